@@ -1,0 +1,258 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The daemon: configuration, supervisor, endpoint, signals and systemd, wired together.
+
+    asyncio.run(Service(Path("stapwatch.yaml")).run()) -> exit status
+
+SIGHUP reads the configuration again; SIGTERM and SIGINT end all scripts and unload them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from agent import config, landing, logs
+from agent.compiling import Compiler
+from agent.config import ConfigError
+from agent.endpoint import Endpoint, ListenError, Request, Response
+from agent.exposition import compress, negotiate, wants_gzip
+from agent.families import Member
+from agent.logs import log
+from agent.modules import Modules
+from agent.notify import Notifier
+from agent.selfmetrics import Health, SelfMetrics
+from agent.settings import Address, Settings
+from agent.supervisor import Supervisor
+from agent.version import VERSION
+from runtime.device import DeviceError
+from runtime.loader import can_load_modules
+from runtime.snapshot import Snapshot, TableValues
+
+_TICK = 1.0  # seconds between looks at half lines and silent ends
+_PATIENCE = 60.0  # seconds that systemd is asked for while scripts compile
+_JSON = "application/json"
+_HTML = "text/html; charset=utf-8"
+
+
+class Service:
+    """One agent. `listen` replaces the configuration's addresses."""
+
+    def __init__(
+        self,
+        path: Path | None = None,
+        listen: tuple[Address, ...] = (),
+        modules: Modules | None = None,
+        compiler: type[Compiler] = Compiler,
+    ) -> None:
+        self._path = path
+        self._listen = listen
+        self._notifier = Notifier()
+        self._health = Health()
+        self._endpoint = Endpoint(self._answer)
+        self._make_compiler = compiler
+        self._metrics = SelfMetrics(self._health, {})
+        self._supervisor = Supervisor(
+            modules or Modules(),
+            lambda settings: self._make_compiler(settings.compile),
+            self._metrics.names(),
+            self._progress,
+        )
+        self._metrics.scripts = self._supervisor.scripts
+        self._applied = False
+        self._stop = asyncio.Event()
+        self._reload = asyncio.Event()
+
+    @property
+    def addresses(self) -> tuple[Address, ...]:
+        return self._endpoint.bound
+
+    async def run(self) -> int:
+        """Serve until told to stop. The exit status: 0, or 1 when it could not start."""
+        try:
+            settings = self._load()
+            logs.configure(settings.log)
+            await self._endpoint.listen(settings.listen)
+            await self._endpoint.listen_unix(settings.control_socket)
+        except (ConfigError, ListenError) as error:
+            print(error if isinstance(error, ConfigError) else f"error: {error}", file=sys.stderr)
+            self._notifier.status(str(error).splitlines()[0])
+            await self._endpoint.close()
+            return 1
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        self._notifier.start_watchdog()
+        self._greet(settings)
+        work = [asyncio.create_task(self._work(settings)), asyncio.create_task(self._tick())]
+        stop = asyncio.create_task(self._stop.wait())
+        done, _ = await asyncio.wait([stop, *work], return_when=asyncio.FIRST_COMPLETED)
+        self._notifier.stopping()
+        log().info("stopping")
+        await self._supervisor.stop()
+        for task in [stop, *work]:
+            task.cancel()
+        results = await asyncio.gather(stop, *work, return_exceptions=True)
+        await self._endpoint.close()
+        self._notifier.stop_watchdog()
+        with contextlib.suppress(OSError):
+            settings.control_socket.unlink()
+        crashes = [r for r in results if isinstance(r, Exception)]
+        for crash in crashes:
+            log().critical("the agent failed", exc_info=crash)
+        log().info("stopped")
+        logs.close()
+        return 1 if crashes else 0
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self._stop.set()
+
+    def reload(self) -> None:
+        """As SIGHUP does."""
+        self._reload.set()
+
+    def _load(self) -> Settings:
+        settings = config.load(self._path)
+        return replace(settings, listen=self._listen) if self._listen else settings
+
+    def _greet(self, settings: Settings) -> None:
+        served = ", ".join(f"http://{address}/metrics" for address in self._endpoint.bound)
+        log().info("stapwatch agent started", version=VERSION, serving=served)
+        for warning in settings.warnings:
+            log().warning(warning)
+        if why := can_load_modules():
+            log().warning(f"no script can run: {why}")
+
+    async def _work(self, settings: Settings) -> None:
+        self._notifier.status(f"compiling {len(settings.scripts)} scripts")
+        await self._supervisor.find_leftovers()
+        await self._apply(settings)
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            await self._reload_now()
+
+    async def _reload_now(self) -> None:
+        """Read everything again; on any error all stays as it is, and the reason is shown."""
+        self._notifier.reloading()
+        log().info("reloading")
+        try:
+            settings = await asyncio.to_thread(self._load)
+            await self._endpoint.listen(settings.listen)
+        except (ConfigError, ListenError) as error:
+            self._health.reload_successful = False
+            self._health.reload_error = str(error)
+            for line in str(error).splitlines():
+                log().error(line)
+            first = str(error).splitlines()[0]
+            self._notifier.ready(f"reload failed, the old configuration runs on: {first}")
+            return
+        logs.configure(settings.log)
+        for warning in settings.warnings:
+            log().warning(warning)
+        await self._apply(settings)
+
+    async def _apply(self, settings: Settings) -> None:
+        self._health.reload_successful, self._health.reload_error = True, ""
+        self._health.reload_time = time.time()
+        await self._supervisor.apply(settings)
+        self._applied = True
+        summary = self._summary()
+        self._notifier.ready(summary)
+        log().info("ready", scripts=summary)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(_TICK)
+            self._supervisor.tick()
+            if not self._ready:
+                self._notifier.extend(_PATIENCE)
+
+    @property
+    def _ready(self) -> bool:
+        return self._applied and self._supervisor.settled
+
+    def _progress(self, text: str) -> None:
+        self._notifier.status(text)
+
+    def _summary(self) -> str:
+        states = Counter(script.state.value for script in self._supervisor.scripts.values())
+        return (
+            ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no scripts"
+        )
+
+    def _snapshots(self) -> dict[str, Snapshot]:
+        found = {}
+        for name, script in self._supervisor.scripts.items():
+            if script.running is None:
+                continue
+            with contextlib.suppress(DeviceError):  # then missed hits are those of the last sync
+                script.running.device.sync()
+            found[name] = script.running.snapshot()
+        return found
+
+    async def _answer(self, request: Request) -> Response:
+        match request.path:
+            case "/metrics":
+                return await self._scrape(request.headers)
+            case "/-/healthy":
+                return Response(200, b"healthy\n")
+            case "/-/ready" if self._ready:
+                return Response(200, b"ready\n")
+            case "/-/ready":
+                return Response(503, b"not ready: scripts are being compiled and loaded\n")
+            case "/":
+                return Response(200, landing.page(self._status()), _HTML)
+            case "/status":
+                return Response(200, json.dumps(self._status()).encode() + b"\n", _JSON)
+            case _:
+                return Response(404, b"not found; see /\n")
+
+    def _status(self) -> dict[str, object]:
+        return landing.status(
+            self._health,
+            self._ready,
+            tuple(map(str, self._endpoint.bound)),
+            self._supervisor.scripts,
+            self._snapshots(),
+        )
+
+    async def _scrape(self, headers: Mapping[str, str]) -> Response:
+        started = time.perf_counter()
+        form = negotiate(headers.get("accept", ""))
+        snapshots = self._snapshots()
+        tables = {
+            (name, values.table.name): values
+            for name, shot in snapshots.items()
+            for values in shot.tables
+        }
+
+        def read(member: Member) -> TableValues | None:
+            values = tables.get((member.script, member.table.name))
+            # Between a swap and the new plan, the table may be another one of the same name.
+            return values if values is not None and values.table == member.table else None
+
+        exposition = self._supervisor.exposition
+        parts = exposition.render(read, form)
+        self._health.refused = exposition.refused()
+        self._metrics.snapshots = snapshots
+        parts.append(self._metrics.render(form))
+        self._metrics.snapshots = {}
+        extra = {"Vary": "Accept, Accept-Encoding"}
+        if wants_gzip(headers.get("accept-encoding", "")):
+            body = await asyncio.to_thread(compress, parts)
+            extra["Content-Encoding"] = "gzip"
+        else:
+            body = b"".join(parts)
+        self._health.scrapes += 1
+        self._health.scrape_seconds += time.perf_counter() - started
+        return Response(200, body, form.value, extra)

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The fast tier: a script's C against objects prepared once for each kernel.
+
+    script.c --gcc--> script.o --objtool--> script.o -+
+    manifest.o, module.o: templates, patched here ----+--ld--> NAME.ko
+    runtime.o: prepared ------------------------------+
+
+(On kernels where kbuild runs objtool once over everything, `ld -r` comes before it.) module.o is
+what modpost makes for kbuild: the kernel's view of the module, its checksums and its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compiler.build import versions
+from compiler.build.cache import Entry
+from compiler.build.commands import HERE, Commands
+from compiler.build.elf import Elf
+from compiler.build.faults import BuildError, Slug
+from compiler.build.kbuild import first_complaint
+from compiler.build.request import NAME_SIZE, BuildInput
+from compiler.build.toolchain import Toolchain
+
+STUB = "stapwatch_stub"
+MANIFEST_SECTION = ".stapwatch.manifest"
+MODINFO = ".modinfo"
+THIS_MODULE = ".gnu.linkonce.this_module"
+# Debian's objtool from 6.12 on is a script that asks for the architecture
+ENVIRONMENT = {"SRCARCH": "x86"}
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What was prepared for one kernel: `entry` holds runtime.o, manifest.o, module.o, include/."""
+
+    entry: Entry
+    commands: Commands
+    exports: versions.Exports
+    toolchain: Toolchain
+    _objects: dict[str, Elf] = field(default_factory=dict, repr=False)
+
+    def object(self, name: str) -> Elf:
+        """A prepared object, read once."""
+        found = self._objects.get(name)
+        if found is None:
+            found = self._objects[name] = Elf(self.entry.read(name))
+        return found
+
+    def words(self, command: Iterable[str], here: Path) -> list[str]:
+        """A learned command with its folder filled in."""
+        seen = self.toolchain.path(here)
+        return [word.replace(HERE, seen) for word in command]
+
+    @property
+    def common(self) -> tuple[str, ...]:
+        return tuple(name for name in self.entry.files if name.startswith("common/"))
+
+
+def build(kit: Kit, request: BuildInput, work: Path) -> tuple[Path, list[str]]:
+    """Make work/MODULE.ko; the second value is what objtool complained about.
+
+    Raises BuildError; its slug "link-failed" means that kbuild may still succeed.
+    """
+    seen = kit.toolchain.path(work)
+    (work / "script.c").write_text(request.c_text)
+    _run(kit, work, "compile-failed", _compiler(kit, request, work))
+    script = f"{seen}/script.o"
+    objects = [kit.toolchain.path(kit.entry.path("runtime.o")), script, f"{seen}/manifest.o"]
+    manifest = request.manifest.encode()
+    (work / "manifest.o").write_bytes(_with_manifest(kit, manifest))
+    commands = kit.commands
+    if commands.objtool_sees_all:
+        whole = f"{seen}/whole.o"
+        _run(kit, work, "link-failed", [*commands.link_objects, "-o", whole, *objects])
+        objects = [whole]
+    checked = Path(objects[0]).name if commands.objtool_sees_all else "script.o"
+    complaints = ""
+    if commands.objtool:
+        complaints = _run(kit, work, "link-failed", [*commands.objtool, f"{seen}/{checked}"])
+    needed = Elf((work / checked).read_bytes())
+    (work / "module.o").write_bytes(_module_object(kit, request.module, needed))
+    objects.append(f"{seen}/module.o")
+    objects += [kit.toolchain.path(kit.entry.path(name)) for name in kit.common]
+    path = work / f"{request.module}.ko"
+    _run(kit, work, "link-failed", [*commands.link_module, "-o", f"{seen}/{path.name}", *objects])
+    return path, [f"objtool: {line}" for line in complaints.splitlines() if line.strip()]
+
+
+def _compiler(kit: Kit, request: BuildInput, work: Path) -> list[str]:
+    seen = kit.toolchain.path(work)
+    if request.embedded:
+        words = [word.replace(STUB, request.module) for word in kit.commands.embedded]
+    else:
+        words = list(kit.commands.script)
+    words += [f"-fmacro-prefix-map={seen}/=", *request.cflags]
+    return [*words, "-c", "-o", f"{seen}/script.o", f"{seen}/script.c"]
+
+
+def _run(kit: Kit, work: Path, slug: Slug, command: Sequence[str]) -> str:
+    prepared = kit.entry.folder
+    argv = kit.words(command, prepared)
+    folder = kit.commands.folder.replace(HERE, kit.toolchain.path(prepared))
+    env = {"TMPDIR": kit.toolchain.path(work), **ENVIRONMENT}
+    ran = kit.toolchain.run(argv, folder=folder, env=env)
+    if ran.status != 0:
+        output = f"{' '.join(argv)}\n{ran.output}"
+        raise BuildError(slug, first_complaint(ran.output), output=output)
+    return ran.output
+
+
+def _with_manifest(kit: Kit, manifest: bytes) -> bytes:
+    return kit.object("manifest.o").patched(
+        {MANIFEST_SECTION: manifest}, {"sw_manifest_end": len(manifest)}
+    )
+
+
+def _module_object(kit: Kit, module: str, checked: Elf) -> bytes:
+    """modpost's part: name, dependencies and checksums for what `checked` and the runtime need."""
+    template = kit.object("module.o")
+    others = [kit.object(name) for name in ("runtime.o", "manifest.o", "module.o", *kit.common)]
+    objects = [checked, *others]
+    defined = frozenset[str]().union(*(elf.defined for elf in objects))
+    needed = frozenset[str]().union(*(elf.undefined for elf in objects)) - defined
+    info = kit.object("runtime.o").contents(MODINFO) + checked.contents(MODINFO)
+    known = versions.read_table(template.contents(versions.SECTION))
+    checksums, depends = _resolve(kit.exports, needed - known.keys(), info.split(b"\0"))
+    checksums |= {name: crc for name, crc in known.items() if name in needed | {"module_layout"}}
+    contents = {
+        MODINFO: _renamed(template.contents(MODINFO), module, depends),
+        THIS_MODULE: _renamed_struct(template.contents(THIS_MODULE), module),
+    }
+    if known:  # else the kernel was built without checksums
+        contents[versions.SECTION] = versions.write_table(checksums)
+    return template.patched(contents, {})
+
+
+def _resolve(
+    exports: versions.Exports, needed: Iterable[str], info: Sequence[bytes]
+) -> tuple[dict[str, int], list[str]]:
+    """Checksums of symbols, and the modules they are in. The stub's own are known already."""
+    checksums: dict[str, int] = {}
+    depends: list[str] = []
+    for name in sorted(needed):
+        export = exports.find(name)
+        if export is None:
+            message = f"the module needs '{name}', which this kernel does not export"
+            raise BuildError("unknown-symbol", message)
+        if export.namespace and f"import_ns={export.namespace}".encode() not in info:
+            message = f"'{name}' is in the namespace {export.namespace}, which is not imported"
+            raise BuildError("unknown-symbol", message)
+        if len(name) > versions.LONGEST:
+            raise BuildError("link-failed", f"the symbol '{name}' is too long")
+        checksums[name] = export.crc
+        owner = Path(export.module).name
+        if owner != "vmlinux" and owner not in depends:
+            depends.append(owner)
+    return checksums, depends
+
+
+def _renamed(info: bytes, module: str, depends: Sequence[str]) -> bytes:
+    lines = []
+    for line in info.rstrip(b"\0").split(b"\0"):
+        tag, _, value = line.decode().partition("=")
+        match tag:
+            case "name":
+                value = module
+            case "depends":
+                value = ",".join([*filter(None, value.split(",")), *depends])
+        lines.append(f"{tag}={value}".encode())
+    return b"".join(line + b"\0" for line in lines)
+
+
+def _renamed_struct(contents: bytes, module: str) -> bytes:
+    """`struct module` with another name in its name field, wherever this kernel keeps it."""
+    at = contents.index(STUB.encode().ljust(NAME_SIZE, b"\0"))
+    return contents[:at] + module.encode().ljust(NAME_SIZE, b"\0") + contents[at + NAME_SIZE :]

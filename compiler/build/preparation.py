@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is done once for each kernel: build a stub with kbuild, keep its parts, compare.
+
+    prepare(..., kernel 6.1) -> Preparation(kit=Kit(...), problem="")
+    prepare(..., odd kernel) -> Preparation(kit=None, problem="section .text has other contents")
+
+With a problem, every module of that kernel goes through kbuild. Either outcome is cached.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from compiler.build import fast, kbuild, selfcheck, target, versions
+from compiler.build.cache import Cache, Entry, key_of
+from compiler.build.commands import HERE, Commands, Unlearnable, learn
+from compiler.build.elf import Elf
+from compiler.build.fast import STUB, Kit
+from compiler.build.faults import BuildError
+from compiler.build.request import BuildInput, KernelFacts
+from compiler.build.sources import Sources
+from compiler.build.toolchain import Toolchain
+
+_RECORD = "record.json"
+_EXTENDED = "__version_ext_names"  # checksums in a newer form
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """`kit` or a `problem`, never both. `identity` names all of it, the compiler too."""
+
+    identity: str
+    kit: Kit | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """Everything that a preparation is made from."""
+
+    kernel: KernelFacts
+    headers: kbuild.Headers
+    cache: Cache
+    sources: Sources
+    toolchain: Toolchain
+
+    @property
+    def key(self) -> str:
+        symvers = self.headers.folder / "Module.symvers"
+        status = symvers.stat() if symvers.exists() else None
+        return key_of(
+            "kernel",
+            self.kernel.release,
+            self.kernel.build_id,
+            self.headers.seen,
+            (self.headers.folder / ".config").read_bytes(),
+            f"{status.st_size} {status.st_mtime_ns}" if status else "",
+            self.sources.digest,
+            self.toolchain.identity("ld"),
+        )
+
+
+def prepare(shop: Workshop, progress: Callable[[str], None]) -> Preparation:
+    """Find the preparation in the cache, or make it: about 3 s of work. Raises BuildError."""
+    key = shop.key
+    found = _load(shop, key)
+    if found is None:
+        with shop.cache.locked(f"kernel-{key[:16]}"):
+            found = _load(shop, key)  # another process may have made it meanwhile
+            if found is None:
+                progress(f"preparing for kernel {shop.kernel.release}, once")
+                _make(shop, key)
+                found = _load(shop, key)
+                if found is None:
+                    raise BuildError("unsafe-cache", f"the cache {shop.cache.root} loses entries")
+    return found
+
+
+def _load(shop: Workshop, key: str) -> Preparation | None:
+    entry = shop.cache.get(key)
+    if entry is None:
+        return None
+    record: dict[str, Any] = json.loads(entry.read(_RECORD))
+    if record["compiler_identity"] != shop.toolchain.identity(record["compiler"]):
+        shop.cache.drop(key)  # the compiler was upgraded
+        return None
+    identity = key_of(key, entry.read(_RECORD))
+    if record["problem"]:
+        return Preparation(identity, None, record["problem"])
+    return Preparation(identity, _kit(shop, entry, _commands(record["commands"])), "")
+
+
+def _make(shop: Workshop, key: str) -> None:
+    """Build the stub in both ways and store what came out."""
+    with shop.cache.workplace() as work:
+        slow = work / "slow"
+        slow.mkdir()
+        stub = BuildInput(
+            module=STUB,
+            c_text=shop.sources.files["template/stub.c"].decode(),
+            manifest='{"stub":"of the fast tier"}',
+            kernel=shop.kernel,
+        )
+        kbuild.lay_out(slow, shop.sources, target.header(shop.kernel.btf), stub)
+        output = kbuild.make(slow, shop.headers, shop.toolchain, stub).output
+        files: dict[str, bytes | Path] = {}
+        commands = None
+        try:
+            commands = learn(slow, shop.toolchain.path(slow), STUB, output)
+            files = _parts(slow, commands)
+            problem = _compare(shop, _kit(shop, _entry(work, files), commands), stub, slow)
+        except Unlearnable as error:
+            problem = str(error)
+        compiler = commands.compiler if commands else ""
+        record = {
+            "commands": asdict(commands) if commands else None,
+            "compiler": compiler,
+            "compiler_identity": shop.toolchain.identity(compiler),
+            "problem": problem,
+        }
+        shop.cache.put(key, {**files, _RECORD: json.dumps(record).encode()})
+
+
+def _parts(slow: Path, commands: Commands) -> dict[str, bytes | Path]:
+    """The objects and headers that every script's build needs, by their names in the entry."""
+    parts: dict[str, bytes | Path] = {
+        "runtime.o": slow / "whole.o",
+        "manifest.o": slow / "manifest.o",
+        "module.o": slow / f"{STUB}.mod.o",
+    }
+    if Elf((slow / f"{STUB}.mod.o").read_bytes()).contents(_EXTENDED):
+        raise Unlearnable("checksums of kernel symbols have a newer form")
+    for name in commands.common:
+        path = Path(name.replace(HERE, str(slow)))
+        parts[f"common/{path.name}"] = path if path.is_absolute() else slow / path
+    for path in (slow / "include").rglob("*.h"):
+        parts[str(path.relative_to(slow))] = path
+    return parts
+
+
+def _compare(shop: Workshop, kit: Kit, stub: BuildInput, slow: Path) -> str:
+    with shop.cache.workplace() as work:
+        try:
+            made, _ = fast.build(kit, stub, work)
+        except BuildError as error:
+            return str(error)
+        kbuilt = Elf((slow / f"{STUB}.ko").read_bytes())
+        return selfcheck.difference(kbuilt, Elf(made.read_bytes()))
+
+
+def _entry(work: Path, files: dict[str, bytes | Path]) -> Entry:
+    """The parts in a folder of their own, as the cache would have them."""
+    folder = work / "parts"
+    for name, source in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source if isinstance(source, bytes) else source.read_bytes())
+    return Entry(folder, tuple(files))
+
+
+def _kit(shop: Workshop, entry: Entry, commands: Commands) -> Kit:
+    exports = versions.Exports(shop.headers.folder / "Module.symvers")
+    return Kit(entry, commands, exports, shop.toolchain)
+
+
+def _commands(tree: dict[str, Any]) -> Commands:
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in tree.items()}
+    return Commands(**values)

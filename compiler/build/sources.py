@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The runtime's C as one value: what every module of a kernel is built with.
+
+    Sources.ours() -> Sources(files={"include/stapwatch.h": b"...", "array.c": b"...", ...})
+
+Laid out as a module's build folder: headers for scripts under include/, the rest in it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import runtime
+
+TEMPLATE = Path(__file__).parent / "template"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Relative path -> contents. `digest` names these, and the pipeline that builds them."""
+
+    files: Mapping[str, bytes]
+    digest: str
+
+    @classmethod
+    def read(cls, include: Path, src: Path) -> Sources:
+        """Take `include/**/*.h`, `src/*.{c,h}` and `src/Kbuild`."""
+        files = dict(_files(include, src))
+        pipeline = {p.name: p.read_bytes() for p in Path(__file__).parent.glob("*.py")}
+        digest = hashlib.sha256()
+        for name, data in sorted({**files, **pipeline}.items()):
+            digest.update(f"{name}\0{len(data)}\0".encode())
+            digest.update(data)
+        return cls(files, digest.hexdigest())
+
+    @classmethod
+    def ours(cls) -> Sources:
+        """The runtime of this installation; read once in a process."""
+        return _ours()
+
+    def write(self, folder: Path) -> None:
+        """Lay the files out under `folder`."""
+        for name, data in self.files.items():
+            if name.startswith("template/"):
+                continue
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+@functools.cache
+def _ours() -> Sources:
+    folder = Path(runtime.__file__).parent
+    return Sources.read(folder / "include", folder / "src")
+
+
+def _files(include: Path, src: Path) -> Iterator[tuple[str, bytes]]:
+    for path in include.rglob("*.h"):
+        yield f"include/{path.relative_to(include)}", path.read_bytes()
+    for path in src.iterdir():
+        if path.suffix in (".c", ".h"):
+            yield path.name, path.read_bytes()
+    yield "runtime.kbuild", (src / "Kbuild").read_bytes()
+    for path in TEMPLATE.iterdir():
+        yield f"template/{path.name}", path.read_bytes()

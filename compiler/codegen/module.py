@@ -1,0 +1,653 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One script's C file and manifest, put together.
+
+generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel_headers)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from compiler import program as p
+from compiler import traits
+from compiler.bounds import measure
+from compiler.codegen import text as t
+from compiler.codegen.layout import Layout, Placed, Region, lay_out
+from compiler.codegen.statements import Statements
+from compiler.codegen.text import Writer
+from compiler.codegen.values import Unit, Values, bucket_of
+from compiler.options import Options
+from compiler.program import LONG, STAT, STRING, HookKind
+from runtime.manifest import HistogramKind, Manifest, Probe, Storage
+
+_SIGNATURES = {
+    HookKind.BEGIN: "void {name}(void)",
+    HookKind.END: "void {name}(void)",
+    HookKind.ERROR: "void {name}(void)",
+    HookKind.TIMER_NS: "void {name}(struct sw_regs *regs)",
+    HookKind.TIMER_JIFFIES: "void {name}(struct sw_regs *regs)",
+    HookKind.PROFILE: "void {name}(struct sw_regs *regs)",
+    HookKind.FTRACE: "void {name}(unsigned long ip, unsigned long parent_ip, void *ops,\n"
+    "\t\t    struct sw_regs *regs)",
+    HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
+    HookKind.KRETPROBE: "void {name}(struct sw_regs *regs, void *data)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What the module is made for; `build_id` in bytes."""
+
+    module: str
+    identity: str
+    release: str
+    build_id: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    c_text: str
+    manifest: Manifest
+    needs_kernel_headers: bool
+
+
+def generate(program: p.Program, target: Target, options: Options) -> Generated:
+    """The C of a program, and the manifest that goes into its module."""
+    sizes = measure(program, options.limits.MAXSTRINGLEN)
+    bodies = [s for probe in program.probes for s in probe.body.stmts]
+    bodies += [s for f in program.functions for s in traits.body_of(f)]
+    loops = [n for n in traits.walk(*bodies) if isinstance(n, p.Foreach) and n.sort is not None]
+    layout = lay_out(program, options, sizes, loops)
+    unit = Unit(
+        program,
+        layout,
+        sizes,
+        options,
+        {f.symbol: f for f in program.functions},
+        frozenset(f.symbol for f in program.functions if f.pure),
+        frozenset(f.symbol for f in program.functions if f.fallible),
+        traits.recursive_functions(program.functions),
+    )
+    functions = [_function(unit, f) for f in _callees_first(program.functions)]
+    handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
+    headers = bool(program.embedded) or any(
+        f.code is not None and not f.library for f in program.functions
+    )
+    w = Writer()
+    _head(w, unit, target, headers)
+    for code in program.embedded:
+        w.line(code.strip("\n"))
+        w.line()
+    for placed in layout.globals.values():
+        _declare(w, placed)
+    _regions(w, unit)
+    for placed in layout.globals.values():
+        _accessors(w, placed, options)
+    for text in (*functions, *handlers):
+        w.line(text)
+    _initial_values(w, unit)
+    _tables(w, unit, target)
+    return Generated(t.tidy(w.text()), _manifest(unit, target), headers)
+
+
+# ---------------------------------------------------------------- declarations
+
+
+def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
+    limits = unit.options.limits
+    w.line(f"/* {target.module}: made from {unit.program.name} by stapwatch {target.version} */")
+    if headers:
+        w.line("#define SW_KERNEL_HEADERS")
+        w.line('#include "kernel_headers.h"')
+    w.line("#include <stapwatch.h>")
+    w.line()
+    w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
+    w.line(f"#define MAXNESTING {limits.MAXNESTING}")
+    w.line()
+
+
+def _declare(w: Writer, g: Placed) -> None:
+    """Key, slot and row structs of one global."""
+    if g.key_fields:
+        with w.block(f"struct key_{g.c}", "};"):
+            for member in g.key_fields:
+                w.line(f"{member};")
+        w.line()
+        with w.block(f"struct slot_{g.c}", "};"):
+            w.line("struct sw_slot slot;")
+            w.line(f"struct key_{g.c} key;")
+        w.line()
+    if g.row.fields:
+        with w.block(g.row.c_type, "};"):
+            for member in g.row.fields:
+                w.line(f"{member};")
+        w.line()
+
+
+def _regions(w: Writer, unit: Unit) -> None:
+    layout = unit.layout
+    w.line("/* What one CPU accumulates; readers map it. */")
+    _struct(w, "lane", layout.lane)
+    w.line("/* What all CPUs share; readers map it. */")
+    _struct(w, "shared", layout.shared)
+    w.line("/* One CPU's block. */")
+    with w.block("struct area", "};"):
+        w.line("struct sw_context c;")
+        for frame in unit.frames:
+            w.line(frame)
+        w.line("struct lane lane __aligned(4096);")
+    w.line()
+    for region, struct in ((layout.lane, "lane"), (layout.shared, "shared")):
+        for _, member, offset in region.members:
+            w.line(f'_Static_assert(offsetof(struct {struct}, {member}) == {offset}, "{member}");')
+    w.line()
+
+
+def _struct(w: Writer, name: str, region: Region) -> None:
+    with w.block(f"struct {name}", "};"):
+        for declaration, _, _ in region.members:
+            w.line(f"{declaration};")
+    w.line()
+
+
+def _accessors(w: Writer, g: Placed, options: Options) -> None:
+    """What a handler calls to update the global."""
+    if g.g.type is STAT:
+        _stat_accessors(w, g)
+    if not g.is_array:
+        return
+    wraps = "true" if g.g.wrap else "false"
+    row = f"a->lane.{g.c}[n - 1]" if g.percpu else f"s->{g.c}_values[n - 1]"
+    c_type = g.row.c_type + ("" if g.row.c_type.endswith("*") else " ")
+    verb, what = ("add", "This CPU's row") if g.percpu else ("put", "The row")
+    w.line(
+        f"/* {what} of an element, new ones zero; NULL: the array is full, and it is counted. */"
+    )
+    head = f"static __always_inline {c_type}*{verb}_{g.c}"
+    w.line(f"{head}(struct area *a, struct shared *s, const struct key_{g.c} *key)")
+    with w.block(""):
+        if not g.percpu:
+            w.line("bool fresh;")
+        call = (
+            f"sw_array_add(SW_ARRAY(s->{g.c}), key, &s->{g.lock})"
+            if g.percpu
+            else f"sw_array_put(SW_ARRAY(s->{g.c}), key, {wraps}, &fresh)"
+        )
+        w.line(f"u32 n = {call};")
+        w.line()
+        with w.block("if (unlikely(!n))"):
+            w.line(f"a->lane.{g.c}_dropped++;")
+            w.line("return NULL;")
+        if not g.percpu:
+            with w.block("if (fresh)"):
+                zero = "0" if g.g.type is LONG else f"({g.row.c_type}){{ 0 }}"
+                w.line(f"{row} = {zero};")
+                w.line(f"sw_array_publish(&SW_ARRAY(s->{g.c}), n);")
+        w.line(f"return &{row};")
+    w.line()
+    del options
+
+
+def _stat_accessors(w: Writer, g: Placed) -> None:
+    statistic = g.row.statistic
+    assert statistic is not None
+    histogram = statistic.histogram
+    if histogram is not None and histogram.kind is HistogramKind.BOUNDS:
+        bounds = ", ".join(t.number(b) for b in histogram.bounds)
+        w.line(f"static const s64 bounds_{g.c}[] = {{ {bounds} }};")
+        w.line()
+    with w.block(f"static const struct sw_stat_layout layout_{g.c} __maybe_unused =", "};"):
+        for member in ("count", "sum", "min", "max", "mean", "m2"):
+            word = getattr(statistic, member)
+            w.line(f".{member} = {'SW_NO_WORD' if word is None else word},")
+        if histogram is not None:
+            w.line(f".buckets = {histogram.word},")
+            w.line(f".nr_buckets = {histogram.buckets},")
+        if statistic.shift:
+            w.line(f".shift = {statistic.shift},")
+    w.line()
+    w.line(f"static __always_inline void fill_{g.c}({g.row.c_type} *row, s64 value)")
+    with w.block(""):
+        if statistic.min is not None:
+            w.line("if (!row->count || value < row->min)")
+            w.line("\trow->min = value;")
+        if statistic.max is not None:
+            w.line("if (!row->count || value > row->max)")
+            w.line("\trow->max = value;")
+        if statistic.count is not None:
+            w.line("row->count++;")
+        w.line("row->sum += value;")
+        if statistic.mean is not None:
+            w.line(f"sw_stat_variance(&row->mean, &row->m2, row->count, value, {statistic.shift});")
+        if histogram is not None:
+            w.line(f"row->buckets[{bucket_of(g, 'value')}]++;")
+    w.line()
+
+
+# ---------------------------------------------------------------- functions
+
+
+def _callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
+    """C wants functions declared before they are called; recursive ones get a prototype."""
+    by_symbol = {f.symbol: f for f in functions}
+    done: dict[str, p.Function] = {}
+    under_way: set[str] = set()
+
+    def visit(f: p.Function) -> None:
+        if f.symbol in done or f.symbol in under_way:
+            return
+        under_way.add(f.symbol)
+        for symbol in sorted(traits.calls(traits.body_of(f))):
+            visit(by_symbol[symbol])
+        under_way.discard(f.symbol)
+        done[f.symbol] = f
+
+    for f in functions:
+        visit(f)
+    return list(done.values())
+
+
+def _function(unit: Unit, f: p.Function) -> str:
+    file, line, _ = f.span.location
+    w = Writer()
+    w.line(f"/* {file}:{line}: function {f.name} */")
+    if f.code is not None:
+        _embedded(w, f)
+        return w.text()
+    name = f"fn_{t.name(f.symbol)}"
+    parameters = ["struct area *a"]
+    if f.result is STRING:
+        parameters.append("char *result")
+    for local in f.parameters:
+        given = f"{t.name(local.name)}_given" if local.type is STRING else t.name(local.name)
+        parameters.append(f"const char *{given}" if local.type is STRING else f"s64 {given}")
+    result = "s64" if f.result is LONG else "void"
+    head = f"static {result} {name}({', '.join(parameters)})"
+    if f.symbol in unit.recursive:
+        w.lines.insert(0, f"{head};\n")
+    w.line(head)
+    inner = Writer(depth=1)
+    v = Values(unit, inner, f.symbol)
+    v.names |= {t.name(x.name) for x in f.parameters}
+    s = Statements(v, result=f)
+    body = f.body
+    assert body is not None
+    nested = f.symbol in unit.recursive
+    if nested:
+        inner.line("c->depth++;")
+    strings = [x for x in f.parameters if x.type is STRING]
+    for x in strings:
+        inner.line(f"sw_copy(c, {v.local(x)}, sizeof({v.local(x)}), {t.name(x.name)}_given);")
+    longs = _zero_locals(unit, v, body.locals)
+    s.emit(body.stmts)
+    frame = _frame(unit, v, f"fn_{t.name(f.symbol)}", (*strings, *body.locals), nested)
+    with w.block(""):
+        w.line("struct sw_context *c __maybe_unused = &a->c;")
+        w.line("struct shared *s __maybe_unused = sw_shared;")
+        if frame:
+            w.line(f"{frame};")
+        if f.result is LONG:
+            w.line("s64 result = 0;")
+        for declaration in (*longs, *v.temporaries):
+            w.line(declaration)
+        w.line()
+        if f.result is STRING:
+            w.line("result[0] = 0;")
+        if nested:
+            site = unit.error("MAXNESTING exceeded", f.span)
+            with w.block("if (unlikely(c->depth >= MAXNESTING))"):
+                w.line(f'sw_error(c, {site}, "MAXNESTING exceeded");')
+                w.line("return 0;" if f.result is LONG else "return;")
+        w.lines += inner.lines
+        if v.uses_fail:
+            w.label("fail")
+        if s.uses_out:
+            w.label("out")
+        if nested:
+            w.line("c->depth--;")
+        if f.result is LONG:
+            w.line("return result;")
+        elif v.uses_fail or s.uses_out:
+            w.line("return;")
+    return w.text()
+
+
+def _embedded(w: Writer, f: p.Function) -> None:
+    """A function whose body is C: its parameters and result have the names that the code uses."""
+    parameters = ["struct sw_context *c __maybe_unused"]
+    if f.result is STRING:
+        parameters.append("char *STAP_RETVALUE")
+    for local in f.parameters:
+        kind = "const char *" if local.type is STRING else "s64 "
+        parameters.append(f"{kind}STAP_ARG_{local.name}")
+    result = "s64" if f.result is LONG else "void"
+    w.line(f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})")
+    with w.block(""):
+        if f.result is LONG:
+            w.line("s64 STAP_RETVALUE = 0;")
+            w.line()
+        elif f.result is STRING:
+            w.line("STAP_RETVALUE[0] = 0;")
+        for line in _dedent(_without_pragmas(f.code or "")):
+            w.line(line)
+        if f.result is LONG:
+            w.line("return STAP_RETVALUE;")
+
+
+def _without_pragmas(code: str) -> str:
+    import re
+
+    return re.sub(
+        r"/\*\s*(pure|unprivileged|unmangled|myproc-unprivileged|bound:\s*\d+)\s*\*/", "", code
+    )
+
+
+def _dedent(code: str) -> list[str]:
+    import textwrap
+
+    return [line.rstrip() for line in textwrap.dedent(code.strip("\n")).strip().splitlines()]
+
+
+def _zero_locals(unit: Unit, v: Values, locals_: Sequence[p.Local]) -> list[str]:
+    """Declarations of a body's numbers; its strings are emptied in the frame."""
+    del unit
+    declarations = []
+    for local in locals_:
+        v.names.add(t.name(local.name))
+    for local in locals_:
+        if local.type is STRING:
+            v.w.line(f"{v.local(local)}[0] = 0;")
+        else:
+            declarations.append(f"s64 {t.name(local.name)} = 0;")
+    return declarations
+
+
+def _frame(
+    unit: Unit, v: Values, name: str, locals_: Sequence[p.Local], nested: bool = False
+) -> str:
+    """Adds the body's strings to each CPU's block; gives the declaration of `f`, or ""."""
+    members = [
+        f"char {t.name(x.name)}[{v.local_size(x)}];" for x in locals_ if x.type is STRING
+    ] + v.buffers
+    if not members:
+        return ""
+    count = "[MAXNESTING + 1]" if nested else ""
+    unit.frames.append(f"struct {{ {' '.join(members)} }} frame_{name}{count};")
+    place = f"a->frame_{name}" + ("[c->depth]" if nested else "")
+    return f"__typeof__({place}) *f = &{place}"
+
+
+# ---------------------------------------------------------------- handlers
+
+
+def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
+    w = Writer()
+    entry = _entry_handler(unit, w, index, probe) if probe.entry else False
+    file, line, column = probe.span.location
+    w.line(f"/* {file}:{line}:{column}: probe {_comment(probe.written)} */")
+    signature = _signature(probe, f"probe_{index}")
+    w.line(f"static {signature}")
+    inner = Writer(depth=1)
+    v = Values(unit, inner, f"probe_{index}")
+    s = Statements(v)
+    longs = _zero_locals(unit, v, probe.body.locals)
+    if probe.condition is not None:
+        test = v.value(probe.condition)
+        s.uses_out = True
+        inner.line(f"if (!{test.inside(t.UNARY)})")
+        inner.line("\tgoto out;")
+    s.emit(probe.body.stmts)
+    frame = _frame(unit, v, f"probe_{index}", probe.body.locals)
+    roots: list[traits.Node] = [*probe.body.stmts, *probe.entry]
+    if probe.condition is not None:
+        roots.append(probe.condition)
+    locks = _locks(unit, roots)
+    body = "\n".join(inner.lines)
+    integer = probe.hook.kind is HookKind.KPROBE
+    leave = "return 0;" if integer else "return;"
+    with w.block(""):
+        w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
+        if "c->" in body or "(c" in body or frame:
+            w.line("struct sw_context *c;")
+        if "s->" in body or locks or "(a, s," in body:
+            w.line("struct shared *s = sw_shared;")
+        if entry and "entry->" in body:
+            w.line(f"const struct entry_{index} *entry = data;")
+        if frame:
+            w.line(f"__typeof__(a->frame_probe_{index}) *f;")
+        for declaration in (*longs, *v.temporaries):
+            w.line(declaration)
+        w.line()
+        w.line("if (!a)")
+        w.line(f"\t{leave}")
+        if "c->" in body or "(c" in body or frame:
+            w.line("c = &a->c;")
+        if frame:
+            w.line(f"f = &a->frame_probe_{index};")
+        if _needs_preparing(unit, roots, v):
+            regs = "regs" if probe.hook.kind in _WITH_REGS else "NULL"
+            limit = unit.options.limits.MAXACTION
+            if probe.hook.kind in (HookKind.BEGIN, HookKind.END, HookKind.ERROR):
+                limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
+            w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
+        for i, lock in enumerate(locks):
+            with w.block(f"if (unlikely(!sw_lock(&s->{lock})))"):
+                w.line(f"a->lane.probes[{index}].skipped_lock++;")
+                w.line(f"goto unlock_{i};")
+        w.lines += inner.lines
+        if v.uses_fail:
+            w.line("goto out;")
+            w.label("fail")
+            w.line(f"sw_failed(&a->c, &a->lane.probes[{index}]);")
+        if s.uses_out or v.uses_fail:
+            w.label("out")
+        for i in reversed(range(len(locks))):
+            w.line(f"sw_unlock(&s->{locks[i]});")
+            w.label(f"unlock_{i}")
+        w.line("sw_leave(&a->c);")
+        if integer:
+            w.line("return 0;")
+    return w.text()
+
+
+_WITH_REGS = (
+    HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
+    HookKind.KRETPROBE,
+)  # fmt: skip
+
+
+def _comment(text: str) -> str:
+    return text.replace("*/", "* /").replace("/*", "/ *")
+
+
+def _signature(probe: p.Probe, name: str) -> str:
+    if probe.hook.kind is HookKind.TRACEPOINT:
+        arguments = "".join(f", u64 arg{i}" for i in range(probe.hook.arguments))
+        return f"void {name}(void *data{arguments})"
+    return _SIGNATURES[probe.hook.kind].format(name=name)
+
+
+def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> bool:
+    """Whether the body can end in an error, print, or call what looks at the context."""
+    if v.uses_fail:
+        return True
+    for n in traits.walk(*roots):
+        if isinstance(n, p.Print | p.Try):
+            return True
+        if isinstance(n, p.Call):
+            f = unit.functions[n.function]
+            if f.code is None or not f.library or f.fallible or not f.pure:
+                return True
+    return False
+
+
+def _locks(unit: Unit, roots: Sequence[traits.Node]) -> list[str]:
+    """Locks of the shared globals that a handler touches, in the one order all handlers keep."""
+    nodes = list(roots)
+    for symbol in traits.reachable(roots, unit.functions):
+        nodes += traits.body_of(unit.functions[symbol])
+    from compiler.storage import accesses
+
+    touched = {name for n in nodes for name, _ in accesses(n)}
+    touched |= {n.stat.name for n in traits.walk(*nodes) if isinstance(n, p.Buckets)}
+    found = [
+        g.lock
+        for name, g in unit.layout.globals.items()
+        if name in touched and g.storage is Storage.SHARED
+    ]
+    if any(isinstance(n, p.Foreach) and n.sort is not None for n in traits.walk(*nodes)):
+        found.append("sorting")
+    return found
+
+
+def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> bool:
+    """What a return probe saves when its function is entered."""
+    inner = Writer(depth=1)
+    v = Values(unit, inner, f"probe_{index}")
+    with w.block(f"struct entry_{index}", "};"):
+        for i, e in enumerate(probe.entry):
+            if e.type is STRING:
+                w.line(f"char v{i}[{unit.sizes.expr(e, v.body)}];")
+            else:
+                w.line(f"s64 v{i};")
+    w.line()
+    for i, e in enumerate(probe.entry):
+        if e.type is STRING:
+            v.into(e, f"entry->v{i}")
+        else:
+            inner.line(f"entry->v{i} = {v.value(e)};")
+    frame = _frame(unit, v, f"entry_{index}", ())
+    file, line, column = probe.span.location
+    w.line(f"/* {file}:{line}:{column}: at the entry of {_comment(probe.point)} */")
+    w.line(f"static int entry_{index}(struct sw_regs *regs, void *data)")
+    body = "\n".join(inner.lines)
+    with w.block(""):
+        w.line(f"struct area *a = sw_enter_quietly(offsetof(struct area, lane.probes), {index});")
+        w.line(f"struct entry_{index} *entry = data;")
+        if "s->" in body:
+            w.line("struct shared *s = sw_shared;")
+        if "c->" in body or "(c" in body:
+            w.line("struct sw_context *c;")
+        if frame:
+            w.line(f"__typeof__(a->frame_entry_{index}) *f;")
+        for declaration in v.temporaries:
+            w.line(declaration)
+        w.line()
+        w.line("if (!a)")
+        w.line("\treturn 1;")
+        if "c->" in body or "(c" in body:
+            w.line("c = &a->c;")
+        if frame:
+            w.line(f"f = &a->frame_entry_{index};")
+        if v.uses_fail:
+            limit = unit.options.limits.MAXACTION
+            w.line(f"sw_prepare(&a->c, {index}, {limit}, regs);")
+        w.lines += inner.lines
+        w.line("sw_leave(&a->c);")
+        w.line("return 0;")
+        if v.uses_fail:
+            w.label("fail")
+            w.line(f"sw_failed(&a->c, &a->lane.probes[{index}]);")
+            w.line("sw_leave(&a->c);")
+            w.line("return 1;")
+    w.line()
+    return True
+
+
+# ---------------------------------------------------------------- tables
+
+
+def _initial_values(w: Writer, unit: Unit) -> None:
+    found = [g for g in unit.layout.globals.values() if g.g.init not in (None, 0, "")]
+    if not found:
+        return
+    w.line("static void init(void *shared)")
+    with w.block(""):
+        w.line("struct shared *s __maybe_unused = shared;")
+        if any(g.percpu for g in found):
+            w.line("struct area *a = sw_lane_areas[0];")
+        w.line()
+        for g in found:
+            place = f"a->lane.{g.c}" if g.percpu else f"s->{g.c}"
+            if isinstance(g.g.init, str):
+                literal = t.string(g.g.init)
+                w.line(f"__builtin_memcpy({place}.value, {literal}, sizeof({literal}));")
+            elif isinstance(g.g.init, int):
+                w.line(f"{place} = {t.number(g.g.init)};")
+    w.line()
+
+
+def _tables(w: Writer, unit: Unit, target: Target) -> None:
+    program = unit.program
+    with w.block("static const struct sw_probe probes[] =", "};"):
+        for i, probe in enumerate(program.probes):
+            hook = probe.hook
+            with w.block("", "},"):
+                w.line(f".hook = SW_{hook.kind.name},")
+                if hook.optional:
+                    w.line(".flags = SW_PROBE_OPTIONAL,")
+                if hook.symbol:
+                    w.line(f".symbol = {t.string(hook.symbol)},")
+                for member in ("offset", "number", "randomize"):
+                    value = getattr(hook, member)
+                    if value:
+                        w.line(f".{member} = {t.number(value)},")
+                w.line(f".handler = probe_{i},")
+                if probe.entry:
+                    w.line(f".entry = entry_{i},")
+                    w.line(f".data_size = sizeof(struct entry_{i}),")
+    w.line()
+    digits = ", ".join(f"0x{b:02x}" for b in target.build_id)
+    w.line(f"static const u8 build_id[] = {{ {digits} }};")
+    w.line()
+    w.line("extern const char sw_manifest[], sw_manifest_end[];")
+    w.line()
+    ring = unit.options.limits.RINGSIZE
+    ring = 1 << max(12, (ring - 1).bit_length())
+    with w.block("const struct sw_script sw_script =", "};"):
+        w.line(f".name = {t.string(target.module)},")
+        w.line(".build_id = build_id,")
+        w.line(".build_id_size = sizeof(build_id),")
+        w.line(f".nr_probes = {len(program.probes)},")
+        w.line(".probes = probes,")
+        w.line(".manifest = sw_manifest,")
+        w.line(".manifest_end = sw_manifest_end,")
+        w.line(".area_size = sizeof(struct area),")
+        w.line(".lane_offset = offsetof(struct area, lane),")
+        w.line(".lane_size = sizeof(struct lane),")
+        w.line(".probe_counts = offsetof(struct lane, probes),")
+        w.line(".lane_counts = offsetof(struct lane, counts),")
+        w.line(".shared_size = sizeof(struct shared),")
+        w.line(".probe_status = offsetof(struct shared, probes),")
+        w.line(f".ring_size = {ring},")
+        if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
+            w.line(".init = init,")
+
+
+def _manifest(unit: Unit, target: Target) -> Manifest:
+    layout: Layout = unit.layout
+    members = {member: offset for _, member, offset in layout.lane.members}
+    probes = []
+    for probe in unit.program.probes:
+        file, line, column = probe.span.location
+        hook = probe.hook.kind.name.lower()
+        probes.append(Probe(probe.point, probe.written, hook, f"{file}:{line}:{column}"))
+    return Manifest(
+        name=unit.program.name,
+        module=target.module,
+        identity=target.identity,
+        release=target.release,
+        build_id=target.build_id.hex(),
+        compiler=target.version,
+        shared_size=layout.shared_size,
+        lane_size=layout.lane_size,
+        probe_status=0,
+        probe_counts=0,
+        lane_counts=members["counts"],
+        probes=tuple(probes),
+        tables=tuple(replace(g.table) for g in layout.globals.values()),
+        prints=tuple(unit.prints),
+        errors=tuple(sorted(unit.errors, key=lambda e: unit.errors[e])),
+    )

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Probe points to sites: aliases are expanded, wildcards and braces multiplied, families asked.
+
+probe syscall.openat { B }
+  -> Derived(site=<ftrace __x64_sys_openat>, prologue=(<the alias's body>,), body=B, ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+
+from compiler import syntax
+from compiler.diagnostics import Diagnostic
+from compiler.family import FAMILIES, Environment, Refusal, Site
+from compiler.family.site import spell
+from compiler.kernel.faults import KernelFactError
+from compiler.kernel.globs import glob_regex
+from compiler.kernel.nearby import did_you_mean
+from compiler.source import Span
+
+_DEPTH = 32  # aliases of aliases; more is a cycle
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """One handler to be made: what aliases run before and after the probe's own body."""
+
+    site: Site
+    written: str
+    prologue: tuple[syntax.Block, ...]
+    body: syntax.Block
+    epilogue: tuple[syntax.Block, ...]
+    conditions: tuple[syntax.Expr, ...]
+    optional: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class _Path:
+    """What was gathered on the way through aliases."""
+
+    prologue: tuple[syntax.Block, ...] = ()
+    epilogue: tuple[syntax.Block, ...] = ()
+    conditions: tuple[syntax.Expr, ...] = ()
+
+
+class Aliases:
+    """All aliases of the script and its library, by their names' components."""
+
+    def __init__(self, items: Sequence[syntax.Item]) -> None:
+        self.by_name: dict[tuple[str, ...], list[syntax.ProbeAlias]] = {}
+        for item in items:
+            if isinstance(item, syntax.ProbeAlias):
+                for name in item.names:
+                    key = tuple(c.name for c in name.components)
+                    self.by_name.setdefault(key, []).append(item)
+
+    def matches(
+        self, components: Sequence[syntax.Component]
+    ) -> list[tuple[tuple[str, ...], syntax.ProbeAlias, tuple[syntax.Component, ...]]]:
+        """Aliases that the first components name, the longest names winning, and what follows."""
+        for length in range(len(components), 0, -1):
+            head = components[:length]
+            if any(c.arg is not None for c in head):
+                continue
+            wild = any(ch in c.name for c in head for ch in "*?[")
+            if wild:
+                patterns = [glob_regex(c.name) for c in head]
+                keys = [k for k in sorted(self.by_name) if _fits(k, patterns)]
+            else:
+                key = tuple(c.name for c in head)
+                keys = [key] if key in self.by_name else []
+            if keys:
+                rest = tuple(components[length:])
+                return [(key, alias, rest) for key in keys for alias in self.by_name[key]]
+        return []
+
+
+def _fits(key: tuple[str, ...], patterns: list[str]) -> bool:
+    import re
+
+    return len(key) == len(patterns) and all(
+        re.fullmatch(p, k) for p, k in zip(patterns, key, strict=True)
+    )
+
+
+def derive(
+    probes: Sequence[syntax.Probe], aliases: Aliases, environment: Environment
+) -> tuple[list[Derived], list[Diagnostic]]:
+    """All handlers of all probes, in the script's order, and what could not be placed."""
+    found: list[Derived] = []
+    faults: list[Diagnostic] = []
+    for probe in probes:
+        sufficient = False
+        for point in probe.points:
+            if sufficient:
+                break
+            try:
+                sites = list(_expand(point, probe, aliases, environment))
+            except Refusal as refusal:
+                if not (point.optional or point.sufficient):
+                    faults.append(
+                        Diagnostic(
+                            refusal.slug, refusal.message, refusal.span, hint=refusal.hint or None
+                        )
+                    )
+                continue
+            found += sites
+            sufficient = point.sufficient and bool(sites)
+    return found, faults
+
+
+def _expand(
+    point: syntax.ProbePoint, probe: syntax.Probe, aliases: Aliases, environment: Environment
+) -> Iterator[Derived]:
+    written = spell(point.components)
+    for components in _alternatives(point.components):
+        conditions = (point.condition,) if point.condition is not None else ()
+        path = _Path(conditions=conditions)
+        optional = point.optional or point.sufficient
+        for site, way, soft in _walk(components, path, aliases, environment, 0):
+            yield Derived(
+                site,
+                written,
+                way.prologue,
+                probe.body,
+                way.epilogue,
+                way.conditions,
+                optional or soft,
+                point.span,
+            )
+
+
+def _alternatives(
+    components: Sequence[syntax.Component],
+) -> Iterator[tuple[syntax.Component, ...]]:
+    """`a.{b,c.d}` -> `a.b`, `a.c.d`."""
+    choices: list[list[tuple[syntax.Component, ...]]] = []
+    for component in components:
+        if component.alternatives:
+            choices.append([x for a in component.alternatives for x in _alternatives(a)])
+        else:
+            choices.append([(component,)])
+    for choice in product(*choices):
+        yield tuple(c for part in choice for c in part)
+
+
+def _walk(
+    components: Sequence[syntax.Component],
+    path: _Path,
+    aliases: Aliases,
+    environment: Environment,
+    depth: int,
+) -> Iterator[tuple[Site, _Path, bool]]:
+    if depth > _DEPTH:
+        raise Refusal(
+            "alias-cycle", f"alias '{spell(components)}' leads to itself", components[0].span
+        )
+    matches = aliases.matches(components)
+    if not matches:
+        yield from ((site, path, False) for site in _family(components, aliases, environment))
+        return
+    for _, alias, rest in matches:
+        way = _Path(
+            path.prologue if alias.epilogue else (alias.body, *path.prologue),
+            (*path.epilogue, alias.body) if alias.epilogue else path.epilogue,
+            path.conditions,
+        )
+        sufficient = False
+        for point in alias.points:
+            if sufficient:
+                break
+            conditions = way.conditions
+            if point.condition is not None:
+                conditions = (*conditions, point.condition)
+            inner = _Path(way.prologue, way.epilogue, conditions)
+            for choice in _alternatives((*point.components, *rest)):
+                try:
+                    found = list(_walk(choice, inner, aliases, environment, depth + 1))
+                except Refusal:
+                    if not (point.optional or point.sufficient):
+                        raise
+                    continue
+                sufficient = sufficient or (point.sufficient and bool(found))
+                soft = point.optional or point.sufficient
+                yield from ((site, way_, soft or s) for site, way_, s in found)
+
+
+def _family(
+    components: Sequence[syntax.Component], aliases: Aliases, environment: Environment
+) -> list[Site]:
+    first = components[0]
+    family = FAMILIES.get(first.name)
+    if family is None:
+        known = {*FAMILIES, *(".".join(k) for k in aliases.by_name)}
+        raise Refusal(
+            "unknown-probe-point",
+            f"unknown probe point '{spell(components)}'",
+            first.span,
+            did_you_mean(".".join(c.name for c in components), known)
+            or f"it begins with one of {', '.join(sorted({k.split('.')[0] for k in known}))}",
+        )
+    try:
+        return family(components, environment)
+    except KernelFactError as fault:
+        raise Refusal("kernel-facts", fault.message, first.span, fault.hint) from fault

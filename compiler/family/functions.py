@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kernel.function and kprobe.function: entry and return of kernel functions, by the cheapest hook.
+
+kernel.function("vfs_read")         -> FTRACE at the entry (KPROBE where ftrace cannot)
+kernel.function("vfs_read").return  -> KRETPROBE; parameters are saved at the entry
+"""
+
+from collections.abc import Sequence
+
+from compiler import syntax
+from compiler.family import tracepoints
+from compiler.family.hookable import can_ftrace, exists, fitting
+from compiler.family.site import (
+    Environment,
+    Refusal,
+    Site,
+    Variable,
+    number_of,
+    text_of,
+    unexpected,
+)
+from compiler.kernel import kinds
+from compiler.kernel.btf import Btf
+from compiler.kernel.faults import KernelFactError
+from compiler.kernel.nearby import did_you_mean
+from compiler.program import Hook, HookKind
+
+_SUFFIXES = ("call", "return", "maxactive", "exported")
+_NEEDS_DEBUGINFO = {
+    "statement": "kernel.statement needs line numbers, which BTF does not have",
+    "inline": "inlined functions leave no trace in BTF",
+    "callee": "callees are not known without debuginfo",
+    "callees": "callees are not known without debuginfo",
+    "label": "labels are not known without debuginfo",
+    "line": "line numbers are not known without debuginfo",
+}
+
+
+def resolve_kernel(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """The `kernel.*` points."""
+    if len(components) < 2:
+        raise unexpected(components[0], ("function", "trace"))
+    match components[1].name:
+        case "function":
+            return _resolve(components, environment, typed=True)
+        case "trace":
+            return tracepoints.resolve(components, environment)
+        case name if name in _NEEDS_DEBUGINFO:
+            raise Refusal(
+                "needs-debuginfo",
+                _NEEDS_DEBUGINFO[name],
+                components[1].span,
+                'probe a whole function, kernel.function("name"), or a tracepoint',
+            )
+        case _:
+            raise unexpected(components[1], ("function", "trace"))
+
+
+def resolve_kprobe(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """The `kprobe.*` points: the same hooks; arguments are read as `$argN` too."""
+    if len(components) < 2 or components[1].name != "function":
+        raise unexpected(components[min(1, len(components) - 1)], ("function",))
+    return _resolve(components, environment, typed=False)
+
+
+def _resolve(
+    components: Sequence[syntax.Component], environment: Environment, *, typed: bool
+) -> list[Site]:
+    function = components[1]
+    returns, maxactive = False, 0
+    for suffix in components[2:]:
+        match suffix.name:
+            case "call" | "exported" if not returns:
+                pass
+            case "return":
+                returns = True
+            case "maxactive" if returns:
+                maxactive = number_of(suffix)
+            case name if name in _NEEDS_DEBUGINFO:
+                raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span)
+            case _:
+                raise unexpected(suffix, _SUFFIXES)
+    pattern = text_of(function)
+    pattern, at, _ = pattern.partition("@")
+    if at and typed and ":" in text_of(function):
+        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span)
+    btf = environment.kernel.btf
+    sites = []
+    for name in _functions(pattern, function, environment):
+        variables = _variables(btf, name, returns)
+        suffix_text = ".return" if returns else ".call" if _calls(components) else ""
+        point = f'{components[0].name}.function("{name}"){suffix_text}'
+        if returns:
+            hook = Hook(HookKind.KRETPROBE, name, number=maxactive)
+        elif can_ftrace(environment.kernel, name):
+            hook = Hook(HookKind.FTRACE, name)
+        else:
+            hook = Hook(HookKind.KPROBE, name)
+        sites.append(Site(hook, point, variables, name))
+    return sites
+
+
+def _calls(components: Sequence[syntax.Component]) -> bool:
+    return any(c.name == "call" for c in components[2:])
+
+
+def _functions(pattern: str, component: syntax.Component, environment: Environment) -> list[str]:
+    kernel = environment.kernel
+    slug = "unknown-kernel-function"
+    if any(c in pattern for c in "*?["):
+        names = fitting(kernel, pattern)
+        if names:
+            return names
+        raise Refusal(slug, f"no kernel function fits '{pattern}'", component.span)
+    if exists(kernel, pattern):
+        return [pattern]
+    raise Refusal(
+        slug,
+        f"kernel {kernel.release} has no function '{pattern}'",
+        component.span,
+        did_you_mean(pattern, kernel.btf.names(kinds.Function)),
+    )
+
+
+def _variables(btf: Btf, name: str, returns: bool) -> dict[str, Variable]:
+    """`$parameter`, `$argN` and `$return`; none but untyped ones where BTF does not know the function."""
+    try:
+        prototype = btf.function(name)
+        params = prototype.params
+        result: kinds.TypeId | None = prototype.ret
+    except KernelFactError:
+        params, result = (), None
+    variables = {
+        f"arg{i + 1}": Variable(f"arg{i + 1}", "argument", i, None, returns) for i in range(6)
+    }
+    for i, param in enumerate(params):
+        variables[f"arg{i + 1}"] = Variable(f"arg{i + 1}", "argument", i, param.type_id, returns)
+        if param.name:
+            variables[param.name] = Variable(param.name, "argument", i, param.type_id, returns)
+    if returns and (result is None or not isinstance(btf.resolve(result), kinds.Void)):
+        variables["return"] = Variable("return", "return", 0, result)
+    return variables

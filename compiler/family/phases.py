@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""begin, end, error (each with an order of execution) and never."""
+
+from collections.abc import Sequence
+
+from compiler import syntax
+from compiler.family.site import Environment, Site, number_of, spell, unexpected
+from compiler.program import Hook, HookKind
+
+_KINDS = {"begin": HookKind.BEGIN, "end": HookKind.END, "error": HookKind.ERROR}
+
+
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """`begin(10)` -> Hook(BEGIN, number=10); `never` -> no site."""
+    del environment
+    first, *rest = components
+    if rest:
+        raise unexpected(rest[0], ())
+    if first.name == "never":
+        return []
+    hook = Hook(_KINDS[first.name], number=number_of(first, default=0))
+    return [Site(hook, spell(components))]

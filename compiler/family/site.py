@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a probe family gives: sites, each a hook with its context variables.
+
+kernel.function("vfs_read").return
+  -> Site(Hook(KRETPROBE, "vfs_read"), 'kernel.function("vfs_read").return',
+          variables={"return": Variable(ReturnValue, ...), "file": Variable(Argument 0, at entry)})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from compiler import syntax
+from compiler.kernel.kinds import TypeId
+from compiler.kernel.release import Kernel
+from compiler.program import Hook
+from compiler.source import Span
+
+
+class Refusal(Exception):
+    """A probe point that cannot be placed; becomes one diagnostic."""
+
+    def __init__(self, slug: str, message: str, span: Span, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.slug, self.message, self.span, self.hint = slug, message, span, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A context variable: an argument (`index`) or the return value, with its BTF type.
+
+    `at_entry`: the probe fires at the function's return, so the value is saved at its entry.
+    """
+
+    name: str
+    source: Literal["argument", "return"]
+    index: int
+    type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
+    at_entry: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    hook: Hook
+    point: str
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    function: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What resolving may look at. The kernel's facts are read only when a probe asks for them."""
+
+    kernel: Kernel
+
+
+Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]
+
+
+def spell(components: Sequence[syntax.Component]) -> str:
+    """A probe point as text: kernel.function("f").return."""
+    parts = []
+    for c in components:
+        match c.arg:
+            case None:
+                parts.append(c.name)
+            case int(number):
+                parts.append(f"{c.name}({number})")
+            case str(text):
+                parts.append(f'{c.name}("{text}")')
+    return ".".join(parts)
+
+
+def unexpected(component: syntax.Component, allowed: Sequence[str]) -> Refusal:
+    return Refusal(
+        "unknown-probe-point",
+        f"unknown probe point component '{component.name}'",
+        component.span,
+        f"one of {', '.join(allowed)} may stand here" if allowed else "nothing may follow here",
+    )
+
+
+def number_of(component: syntax.Component, default: int | None = None) -> int:
+    """The component's numeric argument."""
+    if isinstance(component.arg, int):
+        return component.arg
+    if component.arg is None and default is not None:
+        return default
+    raise Refusal(
+        "bad-probe-argument",
+        f"'{component.name}' takes a number: {component.name}(1)",
+        component.span,
+    )
+
+
+def text_of(component: syntax.Component) -> str:
+    """The component's string argument."""
+    if isinstance(component.arg, str):
+        return component.arg
+    raise Refusal(
+        "bad-probe-argument",
+        f"'{component.name}' takes a string: {component.name}(\"name\")",
+        component.span,
+    )

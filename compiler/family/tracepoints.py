@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""kernel.trace("sched_switch"): a callback straight from the tracepoint, its arguments typed by BTF."""
+
+from collections.abc import Sequence
+
+from compiler import syntax
+from compiler.family.site import (
+    Environment,
+    Refusal,
+    Site,
+    Variable,
+    text_of,
+    unexpected,
+)
+from compiler.kernel.faults import KernelFactError
+from compiler.program import Hook, HookKind
+
+
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """`kernel.trace("sched:sched_*")` -> a site for each tracepoint."""
+    trace, *rest = components[1:]
+    if rest:
+        raise unexpected(rest[0], ())
+    pattern = text_of(trace)
+    points = environment.kernel.tracepoints
+    try:
+        names = points.names(pattern) if any(c in pattern for c in "*?[") else [pattern]
+        found = [points.find(name) for name in names]
+    except KernelFactError as fault:
+        raise Refusal("unknown-tracepoint", fault.message, trace.span, fault.hint) from fault
+    if not found:
+        raise Refusal("unknown-tracepoint", f"no tracepoint fits '{pattern}'", trace.span)
+    return [
+        Site(
+            Hook(HookKind.TRACEPOINT, t.name, arguments=len(t.params)),
+            f'kernel.trace("{t.system + ":" if t.system else ""}{t.name}")',
+            {p.name: Variable(p.name, "argument", i, p.type_id) for i, p in enumerate(t.params)},
+        )
+        for t in found
+    ]

@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel's tracepoints and what each passes to a callback, from BTF.
+
+    points = Tracepoints(btf, systems)
+    points.find("sched:sched_switch")
+      -> Tracepoint('sched_switch', 'sched', (Param('preempt', <bool>), Param('prev', ...), ...))
+    points.names("sched:*")  -> ["sched_kthread_stop", ...]
+
+Types come from the typedef `btf_trace_NAME` (a pointer to the callback's type, whose first
+parameter is the registrant's own `void *`); parameter names from the function
+`__traceiter_NAME`. BTF does not know the system (`sched`) that a tracepoint belongs to: that
+comes from tracefs where mounted, else from the kernel headers' include/trace/events, which
+leaves out those declared elsewhere (file systems, drivers). Their system is '' here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from compiler.kernel import kinds as k
+from compiler.kernel.btf import Btf
+from compiler.kernel.faults import BadBtf, NoSuchTracepoint, NoSuchType
+from compiler.kernel.globs import glob_regex
+from compiler.kernel.nearby import did_you_mean
+
+_TYPEDEF: Final = "btf_trace_"
+_FUNCTION: Final = "__traceiter_"
+_SYSTEM: Final = re.compile(rb"^#define\s+TRACE_SYSTEM\s+(\w+)", re.M)
+_EVENT: Final = re.compile(rb"^\s*(?:TRACE_EVENT|DECLARE_TRACE|DECLARE_EVENT)\w*\(\s*(\w+)", re.M)
+_INSTANCE: Final = re.compile(rb"^\s*DEFINE_EVENT\w*\(\s*\w+\s*,\s*(\w+)", re.M)
+_WILD: Final = ("*", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Tracepoint:
+    """`params` are what a callback gets after its own data pointer; unnamed ones are `argN`."""
+
+    name: str
+    system: str
+    params: tuple[k.Param, ...]
+
+
+class Tracepoints:
+    """The tracepoints in one BTF: the kernel's, or with a module's BTF, both."""
+
+    def __init__(self, btf: Btf, systems: dict[str, str] | None = None) -> None:
+        """`systems` maps a tracepoint's name to its system, as far as known."""
+        self._btf = btf
+        self._systems = systems or {}
+
+    def find(self, spec: str) -> Tracepoint:
+        """A tracepoint by `name` or `system:name`. Raises NoSuchTracepoint.
+
+        A system is checked where it is known, and accepted where it is not.
+        """
+        system, name = _split(spec)
+        btf = self._btf
+        try:
+            typedef = btf.find(k.Typedef, _TYPEDEF + name)
+        except NoSuchType as error:
+            raise NoSuchTracepoint(
+                f"no tracepoint '{name}' in the types of '{btf.name}'",
+                did_you_mean(name, self.names("*")) or "it may be in a module that is not loaded",
+            ) from error
+        known = self._systems.get(name, "")
+        if known and not _fits(system, known):
+            raise NoSuchTracepoint(
+                f"tracepoint '{name}' is not in system '{system}'", f"write '{known}:{name}'"
+            )
+        return Tracepoint(name, known, self._params(typedef, name))
+
+    def names(self, spec: str = "*") -> list[str]:
+        """Sorted names that fit a shell pattern `name` or `system:name`.
+
+        With a system other than `*`, only tracepoints whose system is known can fit.
+        """
+        system, pattern = _split(spec)
+        typedefs = self._btf.names(k.Typedef, _TYPEDEF + pattern)
+        names = {name.removeprefix(_TYPEDEF) for name in typedefs}
+        return sorted(
+            name for name in names if system in _WILD or _fits(system, self._systems.get(name, ""))
+        )
+
+    def _params(self, typedef: k.Typedef, name: str) -> tuple[k.Param, ...]:
+        btf = self._btf
+        pointer = btf.resolve(typedef.id)
+        shape = btf.resolve(pointer.target) if isinstance(pointer, k.Pointer) else pointer
+        if not isinstance(shape, k.FunctionType):
+            raise BadBtf(f"the type of tracepoint '{name}' is not a function's")
+        params = shape.params[1:]
+        names: list[str] = []
+        for prototype in btf.functions(_FUNCTION + name):
+            if len(prototype.params) == len(shape.params):
+                names = [param.name for param in prototype.params[1:]]
+                break
+        names += [""] * (len(params) - len(names))
+        return tuple(
+            k.Param(named or param.name or f"arg{index}", param.type_id)
+            for index, (named, param) in enumerate(zip(names, params, strict=True), start=1)
+        )
+
+
+def systems_from_tracefs(tracefs: Path) -> dict[str, str]:
+    """Tracepoint name -> system, from a mounted tracefs' `events`; empty where it is not.
+
+    System calls' events (`sys_enter_*`) are listed there too, though no tracepoints.
+    """
+    try:
+        return {event.name: event.parent.name for event in (tracefs / "events").glob("*/*/")}
+    except OSError:
+        return {}
+
+
+def systems_from_headers(include: Path) -> dict[str, str]:
+    """Tracepoint name -> system, from the kernel headers' include/trace/events (30 ms)."""
+    systems: dict[str, str] = {}
+    for path in sorted((include / "trace" / "events").glob("*.h")):
+        try:
+            text = path.read_bytes()
+        except OSError:
+            continue
+        system = _SYSTEM.search(text)
+        if system is not None:
+            for event in (*_EVENT.finditer(text), *_INSTANCE.finditer(text)):
+                systems.setdefault(event[1].decode(), system[1].decode())
+    return systems
+
+
+def _split(spec: str) -> tuple[str, str]:
+    system, colon, name = spec.rpartition(":")
+    if colon and not re.fullmatch(r"[\w*?\[\]!-]+", system):
+        raise NoSuchTracepoint(
+            f"'{spec}' does not name a tracepoint", "write 'name' or 'system:name'"
+        )
+    return system, name
+
+
+def _fits(system: str, known: str) -> bool:
+    return system in _WILD or re.fullmatch(glob_regex(system), known) is not None

@@ -1,0 +1,482 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The program: a script whose every name, type and probe point is resolved.
+
+    global n; probe kernel.function("vfs_read") { n++ }
+      -> Program(globals=(Global("n", LONG, ...),),
+                 probes=(Probe(hook=Hook(HookKind.FTRACE, "vfs_read"), body=(ExprStmt(Increment(...)),)),))
+
+Data only, frozen. Context variables have become arguments and reads of kernel memory, aliases have been
+expanded, every expression has a type. Code generation reports no user error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+from compiler.source import Span
+from runtime.manifest import Histogram, ValueType
+
+LONG = ValueType.LONG
+STRING = ValueType.STRING
+STAT = ValueType.STAT
+
+# ---------------------------------------------------------------- symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A scalar variable of one handler or function; zero or "" at first."""
+
+    name: str
+    type: ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    name: str
+    type: ValueType  # of the scalar, or of an array's values
+    keys: tuple[ValueType, ...]  # empty: a scalar
+    size: int | None  # elements, as declared
+    wrap: bool
+    init: int | str | None
+    span: Span
+    key_names: tuple[str, ...] = ()  # best guess from how it is indexed
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A script function, or one whose body is C (`code`); `symbol` is unique in the program."""
+
+    symbol: str
+    name: str
+    parameters: tuple[Local, ...]
+    result: ValueType | None  # None: it returns nothing
+    body: Body | None
+    code: str | None
+    pure: bool  # no effect but its result
+    fallible: bool  # may end with an error
+    bound: int | None  # bytes of a string result, if fewer than MAXSTRINGLEN
+    library: bool
+    span: Span
+
+
+# ---------------------------------------------------------------- expressions
+
+ArithmeticOp: TypeAlias = Literal["|", "^", "&", "<<", ">>", ">>>", "+", "-", "*", "/", "%"]
+CompareOp: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    value: str
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRef:
+    local: Local
+    span: Span
+
+    @property
+    def type(self) -> ValueType:
+        return self.local.type
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRef:
+    """A scalar global, or with `keys` an element of an array."""
+
+    name: str
+    keys: tuple[Expr, ...]
+    type: ValueType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """Is there such an element? None among the keys stands for `*`."""
+
+    name: str
+    keys: tuple[Expr | None, ...]
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    op: ArithmeticOp
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    op: Literal["-", "~", "!"]
+    operand: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    op: CompareOp
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    op: Literal["&&", "||"]
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    test: Expr
+    then: Expr
+    otherwise: Expr
+    type: ValueType
+    span: Span
+
+
+Lvalue: TypeAlias = "LocalRef | GlobalRef"
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`target = value`, or `target op= value`; the value is the new one."""
+
+    op: ArithmeticOp | Literal["."] | None
+    target: Lvalue
+    value: Expr
+    type: ValueType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Adds `step` (1 or -1); gives the value before, or after with `prefix`."""
+
+    step: int
+    prefix: bool
+    target: Lvalue
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str  # its symbol
+    args: tuple[Expr, ...]
+    type: ValueType | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """`@count(stat)` and so on; `shift` only for variance."""
+
+    extractor: Literal["count", "sum", "min", "max", "avg", "variance"]
+    stat: GlobalRef
+    shift: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """A histogram of a statistic; appears in `Bucket`, `ForeachBucket` and `Print` only."""
+
+    histogram: Histogram
+    stat: GlobalRef
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    buckets: Buckets
+    index: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """sprintf: a string made in the kernel."""
+
+    format: str
+    args: tuple[Expr, ...]
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Integer argument `index` of the probed function or tracepoint, `size` bytes."""
+
+    index: int
+    size: int
+    signed: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnValue:
+    size: int
+    signed: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Deref:
+    """An integer of `size` bytes at a kernel (or user) address; a bad address is an error."""
+
+    address: Expr
+    size: int
+    signed: bool
+    user: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class CharsAt:
+    """The string in a char array of at most `length` bytes at a kernel address."""
+
+    address: Expr
+    length: int
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class EntryValue:
+    """What `@entry(expr)` saved when the function was entered; an index into the probe's `entry`."""
+
+    index: int
+    type: ValueType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedExpr:
+    code: str
+    type: ValueType
+    span: Span
+
+
+Expr: TypeAlias = (
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
+    | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
+    | Deref | CharsAt | EntryValue | EmbeddedExpr
+)  # fmt: skip
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True, slots=True)
+class ExprStmt:
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """`target <<< value`."""
+
+    target: GlobalRef
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    test: Expr
+    then: Stmts
+    otherwise: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`while (test) body` with `step` run after each turn, `continue`d ones included."""
+
+    test: Expr
+    step: Expr | None
+    body: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Order by key number `key`, or by the value (through `extractor`) when it is None."""
+
+    key: int | None
+    extractor: Literal["count", "sum", "min", "max", "avg", "variance"] | None
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    keys: tuple[Local, ...]
+    value: Local | None  # a number or a string; a statistic has no value variable
+    name: str
+    slice: tuple[Expr | None, ...]  # empty, or one for each key; None is `*`
+    sort: Sort | None
+    limit: Expr | None
+    body: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ForeachBucket:
+    index: Local
+    value: Local | None
+    buckets: Buckets
+    limit: Expr | None
+    body: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    value: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
+
+    name: str
+    keys: tuple[Expr | None, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    body: Stmts
+    variable: Local | None
+    handler: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """Writes one event record; the format has one directive for each argument."""
+
+    format: str
+    args: tuple[Expr | Buckets, ...]
+    names: tuple[str, ...]  # of the structured fields
+    log: bool
+    span: Span
+
+
+Stmt: TypeAlias = (
+    ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
+    | Delete | Try | Print
+)  # fmt: skip
+Stmts: TypeAlias = tuple[Stmt, ...]
+
+# ---------------------------------------------------------------- probes
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    locals: tuple[Local, ...]
+    stmts: Stmts
+
+
+class HookKind(IntEnum):
+    """`enum sw_hook` of the runtime."""
+
+    BEGIN = 0
+    END = 1
+    ERROR = 2
+    TIMER_NS = 3
+    TIMER_JIFFIES = 4
+    PROFILE = 5
+    FTRACE = 6
+    KPROBE = 7
+    KRETPROBE = 8
+    TRACEPOINT = 9
+
+    @property
+    def cold(self) -> bool:
+        """Runs seldom enough to merge every CPU's values in the handler."""
+        return self < HookKind.PROFILE
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a handler is placed; the fields of `struct sw_probe`."""
+
+    kind: HookKind
+    symbol: str = ""
+    offset: int = 0
+    number: int = 0
+    randomize: int = 0
+    optional: bool = False
+    arguments: int = 0  # of a tracepoint
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    hook: Hook
+    point: str  # as resolved
+    written: str  # as in the script
+    condition: Expr | None
+    entry: tuple[Expr, ...]  # saved at entry, for EntryValue
+    body: Body
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    name: str
+    globals: tuple[Global, ...]
+    functions: tuple[Function, ...]
+    probes: tuple[Probe, ...]
+    embedded: tuple[str, ...]  # C at file level

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The whole program: bodies lowered in rounds until all types are known.
+
+resolve(scripts, library, environment) -> Program
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from compiler import program as p
+from compiler import syntax
+from compiler.derive import Aliases, Derived, derive
+from compiler.diagnostics import CompileError, Diagnostic
+from compiler.family import Environment
+from compiler.program import LONG, STAT, STRING
+from compiler.resolve import expressions
+from compiler.resolve.facts import Facts
+from compiler.resolve.scope import GlobalSymbol, Scope, World
+from compiler.resolve.statements import lower_block
+from compiler.traits import fallible_functions, pure_functions
+from runtime.manifest import ValueType
+
+_ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
+_BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
+_ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
+_TYPES = {"long": LONG, "string": STRING}
+
+
+def resolve(
+    name: str,
+    scripts: Sequence[syntax.Script],
+    library: Sequence[syntax.Script],
+    environment: Environment,
+    overrides: dict[str, int | str] | None = None,
+) -> p.Program:
+    """One program from the user's scripts and what they use of the library.
+
+    `overrides` gives globals other initial values. Raises CompileError with every mistake found.
+    """
+    items = [item for script in scripts for item in script.items]
+    known = [item for script in library for item in script.items]
+    derived, faults = derive(
+        [i for i in items if isinstance(i, syntax.Probe)], Aliases([*items, *known]), environment
+    )
+    functions: dict[str, list[syntax.Function]] = {}
+    for item in [*items, *known]:
+        if isinstance(item, syntax.Function):
+            functions.setdefault(item.name, []).append(item)
+    names = frozenset(script.name for script in library)
+    globals_ = _globals(items, known, faults)
+    facts = Facts()
+    for _ in range(_ROUNDS):
+        facts.changed = False
+        world = World(facts, environment, globals_, functions, names, {})
+        probes, lowered = _round(world, derived)
+        if facts.final:
+            break
+        facts.final = not facts.changed
+    if not any(isinstance(i, syntax.Probe) for i in items) and not faults and scripts:
+        faults.append(
+            Diagnostic(
+                "no-probe", "the script has no probe", scripts[0].span, hint="probe begin { ... }"
+            )
+        )
+    faults += facts.faults
+    if faults:
+        raise CompileError(faults)
+    pure, fallible = pure_functions(lowered), fallible_functions(lowered)
+    embedded = [i.code for i in items if isinstance(i, syntax.EmbeddedC)]
+    return p.Program(
+        name,
+        tuple(
+            _global(world, symbol, overrides or {})
+            for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
+        ),
+        tuple(_with_traits(f, f.symbol in pure, f.symbol in fallible) for f in lowered),
+        tuple(probes),
+        tuple(embedded),
+    )
+
+
+def _globals(
+    items: Sequence[syntax.Item], library: Sequence[syntax.Item], faults: list[Diagnostic]
+) -> dict[tuple[str, str], GlobalSymbol]:
+    found: dict[tuple[str, str], GlobalSymbol] = {}
+    symbols: set[str] = set()
+    for item in [*items, *library]:
+        if not isinstance(item, syntax.Global):
+            continue
+        key = (item.span.source.name if item.private else "", item.name)
+        if key in found:
+            first = found[key].declared.span.location
+            faults.append(
+                Diagnostic(
+                    "duplicate-global",
+                    f"'{item.name}' is declared twice",
+                    item.span,
+                    hint=f"first at {first[0]}:{first[1]}:{first[2]}",
+                )
+            )
+            continue
+        symbol = item.name
+        while symbol in symbols:
+            symbol += "_"
+        symbols.add(symbol)
+        found[key] = GlobalSymbol(symbol, item)
+    return found
+
+
+def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], list[p.Function]]:
+    for g in world.globals.values():
+        init = g.declared.init
+        if init is not None:
+            type_ = STRING if isinstance(init, syntax.String) else LONG
+            world.facts.learn(("global", g.symbol), type_, init.span)
+            world.facts.learn_arity(g.symbol, 0, init.span)
+    probes = [_probe(world, d, i) for i, d in enumerate(derived)]
+    functions: dict[str, p.Function] = {}
+    while waiting := [s for s in world.wanted_functions if s not in functions]:
+        for symbol in waiting:
+            functions[symbol] = _function(world, symbol, world.wanted_functions[symbol])
+    return probes, list(functions.values())
+
+
+def _probe(world: World, d: Derived, index: int) -> p.Probe:
+    scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
+    condition: p.Expr | None = None
+    for test in d.conditions:
+        found = scope.typed(test, LONG)
+        condition = found if condition is None else p.Logical("&&", condition, found, test.span)
+    stmts: list[p.Stmt] = []
+    for block in (*d.prologue, d.body, *d.epilogue):
+        scope.file = block.span.source.name
+        stmts += lower_block(scope, block)
+    body = p.Body(tuple(scope.locals.values()), tuple(stmts))
+    hook = d.site.hook
+    if d.optional:
+        hook = p.Hook(
+            hook.kind, hook.symbol, hook.offset, hook.number, hook.randomize, True, hook.arguments
+        )
+    return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
+
+
+def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
+    key = ("function", symbol)
+    file = f.span.source.name
+    parameters = tuple(parameter.name for parameter in f.parameters)
+    result = ("result", symbol)
+    scope = Scope(world, key, file, None, expressions.lower, parameters, result)
+    for parameter in f.parameters:
+        if parameter.type is not None:
+            world.facts.learn((*key, parameter.name), ValueType(parameter.type), parameter.span)
+    if f.type is not None:
+        world.facts.learn(result, ValueType(f.type), f.name_span)
+    body: p.Body | None = None
+    code: str | None = None
+    bound: int | None = None
+    fallible, pure = False, False
+    if isinstance(f.body, syntax.EmbeddedC):
+        code = f.body.code
+        found = _BOUND.search(code)
+        bound = int(found[1]) if found else None
+        fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+    else:
+        stmts = lower_block(scope, f.body)
+        own = [local for name, local in scope.locals.items() if name not in parameters]
+        body = p.Body(tuple(own), stmts)
+    return p.Function(
+        symbol,
+        f.name,
+        tuple(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+        world.facts.type_of(result) if result in world.facts.types else None,
+        body,
+        code,
+        pure,
+        fallible,
+        bound,
+        file in world.library_files,
+        f.span,
+    )
+
+
+def _with_traits(f: p.Function, pure: bool, fallible: bool) -> p.Function:
+    return p.Function(
+        f.symbol, f.name, f.parameters, f.result, f.body, f.code, pure, fallible, f.bound,
+        f.library, f.span,
+    )  # fmt: skip
+
+
+def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:
+    facts = world.facts
+    arity = facts.arity.get(g.symbol, (0, None))[0]
+    if g.declared.size is not None and not arity:
+        arity = 1
+    type_ = facts.type_of(("global", g.symbol))
+    init: int | str | None = None
+    if isinstance(g.declared.init, syntax.Number | syntax.String):
+        init = g.declared.init.value
+    init = overrides.get(g.declared.name, init)
+    if type_ is STAT:
+        init = None
+    return p.Global(
+        g.symbol,
+        type_,
+        tuple(facts.type_of(("key", g.symbol, i)) for i in range(arity)),
+        g.declared.size,
+        g.declared.wrap,
+        init,
+        g.declared.span,
+        tuple(facts.key_names.get((g.symbol, i), f"key{i + 1}") for i in range(arity)),
+    )

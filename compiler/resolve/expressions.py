@@ -1,0 +1,466 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Expressions: names to symbols, operators to typed nodes.
+
+reads[execname()]++  -> Increment(GlobalRef("reads", (Call("execname"),)), step=1)
+"""
+
+from __future__ import annotations
+
+from typing import assert_never, cast
+
+from compiler import program as p
+from compiler import syntax
+from compiler.kernel.faults import KernelFactError
+from compiler.kernel.nearby import did_you_mean
+from compiler.program import LONG, STAT, STRING
+from compiler.resolve import printing, targets
+from compiler.resolve.facts import UNKNOWN
+from compiler.resolve.scope import GlobalSymbol, Scope
+from compiler.source import Span
+from runtime.manifest import Histogram, HistogramKind, ValueType
+
+_COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
+_LINEAR_BUCKETS = 128  # at most this many intervals, as SystemTap's MAXBUCKETS
+
+
+def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
+    """The typed form of an expression; `want` is a type its surroundings need, if they know."""
+    match e:
+        case syntax.Number():
+            return p.Number(e.value, e.span)
+        case syntax.String():
+            return p.String(e.value, e.span)
+        case syntax.Name():
+            return _name(scope, e, want)
+        case syntax.Index():
+            return element(scope, e, want)
+        case syntax.Call():
+            return _call(scope, e, want)
+        case syntax.Unary():
+            return _unary(scope, e)
+        case syntax.Increment():
+            target = lvalue(scope, e.target, LONG)
+            if isinstance(target, p.Number):
+                return target
+            return p.Increment(1 if e.op == "++" else -1, e.prefix, target, e.span)
+        case syntax.Binary():
+            return _binary(scope, e)
+        case syntax.Match():
+            scope.facts.fault("not-supported", "regular expressions cannot be compiled yet", e.span)
+            return p.Number(0, e.span)
+        case syntax.In():
+            return _in(scope, e)
+        case syntax.Conditional():
+            return _conditional(scope, e, want)
+        case syntax.Assign():
+            return assign(scope, e)
+        case syntax.Extract():
+            return _extract(scope, e)
+        case syntax.Histogram():
+            scope.facts.fault(
+                "histogram-value",
+                "a histogram has no value of its own",
+                e.span,
+                "print it, index it, or loop over it",
+            )
+            return p.Number(0, e.span)
+        case syntax.Bucket():
+            found = buckets(scope, e.histogram)
+            index = scope.typed(e.index, LONG)
+            return p.Bucket(found, index, e.span) if found else p.Number(0, e.span)
+        case syntax.Print():
+            return printing.lower_print(scope, e)
+        case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
+            return targets.lower_target(scope, e)
+        case syntax.Defined():
+            return p.Number(int(targets.is_defined(scope, e.operand)), e.span)
+        case syntax.Entry():
+            return _entry(scope, e)
+        case syntax.AtCall():
+            return _at(scope, e, want)
+        case syntax.EmbeddedExpr():
+            return p.EmbeddedExpr(e.code, STRING if "string" in e.code else LONG, e.span)
+        case _:
+            assert_never(e)
+
+
+# ---------------------------------------------------------------- names
+
+
+def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
+    if e.name not in scope.parameters and e.name not in scope.locals:
+        found = scope.world.find_global(e.name, scope.file)
+        if found is not None:
+            return _scalar(scope, found, e.span, want)
+        if e.name in scope.world.functions and (*scope.key, e.name) not in scope.facts.types:
+            call = syntax.Call(e.name, (), e.span, e.span)
+            if any(not f.parameters for f in scope.world.functions[e.name]):
+                return _call(scope, call, want)
+    if want is not None and want is not STAT:
+        scope.facts.learn((*scope.key, e.name), want, e.span)
+    return p.LocalRef(scope.local(e.name), e.span)
+
+
+def _scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | None) -> p.GlobalRef:
+    scope.facts.learn_arity(found.symbol, 0, span)
+    fact = ("global", found.symbol)
+    if want is not None:
+        scope.facts.learn(fact, want, span)
+    return p.GlobalRef(found.symbol, (), scope.facts.type_of(fact), span)
+
+
+def element(scope: Scope, e: syntax.Index, want: ValueType | None) -> p.GlobalRef | p.Number:
+    """`a[k, ...]`, every key a value."""
+    found = array(scope, e.array)
+    if found is None:
+        return p.Number(0, e.span)
+    keys = lower_keys(scope, found, e.keys, e.span)
+    if any(k is None for k in keys):
+        scope.facts.fault("slice-value", "'*' stands only in foreach, delete and 'in'", e.span)
+    fact = ("global", found.symbol)
+    if want is not None:
+        scope.facts.learn(fact, want, e.span)
+    values = tuple(k for k in keys if k is not None)
+    return p.GlobalRef(found.symbol, values, scope.facts.type_of(fact), e.span)
+
+
+def array(scope: Scope, name: syntax.Name) -> GlobalSymbol | None:
+    """The global that is indexed here; reported if there is none of that name."""
+    found = scope.world.find_global(name.name, scope.file)
+    if found is None:
+        known = {n for _, n in scope.world.globals}
+        scope.facts.fault(
+            "unknown-array",
+            f"'{name.name}' is not a global array",
+            name.span,
+            did_you_mean(name.name, known) or f"declare it: global {name.name}",
+        )
+    return found
+
+
+def lower_keys(
+    scope: Scope, found: GlobalSymbol, keys: tuple[syntax.Key, ...], span: Span
+) -> tuple[p.Expr | None, ...]:
+    """Keys of an element or slice; None for `*`. Learns their number, types and likely names."""
+    scope.facts.learn_arity(found.symbol, len(keys), span)
+    lowered: list[p.Expr | None] = []
+    for i, key in enumerate(keys):
+        if isinstance(key, syntax.Wildcard):
+            lowered.append(None)
+            continue
+        fact = ("key", found.symbol, i)
+        known = scope.facts.types.get(fact)
+        value = scope.expr(key, known[0] if known else None)
+        if value.type is STAT:
+            scope.facts.fault("type-mismatch", "a statistic cannot be a key", key.span)
+        elif value.type is not None:
+            scope.facts.learn(fact, value.type, key.span)
+        name = key_name(key)
+        if name is not None:
+            scope.facts.key_names.setdefault((found.symbol, i), name)
+        lowered.append(value)
+    return tuple(lowered)
+
+
+def key_name(e: syntax.Expr) -> str | None:
+    """What a reader would call this value: execname() -> execname, $file->f_mode -> f_mode."""
+    match e:
+        case syntax.Name(name=name) | syntax.TargetVar(name=name):
+            return name.strip("$@") or None
+        case syntax.Call(name=name, args=()):
+            return name
+        case syntax.Call(args=(only,)):
+            return key_name(only)
+        case syntax.Access(path=path) if path and isinstance(path[-1], syntax.Field):
+            return path[-1].name
+        case syntax.Access(base=base):
+            return key_name(base)
+        case syntax.Entry(operand=operand):
+            return key_name(operand)
+        case _:
+            return None
+
+
+def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p.Number:
+    """What can be assigned to; a Number stands in for what was reported."""
+    match e:
+        case syntax.Name():
+            if e.name not in scope.parameters and e.name not in scope.locals:
+                found = scope.world.find_global(e.name, scope.file)
+                if found is not None:
+                    return _scalar(scope, found, e.span, want)
+            if want is not None:
+                scope.facts.learn((*scope.key, e.name), want, e.span)
+            scope.assigned.add(e.name)
+            return p.LocalRef(scope.local(e.name), e.span)
+        case syntax.Index():
+            return element(scope, e, want)
+        case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
+            scope.facts.fault(
+                "write-context",
+                "kernel memory cannot be written",
+                e.span,
+                "probes observe; copy the value to a variable",
+            )
+        case _:
+            scope.facts.fault("not-assignable", "this cannot be assigned to", e.span)
+    return p.Number(0, e.span)
+
+
+# ---------------------------------------------------------------- operators
+
+
+def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
+    """`=` and `op=`; `<<<` is a statement and reported here."""
+    if e.op == "<<<":
+        scope.facts.fault("statistic-value", "'<<<' gives no value", e.span)
+        return p.Number(0, e.span)
+    want: ValueType | None = STRING if e.op == ".=" else LONG
+    if e.op == "=":
+        want = None
+    target = lvalue(scope, e.target, want)
+    if isinstance(target, p.Number):
+        scope.expr(e.value, None)
+        return target
+    known = target.type if target.type is not UNKNOWN else None
+    value = scope.expr(e.value, want or known)
+    if value.type is None:
+        scope.facts.fault("no-value", "this function returns no value", e.value.span)
+        return p.Number(0, e.span)
+    if want is not None:
+        scope.require(value, want, e.value.span)
+    elif value.type is STAT:
+        scope.facts.fault("type-mismatch", "a statistic cannot be assigned", e.value.span)
+    else:
+        target = cast(p.Lvalue, lvalue(scope, e.target, value.type))
+    op = None if e.op == "=" else e.op[:-1]
+    return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
+
+
+def _unary(scope: Scope, e: syntax.Unary) -> p.Expr:
+    operand = scope.typed(e.operand, LONG)
+    if e.op == "+":
+        return operand
+    if e.op == "-" and isinstance(operand, p.Number):
+        return p.Number(_wrap(-operand.value), e.span)
+    return p.Unary(e.op, operand, e.span)
+
+
+def _wrap(value: int) -> int:
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def _binary(scope: Scope, e: syntax.Binary) -> p.Expr:
+    if e.op in ("&&", "||"):
+        left, right = scope.typed(e.left, LONG), scope.typed(e.right, LONG)
+        return p.Logical(e.op, left, right, e.span)
+    if e.op == ".":
+        return p.Concat(scope.typed(e.left, STRING), scope.typed(e.right, STRING), e.span)
+    if e.op in _COMPARISONS:
+        left, right = same_type(scope, e.left, e.right)
+        return p.Compare(cast(p.CompareOp, e.op), left, right, e.span)
+    left, right = scope.typed(e.left, LONG), scope.typed(e.right, LONG)
+    return p.Arithmetic(cast(p.ArithmeticOp, e.op), left, right, e.span)
+
+
+def same_type(
+    scope: Scope, first: syntax.Expr, second: syntax.Expr, want: ValueType | None = None
+) -> tuple[p.Expr, p.Expr]:
+    """Two expressions that must have one type, each telling the other."""
+    left = scope.expr(first, want)
+    right = scope.expr(second, left.type if left.type is not UNKNOWN else want)
+    if left.type is UNKNOWN and right.type is not UNKNOWN:
+        left = scope.expr(first, right.type)
+    if UNKNOWN not in (left.type, right.type):
+        if left.type is STAT or left.type is None:
+            scope.require(left, LONG, first.span)
+        else:
+            scope.require(right, left.type, second.span)
+    return left, right
+
+
+def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
+    test = scope.typed(e.test, LONG)
+    if isinstance(test, p.Number):  # @defined() ? a : b must not look at what is not there
+        return scope.expr(e.then if test.value else e.otherwise, want)
+    then, otherwise = same_type(scope, e.then, e.otherwise, want)
+    return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
+
+
+def _in(scope: Scope, e: syntax.In) -> p.Expr:
+    found = array(scope, e.array)
+    if found is None:
+        return p.Number(0, e.span)
+    return p.In(found.symbol, lower_keys(scope, found, e.keys, e.span), e.span)
+
+
+# ---------------------------------------------------------------- statistics
+
+
+def statistic(scope: Scope, e: syntax.Expr) -> p.GlobalRef | None:
+    """The statistic that an extractor or `<<<` names."""
+    found: p.Expr
+    match e:
+        case syntax.Name() if (symbol := scope.world.find_global(e.name, scope.file)) is not None:
+            found = _scalar(scope, symbol, e.span, STAT)
+        case syntax.Index():
+            found = element(scope, e, STAT)
+        case _:
+            scope.facts.fault(
+                "not-a-statistic", "a global filled with '<<<' is needed here", e.span
+            )
+            return None
+    return found if isinstance(found, p.GlobalRef) else None
+
+
+def _extract(scope: Scope, e: syntax.Extract) -> p.Expr:
+    found = statistic(scope, e.stat)
+    shift = 0
+    for arg in e.args:
+        value = scope.typed(arg, LONG)
+        if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
+            scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
+        else:
+            shift = value.value
+    if found is None:
+        return p.Number(0, e.span)
+    return p.Extract(e.extractor, found, shift, e.span)
+
+
+def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
+    """The histogram of a statistic; noted, so that the statistic keeps its buckets."""
+    found = statistic(scope, e.stat)
+    numbers = []
+    for arg in e.args:
+        value = scope.typed(arg, LONG)
+        if not isinstance(value, p.Number):
+            scope.facts.fault("not-constant", "a literal number is needed here", arg.span)
+            return None
+        numbers.append(value.value)
+    if e.kind == "log":
+        shape = Histogram(HistogramKind.LOG2, 0, 129, negative=True)
+    elif len(numbers) != 3:
+        scope.facts.fault(
+            "bad-histogram", "@hist_linear takes a statistic, low, high and interval", e.span
+        )
+        return None
+    else:
+        low, high, interval = numbers
+        if interval <= 0 or high <= low or (high - low) // interval >= _LINEAR_BUCKETS:
+            scope.facts.fault(
+                "bad-histogram",
+                f"@hist_linear from {low} to {high} by {interval} makes no usable buckets",
+                e.span,
+                f"at most {_LINEAR_BUCKETS} intervals, low below high",
+            )
+            return None
+        count = (high - low) // interval + 3
+        shape = Histogram(HistogramKind.LINEAR, 0, count, low=low, high=high, interval=interval)
+    if found is None:
+        return None
+    known = scope.world.histograms.setdefault(found.name, [])
+    if shape not in known:
+        known.append(shape)
+    if len(known) > 1:
+        scope.facts.fault(
+            "two-histograms",
+            f"'{found.name}' cannot keep buckets of two shapes",
+            e.span,
+            "fill a second statistic for the other shape",
+        )
+    return p.Buckets(shape, found, e.span)
+
+
+# ---------------------------------------------------------------- calls
+
+
+def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
+    special = printing.lower_special(scope, e)
+    if special is not None:
+        return special
+    candidates = scope.world.functions.get(e.name, [])
+    fitting = [f for f in candidates if len(f.parameters) == len(e.args)]
+    if not fitting:
+        _report_unknown(scope, e, candidates)
+        for arg in e.args:
+            scope.expr(arg, None)
+        return p.Number(0, e.span)
+    function = fitting[0]
+    symbol = function_symbol(function, candidates)
+    scope.world.wanted_functions.setdefault(symbol, function)
+    args = []
+    for i, (parameter, arg) in enumerate(zip(function.parameters, e.args, strict=True)):
+        fact = ("function", symbol, parameter.name)
+        if parameter.type is not None:
+            scope.facts.learn(fact, ValueType(parameter.type), parameter.span)
+        known = scope.facts.type_of(fact)
+        value = scope.expr(arg, None if known is UNKNOWN else known)
+        if value.type is None or value.type is STAT:
+            scope.require(value, LONG, arg.span)
+        else:
+            scope.facts.learn(fact, value.type, arg.span)
+        del i
+        args.append(value)
+    return p.Call(symbol, tuple(args), _result(scope, function, symbol, want, e.span), e.span)
+
+
+def _result(
+    scope: Scope, f: syntax.Function, symbol: str, want: ValueType | None, span: Span
+) -> ValueType | None:
+    fact = ("result", symbol)
+    if f.type is not None:
+        scope.facts.learn(fact, ValueType(f.type), f.name_span)
+    elif fact not in scope.facts.types and scope.facts.final:
+        return None
+    if want is not None and fact in scope.facts.types:
+        scope.facts.learn(fact, want, span)
+    return scope.facts.type_of(fact)
+
+
+def function_symbol(f: syntax.Function, candidates: list[syntax.Function]) -> str:
+    """A name of its own for each function of an overloaded name."""
+    index = next((i for i, c in enumerate(candidates) if c is f), 0)
+    return f.name if index == 0 else f"{f.name}__{index + 1}"
+
+
+def _report_unknown(scope: Scope, e: syntax.Call, candidates: list[syntax.Function]) -> None:
+    if candidates:
+        counts = " or ".join(str(len(f.parameters)) for f in candidates)
+        scope.facts.fault(
+            "wrong-arguments", f"'{e.name}' takes {counts} arguments, not {len(e.args)}", e.span
+        )
+        return
+    scope.facts.fault(
+        "unknown-function",
+        f"there is no function '{e.name}'",
+        e.name_span,
+        did_you_mean(e.name, scope.world.functions),
+    )
+
+
+def _entry(scope: Scope, e: syntax.Entry) -> p.Expr:
+    site = scope.site
+    if site is None or site.hook.kind is not p.HookKind.KRETPROBE:
+        scope.facts.fault(
+            "entry-outside-return", "@entry stands only in a function's return probe", e.span
+        )
+        return p.Number(0, e.span)
+    inner = Scope(scope.world, scope.key, scope.file, site, scope.lower)
+    inner.in_entry = True
+    inner.locals = scope.locals
+    return scope.entry(inner.expr(e.operand, None), e.span)
+
+
+def _at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
+    match e.name, e.args:
+        case "choose_defined", (first, second):
+            return scope.expr(first if targets.is_defined(scope, first) else second, want)
+        case "const" | "enum", (syntax.String(value=name), *_):
+            btf = scope.world.environment.kernel.btf
+            try:
+                return p.Number(btf.constant(name.rpartition(" ")[2].rpartition(":")[2]), e.span)
+            except KernelFactError as fault:
+                scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
+        case _:
+            scope.facts.fault("not-supported", f"@{e.name} cannot be compiled yet", e.span)
+    return p.Number(0, e.span)

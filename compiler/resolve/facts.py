@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What is known so far about the types of a program's symbols.
+
+facts.learn(("global", "n"), LONG, span)    the symbol is a number
+facts.learn(("global", "n"), STRING, span)  a conflict: reported in the last round, with both places
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias, cast
+
+from compiler.diagnostics import Diagnostic
+from compiler.program import LONG
+from compiler.source import Span
+from runtime.manifest import ValueType
+
+Symbol: TypeAlias = tuple[str | int, ...]
+
+# The type of what no round has settled yet; never in a finished program.
+UNKNOWN: Final = cast(ValueType, "unknown")
+
+
+@dataclass(slots=True)
+class Facts:
+    """Types, number of keys and guesses of key names, by symbol; grows from round to round."""
+
+    types: dict[Symbol, tuple[ValueType, Span]] = field(default_factory=dict)
+    arity: dict[str, tuple[int, Span]] = field(default_factory=dict)
+    key_names: dict[tuple[str, int], str] = field(default_factory=dict)
+    changed: bool = False
+    final: bool = False
+    faults: list[Diagnostic] = field(default_factory=list)
+
+    def type_of(self, symbol: Symbol) -> ValueType:
+        """The symbol's type; in the last round an undecided one is a number."""
+        known = self.types.get(symbol)
+        if known is not None:
+            return known[0]
+        return LONG if self.final else UNKNOWN
+
+    def learn(self, symbol: Symbol, type_: ValueType, span: Span) -> None:
+        """Note a symbol's type, or report that it contradicts what is known."""
+        if type_ is UNKNOWN:
+            return
+        known = self.types.get(symbol)
+        if known is None:
+            self.types[symbol] = (type_, span)
+            self.changed = True
+        elif known[0] != type_:
+            name = next((part for part in reversed(symbol) if isinstance(part, str)), "?")
+            _, line, column = known[1].location
+            self.fault(
+                "type-mismatch",
+                f"'{name}' is used as {article(type_)} here and as {article(known[0])} elsewhere",
+                span,
+                f"it became {article(known[0])} at {known[1].location[0]}:{line}:{column}",
+            )
+
+    def learn_arity(self, name: str, arity: int, span: Span) -> None:
+        """Note how many keys a global has; 0 for a scalar."""
+        known = self.arity.get(name)
+        if known is None:
+            self.arity[name] = (arity, span)
+            self.changed = True
+        elif known[0] != arity:
+            file, line, column = known[1].location
+            self.fault(
+                "arity-mismatch",
+                f"'{name}' has {_keys(arity)} here and {_keys(known[0])} elsewhere",
+                span,
+                f"compare {file}:{line}:{column}",
+            )
+
+    def fault(self, slug: str, message: str, span: Span, hint: str | None = None) -> None:
+        """Report a mistake; before the last round it may only be that too little is known."""
+        if self.final and not any(f.slug == slug and f.span == span for f in self.faults):
+            self.faults.append(Diagnostic(slug, message, span, hint=hint or None))
+
+
+def article(type_: ValueType) -> str:
+    """`a number`, `a string`, `a statistic`."""
+    return {"long": "a number", "string": "a string", "stat": "a statistic"}.get(type_, type_)
+
+
+def _keys(arity: int) -> str:
+    return {0: "no keys", 1: "1 key"}.get(arity, f"{arity} keys")

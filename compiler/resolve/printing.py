@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Printing: every print becomes a format with one directive for each argument.
+
+println(pid(), " ", execname())  -> Print("%d %s\\n", (pid(), execname()))   [literals join the format]
+sprintf("%d", x)                 -> Format("%d", (x,)), a string made in the kernel
+"""
+
+from __future__ import annotations
+
+from compiler import program as p
+from compiler import syntax
+from compiler.program import LONG, STRING
+from compiler.resolve.facts import UNKNOWN, article
+from compiler.resolve.scope import Scope
+from runtime.directive import DirectiveError, Kind, Piece, arguments, parse
+from runtime.manifest import ValueType
+
+
+def lower_print(scope: Scope, e: syntax.Print) -> p.Expr:
+    """A printing expression of the `s` family; the others are statements (`lower_print_stmt`)."""
+    if not e.name.startswith("s"):
+        scope.facts.fault("no-value", f"{e.name}() gives no value", e.span)
+        return p.Number(0, e.span)
+    format_, args, _ = _parts(scope, e)
+    if any(isinstance(a, p.Buckets) for a in args):
+        scope.facts.fault("histogram-value", "a histogram cannot become a string", e.span)
+        return p.String("", e.span)
+    return p.Format(format_, tuple(a for a in args if not isinstance(a, p.Buckets)), e.span)
+
+
+def lower_print_stmt(scope: Scope, e: syntax.Print) -> p.Stmt:
+    """print, println, printd, printdln and printf as statements."""
+    if e.name.startswith("s"):
+        return p.ExprStmt(lower_print(scope, e), e.span)
+    format_, args, names = _parts(scope, e)
+    return p.Print(format_, args, names, False, e.span)
+
+
+def lower_special(scope: Scope, e: syntax.Call) -> p.Expr | None:
+    """Functions whose meaning is the probe's: pp(), probefunc()."""
+    if scope.site is None or e.args:
+        return None
+    match e.name:
+        case "pp":
+            return p.String(scope.site.point, e.span)
+        case "ppfunc" | "probefunc":
+            return p.String(scope.site.function, e.span)
+        case _:
+            return None
+
+
+def lower_log(scope: Scope, e: syntax.Call) -> p.Stmt:
+    """`log(text)`: a line of its own."""
+    value = scope.typed(e.args[0], STRING)
+    if isinstance(value, p.String):
+        return p.Print(_escape(value.value) + "\n", (), (), True, e.span)
+    if isinstance(value, p.Format):
+        names = _unique([_name(None, i) for i in range(len(value.args))])
+        return p.Print(value.format + "\n", value.args, names, True, e.span)
+    return p.Print("%s\n", (value,), ("text",), True, e.span)
+
+
+def _parts(
+    scope: Scope, e: syntax.Print
+) -> tuple[str, tuple[p.Expr | p.Buckets, ...], tuple[str, ...]]:
+    from compiler.resolve.expressions import buckets
+
+    args: list[p.Expr | p.Buckets] = []
+    names: list[str] = []
+    if e.format is not None:
+        return _formatted(scope, e, e.format)
+    pieces: list[str] = []
+    for i, arg in enumerate(e.args):
+        if i and e.delimiter is not None:
+            pieces.append(_escape(e.delimiter.value))
+        if isinstance(arg, syntax.Histogram):
+            found = buckets(scope, arg)
+            if found is not None:
+                pieces.append("%s")
+                args.append(found)
+                names.append(_name(arg, len(args)))
+            continue
+        value = scope.expr(arg, None)
+        if isinstance(value, p.String):
+            pieces.append(_escape(value.value))
+            continue
+        if value.type not in (LONG, STRING, UNKNOWN):
+            scope.facts.fault(
+                "type-mismatch",
+                f"{article(value.type) if value.type else 'nothing'} cannot be printed",
+                arg.span,
+                "print one of its extractors, such as @count(...)",
+            )
+            continue
+        pieces.append("%s" if value.type is STRING else "%d")
+        args.append(value)
+        names.append(_name(arg, len(args)))
+    if e.name.endswith("ln"):
+        pieces.append("\n")
+    return "".join(pieces), tuple(args), _unique(names)
+
+
+def _formatted(
+    scope: Scope, e: syntax.Print, format_: syntax.String
+) -> tuple[str, tuple[p.Expr | p.Buckets, ...], tuple[str, ...]]:
+    try:
+        pieces = parse(format_.value)
+    except DirectiveError as error:
+        scope.facts.fault("bad-format", error.message, format_.span)
+        return "", (), ()
+    wants = _wants(pieces)
+    if len(wants) != len(e.args):
+        scope.facts.fault(
+            "wrong-arguments",
+            f"the format takes {len(wants)} arguments, not {len(e.args)}",
+            e.span,
+        )
+        return "", (), ()
+    args = tuple(scope.typed(arg, want) for arg, want in zip(e.args, wants, strict=True))
+    names = _unique([_name(arg, i + 1) for i, arg in enumerate(e.args)])
+    return format_.value, args, names
+
+
+def _wants(pieces: tuple[Piece, ...]) -> list[ValueType]:
+    return [STRING if a.kind is Kind.STRING else LONG for a in arguments(pieces)]
+
+
+def _escape(text: str) -> str:
+    return text.replace("%", "%%")
+
+
+def _name(e: syntax.Expr | None, number: int) -> str:
+    from compiler.resolve.expressions import key_name
+
+    found = key_name(e) if e is not None else None
+    if isinstance(e, syntax.Extract | syntax.Histogram):
+        found = getattr(e, "extractor", None) or "histogram"
+    return found or f"arg{number}"
+
+
+def _unique(names: list[str]) -> tuple[str, ...]:
+    seen: dict[str, int] = {}
+    found = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        found.append(name if seen[name] == 1 else f"{name}_{seen[name]}")
+    return tuple(found)

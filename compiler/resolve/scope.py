@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The surroundings of one body: its locals, its probe site, and the program it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from compiler import program as p
+from compiler import syntax
+from compiler.family import Environment, Site
+from compiler.resolve.facts import Facts
+from compiler.source import Span
+from runtime.manifest import Histogram, ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalSymbol:
+    """A declared global; private ones of a file have a symbol of their own."""
+
+    symbol: str
+    declared: syntax.Global
+
+
+@dataclass(slots=True)
+class World:
+    """All that bodies share while one round runs."""
+
+    facts: Facts
+    environment: Environment
+    globals: dict[tuple[str, str], GlobalSymbol]  # (file or "", name)
+    functions: dict[str, list[syntax.Function]]
+    library_files: frozenset[str]
+    histograms: dict[str, list[Histogram]]  # by global: those that the script asks for
+    used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)
+    wanted_functions: dict[str, syntax.Function] = field(default_factory=dict)
+
+    def find_global(self, name: str, file: str) -> GlobalSymbol | None:
+        found = self.globals.get((file, name)) or self.globals.get(("", name))
+        if found is not None:
+            self.used_globals[found.symbol] = found
+        return found
+
+
+@dataclass(slots=True)
+class Scope:
+    """One body that is being lowered. `key` makes its locals' facts its own."""
+
+    world: World
+    key: tuple[str | int, ...]
+    file: str
+    site: Site | None  # None in functions
+    lower: Callable[[Scope, syntax.Expr, ValueType | None], p.Expr]
+    parameters: tuple[str, ...] = ()
+    result: tuple[str | int, ...] | None = None  # the fact of a function's result
+    locals: dict[str, p.Local] = field(default_factory=dict)
+    assigned: set[str] = field(default_factory=set)
+    entries: list[p.Expr] = field(default_factory=list)
+    in_entry: bool = False
+    loops: int = 0
+    temporaries: int = 0
+
+    @property
+    def facts(self) -> Facts:
+        return self.world.facts
+
+    def expr(self, e: syntax.Expr, want: ValueType | None = None) -> p.Expr:
+        """Lower an expression; `want` is the type its surroundings need, if they know."""
+        return self.lower(self, e, want)
+
+    def typed(self, e: syntax.Expr, want: ValueType) -> p.Expr:
+        """Lower an expression that must have this type."""
+        found = self.lower(self, e, want)
+        self.require(found, want, e.span)
+        return found
+
+    def require(self, found: p.Expr, want: ValueType, span: Span) -> None:
+        from compiler.resolve.facts import UNKNOWN, article
+
+        if found.type is None:
+            self.facts.fault("no-value", "this function returns no value", span)
+        elif found.type is not UNKNOWN and found.type != want:
+            self.facts.fault(
+                "type-mismatch", f"{article(want)} is needed here, not {article(found.type)}", span
+            )
+
+    def local(self, name: str) -> p.Local:
+        """The local of that name, declared by its first use."""
+        found = p.Local(name, self.facts.type_of((*self.key, name)))
+        self.locals[name] = found
+        return found
+
+    def temporary(self, type_: ValueType) -> p.Local:
+        """A local that no script can name."""
+        self.temporaries += 1
+        found = p.Local(f"__t{self.temporaries}", type_)
+        self.locals[found.name] = found
+        return found
+
+    def entry(self, value: p.Expr, span: Span) -> p.Expr:
+        """Save a value at the function's entry; equal ones are saved once."""
+        for i, known in enumerate(self.entries):
+            if _same(known, value):
+                return p.EntryValue(i, value.type or p.LONG, span)
+        self.entries.append(value)
+        return p.EntryValue(len(self.entries) - 1, value.type or p.LONG, span)
+
+
+def _same(a: p.Expr, b: p.Expr) -> bool:
+    match a, b:
+        case p.Argument(), p.Argument():
+            return (a.index, a.size, a.signed) == (b.index, b.size, b.signed)
+        case _:
+            return a == b

@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Statements: blocks flatten, `for` becomes a loop with a step, prints become event records."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from compiler import program as p
+from compiler import syntax
+from compiler.program import LONG, STAT, STRING
+from compiler.resolve import expressions, printing
+from compiler.resolve.facts import UNKNOWN
+from compiler.resolve.scope import GlobalSymbol, Scope
+from compiler.source import Span
+from runtime.manifest import ValueType
+
+
+def lower_block(scope: Scope, block: syntax.Block) -> p.Stmts:
+    """All statements of a block."""
+    return tuple(found for s in block.body for found in lower_stmt(scope, s))
+
+
+def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
+    """One statement, as none or several."""
+    match s:
+        case syntax.Block():
+            return lower_block(scope, s)
+        case syntax.Empty():
+            return ()
+        case syntax.ExprStmt():
+            return _expr_stmt(scope, s)
+        case syntax.If():
+            return _if(scope, s)
+        case syntax.While():
+            test = scope.typed(s.test, LONG)
+            return (p.Loop(test, None, _body(scope, s.body), s.span),)
+        case syntax.For():
+            return _for(scope, s)
+        case syntax.Foreach():
+            return _foreach(scope, s)
+        case syntax.Break() | syntax.Continue():
+            word = "break" if isinstance(s, syntax.Break) else "continue"
+            if not scope.loops:
+                scope.facts.fault("outside-loop", f"'{word}' stands outside any loop", s.span)
+                return ()
+            return (p.Break(s.span) if isinstance(s, syntax.Break) else p.Continue(s.span),)
+        case syntax.Next():
+            if scope.site is None:
+                scope.facts.fault(
+                    "not-supported", "'next' in a function cannot be compiled yet", s.span
+                )
+            return (p.Next(s.span),)
+        case syntax.Return():
+            return _return(scope, s)
+        case syntax.Delete():
+            return _delete(scope, s)
+        case syntax.TryCatch():
+            body = lower_block(scope, s.body)
+            variable = None
+            if s.variable is not None:
+                scope.facts.learn((*scope.key, s.variable.name), STRING, s.variable.span)
+                scope.assigned.add(s.variable.name)
+                variable = scope.local(s.variable.name)
+            return (p.Try(body, variable, lower_block(scope, s.handler), s.span),)
+        case _:
+            assert_never(s)
+
+
+def _body(scope: Scope, s: syntax.Stmt) -> p.Stmts:
+    scope.loops += 1
+    found = lower_stmt(scope, s)
+    scope.loops -= 1
+    return found
+
+
+def _expr_stmt(scope: Scope, s: syntax.ExprStmt) -> p.Stmts:
+    match s.value:
+        case syntax.Print() as e:
+            return (printing.lower_print_stmt(scope, e),)
+        case syntax.Call(name="log", args=(_,)) as e if "log" not in scope.world.functions:
+            return (printing.lower_log(scope, e),)
+        case syntax.Assign(op="<<<") as e:
+            return _accumulate(scope, e)
+        case syntax.Conditional() as e:  # often used as a statement; its branches may print
+            test = scope.typed(e.test, LONG)
+            then = lower_stmt(scope, syntax.ExprStmt(e.then, e.then.span))
+            otherwise = lower_stmt(scope, syntax.ExprStmt(e.otherwise, e.otherwise.span))
+            return (p.If(test, then, otherwise, s.span),)
+        case e:
+            return (p.ExprStmt(scope.expr(e, None), s.span),)
+
+
+def _accumulate(scope: Scope, e: syntax.Assign) -> p.Stmts:
+    target = expressions.statistic(scope, e.target)
+    value = scope.typed(e.value, LONG)
+    return (p.Accumulate(target, value, e.span),) if target is not None else ()
+
+
+def _if(scope: Scope, s: syntax.If) -> p.Stmts:
+    test = scope.typed(s.test, LONG)
+    if isinstance(test, p.Number):  # @defined() guards what may not be there
+        chosen = s.then if test.value else s.otherwise
+        return lower_stmt(scope, chosen) if chosen is not None else ()
+    then = lower_stmt(scope, s.then)
+    otherwise = lower_stmt(scope, s.otherwise) if s.otherwise is not None else ()
+    return (p.If(test, then, otherwise, s.span),)
+
+
+def _for(scope: Scope, s: syntax.For) -> p.Stmts:
+    init: p.Stmts = ()
+    if s.init is not None:
+        init = lower_stmt(scope, syntax.ExprStmt(s.init, s.init.span))
+    test = scope.typed(s.test, LONG) if s.test is not None else p.Number(1, s.span)
+    body = _body(scope, s.body)
+    step = scope.expr(s.step, None) if s.step is not None else None
+    return (*init, p.Loop(test, step, body, s.span))
+
+
+def _variable(scope: Scope, name: syntax.Name, fact: tuple[str | int, ...]) -> p.Local:
+    """A loop's variable, of the type of what it visits; each tells the other."""
+    own = (*scope.key, name.name)
+    type_ = scope.facts.type_of(fact)
+    if type_ is not STAT:
+        scope.facts.learn(own, type_, name.span)
+        scope.facts.learn(fact, scope.facts.type_of(own), name.span)
+    scope.assigned.add(name.name)
+    return scope.local(name.name)
+
+
+def _foreach(scope: Scope, s: syntax.Foreach) -> p.Stmts:
+    limit = scope.typed(s.limit, LONG) if s.limit is not None else None
+    if isinstance(s.over, syntax.Histogram):
+        return _foreach_bucket(scope, s, s.over, limit)
+    found = expressions.array(scope, s.over)
+    if found is None:
+        return ()
+    scope.facts.learn_arity(found.symbol, len(s.keys), s.span)
+    keys = tuple(_variable(scope, k, ("key", found.symbol, i)) for i, k in enumerate(s.keys))
+    for i, k in enumerate(s.keys):
+        scope.facts.key_names.setdefault((found.symbol, i), k.name)
+    value = None
+    if s.value is not None:
+        if scope.facts.type_of(("global", found.symbol)) is STAT:
+            scope.facts.fault(
+                "type-mismatch",
+                f"'{s.over.name}' holds statistics, which a variable cannot",
+                s.value.span,
+                f"use @count({s.over.name}[...]) in the loop",
+            )
+        value = _variable(scope, s.value, ("global", found.symbol))
+    slice_: tuple[p.Expr | None, ...] = ()
+    if s.slice:
+        slice_ = expressions.lower_keys(scope, found, s.slice, s.span)
+    sort = None
+    if s.sort is not None:
+        sort = _sort(scope, s.sort, found)
+    body = _body(scope, s.body)
+    return (p.Foreach(keys, value, found.symbol, slice_, sort, limit, body, s.span),)
+
+
+def _sort(scope: Scope, s: syntax.Sort, found: GlobalSymbol) -> p.Sort:
+    extractor = s.extractor
+    if s.key is None:
+        type_ = scope.facts.type_of(("global", found.symbol))
+        if type_ is STAT and extractor is None:
+            extractor = "count"
+        if extractor is not None and type_ not in (STAT, UNKNOWN):
+            scope.facts.fault(
+                "not-a-statistic", f"'{found.declared.name}' holds no statistics", s.span
+            )
+    return p.Sort(s.key, extractor, s.descending)
+
+
+def _foreach_bucket(
+    scope: Scope, s: syntax.Foreach, over: syntax.Histogram, limit: p.Expr | None
+) -> p.Stmts:
+    found = expressions.buckets(scope, over)
+    if len(s.keys) != 1:
+        scope.facts.fault("arity-mismatch", "a histogram's buckets have one key", s.span)
+    names = [s.keys[0], *([s.value] if s.value is not None else [])]
+    for name in names:
+        scope.facts.learn((*scope.key, name.name), LONG, name.span)
+        scope.assigned.add(name.name)
+    index = scope.local(s.keys[0].name)
+    value = scope.local(s.value.name) if s.value is not None else None
+    body = _body(scope, s.body)
+    if found is None:
+        return ()
+    return (p.ForeachBucket(index, value, found, limit, body, s.span),)
+
+
+def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
+    if scope.result is None:
+        if s.value is not None:
+            scope.facts.fault("return-in-probe", "a probe returns no value", s.span, "write 'next'")
+        return (p.Next(s.span),)
+    if s.value is None:
+        return (p.Return(None, s.span),)
+    known = scope.facts.types.get(scope.result)
+    value = scope.expr(s.value, known[0] if known else None)
+    if value.type is STAT or value.type is None:
+        scope.require(value, LONG, s.value.span)
+    else:
+        scope.facts.learn(scope.result, value.type, s.value.span)
+    return (p.Return(value, s.span),)
+
+
+def _delete(scope: Scope, s: syntax.Delete) -> p.Stmts:
+    match s.target:
+        case syntax.Name() as name:
+            if name.name in scope.locals and scope.world.find_global(name.name, scope.file) is None:
+                return _reset_local(scope, name, s.span)
+            found = expressions.array(scope, name)
+            keys: tuple[p.Expr | None, ...] = ()
+        case syntax.Index() as e:
+            found = expressions.array(scope, e.array)
+            keys = expressions.lower_keys(scope, found, e.keys, e.span) if found else ()
+        case _:
+            scope.facts.fault("bad-delete", "only globals and their elements are deleted", s.span)
+            return ()
+    return (p.Delete(found.symbol, keys, s.span),) if found is not None else ()
+
+
+def _reset_local(scope: Scope, name: syntax.Name, span: Span) -> p.Stmts:
+    local = scope.local(name.name)
+    type_: ValueType = local.type
+    zero: p.Expr = p.String("", span) if type_ is STRING else p.Number(0, span)
+    return (p.ExprStmt(p.Assign(None, p.LocalRef(local, span), zero, type_, span), span),)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Built guests in the cache: found by what they are made from, built once, used by many.
+
+image = Image.ensure("6.1")                       # builds it the first time, ~1.5 minutes
+image.chroot_run(["gcc", "--version"])            # the guest's compiler, at native speed
+
+CACHE/images/bookworm-0f3a.../{rootfs/, vmlinux, initrd, disk.raw, release, snapshots/}
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import debian
+from lab.host import LabError, cache_root, ensure_host_packages, locked, remove_all_but
+from lab.suites import DEFAULT_KERNEL, Suite, suite_for
+
+KEPT = 2  # images of a suite that stay in the cache
+
+# $1 root, $2 the folder inside; pairs (host path, path inside) up to "--"; then the command
+_CHROOT = r"""
+set -e
+root=$1 cwd=$2; shift 2
+mount --bind -o ro "$root" "$root"
+cd "$root"
+mount --rbind /dev dev
+mount -t proc proc proc
+for place in tmp mnt run; do mount -t tmpfs -o mode=1777 tmpfs "$place"; done
+while [ "$1" != -- ]; do
+    inside=$root$2
+    if [ -d "$1" ]; then mkdir -p "$inside"
+    else mkdir -p "${inside%/*}"; [ -e "$inside" ] || : > "$inside"; fi
+    mount --bind "$1" "$inside"
+    shift 2
+done
+shift
+exec chroot "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$cwd" "$@"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One built guest in the cache. `key` is the hash of all that it is made from."""
+
+    suite: Suite
+    key: str
+    folder: Path
+
+    @classmethod
+    def find(cls, kernel: str = DEFAULT_KERNEL) -> Image:
+        """Name the image for a kernel series or suite name; it may not exist yet."""
+        suite = suite_for(kernel)
+        key = debian.recipe_key(suite)
+        return cls(suite, key, cache_root() / "images" / f"{suite.name}-{key}")
+
+    @classmethod
+    def ensure(cls, kernel: str = DEFAULT_KERNEL) -> Image:
+        """Return the image, built if it is not in the cache. Safe with several callers at once."""
+        image = cls.find(kernel)
+        ensure_host_packages()
+        if not image.exists:
+            with locked(image.folder.parent / f"{image.suite.name}.lock", "an image build"):
+                if not image.exists:
+                    image._build()
+        os.utime(image.folder)  # the newest used ones are kept
+        return image
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / "release").exists()
+
+    @property
+    def release(self) -> str:
+        """The kernel's release, e.g. 6.1.0-56-amd64."""
+        return (self.folder / "release").read_text().strip()
+
+    @property
+    def rootfs(self) -> Path:
+        """The guest's root as a folder on the host: read it, never write into it."""
+        return self.folder / "rootfs"
+
+    @property
+    def disk(self) -> Path:
+        return self.folder / "disk.raw"
+
+    @property
+    def python(self) -> str:
+        """The guest's Python as "3.11"."""
+        for path in sorted((self.rootfs / "usr/bin").glob("python3.[0-9]*")):
+            if path.name.removeprefix("python3.").isdigit():
+                return path.name.removeprefix("python")
+        raise LabError(f"no python in {self.rootfs}")
+
+    def _build(self) -> None:
+        if os.geteuid() != 0:
+            raise LabError(f"building the image {self.folder.name} needs root, once")
+        parent = self.folder.parent
+        for left in parent.glob(f"{self.suite.name}-*.tmp"):  # of a build that was killed
+            shutil.rmtree(left)
+        folder = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-", suffix=".tmp", dir=parent))
+        folder.chmod(0o755)
+        try:
+            debian.build_guest(self.suite, folder)
+            folder.rename(self.folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        remove_all_but(KEPT, [p for p in parent.glob(f"{self.suite.name}-*") if p.is_dir()])
+
+    def chroot_run(
+        self,
+        argv: Sequence[str],
+        *,
+        binds: Mapping[Path, str] | None = None,
+        cwd: str = "/",
+        env: Mapping[str, str] | None = None,
+        input: bytes | None = None,
+        timeout: float = 600,
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[bytes]:
+        """Run a program of the guest natively: same compiler, same headers, no emulation.
+
+        The root is read-only there; /tmp, /mnt and /run are empty and writable, and vanish after
+        the call. `binds` shows host files or folders inside, writable, at places that exist in the
+        root or lie below those three. It is the host's kernel that answers uname. Needs root.
+        Raises LabError, with the output's end, on a failing command when `check` is set.
+        """
+        pairs = [part for host, inside in (binds or {}).items() for part in (str(host), inside)]
+        base = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LANG": "C.UTF-8"}
+        # its own pid namespace: what it starts ends with it, or with this process
+        isolate = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+        script = ("sh", "-c", _CHROOT, "sh", str(self.rootfs), cwd, *pairs, "--")
+        done = subprocess.run(
+            [*isolate, *script, *argv],
+            env={**base, **(env or {})},
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            timeout=timeout,
+        )
+        if check and done.returncode != 0:
+            tail = (done.stdout + done.stderr).decode(errors="replace")[-3000:]
+            raise LabError(
+                f"in {self.rootfs}: {' '.join(argv)} ended with {done.returncode}:\n{tail}"
+            )
+        return done

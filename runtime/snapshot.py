@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A module's numbers at one moment.
+
+    reader = SnapshotReader(image)
+    snapshot = reader.read()
+    snapshot.header.state, snapshot.probes[0].hits, snapshot.lanes.events_lost
+    for table in snapshot.tables:
+        for key, value in zip(table.keys, table.values): ...
+
+Nothing stops while it is read: every number is exact at the instant it is read, and counters only
+grow. One reader serves a module for as long as it is loaded, and decodes only keys that are new.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.abi import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
+from runtime.aggregate import StatValue as StatValue
+from runtime.device import Image
+from runtime.histogram import upper_bounds as upper_bounds
+from runtime.manifest import Manifest, Probe, Storage, Table
+from runtime.table import TableReader as TableReader
+from runtime.table import TableValues as TableValues
+
+_WORD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeValues:
+    """Of all lanes.
+
+    `missed` is as of the last sync; `error` is the errno of a hook that could not be placed.
+    """
+
+    probe: Probe
+    hits: int
+    skipped_reentrant: int
+    skipped_lock: int
+    errors: int
+    missed: int
+    armed: bool
+    error: int
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCounts:
+    """Of all lanes."""
+
+    events: int
+    events_lost: int
+    strings_cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    header: Header
+    probes: tuple[ProbeValues, ...]
+    lanes: LaneCounts
+    tables: tuple[TableValues, ...]
+
+
+class SnapshotReader:
+    """Reads one module again and again."""
+
+    def __init__(self, image: Image) -> None:
+        """ValueError when the manifest does not fit the image that carries it."""
+        self._image = image
+        self._manifest = image.manifest()
+        check(self._manifest, image.header())
+        self._tables = tuple(TableReader(table) for table in self._manifest.tables)
+
+    def read(self) -> Snapshot:
+        """The numbers as of now."""
+        shared, lanes = self._image.shared, self._image.lanes
+        return Snapshot(
+            self._image.header(),
+            _probes(self._manifest, shared, lanes),
+            LaneCounts(*_sums(lanes, self._manifest.lane_counts, LANE_COUNTS.size // _WORD)),
+            tuple(table.read(shared, lanes) for table in self._tables),
+        )
+
+
+def read(image: Image) -> Snapshot:
+    """The numbers of an image, once; ValueError as SnapshotReader."""
+    return SnapshotReader(image).read()
+
+
+def check(manifest: Manifest, header: Header) -> None:
+    """ValueError when something in the manifest lies outside of the header's regions."""
+    shared, lane = header.shared_size, header.lane_stride
+    nr_probes = len(manifest.probes)
+    _fits("probe status", manifest.probe_status, nr_probes * PROBE_STATUS.size, shared)
+    _fits("probe counts", manifest.probe_counts, nr_probes * PROBE_COUNTS.size, lane)
+    _fits("lane counts", manifest.lane_counts, LANE_COUNTS.size, lane)
+    for table in manifest.tables:
+        _check_table(table, shared, lane)
+
+
+def _check_table(table: Table, shared: int, lane: int) -> None:
+    what = f"table {table.name!r}"
+    rows = 1
+    if table.slots is not None:
+        rows = table.slots.capacity
+        _fits(what, table.slots.head, 24, shared)
+        _fits(what, table.slots.offset, rows * table.slots.stride, shared)
+    region = lane if table.storage is Storage.PERCPU else shared
+    _fits(what, table.rows, rows * table.row_size, region)
+    if table.dropped is not None:
+        _fits(what, table.dropped, _WORD, lane)
+
+
+def _fits(what: str, offset: int, size: int, room: int) -> None:
+    if offset < 0 or size < 0 or offset + size > room or offset % _WORD:
+        raise ValueError(
+            f"the manifest puts {what} at bytes {offset} to {offset + size} of a region of {room}"
+        )
+
+
+def _probes(
+    manifest: Manifest, shared: memoryview, lanes: Sequence[memoryview]
+) -> tuple[ProbeValues, ...]:
+    width = PROBE_COUNTS.size // _WORD
+    sums = _sums(lanes, manifest.probe_counts, width * len(manifest.probes))
+    values = []
+    for n, probe in enumerate(manifest.probes):
+        at = manifest.probe_status + n * PROBE_STATUS.size
+        missed, armed, error = PROBE_STATUS.unpack_from(shared, at)
+        hits, reentrant, locked, errors = sums[n * width : (n + 1) * width]
+        values.append(
+            ProbeValues(probe, hits, reentrant, locked, errors, missed, bool(armed), error)
+        )
+    return tuple(values)
+
+
+def _sums(lanes: Sequence[memoryview], offset: int, count: int) -> list[int]:
+    """Unsigned counters at one place in every lane, added up."""
+    end = offset + count * _WORD
+    return list(map(sum, zip(*(lane[offset:end].cast("Q") for lane in lanes), strict=True)))

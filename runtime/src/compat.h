@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * compat.h - every difference between kernels, decided by presence and nowhere else; newest kernel first.
+ *
+ * Macros and configuration symbols are tested here. Functions and types cannot be, so Kbuild looks for them
+ * in the kernel's headers and passes SW_HAVE_*.
+ */
+#ifndef STAPWATCH_COMPAT_H
+#define STAPWATCH_COMPAT_H
+
+/* 6.15: hrtimer_setup() takes the callback; 6.18 hides the field. */
+#ifdef SW_HAVE_HRTIMER_SETUP
+#define sw_hrtimer_setup(timer, callback, mode) \
+	hrtimer_setup(timer, callback, CLOCK_MONOTONIC, mode)
+#else
+#define sw_hrtimer_setup(timer, callback, mode)             \
+	do {                                                \
+		hrtimer_init(timer, CLOCK_MONOTONIC, mode); \
+		(timer)->function = (callback);             \
+	} while (0)
+#endif
+
+/* 6.2 renamed del_timer_sync(), 6.15 took the old name away. */
+#ifdef SW_HAVE_TIMER_DELETE_SYNC
+#define sw_timer_delete_sync(timer) timer_delete_sync(timer)
+#else
+#define sw_timer_delete_sync(timer) del_timer_sync(timer)
+#endif
+
+/* 6.3 made vm_flags read-only but for these functions. */
+#ifdef SW_HAVE_VM_FLAGS_SET
+#define sw_vm_flags_change(vma, set, clear) vm_flags_mod(vma, set, clear)
+#else
+#define sw_vm_flags_change(vma, set, clear) \
+	((vma)->vm_flags = ((vma)->vm_flags | (set)) & ~(unsigned long)(clear))
+#endif
+
+/* 5.11 moved the pointer to the probe out of the instance. */
+#ifdef SW_HAVE_GET_KRETPROBE
+#define sw_kretprobe_of(instance) get_kretprobe(instance)
+#else
+#define sw_kretprobe_of(instance) ((instance)->rp)
+#endif
+
+/*
+ * 5.11: with arguments available to every ftrace callback none needs all registers saved, which costs 26
+ * instructions a hit. In the same release "recursion" flags turned round: a callback that guards itself had to
+ * say so, since then the others ask for help.
+ */
+#if defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) || defined(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS)
+#define SW_FTRACE_ARGUMENTS 0
+#else
+#define SW_FTRACE_ARGUMENTS FTRACE_OPS_FL_SAVE_REGS
+#endif
+#ifdef SW_HAVE_TRACE_RECURSION
+#define SW_FTRACE_GUARDED 0
+#else
+#define SW_FTRACE_GUARDED FTRACE_OPS_FL_RECURSION_SAFE
+#endif
+
+/* A kernel that is not preemptible has nothing to call when the last handler leaves. */
+#ifdef CONFIG_PREEMPTION
+#define sw_preempt_schedule() __preempt_schedule_notrace()
+#else
+#define sw_preempt_schedule() \
+	do {                  \
+	} while (0)
+#endif
+
+#endif

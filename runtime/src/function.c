@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * function.c - function entry by ftrace: the trampoline calls the script's handler straight.
+ *
+ * ftrace is told that we guard against recursion ourselves (sw_enter does), and not to insert a helper that
+ * would do it. Removing an ops waits for every task to leave its trampoline and the handler.
+ */
+#include <linux/ftrace.h>
+#include "hook.h"
+
+/* `ops` of one handler: one filter entry today, as many as a wildcard has functions later. */
+struct function {
+	struct ftrace_ops ops;
+};
+
+static int set_filter(struct ftrace_ops *ops, const char *symbol)
+{
+	char *name = kstrdup(symbol, GFP_KERNEL); /* ftrace parses it in place */
+	int error;
+
+	if (!name)
+		return -ENOMEM;
+	error = ftrace_set_filter(ops, (unsigned char *)name, strlen(name), 1);
+	kfree(name);
+	return error == -EINVAL ? -ENOENT : error; /* no function matches */
+}
+
+static void function_free(struct function *f)
+{
+	ftrace_free_filter(&f->ops);
+	sw_hook_free(f, sizeof(*f));
+}
+
+static int function_place(struct sw_placement *p)
+{
+	struct function *f = sw_hook_alloc(sizeof(*f));
+	int error;
+
+	if (!f)
+		return -ENOMEM;
+	/* sw_ftrace_handler with our names for the kernel's types */
+	f->ops.func = (ftrace_func_t)p->probe->handler;
+	f->ops.private = p;
+	f->ops.flags = SW_FTRACE_ARGUMENTS | SW_FTRACE_GUARDED;
+	error = set_filter(&f->ops, p->probe->symbol);
+	if (!error)
+		error = register_ftrace_function(&f->ops);
+	if (error) {
+		function_free(f);
+		return error;
+	}
+	p->hook = f;
+	return 0;
+}
+
+static void function_remove(struct sw_placement *p)
+{
+	struct function *f = p->hook;
+
+	unregister_ftrace_function(&f->ops);
+	function_free(f);
+}
+
+const struct sw_hook_ops sw_function_hook = {
+	.place = function_place,
+	.remove = function_remove,
+};

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Running the programs that serve as second opinions."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+LIMIT = 10 * 60  # seconds
+
+
+def run(*words: str | Path, cwd: Path | None = None) -> str:
+    """A command's output; its failure is the test's."""
+    done = subprocess.run(
+        words, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False
+    )
+    assert done.returncode == 0, f"{words}: {done.stderr[-2000:]}"
+    return done.stdout
