@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent.settings import MAIN_FILE
-from agent.version import VERSION
+from compiler.version import VERSION
 
 _STATUS = """exit status:
   0  all went well
-  1  a script or the configuration is wrong, or something could not be done
-  2  the command line is wrong
+  1  a script is wrong, or something could not be done
+  2  the command line or the configuration is wrong
   3  status: no agent answers
   130  ended by Ctrl-C before the script ran
 """
@@ -146,7 +146,7 @@ def _agent(options: argparse.Namespace) -> int:
             settings = config.load(options.config)
         except config.ConfigError as error:
             print(error, file=sys.stderr)
-            return 1
+            return 2
         for warning in settings.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         print(f"the configuration is good: {len(settings.scripts)} scripts")

@@ -31,7 +31,8 @@ def compile_request(
     return {
         "source": file,
         "text": text,
-        "name": options.module or stem,
+        "name": stem,
+        "module": options.module,
         "args": list(arguments),
         "globals": dict(map(_initial, options.globals)),
         "defines": dict(map(_define, options.defines)),

@@ -149,9 +149,9 @@ class Compiler:
     """Runs compilers, `jobs` at a time. `command` is what to execute: the real one unless given."""
 
     def __init__(
-        self, settings: CompileSettings = CompileSettings(), command: Sequence[str] = COMMAND
+        self, settings: CompileSettings | None = None, command: Sequence[str] = COMMAND
     ) -> None:
-        self._settings = settings
+        self._settings = settings = settings or CompileSettings()
         self._command = tuple(command)
         self._places = asyncio.Semaphore(settings.jobs or len(os.sched_getaffinity(0)))
 

@@ -21,6 +21,7 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from agent.logs import log
 from agent.settings import Address
 
 TEXT = "text/plain; charset=utf-8"
@@ -181,7 +182,11 @@ class Endpoint:
         except _Refused as refused:
             await self._write(writer, refused.response, head=False, keep=False)
             return False
-        response = await self._answer(request)
+        try:
+            response = await self._answer(request)
+        except Exception:
+            log().exception("a request failed", path=request.path)
+            response = Response(HTTPStatus.INTERNAL_SERVER_ERROR, b"internal error; see the log\n")
         await self._write(writer, response, head=request.method == "HEAD", keep=keep)
         return keep
 

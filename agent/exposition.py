@@ -87,8 +87,8 @@ class Exposition:
         high = max((page.high for page in pages), default=0)
         for page in pages:
             page.low, page.high = low, high
-        with_sum = form is Format.TEXT or not any(pages[n].negative(rows) for n, rows in found)
-        return [part for n, rows in found for part in pages[n].render(rows, with_sum)]
+        whole = form is Format.TEXT or not any(pages[n].negative(rows) for n, rows in found)
+        return [part for n, rows in found for part in pages[n].render(rows, whole, whole)]
 
 
 def header(family: Family, form: Format) -> bytes:

@@ -12,7 +12,7 @@ from typing import Any
 
 from agent.script import Script
 from agent.selfmetrics import Health
-from agent.version import VERSION
+from compiler.version import VERSION
 from runtime.snapshot import Snapshot
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}

@@ -86,8 +86,11 @@ class NumberPages:
 class HistogramPages:
     """Buckets, sum and count of each element; the count is the buckets' sum, so the two always agree.
 
-    Bounds of a log2 histogram: from one below the lowest bucket ever filled in the family to the
-    highest, so that empty ends cost nothing; the range only grows. Declared bounds are always all there.
+    Bounds of a log2 histogram: from one below the lowest bucket ever filled in the family (but not below
+    0 for that reason) to the highest, so that empty ends cost nothing; the range only grows. Declared
+    bounds are always all there.
+
+    OpenMetrics has no sum that can go down, and no count without a sum: with negative values only buckets.
     """
 
     def __init__(self, family: Family, member: Member) -> None:
@@ -97,10 +100,16 @@ class HistogramPages:
         self._has_sum = statistic.sum is not None
         self._scaled = scaler(member.scale)
         self._bounds = upper_bounds(statistic.histogram)
-        self._pages: dict[tuple[int, bool], _Page] = {}
+        self._pages: dict[tuple[int, bool, bool], _Page] = {}
         self._range = (0, 0)
         fixed = statistic.histogram.kind is not HistogramKind.LOG2
         self.low, self.high = (0, len(self._bounds)) if fixed else (len(self._bounds), 0)
+
+    @property
+    def _lowest(self) -> int:
+        """The first bound shown: quantiles are interpolated from it."""
+        below = self.low - 1
+        return below if below >= 0 and self._bounds[below] >= 0 else self.low
 
     def note(self, rows: TableValues) -> None:
         """Widen the range by what is filled now."""
@@ -115,14 +124,16 @@ class HistogramPages:
                 self.high = next(n for n in range(last, 0, -1) if buckets[n - 1])
 
     def negative(self, rows: TableValues) -> bool:
-        """Whether OpenMetrics forbids the sum: it must not go down."""
-        low = max(0, self.low - 1)
+        """Whether OpenMetrics forbids the sum: it must not go down. Also when there is none."""
+        if not self._has_sum:
+            return True
+        low = self._lowest
         if low < self.high and self._bounds[low] < 0:
             return True
         return any((value.sum or 0) < 0 for value in cast("list[StatValue]", rows.values))
 
-    def render(self, rows: TableValues, with_sum: bool) -> list[bytes]:
-        low, high = max(0, self.low - 1), self.high
+    def render(self, rows: TableValues, with_sum: bool, with_count: bool) -> list[bytes]:
+        low, high = self._lowest, self.high
         if (low, high) != self._range:
             self._pages.clear()
             self._range = (low, high)
@@ -132,9 +143,11 @@ class HistogramPages:
         out: list[bytes] = []
         for start in range(0, len(keys), PAGE):
             now = keys[start : start + PAGE]
-            page = self._pages.get((start, with_sum))
+            page = self._pages.get((start, with_sum, with_count))
             if page is None or page.keys != now:
-                page = self._pages[start, with_sum] = self._build(now, low, high, with_sum)
+                page = self._pages[start, with_sum, with_count] = self._build(
+                    now, low, high, with_sum, with_count
+                )
             values: list[int | bytes] = []
             for stat in stats[start : start + PAGE]:
                 running = list(accumulate(stat.buckets[low:], initial=0))
@@ -143,11 +156,14 @@ class HistogramPages:
                 if with_sum:
                     total = stat.sum or 0
                     values.append(scaled(total) if scaled else total)
-                values.append(running[-1])
+                if with_count:
+                    values.append(running[-1])
             out.append(page.template % tuple(values))
         return out
 
-    def _build(self, keys: Sequence[KeyTuple], low: int, high: int, with_sum: bool) -> _Page:
+    def _build(
+        self, keys: Sequence[KeyTuple], low: int, high: int, with_sum: bool, with_count: bool
+    ) -> _Page:
         name, parts = self._family.name, []
         bounds = [bound_text(bound, self._member.scale) for bound in self._bounds[low:high]]
         mark = "%d" if self._scaled is None else "%b"
@@ -157,7 +173,8 @@ class HistogramPages:
             parts += [f'{name}_bucket{{{inside}le="{bound}"}} %d\n' for bound in [*bounds, "+Inf"]]
             if with_sum:
                 parts.append(f"{name}_sum{braces(labels)} {mark}\n")
-            parts.append(f"{name}_count{braces(labels)} %d\n")
+            if with_count:
+                parts.append(f"{name}_count{braces(labels)} %d\n")
         return _Page(keys, "".join(parts).encode(), ())
 
 

@@ -2,7 +2,8 @@
 """Readers of YAML nodes: each takes a node and gives a value, or raises `Wrong` at the node's place.
 
     number(Scalar("0.5"), ...) -> Decimal("0.5")
-    record({"lables": ...}, "metric", {"labels": names}) -> {} and "unknown key 'lables'; did you mean 'labels'?"
+    record({"lables": ...}, "metric", {"labels": names})
+    -> {} and "unknown key 'lables'; did you mean 'labels'?"
 
 Containers catch what their parts raise and go on, so one run tells all mistakes.
 """
@@ -25,7 +26,9 @@ S64_MAX = (1 << 63) - 1
 S64_MIN = -(1 << 63)
 
 
-class Wrong(Exception):  # noqa: N818 - not for callers: turned into a Mistake by the container
+class Wrong(Exception):
+    """What a reader of one value raises; the container around it collects the mistake."""
+
     def __init__(self, place: Place, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.mistake = Mistake(place, message, hint)

@@ -17,7 +17,7 @@ from agent.compiling import Compiled
 from agent.modules import ModuleError, Modules
 from agent.script_log import ScriptLog
 from agent.settings import ScriptSettings
-from runtime.abi import UNLIMITED_ERRORS, EventKind, State
+from runtime.abi import UNLIMITED_ERRORS, State
 from runtime.device import Device, DeviceError
 from runtime.event import Event
 from runtime.manifest import Manifest

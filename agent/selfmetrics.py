@@ -24,7 +24,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from agent import logs
 from agent.exposition import Format
 from agent.script import Script, ScriptState
-from agent.version import VERSION
+from compiler.version import VERSION
 from runtime.snapshot import Snapshot
 
 _PROBE = ("script", "probe")

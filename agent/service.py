@@ -31,7 +31,7 @@ from agent.notify import Notifier
 from agent.selfmetrics import Health, SelfMetrics
 from agent.settings import Address, Settings
 from agent.supervisor import Supervisor
-from agent.version import VERSION
+from compiler.version import VERSION
 from runtime.device import DeviceError
 from runtime.loader import can_load_modules
 from runtime.snapshot import Snapshot, TableValues
@@ -75,7 +75,7 @@ class Service:
         return self._endpoint.bound
 
     async def run(self) -> int:
-        """Serve until told to stop. The exit status: 0, or 1 when it could not start."""
+        """Serve until told to stop. The exit status: 0, 2 for a wrong configuration, 1 for all else."""
         try:
             settings = self._load()
             logs.configure(settings.log)
@@ -85,7 +85,7 @@ class Service:
             print(error if isinstance(error, ConfigError) else f"error: {error}", file=sys.stderr)
             self._notifier.status(str(error).splitlines()[0])
             await self._endpoint.close()
-            return 1
+            return 2 if isinstance(error, ConfigError) else 1
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
@@ -94,7 +94,7 @@ class Service:
         self._greet(settings)
         work = [asyncio.create_task(self._work(settings)), asyncio.create_task(self._tick())]
         stop = asyncio.create_task(self._stop.wait())
-        done, _ = await asyncio.wait([stop, *work], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([stop, *work], return_when=asyncio.FIRST_COMPLETED)
         self._notifier.stopping()
         log().info("stopping")
         await self._supervisor.stop()

@@ -33,6 +33,7 @@ from runtime.event import Event
 from runtime.snapshot import Snapshot
 
 _LAST_PASS = 5
+_JOINTS = {2: ": ", 3: " into ", 4: " into "}  # between a pass's title and what it did
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -108,8 +109,8 @@ class Session:
             self._passes(error.passes)
             for diagnostic in (*error.diagnostics, *error.warnings):
                 self._say(str(diagnostic))
-            if error.passes:
-                self._say(f"Pass {error.passes[-1].number}: failed; see the messages above.")
+            if self._options.verbose:
+                self._say(f"Pass {len(error.passes) + 1}: failed; see the messages above.")
             return None
         self._passes(compiled.passes)
         if not self._options.quiet:
@@ -188,7 +189,7 @@ class Session:
 
     async def _wait(self, command: _Command | None) -> None:
         """Until exit(), a signal, or the command's end."""
-        waits = [asyncio.create_task(self._end.wait())]
+        waits: list[asyncio.Task[object]] = [asyncio.create_task(self._end.wait())]
         if command is not None:
             waits.append(asyncio.create_task(command.wait()))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -249,7 +250,8 @@ class Session:
         if self._options.verbose:
             for done in passes:
                 times = _times(done.user, done.system, done.real)
-                self._say(f"Pass {done.number}: {done.summary or done.title} in {times}.")
+                joint = _JOINTS.get(done.number, " ")
+                self._say(f"Pass {done.number}: {done.title}{joint}{done.summary} in {times}.")
 
     def _passed(self, what: str, clock: _Clock) -> None:
         if self._options.verbose:

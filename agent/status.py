@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from agent import config, landing
+from agent.settings import DEFAULT_PORT, Settings
 
 _TIMEOUT = 10.0
 NO_AGENT = 3
@@ -49,13 +50,13 @@ def status(options: argparse.Namespace) -> int:
     finally:
         connection.close()
     print(json.dumps(tree, indent=2) if options.json else landing.table(tree))
-    if error := tree["reload"]["error"]:
+    if failure := tree["reload"]["error"]:
         print(
-            f"\nthe last reload failed, the configuration before it runs on:\n{error}",
+            f"\nthe last reload failed, the configuration before it runs on:\n{failure}",
             file=sys.stderr,
         )
     bad = any(script["state"] in ("failed", "outdated") for script in tree["scripts"])
-    return 1 if bad or error else 0
+    return 1 if bad or failure else 0
 
 
 def fetch(connection: http.client.HTTPConnection) -> dict[str, Any]:
@@ -76,11 +77,11 @@ def _connection(options: argparse.Namespace) -> tuple[str, http.client.HTTPConne
         url = urlsplit(options.url if "//" in options.url else f"//{options.url}")
         if not url.hostname or url.scheme not in ("", "http"):
             raise ValueError(f"'{options.url}' is no address; write http://127.0.0.1:9436")
-        port = url.port or config.DEFAULT_PORT
+        port = url.port or DEFAULT_PORT
         return options.url, http.client.HTTPConnection(url.hostname, port, timeout=_TIMEOUT)
     try:
         path = config.load(options.config).control_socket
     except config.ConfigError:
         # The agent may run on an older configuration; its socket is where it always is.
-        path = config.Settings().control_socket
+        path = Settings().control_socket
     return str(path), _UnixConnection(path)

@@ -209,7 +209,10 @@ class Supervisor:
                 log().info("module taken over", script=script.name, module=found.name)
                 return await self._begin(found, script, wanted, started)
             await self._discard(found)
-        device = await asyncio.to_thread(self._modules.load, compiled.path, compiled.module)
+        try:
+            device = await asyncio.to_thread(self._modules.load, compiled.path, compiled.module)
+        finally:
+            compiled.path.unlink(missing_ok=True)  # the cache has another
         try:
             new = Running(device, self._on_event, self._on_exit)
         except ModuleError:

@@ -1,24 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statistics (`<<<`) merged over lanes.
+"""Numbers and statistics (`<<<`) merged over lanes.
 
-    merge(Statistic(count=0, sum=1, min=2, max=3), [[2, 30, 10, 20], [0, 0, 0, 0]], 4)
-    -> [StatValue(count=2, sum=30, min=10, max=20)]        avg 15
+    total([lane0, lane1])                   -> [3, 0, 17, ...]    words added up, wrapped to s64
+    merge(Statistic(count=0, sum=1, min=2, max=3), [lane0, lane1], 4)
+    -> [StatValue(count=2, sum=30, min=10, max=20), ...]          avg 15
 
-A column is one lane's rows as a flat list of words. Sums and buckets add up and wrap at 64 bits;
-min and max count only where the lane counted something; the variance is merged as SystemTap does
-it (total variance).
+A column is the bytes of one lane's rows. Every word of it is loaded at once, never byte by byte,
+since a handler may be writing it. Min and max count only where the lane counted something; the
+variance is merged as SystemTap does it (total variance).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import repeat
-from operator import add
 from typing import Final
 
 from runtime.manifest import Statistic
 
-_LOW: Final = -(1 << 63)
-_HIGH: Final = (1 << 63) - 1
+_BLOCK: Final = 4096  # words added up at a time: what stays in a CPU's first cache
 
 
 @dataclass(slots=True)
@@ -44,24 +44,53 @@ class StatValue:
         return quotient(self.sum, self.count)
 
 
-def total(columns: Sequence[list[int]]) -> list[int]:
-    """The sum of columns of s64, row by row, wrapped to s64."""
+def total(columns: Sequence[memoryview]) -> list[int]:
+    """The sum of columns of s64, word by word, wrapped to s64; all columns are equally long.
+
+    Long integers add a whole block of words at once, which is several times faster than a loop. To
+    keep carries from the next word, the words' top bits are added apart, by exclusive or.
+    """
     if len(columns) == 1:
-        return columns[0]
-    if len(columns) > 8:
-        sums = list(map(sum, zip(*columns, strict=True)))
-    else:
-        sums = columns[0]
-        for column in columns[1:]:
-            sums = list(map(add, sums, column))
-    return wrapped(sums)
+        return words(columns[0])
+    sums: list[int] = []
+    size = columns[0].nbytes
+    for start in range(0, size, 8 * _BLOCK):
+        end = min(start + 8 * _BLOCK, size)
+        zeros = bytes(end - start)
+        parts = [column[start:end] for column in columns]
+        # machines have more possible CPUs than busy ones
+        sums += _sum([_reversed(part) for part in parts if bytes(part) != zeros] or [zeros])
+    return sums
 
 
-def wrapped(numbers: list[int]) -> list[int]:
-    """The numbers as s64."""
-    if numbers and (min(numbers) < _LOW or max(numbers) > _HIGH):
-        return [(n - _LOW & (1 << 64) - 1) + _LOW for n in numbers]
-    return numbers
+def words(column: memoryview, start: int = 0, step: int = 1) -> list[int]:
+    """Every `step`th s64 of a column."""
+    found: list[int] = column.cast("q")[start::step].tolist()
+    return found
+
+
+def _reversed(column: memoryview) -> bytes:
+    # a strided copy goes word by word, where a plain one may use any unit
+    return column.cast("q")[::-1].tobytes()
+
+
+def _sum(columns: list[bytes]) -> list[int]:
+    """Of columns with their words in reverse, in order."""
+    if len(columns) == 1:
+        return words(memoryview(columns[0]))[::-1]
+    size = len(columns[0])
+    tops, rest = _masks(size // 8)
+    first, *others = (int.from_bytes(column, "little") for column in columns)
+    for other in others:
+        first = ((first & rest) + (other & rest)) ^ ((first ^ other) & tops)
+    return words(memoryview(first.to_bytes(size, "little")))[::-1]
+
+
+@lru_cache(maxsize=64)
+def _masks(count: int) -> tuple[int, int]:
+    """The top bits of that many words, and all others."""
+    tops = int.from_bytes(bytes((0, 0, 0, 0, 0, 0, 0, 0x80)) * count, "little")
+    return tops, tops - (tops >> 63)
 
 
 def quotient(a: int, b: int) -> int:
@@ -88,62 +117,46 @@ def check(layout: Statistic, width: int) -> None:
         raise ValueError("a statistic keeps mean without m2, or m2 without mean")
 
 
-def merge(layout: Statistic, columns: Sequence[list[int]], width: int) -> list[StatValue]:
+def merge(layout: Statistic, columns: Sequence[memoryview], width: int) -> list[StatValue]:
     """One value a row; every column has the same number of rows of `width` words."""
-    rows = len(columns[0]) // width
-    counts = [_counts(layout, column, width) for column in columns]
-    nothing: list[int | None] = [None] * rows
-    sums = (
-        nothing
-        if layout.sum is None
-        else total([column[layout.sum :: width] for column in columns])
-    )
-    buckets = _buckets(layout, columns, width)
-    count = map(sum, buckets) if layout.histogram is not None else total(counts) or nothing
+    flat = total(columns)
+    nothing: list[int | None] = [None] * (len(flat) // width)
+    counts: list[list[int]] = []
+    if layout.min is not None or layout.max is not None or layout.mean is not None:
+        counts = [_counts(layout, column, width) for column in columns]
+    sums = nothing if layout.sum is None else flat[layout.sum :: width]
+    buckets = _buckets(layout, flat, width)
+    kept = nothing if layout.count is None else flat[layout.count :: width]
     return list(
         map(
             StatValue,
-            count,
+            map(sum, buckets) if buckets else kept,
             sums,
             _extreme(layout.min, columns, counts, width) or nothing,
             _extreme(layout.max, columns, counts, width, largest=True) or nothing,
             _variances(layout, columns, counts, sums, width) or nothing,
-            buckets if layout.histogram is not None else repeat(()),
+            buckets or repeat(()),
         )
     )
 
 
-def _counts(layout: Statistic, column: list[int], width: int) -> list[int]:
-    """What a lane counted, row by row; [] when nothing tells."""
+def _buckets(layout: Statistic, flat: list[int], width: int) -> list[tuple[int, ...]]:
+    hist = layout.histogram
+    if hist is None:
+        return []
+    return [tuple(flat[at : at + hist.buckets]) for at in range(hist.word, len(flat), width)]
+
+
+def _counts(layout: Statistic, column: memoryview, width: int) -> list[int]:
+    """What a lane counted, row by row."""
     if layout.count is not None:
-        return column[layout.count :: width]
-    if layout.histogram is None:
-        return []
-    first, last = layout.histogram.word, layout.histogram.word + layout.histogram.buckets
-    return [sum(column[at + first : at + last]) for at in range(0, len(column), width)]
-
-
-def _buckets(layout: Statistic, columns: Sequence[list[int]], width: int) -> list[tuple[int, ...]]:
-    if layout.histogram is None:
-        return []
-    first, last = layout.histogram.word, layout.histogram.word + layout.histogram.buckets
-    starts = range(0, len(columns[0]), width)
-    parts = [[tuple(column[at + first : at + last]) for at in starts] for column in columns]
-    if len(parts) == 1:
-        return parts[0]
-    merged = []
-    for row in zip(*parts, strict=True):
-        busy = [part for part in row if any(part)]
-        if len(busy) > 1:
-            merged.append(tuple(map(sum, zip(*busy, strict=True))))
-        else:
-            merged.append(busy[0] if busy else row[0])
-    return merged
+        return words(column, layout.count, width)
+    return list(map(sum, _buckets(layout, words(column), width)))
 
 
 def _extreme(
     word: int | None,
-    columns: Sequence[list[int]],
+    columns: Sequence[memoryview],
     counts: Sequence[list[int]],
     width: int,
     largest: bool = False,
@@ -155,22 +168,22 @@ def _extreme(
     for column, count in zip(columns, counts, strict=True):
         best = [
             old if not n else new if old is None else pick(old, new)
-            for old, new, n in zip(best, column[word::width], count, strict=True)
+            for old, new, n in zip(best, words(column, word, width), count, strict=True)
         ]
     return best
 
 
 def _variances(
     layout: Statistic,
-    columns: Sequence[list[int]],
+    columns: Sequence[memoryview],
     counts: Sequence[list[int]],
     sums: Sequence[int | None],
     width: int,
 ) -> list[int | None]:
     if layout.mean is None or layout.m2 is None:
         return []
-    means = zip(*[column[layout.mean :: width] for column in columns], strict=True)
-    m2s = zip(*[column[layout.m2 :: width] for column in columns], strict=True)
+    means = zip(*[words(column, layout.mean, width) for column in columns], strict=True)
+    m2s = zip(*[words(column, layout.m2, width) for column in columns], strict=True)
     return [
         _variance(layout.shift, list(zip(n, mean, m2, strict=True)), sum_)
         for n, mean, m2, sum_ in zip(zip(*counts, strict=True), means, m2s, sums, strict=True)

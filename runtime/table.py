@@ -18,7 +18,7 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, TypeVar
 
 from runtime import aggregate
 from runtime.abi import SLOT
@@ -28,10 +28,11 @@ from runtime.manifest import Slots, Storage, Table, ValueType
 
 KeyTuple = tuple[int | str, ...]
 Value = int | str | StatValue
+T = TypeVar("T")
 
 _ATTEMPTS: Final = 8  # to copy a slot that is being changed, before it is left out of this read
-_IDLE_LANES: Final = 4  # with more lanes, looking for idle ones pays
 _CACHED_STRINGS: Final = 1 << 18
+_BLOCK: Final = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class TableReader:
         """
         table, keys = self._table, self._keys
         at = table.dropped
-        dropped = sum(_words(lane[at : at + 8])[0] for lane in lanes) if at is not None else 0
+        dropped = 0 if at is None else sum(lane[at : at + 8].cast("Q")[0] for lane in lanes)
         if keys is None:
             return TableValues(table, [()], self._rows(shared, lanes, 0, 1), dropped)
         keys.update(shared)
@@ -73,10 +74,7 @@ class TableReader:
             # elements can have come and gone while the values were read
             for slot in keys.changed(shared):
                 self._settle(keys, shared, slot, values)
-        live = keys.live()
-        if len(live) < len(values):
-            values = [values[slot] for slot in live]
-        return TableValues(table, keys.live_keys(), values, dropped)
+        return TableValues(table, keys.live(), keys.only_live(values), dropped)
 
     def _settle(self, keys: "_Keys", shared: memoryview, slot: int, values: list[Value]) -> None:
         for _ in range(_ATTEMPTS):
@@ -101,11 +99,10 @@ class TableReader:
             data = bytes(shared[start:end])
             return [_text(data[at : at + size]) for at in range(0, len(data), size)]
         regions = lanes if table.storage is Storage.PERCPU else (shared,)
-        columns = _busy([region[start:end] for region in regions])
+        columns = [region[start:end] for region in regions]
         if table.statistic is not None:
-            words = [_words(column).tolist() for column in columns]
-            return list(aggregate.merge(table.statistic, words, size // 8))
-        return list(aggregate.total([_words(c)[:: size // 8].tolist() for c in columns]))
+            return list(aggregate.merge(table.statistic, columns, size // 8))
+        return list(aggregate.total(columns))
 
 
 class _Strings(dict[bytes, str]):
@@ -126,8 +123,8 @@ class _Keys:
         self._strings = _Strings()
         self._sequences: list[int] = []
         self._decoded: list[KeyTuple] = []
-        self._live: list[int] | None = None
-        self._live_keys: list[KeyTuple] | None = None
+        self._dead: set[int] = set()  # slots that hold no element
+        self._live: list[KeyTuple] | None = None
         order = sorted(range(len(table.keys)), key=lambda n: table.keys[n].offset)
         fields, at = "<", 0
         for n in order:
@@ -146,19 +143,17 @@ class _Keys:
     def used(self) -> int:
         return len(self._sequences)
 
-    def live(self) -> list[int]:
-        """The slots that hold an element."""
+    def live(self) -> list[KeyTuple]:
+        """The keys of the slots that hold an element."""
         if self._live is None:
-            self._live = [n for n, s in enumerate(self._sequences) if s and not s & 1]
+            self._live = self.only_live(self._decoded[:])
         return self._live
 
-    def live_keys(self) -> list[KeyTuple]:
-        """Their keys."""
-        if self._live_keys is None:
-            live = self.live()
-            keys = self._decoded
-            self._live_keys = keys[:] if len(live) == len(keys) else [keys[n] for n in live]
-        return self._live_keys
+    def only_live(self, slots: list[T]) -> list[T]:
+        """Of a list with something for each slot, what belongs to elements."""
+        if not self._dead:
+            return slots
+        return [value for n, value in enumerate(slots) if n not in self._dead]
 
     def update(self, shared: memoryview) -> None:
         """Look at all slots given out so far; decode the keys that changed since the last time."""
@@ -170,13 +165,14 @@ class _Keys:
         if sequences == self._sequences:
             return
         known = self._sequences
-        stale = [n for n, (a, b) in enumerate(zip(sequences, known, strict=False)) if a != b]
-        stale.extend(range(len(known), used))
+        stale = [*_differing(sequences, known), *range(len(known), used)]
         self._decoded.extend([()] * (used - len(known)))
         self._sequences = sequences
-        self._forget()
+        self._live = None
         for first, end in _runs(stale):
             self._decoded[first:end] = self._decode(shared, first, end)
+        for slot in stale:
+            self._judge(slot)
         for slot in self.changed(shared):
             self.reload(shared, slot)
 
@@ -185,18 +181,13 @@ class _Keys:
         now = self._read_sequences(shared, self.used)
         if now == self._sequences:
             return []
-        return [n for n, (a, b) in enumerate(zip(now, self._sequences, strict=True)) if a != b]
+        return _differing(now, self._sequences)
 
     def reload(self, shared: memoryview, slot: int) -> bool:
-        """Decode a slot's key again.
-
-        False when the slot holds no element, or does not keep still.
-        """
-        self._forget()
+        """Decode a slot's key again; False when it holds no element, or does not keep still."""
         for _ in range(_ATTEMPTS):
-            sequence = self._read_sequence(shared, slot)
-            self._sequences[slot] = sequence
-            if sequence & 1 or not sequence:
+            self._sequences[slot] = self._read_sequence(shared, slot)
+            if not self._judge(slot):
                 return False
             self._decoded[slot : slot + 1] = self._decode(shared, slot, slot + 1)
             if self.settled(shared, slot):
@@ -211,10 +202,17 @@ class _Keys:
     def hide(self, slot: int) -> None:
         """Leave a slot out until its sequence is seen anew."""
         self._sequences[slot] |= 1
-        self._forget()
+        self._judge(slot)
 
-    def _forget(self) -> None:
-        self._live = self._live_keys = None
+    def _judge(self, slot: int) -> bool:
+        """Note whether a slot whose sequence was just read holds an element."""
+        self._live = None
+        sequence = self._sequences[slot]
+        if sequence & 1 or not sequence:
+            self._dead.add(slot)
+            return False
+        self._dead.discard(slot)
+        return True
 
     def _read_sequences(self, shared: memoryview, used: int) -> list[int]:
         start, stride = self._slots.offset, self._slots.stride
@@ -239,20 +237,19 @@ class _Keys:
         )
 
 
-def _words(data: memoryview) -> memoryview:
-    return data.cast("q")
-
-
 def _text(data: bytes) -> str:
     return data.partition(b"\0")[0].decode(errors="backslashreplace")
 
 
-def _busy(columns: list[memoryview]) -> list[memoryview]:
-    """Without the lanes that never counted: machines have more possible CPUs than present ones."""
-    if len(columns) <= _IDLE_LANES:
-        return columns
-    zeros = bytes(columns[0].nbytes)
-    return [column for column in columns if bytes(column) != zeros] or columns[:1]
+def _differing(a: list[int], b: list[int]) -> list[int]:
+    """Where two lists differ, as far as both go; comparing blocks first, since most are the same."""
+    found = []
+    size = min(len(a), len(b))
+    for start in range(0, size, _BLOCK):
+        end = min(start + _BLOCK, size)
+        if a[start:end] != b[start:end]:
+            found += [n for n in range(start, end) if a[n] != b[n]]
+    return found
 
 
 def _runs(numbers: list[int]) -> list[tuple[int, int]]:
@@ -271,6 +268,8 @@ def _check(table: Table) -> None:
 
     if table.row_size <= 0 or table.row_size % 8 or table.rows % 8:
         raise fail("rows are not made of whole words")
+    if table.value is ValueType.LONG and table.row_size != 8:
+        raise fail("a number takes one word")
     if bool(table.keys) != (table.slots is not None):
         raise fail("an array has both keys and slots")
     if (table.value is ValueType.STAT) != (table.statistic is not None):

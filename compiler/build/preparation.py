@@ -58,7 +58,7 @@ class Workshop:
             self.kernel.build_id,
             self.headers.seen,
             (self.headers.folder / ".config").read_bytes(),
-            f"{status.st_size} {status.st_mtime_ns}" if status else "",
+            f"{status.st_size} {int(status.st_mtime)}" if status else "",
             self.sources.digest,
             self.toolchain.identity("ld"),
         )
@@ -111,7 +111,7 @@ def _make(shop: Workshop, key: str) -> None:
         commands = None
         try:
             commands = learn(slow, shop.toolchain.path(slow), STUB, output)
-            files = _parts(slow, commands)
+            files = _parts(shop, slow, commands)
             problem = _compare(shop, _kit(shop, _entry(work, files), commands), stub, slow)
         except Unlearnable as error:
             problem = str(error)
@@ -125,10 +125,10 @@ def _make(shop: Workshop, key: str) -> None:
         shop.cache.put(key, {**files, _RECORD: json.dumps(record).encode()})
 
 
-def _parts(slow: Path, commands: Commands) -> dict[str, bytes | Path]:
+def _parts(shop: Workshop, slow: Path, commands: Commands) -> dict[str, bytes | Path]:
     """The objects and headers that every script's build needs, by their names in the entry."""
     parts: dict[str, bytes | Path] = {
-        "runtime.o": slow / "whole.o",
+        "runtime.o": _runtime(shop, slow, commands),
         "manifest.o": slow / "manifest.o",
         "module.o": slow / f"{STUB}.mod.o",
     }
@@ -140,6 +140,21 @@ def _parts(slow: Path, commands: Commands) -> dict[str, bytes | Path]:
     for path in (slow / "include").rglob("*.h"):
         parts[str(path.relative_to(slow))] = path
     return parts
+
+
+def _runtime(shop: Workshop, slow: Path, commands: Commands) -> Path:
+    """All the runtime's objects as one, in the order in which kbuild linked them."""
+    listed = [Path(word).name for word in (slow / f"{STUB}.mod").read_text().split()]
+    objects = [name for name in listed if name not in ("script.o", "manifest.o")]
+    if len(objects) == 1:
+        return slow / objects[0]
+    seen = shop.toolchain.path(slow)
+    argv = [word.replace(HERE, seen) for word in commands.link_objects]
+    argv += ["-o", f"{seen}/runtime.o", *(f"{seen}/{name}" for name in objects)]
+    ran = shop.toolchain.run(argv, folder=commands.folder.replace(HERE, seen))
+    if ran.status != 0:
+        raise Unlearnable(f"linking the runtime: {kbuild.first_complaint(ran.output)}")
+    return slow / "runtime.o"
 
 
 def _compare(shop: Workshop, kit: Kit, stub: BuildInput, slow: Path) -> str:

@@ -12,7 +12,6 @@ from __future__ import annotations
 from compiler.kernel import kinds as k
 from compiler.kernel import layout
 from compiler.kernel.btf import Btf
-from compiler.kernel.faults import KernelFactError
 
 _FRAME = """\
 /* SPDX-License-Identifier: GPL-2.0-or-later */
@@ -27,24 +26,19 @@ _FRAME = """\
 
 
 def header(btf: Btf) -> str:
-    """The text of target.h. Raises KernelFactError when the kernel lacks a needed variable."""
-    constants = {"SW_PREEMPT_COUNT": _quoted(_percpu(btf, "preempt_count"))}
+    """The text of target.h. A per-CPU symbol the kernel lacks shows up as unknown when linking."""
+    constants = {"SW_PREEMPT_COUNT": f'"{_percpu(btf, "preempt_count")}"'}
     lines = (f"#define {name} {value}" for name, value in constants.items())
     return _FRAME.format(lines="\n".join(lines))
 
 
 def _percpu(btf: Btf, name: str) -> str:
-    """A per-CPU variable of its own, `__name`, or the member of pcpu_hot that 6.2 to 6.14 have."""
-    if btf.find_all(k.Variable, f"__{name}"):
-        return f"__{name}"
-    for variable in btf.find_all(k.Variable, "pcpu_hot"):
-        hot = layout.composite(btf, variable.type_id)
-        if hot is not None:
-            return f"pcpu_hot+{layout.member(btf, hot, name).bit_offset // 8}"
-    raise KernelFactError(
-        f"no per-CPU variable holds '{name}' on this kernel", "this kernel is too new or too old"
-    )
+    """A member of struct pcpu_hot (6.2 to 6.14), else a per-CPU variable of its own.
 
-
-def _quoted(text: str) -> str:
-    return f'"{text}"'
+    Asks for the struct, not for variables: older kernels' types list no variables.
+    """
+    for hot in btf.find_all(k.Struct, "pcpu_hot"):
+        for member in layout.members(btf, hot):
+            if member.name == name:
+                return f"pcpu_hot+{member.bit_offset // 8}"
+    return f"__{name}"

@@ -114,7 +114,9 @@ def _identity(root: Path, tool: str) -> str:
         path = inside(root, f"{folder}/{tool}")
         if path.is_file():
             status = path.stat()
-            return f"{path}:{status.st_size}:{status.st_mtime_ns}"
+            # whole seconds: images and packages keep no more
+            seen = Path("/") / path.relative_to(root)
+            return f"{seen}:{status.st_size}:{int(status.st_mtime)}"
     return ""
 
 

@@ -111,7 +111,7 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
 def _declare(w: Writer, g: Placed) -> None:
     """Key, slot and row structs of one global."""
     if g.key_fields:
-        with w.block(f"struct key_{g.c}", "};"):
+        with w.block(f"struct key_{g.c}", "} __aligned(8);"):
             for member in g.key_fields:
                 w.line(f"{member};")
         w.line()
@@ -120,7 +120,7 @@ def _declare(w: Writer, g: Placed) -> None:
             w.line(f"struct key_{g.c} key;")
         w.line()
     if g.row.fields:
-        with w.block(g.row.c_type, "};"):
+        with w.block(g.row.c_type, "} __aligned(8);"):
             for member in g.row.fields:
                 w.line(f"{member};")
         w.line()

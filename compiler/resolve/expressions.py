@@ -338,7 +338,7 @@ def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
             return None
         numbers.append(value.value)
     if e.kind == "log":
-        shape = Histogram(HistogramKind.LOG2, 0, 129, negative=True)
+        shape = Histogram(HistogramKind.LOG2, 0, 128, negative=True)
     elif len(numbers) != 3:
         scope.facts.fault(
             "bad-histogram", "@hist_linear takes a statistic, low, high and interval", e.span

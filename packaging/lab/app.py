@@ -24,6 +24,7 @@ from lab.debian import make_disk
 from lab.guest import Guest
 from lab.host import LabError, cache_root, locked, remove_all_but, run_logged, say
 from lab.image import Image
+from lab.warm import warm_cache
 
 PREFIX = "usr/lib/stapwatch"
 # what of the project goes where; a row whose source is missing is left out
@@ -73,7 +74,8 @@ def install(guest: Guest, project_root: Path) -> None:
 def stage(project_root: Path, image: Image) -> Path:
     """Return a disk image with the project for this guest, made when its content is new."""
     vendor = ensure_vendor(project_root, image)
-    digest = hashlib.sha256(f"{Path(__file__).read_text()}\0{vendor.name}".encode())
+    warm = warm_cache(project_root, image)
+    digest = hashlib.sha256(f"{Path(__file__).read_text()}\0{vendor.name}\0{warm.name}".encode())
     for path, place in project_files(project_root):
         executable = os.access(path, os.X_OK)
         digest.update(f"\0{place}\0{executable}\0".encode() + path.read_bytes())
@@ -82,7 +84,7 @@ def stage(project_root: Path, image: Image) -> Path:
     if not disk.exists():
         with locked(folder / "app.lock", "the project being packed"):
             if not disk.exists():
-                _pack(project_root, image, vendor, disk)
+                _pack(project_root, image, (vendor, warm), disk)
                 remove_all_but(DISKS_KEPT, folder.glob("*.ext4"))
     os.utime(disk)
     return disk
@@ -97,7 +99,8 @@ def project_files(project_root: Path) -> Iterator[tuple[Path, str]]:
                 yield path, f"{place}/{path.relative_to(top)}"
 
 
-def _pack(project_root: Path, image: Image, vendor: Path, disk: Path) -> None:
+def _pack(project_root: Path, image: Image, extras: tuple[Path, Path], disk: Path) -> None:
+    vendor, warm = extras
     with tempfile.TemporaryDirectory(dir=disk.parent) as name:
         tree = Path(name) / "tree"
         (tree / PREFIX).mkdir(parents=True)
@@ -110,11 +113,24 @@ def _pack(project_root: Path, image: Image, vendor: Path, disk: Path) -> None:
         launcher.parent.mkdir(parents=True)
         launcher.write_text(LAUNCHER)
         launcher.chmod(0o755)
+        build_table(tree / PREFIX, vendor)
         compile_python(tree / PREFIX, image)
         shutil.copytree(vendor, tree / PREFIX / "vendor", symlinks=True)
+        cache = tree / "var/cache/stapwatch"
+        shutil.copytree(warm, cache)
+        cache.chmod(0o700)
         made = Path(name) / "disk"
         make_disk(tree, made, "128M", Path(name) / "log", "packing the project")
         made.rename(disk)
+
+
+def build_table(tree: Path, vendor: Path) -> None:
+    """Generate the parser's tables, as a package does, so that no run has to."""
+    if not (tree / "compiler" / "parser.py").exists():
+        return
+    env = {**os.environ, "PYTHONPATH": f"{tree}:{vendor}"}
+    argv = [sys.executable, "-P", "-m", "compiler.parser", "--build-table"]
+    run_logged(argv, tree.parent.parent / "log", what="generating the parser's tables", env=env)
 
 
 def compile_python(tree: Path, image: Image, below: str = "") -> None:

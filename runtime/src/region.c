@@ -5,6 +5,7 @@
  * Each part is an allocation of its own, so that a lane lies on its CPU's node; sw_region_page() joins them
  * to the one file that readers see.
  */
+#include <linux/random.h>
 #include "runtime.h"
 
 struct sw_header *sw_header;
@@ -62,7 +63,7 @@ static int create_lanes(void)
 		sw_lane_areas[lane++] = c;
 		*per_cpu_ptr(areas, cpu) = c;
 		c->closed = 1;
-		c->seed = get_random_u64();
+		get_random_bytes(&c->seed, sizeof(c->seed));
 		c->counts = (struct sw_lane_counts *)(start + sw_script.lane_counts);
 	}
 	return 0;
@@ -105,7 +106,7 @@ int sw_region_create(void)
 	if (error)
 		goto failed;
 	sw_memory_add(sw_nr_lanes * (sizeof(*sw_lane_areas) + sizeof(void *)));
-	sw_areas = (void **__force)areas;
+	sw_areas = (void **__force)(unsigned long)areas; /* handlers know no address spaces */
 	sw_status = sw_shared + sw_script.probe_status;
 	memcpy(manifest, sw_script.manifest, manifest_size);
 	fill_header(manifest_size);

@@ -14,10 +14,12 @@ typedef void timer_handler(struct sw_regs *interrupted);
 s64 sw_timer_interval(const struct sw_probe *probe, s64 least)
 {
 	s64 interval = probe->number;
-	u64 spread = 2 * (u64)probe->randomize + 1;
+	u64 any;
 
-	if (probe->randomize > 0)
-		interval += (s64)(get_random_u64() % spread) - probe->randomize;
+	if (probe->randomize > 0) {
+		get_random_bytes(&any, sizeof(any));
+		interval += (s64)(any % (2 * (u64)probe->randomize + 1)) - probe->randomize;
+	}
 	return max(interval, least);
 }
 

@@ -317,12 +317,15 @@ class TestLife:
 
         try:
             expect(b"lab:~# ")
-            script = b"""sh -c 'trap "echo caught" INT; echo armed; sleep 4003'\n"""
-            os.write(ours, script)
-            expect(b"\narmed\r\n")
+            # the inner one says so itself: whenever it is interrupted then, the outer one goes on
+            inner = 'sh -c "echo armed; exec sleep 4003"'
+            os.write(ours, f"""sh -c 'trap "echo caught" INT; {inner}'\n""".encode())
+            expect(b"armed\r\n")
             os.write(ours, b"\x03")  # for the guest's processes, not for ours
             expect(b"caught\r\n")
             os.write(ours, b"exit 9\n")
+            with pytest.raises(OSError, match="Input/output error"):  # the terminal is closed
+                expect(b"nothing more")
             assert user.wait(timeout=60) == 9
         finally:
             user.kill()

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Pages, against prometheus_client's two parsers and Debian's promtool."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import subprocess
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+import values
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from agent.exposition import Exposition, Format, compress, negotiate, wants_gzip
+from agent.families import Family, Member, plan
+from agent.scaling import bound_text, scaler
+from agent.settings import MetricSettings, MetricType
+from agent.yaml_tree import Place
+from runtime.histogram import upper_bounds
+from runtime.manifest import Histogram, HistogramKind, Table
+from runtime.snapshot import StatValue, TableValues
+
+HERE = Place("test.yaml", 1, 1)
+
+
+def settings(variable: str, **given: Any) -> Mapping[str, MetricSettings]:
+    return {variable: MetricSettings(variable, HERE, **given)}
+
+
+def rows(table: Table, found: Mapping[tuple[int | str, ...], Any]) -> TableValues:
+    return TableValues(table, list(found), list(found.values()), 0)
+
+
+def served(
+    table: Table, found: Mapping[tuple[int | str, ...], Any], form: Format, **given: Any
+) -> bytes:
+    families, problems = plan([("s", values.manifest(table), settings(table.name, **given))], set())
+    assert not problems
+    return page(Exposition(families), {table.name: rows(table, found)}, form)
+
+
+def page(exposition: Exposition, found: Mapping[str, TableValues], form: Format) -> bytes:
+    def read(member: Member) -> TableValues | None:
+        return found.get(member.table.name)
+
+    end = b"# EOF\n" if form is Format.OPENMETRICS else b""
+    return b"".join(exposition.render(read, form)) + end
+
+
+def parsed(text: bytes, form: Format) -> dict[str, Metric]:
+    if form is Format.OPENMETRICS:
+        found = openmetrics.text_string_to_metric_families(text.decode())  # type: ignore[no-untyped-call]
+    else:
+        found = text_string_to_metric_families(text.decode())
+    return {metric.name: metric for metric in found}
+
+
+def samples(text: bytes, form: Format) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for metric in parsed(text, form).values()
+        for sample in metric.samples
+    }
+
+
+FORMS = pytest.mark.parametrize("form", list(Format), ids=["text", "openmetrics"])
+TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
+KEYS = st.one_of(TEXTS, st.integers(-(1 << 63), (1 << 63) - 1))
+
+
+@FORMS
+@given(found=st.dictionaries(st.tuples(TEXTS, KEYS), st.integers(0, (1 << 63) - 1), max_size=200))
+def test_every_counter_reads_back(form: Format, found: dict[tuple[str, Any], int]) -> None:
+    # An integer and its own spelling would be one series.
+    unique = {(a, str(b)): (key, value) for key, value in found.items() for a, b in [key]}
+    kept = dict(unique.values())
+    text = served(values.number("reads", "who", "what"), kept, form)
+    assert samples(text, form) == {
+        ("stapwatch_s_reads_total", (("what", str(what)), ("who", who))): float(value)
+        for (who, what), value in kept.items()
+    }
+
+
+@FORMS
+@given(
+    found=st.dictionaries(
+        st.tuples(TEXTS), st.lists(st.integers(0, 1 << 40), min_size=65, max_size=65), max_size=5
+    ),
+    total=st.integers(0, (1 << 63) - 1),
+)
+def test_every_histogram_reads_back(
+    form: Format, found: dict[tuple[str], list[int]], total: int
+) -> None:
+    stats = {k: StatValue(None, total, buckets=tuple(b)) for k, b in found.items()}
+    text = served(values.statistic("size", "who"), stats, form)
+    got = samples(text, form)
+    for (who,), buckets in found.items():
+        if form is Format.TEXT or not any(b[0] for b in found.values()):
+            assert got["stapwatch_s_size_count", (("who", who),)] == sum(buckets)
+        shown = {
+            math.inf if le == "+Inf" else float(le): value
+            for (name, labels), value in got.items()
+            if name.endswith("_bucket") and dict(labels)["who"] == who
+            for le in [dict(labels)["le"]]
+        }
+        for bound, value in shown.items():
+            below = sum(
+                c
+                for c, b in zip(buckets, [*upper_bounds(values.LOG2), math.inf], strict=True)
+                if b <= bound
+            )
+            assert value == below
+
+
+@given(
+    value=st.integers(-(1 << 63), (1 << 63) - 1),
+    places=st.integers(-9, 12),
+    digits=st.integers(1, 999),
+)
+def test_scaling_is_exact(value: int, places: int, digits: int) -> None:
+    scale = Decimal(digits).scaleb(-places)
+    if (scaled := scaler(scale)) is None:
+        assert scale == 1
+    else:
+        assert Decimal(scaled(value).decode()) == Decimal(value) * scale
+
+
+@pytest.mark.parametrize(
+    ("bound", "scale", "text"),
+    [
+        (-1, "1", "-1.0"),
+        (0, "1e-9", "0.0"),
+        (127, "1e-9", "1.27e-07"),
+        (1000000, "1e-9", "0.001"),
+        (1000000, "1", "1e+06"),
+        ((1 << 63) - 1, "1", "9223372036854775807.0"),
+    ],
+)
+def test_bounds_are_canonical_and_exact(bound: int, scale: str, text: str) -> None:
+    assert bound_text(bound, Decimal(scale)) == text
+
+
+@FORMS
+def test_log2_bucket_is_inclusive(form: Format) -> None:
+    """Four events of 4 to 7 are all <= 7 and none <= 3."""
+    stat = StatValue(None, 22, buckets=tuple(4 if n == 4 else 0 for n in range(65)))
+    got = samples(served(values.statistic("size"), {(): stat}, form), form)
+    assert got == {
+        ("stapwatch_s_size_bucket", (("le", "3.0"),)): 0,
+        ("stapwatch_s_size_bucket", (("le", "7.0"),)): 4,
+        ("stapwatch_s_size_bucket", (("le", "+Inf"),)): 4,
+        ("stapwatch_s_size_sum", ()): 22,
+        ("stapwatch_s_size_count", ()): 4,
+    }
+
+
+def test_bounds_only_grow() -> None:
+    table = values.statistic("size", "who")
+    families, _ = plan([("s", values.manifest(table), {})], set())
+    exposition = Exposition(families)
+
+    def bounds(**filled: int) -> set[str]:
+        stats = {
+            (who,): StatValue(None, 0, buckets=tuple(int(n == word) for n in range(65)))
+            for who, word in filled.items()
+        }
+        text = page(exposition, {"size": rows(table, stats)}, Format.TEXT)
+        every = [
+            {
+                labels["le"]
+                for _, pairs in got
+                if (labels := dict(pairs))["who"] == who and "le" in labels
+            }
+            for got in [samples(text, Format.TEXT)]
+            for who in filled
+        ]
+        assert all(found == every[0] for found in every), "one family, one set of bounds"
+        return every[0]
+
+    first = bounds(a=5)
+    assert first == {"7.0", "15.0", "+Inf"}
+    assert bounds(a=5, b=8) == {*first, "31.0", "63.0", "127.0"}
+    assert bounds(a=6) == {*first, "31.0", "63.0", "127.0"}
+
+
+@FORMS
+def test_declared_bounds_are_all_served(form: Format) -> None:
+    wanted = Histogram(HistogramKind.BOUNDS, 1, 4, bounds=(1_000_000, 10_000_000, 100_000_000))
+    stat = StatValue(None, 5_000_000_123, buckets=(3, 0, 0, 1))
+    text = served(values.statistic("read_ns", histogram=wanted), {(): stat}, form)
+    assert samples(text, form) == {
+        ("stapwatch_s_read_seconds_bucket", (("le", "0.001"),)): 3,
+        ("stapwatch_s_read_seconds_bucket", (("le", "0.01"),)): 3,
+        ("stapwatch_s_read_seconds_bucket", (("le", "0.1"),)): 3,
+        ("stapwatch_s_read_seconds_bucket", (("le", "+Inf"),)): 4,
+        ("stapwatch_s_read_seconds_count", ()): 4,
+        ("stapwatch_s_read_seconds_sum", ()): 5.000000123,
+    }
+    assert b"stapwatch_s_read_seconds_sum 5.000000123\n" in text
+
+
+def test_openmetrics_has_no_sum_with_negative_values() -> None:
+    stat = StatValue(None, -3, buckets=(2, 1, *[0] * 63))
+    table = values.statistic("delta")
+    assert b"_sum -3\n" in served(table, {(): stat}, Format.TEXT)
+    text = served(table, {(): stat}, Format.OPENMETRICS)
+    assert b"_sum" not in text
+    assert parsed(text, Format.OPENMETRICS)["stapwatch_s_delta"].type == "histogram"
+
+
+@FORMS
+def test_negative_counter_is_left_out_and_counted(form: Format) -> None:
+    table = values.number("moved", "who")
+    families, _ = plan([("s", values.manifest(table), {})], set())
+    exposition = Exposition(families)
+    found = {("a -1",): 5, ("b",): -7, ("c",): 0}
+    text = page(exposition, {"moved": rows(table, found)}, form)
+    assert {dict(labels)["who"] for _, labels in samples(text, form)} == {"a -1", "c"}
+    assert exposition.refused() == 1
+
+
+def test_change_of_one_key_changes_one_page() -> None:
+    table = values.number("reads", "n")
+    families, _ = plan([("s", values.manifest(table), {})], set())
+    exposition = Exposition(families)
+    found = rows(table, {(f"{n}",): n for n in range(1000)})
+    page(exposition, {"reads": found}, Format.TEXT)
+    before = [p.template for p in exposition._numbers["stapwatch_s_reads"][0]._pages]
+    keys = [*found.keys[:500], ("new",), *found.keys[501:]]
+    text = page(exposition, {"reads": TableValues(table, keys, found.values, 0)}, Format.TEXT)
+    after = [p.template for p in exposition._numbers["stapwatch_s_reads"][0]._pages]
+    assert [n for n, (a, b) in enumerate(zip(before, after, strict=True)) if a is not b] == [
+        500 // 64
+    ]
+    assert b'stapwatch_s_reads_total{n="new"} 500\n' in text
+    fewer = TableValues(table, keys[:3], found.values[:3], 0)
+    assert page(exposition, {"reads": fewer}, Format.TEXT).count(b"_total{") == 3
+
+
+@FORMS
+def test_types_and_headers(form: Format) -> None:
+    count, size = values.number("hits"), values.number("size", monotonic=False)
+    name, idle = values.string("name"), values.statistic("idle_us", histogram=None)
+    declared = {
+        **settings("name", type=MetricType.INFO, help='a\\b\n"c"'),
+        **settings("size", unit="bytes"),
+    }
+    families, problems = plan([("s", values.manifest(count, size, name, idle), declared)], set())
+    assert not problems
+    text = page(
+        Exposition(families),
+        {
+            "hits": rows(count, {(): 3}),
+            "size": rows(size, {(): -4}),
+            "name": rows(name, {(): 'eth"0'}),
+            "idle_us": rows(idle, {(): StatValue(2, 1500)}),
+        },
+        form,
+    )
+    found = parsed(text, form)
+    assert {(m.name, m.type) for m in found.values()} == {
+        ("stapwatch_s_hits", "counter"),
+        ("stapwatch_s_size_bytes", "gauge"),
+        ("stapwatch_s_idle_seconds", "summary"),
+        ("stapwatch_s_name", "info")
+        if form is Format.OPENMETRICS
+        else ("stapwatch_s_name_info", "gauge"),
+    }
+    info = next(m for m in found.values() if "name" in m.name)
+    assert info.documentation == 'a\\b\n"c"'
+    assert info.samples[0].labels == {"value": 'eth"0'}
+    if form is Format.OPENMETRICS:
+        assert found["stapwatch_s_idle_seconds"].unit == "seconds"
+    assert b"stapwatch_s_idle_seconds_sum 0.001500\n" in text
+
+
+def test_promtool_is_silent() -> None:
+    tables = [
+        values.number("readBytes", "le", "le"),
+        values.number("latency_ms", monotonic=False),
+        values.number("thing_total", monotonic=False),
+        values.number("a_counter"),
+        values.statistic("wait_ns", "execname"),
+        values.statistic("x_count", histogram=None),
+    ]
+    families, problems = plan([("my-Script", values.manifest(*tables), {})], set())
+    assert not problems
+    stat = StatValue(1, 100, buckets=tuple(int(n == 9) for n in range(65)))
+    found = {
+        table.name: rows(table, {("a", "b")[: len(table.keys)]: stat if table.statistic else 3})
+        for table in tables
+    }
+    for form in Format:
+        assert len(parsed(page(Exposition(families), found, form), form)) == len(tables)
+    text = page(Exposition(families), found, Format.TEXT)
+    result = subprocess.run(
+        ["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60, check=False
+    )
+    assert (result.returncode, result.stdout + result.stderr) == (0, b""), text.decode()
+
+
+def test_one_family_of_two_scripts() -> None:
+    table = values.number("n", "who")
+    reads = settings("n", name="io_calls", constant_labels={"op": "read"})
+    writes = settings("n", name="io_calls", constant_labels={"op": "write"})
+    other = settings("n", name="io_calls", type=MetricType.GAUGE, constant_labels={"op": "x"})
+    families, problems = plan(
+        [
+            ("r", values.manifest(table, name="r"), reads),
+            ("w", values.manifest(table, name="w"), writes),
+            ("again", values.manifest(table, name="again"), writes),
+            ("gauge", values.manifest(table, name="gauge"), other),
+        ],
+        set(),
+    )
+    assert [(f.name, [m.script for m in f.members]) for f in families] == [("io_calls", ["r", "w"])]
+    assert {p.script for p in problems} == {"again", "gauge"}
+    text = page(Exposition(families), {"n": rows(table, {("cat",): 2})}, Format.TEXT)
+    assert text.count(b"# TYPE") == 1
+    assert b'io_calls_total{op="read",who="cat"} 2\n' in text
+    assert b'io_calls_total{op="write",who="cat"} 2\n' in text
+
+
+def test_problems_name_the_thing() -> None:
+    table = values.number("reads", "who")
+    declared = {
+        **settings("reeds"),
+        **settings("reads", labels=("a", "b")),
+    }
+    families, problems = plan([("s", values.manifest(table), declared)], set())
+    assert "no global 'reeds'" in problems[0].message
+    assert "did you mean 'reads'?" in problems[0].message
+    assert "2 labels declared for 1 keys" in problems[1].message
+    assert families[0].members[0].labels == ("who",)
+    _, problems = plan([("s", values.manifest(table), {})], {"stapwatch_s_reads"})
+    assert "one of the agent's own" in problems[0].message
+
+
+@pytest.mark.parametrize(
+    ("accept", "form"),
+    [
+        ("", Format.TEXT),
+        ("*/*", Format.TEXT),
+        ("text/plain", Format.TEXT),
+        ("application/openmetrics-text", Format.OPENMETRICS),
+        ("application/openmetrics-text; version=0.0.1", Format.TEXT),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.2",
+            Format.OPENMETRICS,
+        ),
+        (
+            "application/openmetrics-text;version=1.0.0;q=0.1,text/plain;version=0.0.4;q=0.9",
+            Format.TEXT,
+        ),
+        ("application/openmetrics-text;q=0", Format.TEXT),
+        ("text/html;q=x,,;", Format.TEXT),
+    ],
+)
+def test_negotiation(accept: str, form: Format) -> None:
+    assert negotiate(accept) is form
+
+
+def test_gzip() -> None:
+    assert wants_gzip("gzip") and wants_gzip("deflate, gzip;q=0.5")
+    assert not wants_gzip("") and not wants_gzip("gzip;q=0") and not wants_gzip("br")
+    assert gzip.decompress(compress([b"abc", b"", b"def"])) == b"abcdef"
+
+
+def test_family_is_a_value() -> None:
+    """A plan that comes out the same keeps the cached templates."""
+    one = plan([("s", values.manifest(values.number("n")), {})], set())
+    two = plan([("s", values.manifest(values.number("n")), {})], set())
+    assert one == two
+    assert isinstance(one[0][0], Family)
