@@ -224,6 +224,9 @@ def _script(name: str, entry: Entry, reader: Reader) -> ScriptSettings:
         "metrics": metrics,
     }
     values = reader.record(entry.node, f"script '{name}'", fields)
+    given = schema.mapping(entry.node, name).entries.keys() & {"file", "text"}
+    if given and not values.keys() & given:
+        values["text"] = ""  # wrong, and said so: it is not missing as well
     if "file" in values and "text" in values:
         raise Wrong(entry.place, f"script '{name}' has both 'file' and 'text'", "keep one")
     return ScriptSettings(name, entry.place, **values)

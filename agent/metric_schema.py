@@ -198,7 +198,7 @@ def _buckets(node: Node) -> Buckets:
             bounds = tuple(schema.number(item) for item in items)
             for before, after, item in zip(bounds, bounds[1:], items[1:], strict=False):
                 if after <= before:
-                    raise Wrong(item.place, f"bucket {after} must be above {before}, before it")
+                    raise Wrong(item.place, f"bucket {after:f} must be above {before:f}, before it")
             if len(bounds) > MOST_BUCKETS:
                 raise Wrong(node.place, f"more than {MOST_BUCKETS} buckets", "leave some out")
             return Bounds(bounds)

@@ -126,7 +126,7 @@ class Service:
 
     def _greet(self, settings: Settings) -> None:
         served = ", ".join(f"http://{address}/metrics" for address in self._endpoint.bound)
-        log().info("stapwatch agent started", version=VERSION, serving=served)
+        log().info(f"stapwatch agent {VERSION} serves {served}", version=VERSION)
         for warning in settings.warnings:
             log().warning(warning)
         if why := can_load_modules():
@@ -168,7 +168,7 @@ class Service:
         self._applied = True
         summary = self._summary()
         self._notifier.ready(summary)
-        log().info("ready", scripts=summary)
+        log().info(f"ready: {summary}")
 
     async def _tick(self) -> None:
         while True:

@@ -72,9 +72,9 @@ class Supervisor:
                 device = await asyncio.to_thread(self._modules.open, name)
                 self._leftovers[name] = Running(device, self._on_event, self._on_exit)
             except BusyError as error:
-                log().info("module left alone", module=name, reason=str(error))
+                log().info(f"module left alone: {error}", module=name)
             except ModuleError as error:
-                log().warning("module cannot be taken over", module=name, reason=str(error))
+                log().warning(f"module {name} cannot be taken over: {error}", module=name)
 
     async def apply(self, settings: Settings) -> None:
         """Compile the new set, swap what changed, drop what is gone."""
@@ -198,7 +198,7 @@ class Supervisor:
         script.state = ScriptState.RUNNING
         if old is not None:
             await self._discard(old)
-        log().info("script is running", script=script.name, module=compiled.module)
+        log().info(f"script {script.name} is running", script=script.name, module=compiled.module)
 
     async def _load(self, script: Script, wanted: ScriptSettings, compiled: Compiled) -> Running:
         """Load and start a module, or take over the very same one from a dead agent."""
@@ -206,7 +206,9 @@ class Supervisor:
         found = self._leftovers.pop(compiled.module, None)
         if found is not None:
             if found.manifest.identity == compiled.identity:
-                log().info("module taken over", script=script.name, module=found.name)
+                log().info(
+                    f"module {found.name} was taken over", script=script.name, module=found.name
+                )
                 return await self._begin(found, script, wanted, started)
             await self._discard(found)
         try:
@@ -248,19 +250,19 @@ class Supervisor:
                 script.running = self._leftovers.pop(name)
                 script.running.attach()
                 script.fail(script.reason, script.detail)
-                log().info("module taken over", script=script.name, module=name)
+                log().info(f"module {name} was taken over", script=script.name, module=name)
                 return
 
     async def _remove(self, script: Script) -> None:
         running, script.running = script.running, None
         if running is not None:
             await self._discard(running)
-            log().info("script was removed", script=script.name)
+            log().info(f"script {script.name} was removed", script=script.name)
         script.log.flush(everything=True)
 
     async def _drop_leftovers(self) -> None:
         for name in list(self._leftovers):
-            log().info("module of an earlier run is unloaded", module=name)
+            log().info(f"module {name} of an earlier run is unloaded", module=name)
             await self._discard(self._leftovers.pop(name))
 
     async def _discard(self, running: Running) -> None:
@@ -268,11 +270,11 @@ class Supervisor:
         try:
             await running.stop()
         except ModuleError as error:
-            log().error("module does not stop", module=running.name, reason=str(error))
+            log().error(str(error), module=running.name)
         try:
             await running.unload(self._modules)
         except ModuleError as error:
-            log().error("module does not unload", module=running.name, reason=str(error))
+            log().error(str(error), module=running.name)
 
     def _failed(self, script: Script, reason: str) -> None:
         script.fail(reason)
@@ -311,7 +313,7 @@ class Supervisor:
                 script.reason = script.detail = "it made more errors than max_errors allows"
             else:
                 script.state, script.reason, script.detail = ScriptState.EXITED, "", ""
-            log().info("script ended", script=script.name, state=str(script.state))
+            log().info(f"script {script.name} ended", script=script.name, state=script.state.value)
 
     def _plan(self) -> None:
         """Decide anew which families are served; templates start afresh."""

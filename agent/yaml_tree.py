@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 DEEPEST = 32
 
@@ -75,30 +76,38 @@ Node = Scalar | Sequence | Mapping
 
 def parse(text: str, file: str, mistakes: list[Mistake]) -> Mapping | None:
     """Read one YAML file; what is wrong goes to `mistakes`. None: empty or not readable as a mapping."""
-    loader = yaml.SafeLoader(text)
     try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        node = _Converter(loader, file, mistakes, {}, []).convert(root)
+        node = _read(text, file, mistakes)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
         mistakes.append(Mistake(place, f"not valid YAML: {error.problem or error.context}"))
         return None
-    except yaml.YAMLError as error:
-        mistakes.append(Mistake(Place(file), f"not valid YAML: {str(error).splitlines()[0]}"))
+    except ReaderError as error:
+        before = text[: error.position]
+        place = Place(file, before.count("\n") + 1, len(before) - before.rfind("\n"))
+        mistakes.append(Mistake(place, f"not valid YAML: control character {error.character:#04x}"))
         return None
-    finally:
-        loader.dispose()
+    except RecursionError:
+        mistakes.append(Mistake(Place(file), "nested too deep"))
+        return None
     match node:
         case Mapping():
             return node
-        case Scalar(value=None):
+        case None | Scalar(value=None):
             return None
         case _:
             mistakes.append(Mistake(node.place, "expected 'key: value' lines at the top"))
             return None
+
+
+def _read(text: str, file: str, mistakes: list[Mistake]) -> Node | None:
+    loader = yaml.SafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        return None if root is None else _Converter(loader, file, mistakes, {}, []).convert(root)
+    finally:
+        loader.dispose()
 
 
 def read(path: Path, mistakes: list[Mistake]) -> Mapping | None:

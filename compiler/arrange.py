@@ -77,7 +77,7 @@ class _Arranger:
             if kind not in special:
                 self.item.append(token)
                 self.at += 1
-            elif kind in _ITEMS and not self.after_arrow():
+            elif kind in _ITEMS and not self.inside_name():
                 if not (self.item and self.item[-1].kind == "PRIVATE"):
                     self.finish()
                 self.item.append(token)
@@ -96,6 +96,10 @@ class _Arranger:
 
     def after_arrow(self) -> bool:
         return bool(self.item) and self.item[-1].kind == "ARROW"
+
+    def inside_name(self) -> bool:
+        """Whether a word here belongs to a path, or to what somebody meant to be one."""
+        return bool(self.item) and self.item[-1].kind in ("ARROW", "DOT")
 
     def body_token(self, token: Token) -> None:
         """Takes over one token, or several literals, of a body."""
@@ -189,7 +193,7 @@ class _Arranger:
         depth = 0
         while self.at < len(self.tokens):
             token = self.tokens[self.at]
-            if token.kind in _ITEMS and not self.after_arrow():
+            if token.kind in _ITEMS and not self.inside_name():
                 return
             depth += (token.kind == "LPAR") - (token.kind == "RPAR")
             self.body_token(token)

@@ -33,10 +33,12 @@ class Builder(PointBuilder):
     def __init__(self, faults: Diagnostics, *, guru: bool) -> None:
         super().__init__(faults)
         self.guru = guru
+        self.returns: list[Span] = []  # of the item under way
 
     # ------------------------------------------------------------ items
 
     def probe(self, word: Token, points: list[list[s.ProbePoint]], body: s.Block) -> list[s.Item]:
+        self.check_returns()
         return [s.Probe(self.flat(points), body, join(word.span, body.span))]
 
     def probe_alias(
@@ -46,6 +48,7 @@ class Builder(PointBuilder):
         points: list[list[s.ProbePoint]],
         body: s.Block,
     ) -> list[s.Item]:
+        self.check_returns()
         names = tuple(name for name, _ in aliases)
         span = join(word.span, body.span)
         epilogue = bool(aliases) and aliases[0][1]
@@ -94,7 +97,7 @@ class Builder(PointBuilder):
                 size.span,
                 hint=f"between 1 and {_MAX_ENTRIES - 1}",
             )
-        if init is not None and (size is not None or wrap is not None):
+        if init is not None and size is not None:
             self.faults.error(
                 "array-initialised",
                 f"the array '{name.value}' cannot have an initial value",
@@ -123,6 +126,7 @@ class Builder(PointBuilder):
         priority: int | None,
         body: s.Block | s.EmbeddedC,
     ) -> list[s.Item]:
+        self.returns.clear()
         known: dict[str, s.Parameter] = {}
         for parameter in parameters:
             if parameter.name in known:
@@ -146,17 +150,16 @@ class Builder(PointBuilder):
             )
         ]
 
-    def type(self, colon: Token, name: Token) -> s.TypeName | None:
-        if name.value == "long":
-            return "long"
-        if name.value != "string":
-            self.faults.error(
-                "unknown-type",
-                f"'{name.value}' is no type",
-                name.span,
-                hint="a value is a 'long' or a 'string'; arrays and statistics are globals",
-            )
-        return "string"
+    def type(self, colon: Token, name: Token) -> s.TypeName:
+        return "long" if name.value == "long" else "string"
+
+    def bad_type(self, colon: Token, name: Token) -> None:
+        self.faults.error(
+            "unknown-type",
+            f"'{name.value}' is no type",
+            name.span,
+            hint="a value is a 'long' or a 'string'; arrays and statistics are globals",
+        )
 
     def parameter(self, name: Token, type_: s.TypeName | None) -> s.Parameter:
         return s.Parameter(str(name.value), type_, name.span)
@@ -224,9 +227,11 @@ class Builder(PointBuilder):
         return s.Next(word.span)
 
     def return_value(self, word: Token, value: s.Expr) -> s.Return:
+        self.returns.append(word.span)
         return s.Return(value, join(word.span, value.span))
 
     def return_bare(self, word: Token) -> s.Return:
+        self.returns.append(word.span)
         return s.Return(None, word.span)
 
     def delete(self, word: Token, target: s.Expr) -> s.Delete:
@@ -606,6 +611,16 @@ class Builder(PointBuilder):
                 span,
                 hint="run with -g, if you trust the script with the whole kernel",
             )
+
+    def check_returns(self) -> None:
+        for span in self.returns:
+            self.faults.error(
+                "return-in-probe",
+                "'return' stands outside any function",
+                span,
+                hint="'next' leaves a probe",
+            )
+        self.returns.clear()
 
     def check_target(self, target: s.Expr) -> None:
         match target:

@@ -50,6 +50,7 @@ SLUGS: Mapping[str, str] = {
     "unknown-operator": "'@name' is neither a macro nor an operator of the language",
     "nesting-too-deep": "expressions or statements nested deeper than the compiler follows",
     "not-assignable": "a left side of an assignment, or an operand of '++', that is no variable",
+    "return-in-probe": "'return' in a probe; only functions return",
     "not-deletable": "'delete' of something that is no variable, array, element or slice",
     "histogram-as-value": "'@hist_*' where a value is needed",
     "not-an-element": "a list of keys, or '*', after something that is no array",
@@ -61,7 +62,7 @@ SLUGS: Mapping[str, str] = {
     "bad-array-size": "an array size that is not a positive number, or is too large",
     "array-initialised": "an initial value for an array",
     "bad-alias-name": "a probe alias named by an optional, sufficient or braced probe point",
-    "misplaced-suffix": "'?', '!' or a condition inside braces that something follows",
+    "misplaced-suffix": "'?', '!' or a condition inside braces that more follows",
     "too-many-probe-points": "braces that stand for more probe points than any real script has",
     "needs-guru-mode": "embedded C, or an operator that can crash the kernel, without -g",
 }

@@ -33,7 +33,7 @@ KEYWORDS = {
         *("probe", "global", "function", "private", "if", "else", "for", "foreach", "in", "limit"),
         *("return", "delete", "while", "break", "continue", "next", "try", "catch"),
     )
-}
+} | {"string": "TYPE", "long": "TYPE"}
 
 # Tokens of the preprocessor are `PP_*` and never reach the parser.
 OPERATORS = {

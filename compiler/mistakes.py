@@ -22,6 +22,7 @@ _SPELLINGS = {kind: text for text, kind in (*OPERATORS.items(), *KEYWORDS.items(
 _SPELLINGS |= {"OPEN_BRACE": "{", "CLOSE_BRACE": "}", "RETURN_BARE": "return", "ARROW": "->"}
 _WORDS = {
     "IDENT": "a name",
+    "TYPE": "'long' or 'string'",
     "NUMBER": "a number",
     "STRING": "a string literal",
     "COMPONENT": "a probe point",

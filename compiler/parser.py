@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 from compiler import grammar_table
 from compiler.arrange import arrange
-from compiler.automaton import run
+from compiler.automaton import Automaton
 from compiler.builder import Builder
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic, Diagnostics
@@ -52,8 +52,9 @@ def parse(
     items: list[Item] = []
     table = grammar_table.load()
     builder = Builder(faults, guru=conditions.guru_mode if privileged is None else privileged)
-    for tokens_of_item in arrange(tokens, faults):
-        items += run(tokens_of_item, table, builder, faults) or ()
+    automaton = Automaton(table, builder, faults)
+    for item in arrange(tokens, faults):
+        items += automaton.run(item) or ()
     _raise(faults)
     return Script(name, tuple(items), Span(source, 0, len(source.text)))
 

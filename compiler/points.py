@@ -113,13 +113,14 @@ class PointBuilder:
                 continue
             inner, component = part
             if any(p.optional or p.sufficient or p.condition is not None for p in inner):
-                if place == last and mark is None and condition is None:
+                twice = condition is not None and any(p.condition is not None for p in inner)
+                if place == last and mark is None and not twice:
                     return [
                         s.ProbePoint(
                             (*components, *p.components),
                             p.optional,
                             p.sufficient,
-                            p.condition,
+                            p.condition or condition,
                             p.span,
                         )
                         for p in inner

@@ -19,6 +19,7 @@ import mmap
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -128,24 +129,21 @@ class Device(Image):
         self.name = name
         self._fd = fd
         self._buffer = bytearray(_READ_SIZE)
-        try:
-            with mmap.mmap(fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ) as first:
-                length = _length(Header.unpack(first[: abi.HEADER.size]))
-            self._map = mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ)
-        except OSError as error:
-            os.close(fd)
-            raise DeviceError(
-                error.errno, f"cannot map module {name}: {os.strerror(error.errno or 0)}"
-            ) from error
-        except ValueError as error:
-            os.close(fd)
-            raise ValueError(f"module {name}: {error}") from error
-        try:
-            super().__init__(self._map)
-        except ValueError:
-            self._map.close()
-            os.close(fd)
-            raise
+        with ExitStack() as undo:
+            undo.callback(os.close, fd)
+            try:
+                with mmap.mmap(fd, mmap.PAGESIZE, mmap.MAP_SHARED, mmap.PROT_READ) as first:
+                    length = _length(Header.unpack(first[: abi.HEADER.size]))
+                self._map = mmap.mmap(fd, length, mmap.MAP_SHARED, mmap.PROT_READ)
+                undo.callback(self._map.close)
+                super().__init__(self._map)
+            except OSError as error:
+                raise DeviceError(
+                    error.errno, f"cannot map module {name}: {os.strerror(error.errno or 0)}"
+                ) from error
+            except ValueError as error:
+                raise ValueError(f"module {name}: {error}") from error
+            undo.pop_all()
 
     @classmethod
     def open(

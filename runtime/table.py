@@ -8,10 +8,9 @@
 A reader keeps the keys that it decoded: as long as a slot's sequence number stays, its key is not
 decoded again.
 
-A slot (`struct sw_slot`) is live when its sequence is even and not 0. Keys are copied, then the
-sequence is read again, and the copy is dropped when that changed; where elements can be deleted,
-the same goes for values. Every word is read with one load, so a number is never torn; the words
-of one row may be moments apart.
+A slot (`struct sw_slot`) is live when its sequence is even and not 0. Its key and value are copied,
+then the sequence is read again, and the copy is dropped when that changed. Every word is read with
+one load, so a number is never torn; the words of one row may be moments apart.
 """
 
 import struct
@@ -70,17 +69,23 @@ class TableReader:
             return TableValues(table, [()], self._rows(shared, lanes, 0, 1), dropped)
         keys.update(shared)
         values = self._rows(shared, lanes, 0, keys.used)
-        if table.storage is not Storage.PERCPU:
-            # elements can have come and gone while the values were read
-            for slot in keys.changed(shared):
-                self._settle(keys, shared, slot, values)
+        # elements can have come and gone while keys and values were read
+        for slot in keys.changed(shared):
+            self._settle(keys, shared, lanes, slot, values)
         return TableValues(table, keys.live(), keys.only_live(values), dropped)
 
-    def _settle(self, keys: "_Keys", shared: memoryview, slot: int, values: list[Value]) -> None:
+    def _settle(
+        self,
+        keys: "_Keys",
+        shared: memoryview,
+        lanes: Sequence[memoryview],
+        slot: int,
+        values: list[Value],
+    ) -> None:
         for _ in range(_ATTEMPTS):
             if not keys.reload(shared, slot):
                 return
-            row = self._rows(shared, (), slot, 1)
+            row = self._rows(shared, lanes, slot, 1)
             if keys.settled(shared, slot):
                 values[slot] = row[0]
                 return
@@ -156,7 +161,10 @@ class _Keys:
         return [value for n, value in enumerate(slots) if n not in self._dead]
 
     def update(self, shared: memoryview) -> None:
-        """Look at all slots given out so far; decode the keys that changed since the last time."""
+        """Look at all slots given out so far; decode the keys that changed since the last time.
+
+        A key may be one of two elements, or of both, until `changed` was asked.
+        """
         head = self._slots.head  # its first word is `used`
         given_out = shared[head : head + 4].cast("I")[0]
         # `used` never shrinks; what was seen stays in view should it ever
@@ -173,8 +181,6 @@ class _Keys:
             self._decoded[first:end] = self._decode(shared, first, end)
         for slot in stale:
             self._judge(slot)
-        for slot in self.changed(shared):
-            self.reload(shared, slot)
 
     def changed(self, shared: memoryview) -> list[int]:
         """The slots whose sequence is no longer the one that their key was decoded under."""
@@ -184,16 +190,12 @@ class _Keys:
         return _differing(now, self._sequences)
 
     def reload(self, shared: memoryview, slot: int) -> bool:
-        """Decode a slot's key again; False when it holds no element, or does not keep still."""
-        for _ in range(_ATTEMPTS):
-            self._sequences[slot] = self._read_sequence(shared, slot)
-            if not self._judge(slot):
-                return False
-            self._decoded[slot : slot + 1] = self._decode(shared, slot, slot + 1)
-            if self.settled(shared, slot):
-                return True
-        self.hide(slot)
-        return False
+        """Decode a slot's key again; False when it holds no element. True holds while `settled`."""
+        self._sequences[slot] = self._read_sequence(shared, slot)
+        if not self._judge(slot):
+            return False
+        self._decoded[slot : slot + 1] = self._decode(shared, slot, slot + 1)
+        return True
 
     def settled(self, shared: memoryview, slot: int) -> bool:
         """True while the slot holds what was decoded."""

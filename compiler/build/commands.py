@@ -21,6 +21,7 @@ _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idi
 _DROPPED = re.compile(r"-[IDUW](?!a,)|-nostdinc$|-g|-f(?:macro|file|debug)-prefix-map=|-MM?D$")
 # what a file of generated code is checked for; it is ours, so other warnings help nobody
 _CHECKS = ("-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types")
+_OBJTOOL = re.compile(r"^\s*(\S*/objtool/objtool \S.*/script\.o)\s*$", re.MULTILINE)
 _INFO = re.compile(r"^stapwatch-(folder|tracing) ?(.*)$", re.MULTILINE)
 
 
@@ -32,7 +33,7 @@ class Unlearnable(Exception):
 class Commands:
     """Each is a command's beginning; inputs and `-o OUTPUT` follow. HERE needs replacing."""
 
-    folder: str  # to run them in
+    folder: str  # to run them in, but for `script`, which runs anywhere
     script: tuple[str, ...]  # compiles C without kernel headers
     embedded: tuple[str, ...]  # compiles C with kernel headers
     objtool: tuple[str, ...]  # empty: this kernel does without
@@ -46,30 +47,33 @@ class Commands:
         return self.script[0]
 
 
-def learn(folder: Path, seen: str, module: str, output: str) -> Commands:
-    """Read what kbuild left in a module's build folder, `seen` by the commands as that path.
+def learn(left: Path, seen: str, module: str, output: str) -> Commands:
+    """Read what kbuild `left` in a module's build folder, `seen` by the commands as that path.
 
-    `output` is what it printed. Raises Unlearnable.
+    `output` is what it printed, commands included. Raises Unlearnable.
     """
     info = dict(_INFO.findall(output))
     if set(info) != {"folder", "tracing"}:
         raise Unlearnable("kbuild printed nothing of its flags")
-    script = _commands(folder / ".script.o.cmd", seen)
-    objects = _commands(folder / f".{module}.o.cmd", seen)
-    final = _commands(folder / f".{module}.ko.cmd", seen)
+    script = _commands(left / ".script.o.cmd", seen)
+    objects = _commands(left / f".{module}.o.cmd", seen)
+    final = _commands(left / f".{module}.ko.cmd", seen)
+    folder = info["folder"].strip().replace(seen, HERE)
     for extra in (*script[1:], *objects[1:], *final[1:]):
         if not _is_objtool(extra) and extra != ["true"]:
             raise Unlearnable(f"kbuild runs '{extra[0]}', which is not known")
     each, whole = (next(filter(_is_objtool, c), None) for c in (script, objects))
     if each and whole:
         raise Unlearnable("kbuild runs objtool twice")
+    if not each and not whole and (printed := _OBJTOOL.search(output)):
+        each = printed[1].replace(seen, HERE).split()  # before 5.18 no .cmd file has it
     tracing = frozenset(info["tracing"].split())
     compile_words = [word for word in _without_files(script[0]) if word not in tracing]
     linked = _without_files(final[0])
     own = (f"{module}.o", f"{module}.mod.o")
     return Commands(
-        folder=info["folder"].strip().replace(seen, HERE),
-        script=(*_header_free(compile_words), *_CHECKS, "-nostdinc", f"-I{HERE}/include"),
+        folder=folder,
+        script=(*_header_free(compile_words, folder), *_CHECKS, "-nostdinc", f"-I{HERE}/include"),
         embedded=tuple(w for w in compile_words if w not in ("-D__LINUX_COMPILER_TYPES_H", "-c")),
         objtool=tuple((each or whole or [""])[:-1]),
         objtool_sees_all=whole is not None,
@@ -116,12 +120,12 @@ def _without_files(command: list[str]) -> list[str]:
     return kept
 
 
-def _header_free(words: list[str]) -> list[str]:
+def _header_free(words: list[str], folder: str) -> list[str]:
     kept = []
     rest = iter(words)
     for word in rest:
         if word in _DROPPED_PAIRS:
             next(rest, None)
         elif not _DROPPED.match(word):
-            kept.append(word)
+            kept.append(word.replace("=./", f"={folder}/"))  # a compiler plugin
     return kept

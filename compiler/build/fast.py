@@ -66,7 +66,7 @@ def build(kit: Kit, request: BuildInput, work: Path) -> tuple[Path, list[str]]:
     """
     seen = kit.toolchain.path(work)
     (work / "script.c").write_text(request.c_text)
-    _run(kit, work, "compile-failed", _compiler(kit, request, work))
+    _compile(kit, request, work)
     script = f"{seen}/script.o"
     objects = [kit.toolchain.path(kit.entry.path("runtime.o")), script, f"{seen}/manifest.o"]
     manifest = request.manifest.encode()
@@ -89,20 +89,26 @@ def build(kit: Kit, request: BuildInput, work: Path) -> tuple[Path, list[str]]:
     return path, [f"objtool: {line}" for line in complaints.splitlines() if line.strip()]
 
 
-def _compiler(kit: Kit, request: BuildInput, work: Path) -> list[str]:
+def _compile(kit: Kit, request: BuildInput, work: Path) -> None:
+    """In the work folder if possible: what the compiler keeps of a file's name is then short."""
     seen = kit.toolchain.path(work)
+    if request.embedded and kit.commands.folder != HERE:
+        folder, file = kit.commands.folder, f"{seen}/script.c"
+    else:
+        folder, file = seen, "script.c"
     if request.embedded:
         words = [word.replace(STUB, request.module) for word in kit.commands.embedded]
+        words.append(f"-fmacro-prefix-map={seen}/=")
     else:
         words = list(kit.commands.script)
-    words += [f"-fmacro-prefix-map={seen}/=", *request.cflags]
-    return [*words, "-c", "-o", f"{seen}/script.o", f"{seen}/script.c"]
+    words += [*request.cflags, "-c", "-o", f"{seen}/script.o", file]
+    _run(kit, work, "compile-failed", words, folder)
 
 
-def _run(kit: Kit, work: Path, slug: Slug, command: Sequence[str]) -> str:
+def _run(kit: Kit, work: Path, slug: Slug, command: Sequence[str], folder: str = "") -> str:
     prepared = kit.entry.folder
     argv = kit.words(command, prepared)
-    folder = kit.commands.folder.replace(HERE, kit.toolchain.path(prepared))
+    folder = folder or kit.commands.folder.replace(HERE, kit.toolchain.path(prepared))
     env = {"TMPDIR": kit.toolchain.path(work), **ENVIRONMENT}
     ran = kit.toolchain.run(argv, folder=folder, env=env)
     if ran.status != 0:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,33 +76,41 @@ def lay_out(folder: Path, sources: Sources, target: str, request: BuildInput) ->
     (folder / "script.c").write_text(request.c_text)
 
 
-def make(folder: Path, headers: Headers, toolchain: Toolchain, request: BuildInput) -> Ran:
+def make(
+    folder: Path,
+    headers: Headers,
+    toolchain: Toolchain,
+    request: BuildInput,
+    verbose: bool = False,
+) -> Ran:
     """Run kbuild in a folder of `lay_out`, which makes folder/MODULE.ko. Raises BuildError.
 
     The runtime's files are compiled as one. Where a name in one of them happens to be a name in
     the kernel headers that another includes, they are compiled one by one, which takes longer.
+    `verbose`: the output shows the commands.
     """
-    ran = _make(folder, headers, toolchain, request, apart=False)
+    more = [f"V={int(verbose)}"]
+    ran = _make(folder, headers, toolchain, request, more)
     if ran.status != 0 and _WHOLE_FAILED.search(ran.output):
-        ran = _make(folder, headers, toolchain, request, apart=True)
+        ran = _make(folder, headers, toolchain, request, [*more, "SW_APART=y"])
     if ran.status != 0 or not (folder / f"{request.module}.ko").is_file():
         raise _explain(ran, headers)
     return ran
 
 
 def _make(
-    folder: Path, headers: Headers, toolchain: Toolchain, request: BuildInput, apart: bool
+    folder: Path,
+    headers: Headers,
+    toolchain: Toolchain,
+    request: BuildInput,
+    more: Sequence[str],
 ) -> Ran:
     seen = toolchain.path(folder)
     argv = ["make", "-C", headers.seen, f"M={seen}", f"-j{os.cpu_count() or 1}", "modules"]
     argv += [f"SW_MODULE={request.module}", f"SW_INCLUDE={seen}/include"]
-    argv += [f"SW_EMBEDDED={_yes(request.embedded)}", f"SW_APART={_yes(apart)}"]
-    argv += [f"SW_CFLAGS={' '.join(request.cflags)}", *MAKE_FLAGS]
+    argv += [f"SW_EMBEDDED={'y' if request.embedded else 'n'}"]
+    argv += [f"SW_CFLAGS={' '.join(request.cflags)}", *MAKE_FLAGS, *more]
     return toolchain.run(argv, folder="/", env={"TMPDIR": seen}, timeout=_TIMEOUT)
-
-
-def _yes(value: bool) -> str:
-    return "y" if value else "n"
 
 
 def _explain(ran: Ran, headers: Headers) -> BuildError:

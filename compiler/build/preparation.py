@@ -106,7 +106,7 @@ def _make(shop: Workshop, key: str) -> None:
             kernel=shop.kernel,
         )
         kbuild.lay_out(slow, shop.sources, target.header(shop.kernel.btf), stub)
-        output = kbuild.make(slow, shop.headers, shop.toolchain, stub).output
+        output = kbuild.make(slow, shop.headers, shop.toolchain, stub, verbose=True).output
         files: dict[str, bytes | Path] = {}
         commands = None
         try:

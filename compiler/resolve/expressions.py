@@ -411,7 +411,7 @@ def _result(
     if f.type is not None:
         scope.facts.learn(fact, ValueType(f.type), f.name_span)
     elif fact not in scope.facts.types and scope.facts.final:
-        return None
+        return LONG if fact in scope.facts.valued else None
     if want is not None and fact in scope.facts.types:
         scope.facts.learn(fact, want, span)
     return scope.facts.type_of(fact)

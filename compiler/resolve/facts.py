@@ -28,6 +28,7 @@ class Facts:
     types: dict[Symbol, tuple[ValueType, Span]] = field(default_factory=dict)
     arity: dict[str, tuple[int, Span]] = field(default_factory=dict)
     key_names: dict[tuple[str, int], str] = field(default_factory=dict)
+    valued: set[Symbol] = field(default_factory=set)  # results that some `return` gives
     changed: bool = False
     final: bool = False
     faults: list[Diagnostic] = field(default_factory=list)

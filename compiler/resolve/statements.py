@@ -196,6 +196,7 @@ def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
         return (p.Next(s.span),)
     if s.value is None:
         return (p.Return(None, s.span),)
+    scope.facts.valued.add(scope.result)
     known = scope.facts.types.get(scope.result)
     value = scope.expr(s.value, known[0] if known else None)
     if value.type is STAT or value.type is None:

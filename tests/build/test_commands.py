@@ -69,6 +69,22 @@ def test_objtool_over_everything_and_common_objects(tmp_path: Path) -> None:
     assert learned.common == (f"{HERE}/.module-common.o",)
 
 
+def test_objtool_only_in_the_output(tmp_path: Path) -> None:
+    leave(tmp_path, GCC, LINK, f"{FINAL} {{w}}/stub.o {{w}}/stub.mod.o")
+    output = f"{OUTPUT}   {OBJTOOL} {tmp_path}/whole.o\n   {OBJTOOL} -x {tmp_path}/script.o\n"
+    learned = learn(tmp_path, str(tmp_path), "stub", output)
+    assert learned.objtool == ("./tools/objtool/objtool", "--orc", "--module", "-x")
+    assert not learned.objtool_sees_all
+
+
+def test_a_compiler_plugin_is_found_from_anywhere(tmp_path: Path) -> None:
+    script = GCC.replace("-O2", "-O2 -fplugin=./scripts/x.so")
+    leave(tmp_path, script, LINK, f"{FINAL} {{w}}/stub.o {{w}}/stub.mod.o")
+    learned = learn(tmp_path, str(tmp_path), "stub", OUTPUT)
+    assert "-fplugin=/headers/scripts/x.so" in learned.script
+    assert "-fplugin=./scripts/x.so" in learned.embedded
+
+
 def test_commands_in_the_module_folder(tmp_path: Path) -> None:
     leave(tmp_path, GCC, LINK, f"{FINAL} stub.o stub.mod.o")
     output = OUTPUT.replace("/headers", str(tmp_path))

@@ -67,7 +67,7 @@ def test_what_is_no_device(tmp_path: Path, content: bytes | str, image: Writer) 
     data = bytes(image.data[:-1]) if isinstance(content, str) else content
     (tmp_path / "swatch_x").write_bytes(data)
     before = open_descriptors()
-    with pytest.raises((ValueError, DeviceError), match=r"swatch_x|not a stapwatch module|image"):
+    with pytest.raises(ValueError, match=r"module swatch_x: "):
         Device.open("swatch_x", folder=tmp_path)
     assert open_descriptors() == before
 

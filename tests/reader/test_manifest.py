@@ -2,6 +2,7 @@
 """The manifest's text, and the manifest inside of a module file."""
 
 import json
+import struct
 import subprocess
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +22,7 @@ MANIFESTS = st.from_type(Manifest)
 
 
 @given(MANIFESTS)
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_round_trip(manifest: Manifest) -> None:
     text = manifest.to_json()
     assert Manifest.from_json(text) == manifest
@@ -81,6 +82,16 @@ def test_manifest_of_module(tmp_path: Path) -> None:
         module.write_bytes(data[:end])
         with pytest.raises(ValueError, match=r"swatch_x\.ko: "):
             manifest_of_module(module)
+
+
+def test_a_section_that_lies_outside(tmp_path: Path) -> None:
+    data = bytearray(compile_object(tmp_path, "int x = 1;").read_bytes())
+    (start,) = struct.unpack_from("<Q", data, 40)
+    size, count, names = struct.unpack_from("<HHH", data, 58)
+    for number in set(range(count)) - {names}:
+        struct.pack_into("<Q", data, start + number * size + 32, len(data))
+    with pytest.raises(ValueError, match="a section lies outside"):
+        section(bytes(data), ".data")
 
 
 def test_a_foreign_module(tmp_path: Path) -> None:

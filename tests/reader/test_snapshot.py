@@ -5,6 +5,7 @@ import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -60,6 +61,26 @@ def test_scalar_is_the_wrapped_sum_of_its_lanes(lanes: list[int]) -> None:
         image.row(total, lane, 0, value)
     expected = struct.unpack("<q", struct.pack("<Q", sum(lanes) % (1 << 64)))[0]
     assert elements(image, total) == {(): expected}
+
+
+def test_long_columns() -> None:
+    """More rows than are added up at once, with carries everywhere, and lanes that are idle in parts."""
+    rows, lanes = 10_001, 5
+    source = Random(rows)
+    plan = Plan(lanes)
+    table = plan.array("t", {"n": None}, capacity=rows)
+    image = plan.image()
+    expected = [0] * rows
+    for n in range(rows):
+        image.slot(table, n, 2, (n,))
+        for lane in range(lanes):
+            if n // 3000 != lane:
+                value = source.getrandbits(64) - (1 << 63)
+                image.row(table, lane, n, value)
+                expected[n] += value
+    found = table_of(image, table)
+    assert found.keys == [(n,) for n in range(rows)]
+    assert found.values == [(v + (1 << 63)) % (1 << 64) - (1 << 63) for v in expected]
 
 
 @pytest.mark.parametrize("storage", [Storage.SHARED, Storage.CONSTANT])
@@ -118,9 +139,11 @@ def test_only_live_slots_count() -> None:
 def test_used_beyond_capacity_is_no_reason_to_read_on() -> None:
     plan = Plan(lanes=1)
     table = plan.array("t", {"n": None}, capacity=2)
+    behind = plan.scalar("behind", Storage.SHARED)
     image = plan.image()
     image.slot(table, 0, 2, (1,))
-    image.used(table, 1 << 31)
+    image.row(behind, 0, 0, 2)  # which a live slot could begin with
+    image.used(table, 3)
     assert elements(image, table) == {(1,): 0}
 
 

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+#   make run [FOR=30]     the agent with example probes: here, or in the lab
+#   make test             everything, the lab included
+#   make dev              what a developer needs
+#   make check            style, types, unit and golden tests; no root
+#   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
+#                         one command (or a shell) in a fresh guest
+
+PY       := .venv/bin/python
+export PYTHONPATH := packaging
+C_FILES  = $(shell git ls-files 'runtime/*.c' 'runtime/*.h' 'tests/*.c')
+export CMD
+
+.PHONY: run test dev check format lab golden clean
+
+run: host
+	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
+
+test: host table
+	@$(PY) -m lab build --kernel $(or $(KERNEL),6.1)
+	@$(MAKE) -s lint
+	@$(PY) -m pytest tests
+
+dev: python table
+
+check: python table lint
+	@$(PY) -m pytest -q -m 'not lab and not host' tests
+
+lint:
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check -q .
+	@$(PY) -m mypy
+	@.venv/bin/lint-imports --config pyproject.toml >build/lint-imports.log 2>&1 || { cat build/lint-imports.log; exit 1; }
+	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(C_FILES); \
+	else echo 'clang-format is not installed: the C is not checked'; fi
+
+format: python
+	@$(PY) -m ruff check -q --fix . ; $(PY) -m ruff format -q .
+	@clang-format -i $(C_FILES)
+
+lab: host
+	@$(PY) -m lab run --kernel $(or $(KERNEL),6.1) $(if $(SHARE),--share '$(SHARE)') \
+		$(if $(CMD),--cmd "$$CMD")
+
+golden: python
+	@$(PY) -m pytest -q tests/golden --update
+
+# the parser's tables, which an installed package carries
+table: python
+	@mkdir -p build
+	@[ compiler/grammar.bin -nt compiler/grammar.lark ] || PYTHONPATH=. $(PY) -m compiler.parser --build-table
+
+.PHONY: python host table lint
+python:
+	@packaging/setup.sh python
+	@mkdir -p build
+
+host:
+	@packaging/setup.sh host
+	@mkdir -p build
+
+clean:
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache compiler/grammar.bin

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Log lines of the agent as a list of dictionaries, and a loop that no test can hang."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, TypeVar
+
+import pytest
+
+from agent import logs
+from agent.settings import LogSettings
+
+T = TypeVar("T")
+PATIENCE = 60.0  # seconds after which a test is hung; none takes a tenth of it
+
+
+class Lines:
+    """A sink that keeps what is logged."""
+
+    def __init__(self) -> None:
+        self.lost = 0
+        self.entries: list[dict[str, Any]] = []
+
+    def write(self, entry: Mapping[str, Any]) -> None:
+        self.entries.append(dict(entry))
+
+    def close(self) -> None:
+        pass
+
+    @property
+    def texts(self) -> list[str]:
+        return [entry["event"] for entry in self.entries]
+
+
+@pytest.fixture
+def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    logs.configure(LogSettings(level="debug"))
+    found = Lines()
+    monkeypatch.setattr(logs, "_sink", found)
+    yield found
+    monkeypatch.undo()
+    logs.close()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    return asyncio.run(asyncio.wait_for(work, PATIENCE))
+
+
+async def until(true: Any) -> None:
+    """Wait for a condition that the loop's other work brings about."""
+    while not true():
+        await asyncio.sleep(0.005)

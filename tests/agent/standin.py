@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A compiler and a kernel small enough to test the agent's decisions without either.
+
+Scripts are words: "ok 1" makes a module whose counter `hits` can be set; "bad" does not compile; "crash",
+"hang", "noise" and "eat" misbehave; "refused" compiles into a module that the kernel does not take. What is
+loaded lives in a folder as images, mapped by the project's own reader. The real ones are tested in the lab.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from agent.compiling import Compiler
+from agent.modules import BusyError, ModuleError, Modules
+from agent.settings import Settings
+from runtime import abi
+from runtime.abi import EventKind, State
+from runtime.device import Device, Image
+from runtime.event import Event, decode
+from runtime.manifest import Manifest, Table
+from tests.reader.images import Plan, Writer, encoded, event, with_print
+
+COMMAND = (sys.executable, __file__)
+
+
+def compiler(settings: Settings) -> Compiler:
+    return Compiler(settings.compile, COMMAND)
+
+
+def manifest(text: str, name: str = "x", extra: str = "") -> Manifest:
+    plan = Plan(lanes=2)
+    plan.scalar("hits")
+    found = with_print(plan.manifest(), "hello\n")
+    tables = tuple(replace(table, monotonic=True) for table in found.tables)
+    digest = hashlib.sha256(f"{text}\0{name}\0{extra}".encode()).hexdigest()
+    return replace(
+        found, name=name, module=f"sw_{name}_{digest[:8]}", identity=digest, tables=tables
+    )
+
+
+class StandInDevice(Device):
+    """A mapped image with the verbs of a device; events come through a pipe."""
+
+    def __init__(self, kernel: StandInKernel, name: str, writer: Writer) -> None:
+        Image.__init__(self, writer.data)
+        self.name = name
+        self.kernel, self.writer = kernel, writer
+        self._read, self.write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.starts = 0
+
+    def fileno(self) -> int:
+        return self._read
+
+    def start(self, max_errors: int = abi.UNLIMITED_ERRORS, target: int = 0) -> None:
+        self.kernel.done.append(f"start {self.name}")
+        self.set_state(State.RUNNING)
+
+    def stop(self) -> None:
+        self.kernel.done.append(f"stop {self.name}")
+        self.set_state(State.STOPPED)
+
+    def sync(self) -> None:
+        pass
+
+    def say(self) -> None:
+        """The script prints its line."""
+        os.write(self.write_end, event(EventKind.PRINT, encoded()))
+
+    def exit(self) -> None:
+        self.set_state(State.EXITING)
+        os.write(self.write_end, event(EventKind.STATE, b"", site=State.EXITING))
+
+    def set_state(self, state: State) -> None:
+        self.writer.header[12] = state
+        self.writer.put_header()
+
+    def count(self, value: int) -> None:
+        table: Table = self.writer.manifest.tables[0]
+        self.writer.row(table, 0, 0, value)
+
+    def read_events(self) -> list[Event]:
+        try:
+            return decode(os.read(self._read, 1 << 16), self.manifest())
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        Image.close(self)
+        os.close(self._read)
+        os.close(self.write_end)
+        self.kernel.held.discard(self.name)
+
+
+class StandInKernel(Modules):
+    """Loaded modules by name; `done` is what happened, in order."""
+
+    def __init__(self) -> None:
+        self.loaded: dict[str, Writer] = {}
+        self.devices: dict[str, StandInDevice] = {}
+        self.held: set[str] = set()
+        self.done: list[str] = []
+
+    def names(self) -> list[str]:
+        return sorted(self.loaded)
+
+    def load(self, path: Path, name: str) -> Device:
+        found = Manifest.from_json(path.read_text())
+        if found.name == "refused":
+            raise ModuleError(f"the kernel refused module {name}: it is not signed")
+        if name in self.loaded:
+            raise ModuleError(f"the kernel refused module {name}: it is loaded already")
+        self.put(found, State.LOADED)
+        return self.open(name)
+
+    def put(self, found: Manifest, state: State) -> None:
+        """A module gets into the kernel."""
+        self.loaded[found.module] = writer = Writer(found, 2)
+        writer.header[12] = state
+        writer.put_header()
+        self.done.append(f"load {found.module}")
+
+    def open(self, name: str) -> Device:
+        if name in self.held:
+            raise BusyError(f"module {name} is read by another process")
+        self.held.add(name)
+        self.devices[name] = StandInDevice(self, name, self.loaded[name])
+        return self.devices[name]
+
+    def unload(self, name: str) -> None:
+        assert name not in self.held, "a module that is open cannot be unloaded"
+        del self.loaded[name]
+        self.done.append(f"unload {name}")
+
+
+def main() -> None:
+    """The compiler's side of the contract."""
+    request: dict[str, Any] = json.load(sys.stdin)
+    text = request["text"] if request["text"] is not None else Path(request["source"]).read_text()
+    response: dict[str, Any]
+    match text.split()[0]:
+        case "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "hang":
+            time.sleep(600)
+        case "noise":
+            print("half an answer")
+            raise RuntimeError("out of luck")
+        case "eat":
+            bytearray(64 << 30)
+        case "bad":
+            fault = {"slug": "syntax", "message": "no", "file": "x.stp", "line": 3, "column": 5}
+            response = {"ok": False, "errors": [fault, fault], "passes": []}
+    if text.startswith(("ok", "refused")):
+        extra = json.dumps([request["args"], request["statistics"]])
+        made = manifest(text.strip(), request["name"], extra)
+        path = Path(request["output"]) / f"{made.module}.ko"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(made.to_json())
+        print("working", file=sys.stderr)
+        response = {
+            "ok": True,
+            "module": made.module,
+            "path": str(path),
+            "identity": made.identity,
+            "cached": False,
+            "passes": [],
+            "warnings": [],
+        }
+    json.dump(response, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Compilers that answer, fail, crash, hang, talk nonsense and eat memory; and the real one."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent import compiling
+from agent.compiling import CompileError, Compiler
+from agent.settings import CompileSettings, ScriptSettings, Settings
+from agent.yaml_tree import Place
+from tests.agent import standin
+from tests.agent.conftest import run
+
+
+def request(text: str, output: Path) -> dict[str, Any]:
+    settings = Settings(work_folder=output, cache_folder=output)
+    return compiling.request(ScriptSettings("x", Place("t"), text=text), settings)
+
+
+def failure(text: str, output: Path, **settings: Any) -> compiling.Diagnostic:
+    compiler = Compiler(CompileSettings(**settings), standin.COMMAND)
+    with pytest.raises(CompileError) as caught:
+        run(compiler.compile(request(text, output)))
+    return caught.value.diagnostics[0]
+
+
+def test_success(tmp_path: Path) -> None:
+    said: list[str] = []
+    compiler = Compiler(CompileSettings(), standin.COMMAND)
+    compiled = run(compiler.compile(request("ok 1", tmp_path), said.append))
+    assert compiled.path.exists() and compiled.module.startswith("sw_x_")
+    assert said == ["working"]
+
+
+def test_diagnostics(tmp_path: Path) -> None:
+    assert str(failure("bad", tmp_path)) == "x.stp:3:5: error[syntax]: no"
+
+
+def test_crash(tmp_path: Path) -> None:
+    found = failure("crash", tmp_path)
+    assert found.slug == "compiler-crash"
+    assert found.message == "the compiler was ended by signal 11 (SIGSEGV)"
+
+
+def test_nonsense_shows_the_last_line_of_the_traceback(tmp_path: Path) -> None:
+    found = failure("noise", tmp_path)
+    assert (
+        found.message == "the compiler ended with status 1 and no answer: RuntimeError: out of luck"
+    )
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    assert "MemoryError" in failure("eat", tmp_path, memory=512).message
+
+
+def test_time_is_bounded_and_children_die(tmp_path: Path) -> None:
+    found = failure("hang", tmp_path, timeout=1.0)
+    assert found.slug == "compile-timeout" and "1 s" in found.message
+
+
+def test_cancelling_ends_the_child(tmp_path: Path) -> None:
+    async def work() -> None:
+        compiler = Compiler(CompileSettings(), standin.COMMAND)
+        task = asyncio.create_task(compiler.compile(request("hang", tmp_path)))
+        while not (children := child_processes()):
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+
+    run(work())
+
+
+def child_processes() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+def test_no_compiler(tmp_path: Path) -> None:
+    compiler = Compiler(CompileSettings(), ("/nonexistent/compiler",))
+    with pytest.raises(CompileError, match="cannot start the compiler: No such file"):
+        run(compiler.compile(request("ok", tmp_path)))
+
+
+def test_fingerprint_is_of_text_and_options(tmp_path: Path) -> None:
+    file = tmp_path / "x.stp"
+    file.write_bytes(b"probe begin {} // \xff")
+    settings = Settings(work_folder=tmp_path)
+
+    def digest(**given: Any) -> str:
+        script = ScriptSettings("x", Place("t"), file=file, **given)
+        return compiling.fingerprint(compiling.request(script, settings))
+
+    first = digest()
+    assert digest() == first
+    assert len({first, digest(args=("a",)), digest(globals={"a": 1}), digest(guru=True)}) == 4
+    file.write_bytes(b"probe end {}")
+    assert digest() != first
+
+
+def test_the_real_compiler_reports_every_mistake(tmp_path: Path) -> None:
+    wanted = request("probe begin { nosuch() } probe end { neither() }", tmp_path)
+    wanted["last_pass"] = 2
+    with pytest.raises(CompileError) as caught:
+        run(Compiler().compile(wanted))
+    assert ["nosuch" in str(d) or "neither" in str(d) for d in caught.value.diagnostics] == [
+        True,
+        True,
+    ]
+
+
+def test_the_real_compiler_prints_the_tree(tmp_path: Path) -> None:
+    wanted = request("probe begin { exit() }", tmp_path)
+    wanted["last_pass"] = 1
+    assert "exit()" in run(Compiler().compile(wanted)).output

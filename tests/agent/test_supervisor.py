@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reconciling: which modules are loaded, kept, swapped and unloaded, and what each script's state says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agent.exposition import Format
+from agent.script import ScriptState
+from agent.settings import CompileSettings, MetricSettings, ScriptSettings, Settings
+from agent.supervisor import Supervisor
+from agent.yaml_tree import Place
+from runtime.abi import State
+from tests.agent import standin
+from tests.agent.conftest import Lines, run, until
+from tests.agent.standin import StandInKernel
+
+HERE = Place("test.yaml", 1, 1)
+
+
+@pytest.fixture
+def kernel() -> StandInKernel:
+    return StandInKernel()
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Settings:
+    return Settings(
+        work_folder=tmp_path / "run",
+        cache_folder=tmp_path / "cache",
+        compile=CompileSettings(timeout=30),
+    )
+
+
+def wanting(base: Settings, **scripts: str) -> Settings:
+    """The settings with these scripts, by name."""
+    made = {name: ScriptSettings(name, HERE, text=text) for name, text in scripts.items()}
+    return replace(base, scripts=made)
+
+
+def states(supervisor: Supervisor) -> dict[str, str]:
+    return {name: script.state.value for name, script in supervisor.scripts.items()}
+
+
+def module(text: str, name: str) -> str:
+    return standin.manifest(text, name, "[[], {}]").module
+
+
+def new(kernel: StandInKernel) -> Supervisor:
+    return Supervisor(kernel, standin.compiler)
+
+
+def test_only_what_changed_is_swapped(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 1", c="ok 1"))
+        assert states(supervisor) == {"a": "running", "b": "running", "c": "running"}
+        assert supervisor.settled
+        kernel.done.clear()
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 2", d="ok 1"))
+        old, b, c, d = (
+            module("ok 1", "b"),
+            module("ok 2", "b"),
+            module("ok 1", "c"),
+            module("ok 1", "d"),
+        )
+        assert kernel.done == [
+            *(f"stop {c}", f"unload {c}"),
+            *(f"load {b}", f"start {b}", f"stop {old}", f"unload {old}"),
+            *(f"load {d}", f"start {d}"),
+        ]
+        await supervisor.stop()
+        assert kernel.loaded == {} and kernel.held == set()
+
+    run(work())
+
+
+def test_a_failing_version_leaves_the_old_one(
+    kernel: StandInKernel, base: Settings, lines: Lines
+) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 1", n="bad"))
+        assert states(supervisor) == {"a": "running", "b": "running", "n": "failed"}
+        kernel.devices[module("ok 1", "a")].count(7)
+        await supervisor.apply(wanting(base, a="bad", b="ok 2", n="ok 1"))
+        assert states(supervisor) == {"a": "outdated", "b": "running", "n": "running"}
+        a = supervisor.scripts["a"]
+        assert a.reason == "x.stp:3:5: no (and 1 more)" and a.compile_failures == 1
+        assert a.running is not None and a.running.snapshot().tables[0].values == [7]
+        assert supervisor.settled
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 2", n="ok 1"))
+        assert states(supervisor)["a"] == "running" and a.reason == ""
+        assert f"stop {module('ok 1', 'a')}" not in kernel.done
+        await supervisor.stop()
+
+    run(work())
+
+
+def test_a_refused_module_fails_alone(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, refused="refused", good="ok 1"))
+        assert states(supervisor) == {"refused": "failed", "good": "running"}
+        assert "it is not signed" in supervisor.scripts["refused"].reason
+        assert any(
+            "script refused failed: the kernel refused module" in text for text in lines.texts
+        )
+        await supervisor.stop()
+
+    run(work())
+
+
+def test_a_missing_file_fails_alone(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        scripts = {
+            "gone": ScriptSettings("gone", HERE, file=Path("/nonexistent/x.stp")),
+            "good": ScriptSettings("good", HERE, text="ok 1"),
+        }
+        await supervisor.apply(replace(base, scripts=scripts))
+        assert states(supervisor) == {"gone": "failed", "good": "running"}
+        assert supervisor.scripts["gone"].reason == (
+            "cannot read /nonexistent/x.stp (test.yaml:1:1): no such file or directory"
+        )
+        await supervisor.stop()
+
+    run(work())
+
+
+def test_exit_keeps_the_values(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        device = kernel.devices[module("ok 1", "a")]
+        device.count(3)
+        device.say()
+        device.exit()
+        await until(lambda: states(supervisor) == {"a": "exited"})
+        assert kernel.done[-1] == f"stop {device.name}"
+        assert "hello" in lines.texts
+        script = supervisor.scripts["a"]
+        assert script.running is not None and script.running.snapshot().tables[0].values == [3]
+        await supervisor.apply(wanting(base, a="ok 1"))
+        assert states(supervisor) == {"a": "exited"}
+        await supervisor.stop()
+        assert kernel.loaded == {}
+
+    run(work())
+
+
+def test_too_many_errors_is_a_failure(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        device = kernel.devices[module("ok 1", "a")]
+        device.writer.header[13] = 1
+        device.exit()
+        await until(lambda: states(supervisor) == {"a": "failed"})
+        assert "max_errors" in supervisor.scripts["a"].reason
+        await supervisor.stop()
+
+    run(work())
+
+
+def test_an_end_without_an_event_is_noticed(
+    kernel: StandInKernel, base: Settings, lines: Lines
+) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        kernel.devices[module("ok 1", "a")].set_state(State.EXITING)
+        supervisor.tick()
+        await until(lambda: states(supervisor) == {"a": "exited"})
+        await supervisor.stop()
+
+    run(work())
+
+
+def test_a_dead_agents_modules(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    """The same module is taken over and counts on, the others leave, a living reader's stays."""
+    kernel.put(standin.manifest("ok 1", "a", "[[], {}]"), State.RUNNING)
+    kernel.put(standin.manifest("ok 0", "b", "[[], {}]"), State.RUNNING)
+    kernel.put(standin.manifest("ok 1", "broken", "[[], {}]"), State.RUNNING)
+    kernel.put(standin.manifest("ok 1", "session"), State.RUNNING)
+    session = kernel.open(standin.manifest("ok 1", "session").module)
+
+    async def work() -> None:
+        supervisor = new(kernel)
+        kernel.done.clear()
+        await supervisor.find_leftovers()
+        kernel.devices[module("ok 1", "a")].count(41)
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 1", broken="bad"))
+        assert states(supervisor) == {"a": "running", "b": "running", "broken": "outdated"}
+        a = supervisor.scripts["a"].running
+        assert a is not None and a.snapshot().tables[0].values == [41]
+        old, b = module("ok 0", "b"), module("ok 1", "b")
+        assert kernel.done == [f"load {b}", f"start {b}", f"stop {old}", f"unload {old}"]
+        await supervisor.stop()
+        assert list(kernel.loaded) == [session.name]
+
+    run(work())
+
+
+def test_stopping_while_scripts_compile(
+    kernel: StandInKernel, base: Settings, lines: Lines
+) -> None:
+    async def work() -> None:
+        import asyncio
+
+        supervisor = new(kernel)
+        applying = asyncio.create_task(supervisor.apply(wanting(base, a="hang", b="ok 1")))
+        await until(
+            lambda: supervisor.scripts and supervisor.scripts["a"].state is ScriptState.COMPILING
+        )
+        await supervisor.stop()
+        await applying
+        assert kernel.loaded == {} and supervisor.scripts == {}
+
+    run(work())
+
+
+def test_metrics_follow_the_configuration(
+    kernel: StandInKernel, base: Settings, lines: Lines
+) -> None:
+    """A new name needs no new module; a wrong variable is a problem that is shown."""
+
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        first = supervisor.exposition
+        assert [family.name for family in first.families] == ["stapwatch_a_hits"]
+        await supervisor.apply(wanting(base, a="ok 1"))
+        assert supervisor.exposition is first, "cached templates stay"
+        metrics = {
+            "hits": MetricSettings("hits", HERE, name="calls"),
+            "hitz": MetricSettings("hitz", HERE),
+        }
+        settings = wanting(base, a="ok 1")
+        named = replace(settings.scripts["a"], metrics=metrics)
+        kernel.done.clear()
+        await supervisor.apply(replace(settings, scripts={"a": named}))
+        assert kernel.done == []
+        assert [family.name for family in supervisor.exposition.families] == ["calls"]
+        assert "did you mean 'hits'?" in supervisor.scripts["a"].problems[0]
+        running = supervisor.scripts["a"].running
+        assert running is not None
+        values = running.snapshot().tables[0]
+        page = b"".join(supervisor.exposition.render(lambda member: values, Format.TEXT))
+        assert b"calls_total 0\n" in page
+        await supervisor.stop()
+
+    run(work())
+
+
+def test_disabled_scripts_do_not_run(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        settings = wanting(base, a="ok 1")
+        off = replace(settings.scripts["a"], enabled=False)
+        await supervisor.apply(replace(settings, scripts={"a": off}))
+        assert supervisor.scripts == {} and kernel.loaded == {}
+        await supervisor.stop()
+
+    run(work())

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Golden cases: `x.stp` beside what one stage of the compiler makes of it; the suffix says which.
+
+    syntax/operators.stp  +  syntax/operators.ast   the tree in its normal form
+    syntax/bad-number.stp +  syntax/bad-number.err  the diagnostics of a script that is refused
+
+A case may begin with lines `// guru` (embedded C is allowed) and `// args: 3 "two words"`.
+
+`python tests/golden/test_golden.py --update [CASE ...]` rewrites the expected files (all, or those
+whose path contains a CASE), and makes the one that belongs to a new .stp. Read the diff.
+
+To add a stage: a function from Case to text, and its suffix in STAGES.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT.parents[1]))
+
+from compiler.diagnostics import SLUGS, CompileError, render_all
+from compiler.parser import Conditions, parse
+from compiler.printer import print_script
+from compiler.syntax import Script
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One script and the options in its first lines."""
+
+    path: Path
+    text: bytes
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(ROOT).with_suffix("").as_posix()
+
+    @property
+    def args(self) -> list[str]:
+        return shlex.split(self._option("args:") or "")
+
+    @property
+    def conditions(self) -> Conditions:
+        return Conditions(
+            kernel_vr="6.1.0-13-amd64",
+            arch="x86_64",
+            guru_mode=self._option("guru") is not None,
+            config={"CONFIG_SMP": "y", "CONFIG_HZ": "250", "CONFIG_E1000": "m"},
+        )
+
+    def parse(self) -> Script:
+        return parse(self.text, self.path.name, conditions=self.conditions, args=self.args)
+
+    def _option(self, name: str) -> str | None:
+        for line in self.text.decode("utf-8", "replace").splitlines():
+            if not line.startswith("// "):
+                break
+            if line[3:].startswith(name):
+                return line[3 + len(name) :].strip()
+        return None
+
+
+def print_tree(case: Case) -> str:
+    return print_script(case.parse())
+
+
+def print_errors(case: Case) -> str:
+    """Runs the stages that can refuse a script, in order, up to the first that does."""
+    try:
+        for stage in (case.parse,):
+            stage()
+    except CompileError as error:
+        return render_all(error.diagnostics) + "\n"
+    return "accepted\n"
+
+
+STAGES: dict[str, Callable[[Case], str]] = {".ast": print_tree, ".err": print_errors}
+# What `--update` makes for a new script of a folder, if the script is not refused.
+NEW = {"syntax": ".ast"}
+
+
+def cases() -> list[Case]:
+    return [Case(path, path.read_bytes()) for path in sorted(ROOT.glob("*/*.stp"))]
+
+
+def expected(case: Case) -> list[Path]:
+    paths = (case.path.with_suffix(suffix) for suffix in STAGES)
+    return [path for path in paths if path.exists()]
+
+
+@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+def test_golden(case: Case) -> None:
+    paths = expected(case)
+    assert paths, f"{case.name} has no expected file: run with --update and review it"
+    for path in paths:
+        assert STAGES[path.suffix](case) == path.read_text(encoding="utf-8"), path.name
+
+
+@pytest.mark.parametrize(
+    "case", [c for c in cases() if c.path.with_suffix(".ast").exists()], ids=lambda c: c.name
+)
+def test_the_normal_form_is_a_script_of_the_same_tree(case: Case) -> None:
+    printed = print_tree(case)
+    again = parse(printed.encode("latin-1"), case.path.name, conditions=case.conditions)
+    assert print_script(again) == printed
+
+
+@pytest.mark.parametrize("slug", SLUGS)
+def test_every_slug_has_a_case_of_its_name(slug: str) -> None:
+    path = ROOT / "syntax" / f"{slug}.err"
+    assert path.exists()
+    assert f"[{slug}]" in path.read_text(encoding="utf-8")
+
+
+def update(wanted: list[str]) -> int:
+    changed = 0
+    for case in cases():
+        if wanted and not any(word in case.name for word in wanted):
+            continue
+        new = ".err" if print_errors(case) != "accepted\n" else NEW.get(case.path.parent.name, "")
+        paths = expected(case) or ([case.path.with_suffix(new)] if new else [])
+        for path in paths:
+            before = path.read_text(encoding="utf-8") if path.exists() else None
+            after = STAGES[path.suffix](case)
+            if before != after:
+                path.write_text(after, encoding="utf-8")
+                print(path.relative_to(ROOT))
+                changed += 1
+    print(f"{changed} files changed")
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] != ["--update"]:
+        sys.exit("usage: test_golden.py --update [CASE ...]")
+    sys.exit(update(sys.argv[2:]))

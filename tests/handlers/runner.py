@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""In the guest: loads each module of a plan, runs its trigger, and tells what came out.
+
+    runner.py plan.json result.json
+    plan    [{"name", "module", "path", "trigger": [argv], "until_exit": bool, "errors": int}]
+    result  {name: {"output", "errors", "tables", "probes", "lanes", "state"}}
+
+The trigger starts only when the probes are armed, and its process id is the scripts' target().
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+from runtime import event as events
+from runtime import loader
+from runtime.abi import UNLIMITED_ERRORS, EventKind, State
+from runtime.device import Device
+from runtime.snapshot import read
+
+DEADLINE = 60.0
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    """One case from loading to unloading."""
+    loader.load(Path(case["path"]))
+    try:
+        with Device.open(case["module"]) as device:
+            return measure(device, case)
+    finally:
+        loader.unload(case["module"])
+
+
+def measure(device: Device, case: dict[str, Any]) -> dict[str, Any]:
+    gate, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go)
+        os.read(gate, 1)
+        argv = case["trigger"] or ["/bin/true"]
+        try:
+            os.execv(argv[0], argv)
+        finally:
+            os._exit(127)
+    os.close(gate)
+    found: list[events.Event] = []
+    errors = case.get("errors")
+    device.start(UNLIMITED_ERRORS if errors is None else errors, child)
+    os.write(go, b"!")
+    os.close(go)
+    deadline = time.monotonic() + DEADLINE
+    alive = True
+    while alive or (case["until_exit"] and device.header().state == State.RUNNING):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{case['name']}: not done after {DEADLINE:.0f} s")
+        if device in select.select([device], [], [], 0.02)[0]:
+            found += device.read_events()
+        if alive:
+            done, status = os.waitpid(child, os.WNOHANG)
+            alive = done == 0
+            if not alive and os.waitstatus_to_exitcode(status):
+                raise RuntimeError(f"the trigger ended with status {status}")
+    device.stop()
+    while more := device.read_events():
+        found += more
+    device.sync()
+    return report(device, found)
+
+
+def report(device: Device, found: list[events.Event]) -> dict[str, Any]:
+    manifest = device.manifest()
+    snapshot = read(device)
+    tables = {
+        table.table.name: [
+            [list(key), value if isinstance(value, int | str) else vars_of(value)]
+            for key, value in zip(table.keys, table.values, strict=True)
+        ]
+        for table in snapshot.tables
+    }
+    return {
+        "output": "".join(events.text(e, manifest) for e in found if e.kind == EventKind.PRINT),
+        "errors": [events.text(e, manifest) for e in found if e.kind == EventKind.ERROR],
+        "tables": tables,
+        "dropped": {t.table.name: t.dropped for t in snapshot.tables if t.dropped},
+        "probes": [
+            [p.hits, p.skipped_reentrant, p.skipped_lock, p.errors, p.missed]
+            for p in snapshot.probes
+        ],
+        "lanes": [snapshot.lanes.events, snapshot.lanes.events_lost, snapshot.lanes.strings_cut],
+        "state": int(snapshot.header.state),
+    }
+
+
+def vars_of(value: object) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in value.__slots__}  # type: ignore[attr-defined]
+
+
+def main() -> int:
+    plan = json.loads(Path(sys.argv[1]).read_text())
+    results = {}
+    for case in plan:
+        print(case["name"], file=sys.stderr, flush=True)
+        try:
+            results[case["name"]] = run(case)
+        except Exception:  # told with the case; the others go on
+            results[case["name"]] = {"fault": traceback.format_exc()}
+    Path(sys.argv[2]).write_text(json.dumps(results))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
