@@ -124,7 +124,7 @@ class _Arranger:
         elif kind == "TARGET":
             self.pretty(kind, str(value), span)
         elif kind == "AT":
-            item.append(Token(AT_KINDS.get(str(value), "AT"), value, span))
+            item.append(Token(AT_KINDS[str(value)], value, span))
         elif kind == "RETURN" and (following in ("SEMICOLON", "RBRACE", "") or following in _ITEMS):
             item.append(Token("RETURN_BARE", value, span))
         else:

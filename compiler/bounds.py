@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from compiler import program as p
 from compiler.traits import Node, body_of, walk
+from runtime import directive
 
+_LONGEST_NUMBER = 24  # octal with its 0, or binary's 8 bytes; a sign
 _PATIENCE = 6  # rounds until what still grows is taken to be as large as strings get
 
 
@@ -55,8 +57,33 @@ class Sizes:
                 return min(length + 1, self.maximum)
             case p.EntryValue(index=index):
                 return self.expr(self.entries[body][index], body)
+            case p.Format(format=text, args=args):
+                return self.formatted(text, args, body)
             case _:
                 return self.maximum
+
+    def formatted(self, text: str, args: Sequence[p.Expr], body: str) -> int:
+        """Bytes of a sprintf's result: `"%d:%.15s"` -> 43 at most."""
+        size, values = 1, iter(args)
+        for piece in directive.parse(text):
+            if isinstance(piece, directive.Literal):
+                size += len(piece.text)
+                continue
+            width, precision = piece.width or 0, piece.precision
+            if isinstance(width, directive.Star) or isinstance(precision, directive.Star):
+                return self.maximum
+            value = next(values)
+            match piece.kind:
+                case directive.Kind.STRING:
+                    most = self.expr(value, body) - 1
+                    if precision is not None:
+                        most = min(most, precision)
+                case directive.Kind.LONG:
+                    most = max(_LONGEST_NUMBER, precision or 0)
+                case directive.Kind.MEMORY:
+                    return self.maximum
+            size += max(most, width) + 1  # a padded string may end with a NUL of its own
+        return min(size, self.maximum)
 
     def result(self, symbol: str) -> int:
         f = self.functions[symbol]

@@ -159,10 +159,10 @@ def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
         use = use.source.expansion
     margin = max(len(str(span.location[1])) for span, _, _ in places) + 1
     lines = [f"{head}: {paint(diagnostic.message, '1')}"]
-    previous: Source | None = None
+    previous: tuple[Source | None, int] = (None, 0)
     for span, text, mark in places:
         lines += _quote(span, text, mark, margin, previous, paint, tone)
-        previous = span.source
+        previous = span.source, span.location[1]
     lines += [f"note: {note}" for note in diagnostic.notes]
     if diagnostic.hint:
         lines.append(f"{paint('hint', '36')}: {diagnostic.hint}")
@@ -191,7 +191,7 @@ def _quote(
     text: str,
     mark: str,
     margin: int,
-    previous: Source | None,
+    previous: tuple[Source | None, int],
     paint: _Paint,
     tone: str,
 ) -> list[str]:
@@ -206,8 +206,10 @@ def _quote(
     indent = "".join(c if c == "\t" else " " for c in quoted[:at])
     pointer = indent + paint(mark * width, tone) + (f" {text}" if text else "")
     rows = [f"{'':>{margin}} | {pointer}"]
-    rows.insert(0, f"{line:>{margin}} | {_printable(quoted)}")
-    if span.source is not previous:
+    # A line that has just been shown, with room for the whole of it, is not shown again.
+    if previous != (span.source, line) or start:
+        rows.insert(0, f"{line:>{margin}} | {_printable(quoted)}")
+    if span.source is not previous[0]:
         arrow = "-->" if mark == "^" else ":::"
         rows[:0] = [f"{'':>{margin - 1}}{arrow} {name}:{line}:{column}", f"{'':>{margin}} |"]
     return rows

@@ -31,6 +31,7 @@ from compiler.diagnostics import CompileError
 from compiler.family import Environment
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.release import Kernel
+from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
 from compiler.parser import parse
 from compiler.program import Program
@@ -119,6 +120,8 @@ def _compile(
     clock.start()
     limits, _ = with_defines(Limits(), request.defines)
     program = _resolve(request, script, scripts, kernel)
+    if request.optimise:
+        program = optimise(program)
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",

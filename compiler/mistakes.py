@@ -11,12 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from compiler.arrange import AT_KINDS
 from compiler.diagnostics import Diagnostics, Label
 from compiler.grammar_table import END, Table
 from compiler.kernel.nearby import did_you_mean
 from compiler.lexer import KEYWORDS, OPERATORS, Token
-from compiler.source import Span, readable
+from compiler.source import Span, outermost, readable
 
 _SPELLINGS = {kind: text for text, kind in (*OPERATORS.items(), *KEYWORDS.items())}
 _SPELLINGS |= {"OPEN_BRACE": "{", "CLOSE_BRACE": "}", "RETURN_BARE": "return", "ARROW": "->"}
@@ -36,25 +35,29 @@ _ITEM_STARTS = ("probe", "function", "global", "private")
 _HISTOGRAMS = ("HIST_LOG", "HIST_LINEAR")
 # Where these are all possible, a list of tokens would only bury what the reader should know.
 _EXPRESSION = frozenset({"IDENT", "NUMBER", "STRING", "LPAR", "MINUS", "TILDE", "CAST", "PRINTF"})
+_OPERAND = _EXPRESSION - {"MINUS", "TILDE"}
 _STATEMENT = frozenset({"IF", "WHILE", "FOREACH", "TRY", "DELETE", "LBRACE"})
 _OPERATORS = frozenset({"BAR", "CARET", "SHIFT", "DIVIDE", "AND", "OR", "COMPARE"})
+_AFTER_POINT = frozenset({"DOT", "COMMA", "QUESTION", "IF"})
+# After these a token may be missing or standing in for another.
+_BREAKING = frozenset(
+    {
+        *("bad-character", "unterminated-string", "unterminated-comment"),
+        *("unterminated-embedded-c", "missing-argument", "nested-argument", "bad-macro"),
+        *("macro-arguments", "macro-recursion", "expansion-too-large", "unknown-operator"),
+        *("bad-condition", "stray-conditional", "unterminated-conditional"),
+    }
+)
 
 
 def report(
     tokens: Sequence[Token], at: int, token: Token, table: Table, faults: Diagnostics
 ) -> None:
     """Reports that `token`, number `at` of an item (or its end), is not possible there."""
+    if _is_consequence(tokens[0], token, faults):
+        return
     expected = _expected(tokens[:at], table)
     previous = tokens[at - 1] if at else None
-    if token.kind == "AT":
-        name = readable(str(token.value))
-        faults.error(
-            "unknown-operator",
-            f"'@{name}' is neither a macro nor an operator",
-            token.span,
-            hint=did_you_mean(name, AT_KINDS) or "a macro has to be defined before its use",
-        )
-        return
     if previous and previous.kind == "RPAR" and expected == {"LBRACKET"}:
         start = _histogram(tokens, at - 1)
         if start is not None:
@@ -88,6 +91,20 @@ def report(
         labels=labels,
         hint=_hint(tokens, at, token, expected),
     )
+
+
+def _is_consequence(first: Token, token: Token, faults: Diagnostics) -> bool:
+    """Whether an earlier mistake in this item has left out or put in tokens."""
+    start, end = outermost(first.span), outermost(token.span)
+    for fault in faults:
+        place = outermost(fault.span)
+        if (
+            fault.slug in _BREAKING
+            and place.source is end.source
+            and start.start <= place.start <= end.end
+        ):
+            return True
+    return False
 
 
 def _hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str]) -> str | None:
@@ -153,6 +170,10 @@ def _phrase(expected: set[str]) -> str:
         words, left = ["a statement"], left & {"RBRACE", "ELSE"}
     elif left >= _EXPRESSION:
         words, left = ["an expression"], left & {"RPAR", "RBRACKET", "RBRACE", "STAR"}
+    elif left >= _OPERAND:
+        words, left = ["a value"], set()
+    elif left >= _AFTER_POINT:
+        left &= {"COMMA", "LBRACE", "CLOSE_BRACE", "EQUAL"}
     elif left >= _OPERATORS:
         left &= {"RPAR", "RBRACKET", "RBRACE", "COMMA", "SEMICOLON", "COLON"}
     elif left >= {"PROBE", "GLOBAL", "FUNCTION"}:

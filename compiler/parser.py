@@ -23,11 +23,12 @@ from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic, Diagnostics
 from compiler.lexer import Token, scan
 from compiler.preprocessor import Macro, preprocess
-from compiler.source import Source, Span, decode
+from compiler.source import Source, Span, decode, outermost
 from compiler.syntax import Item, Script
 
 __all__ = ["CompileError", "Conditions", "Macro", "parse", "parse_macros"]
 
+_MOST = 50  # diagnostics; what is no script at all has no end of mistakes
 _NO_MACROS: Mapping[str, Macro] = MappingProxyType({})
 
 
@@ -95,14 +96,11 @@ def _tokens(
 
 def _raise(faults: Diagnostics) -> None:
     if faults.has_errors:
-        raise CompileError(sorted(faults, key=_place))
+        raise CompileError(sorted(faults, key=_place)[:_MOST])
 
 
 def _place(diagnostic: Diagnostic) -> int:
-    span = diagnostic.span
-    while span.source.expansion is not None:
-        span = span.source.expansion
-    return span.start
+    return outermost(diagnostic.span).start
 
 
 def main(argv: Sequence[str] | None = None) -> int:

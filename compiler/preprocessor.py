@@ -15,10 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from compiler.arrange import AT_KINDS
 from compiler.conditions import Conditions, evaluate
 from compiler.diagnostics import Diagnostics, Label
+from compiler.kernel.nearby import did_you_mean
 from compiler.lexer import Token
-from compiler.source import Source, Span
+from compiler.source import Source, Span, readable
 
 _MAX_EXPANSIONS = 20_000
 _MAX_TOKENS = 1_000_000
@@ -111,11 +113,29 @@ class _Preprocessor:
                 self.define(token)
                 continue
             macro = self.local.get(name) or self.library.get(name)
-            if macro is None:
+            if macro is None and name in AT_KINDS:
                 return token
+            if macro is None:
+                self.unknown(token)
+                return self.stand_in(token)
             if not self.expand(token, macro):
                 return None
         return None
+
+    def unknown(self, use: Token) -> None:
+        name = readable(f"@{use.value}")
+        known = (f"@{other}" for other in (*AT_KINDS, *self.local, *self.library))
+        self.faults.error(
+            "unknown-operator",
+            f"'{name}' is neither a macro nor an operator",
+            use.span,
+            hint=did_you_mean(name, known) or "a macro has to be defined before its use",
+        )
+
+    @staticmethod
+    def stand_in(use: Token) -> Token:
+        """What to go on with after a use that could not be expanded."""
+        return Token("NUMBER", 0, use.span)
 
     def define(self, keyword: Token) -> None:
         ahead, faults = self.ahead, self.faults
@@ -203,6 +223,7 @@ class _Preprocessor:
         if macro.params is not None:
             found = self.arguments(use, macro)
             if found is None:
+                self.ahead.append(self.stand_in(use))
                 return True
             arguments = found
         outer: Span | None = use.span
@@ -216,6 +237,7 @@ class _Preprocessor:
                     labels=[Label(macro.span, "defined here")],
                     hint="write a function: functions may recurse",
                 )
+                self.ahead.append(self.stand_in(use))
                 return True
             outer = origin
         self.expansions += 1

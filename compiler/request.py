@@ -26,6 +26,7 @@ class Request:
     globals: Mapping[str, int | str] = field(default_factory=dict)
     defines: Mapping[str, str] = field(default_factory=dict)
     guru: bool = False
+    optimise: bool = True
     export: bool = True
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     capacities: Mapping[str, int] = field(default_factory=dict)

@@ -110,6 +110,11 @@ def join(first: Span, last: Span) -> Span:
     return first
 
 
+def outermost(span: Span) -> Span:
+    """The span in the file itself: where the macro is used that the text came out of."""
+    return _with_uses(span)[-1]
+
+
 def _with_uses(span: Span) -> list[Span]:
     spans = [span]
     while spans[-1].source.expansion is not None:

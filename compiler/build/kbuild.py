@@ -129,7 +129,8 @@ def _explain(ran: Ran, headers: Headers) -> BuildError:
 
 def first_complaint(output: str) -> str:
     """The first line of a tool's output that says what is wrong."""
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    # make shows commands too: one that would print a complaint is none
+    lines = [line.strip() for line in output.splitlines() if line.strip() and "echo" not in line]
     told = [line for line in lines if _COMPLAINT.search(line)]
     before_make = [line for line in lines if not line.startswith("make")]
     return next(iter(told or before_make[-1:] or lines[-1:]), "no output")

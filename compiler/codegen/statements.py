@@ -329,7 +329,9 @@ class Statements:
                     self.v.raise_if(f"!{exists}", "empty aggregate", s.span)
                 histogram: Histogram = a.histogram
                 room += 8 * (1 + histogram.buckets)
-                writes.append(f"record = sw_event_buckets(record, &layout_{g.c}, {offset}, {shared});")
+                writes.append(
+                    f"record = sw_event_buckets(record, &layout_{g.c}, {offset}, {shared});"
+                )
                 arguments.append(Argument(name, STAT, histogram))
                 continue
             value = next(values)

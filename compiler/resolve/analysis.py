@@ -171,7 +171,9 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         symbol,
         f.name,
         tuple(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
-        world.facts.type_of(result) if result in {*world.facts.types, *world.facts.valued} else None,
+        world.facts.type_of(result)
+        if result in {*world.facts.types, *world.facts.valued}
+        else None,
         body,
         code,
         pure,

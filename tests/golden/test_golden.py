@@ -6,7 +6,7 @@
 
 A case may begin with lines `// guru` (embedded C is allowed) and `// args: 3 "two words"`.
 
-`python tests/golden/test_golden.py --update [CASE ...]` rewrites the expected files (all, or those
+`python -m tests.golden.test_golden --update [CASE ...]` rewrites the expected files (all, or those
 whose path contains a CASE), and makes the one that belongs to a new .stp. Read the diff.
 
 To add a stage: a function from Case to text, and its suffix in STAGES.
@@ -22,14 +22,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent
-if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT.parents[1]))
-
 from compiler.diagnostics import SLUGS, CompileError, render_all
 from compiler.parser import Conditions, parse
 from compiler.printer import print_script
 from compiler.syntax import Script
+
+ROOT = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,5 +138,5 @@ def update(wanted: list[str]) -> int:
 
 if __name__ == "__main__":
     if sys.argv[1:2] != ["--update"]:
-        sys.exit("usage: test_golden.py --update [CASE ...]")
+        sys.exit("usage: python -m tests.golden.test_golden --update [CASE ...]")
     sys.exit(update(sys.argv[2:]))

@@ -125,7 +125,7 @@ def check(case: Case, result: dict[str, Any]) -> None:
     assert "fault" not in result, result["fault"]
     if case.output is not None:
         assert result["output"] == case.output
-    found = [text.partition(" at ")[0] for text in result["errors"]]
+    found = [text.rpartition(" at ")[0] for text in result["errors"]]
     assert found == list(case.errors)
     assert result["lanes"][1] == 0, "events were lost"
     for name, wanted in case.values.items():
