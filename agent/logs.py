@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import queue
 import re
 import socket
+import struct
 import sys
 import threading
 from collections.abc import Mapping, MutableMapping
@@ -30,6 +32,7 @@ JOURNAL = "/run/systemd/journal/socket"
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
 _LEVEL = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _QUEUE = 10_000
+_ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 RESERVED = {"event", "level", "timestamp", "script", "probe", "cpu", "message", "priority"}
 
 
@@ -54,7 +57,7 @@ class JsonSink:
     def write(self, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, default=str, ensure_ascii=False)
         try:
-            self._queue.put_nowait(line.encode("utf-8", "backslashreplace") + b"\n")
+            self._queue.put_nowait(line.encode("utf-8", "replace") + b"\n")
         except queue.Full:
             self.lost += 1
 
@@ -101,7 +104,10 @@ class JournalSink:
             file = os.memfd_create("stapwatch-log", os.MFD_ALLOW_SEALING)
             try:
                 os.write(file, data)
-                socket.send_fds(self._socket, [b""], [file], 0, self._path)
+                # journald trusts only a file that nobody can change any more
+                fcntl.fcntl(file, fcntl.F_ADD_SEALS, _ALL_SEALS)
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", file))
+                self._socket.sendmsg([b""], [rights], 0, self._path)
             finally:
                 os.close(file)
         except OSError:

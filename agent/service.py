@@ -163,8 +163,8 @@ class Service:
 
     async def _apply(self, settings: Settings) -> None:
         self._health.reload_successful, self._health.reload_error = True, ""
-        self._health.reload_time = time.time()
         await self._supervisor.apply(settings)
+        self._health.reload_time = time.time()
         self._applied = True
         summary = self._summary()
         self._notifier.ready(summary)

@@ -55,6 +55,7 @@ class Session:
         self._interrupted = False
         self._errors = 0
         self._output = 1
+        self._held: list[bytes] | None = []  # output until the probes are armed; None: they are
 
     async def run(self) -> int:
         """The exit status: 0, 1 after any error, 130 when interrupted before the script ran."""
@@ -169,7 +170,10 @@ class Session:
             target = command.pid if command is not None else self._options.target
             self._passed(f'started run of "{running.name}.ko"', clock)
             running.attach()
-            await running.start(_max_errors(self._options.defines), target)
+            try:
+                await running.start(_max_errors(self._options.defines), target)
+            finally:
+                self._release()
             if command is not None:
                 command.release()
             await self._wait(command)
@@ -212,7 +216,15 @@ class Session:
             case _:
                 pass
 
+    def _release(self) -> None:
+        """Whoever reads what begin probes printed may rely on the other probes being armed."""
+        held, self._held = self._held or [], None
+        self._write(b"".join(held))
+
     def _write(self, data: bytes) -> None:
+        if self._held is not None:
+            self._held.append(data)
+            return
         try:
             while data:
                 data = data[os.write(self._output, data) :]

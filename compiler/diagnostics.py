@@ -69,6 +69,8 @@ SLUGS: Mapping[str, str] = {
 
 _WIDTH = 150  # of the quoted source line; a longer one is shown around the place
 
+_MOST_PLACES = 12
+
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -154,7 +156,7 @@ def render(diagnostic: Diagnostic, *, colour: bool = False) -> str:
     places = [(diagnostic.span, "", "^")]
     places += [(label.span, label.text, "-") for label in diagnostic.labels]
     use = diagnostic.span.source.expansion
-    while use is not None:  # from the innermost use outwards
+    while use is not None and len(places) < _MOST_PLACES:  # from the innermost use outwards
         places.append((use, "in the expansion of this macro", "-"))
         use = use.source.expansion
     margin = max(len(str(span.location[1])) for span, _, _ in places) + 1

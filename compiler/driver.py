@@ -242,7 +242,7 @@ def _identity(request: Request, text: str | bytes, tapset: dict[str, bytes], ker
     options = {
         k: v
         for k, v in asdict(request).items()
-        if k not in ("text", "output", "cache", "last_pass", "source")
+        if k not in ("text", "output", "cache", "last_pass", "source", "kernel")
     }
     tapset_digest = hashlib.sha256()
     for name, data in sorted(tapset.items()):

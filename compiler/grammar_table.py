@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -84,6 +83,8 @@ def read(path: Path, grammar_hash: str | None = None) -> Table | None:
 
 def write(path: Path = TABLE) -> Table:
     """Builds the table and stores it; the file appears whole or not at all. Raises OSError."""
+    import tempfile  # only here: every start of the compiler imports this module
+
     text = GRAMMAR.read_text(encoding="utf-8")
     table = build(text)
     rows: list[dict[str, int]] = []

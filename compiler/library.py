@@ -27,7 +27,6 @@ def read(folders: Iterable[str] = ()) -> dict[str, bytes]:
 
 def parse_all(tapset: dict[str, bytes], conditions: Conditions) -> list[Script]:
     """Parse the library; embedded C is allowed there. Raises CompileError."""
-    from dataclasses import replace
-
-    trusted = replace(conditions, guru_mode=True)
-    return [parse(text, name, conditions=trusted, args=()) for name, text in tapset.items()]
+    return [
+        parse(text, name, conditions=conditions, privileged=True) for name, text in tapset.items()
+    ]

@@ -21,6 +21,7 @@ _SPELLINGS = {kind: text for text, kind in (*OPERATORS.items(), *KEYWORDS.items(
 _SPELLINGS |= {"OPEN_BRACE": "{", "CLOSE_BRACE": "}", "RETURN_BARE": "return", "ARROW": "->"}
 _WORDS = {
     "IDENT": "a name",
+    "PRETTY": "'$'",
     "TYPE": "'long' or 'string'",
     "NUMBER": "a number",
     "STRING": "a string literal",
@@ -39,6 +40,13 @@ _OPERAND = _EXPRESSION - {"MINUS", "TILDE"}
 _STATEMENT = frozenset({"IF", "WHILE", "FOREACH", "TRY", "DELETE", "LBRACE"})
 _OPERATORS = frozenset({"BAR", "CARET", "SHIFT", "DIVIDE", "AND", "OR", "COMPARE"})
 _AFTER_POINT = frozenset({"DOT", "COMMA", "QUESTION", "IF"})
+# These leave out the rest of the text.
+_SWALLOWING = frozenset(
+    {
+        *("unterminated-comment", "unterminated-conditional", "expansion-too-large"),
+        *("bad-macro", "macro-arguments"),
+    }
+)
 # After these a token may be missing or standing in for another.
 _BREAKING = frozenset(
     {
@@ -101,7 +109,8 @@ def _is_consequence(first: Token, token: Token, faults: Diagnostics) -> bool:
         if (
             fault.slug in _BREAKING
             and place.source is end.source
-            and start.start <= place.start <= end.end
+            and start.start <= place.start
+            and (place.start <= end.end or (token.kind == END and fault.slug in _SWALLOWING))
         ):
             return True
     return False

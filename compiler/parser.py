@@ -10,8 +10,6 @@ programs start without analysing the grammar.
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
@@ -56,6 +54,8 @@ def parse(
     automaton = Automaton(table, builder, faults)
     for item in arrange(tokens, faults):
         items += automaton.run(item) or ()
+        if len(faults) > _MOST:
+            break
     _raise(faults)
     return Script(name, tuple(items), Span(source, 0, len(source.text)))
 
@@ -104,6 +104,9 @@ def _place(diagnostic: Diagnostic) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    import argparse
+    import time
+
     options = argparse.ArgumentParser(prog="python -m compiler.parser", description=__doc__)
     options.add_argument(
         "--build-table", action="store_true", required=True, help=f"write {grammar_table.TABLE}"

@@ -22,8 +22,8 @@ from compiler.kernel.nearby import did_you_mean
 from compiler.lexer import Token
 from compiler.source import Source, Span, readable
 
-_MAX_EXPANSIONS = 20_000
-_MAX_TOKENS = 1_000_000
+_MAX_TOKENS = 200_000  # that come out of macros, in one file
+_MAX_DEPTH = 100  # of macros that use macros
 _NEEDED = frozenset({"PP_IF", "PP_THEN", "PP_ELSE", "PP_END", "AT"})
 
 
@@ -63,19 +63,13 @@ class _Preprocessor:
         self.library = library
         self.local: dict[str, Macro] = {}
         self.faults = faults
-        self.expansions = 0
-        self.end = tokens[-1].span
+        self.expanded_tokens = 0
 
     def run(self) -> Iterator[Token]:
         open_ifs: list[tuple[Token, bool]] = []  # the '%(', and whether its '%:' has passed
-        emitted = 0
         while (token := self.expanded()) is not None:
             kind = token.kind
             if kind not in _NEEDED or kind == "AT":
-                emitted += 1
-                if emitted > _MAX_TOKENS:
-                    self.too_large(token.span)
-                    return
                 yield token
             elif kind == "PP_IF":
                 if self.condition(token):
@@ -227,7 +221,9 @@ class _Preprocessor:
                 return True
             arguments = found
         outer: Span | None = use.span
+        depth = 0
         while outer is not None:
+            depth += 1
             origin = outer.source.expansion
             if origin is not None and self.inside(outer, macro):
                 self.faults.error(
@@ -240,10 +236,6 @@ class _Preprocessor:
                 self.ahead.append(self.stand_in(use))
                 return True
             outer = origin
-        self.expansions += 1
-        if self.expansions > _MAX_EXPANSIONS or len(self.ahead) > _MAX_TOKENS:
-            self.too_large(use.span)
-            return False
         sources: dict[Source, Source] = {}
         replacement: list[Token] = []
         for token in macro.body:
@@ -256,6 +248,10 @@ class _Preprocessor:
                 source = Source(span.source.name, span.source.text, use.span)
                 sources[span.source] = source
             replacement.append(Token(kind, value, Span(source, span.start, span.end)))
+        self.expanded_tokens += 1 + len(replacement)
+        if self.expanded_tokens > _MAX_TOKENS or depth > _MAX_DEPTH:
+            self.too_large(use.span)
+            return False
         self.ahead += reversed(replacement)
         return True
 
@@ -315,7 +311,7 @@ class _Preprocessor:
     def too_large(self, span: Span) -> None:
         self.faults.error(
             "expansion-too-large",
-            "the macros here expand to too many tokens",
+            "macros expand to too many tokens here",
             span,
             hint="a macro whose body uses another twice doubles at each level",
         )

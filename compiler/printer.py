@@ -119,9 +119,11 @@ def _function(item: s.Function) -> list[str]:
 
 
 def _braced(head: str, block: s.Block) -> list[str]:
+    if head:
+        head += " "
     if not block.body:
-        return [f"{head} {{}}"]
-    return [f"{head} {{", *_indented(block.body), "}"]
+        return [head + "{}"]
+    return [head + "{", *_indented(block.body), "}"]
 
 
 def _indented(body: Sequence[s.Stmt]) -> list[str]:
@@ -137,7 +139,7 @@ def _under(head: str, body: s.Stmt) -> list[str]:
 def _stmt(stmt: s.Stmt) -> list[str]:
     match stmt:
         case s.Block():
-            return _braced("", stmt) if stmt.body else ["{}"]
+            return _braced("", stmt)
         case s.Empty():
             return [";"]
         case s.ExprStmt(value=value):
@@ -214,7 +216,7 @@ def _bare(expr: s.Expr) -> str:
         return f"{_expr(expr.target)} {expr.op} {_bare(expr.value)}"
     text = _expr(expr)
     match expr:
-        case s.Binary() | s.Match() | s.In() | s.Conditional():
+        case s.Binary() | s.Match() | s.In() | s.Conditional() | s.Increment():
             return text[1:-1]
     return text
 

@@ -105,7 +105,7 @@ class There:
         timeout: float = 120,
     ) -> Ran:
         # its own pid namespace: what a command starts ends with it
-        enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", str(_ENTER)]
+        enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(_ENTER)]
         return _run([*enter, str(self.root), str(self.shared), folder, *argv], "/", env, timeout)
 
 

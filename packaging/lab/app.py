@@ -33,6 +33,7 @@ PLACES = (
     ("compiler", f"{PREFIX}/compiler"),
     ("runtime", f"{PREFIX}/runtime"),
     ("systemd", "etc/systemd/system"),
+    ("packaging/stapwatch.yaml", "etc/stapwatch/stapwatch.yaml"),
     ("packaging/etc", "etc/stapwatch"),
     ("packaging/probes.d", "usr/share/stapwatch/probes.d"),
 )
@@ -94,6 +95,8 @@ def project_files(project_root: Path) -> Iterator[tuple[Path, str]]:
     """Yield (file, its place in the guest), in a stable order."""
     for source, place in PLACES:
         top = project_root / source
+        if top.is_file():
+            yield top, place
         for path in sorted(top.rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path, f"{place}/{path.relative_to(top)}"

@@ -25,9 +25,10 @@ static int set_filter(struct ftrace_ops *ops, const char *symbol)
 	return error == -EINVAL ? -ENOENT : error; /* no function matches */
 }
 
+/* Setting no filter frees the old one; ftrace_free_filter() is not exported everywhere. */
 static void function_free(struct function *f)
 {
-	ftrace_free_filter(&f->ops);
+	ftrace_set_filter(&f->ops, NULL, 0, 1);
 	sw_hook_free(f, sizeof(*f));
 }
 

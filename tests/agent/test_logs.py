@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Log lines: joined, limited, as JSON through a real pipe and in journald's protocol through a real socket."""
+"""Log lines: joined, limited, as JSON through a pipe and in journald's protocol through a socket."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_json_lines(pipe: tuple[int, int]) -> None:
     sink = JsonSink(write)
     sink.write({"event": "a\n\u00e9\udce9", "n": 1})
     sink.close()
-    assert json.loads(os.read(read, 4096).decode()) == {"event": "a\n\u00e9\\udce9", "n": 1}
+    assert json.loads(os.read(read, 4096).decode()) == {"event": "a\n\u00e9?", "n": 1}
     assert sink.lost == 0
 
 
@@ -170,6 +170,7 @@ def test_journal_socket(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
         journal.bind(str(path))
+        journal.settimeout(30)
         sink = JournalSink(str(path))
         sink.write({"event": "hello", "level": "info"})
         assert b"MESSAGE=hello\nPRIORITY=6\n" in journal.recv(4096)

@@ -13,7 +13,6 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
-from lab import Image
 
 from compiler.build.cache import Cache
 from compiler.build.pipeline import Builder
@@ -21,6 +20,7 @@ from compiler.build.request import BuildInput
 from compiler.build.sources import Sources
 from compiler.kernel.btf import Btf
 from compiler.kernel.release import Kernel
+from lab import Image
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lab import DEFAULT_KERNEL, Guest, Image
 
 from compiler.build.cache import Cache
 from compiler.build.elf import Elf
@@ -22,6 +21,7 @@ from compiler.build.selfcheck import difference
 from compiler.build.sources import Sources
 from compiler.build.toolchain import There
 from compiler.kernel.release import Kernel
+from lab import DEFAULT_KERNEL, Guest, Image
 
 pytestmark = pytest.mark.lab
 STANDIN = Path(__file__).parent / "standin"

@@ -119,7 +119,7 @@ def test_modules_are_reproducible_and_hold_no_paths(
     elsewhere = Builder(Cache(tmp_path / "another"), sources=builder.sources, only=only)
     second = elsewhere.build(request_for("sw_again")).path
     assert first.read_bytes() == second.read_bytes()
-    for word in (str(builder.cache.root), str(tmp_path), "/work", str(HERE)):
+    for word in (str(builder.cache.root), str(tmp_path), "/tmp", str(HERE.parents[1])):
         assert word.encode() not in second.read_bytes()
 
 

@@ -3,6 +3,8 @@
 
     syntax/operators.stp  +  syntax/operators.ast   the tree in its normal form
     syntax/bad-number.stp +  syntax/bad-number.err  the diagnostics of a script that is refused
+    resolve/types.stp     +  resolve/types.ir       the program: globals, functions, probes, with types
+    codegen/count.stp     +  codegen/count.c        the C, without its tables
 
 A case may begin with lines `// guru` (embedded C is allowed) and `// args: 3 "two words"`.
 
@@ -22,10 +24,18 @@ from pathlib import Path
 
 import pytest
 
+from compiler import library, listing
+from compiler.codegen.module import Target, generate
 from compiler.diagnostics import SLUGS, CompileError, render_all
+from compiler.family import Environment
+from compiler.optimise import optimise
+from compiler.options import Options
 from compiler.parser import Conditions, parse
 from compiler.printer import print_script
+from compiler.program import Program
+from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
+from tests.golden.kernel import golden_kernel
 
 ROOT = Path(__file__).resolve().parent
 
@@ -57,6 +67,11 @@ class Case:
     def parse(self) -> Script:
         return parse(self.text, self.path.name, conditions=self.conditions, args=self.args)
 
+    def resolve(self) -> Program:
+        script = self.parse()
+        known = library.parse_all(library.read(), self.conditions)
+        return optimise(resolve(self.path.stem, [script], known, Environment(golden_kernel())))
+
     def _option(self, name: str) -> str | None:
         for line in self.text.decode("utf-8", "replace").splitlines():
             if not line.startswith("// "):
@@ -73,16 +88,32 @@ def print_tree(case: Case) -> str:
 def print_errors(case: Case) -> str:
     """Runs the stages that can refuse a script, in order, up to the first that does."""
     try:
-        for stage in (case.parse,):
+        for stage in (case.parse, case.resolve):
             stage()
     except CompileError as error:
         return render_all(error.diagnostics) + "\n"
     return "accepted\n"
 
 
-STAGES: dict[str, Callable[[Case], str]] = {".ast": print_tree, ".err": print_errors}
+def print_program(case: Case) -> str:
+    return listing.program(case.resolve())
+
+
+def print_c(case: Case) -> str:
+    """From the first struct to the handlers; the tables behind them look alike in every module."""
+    target = Target(case.path.stem.replace("-", "_"), "0" * 64, "6.1.0-golden", bytes(20), "0")
+    text = generate(case.resolve(), target, Options()).c_text
+    return text.partition("static const struct sw_probe probes[]")[0].rstrip() + "\n"
+
+
+STAGES: dict[str, Callable[[Case], str]] = {
+    ".ast": print_tree,
+    ".err": print_errors,
+    ".ir": print_program,
+    ".c": print_c,
+}
 # What `--update` makes for a new script of a folder, if the script is not refused.
-NEW = {"syntax": ".ast"}
+NEW = {"syntax": ".ast", "resolve": ".ir", "codegen": ".c"}
 
 
 def cases() -> list[Case]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lab import DEFAULT_KERNEL, Guest, Image, app
 
 HERE = Path(__file__).parent

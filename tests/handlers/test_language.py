@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from lab import Guest, Image
 
+from lab import Guest, Image
 from tests.handlers.conftest import Case, check, run_cases
 
 MINE = "if (pid() != target()) next\n"

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from lab import DEFAULT_KERNEL, Guest, Image, app
 
 HERE = Path(__file__).parent

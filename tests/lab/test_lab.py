@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from lab import CommandTimeout, Guest, GuestDied, Image, LabError, Share
 from lab.qemu import try_accel
 

@@ -11,7 +11,6 @@ import sys
 from module import Module, errno_of, long_of, rmmod, text_of
 
 
-
 def protect(memory):
     """The errno's name of making a read-only mapping writable."""
     libc = ctypes.CDLL(None, use_errno=True)

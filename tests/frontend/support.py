@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Short ways to run the front end, for the tests beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from compiler import syntax as s
+from compiler.diagnostics import Diagnostic
+from compiler.parser import CompileError, Conditions, parse
+from compiler.printer import print_expression
+
+KERNEL = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", config={"CONFIG_SMP": "y"})
+GURU = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", guru_mode=True)
+
+
+def tree(text: bytes | str, *args: str, conditions: Conditions = KERNEL) -> s.Script:
+    return parse(text, "x.stp", conditions=conditions, args=args)
+
+
+def statements(text: str, *args: str) -> tuple[s.Stmt, ...]:
+    """The statements of a probe that holds `text`."""
+    [probe] = tree(f"probe begin {{ {text} }}", *args).items
+    assert isinstance(probe, s.Probe)
+    return probe.body.body
+
+
+def expression(text: str, *args: str) -> s.Expr:
+    [statement] = statements(f"_ = ({text});", *args)
+    assert isinstance(statement, s.ExprStmt)
+    assert isinstance(statement.value, s.Assign)
+    return statement.value.value
+
+
+def shape(text: str, *args: str) -> str:
+    """An expression with every bracket written out."""
+    return print_expression(expression(text, *args))
+
+
+def faults(text: bytes | str, *args: str, conditions: Conditions = KERNEL) -> list[Diagnostic]:
+    with pytest.raises(CompileError) as caught:
+        tree(text, *args, conditions=conditions)
+    return list(caught.value.diagnostics)
+
+
+def slugs(text: bytes | str, *args: str) -> list[str]:
+    return [fault.slug for fault in faults(text, *args)]
+
+
+def places(found: Sequence[Diagnostic]) -> list[tuple[int, int]]:
+    """Line and column of each."""
+    return [fault.span.location[1:] for fault in found]

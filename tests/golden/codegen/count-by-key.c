@@ -1,0 +1,86 @@
+/* count_by_key: made from count-by-key by stapwatch 0 */
+#include <stapwatch.h>
+
+#define MAXSTRINGLEN 512
+#define MAXNESTING 10
+
+struct key_reads {
+	char execname[16];
+} __aligned(8);
+
+struct slot_reads {
+	struct sw_slot slot;
+	struct key_reads key;
+};
+
+/* What one CPU accumulates; readers map it. */
+struct lane {
+	struct sw_probe_counts probes[1];
+	struct sw_lane_counts counts;
+	u64 reads_dropped;
+	s64 reads[2048];
+};
+
+/* What all CPUs share; readers map it. */
+struct shared {
+	struct sw_probe_status probes[1];
+	u32 reads_lock;
+	struct {
+		struct sw_array_head head;
+		u32 index[4096];
+		struct slot_reads slots[2048];
+	} reads;
+};
+
+/* One CPU's block. */
+struct area {
+	struct sw_context c;
+	struct lane lane __aligned(4096);
+};
+
+_Static_assert(offsetof(struct lane, probes) == 0, "probes");
+_Static_assert(offsetof(struct lane, counts) == 32, "counts");
+_Static_assert(offsetof(struct lane, reads_dropped) == 56, "reads_dropped");
+_Static_assert(offsetof(struct lane, reads) == 64, "reads");
+_Static_assert(offsetof(struct shared, probes) == 0, "probes");
+_Static_assert(offsetof(struct shared, reads_lock) == 16, "reads_lock");
+_Static_assert(offsetof(struct shared, reads) == 24, "reads");
+
+/* This CPU's row of an element, new ones zero; NULL: the array is full, and it is counted. */
+static __always_inline s64 *add_reads(struct area *a, struct shared *s, const struct key_reads *key)
+{
+	u32 n = sw_array_add(SW_ARRAY(s->reads), key, &s->reads_lock);
+
+	if (unlikely(!n)) {
+		a->lane.reads_dropped++;
+		return NULL;
+	}
+	return &a->lane.reads[n - 1];
+}
+
+/* tapset/task.stp:4: function execname */
+static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
+{
+	STAP_RETVALUE[0] = 0;
+	sw_execname(STAP_RETVALUE);
+}
+
+/* count-by-key.stp:2:7: probe kernel.function("vfs_read") */
+static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
+		    struct sw_regs *regs)
+{
+	struct area *a = sw_enter(offsetof(struct area, lane.probes), 0);
+	struct sw_context *c;
+	struct shared *s = sw_shared;
+	struct key_reads key1;
+	s64 *row2;
+
+	if (!a)
+		return;
+	c = &a->c;
+	fn_execname(c, key1.execname);
+	row2 = add_reads(a, s, &key1);
+	if (likely(row2))
+		(*row2)++;
+	sw_leave(&a->c);
+}

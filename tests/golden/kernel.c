@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * kernel.c - the kernel of the golden cases: a few types and functions, so that what a case shows depends on no
+ * installed kernel. Only its type information is used.
+ */
+typedef unsigned long size_t;
+typedef long ssize_t;
+typedef long long loff_t;
+
+struct qstr {
+	const unsigned char *name;
+};
+
+struct dentry {
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct path {
+	void *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+	unsigned int f_flags;
+	unsigned int f_ready : 1, f_mode : 7;
+	long f_pos;
+};
+
+struct task_struct {
+	int pid;
+	int prio;
+	char comm[16];
+};
+
+struct pt_regs {
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+};
+
+enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID };
+
+int __preempt_count __attribute__((section(".data..percpu")));
+
+ssize_t vfs_read(struct file *file, char *buf, size_t count, loff_t *pos)
+{
+	return buf && pos ? (ssize_t)count + file->f_pos : 0;
+}
+
+ssize_t vfs_write(struct file *file, const char *buf, size_t count, loff_t *pos)
+{
+	return buf && pos ? (ssize_t)count + file->f_pos : 0;
+}
+
+long __x64_sys_openat(const struct pt_regs *regs)
+{
+	return (long)regs->di;
+}
+
+typedef void (*btf_trace_sched_switch)(void *, _Bool, struct task_struct *, struct task_struct *, unsigned int);
+typedef void (*btf_trace_sys_enter)(void *, struct pt_regs *, long);
+
+int __traceiter_sched_switch(void *__data, _Bool preempt, struct task_struct *prev, struct task_struct *next,
+			     unsigned int prev_state)
+{
+	return prev == next || preempt || prev_state;
+}
+
+int __traceiter_sys_enter(void *__data, struct pt_regs *regs, long id)
+{
+	return regs->ax == (unsigned long)id;
+}
+
+btf_trace_sched_switch keep_sched_switch;
+btf_trace_sys_enter keep_sys_enter;
+enum pid_type keep_enum;

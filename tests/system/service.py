@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The agent as the guest's systemd runs it, seen from outside: systemctl, its pages, the journal.
+
+service.start()
+service.value("stapwatch_calls_getppid_total", execname="trigger")   -> 777.0
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from lab import Completed, Guest
+
+T = TypeVar("T")
+PORT = 9436
+PATIENCE = 180.0  # seconds after which something that was to come does not come any more
+RELOADED = "stapwatch_config_last_reload_success_timestamp_seconds"
+Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def wait_for(ask: Callable[[], T | None], what: str, patience: float = PATIENCE) -> T:
+    """Ask until the answer is neither None nor False."""
+    deadline = time.monotonic() + patience
+    while True:
+        answer = ask()
+        if answer is not None and answer is not False:
+            return answer
+        assert time.monotonic() < deadline, f"not after {patience:.0f} s: {what}"
+        time.sleep(0.2)
+
+
+@dataclass(frozen=True)
+class Page:
+    status: int
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Service:
+    """`port` leads to the agent's from the host."""
+
+    guest: Guest
+    port: int
+
+    # -- systemd ----------------------------------------------------------------------------------
+
+    def systemctl(self, *words: str) -> Completed:
+        return self.guest.run(["systemctl", *words], timeout=300)
+
+    def start(self) -> None:
+        """Returns when READY=1 was said."""
+        done = self.systemctl("start", "stapwatch")
+        assert done.status == 0, f"{done.stderr}\n{self.journal_text()}"
+
+    def stop(self) -> None:
+        self.systemctl("stop", "stapwatch").check()
+
+    def show(self, name: str) -> str:
+        return self.systemctl("show", "-P", name, "stapwatch").check().stdout.strip()
+
+    def reload(self) -> None:
+        """SIGHUP by systemd, and wait until the new configuration is in force."""
+        before = self.value(RELOADED)
+        self.systemctl("reload", "stapwatch").check()
+        wait_for(lambda: self.value(RELOADED) > before, "the reload's success")
+
+    def reload_in_vain(self) -> None:
+        """The same with a configuration that is wrong."""
+        self.systemctl("reload", "stapwatch").check()
+        succeeded = "stapwatch_config_last_reload_successful"
+        wait_for(lambda: self.value(succeeded) == 0, "the reload's failure")
+
+    # -- pages ------------------------------------------------------------------------------------
+
+    def get(self, path: str, **headers: str) -> Page:
+        url = f"http://127.0.0.1:{self.port}{path}"
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, headers=named), timeout=30) as r:
+                return Page(r.status, r.read(), {k.lower(): v for k, v in r.headers.items()})
+        except urllib.error.HTTPError as error:
+            with error:
+                return Page(error.code, error.read())
+
+    def series(self) -> Series:
+        return parsed(self.get("/metrics").body.decode())
+
+    def value(self, name: str, **labels: str) -> float:
+        """One sample; AssertionError when it is not there."""
+        found = self.series()
+        key = (name, frozenset(labels.items()))
+        near = sorted(str(k) for k in found if k[0] == name)
+        assert key in found, f"no {name}{labels}; there is {near}"
+        return found[key]
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """By script, what /status tells."""
+        tree = json.loads(self.get("/status").body)
+        return {script["name"]: script for script in tree["scripts"]}
+
+    def states(self) -> dict[str, str]:
+        return {name: script["state"] for name, script in self.status().items()}
+
+    # -- what it leaves ---------------------------------------------------------------------------
+
+    def journal(self, *filters: str) -> list[dict[str, str]]:
+        """The entries of the unit's journal that fit, oldest first."""
+        argv = ["journalctl", "--sync"]
+        self.guest.run(argv, timeout=60).check()
+        argv = ["journalctl", "-o", "json", "-u", "stapwatch", "--no-pager", *filters]
+        text = self.guest.run(argv, timeout=120).stdout
+        return [json.loads(line) for line in text.splitlines()]
+
+    def journal_text(self) -> str:
+        return "\n".join(str(entry.get("MESSAGE")) for entry in self.journal()[-40:])
+
+    def modules(self) -> set[str]:
+        """Modules of scripts that the kernel holds now."""
+        text = self.guest.run(["cat", "/proc/modules"]).check().stdout
+        return {line.split()[0] for line in text.splitlines() if line.startswith("sw_")}
+
+    def devices(self) -> set[str]:
+        return set(self.guest.run("ls -1 /dev/stapwatch 2>/dev/null; true").check().stdout.split())
+
+
+def parsed(text: str) -> Series:
+    """All samples of a page in the text format."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        for sample in family.samples
+    }

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`stapwatch run`, `check` and `status` as a person types them, on a system without the service."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+
+from lab import Guest
+from tests.system.setting import Setting
+
+HELLO = 'probe begin { log("hello systemtap!") exit() }'
+PASS = re.compile(r"Pass (\d): (.+) in (\d+)usr/(\d+)sys/(\d+)real ms\.")
+
+OPENS = """\
+#!/usr/bin/env -S stapwatch run
+probe begin { log("begin to probe") }
+probe syscall.open, syscall.openat { printf("%s(%d) open (%s)\\n", execname(), pid(), argstr) }
+probe timer.ms(4000) { exit() }
+probe end { log("end to probe") }
+"""
+BYE = """\
+probe begin { println("armed") }
+probe end { for (i = 0; i < 200; i++) printf("%d is the number of this line\\n", i) println("bye") }
+"""
+DIVIDE = """\
+global zero
+probe begin { println("before") }
+probe begin(1) { println(1 / zero) }
+probe end { println("never reached: the session ended with an error") }
+probe error { println("error probe") }
+"""
+COUNT_CALLS = """\
+global calls
+probe kernel.trace("sys_enter") { if (pid() == target() && $id == 110) calls++ }
+probe end { printf("%d calls\\n", calls) }
+"""
+TARGET = "probe begin { println(target()) exit() }"
+ENDLESS = 'probe begin { println("armed") }'
+BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": DIVIDE}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ready(guest: Guest, setting: Setting) -> None:
+    """Script files, and all that is run here compiled already, but for the first of the tests."""
+    for path, text in BY_FILE.items():
+        guest.push_text(text, path, mode=0o755)
+    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS)]
+    setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
+    setting.install_cache(guest)
+
+
+def no_module_is_left(guest: Guest) -> bool:
+    return guest.run("grep -c ^sw_ /proc/modules; ls /dev/stapwatch 2>/dev/null").stdout == "0\n"
+
+
+def test_hello(guest: Guest) -> None:
+    """Compiled in the guest, by the guest's compiler."""
+    done = guest.run(f"stapwatch run -ve '{HELLO}'", timeout=300)
+    assert (done.status, done.stdout) == (0, "hello systemtap!\n"), done.stderr
+    passes = [found for line in done.stderr.splitlines() if (found := PASS.fullmatch(line))]
+    assert [int(found[1]) for found in passes] == [1, 2, 3, 4, 5], done.stderr
+    did = [found[2] for found in passes]
+    assert re.search(r"parsed user script and [1-9]\d* library scripts", did[0])
+    assert re.search(r"1 probe.*1 function.*0 global", did[1])
+    module = re.search(r"(sw_\w+)\.c", did[2])
+    assert module is not None
+    assert f"{module[1]}.ko" in did[3]
+    assert f"{module[1]}.ko" in did[4]
+    # a compiler that ran used some time
+    assert int(passes[3][5]) > 0
+    assert no_module_is_left(guest)
+
+
+def test_script_with_a_first_line_that_names_its_interpreter(guest: Guest) -> None:
+    started = time.monotonic()
+    running = guest.start(["/root/opens.stp"], timeout=300)
+    running.wait(until=b"begin to probe\n")
+    opener = guest.run("echo $$; exec trigger open /etc/passwd 1").check()
+    done = running.wait()
+    assert done.status == 0, done.stderr
+    assert time.monotonic() - started >= 4
+    lines = done.stdout.splitlines()
+    assert lines[0] == "begin to probe"
+    assert lines[-1] == "end to probe"
+    pid = int(opener.stdout)
+    wanted = f'trigger({pid}) open (AT_FDCWD, "/etc/passwd", O_RDONLY|O_CLOEXEC)'
+    assert lines.count(wanted) == 1, done.stdout
+    shape = re.compile(r".+\(\d+\) open \(.+\)")
+    assert all(shape.fullmatch(line) for line in lines[1:-1]), done.stdout
+
+
+def test_interrupt_runs_end_probes_and_shows_everything(guest: Guest) -> None:
+    running = guest.start(["stapwatch", "run", "/root/bye.stp"], timeout=300)
+    running.wait(until=b"armed\n")
+    running.kill(signal.SIGINT)
+    done = running.wait()
+    assert done.status == 0, done.stderr
+    numbered = [f"{number} is the number of this line" for number in range(200)]
+    assert done.stdout.splitlines() == ["armed", *numbered, "bye"]
+    assert no_module_is_left(guest)
+
+
+def test_interrupt_while_compiling(guest: Guest) -> None:
+    text = "probe begin { println(4711) exit() }"
+    running = guest.start(["stapwatch", "run", "-v", "-e", text], timeout=300)
+    # the child that compiles is there: the command follows its end and ours
+    guest.run("until pgrep -f 'm compiler' >/dev/null; do sleep 0.1; done", timeout=120).check()
+    running.kill(signal.SIGINT)
+    done = running.wait()
+    assert (done.status, done.stdout) == (130, ""), done.stderr
+    assert guest.run("pgrep -f 'm compiler'").stdout == ""
+    assert guest.run("ls -d /tmp/stapwatch-* 2>/dev/null").stdout == ""
+
+
+def test_script_error(guest: Guest) -> None:
+    done = guest.run("stapwatch run /root/divide.stp", timeout=300)
+    assert (done.status, done.stdout) == (1, "before\nerror probe\n"), done.stderr
+    errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR: ")]
+    assert len(errors) == 1
+    assert "division by 0" in errors[0]
+    assert "/root/divide.stp:3:" in errors[0]
+    assert no_module_is_left(guest)
+
+
+def test_command_of_the_session_is_the_target(guest: Guest) -> None:
+    argv = ["stapwatch", "run", "-c", "trigger getppid 321", "-e", COUNT_CALLS]
+    done = guest.run(argv, timeout=300)
+    assert (done.status, done.stdout) == (0, "321 calls\n"), done.stderr
+
+
+def test_process_of_the_session_is_the_target(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-x", "4242", "-e", TARGET], timeout=300)
+    assert (done.status, done.stdout) == (0, "4242\n"), done.stderr
+
+
+def test_reader_that_goes_away(guest: Guest) -> None:
+    """The end of a pipe's reader ends a script that would go on for ever, and unloads it."""
+    chatty = "/root/chatty.stp"
+    guest.push_text("probe timer.ms(100) { println(1) }", chatty)
+    done = guest.run(f"stapwatch run {chatty} | head -n 3", timeout=300)
+    assert done.stdout == "1\n1\n1\n", done.stderr
+    assert no_module_is_left(guest)
+
+
+def test_check_of_good_and_bad_scripts(guest: Guest) -> None:
+    guest.push_text('global n\nprobe kernel.function("vfs_read") { n++ }\n', "/root/good.stp")
+    bad = "global n\nprobe begin {\n\tn = 1 + execname()\n\tn = nosuch(n)\n}\n"
+    guest.push_text(bad, "/root/bad.stp")
+    done = guest.run("stapwatch check /root/good.stp /root/bad.stp", timeout=300)
+    assert (done.status, done.stdout) == (1, ""), done.stderr
+    assert "good.stp" not in done.stderr
+    lines = done.stderr.splitlines()
+    # one message for each of the two mistakes, each with its place and a caret below it
+    assert sum(line.startswith("error[") for line in lines) == 2, done.stderr
+    assert "/root/bad.stp:3:" in done.stderr
+    assert "/root/bad.stp:4:6" in done.stderr
+    source = next(n for n, line in enumerate(lines) if "n = nosuch(n)" in line)
+    assert lines[source + 1].index("^") == lines[source].index("nosuch")
+    good = guest.run("stapwatch check /root/good.stp", timeout=300)
+    assert (good.status, good.stdout, good.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["run"], 2, "no script"),
+        (["run", "/root/no-such.stp"], 1, "cannot read /root/no-such.stp"),
+        (["run", "--no-such-option"], 2, "no-such-option"),
+        (["check", "/root/no-such.stp"], 1, "cannot read /root/no-such.stp"),
+        (["status"], 3, "no agent answers"),
+        (["no-such-command"], 2, "no-such-command"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else None,
+)
+def test_status_of_a_command_that_cannot_run(
+    guest: Guest, words: list[str], status: int, said: str
+) -> None:
+    done = guest.run(["stapwatch", *words], timeout=120)
+    assert (done.status, done.stdout) == (status, "")
+    assert said in done.stderr
+
+
+def test_kernel_is_unhurt(guest: Guest) -> None:
+    assert guest.complaints() == []
