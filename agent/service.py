@@ -15,7 +15,7 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,18 +50,17 @@ class Service:
         path: Path | None = None,
         listen: tuple[Address, ...] = (),
         modules: Modules | None = None,
-        compiler: type[Compiler] = Compiler,
+        make_compiler: Callable[[Settings], Compiler] = lambda settings: Compiler(settings.compile),
     ) -> None:
         self._path = path
         self._listen = listen
         self._notifier = Notifier()
         self._health = Health()
         self._endpoint = Endpoint(self._answer)
-        self._make_compiler = compiler
         self._metrics = SelfMetrics(self._health, {})
         self._supervisor = Supervisor(
             modules or Modules(),
-            lambda settings: self._make_compiler(settings.compile),
+            make_compiler,
             self._metrics.names(),
             self._progress,
         )

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Removes what nobody sees: locals that are never read, and functions that are then never called.
 
-    probe syscall.openat { n++ }     the alias sets name, argstr and flags for every script; here they cost nothing
+    probe syscall.openat { n++ }     the alias sets name, argstr and flags; here they cost nothing
 
 Globals stay, though no handler reads them: readers outside do.
 """

@@ -3,7 +3,7 @@
 
     decode(buffer, manifest)  -> [Event(PRINT, cpu=1, time_ns=9, probe=0, site=0, args=("sshd", 3))]
     text(event, manifest)     -> "sshd:     3\n"
-    readable("caf\udce9")     -> "caf\\xe9"
+    readable("caf\\udce9")     -> "caf\\xe9"
 
 Record layout: `struct sw_event` in include/stapwatch/abi.h. A string that is no UTF-8 keeps its
 odd bytes as lone surrogates, so that `.encode(errors="surrogateescape")` gives back the kernel's

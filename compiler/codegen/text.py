@@ -9,9 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 # C's keywords, and what the runtime's headers or the generated code itself use
-_RESERVED = frozenset(
-    ["auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else", "enum", "extern", "float", "for", "goto", "if", "inline", "int", "long", "register", "restrict", "return", "short", "signed", "sizeof", "static", "struct", "switch", "typedef", "union", "unsigned", "void", "volatile", "while", "asm", "typeof", "bool", "true", "false", "NULL", "a", "c", "f", "s", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "size_t", "likely", "unlikely", "barrier", "offsetof", "noinline", "area", "lane", "shared", "frames", "probes", "counts", "regs", "data", "entry", "ip", "parent_ip", "ops", "key", "row", "slot", "order", "limit", "record", "result", "value", "stat", "init", "build_id", "current", "jiffies", "min", "max", "abs", "swap"]
-)
+_WORDS = """
+auto break case char const continue default do double else enum extern float for goto if inline int
+long register restrict return short signed sizeof static struct switch typedef union unsigned void
+volatile while asm typeof bool true false NULL
+a c f s u8 u16 u32 u64 s8 s16 s32 s64 size_t likely unlikely barrier offsetof noinline area lane
+shared frames probes counts regs data entry ip parent_ip ops key row slot order limit record result
+value stat init build_id current jiffies min max abs swap
+"""
+_RESERVED = frozenset(_WORDS.split())
 
 
 def name(text: str) -> str:

@@ -427,7 +427,9 @@ def _report_unknown(scope: Scope, e: syntax.Call, candidates: list[syntax.Functi
     if candidates:
         counts = " or ".join(str(len(f.parameters)) for f in candidates)
         scope.facts.fault(
-            "wrong-arguments", f"'{e.name}' takes {counts} arguments, not {len(e.args)}", e.span
+            "wrong-arguments",
+            f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
+            e.span,
         )
         return
     scope.facts.fault(

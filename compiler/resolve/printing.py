@@ -112,7 +112,7 @@ def _formatted(
     if len(wants) != len(e.args):
         scope.facts.fault(
             "wrong-arguments",
-            f"the format takes {len(wants)} arguments, not {len(e.args)}",
+            f"the format takes {len(wants)} argument{'' if len(wants) == 1 else 's'}, not {len(e.args)}",
             e.span,
         )
         return "", (), ()

@@ -113,7 +113,7 @@ def _variable(scope: Scope, name: str, span: Span) -> Typed:
     variable = site.variables.get(name)
     if variable is None:
         known = [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
-        hint = did_you_mean(name, known) or (
+        hint = did_you_mean(name, known).replace("'", "'$", 1) or (
             f"it has {', '.join('$' + v for v in known)}" if known else ""
         )
         raise _Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)

@@ -130,7 +130,7 @@ CASES = [
     ),
     Case(
         "division",
-        "global x, after; probe begin { x = 0; y = 5 / x; after = y } probe end { println(\"end\") }",
+        'global x, after; probe begin { x = 0; y = 5 / x; after = y } probe end { println("end") }',
         output="end\n",
         errors=("division by 0",),
         values={"after": 0},
@@ -172,7 +172,7 @@ CASES = [
     ),
     Case(
         "array overflow in a session",
-        "global a[4]; probe begin { for (i = 0; i < 10; i++) a[i] = i } probe error { println(\"e\") }",
+        'global a[4]; probe begin { for (i = 0; i < 10; i++) a[i] = i } probe error { println("e") }',
         output="e\n",
         errors=("array overflow, check MAXMAPENTRIES",),
         strict=True,
@@ -180,7 +180,7 @@ CASES = [
     ),
     Case(
         "wrapping array",
-        "global a%[3]; probe begin { for (i = 0; i < 10; i++) a[i] = i foreach (k in a) printf(\"%d \", k) }",
+        'global a%[3]; probe begin { for (i = 0; i < 10; i++) a[i] = i foreach (k in a) printf("%d ", k) }',
         output="7 8 9 ",
         values={"a": {7: 7, 8: 8, 9: 9}},
     ),
@@ -315,9 +315,7 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def results(
-    guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return run_cases(CASES, guest, image, tmp_path_factory.mktemp("cases"))
 
 

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line: what it prints and its exit status; a run's decisions with a small kernel."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent import cli
+from agent.compile_options import compile_request
+from agent.compiling import Compiler
+from agent.session import Session
+from agent.settings import CompileSettings
+from compiler.version import VERSION
+from tests.agent import standin
+from tests.agent.conftest import run
+from tests.agent.standin import StandInDevice, StandInKernel
+
+PROJECT = Path(__file__).parents[2]
+
+
+def stapwatch(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "agent", *args],
+        input=stdin, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)}, cwd="/",
+    )  # fmt: skip
+
+
+def test_version() -> None:
+    with (PROJECT / "pyproject.toml").open("rb") as file:
+        assert tomllib.load(file)["project"]["version"] == VERSION
+    assert stapwatch("--version").stdout == f"stapwatch {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "text"),
+    [
+        (["run"], 2, "error: no script: give a file, or its text with -e\n"),
+        (["run", "/nonexistent.stp"], 1, "error: cannot read /nonexistent.stp: no such file or directory\n"),
+        (["check", "/nonexistent.stp"], 1, "error: cannot read /nonexistent.stp: no such file or directory\n"),
+        (["agent", "--listen", "::1:2"], 2, "error: --listen: '::1:2' is not an address: write IPv6 as [::1]:9436\n"),
+        (["agent", "--check", "--config", "/nonexistent.yaml"], 2,
+         "config error: /nonexistent.yaml: cannot be read: No such file or directory\n"),
+        (["status", "--url", "ftp://x"], 2, "error: 'ftp://x' is no address; write http://127.0.0.1:9436\n"),
+    ],
+)  # fmt: skip
+def test_wrong_use(args: list[str], status: int, text: str) -> None:
+    done = stapwatch(*args)
+    assert (done.returncode, done.stderr, done.stdout) == (status, text, "")
+
+
+def test_status_without_an_agent(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("script_folders: []\nwork_folder: run\n")
+    done = stapwatch("status", "--config", str(config))
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: no agent answers at {tmp_path}/run/control.sock: ")
+
+
+def test_check_says_every_mistake_of_every_file(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.stp", tmp_path / "bad.stp"
+    good.write_text("probe begin { exit() }\n")
+    bad.write_text("probe begin { nosuch(1) }\nprobe end { x = neither() }\n")
+    done = stapwatch("check", "-p2", str(good), str(bad))
+    assert done.returncode == 1
+    assert f"{bad}:1:15" in done.stderr and f"{bad}:2:17" in done.stderr
+    assert "good.stp" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert stapwatch("check", "-p2", str(good)).returncode == 0
+
+
+def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
+    script = tmp_path / "x.stp"
+    script.write_text("#!/usr/bin/env -S stapwatch run\nprobe begin { println(@1, $2) }\n")
+    done = stapwatch("run", "-v", "-p1", str(script), "-v", "7")
+    assert done.returncode == 0, done.stderr
+    assert 'println("-v", 7)' in done.stdout
+    assert done.stderr.startswith("Pass 1: parsed user script and ")
+    assert done.stderr.count("Pass ") == 1
+    done = stapwatch("run", "-p1", "-", stdin="probe begin { exit() }")
+    assert "exit()" in done.stdout
+
+
+def test_options_reach_the_compiler() -> None:
+    options = cli.parser().parse_args(
+        ["run", "-ve", "probe x {}", "-G", "n=0x10", "-G", 's="a"', "-D", "MAXACTION=5", "-DTHIS", "-g", "-I/l",
+         "-m", "mine", "one", "-two"]
+    )  # fmt: skip
+    assert (options.verbose, options.text, options.rest) == (1, "probe x {}", ["one", "-two"])
+    wanted = compile_request(options, None, options.rest, Path("/out"), 4, True)
+    assert wanted["globals"] == {"n": 16, "s": "a"}
+    assert wanted["defines"] == {"MAXACTION": "5", "THIS": "1"}
+    assert (wanted["guru"], wanted["library"], wanted["module"]) == (True, ["/l"], "mine")
+    assert (wanted["text"], wanted["args"], wanted["run_mode"]) == (
+        "probe x {}",
+        ["one", "-two"],
+        True,
+    )
+
+
+class Ending(StandInKernel):
+    """Its modules print a line when started, and then end as told."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def load(self, path: Path, name: str) -> StandInDevice:
+        device = super().load(path, name)
+        assert isinstance(device, StandInDevice)
+        start = device.start
+
+        def started(max_errors: int = 0, target: int = 0) -> None:
+            start(max_errors, target)
+            self.done.append(f"errors {max_errors}")
+            device.say()
+            if self.how == "exit":
+                device.exit()
+            elif self.how == "fail":
+                device.writer.header[13] = 1
+                device.exit()
+
+        device.start = started  # type: ignore[method-assign]
+        return device
+
+
+def session(how: str, *args: str, text: str = "ok 1") -> tuple[int, Ending]:
+    kernel = Ending(how)
+    options = cli.parser().parse_args(["run", "-e", text, *args])
+
+    async def work() -> int:
+        compiler = Compiler(CompileSettings(), standin.COMMAND)
+        return await Session(options, None, options.rest, kernel, compiler).run()
+
+    return run(work()), kernel
+
+
+def test_a_run_from_begin_to_end(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("exit")
+    out, err = capfd.readouterr()
+    assert (status, out, err) == (0, "hello\n", "")
+    load, start, errors, stop, unload = kernel.done
+    assert [word.split()[0] for word in kernel.done] == [
+        "load",
+        "start",
+        "errors",
+        "stop",
+        "unload",
+    ]
+    assert errors == "errors 1", "as stap: the first error ends the script"
+    assert kernel.loaded == {}
+
+
+def test_a_run_that_used_up_its_errors(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("fail", "-DMAXERRORS=3")
+    assert status == 1 and "errors 4" in kernel.done
+
+
+def test_a_run_of_a_script_that_is_wrong(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("exit", text="bad")
+    assert (status, kernel.done) == (1, [])
+    assert capfd.readouterr().err == "x.stp:3:5: error[syntax]: no\n" * 2
+
+
+def test_a_command_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It starts after the probes, and its end is theirs."""
+    mark = tmp_path / "mark"
+    status, kernel = session("stay", "-c", f"touch {mark}", "-o", str(tmp_path / "out"))
+    assert status == 0 and mark.exists()
+    assert (tmp_path / "out").read_text() == "hello\n"
+    assert kernel.loaded == {}
+    status, _ = session("stay", "-c", "exit 3; true")
+    assert "WARNING: the command ended with status 3" in capfd.readouterr().err
+
+
+def test_exit_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("exit", "-c", "sleep 600")
+    assert status == 0 and kernel.loaded == {}
+
+
+def test_a_closed_pipe_ends_the_run() -> None:
+    kernel = Ending("stay")
+    options = cli.parser().parse_args(["run", "-e", "ok 1"])
+
+    async def work() -> int:
+        read, write = os.pipe()
+        os.close(read)
+        made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
+        made._output = write
+        try:
+            return await made.run()
+        finally:
+            os.close(write)
+
+    assert run(work()) == 0
+    assert kernel.loaded == {}
+
+
+def test_interrupting_a_compilation(capfd: pytest.CaptureFixture[str]) -> None:
+    kernel = Ending("exit")
+    options: argparse.Namespace = cli.parser().parse_args(["run", "-e", "hang"])
+
+    async def work() -> int:
+        made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
+        task = asyncio.create_task(made.run())
+        children = Path(f"/proc/self/task/{os.getpid()}/children")
+        while not children.read_text():
+            await asyncio.sleep(0.005)
+        made._interrupt()
+        return await task
+
+    assert run(work()) == 130
+    assert kernel.done == []
