@@ -86,16 +86,18 @@ def _resolve(
         raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span)
     btf = environment.kernel.btf
     sites = []
+    # of many functions some may refuse a hook; the others are worth having, and the loss is told
+    wild = any(c in pattern for c in "*?[")
     for name in _functions(pattern, function, environment):
         variables = _variables(btf, name, returns)
         suffix_text = ".return" if returns else ".call" if _calls(components) else ""
         point = f'{components[0].name}.function("{name}"){suffix_text}'
         if returns:
-            hook = Hook(HookKind.KRETPROBE, name, number=maxactive)
+            hook = Hook(HookKind.KRETPROBE, name, number=maxactive, optional=wild)
         elif can_ftrace(environment.kernel, name):
-            hook = Hook(HookKind.FTRACE, name)
+            hook = Hook(HookKind.FTRACE, name, optional=wild)
         else:
-            hook = Hook(HookKind.KPROBE, name)
+            hook = Hook(HookKind.KPROBE, name, optional=wild)
         sites.append(Site(hook, point, variables, name))
     return sites
 

@@ -24,11 +24,11 @@ def exists(kernel: Kernel, name: str) -> bool:
 
 
 def can_ftrace(kernel: Kernel, name: str) -> bool:
-    """Whether ftrace reaches the function's entry; where nobody tells, it is taken to."""
+    """Whether ftrace reaches the function's entry; a kprobe serves where nobody tells."""
     if kernel.btf.find_all(kinds.Function, name):
         return True  # its encoder keeps to functions that ftrace knows, and spares reading the list
     traced = kernel.hookable.traced
-    return traced is None or name in traced
+    return traced is not None and name in traced
 
 
 def fitting(kernel: Kernel, pattern: str) -> list[str]:

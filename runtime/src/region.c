@@ -7,6 +7,7 @@
  */
 #include <linux/random.h>
 #include "runtime.h"
+#include "layout.h"
 
 struct sw_header *sw_header;
 struct sw_probe_status *sw_status;
@@ -19,13 +20,6 @@ static void *manifest;
 
 /* The percpu pointer's type for the kernel; handlers use it as a plain one. */
 static void *__percpu *areas;
-
-static u64 area_bytes(void)
-{
-	u64 lane_end = (u64)sw_script.lane_offset + sw_script.lane_size;
-
-	return PAGE_ALIGN(max_t(u64, sw_script.area_size, lane_end));
-}
 
 static void *region_alloc(u64 size, int node)
 {
@@ -55,7 +49,7 @@ static int create_lanes(void)
 	u32 lane = 0, cpu;
 
 	for_each_possible_cpu(cpu) {
-		struct sw_context *c = region_alloc(area_bytes(), cpu_to_node(cpu));
+		struct sw_context *c = region_alloc(sw_area_bytes(), cpu_to_node(cpu));
 		char *start = (char *)c + sw_script.lane_offset;
 
 		if (!c)
@@ -69,34 +63,18 @@ static int create_lanes(void)
 	return 0;
 }
 
-static void fill_header(u64 manifest_size)
-{
-	struct sw_header *h = sw_header;
-
-	memcpy(h->magic, SW_MAGIC, sizeof(h->magic));
-	h->abi = SW_ABI;
-	h->nr_lanes = sw_nr_lanes;
-	h->manifest_offset = PAGE_SIZE;
-	h->manifest_size = manifest_size;
-	h->shared_offset = h->manifest_offset + PAGE_ALIGN(manifest_size);
-	h->shared_size = sw_script.shared_size;
-	h->lanes_offset = h->shared_offset + PAGE_ALIGN(h->shared_size);
-	h->lane_stride = PAGE_ALIGN(sw_script.lane_size);
-	h->loaded_ns = ktime_get_real_ns();
-	h->state = SW_LOADED;
-}
-
 int sw_region_create(void)
 {
 	u64 manifest_size = sw_script.manifest_end - sw_script.manifest;
 	int error;
 
+	BUILD_BUG_ON(SW_PAGE != PAGE_SIZE);
 	if (sw_script.lane_offset % PAGE_SIZE || sw_script.lane_offset < sizeof(struct sw_context))
 		return -EINVAL;
 	sw_nr_lanes = num_possible_cpus();
 	sw_header = region_alloc(PAGE_SIZE, NUMA_NO_NODE);
-	manifest = region_alloc(PAGE_ALIGN(max_t(u64, manifest_size, 1)), NUMA_NO_NODE);
-	sw_shared = region_alloc(PAGE_ALIGN(max_t(u64, sw_script.shared_size, 1)), NUMA_NO_NODE);
+	manifest = region_alloc(sw_page_up(max_t(u64, manifest_size, 1)), NUMA_NO_NODE);
+	sw_shared = region_alloc(sw_page_up(max_t(u64, sw_script.shared_size, 1)), NUMA_NO_NODE);
 	sw_lane_areas = kcalloc(sw_nr_lanes, sizeof(*sw_lane_areas), GFP_KERNEL);
 	areas = alloc_percpu(void *);
 	error = -ENOMEM;
@@ -109,7 +87,8 @@ int sw_region_create(void)
 	sw_areas = (void **__force)(unsigned long)areas; /* handlers know no address spaces */
 	sw_status = sw_shared + sw_script.probe_status;
 	memcpy(manifest, sw_script.manifest, manifest_size);
-	fill_header(manifest_size);
+	sw_header_fill(sw_header, sw_nr_lanes);
+	sw_header->loaded_ns = ktime_get_real_ns();
 	return 0;
 
 failed:

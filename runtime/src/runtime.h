@@ -10,6 +10,13 @@
 #ifndef STAPWATCH_RUNTIME_H
 #define STAPWATCH_RUNTIME_H
 
+#ifdef SW_USERSPACE
+
+#include "stapwatch.h"
+#include "events.h"
+
+#else
+
 #include <linux/errno.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -78,5 +85,7 @@ void sw_errors_reset(u64 most);
 /* device.c */
 int sw_device_create(void);
 void sw_device_destroy(void);
+
+#endif
 
 #endif

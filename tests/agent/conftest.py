@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 
 from agent import logs
-from agent.settings import LogSettings
+from agent.settings import LogFormat, LogSettings
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds after which a test is hung; none takes a tenth of it
@@ -36,11 +36,10 @@ class Lines:
 
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
-    logs.configure(LogSettings(level="debug"))
     found = Lines()
-    monkeypatch.setattr(logs, "_sink", found)
+    monkeypatch.setattr(logs, "JsonSink", lambda: found)
+    logs.configure(LogSettings(level="debug", format=LogFormat.JSON))
     yield found
-    monkeypatch.undo()
     logs.close()
 
 

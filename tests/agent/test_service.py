@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The daemon as a whole: in this process with a small kernel, and as a process of its own with the real one."""
+"""The daemon as a whole: in this process with a small kernel, and as a process of its own."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 

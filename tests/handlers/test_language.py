@@ -12,6 +12,27 @@ from tests.handlers.conftest import Case, check, run_cases
 
 MINE = "if (pid() != target()) next\n"
 
+HISTOGRAMS = """\
+value |-------------------------------------------------- count
+    0 |@                                                  1
+    1 |@                                                  1
+    2 |@@                                                 2
+    4 |@@@@                                               4
+    8 |@@@@@@@@                                           8
+   16 |@@@@                                               4
+   32 |                                                   0
+   64 |                                                   0
+
+value |-------------------------------------------------- count
+    0 |@@@@@                                              5
+    5 |@@@@@                                              5
+   10 |@@@@@                                              5
+   15 |@@@@@                                              5
+   20 |                                                   0
+
+15
+"""
+
 CASES = [
     Case("hello", 'probe begin { log("hello systemtap!") exit() }', output="hello systemtap!\n"),
     Case(
@@ -105,8 +126,9 @@ CASES = [
         probe begin {
             for (i = 0; i < 20; i++) { s <<< i; l <<< i }
             print(@hist_log(s)); print(@hist_linear(l, 0, 20, 5))
+            println(@hist_log(s)[64], @hist_linear(l, 0, 20, 5)[1])
         }""",
-        output=None,
+        output=HISTOGRAMS,
     ),
     Case(
         "printing",
@@ -257,9 +279,9 @@ CASES = [
     Case(
         "tracepoint members",
         """global n; probe kernel.trace("sched_switch") { if ($prev->pid == target()) n[kernel_string($prev->comm)]++ }
-        probe end { foreach (k in n) println(k, n[k] > 0) }""",
+        probe end { println(n["trigger"] >= 2) }""",
         trigger="sleep 50 sleep 50",
-        output="trigger1\n",
+        output="1\n",
     ),
     Case(
         "syscalls",
@@ -303,6 +325,33 @@ CASES = [
         f'probe kernel.function("vfs_read") {{ {MINE} x = kernel_int($file) }}',
         trigger="read 10",
         output="",
+    ),
+    Case(
+        "wildcard",
+        f"""global n; probe kernel.function("vfs_rea[d]*") {{ {MINE} n[probefunc()]++ }}
+        probe end {{ println(n["vfs_read"]) }}""",
+        trigger="read 70",
+        output="70\n",
+    ),
+    Case(
+        "either syscall",
+        f"""global n; probe syscall.{{read,write}} {{ {MINE} if (fd == 3) n[name, count]++ }}""",
+        trigger="read 11 write 12",
+        values={"n": {("read", 1): 11, ("write", 5): 12}},
+    ),
+    Case(
+        "several probes in one function",
+        f"""global order; probe kernel.function("vfs_read") {{ {MINE} order .= "a" }}
+        probe kernel.function("vfs_read") {{ {MINE} order .= "b" }}
+        probe end {{ println(strlen(order)) }}""",
+        trigger="read 5",
+        output="10\n",
+    ),
+    Case(
+        "a burst of prints",
+        f"""probe kernel.function("vfs_read") {{ {MINE} printf("%d\\n", $count) }}""",
+        trigger="read 2000",
+        output="1\n" * 2000,
     ),
     Case(
         "exit stops",
