@@ -196,9 +196,7 @@ class Compiler:
             ) from None
         finally:
             if child.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(child.pid, signal.SIGKILL)
-                await child.wait()
+                await _kill(child)
         return _response(output, status, errors)
 
     def _limit(self, pid: int) -> None:
@@ -209,6 +207,17 @@ class Compiler:
             resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
             resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
             resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+
+
+async def _kill(child: asyncio.subprocess.Process) -> None:
+    """End the child and what it started; reading its pipes to their end closes them."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
+    await child.wait()
+    assert child.stdout and child.stderr
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await asyncio.gather(child.stdout.read(), child.stderr.read())
 
 
 async def _follow(stream: asyncio.StreamReader, errors: list[str], progress: Progress) -> None:

@@ -343,9 +343,9 @@ def _times(user: float, system: float, real: float) -> str:
 
 
 def _max_errors(defines: Sequence[str]) -> int:
-    """stap's MAXERRORS tolerates that many; the module counts to the one that ends it."""
+    """stap's MAXERRORS: errors that are tolerated; one more ends the script."""
     for define in defines:
         name, _, value = define.partition("=")
         if name == "MAXERRORS" and value.isdecimal():
-            return int(value) + 1
-    return 1
+            return int(value)
+    return 0

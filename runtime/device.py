@@ -180,7 +180,13 @@ class Device(Image):
     def start(self, max_errors: int = abi.UNLIMITED_ERRORS, target: int = 0) -> None:
         """Arm the probes and run begin probes; `target` is what target() returns."""
         request = abi.START.pack(max_errors, target)
-        self._request("start", lambda: fcntl.ioctl(self._fd, abi.IOC_START, request))
+        try:
+            self._request("start", lambda: fcntl.ioctl(self._fd, abi.IOC_START, request))
+        except DeviceError as error:
+            told = [str(e.args[0]) for e in self.read_events() if e.kind == abi.EventKind.ERROR]
+            if told:
+                raise DeviceError(error.errno, f"{error.strerror}: {'; '.join(told)}") from error
+            raise
 
     def stop(self) -> None:
         """Disarm the probes and run end (or error) probes; tables keep their values."""

@@ -85,6 +85,9 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     _regions(w, unit)
     for placed in layout.globals.values():
         _accessors(w, placed, options)
+    for symbol in sorted(unit.recursive):
+        w.line(f"{_function_head(unit.functions[symbol])};")
+    w.line()
     for text in (*functions, *handlers):
         w.line(text)
     _initial_values(w, unit)
@@ -256,18 +259,7 @@ def _function(unit: Unit, f: p.Function) -> str:
     if f.code is not None:
         _embedded(w, f)
         return w.text()
-    name = f"fn_{t.name(f.symbol)}"
-    parameters = ["struct area *a"]
-    if f.result is STRING:
-        parameters.append("char *result")
-    for local in f.parameters:
-        given = f"{t.name(local.name)}_given" if local.type is STRING else t.name(local.name)
-        parameters.append(f"const char *{given}" if local.type is STRING else f"s64 {given}")
-    result = "s64" if f.result is LONG else "void"
-    head = f"static {result} {name}({', '.join(parameters)})"
-    if f.symbol in unit.recursive:
-        w.lines.insert(0, f"{head};\n")
-    w.line(head)
+    w.line(_function_head(f))
     inner = Writer(depth=1)
     v = Values(unit, inner, f.symbol)
     v.names |= {t.name(x.name) for x in f.parameters}
@@ -312,6 +304,17 @@ def _function(unit: Unit, f: p.Function) -> str:
         elif v.uses_fail or s.uses_out:
             w.line("return;")
     return w.text()
+
+
+def _function_head(f: p.Function) -> str:
+    parameters = ["struct area *a"]
+    if f.result is STRING:
+        parameters.append("char *result")
+    for local in f.parameters:
+        given = f"{t.name(local.name)}_given" if local.type is STRING else t.name(local.name)
+        parameters.append(f"const char *{given}" if local.type is STRING else f"s64 {given}")
+    result = "s64" if f.result is LONG else "void"
+    return f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})"
 
 
 def _embedded(w: Writer, f: p.Function) -> None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kernel.function and kprobe.function: entry and return of kernel functions, by the cheapest hook.
 
-kernel.function("vfs_read")         -> FTRACE at the entry (KPROBE where ftrace cannot)
+kernel.function("vfs_read")         -> FTRACE at the entry (the runtime falls back on a kprobe)
 kernel.function("vfs_read").return  -> KRETPROBE; parameters are saved at the entry
 """
 
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from compiler import syntax
 from compiler.family import tracepoints
-from compiler.family.hookable import can_ftrace, exists, fitting
+from compiler.family.hookable import exists, fitting
 from compiler.family.site import (
     Environment,
     Refusal,
@@ -94,10 +94,8 @@ def _resolve(
         point = f'{components[0].name}.function("{name}"){suffix_text}'
         if returns:
             hook = Hook(HookKind.KRETPROBE, name, number=maxactive, optional=wild)
-        elif can_ftrace(environment.kernel, name):
-            hook = Hook(HookKind.FTRACE, name, optional=wild)
         else:
-            hook = Hook(HookKind.KPROBE, name, optional=wild)
+            hook = Hook(HookKind.FTRACE, name, optional=wild)
         sites.append(Site(hook, point, variables, name))
     return sites
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel functions there are, and which hook reaches them.
+"""Which kernel functions there are to probe.
 
     exists(kernel, "vfs_read") -> True;  fitting(kernel, "vfs_*") -> ["vfs_create", ...]
 
-A running kernel's ftrace and symbol table tell; for another kernel its BTF must do.
+A running kernel's symbol table tells; for another kernel its BTF must do.
 """
 
 from compiler.kernel import kinds
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.release import Kernel
 
-__all__ = ["can_ftrace", "exists", "fitting"]
+__all__ = ["exists", "fitting"]
 
 
 def exists(kernel: Kernel, name: str) -> bool:
@@ -21,14 +21,6 @@ def exists(kernel: Kernel, name: str) -> bool:
         return any(symbol.is_function for symbol in kernel.symbols.find(name))
     except KernelFactError:
         return False
-
-
-def can_ftrace(kernel: Kernel, name: str) -> bool:
-    """Whether ftrace reaches the function's entry; a kprobe serves where nobody tells."""
-    if kernel.btf.find_all(kinds.Function, name):
-        return True  # its encoder keeps to functions that ftrace knows, and spares reading the list
-    traced = kernel.hookable.traced
-    return traced is not None and name in traced
 
 
 def fitting(kernel: Kernel, pattern: str) -> list[str]:

@@ -8,8 +8,8 @@
 #include <linux/elf.h>
 #include "runtime.h"
 
-#define NOTES	     "/sys/kernel/notes"
-#define NOTES_ROOM   16384
+#define NOTES	      "/sys/kernel/notes"
+#define NOTES_ROOM    16384
 #define BUILD_ID_TYPE 3 /* NT_GNU_BUILD_ID, which older headers do not name */
 
 /* Finds the build-id among `size` bytes of notes; returns its size, 0: there is none. */
@@ -25,7 +25,8 @@ static u32 find_build_id(const u8 *notes, u64 size, const u8 **id)
 
 		if (end > size)
 			break;
-		if (note->n_type == BUILD_ID_TYPE && note->n_namesz == 4 && !memcmp(notes + name, "GNU", 4)) {
+		if (note->n_type == BUILD_ID_TYPE && note->n_namesz == 4 &&
+		    !memcmp(notes + name, "GNU", 4)) {
 			*id = notes + description;
 			return note->n_descsz;
 		}
@@ -67,11 +68,15 @@ int sw_build_id_check(bool trust)
 	if (!id_size) {
 		if (trust)
 			goto done;
-		sw_log(KERN_ERR, "refused: the running kernel's build-id cannot be read from " NOTES
-		       " (error %zd); load with trust=1 if you are sure", size);
+		sw_log(KERN_ERR,
+		       "refused: the running kernel's build-id cannot be read from " NOTES
+		       " (error %zd); load with trust=1 if you are sure",
+		       size);
 		error = -ENOEXEC;
 	} else if (id_size != sw_script.build_id_size || memcmp(id, sw_script.build_id, id_size)) {
-		sw_log(KERN_ERR, "refused: made for the kernel with build-id %*phN, the running one has %*phN",
+		sw_log(KERN_ERR,
+		       "refused: made for the kernel with build-id %*phN, the running one has "
+		       "%*phN",
 		       (int)sw_script.build_id_size, sw_script.build_id, (int)id_size, id);
 		error = -ENOEXEC;
 	}

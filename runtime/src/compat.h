@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * compat.h - every difference between kernels, decided by presence and nowhere else; newest kernel first.
+ * compat.h - every difference between kernels, decided by presence and nowhere else; newest kernel
+ * first.
  *
- * Macros and configuration symbols are tested here. Functions and types cannot be, so Kbuild looks for them
- * in the kernel's headers and passes SW_HAVE_*.
+ * Macros and configuration symbols are tested here. Functions and types cannot be, so Kbuild looks
+ * for them in the kernel's headers and passes SW_HAVE_*.
  */
 #ifndef STAPWATCH_COMPAT_H
 #define STAPWATCH_COMPAT_H
 
 /* 6.15: hrtimer_setup() takes the callback; 6.18 hides the field. */
 #ifdef SW_HAVE_HRTIMER_SETUP
-#define sw_hrtimer_setup(timer, callback, mode) \
+#define sw_hrtimer_setup(timer, callback, mode)                                                    \
 	hrtimer_setup(timer, callback, CLOCK_MONOTONIC, mode)
 #else
-#define sw_hrtimer_setup(timer, callback, mode)             \
-	do {                                                \
-		hrtimer_init(timer, CLOCK_MONOTONIC, mode); \
-		(timer)->function = (callback);             \
+#define sw_hrtimer_setup(timer, callback, mode)                                                    \
+	do {                                                                                       \
+		hrtimer_init(timer, CLOCK_MONOTONIC, mode);                                        \
+		(timer)->function = (callback);                                                    \
 	} while (0)
 #endif
 
@@ -31,7 +32,7 @@
 #ifdef SW_HAVE_VM_FLAGS_SET
 #define sw_vm_flags_change(vma, set, clear) vm_flags_mod(vma, set, clear)
 #else
-#define sw_vm_flags_change(vma, set, clear) \
+#define sw_vm_flags_change(vma, set, clear)                                                        \
 	((vma)->vm_flags = ((vma)->vm_flags | (set)) & ~(unsigned long)(clear))
 #endif
 
@@ -43,9 +44,9 @@
 #endif
 
 /*
- * 5.11: with arguments available to every ftrace callback none needs all registers saved, which costs 26
- * instructions a hit. In the same release "recursion" flags turned round: a callback that guards itself had to
- * say so, since then the others ask for help.
+ * 5.11: with arguments available to every ftrace callback none needs all registers saved, which
+ * costs 26 instructions a hit. In the same release "recursion" flags turned round: a callback that
+ * guards itself had to say so, since then the others ask for help.
  */
 #if defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) || defined(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS)
 #define SW_FTRACE_ARGUMENTS 0
@@ -62,8 +63,8 @@
 #ifdef CONFIG_PREEMPTION
 #define sw_preempt_schedule() __preempt_schedule_notrace()
 #else
-#define sw_preempt_schedule() \
-	do {                  \
+#define sw_preempt_schedule()                                                                      \
+	do {                                                                                       \
 	} while (0)
 #endif
 

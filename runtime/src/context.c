@@ -37,8 +37,8 @@ void sw_errors_reset(u64 most)
 }
 
 /*
- * Handlers run to their end with preemption off, so with preemption off a process never finds its CPU's
- * context busy. Interrupts that hit meanwhile are refused like any other nested hit.
+ * Handlers run to their end with preemption off, so with preemption off a process never finds its
+ * CPU's context busy. Interrupts that hit meanwhile are refused like any other nested hit.
  */
 struct sw_context *sw_context_take(u32 probe)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* control.c - the module's life: start, exit, stop, sync. Callers hold the control mutex, but for sw_exit(). */
+/* control.c - the module's life: start, exit, stop, sync. Callers hold the control mutex, but for
+ * sw_exit(). */
 #include "hook.h"
 
 static s64 target;

@@ -2,8 +2,9 @@
 /*
  * event.c - writing event records; no kernel headers, so that it also runs in user space.
  *
- * Only the handler that owns the context writes, so the common path has no atomic operation. The store of
- * `head` may become visible after the load of `sw_reader_asleep`; who goes to sleep covers that (ring.c).
+ * Only the handler that owns the context writes, so the common path has no atomic operation. The
+ * store of `head` may become visible after the load of `sw_reader_asleep`; who goes to sleep covers
+ * that (ring.c).
  */
 #include "stapwatch.h"
 #include "events.h"

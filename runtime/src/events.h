@@ -7,9 +7,9 @@
 #define SW_NO_SITE  0xffffffffU
 
 /*
- * One CPU's ring: positions only grow, `data + (position & (size - 1))` is where a record starts, and the
- * pages follow themselves once more so that every record is contiguous. The producer's line and the
- * consumer's line are apart.
+ * One CPU's ring: positions only grow, `data + (position & (size - 1))` is where a record starts,
+ * and the pages follow themselves once more so that every record is contiguous. The producer's line
+ * and the consumer's line are apart.
  */
 struct sw_ring {
 	u8 *data;
@@ -18,7 +18,7 @@ struct sw_ring {
 	u64 tail_seen; /* the producer's copy of `tail` */
 
 	u64 tail __aligned(64); /* published by the consumer */
-	u64 limit;              /* the consumer's copy of `head` */
+	u64 limit;		/* the consumer's copy of `head` */
 	void *pages;
 };
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* fetch.c - fault-safe reads by the kernel's own functions, which refuse addresses of the wrong half. */
+/* fetch.c - fault-safe reads by the kernel's own functions, which refuse addresses of the wrong
+ * half. */
 #include <linux/sched.h>
 #include "runtime.h"
 #include "fetch.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* fetch.h - the two reads that memory.c and format.c are built on: 0, or an errno and nothing usable in `to`. */
+/* fetch.h - the two reads that memory.c and format.c are built on: 0, or an errno and nothing
+ * usable in `to`. */
 #ifndef STAPWATCH_FETCH_H
 #define STAPWATCH_FETCH_H
 

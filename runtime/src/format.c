@@ -13,6 +13,7 @@
 #include "fetch.h"
 
 #define MOST_MEMORY 1024 /* bytes that one %m or %M shows */
+#define WIDEST	    (1 << 20)
 
 struct output {
 	struct sw_context *c;
@@ -80,14 +81,15 @@ static void put_number(struct output *o, const struct directive *d, s64 value)
 	bool is_signed = d->letter == 'd' || d->letter == 'i';
 	bool negative = is_signed && value < 0;
 	u64 magnitude = negative ? 0 - (u64)value : (u64)value;
-	u32 base = 10, n, zeros = 0, sign;
-	s64 pad;
+	u32 base = 10, n, sign;
+	s64 pad, zeros = 0;
 
 	if (d->letter == 'x' || d->letter == 'X' || d->letter == 'p')
 		base = 16;
 	else if (d->letter == 'o')
 		base = 8;
-	n = digits_of(room + sizeof(room), magnitude, base, d->letter == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
+	n = digits_of(room + sizeof(room), magnitude, base,
+		      d->letter == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
 	if (!d->precision && !magnitude)
 		n = 0;
 
@@ -106,10 +108,10 @@ static void put_number(struct output *o, const struct directive *d, s64 value)
 	sign = sw_length(prefix);
 
 	if (d->precision > (s64)n)
-		zeros = d->precision > o->size ? o->size : (u32)d->precision - n;
+		zeros = d->precision - n;
 	pad = d->width - sign - zeros - n;
 	if (d->zero && !d->left && d->precision < 0 && pad > 0) {
-		zeros += pad > o->size ? o->size : (u32)pad;
+		zeros += pad;
 		pad = 0;
 	}
 	if (!d->left)
@@ -162,17 +164,18 @@ static void put_memory(struct output *o, const struct directive *d, u64 address)
 		put_times(o, ' ', pad);
 }
 
-/* A number in the format, or the next argument for `*`. */
+/* A number in the format, or the next argument for `*`; never wider than WIDEST. */
 static s64 parse_number(const char **format, const s64 **longs)
 {
 	s64 n = 0;
 
 	if (**format == '*') {
 		(*format)++;
-		return *(*longs)++;
+		n = *(*longs)++;
+		return n > WIDEST ? WIDEST : n < -WIDEST ? -WIDEST : n;
 	}
 	for (; **format >= '0' && **format <= '9'; (*format)++)
-		if (n < 1 << 20)
+		if (n < WIDEST)
 			n = 10 * n + (**format - '0');
 	return n;
 }
@@ -199,7 +202,7 @@ static struct directive parse(const char **format, const s64 **longs)
 	d.width = parse_number(format, longs);
 	if (d.width < 0) {
 		d.left = true;
-		d.width = d.width < -(1 << 20) ? 1 << 20 : -d.width;
+		d.width = -d.width;
 	}
 	if (**format == '.') {
 		(*format)++;
@@ -215,7 +218,8 @@ static struct directive parse(const char **format, const s64 **longs)
 	return d;
 }
 
-void sw_format(struct sw_context *c, char *to, u32 size, const char *format, const s64 *longs, const char *const *strings)
+void sw_format(struct sw_context *c, char *to, u32 size, const char *format, const s64 *longs,
+	       const char *const *strings)
 {
 	struct output o = { .c = c, .to = to, .size = size };
 

@@ -4,16 +4,11 @@
 
 /* A probe family: one row here, one file. */
 static const struct sw_hook_ops *const families[] = {
-	[SW_BEGIN] = &sw_phase_hook,
-	[SW_END] = &sw_phase_hook,
-	[SW_ERROR] = &sw_phase_hook,
-	[SW_TIMER_NS] = &sw_timer_hook,
-	[SW_TIMER_JIFFIES] = &sw_jiffies_hook,
-	[SW_PROFILE] = &sw_profile_hook,
-	[SW_FTRACE] = &sw_function_hook,
-	[SW_KPROBE] = &sw_kprobe_hook,
-	[SW_KRETPROBE] = &sw_kretprobe_hook,
-	[SW_TRACEPOINT] = &sw_tracepoint_hook,
+	[SW_BEGIN] = &sw_phase_hook,	       [SW_END] = &sw_phase_hook,
+	[SW_ERROR] = &sw_phase_hook,	       [SW_TIMER_NS] = &sw_timer_hook,
+	[SW_TIMER_JIFFIES] = &sw_jiffies_hook, [SW_PROFILE] = &sw_profile_hook,
+	[SW_FTRACE] = &sw_function_hook,       [SW_KPROBE] = &sw_kprobe_hook,
+	[SW_KRETPROBE] = &sw_kretprobe_hook,   [SW_TRACEPOINT] = &sw_tracepoint_hook,
 };
 
 static struct sw_placement *placements;
@@ -69,7 +64,8 @@ static void report(const struct sw_placement *p, u32 kind, int error)
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", p->probe->symbol ?: "timer", error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d", p->probe->symbol ?: "timer",
+		 error);
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);

@@ -15,8 +15,8 @@ struct sw_placement {
 };
 
 /*
- * `place` and `remove` run in a process that may sleep, gates closed. After `remove` no handler of this
- * placement runs on any CPU, and none will: the module's text may go.
+ * `place` and `remove` run in a process that may sleep, gates closed. After `remove` no handler of
+ * this placement runs on any CPU, and none will: the module's text may go.
  */
 struct sw_hook_ops {
 	int (*place)(struct sw_placement *p);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kprobe.c - any instruction: the pre-handler is the script's handler. Unregistering waits for it. */
+/* kprobe.c - any instruction: the pre-handler is the script's handler. Unregistering waits for it.
+ */
 #include <linux/kprobes.h>
 #include "hook.h"
 

@@ -51,8 +51,9 @@ static int kretprobe_place(struct sw_placement *p)
 	r->probe.handler = on_return;
 	r->probe.entry_handler = probe->entry ? on_entry : NULL;
 	r->probe.data_size = probe->data_size;
-	r->probe.maxactive = probe->number > 0 ? probe->number :
-						 max_t(int, LEAST_ACTIVE, ACTIVE_A_CPU * num_possible_cpus());
+	r->probe.maxactive = probe->number > 0
+				     ? probe->number
+				     : max_t(int, LEAST_ACTIVE, ACTIVE_A_CPU *num_possible_cpus());
 	r->instances = r->probe.maxactive * (sizeof(struct kretprobe_instance) + probe->data_size);
 	error = register_kretprobe(&r->probe);
 	if (error) {
@@ -71,7 +72,8 @@ static u64 kretprobe_missed(const struct sw_placement *p)
 	return (u64)READ_ONCE(r->probe.nmissed) + READ_ONCE(r->probe.kp.nmissed);
 }
 
-/* Calls still under way return later without us: the kernel forgets the handler, and waits for running ones. */
+/* Calls still under way return later without us: the kernel forgets the handler, and waits for
+ * running ones. */
 static void kretprobe_remove(struct sw_placement *p)
 {
 	struct returns *r = p->hook;

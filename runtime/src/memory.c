@@ -2,8 +2,8 @@
 /*
  * memory.c - integers and strings from addresses that may be bad; no kernel headers.
  *
- * A string is read in pieces that end at multiples of CHUNK, so that nothing behind its NUL's piece, and so
- * no page that it does not reach, is touched.
+ * A string is read in pieces that end at multiples of CHUNK, so that nothing behind its NUL's
+ * piece, and so no page that it does not reach, is touched.
  */
 #include "stapwatch.h"
 #include "fetch.h"
@@ -51,8 +51,8 @@ u64 sw_user_read(struct sw_context *c, u64 address, u32 size)
 }
 
 /*
- * Reads up to a NUL or `size` bytes, the NUL included. Returns the bytes before the NUL, `size` where there is
- * none, -1 on a fault.
+ * Reads up to a NUL or `size` bytes, the NUL included. Returns the bytes before the NUL, `size`
+ * where there is none, -1 on a fault.
  */
 static s64 read_string(fetch *get, char *to, u32 size, u64 address)
 {
@@ -88,7 +88,8 @@ static bool string(fetch *get, struct sw_context *c, char *to, u32 size, u64 add
 	return true;
 }
 
-/* At most `length` bytes are looked at; a string longer than that is not cut, it is as long as was asked for. */
+/* At most `length` bytes are looked at; a string longer than that is not cut, it is as long as was
+ * asked for. */
 static bool string_n(fetch *get, struct sw_context *c, char *to, u32 size, u64 address, s64 length)
 {
 	s64 n;
@@ -139,7 +140,8 @@ struct quote {
 	char *at, *end;
 };
 
-/* Writes one byte as C would; `next`: the byte behind it, which decides how long an octal escape is. */
+/* Writes one byte as C would; `next`: the byte behind it, which decides how long an octal escape
+ * is. */
 static bool quote_byte(struct quote *q, u8 byte, u8 next)
 {
 	char text[4] = { '\\' };
@@ -182,8 +184,8 @@ static void write_address(struct sw_context *c, char *to, u32 size, u64 address)
 }
 
 /*
- * Quotes up to `length` bytes, up to a NUL if `ends`. Reads a piece at a time into a small buffer, and one byte
- * ahead for the escapes.
+ * Quotes up to `length` bytes, up to a NUL if `ends`. Reads a piece at a time into a small buffer,
+ * and one byte ahead for the escapes.
  */
 static void quoted(struct sw_context *c, char *to, u32 size, u64 address, u64 length, bool ends)
 {

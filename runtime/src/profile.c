@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* profile.c - timer.profile: one pinned hrtimer on each online CPU, following CPUs as they come and go. */
+/* profile.c - timer.profile: one pinned hrtimer on each online CPU, following CPUs as they come and
+ * go. */
 #include <linux/cpuhotplug.h>
 #include <linux/hrtimer.h>
 #include <asm/irq_regs.h>
@@ -61,7 +62,7 @@ static u64 profile_missed(const struct sw_placement *p)
 	u64 missed = 0;
 	u32 cpu;
 
-	for_each_possible_cpu(cpu)
+	for_each_possible_cpu (cpu)
 		missed += READ_ONCE(per_cpu_ptr(profile->ticks, cpu)->missed);
 	return missed;
 }
@@ -71,8 +72,8 @@ static int hotplug_get(void)
 	int state;
 
 	if (!users) {
-		state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "stapwatch:profile", start_ticks,
-						stop_ticks);
+		state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "stapwatch:profile",
+						start_ticks, stop_ticks);
 		if (state < 0)
 			return state;
 		hotplug_state = state;
@@ -110,7 +111,7 @@ static struct profile *profile_create(const struct sw_probe *probe)
 		return NULL;
 	}
 	sw_memory_add(num_possible_cpus() * sizeof(struct tick));
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu (cpu) {
 		struct tick *tick = per_cpu_ptr(profile->ticks, cpu);
 
 		tick->profile = profile;

@@ -2,8 +2,8 @@
 /*
  * region.c - the memory that readers map: header | manifest | shared region | lanes.
  *
- * Each part is an allocation of its own, so that a lane lies on its CPU's node; sw_region_page() joins them
- * to the one file that readers see.
+ * Each part is an allocation of its own, so that a lane lies on its CPU's node; sw_region_page()
+ * joins them to the one file that readers see.
  */
 #include <linux/random.h>
 #include "runtime.h"
@@ -48,7 +48,7 @@ static int create_lanes(void)
 {
 	u32 lane = 0, cpu;
 
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu (cpu) {
 		struct sw_context *c = region_alloc(sw_area_bytes(), cpu_to_node(cpu));
 		char *start = (char *)c + sw_script.lane_offset;
 

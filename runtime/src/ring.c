@@ -2,9 +2,9 @@
 /*
  * ring.c - the event rings' memory, and their reader: a merge of all CPUs by time.
  *
- * Going to sleep without a missed wake-up would need a full barrier in every handler that prints. Instead the
- * sleeper arms a timer that looks once more shortly after: by then stores that were under way are visible, and
- * later handlers see the sleeper.
+ * Going to sleep without a missed wake-up would need a full barrier in every handler that prints.
+ * Instead the sleeper arms a timer that looks once more shortly after: by then stores that were
+ * under way are visible, and later handlers see the sleeper.
  */
 #include <linux/irq_work.h>
 #include <linux/timer.h>
@@ -105,7 +105,7 @@ int sw_rings_create(void)
 	timer_setup(&watch, on_watch, 0);
 	if (!is_power_of_2(size))
 		return -EINVAL;
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu (cpu) {
 		struct sw_ring *ring = create_ring(size, cpu_to_node(cpu));
 
 		if (!ring) {
@@ -145,19 +145,22 @@ static const struct sw_event *record_at(const struct sw_ring *ring, u64 position
 	return (const struct sw_event *)(ring->data + (position & (ring->size - 1)));
 }
 
-/* Takes a snapshot of all heads; a record that a handler has begun before is waited for, shortly. */
+/* Takes a snapshot of all heads; a record that a handler has begun before is waited for, shortly.
+ */
 static void take_limits(void)
 {
 	u32 lane, patience;
 
 	for (lane = 0; lane < sw_nr_lanes; lane++) {
-		for (patience = 1000; READ_ONCE(sw_lane_context(lane)->reserving) && patience; patience--)
+		for (patience = 1000; READ_ONCE(sw_lane_context(lane)->reserving) && patience;
+		     patience--)
 			cpu_relax();
 		lane_ring(lane)->limit = smp_load_acquire(&lane_ring(lane)->head);
 	}
 }
 
-/* The ring with the oldest record not after `cutoff`; `until`: how far it may be read before another's turn. */
+/* The ring with the oldest record not after `cutoff`; `until`: how far it may be read before
+ * another's turn. */
 static struct sw_ring *oldest_ring(u64 cutoff, u64 *until)
 {
 	struct sw_ring *oldest = NULL;

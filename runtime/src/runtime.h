@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * runtime.h - what the runtime's kernel sources share. One module holds one script, so its state is global.
+ * runtime.h - what the runtime's kernel sources share. One module holds one script, so its state is
+ * global.
  *
- *   LOADED --START--> STARTING --> RUNNING --exit(), errors, STOP--> EXITING --STOP--> STOPPED --START--> ...
+ *   LOADED --START--> STARTING --> RUNNING --exit(), errors, STOP--> EXITING --STOP--> STOPPED
+ * --START--> ...
  *
- * Gates (sw_context.closed) are open while begin probes run, then closed while hooks are placed, open while
- * the module runs, closed while hooks are removed, and open once more for end or error probes.
+ * Gates (sw_context.closed) are open while begin probes run, then closed while hooks are placed,
+ * open while the module runs, closed while hooks are removed, and open once more for end or error
+ * probes.
  */
 #ifndef STAPWATCH_RUNTIME_H
 #define STAPWATCH_RUNTIME_H
@@ -38,7 +41,7 @@
 #include "stapwatch.h"
 #include "events.h"
 
-#define sw_log(level, format, ...) \
+#define sw_log(level, format, ...)                                                                 \
 	printk(level "stapwatch: %s: " format "\n", sw_script.name, ##__VA_ARGS__)
 
 /* region.c: the memory that readers map. */
@@ -60,9 +63,11 @@ int sw_rings_create(void);
 void sw_rings_destroy(void);
 /* A record waits to be read. */
 bool sw_rings_pending(void);
-/* Copies whole records, oldest first: bytes copied, -EINVAL when the next record needs more room. */
+/* Copies whole records, oldest first: bytes copied, -EINVAL when the next record needs more room.
+ */
 ssize_t sw_rings_read(char __user *to, size_t room);
-/* Says that somebody is about to sleep until events come. Look at the rings after it, not before. */
+/* Says that somebody is about to sleep until events come. Look at the rings after it, not before.
+ */
 void sw_reader_sleeps(void);
 /* Wakes readers, from a process. */
 void sw_reader_wake(void);

@@ -25,7 +25,8 @@ void sw_copy_key(struct sw_context *c, char *to, u32 size, const char *from)
 		to[n] = 0;
 }
 
-/* What does not fit is cut from the right. `b` moves first: it may be `to`, which `a` is going to overwrite. */
+/* What does not fit is cut from the right. `b` moves first: it may be `to`, which `a` is going to
+ * overwrite. */
 void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const char *b)
 {
 	u32 first = sw_length(a), second = sw_length(b);

@@ -52,7 +52,8 @@ static int fine_place(struct sw_placement *p)
 	p->hook = t;
 	t->placement = p;
 	sw_hrtimer_setup(&t->timer, on_fine_timer, HRTIMER_MODE_REL_HARD);
-	hrtimer_start(&t->timer, ns_to_ktime(sw_timer_interval(p->probe, LEAST_NS)), HRTIMER_MODE_REL_HARD);
+	hrtimer_start(&t->timer, ns_to_ktime(sw_timer_interval(p->probe, LEAST_NS)),
+		      HRTIMER_MODE_REL_HARD);
 	return 0;
 }
 
@@ -104,7 +105,8 @@ static int coarse_place(struct sw_placement *p)
 	return 0;
 }
 
-/* The callback re-arms its timer; deleting it waits for the callback and wins over the re-arming. */
+/* The callback re-arms its timer; deleting it waits for the callback and wins over the re-arming.
+ */
 static void coarse_remove(struct sw_placement *p)
 {
 	struct coarse_timer *t = p->hook;

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * main.c - runs a script's handlers in a normal process, and writes what a reader of the module would get.
+ * main.c - runs a script's handlers in a normal process, and writes what a reader of the module
+ * would get.
  *
- *   gcc -DSW_USERSPACE -fwrapv -fno-strict-aliasing -fsanitize=address,undefined -Iinclude -Isrc -Iuser \
- *       script.c src/{memory,string,format,event,array,statistic,number,syscall}.c user/{main,world,process}.c
+ *   gcc -DSW_USERSPACE -fwrapv -fno-strict-aliasing -fsanitize=address,undefined -Iinclude -Isrc
+ * -Iuser \ script.c src/{memory,string,format,event,array,statistic,number,syscall}.c
+ * user/{main,world,process}.c
  *   ./a.out -n 3 -e events -i image
  *
  *   -n N      fire every probe but phases and tracepoints N times, on one lane after the other
- *   -r A,B,.. the registers that it sees: up to six arguments, decimal or 0x..; the first is also what returns
- *   -l N      lanes (2)            -x PID    what target() returns
- *   -E N      errors until the script ends itself (unlimited)
- *   -e FILE   event records (standard output)       -i FILE   the image that a device would map
+ *   -r A,B,.. the registers that it sees: up to six arguments, decimal or 0x..; the first is also
+ * what returns -l N      lanes (2)            -x PID    what target() returns -E N      errors
+ * until the script ends itself (unlimited) -e FILE   event records (standard output)       -i FILE
+ * the image that a device would map
  *
- * Exit status: 0, 1 where something of ours failed, 2 for usage. Script errors are events, as in a module.
+ * Exit status: 0, 1 where something of ours failed, 2 for usage. Script errors are events, as in a
+ * module.
  */
 #include <unistd.h>
 #include "world.h"
@@ -41,7 +44,8 @@ static void run_phase(enum sw_hook phase, u32 state)
 		for (i = 0; i < sw_script.nr_probes; i++) {
 			const struct sw_probe *p = &sw_script.probes[i];
 
-			if (p->hook != phase || (any && (p->number < number || (p->number == number && i <= last))))
+			if (p->hook != phase ||
+			    (any && (p->number < number || (p->number == number && i <= last))))
 				continue;
 			if (!found || p->number < found->number)
 				found = p;
@@ -117,7 +121,9 @@ static void run(u64 rounds, u64 most_errors, s64 target)
 
 static void set_registers(const char *text)
 {
-	unsigned long *const places[] = { &regs.di, &regs.si, &regs.dx, &regs.cx, &regs.r8, &regs.r9 };
+	unsigned long *const places[] = {
+		&regs.di, &regs.si, &regs.dx, &regs.cx, &regs.r8, &regs.r9
+	};
 	char *end;
 	u32 i;
 

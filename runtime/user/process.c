@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* process.c - task.c, clock.c and fetch.c for a normal process, which takes itself for the kernel. */
+/* process.c - task.c, clock.c and fetch.c for a normal process, which takes itself for the kernel.
+ */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>

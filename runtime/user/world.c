@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * world.c - what the kernel's side of the runtime is for handlers in user space: lanes, gates, errors, state.
+ * world.c - what the kernel's side of the runtime is for handlers in user space: lanes, gates,
+ * errors, state.
  *
  * Each block is an allocation of its own, so that AddressSanitizer sees a handler leave it.
  */
@@ -48,7 +49,8 @@ static void create_lane(u32 lane)
 	c->closed = 1;
 	c->seed = 88172645463325252ULL + lane;
 	c->ring = ring;
-	c->counts = (struct sw_lane_counts *)((char *)c + sw_script.lane_offset + sw_script.lane_counts);
+	c->counts = (struct sw_lane_counts *)((char *)c + sw_script.lane_offset +
+					      sw_script.lane_counts);
 	sw_lane_areas[lane] = c;
 }
 
@@ -193,5 +195,6 @@ void world_write_image(FILE *image)
 	write_pages(image, sw_script.manifest, world_header.manifest_size);
 	write_pages(image, sw_shared, sw_script.shared_size);
 	for (lane = 0; lane < sw_nr_lanes; lane++)
-		write_pages(image, (char *)context_of(lane) + sw_script.lane_offset, sw_script.lane_size);
+		write_pages(image, (char *)context_of(lane) + sw_script.lane_offset,
+			    sw_script.lane_size);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* world.h - what the user-space build's files share: lanes in ordinary memory, one of them acting. */
+/* world.h - what the user-space build's files share: lanes in ordinary memory, one of them acting.
+ */
 #ifndef STAPWATCH_WORLD_H
 #define STAPWATCH_WORLD_H
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Hand-written modules on the runtime, built with kbuild for the guest's kernel and loaded in a guest.
 
-    scenario("reads", 1000)   # guest/reads.py 1000, which loads sw_reads.ko -> what it printed, as a dict
+scenario("reads", 1000)   # guest/reads.py 1000, which loads sw_reads.ko -> what it printed, as a dict
 """
 
 from __future__ import annotations
@@ -60,10 +60,19 @@ def build(name: str, image: Image, folder: Path, *, strange: bool = False) -> Pa
     shutil.copytree(RUNTIME / "src", work)
     text = (HERE / "modules" / f"{name}.c").read_text()
     (work / "script.c").write_text(text.replace(f'"sw_{name}"', f'"{module}"'))
-    includes = ["/mnt/include", *(["/mnt/out/strange"] if strange else []), "/mnt/out", "/mnt/modules"]
+    includes = [
+        "/mnt/include",
+        *(["/mnt/out/strange"] if strange else []),
+        "/mnt/out",
+        "/mnt/modules",
+    ]
     make = ["make", "-s", "-C", f"/usr/src/linux-headers-{image.release}", f"M=/mnt/out/{module}"]
     make += [f"SW_MODULE={module}", f"SW_INCLUDE={' '.join(includes)}", "modules"]
-    binds = {folder: "/mnt/out", RUNTIME / "include": "/mnt/include", HERE / "modules": "/mnt/modules"}
+    binds = {
+        folder: "/mnt/out",
+        RUNTIME / "include": "/mnt/include",
+        HERE / "modules": "/mnt/modules",
+    }
     done = image.chroot_run(make, binds=binds)
     said = (done.stdout + done.stderr).decode()
     assert not re.search(r"warning|objtool", said), said
@@ -83,8 +92,10 @@ def guest(image: Image, modules: list[Path]) -> Iterator[Guest]:
     # One processor: QEMU 7.2's parallel emulation may go on executing a breakpoint that another
     # processor has patched away, and a function patched while it is called then never returns.
     with Guest.boot(image, cpus=1) as started:
-        for path in (*modules, *(HERE / "guest").glob("*.py"), RUNTIME / "abi.py"):
+        for path in modules:
             started.push(path, f"{FOLDER}/{path.name}")
+        for path in (*(HERE / "guest").glob("*.py"), RUNTIME / "abi.py"):
+            started.push(path, f"{FOLDER}/{path.relative_to(PROJECT)}")
         yield started
 
 
@@ -93,7 +104,7 @@ def scenario(guest: Guest) -> Iterator[Scenario]:
     """Runs guest/NAME.py there; at the end the kernel must have had nothing to complain about."""
 
     def run(name: str, *arguments: int, timeout: float = 120) -> dict[str, Any]:
-        argv = ["python3", f"{name}.py", *map(str, arguments)]
+        argv = ["python3", "-m", f"tests.runtime.guest.{name}", *map(str, arguments)]
         done = guest.run(argv, cwd=FOLDER, timeout=timeout).check()
         result: dict[str, Any] = json.loads(done.stdout)
         return result

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds C on the runtime's user-space side, under AddressSanitizer and UndefinedBehaviorSanitizer.
 
-    build(Path("script.c"), Path("out"), with_main=True)   # -> an executable
+build(Path("script.c"), Path("out"), with_main=True)   # -> an executable
 """
 
 from __future__ import annotations

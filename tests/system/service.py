@@ -102,6 +102,10 @@ class Service:
         assert key in found, f"no {name}{labels}; there is {near}"
         return found[key]
 
+    def count(self, name: str, **labels: str) -> float:
+        """The same of a counter; 0 when it has never counted."""
+        return self.series().get((name, frozenset(labels.items())), 0.0)
+
     def status(self) -> dict[str, dict[str, Any]]:
         """By script, what /status tells."""
         tree = json.loads(self.get("/status").body)

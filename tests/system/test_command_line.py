@@ -38,6 +38,7 @@ global calls
 probe kernel.trace("sys_enter") { if (pid() == target() && $id == 110) calls++ }
 probe end { printf("%d calls\\n", calls) }
 """
+COMPILERS = "pgrep -f -- '-[m] compiler'"
 TARGET = "probe begin { println(target()) exit() }"
 ENDLESS = 'probe begin { println("armed") }'
 BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": DIVIDE}
@@ -108,11 +109,11 @@ def test_interrupt_while_compiling(guest: Guest) -> None:
     text = "probe begin { println(4711) exit() }"
     running = guest.start(["stapwatch", "run", "-v", "-e", text], timeout=300)
     # the child that compiles is there: the command follows its end and ours
-    guest.run("until pgrep -f 'm compiler' >/dev/null; do sleep 0.1; done", timeout=120).check()
+    guest.run(f"until {COMPILERS} >/dev/null; do sleep 0.1; done", timeout=120).check()
     running.kill(signal.SIGINT)
     done = running.wait()
     assert (done.status, done.stdout) == (130, ""), done.stderr
-    assert guest.run("pgrep -f 'm compiler'").stdout == ""
+    assert guest.run(COMPILERS).stdout == ""
     assert guest.run("ls -d /tmp/stapwatch-* 2>/dev/null").stdout == ""
 
 

@@ -105,7 +105,7 @@ struct sw_event {
 };
 
 struct sw_start {
-	u64 max_errors; /* errors until the module ends itself; ~0: never */
+	u64 max_errors; /* errors that are tolerated: one more ends the module; ~0: all */
 	s64 target;     /* what target() returns */
 	u64 reserved[6];
 };

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """In the guest: load a hand-written test module and talk to its device, with nothing but abi.py.
 
-    with Module("sw_reads") as module:
-        module.start(target=os.getpid())
-        module.words(0)                      # sums over the lanes, as modules/script.h lays them out
+with Module("sw_reads", 9) as module:
+    module.start(target=os.getpid())
+    module.words()                       # sums over the lanes, as modules/script.h lays them out
 """
 
 import errno
@@ -14,119 +14,148 @@ import select
 import struct
 import subprocess
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
 
-import abi
+from runtime import abi
+from runtime.abi import EventKind, Header, State
 
 NR_WORDS = 16
-FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
-def insmod(name, *parameters):
-    return subprocess.run(
-        ["insmod", f"{FOLDER}/{name}.ko", *parameters], capture_output=True, text=True
-    )
+class Record(NamedTuple):
+    kind: EventKind
+    site: int
+    probe: int
+    time: int
+    arguments: bytes
+
+    @property
+    def long(self) -> int:
+        return int(struct.unpack_from("<q", self.arguments)[0])
+
+    @property
+    def text(self) -> str:
+        return self.arguments[8 : 8 + self.long].decode(errors="replace")
 
 
-def rmmod(name):
+def insmod(name: str) -> subprocess.CompletedProcess[str]:
+    """Load NAME.ko of the working directory."""
+    return subprocess.run(["insmod", f"{name}.ko"], capture_output=True, text=True)
+
+
+def rmmod(name: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["rmmod", name], capture_output=True, text=True)
 
 
-def read_sizes(sizes):
-    """Make one read() of /dev/zero for each size."""
-    fd = os.open("/dev/zero", os.O_RDONLY)
-    for size in sizes:
-        os.read(fd, size)
-    os.close(fd)
+def errno_of(call: Callable[[], object]) -> str:
+    """The name of the errno that a call fails with, or "ok"."""
+    try:
+        call()
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    return "ok"
 
 
 class Module:
-    def __init__(self, name, nr_probes):
-        self.name, self.nr_probes = name, nr_probes
-        self.path = f"{abi.DEVICE_FOLDER}/{name}"
+    """A module with `nr_probes` probes, loaded inside a with statement."""
 
-    def __enter__(self):
+    def __init__(self, name: str, nr_probes: int) -> None:
+        self.name, self.nr_probes = name, nr_probes
+        self.path = Path(abi.DEVICE_FOLDER) / name
+
+    def __enter__(self) -> Self:
         done = insmod(self.name)
         assert done.returncode == 0, done.stderr + subprocess.getoutput("dmesg | tail -5")
         self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
-        with mmap.mmap(self.fd, 4096, prot=mmap.PROT_READ) as page:
-            header = abi.Header.unpack(page)
+        with mmap.mmap(self.fd, mmap.PAGESIZE, prot=mmap.PROT_READ) as page:
+            header = Header.unpack(page[:])
         self.size = header.lanes_offset + header.nr_lanes * header.lane_stride
         self.map = mmap.mmap(self.fd, self.size, prot=mmap.PROT_READ)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.map.close()
         os.close(self.fd)
         done = rmmod(self.name)
         assert done.returncode == 0, done.stderr
-        assert not os.path.exists(self.path)
+        assert not self.path.exists()
+
+    # -- control --------------------------------------------------------------------------------
+
+    def start(self, target: int = 0, max_errors: int = abi.UNLIMITED_ERRORS) -> None:
+        fcntl.ioctl(self.fd, abi.IOC_START, abi.START.pack(max_errors, target))
+
+    def stop(self) -> None:
+        fcntl.ioctl(self.fd, abi.IOC_STOP)
+
+    # -- tables ---------------------------------------------------------------------------------
 
     @property
-    def header(self):
-        return abi.Header.unpack(self.map)
+    def header(self) -> Header:
+        return Header.unpack(self.map[: abi.HEADER.size])
 
     @property
-    def manifest(self):
+    def manifest(self) -> str:
         h = self.header
         return self.map[h.manifest_offset : h.manifest_offset + h.manifest_size].decode()
 
-    def start(self, target=0, max_errors=abi.UNLIMITED_ERRORS):
-        fcntl.ioctl(self.fd, abi.IOC_START, abi.START.pack(max_errors, target))
-
-    def stop(self):
-        fcntl.ioctl(self.fd, abi.IOC_STOP)
-
-    def sync(self):
-        fcntl.ioctl(self.fd, abi.IOC_SYNC)
-
-    def _lanes(self):
+    def _sums(self, form: struct.Struct, offset: int) -> list[int]:
+        """Each field of a struct at `offset` of the lanes, summed."""
         h = self.header
-        return [h.lanes_offset + lane * h.lane_stride for lane in range(h.nr_lanes)]
+        places = [h.lanes_offset + lane * h.lane_stride + offset for lane in range(h.nr_lanes)]
+        rows = [form.unpack_from(self.map, place) for place in places]
+        return [sum(column) for column in zip(*rows, strict=True)]
 
-    def counts(self, probe):
-        """Return [hits, skipped_reentrant, skipped_lock, errors], summed."""
-        at = abi.PROBE_COUNTS.size * probe
-        rows = [abi.PROBE_COUNTS.unpack_from(self.map, lane + at) for lane in self._lanes()]
-        return [sum(column) for column in zip(*rows)]
+    def counts(self, probe: int) -> list[int]:
+        """Return [hits, skipped_reentrant, skipped_lock, errors]."""
+        return self._sums(abi.PROBE_COUNTS, abi.PROBE_COUNTS.size * probe)
 
-    def lane_counts(self):
-        at = abi.PROBE_COUNTS.size * self.nr_probes
-        rows = [abi.LANE_COUNTS.unpack_from(self.map, lane + at) for lane in self._lanes()]
-        return [sum(column) for column in zip(*rows)]
+    def lane_counts(self) -> list[int]:
+        """Return [events, events_lost, strings_cut]."""
+        return self._sums(abi.LANE_COUNTS, abi.PROBE_COUNTS.size * self.nr_probes)
 
-    def words(self):
-        at = abi.PROBE_COUNTS.size * self.nr_probes + abi.LANE_COUNTS.size
-        form = struct.Struct(f"<{NR_WORDS}Q")
-        rows = [form.unpack_from(self.map, lane + at) for lane in self._lanes()]
-        return [sum(column) for column in zip(*rows)]
+    def words(self) -> list[int]:
+        start = abi.PROBE_COUNTS.size * self.nr_probes + abi.LANE_COUNTS.size
+        return self._sums(struct.Struct(f"<{NR_WORDS}Q"), start)
 
-    def shared(self):
+    def shared(self) -> list[int]:
         at = self.header.shared_offset + abi.PROBE_STATUS.size * self.nr_probes
         return list(struct.unpack_from(f"<{NR_WORDS}Q", self.map, at))
 
-    def status(self, probe):
+    def status(self, probe: int) -> list[int]:
         """Return [missed, armed, error]."""
         at = self.header.shared_offset + abi.PROBE_STATUS.size * probe
         return list(abi.PROBE_STATUS.unpack_from(self.map, at))
 
-    def read(self, room=65536):
-        """One read(): [kind, cpu, site, probe, time, rest], ...; None where nothing waits."""
+    # -- events ---------------------------------------------------------------------------------
+
+    def read(self, room: int = 65536) -> list[Record] | None:
+        """One read(); None where nothing waits, an empty list at the end of file."""
         try:
             data = os.read(self.fd, room)
         except BlockingIOError:
             return None
         return list(records(data))
 
-    def read_all(self):
+    def read_all(self) -> list[Record]:
         """Every record that waits now."""
-        got = []
+        got: list[Record] = []
         while batch := self.read():
             got += batch
         return got
 
-    def read_until_stopped(self, seconds):
-        """Wait with poll() for records; stop the module when it asks for it; until its end of file."""
-        got, deadline = [], time.monotonic() + seconds
+    def read_until_stopped(self, seconds: float) -> list[Record]:
+        """Wait for records with poll(); stop the module when it asks for it; to the end of file."""
+        got: list[Record] = []
+        deadline = time.monotonic() + seconds
         poller = select.poll()
         poller.register(self.fd, select.POLLIN | select.POLLPRI)
         while True:
@@ -141,28 +170,18 @@ class Module:
             got += batch or []
 
 
-def records(data):
+def records(data: bytes) -> Iterator[Record]:
     at = 0
     while at < len(data):
-        size, kind, cpu, site, probe, when = abi.EVENT.unpack_from(data, at)
-        yield [kind, cpu, site, probe, when, data[at + abi.EVENT.size : at + size]]
+        size, kind, _, site, probe, when = abi.EVENT.unpack_from(data, at)
+        yield Record(EventKind(kind), site, probe, when, data[at + abi.EVENT.size : at + size])
         at += size
     assert at == len(data)
 
 
-def long_of(rest):
-    return struct.unpack_from("<q", rest)[0]
+def of_kind(found: list[Record], *kinds: EventKind) -> list[Record]:
+    return [record for record in found if record.kind in kinds]
 
 
-def text_of(rest):
-    length = long_of(rest)
-    return rest[8 : 8 + length].decode(errors="replace")
-
-
-def errno_of(call, *arguments):
-    """The errno's name that a call fails with, or "ok"."""
-    try:
-        call(*arguments)
-    except OSError as error:
-        return errno.errorcode[error.errno]
-    return "ok"
+def states(found: list[Record]) -> list[str]:
+    return [State(record.site).name for record in of_kind(found, EventKind.STATE)]

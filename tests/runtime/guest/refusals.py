@@ -2,22 +2,26 @@
 """Load what must not load, start what must not start; tell how it was refused."""
 
 import json
-import os
 import subprocess
+from pathlib import Path
 
-from module import Module, errno_of, insmod, text_of
+from runtime.abi import EventKind
+from tests.runtime.guest.module import Module, errno_of, insmod, of_kind
 
-result = {}
+result: dict[str, object] = {}
+before = subprocess.getoutput("dmesg").splitlines()
 done = insmod("sw_stranger")
+after = subprocess.getoutput("dmesg").splitlines()
 result["stranger"] = [done.returncode != 0, done.stderr]
-result["said"] = [line for line in subprocess.getoutput("dmesg").splitlines() if "refused" in line]
-result["device"] = os.path.exists("/dev/stapwatch/sw_stranger")
+result["said"] = [line for line in after[len(before) :] if "refused" in line]
+result["device"] = Path("/dev/stapwatch/sw_stranger").exists()
 
 with Module("sw_broken", 2) as module:
     result["start"] = errno_of(module.start)
     result["state"] = module.header.state.name
     result["failed"] = module.header.failed
     result["status"] = [module.status(i) for i in range(2)]
-    result["told"] = [[e[0], e[3], text_of(e[5])] for e in module.read_all() if e[0] in (1, 3)]
-    result["end_of_file"] = module.read()
+    told = of_kind(module.read_all(), EventKind.ERROR, EventKind.WARNING)
+    result["told"] = [[r.kind.name, r.probe, r.text] for r in told]
+    result["end_of_file"] = module.read() == []
 print(json.dumps(result))

@@ -3,21 +3,18 @@
 
 import json
 
-from module import Module, long_of
+from runtime.abi import EventKind
+from tests.runtime.guest.module import Module, of_kind, states
 
 with Module("sw_timers", 5) as module:
     module.start()
-    events = module.read_until_stopped(60)
-    times = module.shared()[1:11]
+    found = module.read_until_stopped(60)
     result = {
         "ticks": module.shared()[0],
-        "gaps": [b - a for a, b in zip(times, times[1:])],
         "words": module.words(),
         "counts": [module.counts(i) for i in range(5)],
-        "status": [module.status(i) for i in range(5)],
-        "states": [e[2] for e in events if e[0] == 2],
-        "prints": [[e[2], long_of(e[5])] for e in events if e[0] == 0],
-        "lanes": module.header.nr_lanes,
+        "states": states(found),
+        "prints": [[r.site, r.long] for r in of_kind(found, EventKind.PRINT)],
         "failed": module.header.failed,
     }
 print(json.dumps(result))

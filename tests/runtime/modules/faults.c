@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * faults.c - handlers that follow bad pointers, and one that hits itself: a read() of the target's selects by its
- * size what happens.
+ * faults.c - handlers that follow bad pointers, and one that hits itself: a read() of the target's
+ * selects by its size what happens.
  */
 #define MODULE_NAME "sw_faults"
 #define NR_PROBES   4
@@ -88,7 +88,9 @@ static void on_error(void)
 
 static const struct sw_probe probes[NR_PROBES] = {
 	[READ] = { .hook = SW_FTRACE, .symbol = "vfs_read", .handler = on_read },
-	[NESTED] = { .hook = SW_FTRACE, .symbol = "copy_from_kernel_nofault", .handler = on_nested },
+	[NESTED] = { .hook = SW_FTRACE,
+		     .symbol = "copy_from_kernel_nofault",
+		     .handler = on_nested },
 	[END] = { .hook = SW_END, .handler = on_end },
 	[ERROR] = { .hook = SW_ERROR, .handler = on_error },
 };

@@ -88,7 +88,8 @@ static void on_syscall(void *data, struct sw_regs *regs, long number)
 
 		a->words[3]++;
 		sw_execname(name);
-		p = sw_event_begin(&a->context, SW_EVENT_PRINT, 3, 8 + sw_string_room(SW_COMM_SIZE));
+		p = sw_event_begin(&a->context, SW_EVENT_PRINT, 3,
+				   8 + sw_string_room(SW_COMM_SIZE));
 		if (p) {
 			p = sw_event_long(p, (s64)a->words[3]);
 			p = sw_event_string(p, name, SW_COMM_SIZE);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* script.h - what the hand-written scripts here have in common; they look like what the compiler makes. */
+/* script.h - what the hand-written scripts here have in common; they look like what the compiler
+ * makes. */
 #include "stapwatch.h"
 #include "kernel.h" /* BUILD_ID, of the kernel they are built for */
 
@@ -41,22 +42,22 @@ static __always_inline void print_long(struct area *a, u32 site, s64 value)
 		sw_event_commit(&a->context, sw_event_long(p, value));
 }
 
-#define SCRIPT(ring, start)                                                                    \
-	const struct sw_script sw_script = {                                                   \
-		.name = MODULE_NAME,                                                           \
-		.build_id = build_id,                                                          \
-		.build_id_size = sizeof(build_id),                                             \
-		.nr_probes = NR_PROBES,                                                        \
-		.probes = probes,                                                              \
-		.manifest = manifest,                                                          \
-		.manifest_end = manifest + sizeof(manifest) - 1,                               \
-		.area_size = sizeof(struct area),                                              \
-		.lane_offset = offsetof(struct area, counts),                                  \
-		.lane_size = sizeof(struct area) - offsetof(struct area, counts),              \
-		.probe_counts = 0,                                                             \
+#define SCRIPT(ring, start)                                                                        \
+	const struct sw_script sw_script = {                                                       \
+		.name = MODULE_NAME,                                                               \
+		.build_id = build_id,                                                              \
+		.build_id_size = sizeof(build_id),                                                 \
+		.nr_probes = NR_PROBES,                                                            \
+		.probes = probes,                                                                  \
+		.manifest = manifest,                                                              \
+		.manifest_end = manifest + sizeof(manifest) - 1,                                   \
+		.area_size = sizeof(struct area),                                                  \
+		.lane_offset = offsetof(struct area, counts),                                      \
+		.lane_size = sizeof(struct area) - offsetof(struct area, counts),                  \
+		.probe_counts = 0,                                                                 \
 		.lane_counts = offsetof(struct area, lane_counts) - offsetof(struct area, counts), \
-		.shared_size = sizeof(struct shared),                                          \
-		.probe_status = offsetof(struct shared, status),                               \
-		.ring_size = ring,                                                             \
-		.init = start,                                                                 \
+		.shared_size = sizeof(struct shared),                                              \
+		.probe_status = offsetof(struct shared, status),                                   \
+		.ring_size = ring,                                                                 \
+		.init = start,                                                                     \
 	}

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* timers.c - every kind of timer counts its ticks; the fine one ends the script at its tenth tick. */
+/* timers.c - every kind of timer counts its ticks; the fine one ends the script at its tenth tick.
+ */
 #define MODULE_NAME "sw_timers"
 #define NR_PROBES   5
 #include "script.h"
@@ -22,16 +23,16 @@ static void on_fine(struct sw_regs *interrupted)
 	leave(a, FINE);
 }
 
-#define COUNTING(name, probe)                          \
-	static void name(struct sw_regs *interrupted)  \
-	{                                              \
-		struct area *a = ENTER(probe);         \
-						       \
-		if (!a)                                \
-			return;                        \
-		a->words[probe]++;                     \
-		a->words[8 + probe] += !!interrupted;  \
-		sw_leave(&a->context);                 \
+#define COUNTING(name, probe)                                                                      \
+	static void name(struct sw_regs *interrupted)                                              \
+	{                                                                                          \
+		struct area *a = ENTER(probe);                                                     \
+                                                                                                   \
+		if (!a)                                                                            \
+			return;                                                                    \
+		a->words[probe]++;                                                                 \
+		a->words[8 + probe] += !!interrupted;                                              \
+		sw_leave(&a->context);                                                             \
 	}
 
 COUNTING(on_random, RANDOM)
@@ -51,7 +52,10 @@ static void on_end(void)
 
 static const struct sw_probe probes[NR_PROBES] = {
 	[FINE] = { .hook = SW_TIMER_NS, .number = 50000000, .handler = on_fine },
-	[RANDOM] = { .hook = SW_TIMER_NS, .number = 20000000, .randomize = 10000000, .handler = on_random },
+	[RANDOM] = { .hook = SW_TIMER_NS,
+		     .number = 20000000,
+		     .randomize = 10000000,
+		     .handler = on_random },
 	[COARSE] = { .hook = SW_TIMER_JIFFIES, .number = 5, .handler = on_coarse },
 	[PROFILE] = { .hook = SW_PROFILE, .number = 100, .handler = on_profile },
 	[END] = { .hook = SW_END, .handler = on_end },

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The main job, to look at: the agent with the example probes, its page, a live table of their series.
+
+    python -m lab.demo [--for 30] [--kernel 6.12]       # from the project's folder
+
+Where this machine can load modules the agent runs here, as a child; else in the lab, as the service of a
+Debian guest. Everything that was started ends with this process; `--for` ends it by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab.board import Board
+from lab.guest import Guest
+from lab.host import LabError, say
+from lab.image import Image
+from lab.sites import PROJECT, Here, Lab, Site, why_not_here
+from lab.suites import DEFAULT_KERNEL, SUITES
+
+PATIENCE = 400.0  # seconds until the agent must be ready
+STEP = 2.0  # seconds between looks
+PLAIN = 10.0  # seconds between tables that cannot be drawn in place
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="demo", description="the agent with example probes")
+    parser.add_argument("--for", dest="seconds", type=float, help="end after serving so long")
+    known = ", ".join(f"{s.kernel} ({s.name})" for s in SUITES.values())
+    parser.add_argument("--kernel", help=f"the lab's, even where this machine would do: {known}")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    started = time.monotonic()
+    serving = False
+    try:
+        with contextlib.ExitStack() as stack:
+            # whatever ends us ends all; another Ctrl-C must not cut that short
+            stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
+            stack.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
+            site = choose(options.kernel, stack)
+            stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)
+            stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
+            wait_until_ready(site)
+            serving = True
+            print(f"{site.url}/metrics  ({site.where})", flush=True)
+            say(f"serving after {time.monotonic() - started:.0f} s; Ctrl-C ends it")
+            site.keep_busy()
+            watch(site, options.seconds)
+    except LabError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 0 if serving else 130
+    except BrokenPipeError:
+        # the reader of our output went away: nothing is left to say, also not at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def choose(kernel: str | None, stack: contextlib.ExitStack) -> Site:
+    """Start the agent where it can run."""
+    why = f"kernel {kernel} is asked for" if kernel else why_not_here()
+    if why is None:
+        folder = tempfile.TemporaryDirectory(prefix="stapwatch-demo-")
+        return Here(Path(stack.enter_context(folder)), stack)
+    say(f"not on this machine: {why}; in the lab instead, a Debian guest")
+    image = Image.ensure(kernel or DEFAULT_KERNEL)
+    say("starting the guest")
+    return Lab(stack.enter_context(Guest.boot(image)))
+
+
+def wait_until_ready(site: Site) -> None:
+    """Return when all scripts have been compiled and loaded; a line tells each step."""
+    deadline = time.monotonic() + PATIENCE
+    said = ""
+    while True:
+        status, _ = get(f"{site.url}/-/ready")
+        if status == 200:
+            return
+        if why := site.failure():
+            raise LabError(why)
+        if time.monotonic() > deadline:
+            raise LabError(f"the agent is not ready after {PATIENCE:.0f} s")
+        text = progress(site)
+        if text != said:
+            said = text
+            say(text)
+        time.sleep(STEP / 4)
+
+
+def progress(site: Site) -> str:
+    """How far the agent is, in words."""
+    status, body = get(f"{site.url}/status")
+    if status != 200:
+        return "starting the agent"
+    scripts: list[dict[str, Any]] = json.loads(body)["scripts"]
+    done = sum(script["compile_seconds"] > 0 for script in scripts)
+    if not scripts:
+        return "reading the configuration"
+    return f"compiling scripts: {done} of {len(scripts)} done"
+
+
+def get(url: str) -> tuple[int, str]:
+    """Status and text of a page; status 0 while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=20) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, ""
+    except (OSError, http.client.HTTPException):
+        return 0, ""
+
+
+def watch(site: Site, seconds: float | None) -> None:
+    """Show the series until the time is up, in place on a terminal."""
+    board = Board(family_names())
+    in_place = sys.stdout.isatty()
+    end = time.monotonic() + seconds if seconds is not None else None
+    drawn = 0
+    due = time.monotonic()
+    while True:
+        now = time.monotonic()
+        if end is not None and now >= end:
+            return
+        if now >= due:
+            due += STEP if in_place else PLAIN
+            status, text = get(f"{site.url}/metrics")
+            if status != 200:
+                raise LabError(site.failure() or f"{site.url}/metrics does not answer ({status})")
+            board.update(text, time.monotonic())
+            drawn = draw(board, drawn if in_place else 0)
+        time.sleep(min(max(due - now, 0.05), 0.25))
+
+
+def draw(board: Board, over: int) -> int:
+    """Print the table, over the last `over` lines; how many lines it has."""
+    size = shutil.get_terminal_size((100, 50))
+    lines = board.lines(size.columns - 1)
+    if sys.stdout.isatty():
+        lines = lines[: size.lines - 1]  # what scrolls away cannot be drawn over
+    if over:
+        print(f"\x1b[{over}F\x1b[J", end="")
+    print("\n".join(lines), end="\n" if sys.stdout.isatty() else "\n\n", flush=True)
+    return len(lines)
+
+
+def family_names() -> set[str]:
+    """The names of metrics that the packaged configuration declares."""
+    names = set()
+    for path in (PROJECT / "packaging" / "etc" / "conf.d").glob("*.yaml"):
+        for script in yaml.safe_load(path.read_text()).get("scripts", {}).values():
+            metrics = script.get("metrics", {}).values()
+            names |= {metric["name"] for metric in metrics if "name" in metric}
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

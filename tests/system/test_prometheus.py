@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A real Prometheus, Debian's package, scrapes the agent in the guest; promtool finds nothing to say."""
+
+from __future__ import annotations
+
+import json
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import Guest, Image
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.system.service import Service, wait_for
+from tests.system.setting import PROJECT, Setting
+
+PROMETHEUS_PORT = 9090
+READS = """\
+global reads, asked
+probe kernel.function("vfs_read") {
+	if (execname() != "trigger") next
+	reads[execname()]++
+	asked[execname()] <<< $count
+}
+"""
+SCRAPE = """\
+global: {scrape_interval: 1s}
+scrape_configs:
+  - job_name: stapwatch
+    static_configs: [{targets: ["127.0.0.1:9436"]}]
+"""
+
+
+class Prometheus:
+    """Its HTTP API; `port` on the host."""
+
+    def __init__(self, port: int) -> None:
+        self._url = f"http://127.0.0.1:{port}"
+
+    def query(self, text: str) -> dict[str, float]:
+        """An instant vector: `instance/le` or the like is not needed here: labels as text -> value."""
+        address = f"{self._url}/api/v1/query?{urllib.parse.urlencode({'query': text})}"
+        with urllib.request.urlopen(address, timeout=60) as response:
+            tree = json.load(response)
+        assert tree["status"] == "success"
+        found = {}
+        for item in tree["data"]["result"]:
+            labels = {k: v for k, v in item["metric"].items() if k not in ("job", "instance")}
+            found[json.dumps(labels, sort_keys=True)] = float(item["value"][1])
+        return found
+
+    def targets(self) -> list[dict[str, str]]:
+        with urllib.request.urlopen(f"{self._url}/api/v1/targets", timeout=60) as response:
+            return list(json.load(response)["data"]["activeTargets"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def serving(guest: Guest, image: Image, setting: Setting, service: Service) -> None:
+    if "prometheus" not in image.suite.extra:
+        pytest.skip(f"the image of {image.suite.name} has no Prometheus")
+    setting.script("reads", READS)
+    setting.compile()
+    setting.install(guest)
+    service.start()
+
+
+@pytest.fixture(scope="module")
+def prometheus(guest: Guest) -> Iterator[Prometheus]:
+    guest.push_text(SCRAPE, "/etc/scrape.yaml")
+    argv = ["prometheus", "--config.file=/etc/scrape.yaml", "--storage.tsdb.path=/var/tmp/tsdb"]
+    running = guest.start([*argv, f"--web.listen-address=0.0.0.0:{PROMETHEUS_PORT}"])
+    running.wait(until=b"Server is ready to receive web requests")
+    yield Prometheus(guest.forward(PROMETHEUS_PORT))
+    running.kill()
+    assert running.wait().status == 0
+
+
+def test_the_series_are_stored_with_their_exact_values(
+    guest: Guest, service: Service, prometheus: Prometheus
+) -> None:
+    guest.run(["trigger", "sizes", "32", "read", "968"]).check()
+    name = "stapwatch_reads_reads_total"
+    labels = json.dumps({"execname": "trigger"})
+    assert service.value(name, execname="trigger") == 1000
+
+    def stored() -> dict[str, float] | None:
+        # the name of a series is not part of a vector that was computed with
+        found = prometheus.query(f"{name} + 0")
+        return found if found.get(labels) == 1000 else None
+
+    assert wait_for(stored, "the counter in Prometheus") == {labels: 1000}
+    # a program that counts on while it is scraped: the next value is exact as well
+    guest.run(["trigger", "read", "500"]).check()
+    wait_for(lambda: prometheus.query(f"{name} + 0") == {labels: 1500}, "the counter's next value")
+
+    asked = "stapwatch_reads_asked"
+    total = 2 * (2**16 - 1) + 968 + 500
+    wait_for(
+        lambda: prometheus.query(f"{asked}_sum + 0") == {labels: total}, "the histogram's sum"
+    )
+    assert prometheus.query(f"{asked}_count + 0") == {labels: 1500}
+    infinite = prometheus.query(f'sum by (execname) ({asked}_bucket{{le="+Inf"}})')
+    assert infinite == {labels: 1500}
+    # 1 and one-byte reads in the first bucket, 2 and 3 in the second
+    first = prometheus.query(f'sum by (execname) ({asked}_bucket{{le=~"1(.0)?"}})')
+    assert first == {labels: 1470}
+    quantile = prometheus.query(f"histogram_quantile(0.999, {asked}_bucket)")
+    assert 16384 <= quantile[labels] <= 65536
+
+
+def test_no_scrape_failed(prometheus: Prometheus) -> None:
+    wait_for(lambda: prometheus.query("sum(sum_over_time(up[10m]))")["{}"] >= 3, "three scrapes")
+    assert prometheus.query("min(min_over_time(up[10m]))") == {"{}": 1}
+    [target] = prometheus.targets()
+    assert (target["health"], target["lastError"]) == ("up", "")
+    # Prometheus asks for OpenMetrics, and knows our types and texts from it
+    assert prometheus.query('stapwatch_script_state{script="reads",state="running"} == 1')
+
+
+def test_promtool_has_nothing_to_say(guest: Guest, service: Service) -> None:
+    page = service.get("/metrics").body
+    assert b"_bucket{" in page
+    done = guest.run(["promtool", "check", "metrics"], input=page, timeout=120)
+    assert (done.status, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_promtool_can_find_mistakes(guest: Guest) -> None:
+    page = "# TYPE reads counter\nreads 1\n"
+    done = guest.run(["promtool", "check", "metrics"], input=page, timeout=120)
+    assert done.status != 0
+
+
+@pytest.fixture
+def examples(guest: Guest, image: Image, service: Service, tmp_path: Path) -> None:
+    """All example probes with their declarations, in the place of the script of the other tests."""
+    setting = Setting(tmp_path, image)
+    packaging = PROJECT / "packaging"
+    for file in (packaging / "etc/conf.d").glob("*.yaml"):
+        setting.write(f"conf.d/{file.name}", file.read_text())
+    names = [file.stem for file in (packaging / "probes.d").glob("*.stp")]
+    everything = "".join(f"  {name}: {{enabled: true}}\n" for name in names)
+    setting.write("conf.d/zz-all.yaml", f"scripts:\n{everything}")
+    assert names
+    setting.compile()
+    setting.install(guest)
+    service.reload()
+    assert service.states() == dict.fromkeys(names, "running")
+
+
+def test_page_of_the_examples(guest: Guest, service: Service, examples: None) -> None:
+    # something for each of them to see: files, processes, system calls, a connection
+    port = "/dev/tcp/127.0.0.1/9436"
+    guest.run(f"dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct; bash -c 'echo >{port}'")
+    page = service.get("/metrics").body
+    families = {f.name: f for f in text_string_to_metric_families(page.decode())}  # type: ignore[no-untyped-call]
+    for name in (
+        "stapwatch_block_latency_seconds",
+        "stapwatch_context_switches",
+        "stapwatch_files_opened",
+        "stapwatch_page_faults",
+        "stapwatch_runqueue_latency_seconds",
+        "stapwatch_syscalls",
+        "stapwatch_tcp_connections",
+        "stapwatch_vfs_latency_seconds",
+    ):
+        assert any(sample.value > 0 for sample in families[name].samples), name
+    om = service.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").body
+    assert len(list(parse_openmetrics(om.decode()))) >= len(families)  # type: ignore[no-untyped-call]
+    done = guest.run(["promtool", "check", "metrics"], input=page, timeout=120)
+    assert (done.status, done.stdout, done.stderr) == (0, "", "")
+    losses = {s["name"]: s["lost"] for s in service.status().values() if s["lost"]}
+    assert losses == {}
+
+
+def test_kernel_is_unhurt(guest: Guest) -> None:
+    assert guest.complaints() == []
