@@ -2,9 +2,10 @@
 /*
  * stapwatch.h - the one header a generated module includes.
  *
- * Below it are no kernel headers: what depends on the kernel is in stapwatch/target.h, which is made for
- * each kernel from its BTF, and behind the functions of the runtime object.  The runtime's own sources
- * include kernel headers first and define SW_KERNEL_HEADERS; so does a script with embedded C.
+ * Below it are no kernel headers: what depends on the kernel is in stapwatch/target.h, which is
+ * made for each kernel from its BTF, and behind the functions of the runtime object.  The runtime's
+ * own sources include kernel headers first and define SW_KERNEL_HEADERS; so does a script with
+ * embedded C.
  */
 #ifndef STAPWATCH_H
 #define STAPWATCH_H

@@ -202,7 +202,8 @@ static __always_inline void sift(struct sw_sort_entry *e, u32 root, u32 n, compa
 	e[root] = moved;
 }
 
-/* Heap sort: in place, no recursion, and no bad case that a handler's time budget would have to fear. */
+/* Heap sort: in place, no recursion, and no bad case that a handler's time budget would have to
+ * fear. */
 static __always_inline void heap_sort(struct sw_sort_entry *e, u32 n, compare_fn *compare)
 {
 	u32 i;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * function.c - function entry by ftrace: the trampoline calls the script's handler straight. Where ftrace does
- * not reach a function (assembly, for one), a kprobe does.
+ * function.c - function entry by ftrace: the trampoline calls the script's handler straight. Where
+ * ftrace does not reach a function (assembly, for one), a kprobe does.
  *
  * ftrace is told that we guard against recursion ourselves (sw_enter does), and not to insert a
  * helper that would do it. Removing an ops waits for every task to leave its trampoline and the

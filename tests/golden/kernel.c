@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * kernel.c - the kernel of the golden cases: a few types and functions, so that what a case shows depends on no
- * installed kernel. Only its type information is used.
+ * kernel.c - the kernel of the golden cases: a few types and functions, so that what a case shows
+ * depends on no installed kernel. Only its type information is used.
  */
 typedef unsigned long size_t;
 typedef long ssize_t;
@@ -35,7 +35,8 @@ struct task_struct {
 };
 
 struct pt_regs {
-	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip, cs, flags, sp, ss;
+	unsigned long r15, r14, r13, r12, bp, bx, r11, r10, r9, r8, ax, cx, dx, si, di, orig_ax, ip,
+		cs, flags, sp, ss;
 };
 
 enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID };
@@ -57,11 +58,12 @@ long __x64_sys_openat(const struct pt_regs *regs)
 	return (long)regs->di;
 }
 
-typedef void (*btf_trace_sched_switch)(void *, _Bool, struct task_struct *, struct task_struct *, unsigned int);
+typedef void (*btf_trace_sched_switch)(void *, _Bool, struct task_struct *, struct task_struct *,
+				       unsigned int);
 typedef void (*btf_trace_sys_enter)(void *, struct pt_regs *, long);
 
-int __traceiter_sched_switch(void *__data, _Bool preempt, struct task_struct *prev, struct task_struct *next,
-			     unsigned int prev_state)
+int __traceiter_sched_switch(void *__data, _Bool preempt, struct task_struct *prev,
+			     struct task_struct *next, unsigned int prev_state)
 {
 	return prev == next || preempt || prev_state;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * trigger.c - does exactly what it is told, as often as it is told, and nothing else that probes could count.
+ * trigger.c - does exactly what it is told, as often as it is told, and nothing else that probes
+ *could count.
  *
  *	trigger read 1000 write 10 open /etc/passwd 3
  */

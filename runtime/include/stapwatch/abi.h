@@ -8,22 +8,24 @@
  *   read, poll         event records of all CPUs, merged by time
  *   ioctl              start, stop, sync
  *
- * A lane is one possible CPU's part: what its handlers accumulate.  The manifest says where in the shared
- * region and in the lanes every table lies.  Offsets in the header are file offsets for mmap, and multiples
- * of the page size.  All numbers are little-endian.  runtime/abi.py mirrors this file.
+ * A lane is one possible CPU's part: what its handlers accumulate.  The manifest says where in the
+ * shared region and in the lanes every table lies.  Offsets in the header are file offsets for
+ * mmap, and multiples of the page size.  All numbers are little-endian.  runtime/abi.py mirrors
+ * this file.
  */
 #ifndef STAPWATCH_ABI_H
 #define STAPWATCH_ABI_H
 
-#define SW_ABI   1
+#define SW_ABI	 1
 #define SW_MAGIC "stapwtch"
 
 enum sw_state {
-	SW_LOADED   = 0, /* no probe is armed yet */
+	SW_LOADED = 0,	 /* no probe is armed yet */
 	SW_STARTING = 1, /* begin probes run */
-	SW_RUNNING  = 2, /* handlers run */
-	SW_EXITING  = 3, /* exit() or too many errors: handlers no longer run, the reader should stop it */
-	SW_STOPPED  = 4, /* end probes have run; tables keep their values */
+	SW_RUNNING = 2,	 /* handlers run */
+	SW_EXITING = 3, /* exit() or too many errors: handlers no longer run, the reader should stop
+			   it */
+	SW_STOPPED = 4, /* end probes have run; tables keep their values */
 };
 
 struct sw_header {
@@ -36,37 +38,39 @@ struct sw_header {
 	u64 shared_size;
 	u64 lanes_offset;
 	u64 lane_stride; /* from one lane's start to the next one's */
-	u64 memory;      /* bytes of kernel memory that this module allocated */
-	u64 loaded_ns;   /* CLOCK_REALTIME */
-	u64 started_ns;  /* CLOCK_REALTIME, 0 before */
-	u32 state;       /* enum sw_state */
-	u32 failed;      /* the error budget was used up: stopping runs error probes, not end probes */
+	u64 memory;	 /* bytes of kernel memory that this module allocated */
+	u64 loaded_ns;	 /* CLOCK_REALTIME */
+	u64 started_ns;	 /* CLOCK_REALTIME, 0 before */
+	u32 state;	 /* enum sw_state */
+	u32 failed; /* the error budget was used up: stopping runs error probes, not end probes */
 	u64 time_offset; /* add to an event's time for CLOCK_REALTIME, as of the last sync */
 };
 
 /* One for each probe in each lane, at the lane's start. */
 struct sw_probe_counts {
-	u64 hits;             /* handlers begun */
+	u64 hits;	       /* handlers begun */
 	u64 skipped_reentrant; /* hits inside another handler of the same module on the same CPU */
-	u64 skipped_lock;     /* a shared table stayed locked for too long */
-	u64 errors;           /* handlers ended by a script error */
+	u64 skipped_lock;      /* a shared table stayed locked for too long */
+	u64 errors;	       /* handlers ended by a script error */
 };
 
 /* One for each probe, at the start of the shared region. */
 struct sw_probe_status {
-	u64 missed; /* hits the kernel could not deliver (no return instance left, nested kprobe), as of the last sync */
+	u64 missed; /* hits the kernel could not deliver (no return instance left, nested kprobe),
+		       as of the last sync */
 	u32 armed;  /* 1: its hook is in place */
 	s32 error;  /* errno of the hook that could not be placed */
 };
 
 /* After the probe counts in each lane. */
 struct sw_lane_counts {
-	u64 events;         /* records written */
-	u64 events_lost;    /* records that found the ring full */
-	u64 strings_cut;    /* strings that did not fit their buffer */
+	u64 events;	 /* records written */
+	u64 events_lost; /* records that found the ring full */
+	u64 strings_cut; /* strings that did not fit their buffer */
 };
 
-/* Start of an array in the shared region; the index and the slots follow, at offsets in the manifest. */
+/* Start of an array in the shared region; the index and the slots follow, at offsets in the
+ * manifest. */
 struct sw_array_head {
 	u32 used;  /* slots given out so far; a reader looks at no others */
 	u32 live;  /* slots that hold an element */
@@ -78,7 +82,8 @@ struct sw_array_head {
 
 /* Start of a slot; the key follows. */
 struct sw_slot {
-	u32 sequence; /* even: live or never used; odd: being changed or deleted. Grows with each change of the key */
+	u32 sequence; /* even: live or never used; odd: being changed or deleted. Grows with each
+			 change of the key */
 	u32 hash;
 	u32 next; /* 1 + neighbours in order of insertion (shared class) */
 	u32 prev;
@@ -92,8 +97,8 @@ enum sw_event_kind {
 };
 
 /*
- * An event record.  Arguments follow: a number takes 8 bytes; a string its length (u64, bytes without a NUL)
- * and its bytes, padded to 8; a histogram its number of words (u64) and the words.
+ * An event record.  Arguments follow: a number takes 8 bytes; a string its length (u64, bytes
+ * without a NUL) and its bytes, padded to 8; a histogram its number of words (u64) and the words.
  */
 struct sw_event {
 	u32 size; /* of the record, a multiple of 8 */
@@ -106,7 +111,7 @@ struct sw_event {
 
 struct sw_start {
 	u64 max_errors; /* errors that are tolerated: one more ends the module; ~0: all */
-	s64 target;     /* what target() returns */
+	s64 target;	/* what target() returns */
 	u64 reserved[6];
 };
 

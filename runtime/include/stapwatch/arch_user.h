@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * arch_user.h - a normal process in place of a kernel, for tests under sanitizers: one thread, which acts as
- * one CPU after another. The calling convention is x86-64's, so that generated handlers are the same.
+ * arch_user.h - a normal process in place of a kernel, for tests under sanitizers: one thread,
+ * which acts as one CPU after another. The calling convention is x86-64's, so that generated
+ * handlers are the same.
  */
 #ifndef STAPWATCH_ARCH_USER_H
 #define STAPWATCH_ARCH_USER_H
@@ -41,14 +42,14 @@ static __always_inline void sw_relax(void)
 {
 }
 
-#define SW_ARG0(r)         ((r)->di)
-#define SW_ARG1(r)         ((r)->si)
-#define SW_ARG2(r)         ((r)->dx)
-#define SW_ARG3(r)         ((r)->cx)
-#define SW_ARG4(r)         ((r)->r8)
-#define SW_ARG5(r)         ((r)->r9)
+#define SW_ARG0(r)	   ((r)->di)
+#define SW_ARG1(r)	   ((r)->si)
+#define SW_ARG2(r)	   ((r)->dx)
+#define SW_ARG3(r)	   ((r)->cx)
+#define SW_ARG4(r)	   ((r)->r8)
+#define SW_ARG5(r)	   ((r)->r9)
 #define SW_RETURN_VALUE(r) ((r)->ax)
-#define SW_STACK_ARG(r, n) ((r)->sp + 8 + 8 * ((n) - 6))
+#define SW_STACK_ARG(r, n) ((r)->sp + 8 + 8 * ((n)-6))
 
 #define SW_SYSCALL_ARG0(r) ((r)->di)
 #define SW_SYSCALL_ARG1(r) ((r)->si)

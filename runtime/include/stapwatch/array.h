@@ -4,12 +4,12 @@
  *
  *	head | index: u32[power of two] | slots: { sw_slot | key }[capacity]
  *
- * Slots are given out in order; the index (open addressing, linear probing, at most half full) leads from
- * a key's hash to 1 + its slot.  Values are not here: slot n's value is row n, in each CPU's lane or in the
- * shared region.  Keys are whole words, strings in them padded with NULs.
+ * Slots are given out in order; the index (open addressing, linear probing, at most half full)
+ *leads from a key's hash to 1 + its slot.  Values are not here: slot n's value is row n, in each
+ *CPU's lane or in the shared region.  Keys are whole words, strings in them padded with NULs.
  *
- * Without deletion, look-ups take no lock: a slot is written, then published in the index.  Arrays with
- * deletion are only touched under their global's lock.
+ * Without deletion, look-ups take no lock: a slot is written, then published in the index.  Arrays
+ *with deletion are only touched under their global's lock.
  */
 #ifndef STAPWATCH_ARRAY_H
 #define STAPWATCH_ARRAY_H
@@ -18,22 +18,21 @@ struct sw_array {
 	struct sw_array_head *head;
 	u32 *index;
 	void *slots;
-	u32 mask;     /* index size - 1 */
+	u32 mask; /* index size - 1 */
 	u32 capacity;
-	u32 stride;   /* of a slot */
+	u32 stride; /* of a slot */
 	u32 key_size;
 };
 
-/* Constant but for the addresses, so look-ups unroll. `m` is a struct { head, index[], slots[] }. */
-#define SW_ARRAY(m)                                                             \
-	(struct sw_array){                                                      \
-		.head = &(m).head,                                              \
-		.index = (m).index,                                             \
-		.slots = (m).slots,                                             \
-		.mask = sizeof((m).index) / sizeof((m).index[0]) - 1,           \
-		.capacity = sizeof((m).slots) / sizeof((m).slots[0]),           \
-		.stride = sizeof((m).slots[0]),                                 \
-		.key_size = sizeof((m).slots[0].key),                           \
+/* Constant but for the addresses, so look-ups unroll. `m` is a struct { head, index[], slots[] }.
+ */
+#define SW_ARRAY(m)                                                                                \
+	(struct sw_array)                                                                          \
+	{                                                                                          \
+		.head = &(m).head, .index = (m).index, .slots = (m).slots,                         \
+		.mask = sizeof((m).index) / sizeof((m).index[0]) - 1,                              \
+		.capacity = sizeof((m).slots) / sizeof((m).slots[0]),                              \
+		.stride = sizeof((m).slots[0]), .key_size = sizeof((m).slots[0].key),              \
 	}
 
 #define SW_KEY(slot) ((void *)((struct sw_slot *)(slot) + 1))
@@ -86,7 +85,8 @@ static __always_inline u32 sw_array_find(struct sw_array a, const void *key)
 	return sw_array_find_hash(&a, key, sw_hash(key, a.key_size));
 }
 
-/* In the runtime object; both look again first. 0: the array is full (or, shared by all, stayed locked). */
+/* In the runtime object; both look again first. 0: the array is full (or, shared by all, stayed
+ * locked). */
 u32 sw_array_append(const struct sw_array *a, const void *key, u32 hash, u32 *lock);
 u32 sw_array_insert(const struct sw_array *a, const void *key, u32 hash, bool wraps);
 
@@ -100,9 +100,9 @@ static __always_inline u32 sw_array_add(struct sw_array a, const void *key, u32 
 }
 
 /*
- * For arrays under their global's lock: finds or inserts. With `*fresh` the caller resets the value and then
- * publishes the slot, so that no reader sees the new key with an old value. A full array that `wraps`
- * forgets its oldest element.
+ * For arrays under their global's lock: finds or inserts. With `*fresh` the caller resets the value
+ * and then publishes the slot, so that no reader sees the new key with an old value. A full array
+ * that `wraps` forgets its oldest element.
  */
 static __always_inline u32 sw_array_put(struct sw_array a, const void *key, bool wraps, bool *fresh)
 {
@@ -120,7 +120,8 @@ void sw_array_publish(const struct sw_array *a, u32 n);
 void sw_array_remove(const struct sw_array *a, u32 n);
 void sw_array_clear(const struct sw_array *a);
 
-/* One element to visit: sorted by `number` or `text`, elements that compare equal stay in order of insertion. */
+/* One element to visit: sorted by `number` or `text`, elements that compare equal stay in order of
+ * insertion. */
 struct sw_sort_entry {
 	union {
 		s64 number;
@@ -134,8 +135,8 @@ void sw_sort_numbers(struct sw_sort_entry *entry, u32 n, bool descending);
 void sw_sort_strings(struct sw_sort_entry *entry, u32 n, bool descending);
 
 /*
- * Locks of shared globals, taken in one order at the start of a handler. Bounded: false after a while, and the
- * handler is skipped and counted.
+ * Locks of shared globals, taken in one order at the start of a handler. Bounded: false after a
+ * while, and the handler is skipped and counted.
  */
 bool sw_lock_slow(u32 *lock);
 

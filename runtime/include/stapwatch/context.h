@@ -5,9 +5,9 @@
  *   [ sw_context | frames ... ][ lane: probe counts, lane counts, rows ... ]
  *   ^ this CPU's block           ^ page-aligned, mapped by readers
  *
- * A handler runs with preemption off and owns its CPU's block: `busy` makes every hit inside another handler
- * of the module a counted skip, so nothing in a block needs an atomic operation.  `closed` keeps handlers out
- * before the module starts and after it ends.
+ * A handler runs with preemption off and owns its CPU's block: `busy` makes every hit inside
+ * another handler of the module a counted skip, so nothing in a block needs an atomic operation.
+ * `closed` keeps handlers out before the module starts and after it ends.
  */
 #ifndef STAPWATCH_CONTEXT_H
 #define STAPWATCH_CONTEXT_H
@@ -20,19 +20,19 @@ struct sw_context {
 		};
 		u64 gate; /* handlers enter only when it is zero */
 	};
-	u32 probe;         /* index of the running handler's probe */
-	s32 actions;       /* statements left before MAXACTION */
-	const char *error; /* text of the error that ends the handler; NULL: none */
-	u32 error_site;    /* index into the manifest's errors */
-	u32 depth;         /* script functions under way */
-	u32 frame;         /* bytes of the frame stack in use */
-	u32 reserving;     /* an event record is being written */
-	struct sw_regs *regs; /* NULL: the probe has none */
-	u64 address;       /* of the probed instruction */
-	u64 seed;          /* randint() */
+	u32 probe;		       /* index of the running handler's probe */
+	s32 actions;		       /* statements left before MAXACTION */
+	const char *error;	       /* text of the error that ends the handler; NULL: none */
+	u32 error_site;		       /* index into the manifest's errors */
+	u32 depth;		       /* script functions under way */
+	u32 frame;		       /* bytes of the frame stack in use */
+	u32 reserving;		       /* an event record is being written */
+	struct sw_regs *regs;	       /* NULL: the probe has none */
+	u64 address;		       /* of the probed instruction */
+	u64 seed;		       /* randint() */
 	struct sw_lane_counts *counts; /* this lane's */
 	struct sw_ring *ring;
-	u64 ring_end;      /* position after the record that is being written */
+	u64 ring_end;	      /* position after the record that is being written */
 	char error_text[128]; /* for messages with a value in them */
 };
 
@@ -41,8 +41,8 @@ void sw_refused(struct sw_context *c, struct sw_probe_counts *counts);
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts);
 
 /*
- * This CPU's block, with the handler entered but no hit counted (what a return probe does at the function's
- * entry); NULL: the hit was skipped and counted.
+ * This CPU's block, with the handler entered but no hit counted (what a return probe does at the
+ * function's entry); NULL: the hit was skipped and counted.
  */
 static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 {
@@ -62,7 +62,8 @@ static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 	return c;
 }
 
-/* This CPU's block, with the handler entered; NULL: the hit was skipped and counted. Pairs with sw_leave. */
+/* This CPU's block, with the handler entered; NULL: the hit was skipped and counted. Pairs with
+ * sw_leave. */
 static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 {
 	struct sw_context *c = sw_enter_quietly(counts_offset, probe);
@@ -72,8 +73,10 @@ static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 	return c;
 }
 
-/* For handlers that can fail, call functions or loop: a fresh error state and `actions` statements. */
-static __always_inline void sw_prepare(struct sw_context *c, u32 probe, s32 actions, struct sw_regs *regs)
+/* For handlers that can fail, call functions or loop: a fresh error state and `actions` statements.
+ */
+static __always_inline void sw_prepare(struct sw_context *c, u32 probe, s32 actions,
+				       struct sw_regs *regs)
 {
 	c->probe = probe;
 	c->actions = actions;

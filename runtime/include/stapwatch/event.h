@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * event.h - what handlers print: binary records in this CPU's ring; nothing is formatted in the kernel.
+ * event.h - what handlers print: binary records in this CPU's ring; nothing is formatted in the
+ *kernel.
  *
  *	u8 *p = sw_event_begin(c, SW_EVENT_PRINT, 3, 8 + sw_string_room(64));
  *	if (p) {
@@ -9,13 +10,14 @@
  *		sw_event_commit(c, p);
  *	}
  *
- * A ring is mapped twice in a row, so a record is always contiguous. A record that finds the ring full is
- * lost and counted in the lane; what was written first is what a reader gets.
+ * A ring is mapped twice in a row, so a record is always contiguous. A record that finds the ring
+ *full is lost and counted in the lane; what was written first is what a reader gets.
  */
 #ifndef STAPWATCH_EVENT_H
 #define STAPWATCH_EVENT_H
 
-/* Room for a record with at most `size` bytes of arguments, its header written; NULL: lost, and counted. */
+/* Room for a record with at most `size` bytes of arguments, its header written; NULL: lost, and
+ * counted. */
 u8 *sw_event_begin(struct sw_context *c, u32 kind, u32 site, u32 size);
 /* Publishes the record that ends at `end` and wakes the reader if it sleeps. */
 void sw_event_commit(struct sw_context *c, u8 *end);

@@ -4,15 +4,16 @@
 #define STAPWATCH_MEMORY_H
 
 /*
- * An integer of `size` (1, 2, 4, 8) bytes at a kernel or user address, zero-extended; 0 and an error in the
- * context ("kernel read fault at 0x...") where it cannot be read.
+ * An integer of `size` (1, 2, 4, 8) bytes at a kernel or user address, zero-extended; 0 and an
+ * error in the context ("kernel read fault at 0x...") where it cannot be read.
  */
 u64 sw_kernel_read(struct sw_context *c, u64 address, u32 size);
 u64 sw_user_read(struct sw_context *c, u64 address, u32 size);
 
 /*
- * The NUL-terminated string at an address into `to`, at most `size` bytes with its NUL; false and an error
- * in the context ("kernel string copy fault at 0x...") where it cannot be read; `to` is then "".
+ * The NUL-terminated string at an address into `to`, at most `size` bytes with its NUL; false and
+ * an error in the context ("kernel string copy fault at 0x...") where it cannot be read; `to` is
+ * then "".
  */
 bool sw_kernel_string(struct sw_context *c, char *to, u32 size, u64 address);
 bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address);
@@ -22,8 +23,8 @@ bool sw_kernel_string_n(struct sw_context *c, char *to, u32 size, u64 address, s
 bool sw_user_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64 length);
 
 /*
- * A user string as strace shows it: in double quotes, C escapes, "..." behind the closing quote where it was cut;
- * the address in hexadecimal where it cannot be read (no error).
+ * A user string as strace shows it: in double quotes, C escapes, "..." behind the closing quote
+ * where it was cut; the address in hexadecimal where it cannot be read (no error).
  */
 void sw_user_string_quoted(struct sw_context *c, char *to, u32 size, u64 address);
 /* The same of `length` bytes that may hold NULs (read and write buffers). */

@@ -8,31 +8,36 @@
 struct sw_regs; /* the kernel's struct pt_regs */
 
 enum sw_hook {
-	SW_BEGIN,         /* number: order.            void handler(void) */
-	SW_END,           /* number: order.            void handler(void) */
-	SW_ERROR,         /* number: order.            void handler(void) */
-	SW_TIMER_NS,      /* number: interval in ns.   void handler(struct sw_regs *interrupted) */
+	SW_BEGIN,	  /* number: order.            void handler(void) */
+	SW_END,		  /* number: order.            void handler(void) */
+	SW_ERROR,	  /* number: order.            void handler(void) */
+	SW_TIMER_NS,	  /* number: interval in ns.   void handler(struct sw_regs *interrupted) */
 	SW_TIMER_JIFFIES, /* number: interval.         void handler(struct sw_regs *interrupted) */
-	SW_PROFILE,       /* number: hits a second on each CPU, 0: HZ. void handler(struct sw_regs *interrupted) */
-	SW_FTRACE,        /* symbol (+ address).       sw_ftrace_handler */
-	SW_KPROBE,        /* symbol + offset.          int handler(void *kprobe, struct sw_regs *) */
-	SW_KRETPROBE,     /* symbol, number: maxactive (0: the runtime chooses). void handler(struct sw_regs *, void *data) */
-	SW_TRACEPOINT,    /* symbol.                   void handler(void *data, arguments ...) */
+	SW_PROFILE,	  /* number: hits a second on each CPU, 0: HZ. void handler(struct sw_regs
+			     *interrupted) */
+	SW_FTRACE,	  /* symbol (+ address).       sw_ftrace_handler */
+	SW_KPROBE,     /* symbol + offset.          int handler(void *kprobe, struct sw_regs *) */
+	SW_KRETPROBE,  /* symbol, number: maxactive (0: the runtime chooses). void handler(struct
+			  sw_regs *, void *data) */
+	SW_TRACEPOINT, /* symbol.                   void handler(void *data, arguments ...) */
 };
 
-/* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be read. */
-typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops, struct sw_regs *regs);
+/* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
+ * read. */
+typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
+			       struct sw_regs *regs);
 
 struct sw_probe {
 	enum sw_hook hook;
 	u32 flags; /* SW_PROBE_* */
 	const char *symbol;
-	u64 offset;       /* into the symbol (SW_KPROBE) */
-	s64 number;       /* interval, order, rate, maxactive: see the hook */
-	s64 randomize;    /* timers: +- this much, in the unit of `number` */
+	u64 offset;    /* into the symbol (SW_KPROBE) */
+	s64 number;    /* interval, order, rate, maxactive: see the hook */
+	s64 randomize; /* timers: +- this much, in the unit of `number` */
 	void *handler;
-	void *entry;      /* SW_KRETPROBE: int entry(struct sw_regs *, void *data), NULL for none; non-zero: no return wanted */
-	u32 data_size;    /* SW_KRETPROBE: bytes kept from entry to return */
+	void *entry;   /* SW_KRETPROBE: int entry(struct sw_regs *, void *data), NULL for none;
+			  non-zero: no return wanted */
+	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
 };
 
 #define SW_PROBE_OPTIONAL 1 /* a hook that cannot be placed is no failure (`?`) */
@@ -42,21 +47,22 @@ struct sw_probe {
  * `lane_offset` on, page-aligned, the lane that readers map.
  */
 struct sw_script {
-	const char *name;         /* of the module and its device */
-	const u8 *build_id;       /* of the kernel it was made for */
+	const char *name;   /* of the module and its device */
+	const u8 *build_id; /* of the kernel it was made for */
 	u32 build_id_size;
 	u32 nr_probes;
 	const struct sw_probe *probes;
 	const char *manifest;
 	const char *manifest_end;
-	u32 area_size;            /* one CPU's block: private part and lane */
+	u32 area_size; /* one CPU's block: private part and lane */
 	u32 lane_offset;
 	u32 lane_size;
-	u32 probe_counts;         /* offset in the lane of struct sw_probe_counts[nr_probes] */
-	u32 lane_counts;          /* offset in the lane of struct sw_lane_counts */
+	u32 probe_counts; /* offset in the lane of struct sw_probe_counts[nr_probes] */
+	u32 lane_counts;  /* offset in the lane of struct sw_lane_counts */
 	u32 shared_size;
-	u32 probe_status;         /* offset in the shared region of struct sw_probe_status[nr_probes] */
-	u32 ring_size;            /* bytes of event ring for each CPU, a power of two; 0: the script prints nothing */
+	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_probes] */
+	u32 ring_size;	  /* bytes of event ring for each CPU, a power of two; 0: the script prints
+			     nothing */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
 };
 
@@ -64,8 +70,8 @@ struct sw_script {
 extern const struct sw_script sw_script;
 
 /* Set by the runtime before any handler runs. */
-extern void **sw_areas;      /* a per-CPU pointer (as of alloc_percpu) to each CPU's block */
-extern void *sw_shared;      /* the shared region */
+extern void **sw_areas; /* a per-CPU pointer (as of alloc_percpu) to each CPU's block */
+extern void *sw_shared; /* the shared region */
 extern u32 sw_nr_lanes;
 extern void **sw_lane_areas; /* each lane's block, for handlers that merge */
 

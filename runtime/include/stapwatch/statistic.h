@@ -2,7 +2,8 @@
 /*
  * statistic.h - what `<<<` adds up: rows of words, one for each CPU, merged by who reads.
  *
- * A row holds only what the script or its metrics ask for; the generated code updates the words by name.
+ * A row holds only what the script or its metrics ask for; the generated code updates the words by
+ * name.
  */
 #ifndef STAPWATCH_STATISTIC_H
 #define STAPWATCH_STATISTIC_H
@@ -12,7 +13,7 @@
 
 struct sw_stat_layout {
 	u16 count, sum, min, max, mean, m2;
-	u16 buckets;    /* first bucket's word */
+	u16 buckets;	/* first bucket's word */
 	u16 nr_buckets; /* 0: no histogram */
 	u16 shift;
 };
@@ -25,16 +26,20 @@ struct sw_stat_value {
  * Merges row `row_offset` (from a lane's start) of all lanes, or with `shared` the one row there.
  * Generated code asks for the count first: an empty statistic has no minimum, maximum or average.
  */
-void sw_stat_merge(const struct sw_stat_layout *layout, u32 row_offset, const void *shared, struct sw_stat_value *value);
+void sw_stat_merge(const struct sw_stat_layout *layout, u32 row_offset, const void *shared,
+		   struct sw_stat_value *value);
 
 /* One merged bucket, and all of them as an event's argument. */
-s64 sw_stat_bucket(const struct sw_stat_layout *layout, u32 row_offset, const void *shared, s64 index);
-u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset, const void *shared);
+s64 sw_stat_bucket(const struct sw_stat_layout *layout, u32 row_offset, const void *shared,
+		   s64 index);
+u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset,
+		     const void *shared);
 
 /* The sum of a number in all lanes. */
 s64 sw_lanes_sum(u32 offset);
 
-/* Welford's running mean and sum of squared distances, scaled by 2^shift. Call after the count has grown to `n`. */
+/* Welford's running mean and sum of squared distances, scaled by 2^shift. Call after the count has
+ * grown to `n`. */
 void sw_stat_variance(s64 *mean, s64 *m2, s64 n, s64 v, u32 shift);
 
 /* Position of the highest bit set, 1..64; 0 for 0. */

@@ -18,7 +18,8 @@ static __always_inline u32 sw_length(const char *s)
 
 /* Copies `from`; `to` and `from` may be the same buffer. */
 void sw_copy(struct sw_context *c, char *to, u32 size, const char *from);
-/* Copies `from` and fills the rest with NULs, as keys want it (they are hashed and compared by words). */
+/* Copies `from` and fills the rest with NULs, as keys want it (they are hashed and compared by
+ * words). */
 void sw_copy_key(struct sw_context *c, char *to, u32 size, const char *from);
 /* `a` and then `b`; either may be `to`. */
 void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const char *b);
@@ -26,9 +27,10 @@ void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const ch
 s32 sw_compare(const char *a, const char *b);
 
 /*
- * sprintf(): the directives of the script language (%d %i %u %x %X %o %c %s %p %b %m %M %%, flags, width,
- * precision, `*`). `longs` and `strings` hold the arguments in order of their kind.
+ * sprintf(): the directives of the script language (%d %i %u %x %X %o %c %s %p %b %m %M %%, flags,
+ * width, precision, `*`). `longs` and `strings` hold the arguments in order of their kind.
  */
-void sw_format(struct sw_context *c, char *to, u32 size, const char *format, const s64 *longs, const char *const *strings);
+void sw_format(struct sw_context *c, char *to, u32 size, const char *format, const s64 *longs,
+	       const char *const *strings);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* types.h - the few types and macros that generated code needs where no kernel header provides them. */
+/* types.h - the few types and macros that generated code needs where no kernel header provides
+ * them. */
 #ifndef STAPWATCH_TYPES_H
 #define STAPWATCH_TYPES_H
 
@@ -16,14 +17,14 @@ typedef long long s64;
 typedef __SIZE_TYPE__ size_t;
 typedef _Bool bool;
 
-#define true            1
-#define false           0
-#define NULL            ((void *)0)
-#define offsetof(t, m)  __builtin_offsetof(t, m)
-#define likely(x)       __builtin_expect(!!(x), 1)
-#define unlikely(x)     __builtin_expect(!!(x), 0)
-#define barrier()       __asm__ __volatile__("" ::: "memory")
-#define READ_ONCE(x)    (*(const volatile __typeof__(x) *)&(x))
+#define true 1
+#define false 0
+#define NULL		 ((void *)0)
+#define offsetof(t, m)	 __builtin_offsetof(t, m)
+#define likely(x)	 __builtin_expect(!!(x), 1)
+#define unlikely(x)	 __builtin_expect(!!(x), 0)
+#define barrier()	 __asm__ __volatile__("" ::: "memory")
+#define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
 /* kbuild defines these for every file, header-free or not. */

@@ -11,8 +11,8 @@ extern const char sw_manifest[], sw_manifest_end[];
 
 static void begin(void)
 {
-	pr_info("embedded: %u cpus, %lu, module %s\n", num_possible_cpus(), (unsigned long)jiffies_to_msecs(jiffies),
-		KBUILD_MODNAME);
+	pr_info("embedded: %u cpus, %lu, module %s\n", num_possible_cpus(),
+		(unsigned long)jiffies_to_msecs(jiffies), KBUILD_MODNAME);
 }
 
 static const struct sw_probe probes[] = {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A runtime reduced to what links: it runs the first probe and shows the manifest in the kernel log. */
+/* A runtime reduced to what links: it runs the first probe and shows the manifest in the kernel
+ * log. */
 #include <linux/module.h>
 #include <linux/percpu.h>
 
