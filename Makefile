@@ -9,7 +9,7 @@
 
 PY       := .venv/bin/python
 export PYTHONPATH := packaging
-C_FILES  = $(shell git ls-files 'runtime/*.c' 'runtime/*.h' 'tests/*.c')
+C_FILES  = $(filter-out tests/golden/codegen/%,$(shell git ls-files 'runtime/*.c' 'runtime/*.h' 'tests/*.c' 'tests/*.h'))
 export CMD
 
 .PHONY: run test dev check format lab golden clean

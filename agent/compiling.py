@@ -164,15 +164,7 @@ class Compiler:
 
     async def _run(self, data: bytes, progress: Progress) -> Mapping[str, Any]:
         try:
-            child = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=_environment(),
-                start_new_session=True,
-                limit=_LINE_LIMIT,
-            )
+            child = await self._start()
         except OSError as error:
             raise _failure("no-compiler", f"cannot start the compiler: {error.strerror}") from error
         self._limit(child.pid)
@@ -199,6 +191,26 @@ class Compiler:
                 await _kill(child)
         return _response(output, status, errors)
 
+    async def _start(self) -> asyncio.subprocess.Process:
+        starting = asyncio.create_task(
+            asyncio.create_subprocess_exec(
+                *self._command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env=_environment(),
+                start_new_session=True,
+                limit=_LINE_LIMIT,
+            )
+        )
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # asyncio leaks a child that is cancelled while it starts: let it start, then end it.
+            with contextlib.suppress(OSError):
+                await _kill(await starting)
+            raise
+
     def _limit(self, pid: int) -> None:
         """Bound the child before it gets its request, and let everything else go first."""
         memory = self._settings.memory << 20
@@ -210,14 +222,16 @@ class Compiler:
 
 
 async def _kill(child: asyncio.subprocess.Process) -> None:
-    """End the child and what it started; reading its pipes to their end closes them."""
+    """End the child and what it started, and close its pipes (reading to the end closes them)."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     await child.wait()
-    assert child.stdout and child.stderr
-    with contextlib.suppress(TimeoutError):
+    assert child.stdin and child.stdout and child.stderr
+    child.stdin.close()
+    with contextlib.suppress(TimeoutError, ConnectionError):
         async with asyncio.timeout(1):
             await asyncio.gather(child.stdout.read(), child.stderr.read())
+            await child.stdin.wait_closed()
 
 
 async def _follow(stream: asyncio.StreamReader, errors: list[str], progress: Progress) -> None:

@@ -220,7 +220,7 @@ def _script(name: str, entry: Entry, reader: Reader) -> ScriptSettings:
         ),
         "enabled": schema.truth,
         "guru": schema.truth,
-        "max_errors": schema.integer(1, schema.S64_MAX),
+        "max_errors": schema.integer(0, schema.S64_MAX),
         "metrics": metrics,
     }
     values = reader.record(entry.node, f"script '{name}'", fields)

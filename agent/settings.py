@@ -97,7 +97,7 @@ class ScriptSettings:
     capacities: Mapping[str, int] = field(default_factory=dict)
     enabled: bool = True
     guru: bool = False
-    max_errors: int | None = None  # None: never give up, count
+    max_errors: int | None = None  # that are tolerated; None: all are only counted
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict)
 
 

@@ -84,6 +84,7 @@ class Supervisor:
                 if name not in self.scripts:
                     self.scripts[name] = Script(name, script, ScriptLog(name, settings.log))
                 self.scripts[name].log.configure(settings.log)
+            self._adopt()
             compiler = self._make_compiler(settings)
             left = len(wanted)
 
@@ -180,12 +181,11 @@ class Supervisor:
         if result.keep:
             return
         if result.compiled is None:
-            self._adopt_any(script)
             return
         old, compiled = script.running, result.compiled
         if old is not None and old.manifest.identity == compiled.identity:
             script.fingerprint, script.compiled = result.fingerprint, compiled
-            if script.state is ScriptState.OUTDATED:
+            if script.state in (ScriptState.OUTDATED, ScriptState.COMPILING):
                 script.state, script.reason, script.detail = ScriptState.RUNNING, "", ""
             return
         try:
@@ -241,17 +241,17 @@ class Supervisor:
         script.running = old
         return new
 
-    def _adopt_any(self, script: Script) -> None:
-        """A script that does not compile today: what a dead agent left running for it goes on."""
-        if script.running is not None:
-            return
+    def _adopt(self) -> None:
+        """What a dead agent left running is served at once; compiling tells later whether it is wanted."""
         for name, found in list(self._leftovers.items()):
-            if found.manifest.name == script.name and found.state is State.RUNNING:
-                script.running = self._leftovers.pop(name)
-                script.running.attach()
-                script.fail(script.reason, script.detail)
-                log().info(f"module {name} was taken over", script=script.name, module=name)
-                return
+            script = self.scripts.get(found.manifest.name)
+            if script is None or script.running is not None or found.state is State.LOADED:
+                continue
+            script.running = self._leftovers.pop(name)
+            script.state = ScriptState.COMPILING
+            script.running.attach()
+            log().info(f"module {name} was taken over", script=script.name, module=name)
+        self._plan()
 
     async def _remove(self, script: Script) -> None:
         running, script.running = script.running, None

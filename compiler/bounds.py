@@ -79,7 +79,7 @@ class Sizes:
                     if precision is not None:
                         most = min(most, precision)
                 case directive.Kind.LONG:
-                    most = max(_LONGEST_NUMBER, precision or 0)
+                    most = max(_LONGEST_NUMBER, (precision or 0) + 3)  # 0x, a sign
                 case directive.Kind.MEMORY:
                     return self.maximum
             size += max(most, width) + 1  # a padded string may end with a NUL of its own

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from compiler.conditions import Conditions
-from compiler.parser import parse
-from compiler.syntax import Script
+if TYPE_CHECKING:  # reading is quick, and often all that is wanted
+    from compiler.conditions import Conditions
+    from compiler.syntax import Script
 
 TAPSET = Path(__file__).parent / "tapset"
 
@@ -27,6 +28,8 @@ def read(folders: Iterable[str] = ()) -> dict[str, bytes]:
 
 def parse_all(tapset: dict[str, bytes], conditions: Conditions) -> list[Script]:
     """Parse the library; embedded C is allowed there. Raises CompileError."""
+    from compiler.parser import parse
+
     return [
         parse(text, name, conditions=conditions, privileged=True) for name, text in tapset.items()
     ]

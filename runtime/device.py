@@ -183,10 +183,18 @@ class Device(Image):
         try:
             self._request("start", lambda: fcntl.ioctl(self._fd, abi.IOC_START, request))
         except DeviceError as error:
-            told = [str(e.args[0]) for e in self.read_events() if e.kind == abi.EventKind.ERROR]
+            told = self._complaints()
             if told:
                 raise DeviceError(error.errno, f"{error.strerror}: {'; '.join(told)}") from error
             raise
+
+    def _complaints(self) -> list[str]:
+        """What the module itself says of a failed start: the probe that could not be placed."""
+        try:
+            found = self.read_events()
+        except (OSError, ValueError):
+            return []
+        return [str(e.args[0]) for e in found if e.kind == abi.EventKind.ERROR]
 
     def stop(self) -> None:
         """Disarm the probes and run end (or error) probes; tables keep their values."""

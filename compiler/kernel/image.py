@@ -27,6 +27,7 @@ from typing import Final, cast
 
 from compiler.kernel.faults import BadImage
 
+SYS_NOTES: Final = Path("/sys/kernel/notes")
 _ELF: Final = b"\x7fELF"
 _BOOT_MAGIC_AT: Final = 0x202
 _SETUP_SECTORS_AT: Final = 0x1F1
@@ -113,6 +114,14 @@ def build_id(data: bytes) -> bytes:
         if (owner, kind) == _BUILD_ID:
             return content
     raise BadImage("the kernel carries no build-id")
+
+
+def running_build_id() -> bytes:
+    """The running kernel's. Raises BadImage."""
+    try:
+        return build_id(SYS_NOTES.read_bytes())
+    except OSError as error:
+        raise BadImage(f"cannot read {SYS_NOTES}: {error.strerror}") from error
 
 
 def _image(elf: bytes) -> Image:

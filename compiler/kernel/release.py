@@ -29,7 +29,7 @@ from typing import Final
 from compiler.kernel import image
 from compiler.kernel.btf import Btf
 from compiler.kernel.config import Config
-from compiler.kernel.faults import BadBtf, BadImage, NoConfig, NoHeaders, NoKernel
+from compiler.kernel.faults import BadBtf, NoConfig, NoHeaders, NoKernel
 from compiler.kernel.nearby import did_you_mean
 from compiler.kernel.symbols import KALLSYMS, TRACEFS, Hookable, Symbols
 from compiler.kernel.syscalls import Syscalls
@@ -41,7 +41,6 @@ from compiler.kernel.tracepoints import (
 )
 
 SYS_BTF: Final = Path("/sys/kernel/btf")
-SYS_NOTES: Final = Path("/sys/kernel/notes")
 PROC_CONFIG: Final = Path("/proc/config.gz")
 _IMAGES: Final = ("/boot/vmlinuz-{}", "/lib/modules/{}/vmlinuz", "/usr/lib/debug/boot/vmlinux-{}")
 _INCLUDE: Final = "include "
@@ -100,10 +99,7 @@ class Kernel:
     def build_id(self) -> bytes:
         """20 bytes as a rule; equal for two kernels only if they are the same build."""
         if self.is_running:
-            try:
-                return image.build_id(SYS_NOTES.read_bytes())
-            except OSError as error:
-                raise BadImage(f"cannot read {SYS_NOTES}: {error.strerror}") from error
+            return image.running_build_id()
         return image.build_id(self._image.notes)
 
     @cached_property

@@ -44,12 +44,6 @@ class Case:
     defines: dict[str, str] = field(default_factory=dict)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.lab)
-
-
 @pytest.fixture(scope="session")
 def image() -> Image:
     return Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)

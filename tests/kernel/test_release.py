@@ -18,8 +18,8 @@ import pytest
 
 from compiler.kernel.config import Config
 from compiler.kernel.faults import BadBtf, BadImage, NoConfig, NoHeaders, NoKernel, NoSymbols
-from compiler.kernel.image import build_id, notes, read_image
-from compiler.kernel.release import SYS_NOTES, Kernel, releases
+from compiler.kernel.image import SYS_NOTES, build_id, notes, read_image
+from compiler.kernel.release import Kernel, releases
 from compiler.kernel.sysroot import inside
 from tests.kernel.commands import run
 

@@ -85,7 +85,9 @@ class Service:
         url = f"http://127.0.0.1:{self.port}{path}"
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, headers=named), timeout=30) as r:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, headers=named), timeout=30
+            ) as r:
                 return Page(r.status, r.read(), {k.lower(): v for k, v in r.headers.items()})
         except urllib.error.HTTPError as error:
             with error:
@@ -140,6 +142,6 @@ def parsed(text: str) -> Series:
     """All samples of a page in the text format."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }

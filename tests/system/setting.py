@@ -162,4 +162,4 @@ class Setting:
 
 
 def _is_of(note: Path, module: str) -> bool:
-    return json.loads(note.read_text()).get("module") == module
+    return bool(json.loads(note.read_text()).get("module") == module)

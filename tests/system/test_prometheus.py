@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import Guest, Image
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 from prometheus_client.parser import text_string_to_metric_families
 
+from lab import Guest, Image
 from tests.system.service import Service, wait_for
 from tests.system.setting import PROJECT, Setting
 
@@ -100,9 +100,7 @@ def test_the_series_are_stored_with_their_exact_values(
 
     asked = "stapwatch_reads_asked"
     total = 2 * (2**16 - 1) + 968 + 500
-    wait_for(
-        lambda: prometheus.query(f"{asked}_sum + 0") == {labels: total}, "the histogram's sum"
-    )
+    wait_for(lambda: prometheus.query(f"{asked}_sum + 0") == {labels: total}, "the histogram's sum")
     assert prometheus.query(f"{asked}_count + 0") == {labels: 1500}
     infinite = prometheus.query(f'sum by (execname) ({asked}_bucket{{le="+Inf"}})')
     assert infinite == {labels: 1500}
@@ -157,7 +155,7 @@ def test_page_of_the_examples(guest: Guest, service: Service, examples: None) ->
     port = "/dev/tcp/127.0.0.1/9436"
     guest.run(f"dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct; bash -c 'echo >{port}'")
     page = service.get("/metrics").body
-    families = {f.name: f for f in text_string_to_metric_families(page.decode())}  # type: ignore[no-untyped-call]
+    families = {f.name: f for f in text_string_to_metric_families(page.decode())}
     for name in (
         "stapwatch_block_latency_seconds",
         "stapwatch_context_switches",

@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 
 import pytest
-from lab import Guest
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families as parse_openmetrics,
 )
 
+from lab import Guest
 from tests.system.service import Service, parsed, wait_for
 from tests.system.setting import MAIN, Setting
 
@@ -284,9 +284,7 @@ def test_broken_configuration_leaves_the_old_one_running(
     assert service.modules() == modules
 
 
-def test_broken_script_leaves_its_older_version_running(
-    service: Service, started: Started
-) -> None:
+def test_broken_script_leaves_its_older_version_running(service: Service, started: Started) -> None:
     guest = service.guest
     modules = service.modules()
     name, labels = GETPPID

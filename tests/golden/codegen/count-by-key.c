@@ -2,7 +2,7 @@
 #include <stapwatch.h>
 
 #define MAXSTRINGLEN 512
-#define MAXNESTING   10
+#define MAXNESTING 10
 
 struct key_reads {
 	char execname[16];
@@ -66,7 +66,8 @@ static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE
 }
 
 /* count-by-key.stp:2:7: probe kernel.function("vfs_read") */
-static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops, struct sw_regs *regs)
+static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
+		    struct sw_regs *regs)
 {
 	struct area *a = sw_enter(offsetof(struct area, lane.probes), 0);
 	struct sw_context *c;

@@ -2,7 +2,7 @@
 #include <stapwatch.h>
 
 #define MAXSTRINGLEN 512
-#define MAXNESTING   10
+#define MAXNESTING 10
 
 /* What one CPU accumulates; readers map it. */
 struct lane {
@@ -28,7 +28,8 @@ _Static_assert(offsetof(struct lane, reads) == 56, "reads");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 
 /* count.stp:2:7: probe kernel.function("vfs_read") */
-static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops, struct sw_regs *regs)
+static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
+		    struct sw_regs *regs)
 {
 	struct area *a = sw_enter(offsetof(struct area, lane.probes), 0);
 

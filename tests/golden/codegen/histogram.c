@@ -2,7 +2,7 @@
 #include <stapwatch.h>
 
 #define MAXSTRINGLEN 512
-#define MAXNESTING   10
+#define MAXNESTING 10
 
 struct row_size {
 	s64 sum;
@@ -50,7 +50,8 @@ static __always_inline void fill_size(struct row_size *row, s64 value)
 }
 
 /* histogram.stp:2:7: probe kernel.function("vfs_read") */
-static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops, struct sw_regs *regs)
+static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
+		    struct sw_regs *regs)
 {
 	struct area *a = sw_enter(offsetof(struct area, lane.probes), 0);
 

@@ -2,7 +2,7 @@
 #include <stapwatch.h>
 
 #define MAXSTRINGLEN 512
-#define MAXNESTING   10
+#define MAXNESTING 10
 
 struct row_latency {
 	s64 sum;

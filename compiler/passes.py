@@ -1,0 +1,198 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The passes in order: parse, resolve, translate, compile.
+
+run_passes(Job(request, ...), passes, progress) -> Response, its module where the builder put it
+"""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from compiler import library, listing
+from compiler.build.cache import Cache
+from compiler.build.pipeline import Builder
+from compiler.build.request import BuildInput
+from compiler.build.toolchain import Here, There, Toolchain
+from compiler.codegen.module import Target, generate
+from compiler.conditions import Conditions
+from compiler.family import Environment
+from compiler.kernel.release import Kernel
+from compiler.optimise import optimise
+from compiler.options import Limits, Options, with_defines
+from compiler.parser import parse
+from compiler.program import Program
+from compiler.request import Fault, Pass, Request, Response
+from compiler.resolve.analysis import resolve
+from compiler.syntax import Script
+from compiler.version import VERSION
+from runtime.manifest import Histogram, HistogramKind
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A request, and what the driver found out about it already."""
+
+    request: Request
+    file: str
+    text: str | bytes
+    tapset: dict[str, bytes]
+    module: str
+    identity: str
+    cache: Cache
+    kernel: Kernel
+
+
+@dataclass(slots=True)
+class Clock:
+    """Times passes, the processes they start included."""
+
+    passes: list[Pass]
+    _user: float = field(init=False, default=0.0)
+    _system: float = field(init=False, default=0.0)
+    _real: float = field(init=False, default=0.0)
+
+    def start(self) -> None:
+        self._user, self._system = _cpu()
+        self._real = time.monotonic()
+
+    def stop(self, title: str, summary: str) -> None:
+        user, system = _cpu()
+        self.passes.append(
+            Pass(
+                len(self.passes) + 1,
+                title,
+                user - self._user,
+                system - self._system,
+                time.monotonic() - self._real,
+                summary,
+            )
+        )
+
+
+def _cpu() -> tuple[float, float]:
+    used = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
+
+
+def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) -> Response:
+    """All passes up to the request's last; each done one is added to `passes`.
+
+    Raises CompileError, BuildError, KernelFactError and OSError.
+    """
+    request, kernel, file, module = job.request, job.kernel, job.file, job.module
+    clock = Clock(passes)
+    clock.start()
+    conditions = _conditions(kernel, request)
+    script = parse(job.text, file, conditions=conditions, args=request.args)
+    scripts = library.parse_all(job.tapset, conditions)
+    clock.stop("parsed user script", f"and {len(scripts)} library scripts")
+    if request.last_pass < 2:
+        return Response(True, passes=tuple(clock.passes), output=listing.tree(script))
+    clock.start()
+    limits, _ = with_defines(Limits(), request.defines)
+    program = _resolve(request, script, scripts, kernel)
+    if request.optimise:
+        program = optimise(program)
+    embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
+    clock.stop(
+        "analyzed script",
+        f"{len(program.probes)} probe(s), {len(program.functions)} function(s), "
+        f"{embeds} embed(s), {len(program.globals)} global(s)",
+    )
+    if request.last_pass < 3:
+        return Response(True, passes=tuple(clock.passes), output=listing.program(program))
+    clock.start()
+    options = Options(
+        limits,
+        strict=request.run_mode,
+        export=request.export,
+        histograms={name: _histogram(tree) for name, tree in request.statistics.items()},
+        capacities=dict(request.capacities),
+    )
+    target = Target(module, job.identity, kernel.release, kernel.build_id, VERSION)
+    generated = generate(program, target, options)
+    clock.stop("translated to C", f'"{module}.c"')
+    if request.last_pass < 4:
+        return Response(True, module=module, passes=tuple(clock.passes), output=generated.c_text)
+    clock.start()
+    built = Builder(job.cache, _toolchain(job), progress=progress).build(
+        BuildInput(
+            module,
+            generated.c_text,
+            generated.manifest.to_json(),
+            kernel,
+            generated.needs_kernel_headers,
+        )
+    )
+    clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
+    warnings = tuple(Fault.without_place("slow-build", w, file) for w in built.warnings)
+    return Response(
+        True, module, str(built.path), job.identity, False, tuple(passes), warnings=warnings
+    )
+
+
+def _toolchain(job: Job) -> Toolchain:
+    if job.request.kernel is None:
+        return Here()
+    return There(Path(job.request.kernel["root"]), job.cache.root)
+
+
+def _conditions(kernel: Kernel, request: Request) -> Conditions:
+    return Conditions(
+        kernel_vr=kernel.release,
+        arch=kernel.arch,
+        guru_mode=request.guru,
+        config=_LazyConfig(kernel),
+    )
+
+
+class _LazyConfig(dict[str, str]):
+    """The kernel's options, read when the first condition asks."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__()
+        self._kernel = kernel
+
+    def __missing__(self, name: str) -> str:
+        raise KeyError(name)
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        found = self._kernel.config.get(name)
+        return found if found is not None else default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+
+def _resolve(request: Request, script: Script, scripts: list[Script], kernel: Kernel) -> Program:
+    overrides = {
+        name: int(value, 0) if isinstance(value, str) and _is_number(value) else value
+        for name, value in request.globals.items()
+    }
+    return resolve(request.name, [script], scripts, Environment(kernel), overrides)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        int(text, 0)
+    except ValueError:
+        return False
+    return True
+
+
+def _histogram(tree: object) -> Histogram:
+    assert isinstance(tree, dict)
+    match HistogramKind(tree["kind"]):
+        case HistogramKind.LOG2:
+            return Histogram(HistogramKind.LOG2, 0, 65)
+        case HistogramKind.LINEAR:
+            low, high, interval = tree["low"], tree["high"], tree["interval"]
+            count = (high - low) // interval + 3
+            return Histogram(HistogramKind.LINEAR, 0, count, low=low, high=high, interval=interval)
+        case HistogramKind.BOUNDS:
+            bounds = tuple(tree["bounds"])
+            return Histogram(HistogramKind.BOUNDS, 0, len(bounds) + 1, bounds=bounds)
