@@ -7,19 +7,29 @@
 
 struct sw_regs; /* the kernel's struct pt_regs */
 
+/*
+ * `number` and the handler's signature, for each kind of hook:
+ *
+ *   BEGIN, END, ERROR  order               void handler(void)
+ *   TIMER_NS           interval in ns      void handler(struct sw_regs *interrupted)
+ *   TIMER_JIFFIES      interval            the same
+ *   PROFILE            hits/s/CPU, 0: HZ   the same
+ *   FTRACE             -                   sw_ftrace_handler
+ *   KPROBE             -                   int handler(void *kprobe, struct sw_regs *)
+ *   KRETPROBE          maxactive, 0: auto  void handler(struct sw_regs *, void *data)
+ *   TRACEPOINT         -                   void handler(void *data, arguments ...)
+ */
 enum sw_hook {
-	SW_BEGIN,	  /* number: order.            void handler(void) */
-	SW_END,		  /* number: order.            void handler(void) */
-	SW_ERROR,	  /* number: order.            void handler(void) */
-	SW_TIMER_NS,	  /* number: interval in ns.   void handler(struct sw_regs *interrupted) */
-	SW_TIMER_JIFFIES, /* number: interval.         void handler(struct sw_regs *interrupted) */
-	SW_PROFILE,	  /* number: hits a second on each CPU, 0: HZ. void handler(struct sw_regs
-			     *interrupted) */
-	SW_FTRACE,	  /* symbol (+ address).       sw_ftrace_handler */
-	SW_KPROBE,     /* symbol + offset.          int handler(void *kprobe, struct sw_regs *) */
-	SW_KRETPROBE,  /* symbol, number: maxactive (0: the runtime chooses). void handler(struct
-			  sw_regs *, void *data) */
-	SW_TRACEPOINT, /* symbol.                   void handler(void *data, arguments ...) */
+	SW_BEGIN,
+	SW_END,
+	SW_ERROR,
+	SW_TIMER_NS,
+	SW_TIMER_JIFFIES,
+	SW_PROFILE,
+	SW_FTRACE,
+	SW_KPROBE,
+	SW_KRETPROBE,
+	SW_TRACEPOINT,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
