@@ -57,7 +57,7 @@ class Supervisor:
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         self._leftovers: dict[str, Running] = {}
-        self._compiling: asyncio.Future[list[_Prepared]] | None = None
+        self._compiling: asyncio.Future[list[_Prepared | BaseException]] | None = None
         self._stopping = False
 
     @property
@@ -96,9 +96,12 @@ class Supervisor:
                     self._on_progress(f"compiling: {left} of {len(wanted)} scripts left")
                 return prepared
 
-            self._compiling = asyncio.gather(*(prepare(n, s) for n, s in wanted.items()))
+            # return_exceptions: so that a cancelled one waits until every compiler has ended
+            self._compiling = asyncio.gather(
+                *(prepare(n, s) for n, s in wanted.items()), return_exceptions=True
+            )
             try:
-                prepared = await self._compiling
+                prepared = [_sure(result) for result in await self._compiling]
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
@@ -330,6 +333,12 @@ class Supervisor:
             if mine != script.problems:
                 script.problems = mine
                 _report(problems, script.name)
+
+
+def _sure(result: _Prepared | BaseException) -> _Prepared:
+    if isinstance(result, BaseException):
+        raise result
+    return result
 
 
 def _report(problems: tuple[Problem, ...], script: str) -> None:
