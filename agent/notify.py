@@ -20,7 +20,8 @@ class Notifier:
     """One per process. `status` is shown by `systemctl status`."""
 
     def __init__(self) -> None:
-        self._systemd = sdnotify.SystemdNotifier()
+        known = os.environ.get("NOTIFY_SOCKET")
+        self._systemd = sdnotify.SystemdNotifier() if known else None
         self._timer: asyncio.TimerHandle | None = None
 
     def ready(self, status: str) -> None:
@@ -57,7 +58,8 @@ class Notifier:
         self._timer = asyncio.get_running_loop().call_later(interval, self._feed, interval)
 
     def _send(self, *lines: str) -> None:
-        self._systemd.notify("\n".join(lines))
+        if self._systemd is not None:
+            self._systemd.notify("\n".join(lines))
 
 
 def watchdog_period() -> float | None:

@@ -29,7 +29,6 @@ PAGE = 64
 class _Page:
     keys: Sequence[KeyTuple]
     template: bytes
-    lines: tuple[bytes, ...]  # of the template, one for each key, where a caller wants single ones
 
 
 class NumberPages:
@@ -48,7 +47,8 @@ class NumberPages:
     def render(self, rows: TableValues) -> list[bytes]:
         keys, values = rows.keys, cast("list[int]", rows.values)
         out: list[bytes] = []
-        pages, scaled, positive = self._pages, self._scaled, self._positive
+        pages, scaled = self._pages, self._scaled
+        negative = self._positive and min(values, default=0) < 0
         self.refused = 0
         # The reader gives the very same list for as long as no key of the table changes.
         same, self._keys = keys is self._keys, keys
@@ -62,25 +62,26 @@ class NumberPages:
             page = pages[number]
             part = values[start : start + PAGE]
             text = page.template % tuple(part if scaled is None else map(scaled, part))
-            # Looking for a minus in the text is faster than min(); in a label it does no harm.
-            if positive and b" -" in text and min(part) < 0:
-                text = self._positives(page, part)
-            out.append(text)
+            out.append(text if not negative else self._positives(page, part))
         del pages[(len(keys) + PAGE - 1) // PAGE :]
         return out
 
     def _positives(self, page: _Page, part: Sequence[int]) -> bytes:
-        keep = [(line, value) for line, value in zip(page.lines, part, strict=True) if value >= 0]
+        lines = page.template.split(b"\n")[:-1]
+        keep = [(line, value) for line, value in zip(lines, part, strict=True) if value >= 0]
         self.refused += len(part) - len(keep)
-        return b"".join(line % (self._scaled(v) if self._scaled else v) for line, v in keep)
+        return b"".join(
+            (line % (self._scaled(value) if self._scaled else value)) + b"\n"
+            for line, value in keep
+        )
 
     def _build(self, keys: Sequence[KeyTuple]) -> _Page:
         mark = "%d" if self._scaled is None else "%b"
-        lines = tuple(
-            f"{self._name}{in_template(braces(label_text(self._member, key)))} {mark}\n".encode()
+        lines = [
+            f"{self._name}{in_template(braces(label_text(self._member, key)))} {mark}\n"
             for key in keys
-        )
-        return _Page(keys, b"".join(lines), lines)
+        ]
+        return _Page(keys, "".join(lines).encode())
 
 
 class HistogramPages:
@@ -175,7 +176,7 @@ class HistogramPages:
                 parts.append(f"{name}_sum{braces(labels)} {mark}\n")
             if with_count:
                 parts.append(f"{name}_count{braces(labels)} %d\n")
-        return _Page(keys, "".join(parts).encode(), ())
+        return _Page(keys, "".join(parts).encode())
 
 
 class SummaryPages:

@@ -113,6 +113,7 @@ class Supervisor:
                 if self._stopping:
                     return
                 await self._swap(self.scripts[name], wanted[name], result)
+                self._plan()  # at once: the next module may take a while to load
             await self._drop_leftovers()
             self._plan()
 

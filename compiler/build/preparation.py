@@ -85,8 +85,10 @@ def _load(shop: Workshop, key: str) -> Preparation | None:
     if entry is None:
         return None
     record: dict[str, Any] = json.loads(entry.read(_RECORD))
-    if record["compiler_identity"] != shop.toolchain.identity(record["compiler"]):
-        shop.cache.drop(key)  # the compiler was upgraded
+    compiler = shop.toolchain.identity(record["compiler"])
+    if record["compiler_identity"] != compiler:
+        if compiler:  # it was upgraded; one that is missing may come back
+            shop.cache.drop(key)
         return None
     identity = key_of(key, entry.read(_RECORD))
     if record["problem"]:

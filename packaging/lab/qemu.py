@@ -67,7 +67,9 @@ class Machine:
             argv += ["-accel", "tcg,thread=single", "-cpu", "max,la57=off"]
             argv += ["-icount", "shift=0,align=off,sleep=off"]
         else:
-            argv += ["-accel", "tcg,thread=multi", "-cpu", "max,la57=off"]
+            # one thread for all CPUs: with several, a CPU may go on executing a breakpoint that another
+            # has already patched away, and then loops in its handler for ever
+            argv += ["-accel", "tcg,thread=single", "-cpu", "max,la57=off"]
         argv += ["-kernel", str(self.image.folder / "vmlinux")]
         argv += ["-initrd", str(self.image.folder / "initrd")]
         for name in ("virtio-blk-pci,drive=root", "virtio-blk-pci,drive=parcel"):
