@@ -165,7 +165,11 @@ class Session:
 
     async def _follow(self, running: Running, clock: _Clock) -> int:
         """Start the probes, show what they print until the end, and sum up."""
-        command = await _Command.prepare(self._options.shell) if self._options.shell else None
+        try:
+            command = _Command.prepare(self._options.shell) if self._options.shell else None
+        except OSError as error:
+            self._say(f"error: cannot start '{error.filename}': {error.strerror}")
+            return 1
         try:
             target = command.pid if command is not None else self._options.target
             self._passed(f'started run of "{running.name}.ko"', clock)
@@ -279,50 +283,67 @@ class Session:
 
 
 class _Command:
-    """The command of -c, which waits at a gate until the probes are armed."""
+    """The command of -c: a process that waits, and becomes the command once the probes are armed.
 
-    def __init__(self, process: asyncio.subprocess.Process, gate: int, folder: str) -> None:
-        self._process, self._gate, self._folder = process, gate, folder
-        self.pid = process.pid
+    Between the two it does nothing but execve(), so what a script counts of it is the command's.
+    """
+
+    def __init__(self, pid: int, gate: int) -> None:
+        self.pid, self._gate = pid, gate
+        self._watch = os.pidfd_open(pid)
+        self.status: int | None = None  # the exit status, minus a signal's number
 
     @classmethod
-    async def prepare(cls, text: str) -> _Command:
-        """Start a shell that waits, and then becomes the command, with the same process number."""
+    def prepare(cls, text: str) -> _Command:
+        """Fork the waiting process. OSError when there is no such command."""
         plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
         words = shlex.split(text) if plain else ["/bin/sh", "-c", text]
-        folder = tempfile.mkdtemp(prefix="stapwatch-gate-")
-        path = f"{folder}/gate"
-        os.mkfifo(path, 0o600)
-        gate = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", 'read -r _ < "$0" && exec "$@"', path, *words
-        )
-        return cls(process, gate, folder)
-
-    @property
-    def status(self) -> int:
-        return self._process.returncode or 0
+        path = shutil.which(words[0]) if words else None
+        if path is None:
+            raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
+        wait, gate = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(gate)
+            try:
+                if os.read(wait, 1):
+                    os.execv(path, words)
+            finally:
+                os._exit(127)
+        os.close(wait)
+        return cls(pid, gate)
 
     def release(self) -> None:
-        os.write(self._gate, b"\n")
+        os.write(self._gate, b"!")
 
     async def wait(self) -> None:
-        await self._process.wait()
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._watch, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._watch)
+        self._reap(os.WNOHANG)
 
     async def end(self) -> None:
         """Terminate it if it still runs, and clean up."""
-        if self._process.returncode is None:
+        self._reap(os.WNOHANG)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.status is not None:
+                break
             with contextlib.suppress(ProcessLookupError):
-                self._process.terminate()
-            try:
+                os.kill(self.pid, number)
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
-                    await self._process.wait()
-            except TimeoutError:
-                with contextlib.suppress(ProcessLookupError):
-                    self._process.kill()
-                await self._process.wait()
+                    await self.wait()
         os.close(self._gate)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._watch)
+
+    def _reap(self, how: int) -> None:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, how)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
 
 
 class _Clock:
