@@ -138,7 +138,9 @@ def test_check_of_scripts_with_mistakes(guest: Guest) -> None:
     assert done.status == 1
     assert done.stderr.count("error[") == len(MISTAKES)
     assert "Traceback" not in done.stderr
-    told = dict(zip(MISTAKES, ("error[" + part for part in done.stderr.split("error[")[1:]), strict=True))
+    told = dict(
+        zip(MISTAKES, ("error[" + part for part in done.stderr.split("error[")[1:]), strict=True)
+    )
     for name, (_, place, hint) in MISTAKES.items():
         assert f"{PROBES}/{name}.stp{place}" in told[name]
         assert "^" in told[name]
