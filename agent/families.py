@@ -147,6 +147,8 @@ def _add(
 def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str | None:
     """The type to export a table as; a text: why not; None: not exported and no one asked."""
     declared = metric.type if metric is not None else None
+    if table.scratch and metric is None:
+        return None
     match table.value:
         case ValueType.STAT:
             statistic = table.statistic

@@ -230,19 +230,17 @@ class Supervisor:
     async def _begin(
         self, new: Running, script: Script, wanted: ScriptSettings, started: float
     ) -> Running:
-        old, script.running = script.running, new  # so that begin probes' events find their script
+        """Arm it. The older version, if there is one, is served until this has succeeded."""
         try:
             if new.state is State.LOADED:
                 await new.start(wanted.max_errors)
             new.attach()
         except ModuleError:
-            script.running = old
             with contextlib.suppress(ModuleError):
                 await self._discard(new)
             raise
         finally:
             script.load_seconds = monotonic() - started
-        script.running = old
         return new
 
     def _adopt(self) -> None:

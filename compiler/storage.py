@@ -106,6 +106,7 @@ def _never_negative(value: p.Expr) -> bool:
 class Placement:
     storage: Storage
     monotonic: bool
+    scratch: bool = False
 
 
 def place(program: p.Program) -> dict[str, Placement]:
@@ -125,7 +126,10 @@ def _place(g: p.Global, found: Sequence[Use]) -> Placement:
         return Placement(Storage.CONSTANT, monotonic)
     read_hot = any(use.access is Access.READ and not use.hook.cold for use in found)
     if g.type is p.STRING or g.wrap or read_hot or accesses_ & {Access.WRITE, Access.DELETE}:
-        return Placement(Storage.SHARED, monotonic)
+        scratch = bool(g.keys) and any(
+            use.access is Access.DELETE and not use.hook.cold for use in found
+        )
+        return Placement(Storage.SHARED, monotonic, scratch)
     return Placement(Storage.PERCPU, monotonic)
 
 

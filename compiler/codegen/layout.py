@@ -173,6 +173,7 @@ def _place(
         dropped=dropped,
         statistic=row.statistic,
         monotonic=placement.monotonic,
+        scratch=placement.scratch,
         location=f"{file}:{line}:{column}",
     )
     return Placed(g, c, placement.storage, row, table, key_fields, lock)
