@@ -16,7 +16,7 @@ from agent.yaml_tree import Place
 from runtime.abi import State
 from tests.agent import standin
 from tests.agent.conftest import Lines, run, until
-from tests.agent.standin import StandInKernel
+from tests.agent.standin import StandInDevice, StandInKernel
 
 HERE = Place("test.yaml", 1, 1)
 
@@ -51,6 +51,29 @@ def module(text: str, name: str) -> str:
 
 def new(kernel: StandInKernel) -> Supervisor:
     return Supervisor(kernel, standin.compiler)
+
+
+def test_the_older_version_is_served_until_the_newer_is_armed(
+    kernel: StandInKernel, base: Settings, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[str] = []
+
+    async def work() -> None:
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        start = StandInDevice.start
+
+        def noting(device: StandInDevice, *limits: int) -> None:
+            running = supervisor.scripts["a"].running
+            served.append(running.name if running is not None else "")
+            start(device, *limits)
+
+        monkeypatch.setattr(StandInDevice, "start", noting)
+        await supervisor.apply(wanting(base, a="ok 2"))
+        await supervisor.stop()
+
+    run(work())
+    assert served == [module("ok 1", "a")]
 
 
 def test_only_what_changed_is_swapped(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
