@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -127,14 +128,19 @@ def module(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
 
 
 def with_command(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
-    """A peer's program: {"argv", "ready": text it writes when its probe is in place}.
+    """A peer's program: {"argv", "ready", "counted"}.
 
-    SIGINT makes it write what it counted: the largest number that follows, all reads included.
+    `ready`: text that it writes when it starts to work; SIGINT makes it write what it counted, the
+    sum of what the regular expression `counted` finds in there.
     """
     log = Path("/tmp/peer.log")
     with log.open("wb") as output:
         process = subprocess.Popen(
-            step["argv"], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            step["argv"],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
     try:
         deadline = time.monotonic() + PATIENCE
@@ -142,21 +148,20 @@ def with_command(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"it never got ready:\n{log.read_text(errors='replace')}")
             time.sleep(0.5)
-        # "ready" may come before the hook is in place: what is counted in the end tells
+        # its first words may come before the hook is in place: what was counted tells
         time.sleep(5)
         before = log.stat().st_size
         loop.run(WARM_UP)
         ns = loop.run(step["reads"])
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)
         process.wait(PATIENCE)
         said = log.read_bytes()[before:].decode(errors="replace")
     finally:
         if process.poll() is None:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    words = "".join(c if c.isdigit() else " " for c in said).split()
-    counted = max((int(word) for word in words), default=0) - WARM_UP
-    return {"ns": ns / step["reads"], "counted": counted, "said": said[-2000:]}
+    counted = sum(int(number) for number in re.findall(step["counted"], said))
+    return {"ns": ns / step["reads"], "counted": counted - WARM_UP, "said": said[-2000:]}
 
 
 def main() -> int:
