@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from lab import LabError
-from tests.bench import events, scraping
+from tests.bench import compiling, events, scraping
 from tests.bench.rows import Section, to_json, to_markdown
 
 PROJECT = Path(__file__).parents[2]
@@ -40,6 +40,8 @@ def main() -> int:
                             kernel, place, with_peers=not options.no_peers, reads=options.reads
                         )
                     )
+            if "compile" in parts:
+                sections.append(compiling.measure(folder / "compile"))
             if "scrape" in parts:
                 sections.append(scraping.measure())
     except LabError as error:

@@ -111,7 +111,7 @@ def steps(
     kernel: str, shapes: Sequence[str], image: Image, folder: Path, reads: int
 ) -> Iterator[dict[str, Any]]:
     peers = PEERS[kernel]
-    common = {"kind": "command", "reads": reads, "ready": READY}
+    common = {"kind": "command", "reads": reads, "expected": reads, "ready": READY}
     if peers.systemtap:
         wanted = {name: STAP[name] for name in shapes if name in STAP}
         for name, path in build(image, wanted, folder).items():
