@@ -23,6 +23,7 @@ from compiler.family import Environment
 from compiler.kernel.release import Kernel
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
+from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
@@ -106,6 +107,8 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     if request.last_pass < 3:
         return Response(True, passes=tuple(clock.passes), output=listing.program(program))
     clock.start()
+    if request.optimise:
+        program = optimise(pair(program))
     options = Options(
         limits,
         strict=request.run_mode,

@@ -89,10 +89,10 @@ class Statements:
         value = self.v.value(s.value)
         if s.target.keys:
             value = self.v.stable(s.value, value)
-        place, nullable = self.v.row(s.target, s.span)
-        if nullable:
-            self.v.w.line(f"if (likely({place}))")
-        self.v.w.line(f"{chr(9) if nullable else ''}fill_{g.c}({place}, {value});")
+        place, there = self.v.row(s.target, s.span)
+        if there:
+            self.v.w.line(f"if (likely({there}))")
+        self.v.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def _if(self, s: p.If) -> None:
         w = self.v.w
