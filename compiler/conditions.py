@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 from compiler.diagnostics import Diagnostics
 from compiler.lexer import Junk, Token
 from compiler.source import Span
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

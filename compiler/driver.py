@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from compiler.kernel.faults import KernelFactError
 from compiler.kernel.image import running_build_id
 from compiler.request import Fault, Pass, Request, Response
 from compiler.version import VERSION
+from runtime.record import asdict, replace
 
 if TYPE_CHECKING:
     from compiler.kernel.release import Kernel

@@ -8,10 +8,9 @@ Globals stay, though no handler reads them: readers outside do.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from compiler import program as p
 from compiler.traits import Node, children, has_effect, reachable, walk
+from runtime.record import replace
 
 
 def optimise(program: p.Program) -> p.Program:

@@ -15,10 +15,10 @@ where the array had room for one.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from compiler import program as p
 from compiler.traits import Node, body_of, can_fail, children, has_effect, rewritten, walk
+from runtime.record import dataclass, replace
 
 
 def pair(program: p.Program) -> p.Program:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler import library, listing
@@ -31,6 +30,7 @@ from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
 from compiler.version import VERSION
 from runtime.manifest import Histogram, HistogramKind
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,12 @@ expanded, every expression has a type. Code generation reports no user error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass
 
 LONG = ValueType.LONG
 STRING = ValueType.STRING

@@ -9,12 +9,12 @@ everything else (read, assigned or deleted in handlers)       -> SHARED: one val
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from compiler import program as p
 from compiler.traits import Node, body_of, children, reachable, walk
 from runtime.manifest import Storage
+from runtime.record import dataclass
 
 
 class Access(Enum):

@@ -7,10 +7,10 @@ can_fail(<a / b>, fallible)  -> True      has_effect(<n++>, pure) -> True
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import fields, is_dataclass, replace
 from typing import TypeAlias
 
 from compiler import program as p
+from runtime.record import fields, is_dataclass, replace
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets"
 

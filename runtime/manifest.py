@@ -11,9 +11,10 @@ list of 8-byte words.
 """
 
 import json
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from runtime.record import asdict, dataclass
 
 
 class ValueType(StrEnum):

@@ -7,7 +7,6 @@ generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from compiler import program as p
 from compiler import traits
@@ -20,6 +19,7 @@ from compiler.codegen.values import Unit, Values, bucket_of
 from compiler.options import Options
 from compiler.program import LONG, STAT, STRING, HookKind
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
+from runtime.record import dataclass, replace
 
 _SIGNATURES = {
     HookKind.BEGIN: "void {name}(void)",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from compiler import program as p
@@ -15,6 +14,7 @@ from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
 from compiler.traits import walk
 from runtime.manifest import Argument, Histogram, Print, ValueType
+from runtime.record import dataclass, field
 
 _TOO_LONG = "MAXACTION exceeded"
 

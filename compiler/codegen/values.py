@@ -8,7 +8,6 @@ a / b + f(x)   ->   if (unlikely(!b)) { sw_error(...); goto fail; }
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from compiler import program as p
@@ -21,6 +20,7 @@ from compiler.program import LONG, STRING
 from compiler.source import Span
 from compiler.traits import walk
 from runtime.manifest import ErrorSite, HistogramKind, Print
+from runtime.record import dataclass, field
 
 _ARITHMETIC = {
     "|": t.BIT_OR, "^": t.BIT_XOR, "&": t.BIT_AND, "+": t.ADD, "-": t.ADD, "*": t.MULTIPLY,
