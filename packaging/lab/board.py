@@ -14,11 +14,10 @@ value; both how fast they grow since the update before.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
-
-from runtime.record import dataclass
 
 EACH = 4  # series shown of one family: the busiest
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))

@@ -24,6 +24,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -39,7 +40,6 @@ from lab.qemu import (
     make_overlay,
     make_run_folder,
 )
-from runtime.record import dataclass
 
 BOOT_TIMEOUT = 240.0  # to the first answer of a guest that really boots
 RESTORE_TIMEOUT = 60.0

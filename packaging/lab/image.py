@@ -14,12 +14,12 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import debian
 from lab.host import LabError, cache_root, ensure_host_packages, locked, remove_all_but
 from lab.suites import DEFAULT_KERNEL, Suite, suite_for
-from runtime.record import dataclass
 
 KEPT = 2  # images of a suite that stay in the cache
 

@@ -22,12 +22,12 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lab.host import LabError, cache_root, locked, say
 from lab.image import Image
-from runtime.record import dataclass
 
 SHARE_SLOTS = 4  # 9p devices that every guest has: a snapshot fixes the set of devices
 PARCEL_SIZE = 512 << 20  # of the second, read-only disk, sparse

@@ -6,8 +6,9 @@ suite_for("6.1") -> Suite(kernel="6.1", name="bookworm", ...). Adding a kernel =
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from lab.host import LabError
-from runtime.record import dataclass
 
 DEFAULT_KERNEL = "6.1"
 
