@@ -139,6 +139,18 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+
+    value: Expr
+    pattern: str
+    negated: bool
+    captures: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
 class Logical:
     op: Literal["&&", "||"]
     left: Expr
@@ -293,8 +305,8 @@ class EmbeddedExpr:
 
 
 Expr: TypeAlias = (
-    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
-    | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
     | Deref | CharsAt | EntryValue | EmbeddedExpr
 )  # fmt: skip
 

@@ -101,7 +101,7 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign() | p.Increment() | p.Accumulate() | p.Print() | p.Delete():
                 return True
-            case p.Next() | p.Return() | p.EmbeddedExpr():
+            case p.Next() | p.Return() | p.EmbeddedExpr() | p.Match(captures=True):
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True
@@ -140,6 +140,8 @@ def _outward(stmt: p.Stmt, pure: frozenset[str]) -> bool:
             case p.Assign(target=p.GlobalRef()) | p.Increment(target=p.GlobalRef()):
                 return True
             case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr():
+                return True
+            case p.Match(captures=True):
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True

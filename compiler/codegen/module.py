@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from compiler import program as p
 from compiler import traits
 from compiler.bounds import measure
+from compiler.codegen import regexes
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
@@ -72,6 +73,9 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
+    groups = regexes.most_groups(unit.regexes)
+    if groups:
+        unit.frames.append(regexes.frame(groups))
     headers = bool(program.embedded) or any(
         f.code is not None and not f.library for f in program.functions
     )
@@ -85,6 +89,8 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     _regions(w, unit)
     for placed in layout.globals.values():
         _accessors(w, placed, options)
+    for (pattern, captures), number in unit.regexes.items():
+        regexes.matcher(w, pattern, captures, number)
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
@@ -407,6 +413,8 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     if probe.condition is not None:
         roots.append(probe.condition)
     locks = _locks(unit, roots)
+    if _may_capture(unit, roots):
+        inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
     integer = probe.hook.kind is HookKind.KPROBE
     leave = "return 0;" if integer else "return;"
@@ -484,6 +492,14 @@ def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> boo
             if f.code is None or not f.library or f.fallible or not f.pure:
                 return True
     return False
+
+
+def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
+    """Whether a handler looks at what a regular expression matched: not at an earlier handler's."""
+    nodes = list(roots)
+    for symbol in traits.reachable(roots, unit.functions):
+        nodes += traits.body_of(unit.functions[symbol])
+    return any(isinstance(n, p.Match) and n.captures for n in traits.walk(*nodes))
 
 
 def _locks(unit: Unit, roots: Sequence[traits.Node]) -> list[str]:

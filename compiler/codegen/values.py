@@ -49,6 +49,7 @@ class Unit:
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: list[Print] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
+    regexes: dict[tuple[str, bool], int] = field(default_factory=dict)  # pattern, captures
 
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""
@@ -151,6 +152,8 @@ class Values:
                     return False
                 case p.Argument(index=index) if index > 5:
                     return False
+                case p.Match(captures=True):
+                    return False
                 case p.Compare(left=left) if left.type is STRING:
                     return False
                 case _:
@@ -202,6 +205,8 @@ class Values:
                 return C(f"{e.op}{inner}", t.UNARY)
             case p.Compare():
                 return self._compare(e)
+            case p.Match():
+                return self._match(e)
             case p.Logical():
                 return self._logical(e)
             case p.Conditional():
@@ -260,6 +265,17 @@ class Values:
             self.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
             return C(found)
         return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
+
+    def _match(self, e: p.Match) -> C:
+        regexes = self.unit.regexes
+        number = regexes.setdefault((e.pattern, e.captures), len(regexes))
+        value = self.value(e.value)
+        sign = "!" if e.negated else ""
+        if not e.captures:
+            return C(f"{sign}match_{number}({value})", t.UNARY if sign else t.ATOM)
+        found = self.temporary("s64")
+        self.w.line(f"{found} = {sign}match_{number}(a, {value});")
+        return C(found)
 
     def _logical(self, e: p.Logical) -> C:
         tightness = t.AND if e.op == "&&" else t.OR

@@ -25,7 +25,7 @@ from runtime.manifest import ValueType
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
 _BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
 _ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
-_TYPES = {"long": LONG, "string": STRING}
+_CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(
@@ -163,6 +163,8 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         found = _BOUND.search(code)
         bound = int(found[1]) if found else None
         fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        if _CAPTURES.search(code) and not world.facts.captures:
+            world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)
         own = [local for name, local in scope.locals.items() if name not in parameters]

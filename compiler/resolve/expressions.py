@@ -12,7 +12,11 @@ from compiler import program as p
 from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.nearby import did_you_mean
+from compiler.literal import place
 from compiler.program import LONG, STAT, STRING
+from compiler.regex import automaton
+from compiler.regex.pattern import PatternError
+from compiler.regex.threads import TooLargeError
 from compiler.resolve import printing, targets
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
@@ -46,8 +50,7 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.Binary():
             return _binary(scope, e)
         case syntax.Match():
-            scope.facts.fault("not-supported", "regular expressions cannot be compiled yet", e.span)
-            return p.Number(0, e.span)
+            return _match(scope, e)
         case syntax.In():
             return _in(scope, e)
         case syntax.Conditional():
@@ -277,6 +280,29 @@ def same_type(
         else:
             scope.require(right, left.type, second.span)
     return left, right
+
+
+def _match(scope: Scope, e: syntax.Match) -> p.Expr:
+    value = scope.typed(e.value, STRING)
+    captures = scope.facts.captures
+    if scope.facts.final:
+        _check_pattern(scope, e.pattern, captures)
+    return p.Match(value, e.pattern.value, e.negated, captures, e.span)
+
+
+def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None:
+    try:
+        automaton.compile(literal.value, captures)
+    except PatternError as error:
+        where = place(literal, error.start, error.end)
+        scope.facts.fault("bad-regex", error.message, where, error.hint)
+    except TooLargeError:
+        scope.facts.fault(
+            "regex-too-large",
+            "the table of this regular expression would be too large",
+            literal.span,
+            "repeat less, or match in two steps",
+        )
 
 
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
