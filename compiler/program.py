@@ -399,6 +399,14 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """The script's error: `next` in a function with no overload left to go to."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
 
@@ -428,7 +436,7 @@ class Print:
 
 Stmt: TypeAlias = (
     ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
-    | Delete | Try | Print
+    | Fail | Delete | Try | Print
 )  # fmt: skip
 Stmts: TypeAlias = tuple[Stmt, ...]
 

@@ -420,7 +420,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     leave = "return 0;" if integer else "return;"
     with w.block(""):
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
-        if "c->" in body or "(c" in body or frame:
+        if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
         if "s->" in body or locks or "(a, s," in body:
             w.line("struct shared *s = sw_shared;")
@@ -433,7 +433,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line()
         w.line("if (!a)")
         w.line(f"\t{leave}")
-        if "c->" in body or "(c" in body or frame:
+        if "c->" in body or "(c" in body:
             w.line("c = &a->c;")
         if frame:
             w.line(f"f = &a->frame_probe_{index};")

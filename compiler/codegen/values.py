@@ -113,6 +113,13 @@ class Values:
             self.w.line(f"sw_error(c, {site}, {t.string(message)});")
             self.w.line(f"goto {self.fail};")
 
+    def raise_error(self, message: str, span: Span) -> None:
+        """An error of the script, whatever happens."""
+        site = self.unit.error(message, span)
+        self.uses_fail = True
+        self.w.line(f"sw_error(c, {site}, {t.string(message)});")
+        self.w.line(f"goto {self.fail};")
+
     def check(self, message: str, span: Span) -> None:
         """After a runtime function that may have set an error: give it its place."""
         site = self.unit.error(message, span)
@@ -384,7 +391,7 @@ class Values:
 
     # ------------------------------------------------------------ calls
 
-    def call(self, e: p.Call, target: str | None = None) -> C:
+    def call(self, e: p.Call, target: str | None = None, *, used: bool = True) -> C:
         """A function's result; a string's goes to `target`, or to a buffer."""
         f = self.unit.functions[e.function]
         name = f"fn_{t.name(e.function)}"
@@ -396,7 +403,7 @@ class Values:
             found = C(target)
         else:
             text = f"{name}({', '.join([first, *values])})"
-            if f.result is None:
+            if f.result is None or not used:
                 self.w.line(f"{text};")
                 found = C("0")
             elif f.pure and e.function not in self.unit.fallible:

@@ -8,6 +8,7 @@ place and length apart, from the left and the longest first, by a pattern that t
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from compiler.regex import pattern
 from compiler.regex.automaton import MOST_CELLS, compile, search
 from compiler.regex.pattern import PatternError
 from compiler.regex.threads import TooLargeError
-from tests.language.workbench import run
+from tests.language.userspace import Workshop
 
 
 def python(node: pattern.Node) -> str:
@@ -210,13 +211,19 @@ def test_any_text_compiles_or_tells_where_not(text: str) -> None:
 # -- the C --------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Workshop]:
+    with Workshop.open() as opened:
+        yield opened
+
+
 def literal(text: str) -> str:
     return '"' + "".join(f"\\{ord(ch):03o}" for ch in text) + '"'
 
 
 @settings(max_examples=4, deadline=None)
 @given(st.data())
-def test_generated_c_finds_the_same(data: st.DataObject) -> None:
+def test_generated_c_finds_the_same(workshop: Workshop, data: st.DataObject) -> None:
     """Many patterns in one script, with captures and without, each on several strings."""
     cases = data.draw(
         st.lists(
@@ -248,6 +255,6 @@ def test_generated_c_finds_the_same(data: st.DataObject) -> None:
                             for n, part in enumerate(parts)
                         )
                     )
-        ran = run("probe begin { " + "\n".join(lines) + " }")
-        assert ran.output == "".join(wanted)
-        assert ran.errors == ()
+        ran = workshop.run_script("probe begin { " + "\n".join(lines) + " }")
+        assert ran.fault == ran.diagnostics == ""
+        assert (ran.output, ran.errors) == ("".join(wanted), ())

@@ -46,7 +46,12 @@ from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, WARNINGS, gcc,
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
 # what generated C may do: as few brackets as C needs, and the script's own odd comparisons
-TOLERATED = ("-Wno-parentheses", "-Wno-type-limits", "-Wno-bool-compare", "-Wno-tautological-compare")
+TOLERATED = (
+    "-Wno-parentheses",
+    "-Wno-type-limits",
+    "-Wno-bool-compare",
+    "-Wno-tautological-compare",
+)
 USER = ("batch", "slot", "run", "world", "process")
 
 
@@ -108,9 +113,7 @@ def _library() -> list[s.Script]:
 
 def analyse(script: Script) -> Program:
     """Passes 1 and 2. Raises CompileError."""
-    tree = parse(
-        script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args
-    )
+    tree = parse(script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args)
     program = resolve(
         script.name, [tree], _library(), Environment(golden_kernel()), dict(script.globals)
     )
@@ -257,7 +260,11 @@ def _execute(program: Path, scripts: Mapping[int, Script], folder: Path) -> dict
         if script.most_errors is not None:
             words += ["-E", str(script.most_errors)]
         plan += " ".join(words) + "\n"
-    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    environment = {
+        **os.environ,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
     done = subprocess.run(
         [program, str(SECONDS)],
         input=plan,
