@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from compiler import program as p
 from compiler import traits
 from compiler.bounds import measure
+from compiler.codegen import regexes
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
@@ -72,6 +73,9 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
+    groups = regexes.most_groups(unit.regexes)
+    if groups:
+        unit.frames.append(regexes.frame(groups))
     headers = bool(program.embedded) or any(
         f.code is not None and not f.library for f in program.functions
     )
@@ -85,6 +89,8 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     _regions(w, unit)
     for placed in layout.globals.values():
         _accessors(w, placed)
+    for (pattern, captures), number in unit.regexes.items():
+        regexes.matcher(w, pattern, captures, number)
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
@@ -409,12 +415,14 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     if probe.condition is not None:
         roots.append(probe.condition)
     locks = _locks(unit, roots)
+    if _may_capture(unit, roots):
+        inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
     integer = probe.hook.kind in (HookKind.KPROBE, HookKind.KRETPROBE)
     leave = "return 0;" if integer else "return;"
     with w.block(""):
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
-        if "c->" in body or "(c" in body or frame:
+        if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
         if "s->" in body or locks or "(a, s," in body:
             w.line("struct shared *s = sw_shared;")
@@ -427,7 +435,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line()
         w.line("if (!a)")
         w.line(f"\t{leave}")
-        if "c->" in body or "(c" in body or frame:
+        if "c->" in body or "(c" in body:
             w.line("c = &a->c;")
         if frame:
             w.line(f"f = &a->frame_probe_{index};")
@@ -486,6 +494,14 @@ def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> boo
             if f.code is None or not f.library or f.fallible or not f.pure:
                 return True
     return False
+
+
+def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
+    """Whether a handler looks at what a regular expression matched: not at an earlier handler's."""
+    nodes = list(roots)
+    for symbol in traits.reachable(roots, unit.functions):
+        nodes += traits.body_of(unit.functions[symbol])
+    return any(isinstance(n, p.Match) and n.captures for n in traits.walk(*nodes))
 
 
 def _locks(unit: Unit, roots: Sequence[traits.Node]) -> list[str]:

@@ -57,6 +57,8 @@ class Statements:
                 self._leave()
             case p.Return():
                 self._return(s)
+            case p.Fail():
+                self.v.raise_error(s.message, s.span)
             case p.Delete():
                 self._delete(s)
             case p.Try():
@@ -76,10 +78,8 @@ class Statements:
                 self.v.assign(e, used=False)
             case p.Increment():
                 self.v.increment(e, used=False)
-            case p.Call(type=kind) if kind is LONG:
-                found = self.v.call(e)
-                if "(" in found.text:  # a pure call nested into nothing
-                    self.v.w.line(f"(void){found};")
+            case p.Call():
+                self.v.call(e, used=False)
             case _:
                 found = self.v.value(e)
                 del found

@@ -49,6 +49,7 @@ class Unit:
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: list[Print] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
+    regexes: dict[tuple[str, bool], int] = field(default_factory=dict)  # pattern, captures
 
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""
@@ -112,6 +113,13 @@ class Values:
             self.w.line(f"sw_error(c, {site}, {t.string(message)});")
             self.w.line(f"goto {self.fail};")
 
+    def raise_error(self, message: str, span: Span) -> None:
+        """An error of the script, whatever happens."""
+        site = self.unit.error(message, span)
+        self.uses_fail = True
+        self.w.line(f"sw_error(c, {site}, {t.string(message)});")
+        self.w.line(f"goto {self.fail};")
+
     def check(self, message: str, span: Span) -> None:
         """After a runtime function that may have set an error: give it its place."""
         site = self.unit.error(message, span)
@@ -150,6 +158,8 @@ class Values:
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
+                    return False
+                case p.Match(captures=True):
                     return False
                 case p.Compare(left=left) if left.type is STRING:
                     return False
@@ -202,6 +212,8 @@ class Values:
                 return C(f"{e.op}{inner}", t.UNARY)
             case p.Compare():
                 return self._compare(e)
+            case p.Match():
+                return self._match(e)
             case p.Logical():
                 return self._logical(e)
             case p.Conditional():
@@ -260,6 +272,17 @@ class Values:
             self.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
             return C(found)
         return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
+
+    def _match(self, e: p.Match) -> C:
+        regexes = self.unit.regexes
+        number = regexes.setdefault((e.pattern, e.captures), len(regexes))
+        value = self.value(e.value)
+        sign = "!" if e.negated else ""
+        if not e.captures:
+            return C(f"{sign}match_{number}({value})", t.UNARY if sign else t.ATOM)
+        found = self.temporary("s64")
+        self.w.line(f"{found} = {sign}match_{number}(a, {value});")
+        return C(found)
 
     def _logical(self, e: p.Logical) -> C:
         tightness = t.AND if e.op == "&&" else t.OR
@@ -368,7 +391,7 @@ class Values:
 
     # ------------------------------------------------------------ calls
 
-    def call(self, e: p.Call, target: str | None = None) -> C:
+    def call(self, e: p.Call, target: str | None = None, *, used: bool = True) -> C:
         """A function's result; a string's goes to `target`, or to a buffer."""
         f = self.unit.functions[e.function]
         name = f"fn_{t.name(e.function)}"
@@ -380,7 +403,7 @@ class Values:
             found = C(target)
         else:
             text = f"{name}({', '.join([first, *values])})"
-            if f.result is None:
+            if f.result is None or not used:
                 self.w.line(f"{text};")
                 found = C("0")
             elif f.pure and e.function not in self.unit.fallible:
