@@ -61,7 +61,7 @@ def _compile(
 ) -> Response:
     text = request.text if request.text is not None else Path(file).read_bytes()
     kernel = _kernel_elsewhere(request)
-    tapset = library.read(request.library)
+    tapset = library.read(request.library, kernel.release if kernel else os.uname().release)
     identity = _identity(request, text, tapset, kernel)
     module = request.module or _module_name(request.name, identity)
     cache = Cache(Path(request.cache) if request.cache else default_root())

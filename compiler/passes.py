@@ -88,8 +88,9 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     clock = Clock(passes)
     clock.start()
     conditions = _conditions(kernel, request)
-    script = parse(job.text, file, conditions=conditions, args=request.args)
-    scripts = library.parse_all(job.tapset, conditions)
+    public = library.macros(job.tapset, conditions)
+    script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
+    scripts = library.parse_all(job.tapset, conditions, public)
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.last_pass < 2:
         return Response(True, passes=tuple(clock.passes), output=listing.tree(script))
