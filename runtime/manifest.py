@@ -117,6 +117,9 @@ class Table:
     scratch: bool = (
         False  # handlers delete its elements: working memory, exported only if asked for
     )
+    # offset in the shared region of a u32 that is odd while a handler writes rows; None: rows are one
+    # word each, or nobody writes them once probes are armed
+    sequence: int | None = None
     location: str = ""
 
 
