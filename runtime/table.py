@@ -183,7 +183,7 @@ def _check(table: Table) -> None:
         raise fail("a statistic is described, and nothing else is")
     if table.value is ValueType.STRING and table.storage is Storage.PERCPU:
         raise fail("strings do not add up over CPUs")
-    if table.sequence is not None and (table.storage is not Storage.SHARED or table.sequence % 4):
+    if table.sequence is not None and (table.storage is Storage.PERCPU or table.sequence % 4):
         raise fail("only rows of the shared region have a sequence")
     if table.statistic is not None:
         try:
