@@ -15,11 +15,12 @@ from compiler import program as p
 from compiler.bounds import Sizes
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed
+from compiler.codegen.printing import write_record
 from compiler.codegen.text import C, Writer
 from compiler.options import Options
 from compiler.program import LONG, STRING
 from compiler.source import Span
-from compiler.traits import walk
+from compiler.traits import reads_memory, walk
 from runtime.manifest import ErrorSite, HistogramKind, Print
 
 _ARITHMETIC = {
@@ -154,7 +155,7 @@ class Values:
                     return False
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
-                    | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr()
+                    | p.Concat() | p.CharsAt() | p.Deref() | p.Printed() | p.EmbeddedExpr()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
@@ -245,6 +246,9 @@ class Values:
                 return self._chars(e)
             case p.EntryValue():
                 return C(f"entry->v{e.index}")
+            case p.Printed():
+                write_record(self, e.statement)
+                return C("0")
             case p.EmbeddedExpr():
                 found = self.temporary("s64" if e.type is LONG else "const char *")
                 self.w.line(f"{found} = {e.code.strip()};")
@@ -376,6 +380,8 @@ class Values:
                 f"sw_format(c, {buffer}, sizeof({buffer}), {t.string(e.format)}, "
                 f"{'longs' if longs else 'NULL'}, {'strings' if strings else 'NULL'});"
             )
+        if reads_memory(e.format):
+            self.check("read fault", e.span)
         return C(buffer)
 
     def into(self, e: p.Expr, target: str, size: str = "", padded: bool = False) -> None:
