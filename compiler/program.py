@@ -381,6 +381,7 @@ class ForeachBucket:
     index: Local
     value: Local | None
     buckets: Buckets
+    descending: bool
     limit: Expr | None
     body: Stmts
     span: Span

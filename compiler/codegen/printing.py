@@ -70,9 +70,9 @@ def _words(size: int) -> int:
 
 def _buckets(v: Values, a: p.Buckets, s: p.Print) -> tuple[int, str]:
     g = v.placed(a.stat.name)
-    exists, offset, shared = v.stat_place(a.stat)
-    if exists != "true":
-        v.raise_if(f"!{exists}", "empty aggregate", s.span)
+    place = v.stat_place(a.stat)
+    _, offset, shared = place
+    v.raise_if(f"!{v.merged(g, *place)}.count", "empty aggregate", s.span)
     size = 8 * (1 + a.histogram.buckets)
     return size, f"sw_event_buckets(record, &layout_{g.c}, {offset}, {shared})"
 

@@ -245,20 +245,23 @@ class Statements:
         limit = self._limit(s.limit)
         exists, offset, shared = self.v.stat_place(s.buckets.stat)
         index = self.v.local(s.index)
-        i, found = self.v.temporary("s64", "i"), self.v.temporary("s64")
-        test = f"{i} < {s.buckets.histogram.buckets}"
+        i = self.v.temporary("s64", "i")
+        last = s.buckets.histogram.buckets - 1
+        first, test, step = f"{i} = 0", f"{i} <= {last}", f"{i}++"
+        if s.descending:
+            first, test, step = f"{i} = {last}", f"{i} >= 0", f"{i}--"
         if exists != "true":
             test = f"{exists} && {test}"
         self.continues.append("")
-        with w.block(f"for ({i} = 0; {test}; {i}++)"):
-            w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {i});")
+        with w.block(f"for ({first}; {test}; {step})"):
             if limit:
                 w.line(f"if ({limit}-- <= 0)")
                 w.line("\tbreak;")
             self._pay(s.body, s.span)
             w.line(f"{index} = {i};")
             if s.value is not None:
-                w.line(f"{self.v.local(s.value)} = {found};")
+                value = self.v.local(s.value)
+                w.line(f"{value} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {i});")
             self.emit(s.body)
         self.continues.pop()
 

@@ -678,12 +678,13 @@ class Values:
     def _bucket(self, e: p.Bucket) -> C:
         g = self.placed(e.buckets.stat.name)
         index = self.stable(e.index, self.value(e.index))
-        exists, offset, shared = self.stat_place(e.buckets.stat)
+        place = self.stat_place(e.buckets.stat)
+        _, offset, shared = place
+        self.raise_if(f"!{self.merged(g, *place)}.count", "empty aggregate", e.span)
         count = e.buckets.histogram.buckets
         self.raise_if(f"{index} < 0 || {index} >= {count}", "histogram index out of range", e.span)
         found = self.temporary("s64")
-        value = f"sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index})"
-        self.w.line(f"{found} = {value if exists == 'true' else f'{exists} ? {value} : 0'};")
+        self.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index});")
         return C(found)
 
 

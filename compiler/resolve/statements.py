@@ -182,7 +182,15 @@ def _foreach_bucket(
     body = _body(scope, s.body)
     if found is None:
         return ()
-    return (p.ForeachBucket(index, value, found, limit, body, s.span),)
+    if s.sort is not None and s.sort.key is None:
+        scope.facts.fault(
+            "not-supported",
+            "a histogram's buckets are not sorted by what they count",
+            s.sort.span,
+            "leave the sign out, or put it behind the bucket's variable",
+        )
+    descending = s.sort is not None and s.sort.descending
+    return (p.ForeachBucket(index, value, found, descending, limit, body, s.span),)
 
 
 def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
