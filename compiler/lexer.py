@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from compiler.diagnostics import Diagnostic
 from compiler.source import Source, Span
+from runtime.record import dataclass
 
 KEYWORDS = {
     word: word.upper()

@@ -11,12 +11,12 @@ expanded, every expression has a type. Code generation reports no user error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass
 
 LONG = ValueType.LONG
 STRING = ValueType.STRING
@@ -486,6 +486,7 @@ class HookKind(IntEnum):
     KPROBE = 7
     KRETPROBE = 8
     TRACEPOINT = 9
+    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
 
     @property
     def cold(self) -> bool:
@@ -515,6 +516,7 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
+    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
 
 
 @dataclass(frozen=True, slots=True)

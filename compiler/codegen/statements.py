@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from compiler import program as p
@@ -16,6 +15,7 @@ from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
 from compiler.traits import walk
 from runtime.manifest import ValueType
+from runtime.record import dataclass, field
 
 _TOO_LONG = "MAXACTION exceeded"
 
@@ -90,10 +90,10 @@ class Statements:
         value = self.v.value(s.value)
         if s.target.keys:
             value = self.v.stable(s.value, value)
-        place, nullable = self.v.row(s.target, s.span)
-        if nullable:
-            self.v.w.line(f"if (likely({place}))")
-        self.v.w.line(f"{chr(9) if nullable else ''}fill_{g.c}({place}, {value});")
+        place, there = self.v.row(s.target, s.span)
+        if there:
+            self.v.w.line(f"if (likely({there}))")
+        self.v.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def _if(self, s: p.If) -> None:
         w = self.v.w

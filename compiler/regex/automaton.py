@@ -21,7 +21,6 @@ once. Threads are in order of their start, then of preference; a match cuts thos
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -37,6 +36,7 @@ from compiler.regex.threads import (
     TooLargeError,
     assemble,
 )
+from runtime.record import dataclass
 
 MOST_CELLS: Final = 1 << 15  # states times classes: 64 KiB of table at most
 _MOST_WORK: Final = 400_000  # threads looked at while the states are found

@@ -14,8 +14,9 @@ Source: IEEE 1003.1, chapter "Regular Expressions", and what stap 4.8 accepts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, TypeAlias
+
+from runtime.record import dataclass
 
 MOST_REPEATS: Final = 1000
 _DEEPEST: Final = 100

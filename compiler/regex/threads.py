@@ -9,10 +9,10 @@ tells which submatches win.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, TypeAlias, assert_never
 
 from compiler.regex import pattern as ast
+from runtime.record import dataclass
 
 MOST_STEPS: Final = 10_000
 

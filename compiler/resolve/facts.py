@@ -7,13 +7,13 @@ facts.learn(("global", "n"), STRING, span)  a conflict: reported in the last rou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias, cast
 
 from compiler.diagnostics import Diagnostic
 from compiler.program import LONG
 from compiler.source import Span
 from runtime.manifest import ValueType
+from runtime.record import dataclass, field
 
 Symbol: TypeAlias = tuple[str | int, ...]
 

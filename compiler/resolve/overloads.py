@@ -13,13 +13,13 @@ a user may define a function whose name the library has.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 
 from compiler import program as p
 from compiler import syntax
 from compiler.resolve.scope import Overloads, Scope, World
 from compiler.source import Span
 from runtime.manifest import ValueType
+from runtime.record import fields, is_dataclass
 
 
 def visible(world: World, name: str, file: str) -> list[syntax.Function]:

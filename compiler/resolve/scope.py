@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from compiler import program as p
 from compiler import syntax
@@ -12,6 +11,7 @@ from compiler.family import Environment, Site
 from compiler.resolve.facts import Facts
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

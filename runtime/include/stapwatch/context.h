@@ -68,6 +68,8 @@ static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 	}
 	c->busy = 1;
 	barrier();
+	if (!c)
+		__builtin_unreachable(); /* spares the caller its test */
 	return c;
 }
 

@@ -35,7 +35,7 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
-	struct { char text_0[16]; char text_1[512]; } frame_probe_0;
+	struct { char text_0[16]; struct key_threads key_1; char text_2[512]; } frame_probe_0;
 	struct { s32 tags[4]; char text[MAXSTRINGLEN]; } match;
 	struct lane lane __aligned(4096);
 };
@@ -48,16 +48,23 @@ _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, threads_lock) == 16, "threads_lock");
 _Static_assert(offsetof(struct shared, threads) == 24, "threads");
 
-/* This CPU's row of an element, new ones zero; NULL: the array is full, and it is counted. */
-static __always_inline s64 *add_threads(struct area *a, struct shared *s, const struct key_threads *key)
+/* Out of line: a stack protector, if any, is paid here and not at each hit. */
+static noinline u32 append_threads(struct area *a, struct shared *s, const struct key_threads *key, u32 hash)
 {
-	u32 n = sw_array_add(SW_ARRAY(s->threads), key, &s->threads_lock);
+	u32 n = sw_array_append(&SW_ARRAY(s->threads), key, hash, &s->threads_lock);
 
-	if (unlikely(!n)) {
+	if (unlikely(!n))
 		a->lane.threads_dropped++;
-		return NULL;
-	}
-	return &a->lane.threads[n - 1];
+	return n;
+}
+
+/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
+static __always_inline u32 add_threads(struct area *a, struct shared *s, const struct key_threads *key)
+{
+	u32 hash = sw_hash(key, sizeof(*key));
+	u32 n = sw_array_find_hash(&SW_ARRAY(s->threads), key, hash);
+
+	return likely(n) ? n : append_threads(a, s, key, hash);
 }
 
 /* "^kworker/([0-9]+):" */
@@ -148,8 +155,7 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	struct shared *s = sw_shared;
 	__typeof__(a->frame_probe_0) *f;
 	s64 t1;
-	struct key_threads key2;
-	s64 *row3;
+	u32 n2;
 
 	if (!a)
 		return;
@@ -160,15 +166,15 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	fn_execname(c, f->text_0);
 	t1 = match_0(a, f->text_0);
 	if (t1) {
-		fn_matched(c, f->text_1, 1);
+		fn_matched(c, f->text_2, 1);
 		if (unlikely(c->error)) {
 			c->error_site = 0;
 			goto fail;
 		}
-		sw_copy_key(c, key2.key1, sizeof(key2.key1), f->text_1);
-		row3 = add_threads(a, s, &key2);
-		if (likely(row3))
-			(*row3)++;
+		sw_copy_key(c, f->key_1.key1, sizeof(f->key_1.key1), f->text_2);
+		n2 = add_threads(a, s, &f->key_1);
+		if (likely(n2))
+			a->lane.threads[n2 - 1]++;
 	}
 	goto out;
 fail:

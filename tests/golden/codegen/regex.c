@@ -35,7 +35,7 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
-	struct { char text_0[16]; } frame_probe_0;
+	struct { char text_0[16]; struct key_shells key_1; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
@@ -47,16 +47,23 @@ _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, shells_lock) == 16, "shells_lock");
 _Static_assert(offsetof(struct shared, shells) == 24, "shells");
 
-/* This CPU's row of an element, new ones zero; NULL: the array is full, and it is counted. */
-static __always_inline s64 *add_shells(struct area *a, struct shared *s, const struct key_shells *key)
+/* Out of line: a stack protector, if any, is paid here and not at each hit. */
+static noinline u32 append_shells(struct area *a, struct shared *s, const struct key_shells *key, u32 hash)
 {
-	u32 n = sw_array_add(SW_ARRAY(s->shells), key, &s->shells_lock);
+	u32 n = sw_array_append(&SW_ARRAY(s->shells), key, hash, &s->shells_lock);
 
-	if (unlikely(!n)) {
+	if (unlikely(!n))
 		a->lane.shells_dropped++;
-		return NULL;
-	}
-	return &a->lane.shells[n - 1];
+	return n;
+}
+
+/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
+static __always_inline u32 add_shells(struct area *a, struct shared *s, const struct key_shells *key)
+{
+	u32 hash = sw_hash(key, sizeof(*key));
+	u32 n = sw_array_find_hash(&SW_ARRAY(s->shells), key, hash);
+
+	return likely(n) ? n : append_shells(a, s, key, hash);
 }
 
 /* "^(ba|da|z)\077sh$" */
@@ -100,8 +107,7 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	struct sw_context *c;
 	struct shared *s = sw_shared;
 	__typeof__(a->frame_probe_0) *f;
-	struct key_shells key1;
-	s64 *row2;
+	u32 n1;
 
 	if (!a)
 		return;
@@ -109,10 +115,10 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	f = &a->frame_probe_0;
 	fn_execname(c, f->text_0);
 	if (match_0(f->text_0)) {
-		fn_execname(c, key1.execname);
-		row2 = add_shells(a, s, &key1);
-		if (likely(row2))
-			(*row2)++;
+		fn_execname(c, f->key_1.execname);
+		n1 = add_shells(a, s, &f->key_1);
+		if (likely(n1))
+			a->lane.shells[n1 - 1]++;
 	}
 	sw_leave(&a->c);
 }
