@@ -37,7 +37,6 @@ from compiler.resolve.analysis import resolve
 from runtime import event as events
 from runtime.abi import EventKind
 from runtime.device import Image
-from runtime.event import Event
 from runtime.manifest import Manifest
 from runtime.snapshot import Snapshot, read
 from tests.golden.kernel import golden_kernel
@@ -46,7 +45,13 @@ from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, WARNINGS, gcc,
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
 # what generated C may do: as few brackets as C needs, and the script's own odd comparisons
-TOLERATED = ("-Wno-parentheses", "-Wno-type-limits", "-Wno-bool-compare", "-Wno-tautological-compare")
+TOLERATED = (
+    "-Wno-unused",
+    "-Wno-parentheses",
+    "-Wno-overflow",
+    "-Wno-type-limits",
+    "-Wno-bool-compare",
+)
 USER = ("batch", "slot", "run", "world", "process")
 
 
@@ -108,9 +113,7 @@ def _library() -> list[s.Script]:
 
 def analyse(script: Script) -> Program:
     """Passes 1 and 2. Raises CompileError."""
-    tree = parse(
-        script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args
-    )
+    tree = parse(script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args)
     program = resolve(
         script.name, [tree], _library(), Environment(golden_kernel()), dict(script.globals)
     )
@@ -122,20 +125,6 @@ def translate(script: Script) -> Generated:
     limits, _ = with_defines(Limits(), script.defines)
     target = Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0")
     return generate(analyse(script), target, Options(limits, strict=script.strict))
-
-
-def transcript(found: Sequence[Event], manifest: Manifest) -> str:
-    """Prints as they are, errors and warnings as lines of their own."""
-    said = ""
-    for event in found:
-        match event.kind:
-            case EventKind.PRINT:
-                said += events.text(event, manifest)
-            case EventKind.ERROR | EventKind.WARNING:
-                said += f"{event.kind.name}: {events.text(event, manifest)}\n"
-            case EventKind.STATE:
-                pass
-    return said
 
 
 class Workshop:
@@ -257,7 +246,11 @@ def _execute(program: Path, scripts: Mapping[int, Script], folder: Path) -> dict
         if script.most_errors is not None:
             words += ["-E", str(script.most_errors)]
         plan += " ".join(words) + "\n"
-    environment = {**os.environ, "ASAN_OPTIONS": "detect_leaks=0", "UBSAN_OPTIONS": "print_stacktrace=1"}
+    environment = {
+        **os.environ,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
     done = subprocess.run(
         [program, str(SECONDS)],
         input=plan,
@@ -280,7 +273,7 @@ def _outcome(folder: Path, number: int, status: int, manifest: Manifest) -> Outc
         snapshot = read(image)
     return Outcome(
         output="".join(events.text(e, manifest) for e in found if e.kind is EventKind.PRINT),
-        transcript=transcript(found, manifest),
+        transcript=events.transcript(found, manifest),
         errors=tuple(events.text(e, manifest) for e in found if e.kind is EventKind.ERROR),
         snapshot=snapshot,
     )
