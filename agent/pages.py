@@ -10,7 +10,6 @@ only when a key of its page has changed.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import cast
 
@@ -19,6 +18,7 @@ from agent.scaling import bound_text, scaler
 from agent.settings import MetricType
 from runtime.histogram import upper_bounds
 from runtime.manifest import HistogramKind
+from runtime.record import dataclass
 from runtime.snapshot import StatValue, TableValues
 from runtime.table import KeyTuple
 

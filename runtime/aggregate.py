@@ -11,12 +11,12 @@ variance is merged as SystemTap does it (total variance).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import repeat
 from typing import Final
 
 from runtime.manifest import Statistic
+from runtime.record import dataclass
 
 _BLOCK: Final = 4096  # words added up at a time: what stays in a CPU's first cache
 

@@ -12,7 +12,6 @@ grow. One reader serves a module for as long as it is loaded, and decodes only k
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from runtime.abi import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
@@ -20,6 +19,7 @@ from runtime.aggregate import StatValue as StatValue
 from runtime.device import Image
 from runtime.histogram import upper_bounds as upper_bounds
 from runtime.manifest import Manifest, Probe, Storage, Table
+from runtime.record import dataclass
 from runtime.table import TableReader as TableReader
 from runtime.table import TableValues as TableValues
 

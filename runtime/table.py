@@ -15,7 +15,6 @@ one load, so a number is never torn; the words of one row may be moments apart.
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, TypeVar
 
@@ -24,6 +23,7 @@ from runtime.abi import SLOT
 from runtime.aggregate import StatValue
 from runtime.histogram import check as check_histogram
 from runtime.manifest import Slots, Storage, Table, ValueType
+from runtime.record import dataclass
 
 KeyTuple = tuple[int | str, ...]
 Value = int | str | StatValue

@@ -60,12 +60,12 @@ static void run_phase(enum sw_hook phase, u32 state)
 
 static void fire_return(const struct sw_probe *p)
 {
-	void (*handler)(struct sw_regs *, void *) = (void (*)(struct sw_regs *, void *))p->handler;
-	int (*entry)(struct sw_regs *, void *) = (int (*)(struct sw_regs *, void *))p->entry;
+	int (*handler)(void *, struct sw_regs *) = (int (*)(void *, struct sw_regs *))p->handler;
+	int (*entry)(void *, struct sw_regs *) = (int (*)(void *, struct sw_regs *))p->entry;
 	void *data = calloc(1, p->data_size ? p->data_size : 1);
 
-	if (!entry || !entry(&regs, data))
-		handler(&regs, data);
+	if (!entry || !entry(data, &regs))
+		handler(data, &regs);
 	free(data);
 }
 

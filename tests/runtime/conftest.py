@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from compiler.build import target
+from compiler.kernel.release import Kernel
 from lab import DEFAULT_KERNEL, Guest, Image, app
 
 HERE = Path(__file__).parent
@@ -37,11 +39,9 @@ def image() -> Image:
 
 def write_headers(image: Image, folder: Path) -> None:
     """target.h and kernel.h of the guest's kernel, and a strange.h of no kernel at all."""
-    headers = f"usr/src/linux-headers-{image.release}"
-    symbols = (image.rootfs / headers / "Module.symvers").read_text()
-    count = "__preempt_count" if "\t__preempt_count\t" in symbols else "pcpu_hot+8"
+    kernel = Kernel.from_root(image.rootfs, image.release)
     (folder / "stapwatch").mkdir()
-    (folder / "stapwatch" / "target.h").write_text(f'#define SW_PREEMPT_COUNT "{count}"\n')
+    (folder / "stapwatch" / "target.h").write_text(target.header(kernel.btf))
     notes = subprocess.run(
         ["readelf", "-n", image.folder / "vmlinux"], capture_output=True, text=True, check=True
     )

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 RUNTIME = Path(__file__).parents[2] / "runtime"
-SHARED = ("memory", "string", "format", "event", "array", "statistic", "number", "syscall")
+SHARED = (
+    *("memory", "string", "regex", "format", "event", "array", "statistic", "number", "syscall"),
+)
 # as the kernel: signed numbers wrap
 DIALECT = ("-std=gnu11", "-DSW_USERSPACE", "-fwrapv", "-fno-strict-aliasing")
 WARNINGS = ("-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror")
