@@ -308,7 +308,8 @@ def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None
 
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
     test = scope.typed(e.test, LONG)
-    if isinstance(test, p.Number):  # @defined() ? a : b must not look at what is not there
+    written = isinstance(e.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() ? a : what must not be looked at
         return scope.expr(e.then if test.value else e.otherwise, want)
     then, otherwise = same_type(scope, e.then, e.otherwise, want)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)

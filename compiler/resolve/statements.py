@@ -94,7 +94,8 @@ def _accumulate(scope: Scope, e: syntax.Assign) -> p.Stmts:
 
 def _if(scope: Scope, s: syntax.If) -> p.Stmts:
     test = scope.typed(s.test, LONG)
-    if isinstance(test, p.Number):  # @defined() guards what may not be there
+    written = isinstance(s.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() guards what may not be there
         chosen = s.then if test.value else s.otherwise
         return lower_stmt(scope, chosen) if chosen is not None else ()
     then = lower_stmt(scope, s.then)
