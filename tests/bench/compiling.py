@@ -30,25 +30,28 @@ EXAMPLES = sorted((PROJECT / "packaging/probes.d").glob("*.stp"))
 TYPICAL = PROJECT / "packaging/probes.d/vfs_latency.stp"
 SHAPES = sorted((PROJECT / "tests/golden/codegen").glob("*.stp"))
 MANY = 20
+ROUNDS = 7
 WILDCARDS = 'kernel.function("[tu]cp_*"), kernel.function("pci_*")'  # a thousand functions
 # what of itself the running kernel shows
 TELLING = ("/sys/kernel/btf/vmlinux", "/sys/kernel/notes", "/proc/kallsyms")
 
 
-def measure(folder: Path, rounds: int = 7) -> Section:
+def measure(
+    folder: Path, rounds: int = ROUNDS, many: int = MANY, wildcards: str = WILDCARDS
+) -> Section:
     folder.mkdir(parents=True)
     image = Image.ensure(DEFAULT_KERNEL)
     say("compile: natively")
-    native = natively(image, folder / "native", rounds)
+    native = natively(image, folder / "native", rounds, many)
     say("compile: in the lab")
-    lab = in_lab(image, folder / "lab")
-    return section(native, lab)
+    lab = in_lab(image, folder / "lab", many, wildcards)
+    return section(native, lab, many)
 
 
 # -- natively -----------------------------------------------------------------------------------
 
 
-def natively(image: Image, folder: Path, rounds: int) -> dict[str, Any]:
+def natively(image: Image, folder: Path, rounds: int, many: int) -> dict[str, Any]:
     """native.py's findings."""
     folder.mkdir()
     library = folder / "pretend.so"
@@ -65,7 +68,12 @@ def natively(image: Image, folder: Path, rounds: int) -> dict[str, Any]:
     place = "/mnt/stapwatch"
     bench = HERE.relative_to(PROJECT)
     argv = ["python3", "-P", f"{place}/{bench}/guest/native.py", "/mnt/work"]
-    argv += [f"{place}/{TYPICAL.relative_to(PROJECT)}", f"{place}/{bench}/hand", str(rounds)]
+    argv += [
+        f"{place}/{TYPICAL.relative_to(PROJECT)}",
+        f"{place}/{bench}/hand",
+        str(rounds),
+        str(many),
+    ]
     env = {
         "PYTHONPATH": f"{place}:/mnt/vendor",
         "LD_PRELOAD": "/mnt/work/pretend.so",
@@ -95,11 +103,11 @@ def kernel_files(image: Image) -> Path:
 # -- in the lab ---------------------------------------------------------------------------------
 
 
-def in_lab(image: Image, folder: Path) -> dict[str, Any]:
+def in_lab(image: Image, folder: Path, many: int, wildcards: str) -> dict[str, Any]:
     """starting.py's findings."""
     folder.mkdir()
     setting = Setting(folder / "setting", image)
-    for number in range(MANY):
+    for number in range(many):
         sources = [*EXAMPLES, *SHAPES]
         source = sources[number % len(sources)]
         name = f"{source.stem.replace('-', '_')}_{number}"
@@ -109,7 +117,7 @@ def in_lab(image: Image, folder: Path) -> dict[str, Any]:
     setting.compile_requests({"cached": cached})
     request = Request(
         name="wildcard",
-        text=f"global calls probe {WILDCARDS} {{ calls++ }}",
+        text=f"global calls probe {wildcards} {{ calls++ }}",
         kernel={"root": str(image.rootfs), "release": image.release},
         cache=str(setting.cache),
         output=str(folder),
@@ -125,19 +133,25 @@ def in_lab(image: Image, folder: Path) -> dict[str, Any]:
         guest.push(folder / f"{wildcard.module}.ko", f"/tmp/bench/{wildcard.module}.ko")
         guest.push(HERE / "guest/starting.py", "/tmp/bench/starting.py")
         argv = ["python3", "/tmp/bench/starting.py", "/tmp/bench/request.json"]
-        argv += [f"/tmp/bench/{wildcard.module}.ko", wildcard.module, str(MANY)]
+        argv += [f"/tmp/bench/{wildcard.module}.ko", wildcard.module, str(many)]
         env = {"PYTHONPATH": f"/{app.PREFIX}:/{app.PREFIX}/vendor"}
-        done = guest.run(argv, timeout=1800, env=env).check()
+        done = guest.run(argv, timeout=3600, env=env, stream=_tell).check()
         if complaints := guest.complaints():
             raise LabError("the guest's kernel complains:\n" + "\n".join(complaints))
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
+def _tell(stream: int, data: bytes) -> None:
+    if stream == 2:
+        for line in data.decode(errors="replace").splitlines():
+            say(f"compile: in the lab: {line}")
+
+
 # -- rows ---------------------------------------------------------------------------------------
 
 
-def section(native: dict[str, Any], lab: dict[str, Any]) -> Section:
+def section(native: dict[str, Any], lab: dict[str, Any], scripts: int) -> Section:
     cold = statistics.median(native["cold"])
     cached = statistics.median(native["cached"])
     kbuild = {
@@ -154,9 +168,11 @@ def section(native: dict[str, Any], lab: dict[str, Any]) -> Section:
             kbuild,
             200,
         ),
-        Row(f"{MANY} scripts cold", "CPU s on each of 2 cores", round(many["cpu"] / 2, 2), {}, 2),
         Row(
-            f"{MANY} scripts, cache warm, start to READY",
+            f"{scripts} scripts cold", "CPU s on each of 2 cores", round(many["cpu"] / 2, 2), {}, 2
+        ),
+        Row(
+            f"{scripts} scripts, cache warm, start to READY",
             "s, from instructions on one CPU",
             round(lab["start"] * rate, 2),
             {},
@@ -177,7 +193,7 @@ def section(native: dict[str, Any], lab: dict[str, Any]) -> Section:
             1,
         ),
         Row(
-            f"agent's resident memory, {MANY} scripts, steady",
+            f"agent's resident memory, {scripts} scripts, steady",
             "MB",
             round(lab["rss"] / 1e6, 1),
             {},
@@ -185,7 +201,7 @@ def section(native: dict[str, Any], lab: dict[str, Any]) -> Section:
         ),
     )
     notes = (
-        f"{MANY} scripts cold took {many['wall']:.1f} s of this machine's time, from the cache {again['wall']:.1f} s "
+        f"{scripts} scripts cold took {many['wall']:.1f} s of this machine's time, from the cache {again['wall']:.1f} s "
         f"({again['cpu']:.1f} s of CPU).",
         f"The start took {lab['start']:.2f} s at an instruction a nanosecond; a compile out of the cache takes "
         f"{lab['cached']:.2f} s of that kind and {cached:.3f} s here, which is the rate.",

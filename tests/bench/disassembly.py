@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,6 +147,11 @@ class Module:
         for (place, words, symbol, addend), after in zip(found, [*found[1:], None], strict=True):
             follows = after[0] if after is not None else (place[0], -1)
             self.code[place] = Instruction(place, words, follows, symbol, addend)
+
+    def lengths(self) -> dict[str, int]:
+        """How many different instructions were followed, by function."""
+        names = (self._name(place).partition("+")[0] for place in self.executed)
+        return dict(Counter(names).most_common())
 
     # -- following ------------------------------------------------------------------------------
 

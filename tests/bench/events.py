@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from compiler.request import Request
 from lab import Guest, Image, LabError, app
 from lab.host import say
 from tests.bench import hand, peers
+from tests.bench.disassembly import Module, Root
 from tests.bench.rows import Row, Section
 
 HERE = Path(__file__).parent
@@ -29,6 +30,7 @@ GOLDEN = PROJECT / "tests/golden/codegen"
 FOLDER = "/tmp/bench"  # in the guest
 READS = 200_000
 UNIT = "instructions"
+HAND, HOOK = "hand-written", "hook alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,13 @@ def measure(
     if with_peers:
         steps += peers.steps(kernel, [shape.name for shape in shapes], image, folder, reads)
     found = run(image, folder, steps)
-    return section(kernel, shapes, check(steps, found))
+    costs = section(kernel, shapes, check(steps, found))
+    modules = {each["name"]: Path(each["path"]).name for each in steps if each["kind"] == "script"}
+    rows = tuple(
+        row if row.met is not False else explained(row, folder / modules[shape.name])
+        for row, shape in zip(costs.rows, shapes, strict=True)
+    )
+    return replace(costs, rows=rows)
 
 
 # -- steps --------------------------------------------------------------------------------------
@@ -239,6 +247,22 @@ def check(
 # -- rows ---------------------------------------------------------------------------------------
 
 
+def explained(row: Row, module: Path) -> Row:
+    """A row with where its instructions go: the hook's, the work's as an expert has it, the rest."""
+    assert row.ours is not None
+    hook, expert = row.peers.get(HOOK, 0), row.peers.get(HAND, 0)
+    parts = [f"the hook alone takes {hook:.0f}"]
+    if expert:
+        parts.append(f"the work written by hand {expert - hook:.0f}, ours {row.ours - hook:.0f}")
+    code = Module(module)
+    for name in ("on_entry", "on_return", "entry_0", "probe_0"):
+        if name in code.functions:
+            code.follow(Root(name))
+    counts = ", ".join(f"{name} {count}" for name, count in code.lengths().items())
+    parts.append(f"instructions in the module that a hit can reach: {counts}")
+    return replace(row, note="; ".join(parts))
+
+
 def section(kernel: str, shapes: Sequence[Shape], found: dict[str, dict[str, Any]]) -> Section:
     base = (found["nothing"]["ns"] + found["nothing again"]["ns"]) / 2
 
@@ -247,7 +271,7 @@ def section(kernel: str, shapes: Sequence[Shape], found: dict[str, dict[str, Any
 
     rows = []
     for shape in shapes:
-        others = {"hand-written": shape.hand, "hook alone": shape.hook}
+        others = {HAND: shape.hand, HOOK: shape.hook}
         figures = {title: cost(name) for title, name in others.items() if name}
         figures |= {
             title: cost(name) for title, name in peers.names(kernel, shape.name) if name in found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """In a guest's root folder, natively: what compiling costs. One line of JSON tells all.
 
-    native.py work-folder example.stp hand-folder rounds
+    native.py work-folder example.stp hand-folder rounds scripts
     -> {"new_kernel": 4.1, "cold": [0.21, ...], "cached": [...], "many_cold": {"cpu", "wall"}, ...}
 
 Everything is CPU seconds of the compiler's process with all that it starts, as the agent starts it.
@@ -29,17 +29,13 @@ from compiler.driver import compile_script
 from compiler.kernel.release import Kernel
 from compiler.request import Request
 
-MANY = 20
 JOBS = 2
 
 
 def main() -> None:
-    work, example, hand, rounds = (
-        Path(sys.argv[1]),
-        Path(sys.argv[2]),
-        Path(sys.argv[3]),
-        int(sys.argv[4]),
-    )
+    work, example, hand = map(Path, sys.argv[1:4])
+    rounds, scripts = map(int, sys.argv[4:6])
+    builds = min(rounds, 3)  # of those that take seconds
     text = example.read_text()
     cache = work / "cache"
 
@@ -50,15 +46,15 @@ def main() -> None:
     first = compile_once(request(0))
     cold = [compile_once(request(1 + n)) for n in range(rounds)]
     cached = [compile_once(request(1 + n)) for n in range(rounds)]
-    many = [request(1000 + n) for n in range(MANY)]
+    many = [request(1000 + n) for n in range(scripts)]
     result = {
         "new_kernel": first,
         "cold": cold,
         "cached": cached,
         "many_cold": compile_many(many),
         "many_cached": compile_many(many),
-        "kbuild": [kbuild(request(1), work / f"kbuild{n}") for n in range(3)],
-        "kbuild_one": [kbuild_one(hand, work / f"one{n}") for n in range(3)],
+        "kbuild": [kbuild(request(1), work / f"kbuild{n}") for n in range(builds)],
+        "kbuild_one": [kbuild_one(hand, work / f"one{n}") for n in range(builds)],
     }
     print(json.dumps(result))
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Preloaded: uname() tells of the kernel in PRETEND_RELEASE, so that a process takes itself to run on it. */
+/* Preloaded: uname() tells of the kernel in PRETEND_RELEASE, so that a process takes itself to run
+ * on it. */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>
