@@ -22,7 +22,7 @@ from runtime import loader
 from runtime.device import Device
 from runtime.snapshot import read
 
-STEADY = 30  # seconds and scrapes until memory is what it stays
+STEADY = 10  # seconds and scrapes until memory is what it stays
 
 
 def main() -> None:
