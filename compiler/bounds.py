@@ -51,6 +51,8 @@ class Sizes:
                 return max(self.expr(then, body), self.expr(otherwise, body))
             case p.Assign(target=target):
                 return self.expr(target, body)
+            case p.Guard(value=value, fallback=fallback):
+                return max(self.expr(value, body), self.expr(fallback, body))
             case p.Call(function=symbol):
                 return self.result(symbol)
             case p.CharsAt(length=length) if length:

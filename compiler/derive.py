@@ -163,11 +163,10 @@ def _walk(
         yield from ((site, path, False) for site in _family(components, aliases, environment))
         return
     for _, alias, rest in matches:
-        way = _Path(
-            path.prologue if alias.epilogue else (alias.body, *path.prologue),
-            (*path.epilogue, alias.body) if alias.epilogue else path.epilogue,
-            path.conditions,
-        )
+        before, after = [alias.body], [alias.after] if alias.after is not None else []
+        if alias.epilogue:
+            before, after = [], [alias.body, *after]
+        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions)
         sufficient = False
         for point in alias.points:
             if sufficient:

@@ -286,6 +286,53 @@ class EntryValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """A register of the probed place, by the name of its field in `struct sw_regs`."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolAddress:
+    """Where the kernel has a variable; looked up when the module is loaded."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class PercpuAddress:
+    """This CPU's instance of a per-CPU variable, `distance` bytes behind that of `this_cpu_off`."""
+
+    distance: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Guru mode: writes an integer to kernel memory or a register; gives the value written."""
+
+    place: Deref | Register
+    value: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A string; `fallback` where computing it ends in an error, which is then forgotten."""
+
+    value: Expr
+    fallback: Expr
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedExpr:
     code: str
     type: ValueType
@@ -295,7 +342,8 @@ class EmbeddedExpr:
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
     | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
-    | Deref | CharsAt | EntryValue | EmbeddedExpr
+    | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store | Guard
+    | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements

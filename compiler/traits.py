@@ -82,7 +82,7 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.EmbeddedExpr():
+        case p.Bucket() | p.EmbeddedExpr() | p.Store(place=p.Deref()):
             return True
         case _:
             return False
@@ -101,7 +101,7 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign() | p.Increment() | p.Accumulate() | p.Print() | p.Delete():
                 return True
-            case p.Next() | p.Return() | p.EmbeddedExpr():
+            case p.Next() | p.Return() | p.EmbeddedExpr() | p.Store():
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True
@@ -139,7 +139,7 @@ def _outward(stmt: p.Stmt, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign(target=p.GlobalRef()) | p.Increment(target=p.GlobalRef()):
                 return True
-            case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr():
+            case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr() | p.Store():
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True

@@ -6,6 +6,7 @@ generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -88,6 +89,10 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
+    if unit.symbols:
+        w.line("/* Addresses of the kernel's variables, found when the module is loaded. */")
+        w.line(f"static u64 symbols[{len(unit.symbols)}];")
+        w.line()
     for text in (*functions, *handlers):
         w.line(text)
     _initial_values(w, unit)
@@ -340,8 +345,6 @@ def _embedded(w: Writer, f: p.Function) -> None:
 
 
 def _without_pragmas(code: str) -> str:
-    import re
-
     return re.sub(
         r"/\*\s*(pure|unprivileged|unmangled|myproc-unprivileged|bound:\s*\d+)\s*\*/", "", code
     )
@@ -414,7 +417,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
         if "c->" in body or "(c" in body or frame:
             w.line("struct sw_context *c;")
-        if "s->" in body or locks or "(a, s," in body:
+        if _names(body, "s") or locks:
             w.line("struct shared *s = sw_shared;")
         if entry and "entry->" in body:
             w.line(f"const struct entry_{index} *entry = data;")
@@ -459,6 +462,11 @@ _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
     HookKind.KRETPROBE,
 )  # fmt: skip
+
+
+def _names(body: str, name: str) -> bool:
+    """Whether C mentions a variable."""
+    return re.search(rf"(?<!\w){name}->|\(a, {name},", body) is not None
 
 
 def _comment(text: str) -> str:
@@ -529,7 +537,7 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> bool:
     with w.block(""):
         w.line(f"struct area *a = sw_enter_quietly(offsetof(struct area, lane.probes), {index});")
         w.line(f"struct entry_{index} *entry = data;")
-        if "s->" in body:
+        if _names(body, "s"):
             w.line("struct shared *s = sw_shared;")
         if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
@@ -602,6 +610,11 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(f".entry = entry_{i},")
                     w.line(f".data_size = sizeof(struct entry_{i}),")
     w.line()
+    if unit.symbols:
+        with w.block("static const char *const symbol_names[] =", "};"):
+            for name in unit.symbols:
+                w.line(f"{t.string(name)},")
+        w.line()
     digits = ", ".join(f"0x{b:02x}" for b in target.build_id)
     w.line(f"static const u8 build_id[] = {{ {digits} }};")
     w.line()
@@ -627,6 +640,10 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(f".ring_size = {ring},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
+        if unit.symbols:
+            w.line(f".nr_symbols = {len(unit.symbols)},")
+            w.line(".symbols = symbol_names,")
+            w.line(".addresses = symbols,")
 
 
 def _manifest(unit: Unit, target: Target) -> Manifest:

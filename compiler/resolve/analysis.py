@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 from compiler import program as p
 from compiler import syntax
@@ -19,7 +20,9 @@ from compiler.resolve import expressions
 from compiler.resolve.facts import Facts
 from compiler.resolve.scope import GlobalSymbol, Scope, World
 from compiler.resolve.statements import lower_block
-from compiler.traits import fallible_functions, pure_functions
+from compiler.resolve.surroundings import contextual_functions, written_names
+from compiler.resolve.targets import hidden_local
+from compiler.traits import fallible_functions, pure_functions, walk
 from runtime.manifest import ValueType
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
@@ -51,9 +54,12 @@ def resolve(
     names = frozenset(script.name for script in library)
     globals_ = _globals(items, known, faults)
     facts = Facts()
+    users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
     for _ in range(_ROUNDS):
         facts.changed = False
-        world = World(facts, environment, globals_, functions, names, {})
+        world = World(
+            facts, environment, globals_, functions, names, {}, contextual=users, clones=clones
+        )
         probes, lowered = _round(world, derived)
         if facts.final:
             break
@@ -126,6 +132,7 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
 
 def _probe(world: World, d: Derived, index: int) -> p.Probe:
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
+    scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
         found = scope.typed(test, LONG)
@@ -137,9 +144,9 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     body = p.Body(tuple(scope.locals.values()), tuple(stmts))
     hook = d.site.hook
     if d.optional:
-        hook = p.Hook(
-            hook.kind, hook.symbol, hook.offset, hook.number, hook.randomize, True, hook.arguments
-        )
+        hook = replace(hook, optional=True)
+    if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
+        hook = replace(hook, kind=p.HookKind.KPROBE)  # ftrace saves and restores arguments only
     return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
 
 
@@ -148,7 +155,8 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
     file = f.span.source.name
     parameters = tuple(parameter.name for parameter in f.parameters)
     result = ("result", symbol)
-    scope = Scope(world, key, file, None, expressions.lower, parameters, result)
+    site = world.sites.get(symbol)
+    scope = Scope(world, key, file, site, expressions.lower, parameters, result)
     for parameter in f.parameters:
         if parameter.type is not None:
             world.facts.learn((*key, parameter.name), ValueType(parameter.type), parameter.span)
@@ -167,10 +175,14 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         stmts = lower_block(scope, f.body)
         own = [local for name, local in scope.locals.items() if name not in parameters]
         body = p.Body(tuple(own), stmts)
+    hidden = world.facts.hidden.get(symbol, ())
     return p.Function(
         symbol,
         f.name,
-        tuple(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+        (
+            *(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+            *(hidden_local(n) for n in hidden),
+        ),
         world.facts.type_of(result)
         if result in {*world.facts.types, *world.facts.valued}
         else None,

@@ -13,7 +13,7 @@ from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import printing, targets
+from compiler.resolve import pointees, printing, targets, writes
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -39,10 +39,7 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.Unary():
             return _unary(scope, e)
         case syntax.Increment():
-            target = lvalue(scope, e.target, LONG)
-            if isinstance(target, p.Number):
-                return target
-            return p.Increment(1 if e.op == "++" else -1, e.prefix, target, e.span)
+            return _increment(scope, e)
         case syntax.Binary():
             return _binary(scope, e)
         case syntax.Match():
@@ -155,6 +152,7 @@ def lower_keys(
             scope.facts.fault("type-mismatch", "a statistic cannot be a key", key.span)
         elif value.type is not None:
             scope.facts.learn(fact, value.type, key.span)
+            pointees.flow(scope, key, fact)
         name = key_name(key)
         if name is not None:
             scope.facts.key_names.setdefault((found.symbol, i), name)
@@ -195,13 +193,6 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
             return p.LocalRef(scope.local(e.name), e.span)
         case syntax.Index():
             return element(scope, e, want)
-        case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
-            scope.facts.fault(
-                "write-context",
-                "kernel memory cannot be written",
-                e.span,
-                "probes observe; copy the value to a variable",
-            )
         case _:
             scope.facts.fault("not-assignable", "this cannot be assigned to", e.span)
     return p.Number(0, e.span)
@@ -215,6 +206,8 @@ def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
     if e.op == "<<<":
         scope.facts.fault("statistic-value", "'<<<' gives no value", e.span)
         return p.Number(0, e.span)
+    if isinstance(e.target, targets.Target):
+        return _write(scope, e.target, e.op, e.value, e.span)
     want: ValueType | None = STRING if e.op == ".=" else LONG
     if e.op == "=":
         want = None
@@ -233,8 +226,36 @@ def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
         scope.facts.fault("type-mismatch", "a statistic cannot be assigned", e.value.span)
     else:
         target = cast(p.Lvalue, lvalue(scope, e.target, value.type))
+        pointees.flow(scope, e.value, pointees.symbol_of(scope, e.target))
     op = None if e.op == "=" else e.op[:-1]
     return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
+
+
+def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, span: Span) -> p.Expr:
+    """Kernel memory or a register takes a value: guru mode."""
+    if op == ".=":
+        scope.facts.fault("type-mismatch", "a string is needed here, not a number", target.span)
+        return p.Number(0, span)
+    given = scope.typed(value, LONG)
+    try:
+        if op != "=":
+            old = targets.load(scope, targets.place(scope, target), span)
+            given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
+        return writes.lower_write(scope, target, given, span)
+    except (targets.Fault, KernelFactError) as fault:
+        targets.report(scope, fault, target.span)
+    return p.Number(0, span)
+
+
+def _increment(scope: Scope, e: syntax.Increment) -> p.Expr:
+    step = 1 if e.op == "++" else -1
+    if isinstance(e.target, targets.Target):
+        new = _write(scope, e.target, "+=", syntax.Number(step, e.span), e.span)
+        return new if e.prefix else p.Arithmetic("-", new, p.Number(step, e.span), e.span)
+    target = lvalue(scope, e.target, LONG)
+    if isinstance(target, p.Number):
+        return target
+    return p.Increment(step, e.prefix, target, e.span)
 
 
 def _unary(scope: Scope, e: syntax.Unary) -> p.Expr:
@@ -387,6 +408,8 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
         return p.Number(0, e.span)
     function = fitting[0]
     symbol = function_symbol(function, candidates)
+    if scope.site is not None and e.name in scope.world.contextual:
+        symbol = scope.world.clone(symbol, scope.site)
     scope.world.wanted_functions.setdefault(symbol, function)
     args = []
     for i, (parameter, arg) in enumerate(zip(function.parameters, e.args, strict=True)):
@@ -399,8 +422,11 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
             scope.require(value, LONG, arg.span)
         else:
             scope.facts.learn(fact, value.type, arg.span)
+            pointees.flow(scope, arg, fact)
         del i
         args.append(value)
+    for name in scope.facts.hidden.get(symbol, ()):
+        args.append(targets.variable(scope, name, e.span).expr)
     return p.Call(symbol, tuple(args), _result(scope, function, symbol, want, e.span), e.span)
 
 
@@ -442,7 +468,7 @@ def _report_unknown(scope: Scope, e: syntax.Call, candidates: list[syntax.Functi
 
 def _entry(scope: Scope, e: syntax.Entry) -> p.Expr:
     site = scope.site
-    if site is None or site.hook.kind is not p.HookKind.KRETPROBE:
+    if site is None or scope.in_function or site.hook.kind is not p.HookKind.KRETPROBE:
         scope.facts.fault(
             "entry-outside-return", "@entry stands only in a function's return probe", e.span
         )
@@ -458,11 +484,46 @@ def _at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
         case "choose_defined", (first, second):
             return scope.expr(first if targets.is_defined(scope, first) else second, want)
         case "const" | "enum", (syntax.String(value=name), *_):
-            btf = scope.world.environment.kernel.btf
+            return _constant(scope, e, name)
+        case "kderef" | "uderef", (syntax.Number(value=size), address):
+            where = scope.typed(address, LONG)
+            if size in (1, 2, 4, 8):
+                return p.Deref(where, size, False, e.name == "uderef", e.span)
+            scope.facts.fault("bad-deref", "1, 2, 4 or 8 bytes can be read", e.args[0].span)
+        case "probewrite", (syntax.Name(name=name),):
+            return p.Number(int(name in scope.written), e.span)
+        case "probewrite", (syntax.TargetVar(name=name),):
+            return p.Number(int(f"${name}" in scope.written), e.span)
+        case "kregister", _:
             try:
-                return p.Number(btf.constant(name.rpartition(" ")[2].rpartition(":")[2]), e.span)
-            except KernelFactError as fault:
-                scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
+                return writes.lower_register(scope, e)
+            except targets.Fault as fault:
+                targets.report(scope, fault, e.span)
+        case "perf", (syntax.String(value=name),):
+            scope.facts.fault(
+                "unknown-counter",
+                f"no probe declares a performance counter '{name}'",
+                e.span,
+                "counters of user processes need their debuginfo; "
+                "count with probe perf.hw.instructions.sample(1000000) or perf stat instead",
+            )
         case _:
-            scope.facts.fault("not-supported", f"@{e.name} cannot be compiled yet", e.span)
+            scope.facts.fault(
+                "needs-debuginfo",
+                f"@{e.name} needs the probed process's debuginfo",
+                e.span,
+                "read arguments with $name, or user memory with user_long(address)",
+            )
+    return p.Number(0, e.span)
+
+
+def _constant(scope: Scope, e: syntax.AtCall, name: str) -> p.Expr:
+    """An enumerator by the kernel's types; @const also takes what the kernel's headers define."""
+    enumerator = name.rpartition(" ")[2].rpartition(":")[2]
+    try:
+        return p.Number(scope.world.environment.kernel.btf.constant(enumerator), e.span)
+    except KernelFactError as fault:
+        if e.name == "const" and scope.world.environment.guru:
+            return p.EmbeddedExpr(f"/* pure */ ({name})", LONG, e.span)
+        scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
     return p.Number(0, e.span)

@@ -34,6 +34,16 @@ class World:
     histograms: dict[str, list[Histogram]]  # by global: those that the script asks for
     used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)
     wanted_functions: dict[str, syntax.Function] = field(default_factory=dict)
+    # functions that use context variables: a clone for each probe point, with the point's symbols
+    contextual: frozenset[str] = frozenset()
+    clones: dict[tuple[str, str], str] = field(default_factory=dict)
+    sites: dict[str, Site] = field(default_factory=dict)
+
+    def clone(self, symbol: str, site: Site) -> str:
+        """The symbol of a contextual function as it runs for a probe point."""
+        known = self.clones.setdefault((symbol, site.point), f"{symbol}__at{len(self.clones)}")
+        self.sites[known] = site
+        return known
 
     def find_global(self, name: str, file: str) -> GlobalSymbol | None:
         found = self.globals.get((file, name)) or self.globals.get(("", name))
@@ -49,7 +59,7 @@ class Scope:
     world: World
     key: tuple[str | int, ...]
     file: str
-    site: Site | None  # None in functions
+    site: Site | None  # None in functions but those that use context variables
     lower: Callable[[Scope, syntax.Expr, ValueType | None], p.Expr]
     parameters: tuple[str, ...] = ()
     result: tuple[str | int, ...] | None = None  # the fact of a function's result
@@ -57,8 +67,13 @@ class Scope:
     assigned: set[str] = field(default_factory=set)
     entries: list[p.Expr] = field(default_factory=list)
     in_entry: bool = False
+    written: frozenset[str] = frozenset()  # variables that the probe's own body assigns to
     loops: int = 0
     temporaries: int = 0
+
+    @property
+    def in_function(self) -> bool:
+        return self.result is not None
 
     @property
     def facts(self) -> Facts:

@@ -8,7 +8,7 @@ from typing import assert_never
 from compiler import program as p
 from compiler import syntax
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, printing
+from compiler.resolve import expressions, pointees, printing
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -45,7 +45,7 @@ def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
                 return ()
             return (p.Break(s.span) if isinstance(s, syntax.Break) else p.Continue(s.span),)
         case syntax.Next():
-            if scope.site is None:
+            if scope.in_function:
                 scope.facts.fault(
                     "not-supported", "'next' in a function cannot be compiled yet", s.span
                 )
@@ -123,6 +123,7 @@ def _variable(scope: Scope, name: syntax.Name, fact: tuple[str | int, ...]) -> p
     if type_ is not STAT:
         scope.facts.learn(own, type_, name.span)
         scope.facts.learn(fact, scope.facts.type_of(own), name.span)
+        pointees.exchange(scope, own, fact)
     scope.assigned.add(name.name)
     return scope.local(name.name)
 
@@ -203,6 +204,7 @@ def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
         scope.require(value, LONG, s.value.span)
     else:
         scope.facts.learn(scope.result, value.type, s.value.span)
+        pointees.flow(scope, s.value, scope.result)
     return (p.Return(value, s.span),)
 
 

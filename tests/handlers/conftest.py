@@ -42,6 +42,7 @@ class Case:
     strict: bool = False
     statistics: dict[str, Any] = field(default_factory=dict)
     defines: dict[str, str] = field(default_factory=dict)
+    guru: bool = False
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +67,7 @@ def compile_case(case: Case, image: Image, folder: Path) -> dict[str, Any]:
         "run_mode": case.strict,
         "statistics": case.statistics,
         "defines": case.defines,
+        "guru": case.guru,
         "export": bool(case.statistics),
     }
     done = subprocess.run(
