@@ -492,6 +492,11 @@ class HookKind(IntEnum):
     TRACEPOINT = 9
 
     @property
+    def phase(self) -> bool:
+        """Runs at the start or the end, without a hook in the kernel."""
+        return self < HookKind.TIMER_NS
+
+    @property
     def cold(self) -> bool:
         """Runs seldom enough to merge every CPU's values in the handler."""
         return self < HookKind.PROFILE

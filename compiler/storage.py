@@ -43,6 +43,9 @@ def uses(program: p.Program) -> list[Use]:
         roots: list[Node] = [*probe.body.stmts, *probe.entry]
         if probe.condition is not None:
             roots.append(probe.condition)
+            # whoever changes a condition looks at it, at each hit
+            refs = (n for n in walk(probe.condition) if isinstance(n, p.GlobalRef))
+            found += [Use(ref.name, Access.READ, p.HookKind.FTRACE) for ref in refs]
         stmts = [*roots, *(s for f in reachable(roots, functions) for s in body_of(functions[f]))]
         found += [Use(name, access, hook) for s in stmts for name, access in accesses(s)]
     return found

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from compiler import arming, traits
 from compiler import program as p
-from compiler import traits
 from compiler.bounds import measure
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
@@ -93,6 +93,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         w.line("/* Addresses of the kernel's variables, found when the module is loaded. */")
         w.line(f"static u64 symbols[{len(unit.symbols)}];")
         w.line()
+    _conditions(w, unit)
     for text in (*functions, *handlers):
         w.line(text)
     _initial_values(w, unit)
@@ -231,6 +232,41 @@ def _stat_accessors(w: Writer, g: Placed) -> None:
             w.line(f"sw_stat_variance(&row->mean, &row->m2, row->count, value, {statistic.shift});")
         if histogram is not None:
             w.line(f"row->buckets[{bucket_of(g, 'value')}]++;")
+    w.line()
+
+
+# ---------------------------------------------------------------- conditions
+
+
+def _conditions(w: Writer, unit: Unit) -> None:
+    """A function for each condition that arms and disarms its probe, and one for them all."""
+    found = arming.conditions(unit.program)
+    if not found:
+        return
+    w.line("/* Which hooks are to be in place, as last told to the runtime. */")
+    w.line(f"static u8 wanted[{len(unit.program.probes)}];")
+    w.line()
+    for i, condition in found.items():
+        inner = Writer(depth=1)
+        v = Values(unit, inner, f"armed_{i}")
+        inner.line(f"return {v.value(condition)};")
+        file, line, column = condition.span.location
+        w.line(f"/* {file}:{line}:{column}: if (...) */")
+        w.line(f"static bool armed_{i}(struct shared *s __maybe_unused)")
+        with w.block(""):
+            for declaration in v.temporaries:
+                w.line(declaration)
+            if v.temporaries:
+                w.line()
+            w.lines += inner.lines
+        w.line()
+    w.line("static bool armed(u32 probe)")
+    with w.block(""), w.block("switch (probe)"):
+        for i in found:
+            w.line(f"case {i}:")
+            w.line(f"\treturn armed_{i}(sw_shared);")
+        w.line("default:")
+        w.line("\treturn true;")
     w.line()
 
 
@@ -409,7 +445,9 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     roots: list[traits.Node] = [*probe.body.stmts, *probe.entry]
     if probe.condition is not None:
         roots.append(probe.condition)
-    locks = _locks(unit, roots)
+    arms = arming.changed_by(unit.program, roots)
+    conditions = [unit.program.probes[i].condition for i in arms]
+    locks = _locks(unit, [*roots, *(c for c in conditions if c is not None)])
     body = "\n".join(inner.lines)
     integer = probe.hook.kind is HookKind.KPROBE
     leave = "return 0;" if integer else "return;"
@@ -417,7 +455,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
         if "c->" in body or "(c" in body or frame:
             w.line("struct sw_context *c;")
-        if _names(body, "s") or locks:
+        if _names(body, "s") or locks or arms:
             w.line("struct shared *s = sw_shared;")
         if entry and "entry->" in body:
             w.line(f"const struct entry_{index} *entry = data;")
@@ -449,6 +487,8 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             w.line(f"sw_failed(&a->c, &a->lane.probes[{index}]);")
         if s.uses_out or v.uses_fail:
             w.label("out")
+        for i in arms:
+            w.line(f"sw_arm(&wanted[{i}], armed_{i}(s));")
         for i in reversed(range(len(locks))):
             w.line(f"sw_unlock(&s->{locks[i]});")
             w.label(f"unlock_{i}")
@@ -640,6 +680,9 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(f".ring_size = {ring},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
+        if arming.conditions(program):
+            w.line(".armed = armed,")
+            w.line(".wanted = wanted,")
         if unit.symbols:
             w.line(f".nr_symbols = {len(unit.symbols)},")
             w.line(".symbols = symbol_names,")

@@ -114,7 +114,15 @@ def run(
             timeout=120,
         )
         assert made.returncode == 0, made.stderr + generated.c_text
-        argv: list[str | Path] = [program, "-n", str(rounds), "-l", str(lanes), "-e", folder / "events"]
+        argv: list[str | Path] = [
+            program,
+            "-n",
+            str(rounds),
+            "-l",
+            str(lanes),
+            "-e",
+            folder / "events",
+        ]
         if registers:
             argv += ["-r", registers]
         ran = subprocess.run(argv, capture_output=True, text=True, timeout=60)
