@@ -45,6 +45,10 @@ class Global:
     key_names: tuple[str, ...] = ()  # best guess from how it is indexed
 
 
+# Globals that C uses: each the name it uses and the symbol.
+Touched: TypeAlias = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A script function, or one whose body is C (`code`); `symbol` is unique in the program."""
@@ -60,6 +64,8 @@ class Function:
     bound: int | None  # bytes of a string result, if fewer than MAXSTRINGLEN
     library: bool
     span: Span
+    reads: Touched = ()  # by `code`
+    writes: Touched = ()
 
 
 # ---------------------------------------------------------------- expressions
@@ -334,9 +340,15 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedExpr:
+    """C as an expression; `reads` and `writes` as in Function."""
+
     code: str
     type: ValueType
     span: Span
+    pure: bool = False
+    fallible: bool = True
+    reads: Touched = ()
+    writes: Touched = ()
 
 
 Expr: TypeAlias = (
@@ -532,4 +544,4 @@ class Program:
     globals: tuple[Global, ...]
     functions: tuple[Function, ...]
     probes: tuple[Probe, ...]
-    embedded: tuple[str, ...]  # C at file level
+    embedded: tuple[tuple[str, Span], ...]  # C at file level

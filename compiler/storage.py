@@ -86,6 +86,10 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
         case p.Foreach(name=name):
             yield name, Access.READ
             yield from _all(children(node))
+        case p.EmbeddedExpr(reads=reads, writes=writes):  # C has one value to look at
+            for _, name in (*reads, *writes):
+                yield name, Access.READ
+                yield name, Access.WRITE
         case p.Loop(test=test, step=step_expr, body=body):
             yield from accesses(test)
             if step_expr is not None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from compiler import arming, traits
 from compiler import program as p
 from compiler.bounds import measure
+from compiler.codegen import embedded
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
@@ -73,19 +74,24 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
-    headers = bool(program.embedded) or any(
-        f.code is not None and not f.library for f in program.functions
+    headers = (
+        bool(program.embedded)
+        or any(f.code is not None and not f.library for f in program.functions)
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for n in traits.walk(*bodies))
     )
     w = Writer()
     _head(w, unit, target, headers)
-    for code in program.embedded:
-        w.line(code.strip("\n"))
+    for code, span in program.embedded:
+        file, line, _ = span.location
+        embedded.user_line(w, file, line + len(code) - len(code.lstrip("\n")))
+        w.lines += [*code.strip("\n").splitlines(), embedded.HERE]
         w.line()
     for placed in layout.globals.values():
         _declare(w, placed)
     _regions(w, unit)
     for placed in layout.globals.values():
         _accessors(w, placed, options)
+    embedded.accessors(w, unit)
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
@@ -98,7 +104,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         w.line(text)
     _initial_values(w, unit)
     _tables(w, unit, target)
-    return Generated(t.tidy(w.text()), _manifest(unit, target), headers)
+    return Generated(embedded.numbered(t.tidy(w.text())), _manifest(unit, target), headers)
 
 
 # ---------------------------------------------------------------- declarations
@@ -108,9 +114,9 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     limits = unit.options.limits
     w.line(f"/* {target.module}: made from {unit.program.name} by stapwatch {target.version} */")
     if headers:
-        w.line("#define SW_KERNEL_HEADERS")
-        w.line('#include "kernel_headers.h"')
-    w.line("#include <stapwatch.h>")
+        w.line("#include <stapwatch_embedded.h>")
+    else:
+        w.line("#include <stapwatch.h>")
     w.line()
     w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
     w.line(f"#define MAXNESTING {limits.MAXNESTING}")
@@ -298,7 +304,7 @@ def _function(unit: Unit, f: p.Function) -> str:
     w = Writer()
     w.line(f"/* {file}:{line}: function {f.name} */")
     if f.code is not None:
-        _embedded(w, f)
+        embedded.function(unit, w, f)
         return w.text()
     w.line(_function_head(f))
     inner = Writer(depth=1)
@@ -356,40 +362,6 @@ def _function_head(f: p.Function) -> str:
         parameters.append(f"const char *{given}" if local.type is STRING else f"s64 {given}")
     result = "s64" if f.result is LONG else "void"
     return f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})"
-
-
-def _embedded(w: Writer, f: p.Function) -> None:
-    """A function whose body is C: its parameters and result have the names that the code uses."""
-    parameters = ["struct sw_context *c __maybe_unused"]
-    if f.result is STRING:
-        parameters.append("char *STAP_RETVALUE")
-    for local in f.parameters:
-        kind = "const char *" if local.type is STRING else "s64 "
-        parameters.append(f"{kind}STAP_ARG_{local.name}")
-    result = "s64" if f.result is LONG else "void"
-    w.line(f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})")
-    with w.block(""):
-        if f.result is LONG:
-            w.line("s64 STAP_RETVALUE = 0;")
-            w.line()
-        elif f.result is STRING:
-            w.line("STAP_RETVALUE[0] = 0;")
-        for line in _dedent(_without_pragmas(f.code or "")):
-            w.line(line)
-        if f.result is LONG:
-            w.line("return STAP_RETVALUE;")
-
-
-def _without_pragmas(code: str) -> str:
-    return re.sub(
-        r"/\*\s*(pure|unprivileged|unmangled|myproc-unprivileged|bound:\s*\d+)\s*\*/", "", code
-    )
-
-
-def _dedent(code: str) -> list[str]:
-    import textwrap
-
-    return [line.rstrip() for line in textwrap.dedent(code.strip("\n")).strip().splitlines()]
 
 
 def _zero_locals(unit: Unit, v: Values, locals_: Sequence[p.Local]) -> list[str]:

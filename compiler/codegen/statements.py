@@ -77,9 +77,7 @@ class Statements:
             case p.Increment():
                 self.v.increment(e, used=False)
             case p.Call(type=kind) if kind is LONG:
-                found = self.v.call(e)
-                if "(" in found.text:  # a pure call nested into nothing
-                    self.v.w.line(f"(void){found};")
+                self.v.call(e, used=False)
             case _:
                 found = self.v.value(e)
                 del found

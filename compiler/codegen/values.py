@@ -13,6 +13,7 @@ from typing import assert_never
 
 from compiler import program as p
 from compiler.bounds import Sizes
+from compiler.codegen import embedded
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed
 from compiler.codegen.text import C, Writer
@@ -249,7 +250,11 @@ class Values:
                 return self._guard(e)
             case p.EmbeddedExpr():
                 found = self.temporary("s64" if e.type is LONG else "const char *")
-                self.w.line(f"{found} = {e.code.strip()};")
+                for line in embedded.globals_used(self.unit, e.reads, e.writes):
+                    self.w.lines.append(line)
+                self.w.line(f"{found} = {embedded.plain(e.code)};")
+                if e.fallible:
+                    self.check("error in embedded C", e.span)
                 return C(found)
             case _:
                 assert_never(e)
@@ -409,7 +414,7 @@ class Values:
 
     # ------------------------------------------------------------ calls
 
-    def call(self, e: p.Call, target: str | None = None) -> C:
+    def call(self, e: p.Call, target: str | None = None, *, used: bool = True) -> C:
         """A function's result; a string's goes to `target`, or to a buffer."""
         f = self.unit.functions[e.function]
         name = f"fn_{t.name(e.function)}"
@@ -421,7 +426,7 @@ class Values:
             found = C(target)
         else:
             text = f"{name}({', '.join([first, *values])})"
-            if f.result is None:
+            if f.result is None or not used:
                 self.w.line(f"{text};")
                 found = C("0")
             elif f.pure and e.function not in self.unit.fallible:

@@ -6,7 +6,6 @@ resolve(scripts, library, environment) -> Program
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import expressions
+from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
 from compiler.resolve.scope import GlobalSymbol, Scope, World
 from compiler.resolve.statements import lower_block
@@ -26,8 +26,6 @@ from compiler.traits import fallible_functions, pure_functions, walk
 from runtime.manifest import ValueType
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
-_BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
-_ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
 _TYPES = {"long": LONG, "string": STRING}
 
 
@@ -74,14 +72,14 @@ def resolve(
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
-    embedded = [i.code for i in items if isinstance(i, syntax.EmbeddedC)]
+    embedded = [(i.code, i.span) for i in items if isinstance(i, syntax.EmbeddedC)]
     return p.Program(
         name,
         tuple(
             _global(world, symbol, overrides or {})
             for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
         ),
-        tuple(_with_traits(f, f.symbol in pure, f.symbol in fallible) for f in lowered),
+        tuple(replace(f, pure=f.symbol in pure, fallible=f.symbol in fallible) for f in lowered),
         tuple(probes),
         tuple(embedded),
     )
@@ -166,11 +164,11 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
     code: str | None = None
     bound: int | None = None
     fallible, pure = False, False
+    reads, writes = tuple[tuple[str, str], ...](), tuple[tuple[str, str], ...]()
     if isinstance(f.body, syntax.EmbeddedC):
-        code = f.body.code
-        found = _BOUND.search(code)
-        bound = int(found[1]) if found else None
-        fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        c = inspect(f.body.code)
+        code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
+        reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
     else:
         stmts = lower_block(scope, f.body)
         own = [local for name, local in scope.locals.items() if name not in parameters]
@@ -193,14 +191,9 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         bound,
         file in world.library_files,
         f.span,
+        reads,
+        writes,
     )
-
-
-def _with_traits(f: p.Function, pure: bool, fallible: bool) -> p.Function:
-    return p.Function(
-        f.symbol, f.name, f.parameters, f.result, f.body, f.code, pure, fallible, f.bound,
-        f.library, f.span,
-    )  # fmt: skip
 
 
 def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:

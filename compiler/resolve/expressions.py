@@ -13,7 +13,7 @@ from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import pointees, printing, targets, writes
+from compiler.resolve import embedded, pointees, printing, targets, writes
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -76,9 +76,22 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.AtCall():
             return _at(scope, e, want)
         case syntax.EmbeddedExpr():
-            return p.EmbeddedExpr(e.code, STRING if "string" in e.code else LONG, e.span)
+            return _embedded(scope, e)
         case _:
             assert_never(e)
+
+
+def _embedded(scope: Scope, e: syntax.EmbeddedExpr) -> p.Expr:
+    c = embedded.inspect(e.code)
+    return p.EmbeddedExpr(
+        c.code,
+        STRING if c.string else LONG,
+        e.span,
+        c.pure,
+        c.fallible,
+        embedded.symbols(scope, c.reads, e.span),
+        embedded.symbols(scope, c.writes, e.span),
+    )
 
 
 # ---------------------------------------------------------------- names
@@ -408,6 +421,8 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
         return p.Number(0, e.span)
     function = fitting[0]
     symbol = function_symbol(function, candidates)
+    if isinstance(function.body, syntax.EmbeddedC):
+        _check_guru(scope, e, function.body)
     if scope.site is not None and e.name in scope.world.contextual:
         symbol = scope.world.clone(symbol, scope.site)
     scope.world.wanted_functions.setdefault(symbol, function)
@@ -430,13 +445,32 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
     return p.Call(symbol, tuple(args), _result(scope, function, symbol, want, e.span), e.span)
 
 
+def _check_guru(scope: Scope, e: syntax.Call, body: syntax.EmbeddedC) -> None:
+    """A library function that says it is unsafe is for the library and for guru mode."""
+    if scope.world.environment.guru or scope.file in scope.world.library_files:
+        return
+    if embedded.inspect(body.code).guru:
+        scope.facts.fault(
+            "needs-guru-mode",
+            f"{e.name}() needs guru mode",
+            e.span,
+            "run with -g, if you trust the script with the whole kernel",
+        )
+
+
 def _result(
     scope: Scope, f: syntax.Function, symbol: str, want: ValueType | None, span: Span
 ) -> ValueType | None:
     fact = ("result", symbol)
     if f.type is not None:
         scope.facts.learn(fact, ValueType(f.type), f.name_span)
-    elif fact not in scope.facts.types and scope.facts.final:
+    elif isinstance(f.body, syntax.EmbeddedC):
+        c = embedded.inspect(f.body.code)
+        if c.gives:
+            scope.facts.valued.add(fact)
+            if want in (LONG, STRING):
+                scope.facts.learn(fact, want, span)
+    if f.type is None and fact not in scope.facts.types and scope.facts.final:
         return LONG if fact in scope.facts.valued else None
     if want is not None and fact in scope.facts.types:
         scope.facts.learn(fact, want, span)
@@ -524,6 +558,6 @@ def _constant(scope: Scope, e: syntax.AtCall, name: str) -> p.Expr:
         return p.Number(scope.world.environment.kernel.btf.constant(enumerator), e.span)
     except KernelFactError as fault:
         if e.name == "const" and scope.world.environment.guru:
-            return p.EmbeddedExpr(f"/* pure */ ({name})", LONG, e.span)
+            return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
         scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
     return p.Number(0, e.span)

@@ -92,6 +92,36 @@ CASES = [
         values={"seen": {42: 4, 1: 4}},
         guru=True,
     ),
+    Case(
+        "embedded C",
+        f"""%{{
+        #include <linux/dcache.h>
+        #include <linux/sched/signal.h>
+        static int comm_length(struct task_struct *task)
+        {{
+            return strlen(task->comm);
+        }}
+        %}}
+        global n, text, calls
+        function length:long() %{{ /* pure */ STAP_RETVALUE = comm_length(current); %}}
+        function name(file) %{{
+            struct file *file = (struct file *)(unsigned long)STAP_ARG_file;
+            if (!file)
+                STAP_ERROR("no file for %s", current->comm);
+            strlcpy(STAP_RETVALUE, file->f_path.dentry->d_name.name, MAXSTRINGLEN);
+        %}}
+        function tell(what) %{{ STAP_PRINTF("%s of %d\\n", STAP_ARG_what, current->tgid > 0); %}}
+        function count() %{{ /* pragma:read:calls */ /* pragma:write:calls */
+            STAP_GLOBAL_SET_calls("c", STAP_GLOBAL_GET_calls("c") + 1); %}}
+        probe kernel.function("vfs_read") {{ {MINE} n[name($file) . "", length()]++; count()
+            text = %{{ /* string */ current->comm %}} . "" }}
+        probe end {{ calls["d"] = %{{ HZ %}} == @const("HZ"); tell("end " . text)
+            try {{ println(name(0)) }} catch (m) {{ println(substr(m, 0, 11)) }} println(calls["c"], calls["d"]) }}""",
+        trigger="read 20",
+        output="end trigger of 1\nno file for\n201\n",
+        values={"n": {("zero", 7): 20}},
+        guru=True,
+    ),
 ]
 
 
