@@ -15,7 +15,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +27,7 @@ from compiler.kernel.faults import KernelFactError
 from compiler.kernel.image import running_build_id
 from compiler.request import Fault, Pass, Request, Response
 from compiler.version import VERSION
+from runtime.record import asdict, replace
 
 if TYPE_CHECKING:
     from compiler.kernel.release import Kernel
@@ -61,7 +61,7 @@ def _compile(
 ) -> Response:
     text = request.text if request.text is not None else Path(file).read_bytes()
     kernel = _kernel_elsewhere(request)
-    tapset = library.read(request.library)
+    tapset = library.read(request.library, kernel.release if kernel else os.uname().release)
     identity = _identity(request, text, tapset, kernel)
     module = request.module or _module_name(request.name, identity)
     cache = Cache(Path(request.cache) if request.cache else default_root())

@@ -9,7 +9,6 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler import library, listing
@@ -23,6 +22,7 @@ from compiler.family import Environment
 from compiler.kernel.release import Kernel
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
+from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
@@ -30,6 +30,7 @@ from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
 from compiler.version import VERSION
 from runtime.manifest import Histogram, HistogramKind
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +88,9 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     clock = Clock(passes)
     clock.start()
     conditions = _conditions(kernel, request)
-    script = parse(job.text, file, conditions=conditions, args=request.args)
-    scripts = library.parse_all(job.tapset, conditions)
+    public = library.macros(job.tapset, conditions)
+    script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
+    scripts = library.parse_all(job.tapset, conditions, public)
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.last_pass < 2:
         return Response(True, passes=tuple(clock.passes), output=listing.tree(script))
@@ -106,6 +108,8 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     if request.last_pass < 3:
         return Response(True, passes=tuple(clock.passes), output=listing.program(program))
     clock.start()
+    if request.optimise:
+        program = optimise(pair(program))
     options = Options(
         limits,
         strict=request.run_mode,

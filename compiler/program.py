@@ -11,12 +11,12 @@ expanded, every expression has a type. Code generation reports no user error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass
 
 LONG = ValueType.LONG
 STRING = ValueType.STRING
@@ -140,6 +140,18 @@ class Compare:
     op: CompareOp
     left: Expr
     right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+
+    value: Expr
+    pattern: str
+    negated: bool
+    captures: bool
     span: Span
     type: ValueType = LONG
 
@@ -352,10 +364,10 @@ class EmbeddedExpr:
 
 
 Expr: TypeAlias = (
-    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
-    | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
-    | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store | Guard
-    | EmbeddedExpr
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
+    | Guard | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements
@@ -447,6 +459,14 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """The script's error: `next` in a function with no overload left to go to."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
 
@@ -476,7 +496,7 @@ class Print:
 
 Stmt: TypeAlias = (
     ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
-    | Delete | Try | Print
+    | Fail | Delete | Try | Print
 )  # fmt: skip
 Stmts: TypeAlias = tuple[Stmt, ...]
 
@@ -502,6 +522,7 @@ class HookKind(IntEnum):
     KPROBE = 7
     KRETPROBE = 8
     TRACEPOINT = 9
+    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
 
     @property
     def phase(self) -> bool:
@@ -536,6 +557,7 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
+    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
 
 
 @dataclass(frozen=True, slots=True)

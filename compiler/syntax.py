@@ -13,10 +13,10 @@ Every node ends with its `span`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
+from runtime.record import dataclass
 
 TypeName: TypeAlias = Literal["long", "string"]
 

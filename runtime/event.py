@@ -12,7 +12,6 @@ bytes; `readable` is for places that want plain text. Histograms are drawn where
 """
 
 import struct
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, assert_never
 
@@ -20,6 +19,7 @@ from runtime import directive
 from runtime.abi import EVENT, NO_PROBE, EventKind, State
 from runtime.drawing import draw
 from runtime.manifest import Argument, Manifest, Print, ValueType
+from runtime.record import dataclass
 
 Value = int | str | tuple[int, ...]
 

@@ -22,10 +22,10 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler.build.faults import BuildError
+from runtime.record import dataclass, field
 
 DEFAULT_LIMIT = 256 << 20  # bytes of all entries
 _INDEX = "index.json"

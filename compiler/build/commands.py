@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
 from pathlib import Path, PurePath
+
+from runtime.record import dataclass
 
 HERE = "@HERE@"  # stands for the folder that the words of a command belong to
 _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idirafter"))

@@ -17,7 +17,6 @@ import shutil
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler.build import fast, kbuild, target
@@ -30,6 +29,7 @@ from compiler.build.request import BuildInput, BuildResult, KernelFacts, Tier
 from compiler.build.signing import SigningKey, sign
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Here, Toolchain
+from runtime.record import dataclass, field
 
 _KEPT_FAILURES = 16
 _RESULT = "result.json"

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from compiler.build.faults import BuildError
 from compiler.build.request import BuildInput, KernelFacts
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Toolchain
+from runtime.record import asdict, dataclass
 
 _RECORD = "record.json"
 _EXTENDED = "__version_ext_names"  # checksums in a newer form

@@ -14,12 +14,12 @@ import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from compiler.build.faults import BuildError
 from compiler.kernel.sysroot import inside
+from runtime.record import dataclass
 
 _ENTER = Path(__file__).parent / "template" / "enter.sh"
 _SHARED = "/mnt"  # of another root: where the shared folder is seen

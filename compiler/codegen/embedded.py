@@ -202,13 +202,14 @@ def _array_setter(w: Writer, g: Placed) -> None:
     w.line(f"static void set_{g.c}({_parameters(g)}, {value})")
     with w.block(""):
         w.line(f"struct key_{g.c} key;")
-        w.line(f"{g.row.c_type} *row;")
+        w.line("u32 n;")
         w.line()
         _fill_key(w, g)
-        w.line(f"row = put_{g.c}(a, s, &key);")
-        w.line("if (row)")
+        w.line(f"n = put_{g.c}(a, s, &key);")
+        w.line("if (n)")
+        row = f"s->{g.c}_values[n - 1]"
         if string:
-            w.line("\tsw_copy(&a->c, row->value, sizeof(row->value), value);")
+            w.line(f"\tsw_copy(&a->c, {row}.value, sizeof({row}.value), value);")
         else:
-            w.line("\t*row = value;")
+            w.line(f"\t{row} = value;")
     w.line()

@@ -21,11 +21,11 @@ import subprocess
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
 from compiler.kernel.faults import BadImage
+from runtime.record import dataclass
 
 SYS_NOTES: Final = Path("/sys/kernel/notes")
 _ELF: Final = b"\x7fELF"

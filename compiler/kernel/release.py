@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import gzip
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -39,6 +38,7 @@ from compiler.kernel.tracepoints import (
     systems_from_headers,
     systems_from_tracefs,
 )
+from runtime.record import dataclass
 
 SYS_BTF: Final = Path("/sys/kernel/btf")
 PROC_CONFIG: Final = Path("/proc/config.gz")

@@ -6,8 +6,8 @@ resolve(scripts, library, environment) -> Program
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 from compiler import program as p
 from compiler import syntax
@@ -18,15 +18,17 @@ from compiler.program import LONG, STAT, STRING
 from compiler.resolve import expressions
 from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
-from compiler.resolve.scope import GlobalSymbol, Scope, World
+from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
 from compiler.resolve.targets import hidden_local
+from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions, walk
-from runtime.manifest import ValueType
+from runtime.record import replace
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
-_TYPES = {"long": LONG, "string": STRING}
+_CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(
@@ -122,9 +124,11 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             world.facts.learn_arity(g.symbol, 0, init.span)
     probes = [_probe(world, d, i) for i, d in enumerate(derived)]
     functions: dict[str, p.Function] = {}
-    while waiting := [s for s in world.wanted_functions if s not in functions]:
-        for symbol in waiting:
-            functions[symbol] = _function(world, symbol, world.wanted_functions[symbol])
+    while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
+        for overloads in waiting:
+            learn_parameters(world, overloads)
+            for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
+                functions[symbol] = _function(world, symbol, f, overloads)
     return probes, list(functions.values())
 
 
@@ -148,18 +152,13 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
 
 
-def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
+def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:
     key = ("function", symbol)
     file = f.span.source.name
     parameters = tuple(parameter.name for parameter in f.parameters)
-    result = ("result", symbol)
+    result = overloads.result
     site = world.sites.get(symbol)
-    scope = Scope(world, key, file, site, expressions.lower, parameters, result)
-    for parameter in f.parameters:
-        if parameter.type is not None:
-            world.facts.learn((*key, parameter.name), ValueType(parameter.type), parameter.span)
-    if f.type is not None:
-        world.facts.learn(result, ValueType(f.type), f.name_span)
+    scope = Scope(world, key, file, site, expressions.lower, parameters, result, overloads)
     body: p.Body | None = None
     code: str | None = None
     bound: int | None = None
@@ -169,9 +168,16 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
+        if _CAPTURES.search(code) and not world.facts.captures:
+            world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)
+        stmts = (
+            *(_save(scope, name, local, f.span) for name, local in scope.saved.items()),
+            *stmts,
+        )
         own = [local for name, local in scope.locals.items() if name not in parameters]
+        own += scope.saved.values()
         body = p.Body(tuple(own), stmts)
     hidden = world.facts.hidden.get(symbol, ())
     return p.Function(
@@ -194,6 +200,11 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         reads,
         writes,
     )
+
+
+def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
+    given = p.LocalRef(scope.local(name), span)
+    return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
 
 
 def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:

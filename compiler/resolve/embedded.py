@@ -10,10 +10,10 @@ The C itself is not analysed; without a promise it is taken to have effects.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from compiler.resolve.scope import Scope
 from compiler.source import Span
+from runtime.record import dataclass
 
 _PRAGMA = re.compile(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
 _RESULT = re.compile(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")

@@ -7,7 +7,6 @@ facts.learn(("global", "n"), STRING, span)  a conflict: reported in the last rou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias, cast
 
 from compiler.diagnostics import Diagnostic
@@ -15,6 +14,7 @@ from compiler.kernel.kinds import TypeId
 from compiler.program import LONG
 from compiler.source import Span
 from runtime.manifest import ValueType
+from runtime.record import dataclass, field
 
 Symbol: TypeAlias = tuple[str | int, ...]
 
@@ -34,6 +34,7 @@ class Facts:
     pointees: dict[Symbol, TypeId | None] = field(default_factory=dict)
     # context variables that a function uses; its callers pass their values
     hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    captures: bool = False  # some function asks what a regular expression has matched
     changed: bool = False
     final: bool = False
     faults: list[Diagnostic] = field(default_factory=list)

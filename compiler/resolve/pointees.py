@@ -28,8 +28,9 @@ def pointee(scope: Scope, e: syntax.Expr) -> TypeId | None:
         case syntax.Call():
             # each overload has a result of its own; they count if they agree
             known = {
-                scope.facts.pointees.get(("result", symbol))
-                for symbol, f in scope.world.wanted_functions.items()
+                scope.facts.pointees.get(found.result)
+                for found in scope.world.wanted_functions.values()
+                for f in found.functions[:1]
                 if f.name == e.name and len(f.parameters) == len(e.args)
             }
             return known.pop() if len(known) == 1 else None

@@ -10,14 +10,13 @@ text for arrays of char and pointers to it. What cannot be read makes the whole 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from compiler import program as p
 from compiler.kernel import kinds, layout
 from compiler.kernel.kinds import TypeId
 from compiler.resolve.scope import Scope
 from compiler.resolve.targets import Fault, Typed, address_of, btf_of, load, plus, variable
 from compiler.source import Span
+from runtime.record import dataclass, field
 
 _MOST_VALUES = 32  # in one text; more end it with an ellipsis
 _MOST_ELEMENTS = 5  # of an array

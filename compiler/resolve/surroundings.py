@@ -8,9 +8,9 @@ contextual_functions({"f": [<return $count>], "g": [<f() + 1>]})    -> {"f", "g"
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 
 from compiler import syntax
+from runtime.record import fields, is_dataclass
 
 _OF_THE_PROBE = frozenset({"pp", "ppfunc", "probefunc"})  # calls whose value is the probe's
 

@@ -64,7 +64,7 @@
 /* SW_PRINT_SITE: of this function's prints, in the manifest. */
 #define STAP_PRINTF(...) sw_embedded_printf(c, SW_PRINT_SITE, __VA_ARGS__)
 
-#define SW_PRINT_ROOM 1024
+#define SW_PRINT_ROOM	 1024
 
 /* Formats straight into a record. What does not fit is cut, and counted. */
 static void __maybe_unused __attribute__((__format__(__printf__, 3, 4)))
