@@ -298,10 +298,11 @@ class EntryValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
-    """A print where a value is wanted: it gives 0."""
+class After:
+    """A print or `<<<` where a value is wanted: first the statement, then the value."""
 
-    statement: Print
+    statement: Print | Accumulate
+    value: Expr
     span: Span
     type: ValueType = LONG
 
@@ -316,7 +317,7 @@ class EmbeddedExpr:
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
-    | Deref | CharsAt | EntryValue | Printed | EmbeddedExpr
+    | Deref | CharsAt | EntryValue | After | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements

@@ -13,7 +13,7 @@ from compiler.codegen.printing import write_record
 from compiler.codegen.values import Values, bucket_of, each_slot
 from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
-from compiler.traits import walk
+from compiler.traits import body_of, reachable, walk
 from runtime.manifest import ValueType
 from runtime.record import dataclass, field
 
@@ -40,7 +40,7 @@ class Statements:
             case p.ExprStmt():
                 self._expr(s.value)
             case p.Accumulate():
-                self._accumulate(s)
+                self.v.accumulate(s)
             case p.If():
                 self._if(s)
             case p.Loop():
@@ -84,16 +84,6 @@ class Statements:
             case _:
                 found = self.v.value(e)
                 del found
-
-    def _accumulate(self, s: p.Accumulate) -> None:
-        g = self.v.placed(s.target.name)
-        value = self.v.value(s.value)
-        if s.target.keys:
-            value = self.v.stable(s.value, value)
-        place, there = self.v.row(s.target, s.span)
-        if there:
-            self.v.w.line(f"if (likely({there}))")
-        self.v.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def _if(self, s: p.If) -> None:
         w = self.v.w
@@ -154,16 +144,21 @@ class Statements:
         self.continues.append("")
         if s.sort is not None:
             self._sorted(s, s.sort, g, n, wanted, limit)
-        elif g.percpu:
-            with w.block(each_slot(g, n)):
+        elif self._empties(s):
+            head = f"s->{g.c}.head"  # nothing follows once the body has deleted the array
+            follow = f"{head}.live ? s->{g.c}.slots[{n} - 1].slot.next : 0"
+            with w.block(f"for ({n} = {head}.first; {n}; {n} = {follow})"):
                 self._turn(s, g, n, wanted, limit)
         else:
-            follow = self.v.temporary("u32", "next")  # the body may delete the element
-            head = f"for ({n} = s->{g.c}.head.first; {n}; {n} = {follow})"
-            with w.block(head):
-                w.line(f"{follow} = s->{g.c}.slots[{n} - 1].slot.next;")
+            with w.block(each_slot(g, n)):
                 self._turn(s, g, n, wanted, limit)
         self.continues.pop()
+
+    def _empties(self, s: p.Foreach) -> bool:
+        """Whether a loop's body may delete the whole array; it changes it in no other way."""
+        functions = self.v.unit.functions
+        nodes = [*s.body, *(n for f in reachable(s.body, functions) for n in body_of(functions[f]))]
+        return any(isinstance(n, p.Delete) and n.name == s.name for n in walk(*nodes))
 
     def _turn(self, s: p.Foreach, g: Placed, n: str, wanted: list[str | None], limit: str) -> None:
         w = self.v.w
@@ -219,7 +214,8 @@ class Statements:
             w.line(f"{count}++;")
         kind = "strings" if text else "numbers"
         w.line(f"sw_sort_{kind}({order}, {count}, {'true' if sort.descending else 'false'});")
-        with w.block(f"for ({i} = 0; {i} < {count}; {i}++)"):
+        test = f"{i} < {count}" + (f" && s->{g.c}.head.live" if self._empties(s) else "")
+        with w.block(f"for ({i} = 0; {test}; {i}++)"):
             w.line(f"{n} = {order}[{i}].slot;")
             self._turn(s, g, n, [], limit)
 

@@ -155,7 +155,7 @@ class Values:
                     return False
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
-                    | p.Concat() | p.CharsAt() | p.Deref() | p.Printed() | p.EmbeddedExpr()
+                    | p.Concat() | p.CharsAt() | p.Deref() | p.After() | p.EmbeddedExpr()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
@@ -246,9 +246,12 @@ class Values:
                 return self._chars(e)
             case p.EntryValue():
                 return C(f"entry->v{e.index}")
-            case p.Printed():
-                write_record(self, e.statement)
-                return C("0")
+            case p.After(statement=statement):
+                if isinstance(statement, p.Print):
+                    write_record(self, statement)
+                else:
+                    self.accumulate(statement)
+                return self.value(e.value)
             case p.EmbeddedExpr():
                 found = self.temporary("s64" if e.type is LONG else "const char *")
                 self.w.line(f"{found} = {e.code.strip()};")
@@ -634,6 +637,17 @@ class Values:
                 return C(found)
 
     # ------------------------------------------------------------ statistics
+
+    def accumulate(self, s: p.Accumulate) -> None:
+        """`target <<< value`."""
+        g = self.placed(s.target.name)
+        value = self.value(s.value)
+        if s.target.keys:
+            value = self.stable(s.value, value)
+        place, there = self.row(s.target, s.span)
+        if there:
+            self.w.line(f"if (likely({there}))")
+        self.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def stat_place(self, e: p.GlobalRef) -> tuple[str, str, str]:
         """For merging: a test that the statistic exists, its lane offset, its shared row."""
