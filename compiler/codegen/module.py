@@ -70,6 +70,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         frozenset(f.symbol for f in program.functions if f.pure),
         frozenset(f.symbol for f in program.functions if f.fallible),
         traits.recursive_functions(program.functions),
+        traits.paying_functions(program.functions),
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
@@ -279,6 +280,8 @@ def _function(unit: Unit, f: p.Function) -> str:
     for x in strings:
         inner.line(f"sw_copy(c, {v.local(x)}, sizeof({v.local(x)}), {t.name(x.name)}_given);")
     longs = _zero_locals(unit, v, body.locals)
+    if f.symbol in unit.paying:
+        s.pay(body.stmts, f.span)
     s.emit(body.stmts)
     frame = _frame(unit, v, f"fn_{t.name(f.symbol)}", (*strings, *body.locals), nested)
     with w.block(""):

@@ -101,8 +101,8 @@ class Statements:
 
     # ------------------------------------------------------------ loops
 
-    def _pay(self, body: Sequence[p.Stmt], span: Span) -> None:
-        """One turn's statements off the handler's allowance."""
+    def pay(self, body: Sequence[p.Stmt], span: Span) -> None:
+        """One turn's or call's statements off the handler's allowance."""
         count = 1 + sum(1 for n in walk(*body) if isinstance(n, _COUNTED))
         self.v.w.line(f"c->actions -= {count};")
         self.v.raise_if("c->actions < 0", _TOO_LONG, span)
@@ -118,7 +118,7 @@ class Statements:
             if not inline:
                 w.line(f"if (!{self.v.value(s.test).inside(t.UNARY)})")
                 w.line("\tbreak;")
-            self._pay(s.body, s.span)
+            self.pay(s.body, s.span)
             self.emit(s.body)
             if s.step is not None:
                 if used:
@@ -168,7 +168,7 @@ class Statements:
         if limit:
             w.line(f"if ({limit}-- <= 0)")
             w.line("\tbreak;")
-        self._pay(s.body, s.span)
+        self.pay(s.body, s.span)
         for key, local in zip(g.table.keys, s.keys, strict=True):
             member = f"s->{g.c}.slots[{n} - 1].key.{t.name(key.name)}"
             self._set(local, member)
@@ -253,7 +253,7 @@ class Statements:
             if limit:
                 w.line(f"if ({limit}-- <= 0)")
                 w.line("\tbreak;")
-            self._pay(s.body, s.span)
+            self.pay(s.body, s.span)
             w.line(f"{index} = {i};")
             if s.value is not None:
                 value = self.v.local(s.value)

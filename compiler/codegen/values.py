@@ -47,6 +47,7 @@ class Unit:
     pure: frozenset[str]
     fallible: frozenset[str]
     recursive: frozenset[str]
+    paying: frozenset[str]
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: list[Print] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)

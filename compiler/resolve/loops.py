@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Loops over arrays: what they visit must stay as it is until they end.
 
-    foreach (k in a) delete a[k]   -> error[modified-in-foreach]: ...
-    foreach (k in a) delete a      -> allowed: nothing is left to visit, so the loop ends
+foreach (k in a) delete a[k]   -> error[modified-in-foreach]: ...
+foreach (k in a) delete a      -> allowed: nothing is left to visit, so the loop ends
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ def check(probes: Sequence[p.Probe], functions: Sequence[p.Function]) -> list[Di
                         "modified-in-foreach",
                         message,
                         span,
-                        labels=(Label(loop.span._replace(end=loop.span.start + 7), "in this loop"),),
+                        labels=(
+                            Label(loop.span._replace(end=loop.span.start + 7), "in this loop"),
+                        ),
                         hint="collect the keys first, or change the array after the loop",
                     )
                 )
     return faults
 
 
-def _changes(
-    loop: p.Foreach, functions: dict[str, p.Function]
-) -> Iterator[tuple[Span, str]]:
+def _changes(loop: p.Foreach, functions: dict[str, p.Function]) -> Iterator[tuple[Span, str]]:
     for node in walk(*loop.body):
         if _changes_element(node, loop.name):
             yield _place(node), f"'{loop.name}' is changed while foreach visits it"
