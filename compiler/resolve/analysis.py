@@ -173,6 +173,13 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         found = _BOUND.search(code)
         bound = int(found[1]) if found else None
         fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        if "STAP_NEXT" in code:
+            world.facts.fault(
+                "not-supported",
+                "STAP_NEXT cannot be compiled yet",
+                f.body.span,
+                "write this overload in the script language, with 'next'",
+            )
         if _CAPTURES.search(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:
