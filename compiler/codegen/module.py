@@ -19,6 +19,7 @@ from compiler.codegen.text import Writer
 from compiler.codegen.values import Unit, Values, bucket_of
 from compiler.options import Options
 from compiler.program import LONG, STAT, STRING, HookKind
+from compiler.storage import Access, accesses
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
 from runtime.record import dataclass, replace
 
@@ -417,7 +418,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     roots: list[traits.Node] = [*probe.body.stmts, *probe.entry]
     if probe.condition is not None:
         roots.append(probe.condition)
-    locks = _locks(unit, roots)
+    locks, sequences = _locks(unit, roots)
     if _may_capture(unit, roots):
         inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
@@ -427,7 +428,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
         if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
-        if "s->" in body or locks or "(a, s," in body:
+        if "s->" in body or locks or sequences or "(a, s," in body:
             w.line("struct shared *s = sw_shared;")
         if entry and "entry->" in body:
             w.line(f"const struct entry_{index} *entry = SW_RETURN_DATA(instance);")
@@ -452,6 +453,8 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             with w.block(f"if (unlikely(!sw_lock(&s->{lock})))"):
                 w.line(f"a->lane.probes[{index}].skipped_lock++;")
                 w.line(f"goto unlock_{i};")
+        for sequence in sequences:
+            w.line(f"sw_write_begin(&s->{sequence});")
         w.lines += inner.lines
         if v.uses_fail:
             w.line("goto out;")
@@ -459,6 +462,8 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             w.line(f"sw_failed(&a->c, &a->lane.probes[{index}]);")
         if s.uses_out or v.uses_fail:
             w.label("out")
+        for sequence in sequences:
+            w.line(f"sw_write_end(&s->{sequence});")
         for i in reversed(range(len(locks))):
             w.line(f"sw_unlock(&s->{locks[i]});")
             w.label(f"unlock_{i}")
@@ -507,23 +512,25 @@ def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
     return any(isinstance(n, p.Match) and n.captures for n in traits.walk(*nodes))
 
 
-def _locks(unit: Unit, roots: Sequence[traits.Node]) -> list[str]:
-    """Locks of the shared globals that a handler touches, in the one order all handlers keep."""
+def _locks(unit: Unit, roots: Sequence[traits.Node]) -> tuple[list[str], list[str]]:
+    """Locks of the shared globals that a handler touches, in the one order all handlers keep.
+
+    And the sequences of those whose rows it may write.
+    """
     nodes = list(roots)
     for symbol in traits.reachable(roots, unit.functions):
         nodes += traits.body_of(unit.functions[symbol])
-    from compiler.storage import accesses
-
-    touched = {name for n in nodes for name, _ in accesses(n)}
+    used = [use for n in nodes for use in accesses(n)]
+    touched = {name for name, _ in used}
     touched |= {n.stat.name for n in traits.walk(*nodes) if isinstance(n, p.Buckets)}
+    written = {name for name, access in used if access is not Access.READ}
+    globals_ = unit.layout.globals
     found = [
-        g.lock
-        for name, g in unit.layout.globals.items()
-        if name in touched and g.storage is Storage.SHARED
+        g.lock for name, g in globals_.items() if name in touched and g.storage is Storage.SHARED
     ]
     if any(isinstance(n, p.Foreach) and n.sort is not None for n in traits.walk(*nodes)):
         found.append("sorting")
-    return found
+    return found, [g.sequence for name, g in globals_.items() if name in written and g.sequence]
 
 
 def _paired(program: p.Program, probe: p.Probe) -> int | None:
