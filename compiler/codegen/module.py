@@ -58,9 +58,15 @@ class Generated:
 def generate(program: p.Program, target: Target, options: Options) -> Generated:
     """The C of a program, and the manifest that goes into its module."""
     sizes = measure(program, options.limits.MAXSTRINGLEN)
-    bodies = [s for probe in program.probes for s in probe.body.stmts]
-    bodies += [s for f in program.functions for s in traits.body_of(f)]
-    loops = [n for n in traits.walk(*bodies) if isinstance(n, p.Foreach) and n.sort is not None]
+    recursive = traits.recursive_functions(program.functions)
+    bodies = [(probe.body.stmts, False) for probe in program.probes]
+    bodies += [(traits.body_of(f), f.symbol in recursive) for f in program.functions]
+    loops = [
+        (n, nested)
+        for stmts, nested in bodies
+        for n in traits.walk(*stmts)
+        if isinstance(n, p.Foreach) and n.sort is not None
+    ]
     layout = lay_out(program, options, sizes, loops)
     unit = Unit(
         program,
@@ -70,7 +76,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         {f.symbol: f for f in program.functions},
         frozenset(f.symbol for f in program.functions if f.pure),
         frozenset(f.symbol for f in program.functions if f.fallible),
-        traits.recursive_functions(program.functions),
+        recursive,
         traits.paying_functions(program.functions),
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
