@@ -304,10 +304,11 @@ class EntryValue:
 
 
 @dataclass(frozen=True, slots=True)
-class Printed:
-    """A print where a value is wanted: it gives 0."""
+class After:
+    """A print or `<<<` where a value is wanted: first the statement, then the value."""
 
-    statement: Print
+    statement: Print | Accumulate
+    value: Expr
     span: Span
     type: ValueType = LONG
 
@@ -376,7 +377,7 @@ Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument
     | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
-    | Guard | Printed | EmbeddedExpr
+    | Guard | After | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements

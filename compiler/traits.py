@@ -106,6 +106,13 @@ def reads_memory(form: str) -> bool:
     return any(a.kind is Kind.MEMORY for a in arguments(parse(form)))
 
 
+def paying_functions(functions: Sequence[p.Function]) -> frozenset[str]:
+    """Functions that call functions of the script: they pay for their statements as loops do, or a few
+    that call each other often would run for ever."""
+    scripted = {f.symbol for f in functions if f.body is not None}
+    return frozenset(f.symbol for f in functions if calls(body_of(f)) & scripted)
+
+
 def _own_failure(node: Node) -> bool:
     match node:
         case p.Arithmetic(op="/" | "%", right=right):
@@ -151,8 +158,9 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
 
 
 def fallible_functions(functions: Sequence[p.Function]) -> frozenset[str]:
-    """Functions that may end in a script error; recursive ones may nest too deep."""
-    found = frozenset(f.symbol for f in functions if f.fallible) | recursive_functions(functions)
+    """Functions that may end in a script error: recursive ones may nest too deep."""
+    found = frozenset(f.symbol for f in functions if f.fallible)
+    found |= recursive_functions(functions) | paying_functions(functions)
     while True:
         grown = found | {f.symbol for f in functions if any(can_fail(s, found) for s in body_of(f))}
         if grown == found:

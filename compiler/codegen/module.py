@@ -59,9 +59,15 @@ class Generated:
 def generate(program: p.Program, target: Target, options: Options) -> Generated:
     """The C of a program, and the manifest that goes into its module."""
     sizes = measure(program, options.limits.MAXSTRINGLEN)
-    bodies = [s for probe in program.probes for s in probe.body.stmts]
-    bodies += [s for f in program.functions for s in traits.body_of(f)]
-    loops = [n for n in traits.walk(*bodies) if isinstance(n, p.Foreach) and n.sort is not None]
+    recursive = traits.recursive_functions(program.functions)
+    bodies = [(probe.body.stmts, False) for probe in program.probes]
+    bodies += [(traits.body_of(f), f.symbol in recursive) for f in program.functions]
+    loops = [
+        (n, nested)
+        for stmts, nested in bodies
+        for n in traits.walk(*stmts)
+        if isinstance(n, p.Foreach) and n.sort is not None
+    ]
     layout = lay_out(program, options, sizes, loops)
     unit = Unit(
         program,
@@ -71,7 +77,8 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         {f.symbol: f for f in program.functions},
         frozenset(f.symbol for f in program.functions if f.pure),
         frozenset(f.symbol for f in program.functions if f.fallible),
-        traits.recursive_functions(program.functions),
+        recursive,
+        traits.paying_functions(program.functions),
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
@@ -81,7 +88,11 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     headers = (
         bool(program.embedded)
         or any(f.code is not None and not f.library for f in program.functions)
-        or any(isinstance(n, p.EmbeddedExpr) and n.code for n in traits.walk(*bodies))
+        or any(
+            isinstance(n, p.EmbeddedExpr) and n.code
+            for stmts, _ in bodies
+            for n in traits.walk(*stmts)
+        )
     )
     w = Writer()
     _head(w, unit, target, headers)
@@ -326,6 +337,8 @@ def _function(unit: Unit, f: p.Function) -> str:
     for x in strings:
         inner.line(f"sw_copy(c, {v.local(x)}, sizeof({v.local(x)}), {t.name(x.name)}_given);")
     longs = _zero_locals(unit, v, body.locals)
+    if f.symbol in unit.paying:
+        s.pay(body.stmts, f.span)
     s.emit(body.stmts)
     frame = _frame(unit, v, f"fn_{t.name(f.symbol)}", (*strings, *body.locals), nested)
     with w.block(""):

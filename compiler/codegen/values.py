@@ -48,6 +48,7 @@ class Unit:
     pure: frozenset[str]
     fallible: frozenset[str]
     recursive: frozenset[str]
+    paying: frozenset[str]
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: list[Print] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
@@ -158,7 +159,7 @@ class Values:
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
                     | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
-                    | p.Register() | p.Printed()
+                    | p.Register() | p.After()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
@@ -249,9 +250,6 @@ class Values:
                 return self._chars(e)
             case p.EntryValue():
                 return C(f"entry->v{e.index}")
-            case p.Printed():
-                write_record(self, e.statement)
-                return C("0")
             case p.Register():
                 return C(f"(s64)regs->{e.name}", t.UNARY)
             case p.PercpuAddress():
@@ -264,6 +262,12 @@ class Values:
                 return self._store(e)
             case p.Guard():
                 return self._guard(e)
+            case p.After(statement=statement):
+                if isinstance(statement, p.Print):
+                    write_record(self, statement)
+                else:
+                    self.accumulate(statement)
+                return self.value(e.value)
             case p.EmbeddedExpr():
                 found = self.temporary("s64" if e.type is LONG else "const char *")
                 for line in embedded.globals_used(self.unit, e.reads, e.writes):
@@ -680,6 +684,17 @@ class Values:
                 return C(found)
 
     # ------------------------------------------------------------ statistics
+
+    def accumulate(self, s: p.Accumulate) -> None:
+        """`target <<< value`."""
+        g = self.placed(s.target.name)
+        value = self.value(s.value)
+        if s.target.keys:
+            value = self.stable(s.value, value)
+        place, there = self.row(s.target, s.span)
+        if there:
+            self.w.line(f"if (likely({there}))")
+        self.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def stat_place(self, e: p.GlobalRef) -> tuple[str, str, str]:
         """For merging: a test that the statistic exists, its lane offset, its shared row."""

@@ -15,7 +15,7 @@ from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions
+from compiler.resolve import expressions, loops
 from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
 from compiler.resolve.overloads import learn_parameters
@@ -70,7 +70,7 @@ def resolve(
                 "no-probe", "the script has no probe", scripts[0].span, hint="probe begin { ... }"
             )
         )
-    faults += facts.faults
+    faults += facts.faults or loops.check(probes, lowered)
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
@@ -117,6 +117,7 @@ def _globals(
 
 def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], list[p.Function]]:
     for g in world.globals.values():
+        _check_size(world.facts, g)
         init = g.declared.init
         if init is not None:
             type_ = STRING if isinstance(init, syntax.String) else LONG
@@ -130,6 +131,17 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
                 functions[symbol] = _function(world, symbol, f, overloads)
     return probes, list(functions.values())
+
+
+def _check_size(facts: Facts, g: GlobalSymbol) -> None:
+    arity, where = facts.arity.get(g.symbol, (None, g.declared.span))
+    if g.declared.size is not None and arity == 0:
+        facts.fault(
+            "arity-mismatch",
+            f"'{g.declared.name}' has no keys here, but is declared as an array",
+            where,
+            f"compare {':'.join(map(str, g.declared.span.location))}",
+        )
 
 
 def _probe(world: World, d: Derived, index: int) -> p.Probe:
@@ -168,6 +180,13 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
+        if "STAP_NEXT" in code:
+            world.facts.fault(
+                "not-supported",
+                "STAP_NEXT cannot be compiled yet",
+                f.body.span,
+                "write this overload in the script language, with 'next'",
+            )
         if _CAPTURES.search(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:

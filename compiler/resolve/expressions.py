@@ -219,10 +219,14 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
 
 
 def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
-    """`=` and `op=`; `<<<` is a statement and reported here."""
+    """`=` and `op=`; `<<<` where a value is wanted gives what it has added."""
     if e.op == "<<<":
-        scope.facts.fault("statistic-value", "'<<<' gives no value", e.span)
-        return p.Number(0, e.span)
+        stat = statistic(scope, e.target)
+        added = p.LocalRef(scope.temporary(LONG), e.span)
+        given = p.Assign(None, added, scope.typed(e.value, LONG), LONG, e.span)
+        if stat is None:
+            return p.Number(0, e.span)
+        return p.After(p.Accumulate(stat, given, e.span), added, e.span)
     if isinstance(e.target, targets.Target):
         return _write(scope, e.target, e.op, e.value, e.span)
     want: ValueType | None = STRING if e.op == ".=" else LONG

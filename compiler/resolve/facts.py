@@ -35,6 +35,7 @@ class Facts:
     # context variables that a function uses; its callers pass their values
     hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
     captures: bool = False  # some function asks what a regular expression has matched
+    contradicted: set[Symbol] = field(default_factory=set)  # reported
     changed: bool = False
     final: bool = False
     faults: list[Diagnostic] = field(default_factory=list)
@@ -54,7 +55,9 @@ class Facts:
         if known is None:
             self.types[symbol] = (type_, span)
             self.changed = True
-        elif known[0] != type_:
+        elif known[0] != type_ and symbol not in self.contradicted:
+            if self.final:  # one message for a symbol, however often it is used
+                self.contradicted.add(symbol)
             name = next((part for part in reversed(symbol) if isinstance(part, str)), "?")
             _, line, column = known[1].location
             self.fault(
