@@ -61,7 +61,8 @@ def ask(request: Request) -> Question:
     text = request.text if request.text is not None else Path(file).read_bytes()
     cache = Cache(Path(request.cache) if request.cache else default_root())
     kernel = _kernel_elsewhere(request, cache)
-    tapset = library.read(request.library)
+    release = kernel.release if kernel else os.uname().release
+    tapset = library.read(request.library, release)
     identity = _identity(request, text, tapset, kernel)
     module = request.module or _module_name(request.name, identity)
     return Question(request, file, text, tapset, kernel, cache, identity, module)

@@ -23,6 +23,7 @@ from compiler.kernel.release import Kernel
 from compiler.lookup import Question
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
+from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
@@ -77,8 +78,9 @@ def run_passes(
     clock = Clock(passes)
     clock.start()
     conditions = _conditions(kernel, request)
-    script = parse(job.text, file, conditions=conditions, args=request.args)
-    scripts = library.parse_all(job.tapset, conditions)
+    public = library.macros(job.tapset, conditions)
+    script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
+    scripts = library.parse_all(job.tapset, conditions, public)
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.last_pass < 2:
         return Response(True, passes=tuple(clock.passes), output=listing.tree(script)), None
@@ -96,6 +98,8 @@ def run_passes(
     if request.last_pass < 3:
         return Response(True, passes=tuple(clock.passes), output=listing.program(program)), None
     clock.start()
+    if request.optimise:
+        program = optimise(pair(program))
     options = Options(
         limits,
         strict=request.run_mode,

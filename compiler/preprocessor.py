@@ -175,6 +175,15 @@ class _Preprocessor:
                 hint=hint,
             )
             return
+        inner = next((t for t in body if t.kind == "AT" and t.value == "define"), None)
+        if inner is not None:
+            faults.error(
+                "bad-macro",
+                "a macro cannot define a macro",
+                inner.span,
+                hint=f"move this '@define' out of the body of '@{name.value}'",
+            )
+            return
         known = self.local.get(str(name.value))
         if known is not None:
             faults.error(

@@ -139,6 +139,18 @@ class Compare:
 
 
 @dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+
+    value: Expr
+    pattern: str
+    negated: bool
+    captures: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
 class Logical:
     op: Literal["&&", "||"]
     left: Expr
@@ -293,8 +305,8 @@ class EmbeddedExpr:
 
 
 Expr: TypeAlias = (
-    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
-    | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
     | Deref | CharsAt | EntryValue | EmbeddedExpr
 )  # fmt: skip
 
@@ -387,6 +399,14 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """The script's error: `next` in a function with no overload left to go to."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
 
@@ -416,7 +436,7 @@ class Print:
 
 Stmt: TypeAlias = (
     ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
-    | Delete | Try | Print
+    | Fail | Delete | Try | Print
 )  # fmt: skip
 Stmts: TypeAlias = tuple[Stmt, ...]
 
@@ -442,6 +462,7 @@ class HookKind(IntEnum):
     KPROBE = 7
     KRETPROBE = 8
     TRACEPOINT = 9
+    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
 
     @property
     def cold(self) -> bool:
@@ -471,6 +492,7 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
+    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
 
 
 @dataclass(frozen=True, slots=True)

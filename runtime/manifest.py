@@ -115,9 +115,11 @@ class Table:
     dropped: int | None = None  # offset in a lane of the u64 that counts updates a full array lost
     statistic: Statistic | None = None
     monotonic: bool = False  # only ever `++` and `+=`: a counter; otherwise a gauge
-    scratch: bool = (
-        False  # handlers delete its elements: working memory, exported only if asked for
-    )
+    # working memory, exported only if asked for: handlers delete its elements, or it is `__x`
+    scratch: bool = False
+    # offset in the shared region of a u32 that is odd while a handler writes rows; None: rows are one
+    # word each, or nobody writes them once probes are armed
+    sequence: int | None = None
     location: str = ""
 
 

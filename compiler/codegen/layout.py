@@ -54,6 +54,7 @@ class Placed:
     table: Table
     key_fields: tuple[str, ...]
     lock: str  # member of struct shared; "" where no lock is needed
+    sequence: str  # likewise; "" where readers need none to copy whole rows
 
     @property
     def percpu(self) -> bool:
@@ -141,6 +142,10 @@ def _place(
     if placement.storage is Storage.SHARED or (percpu and g.keys):
         lock = f"{c}_lock"
         shared.add(f"u32 {lock}", lock, 4, 4)
+    sequence, sequence_at = "", None
+    if not percpu and g.type is not ValueType.LONG:
+        sequence = f"{c}_sequence"
+        sequence_at = shared.add(f"u32 {sequence}", sequence, 4, 4)
     slots: Slots | None = None
     dropped: int | None = None
     if g.keys:
@@ -174,9 +179,10 @@ def _place(
         statistic=row.statistic,
         monotonic=placement.monotonic,
         scratch=placement.scratch,
+        sequence=sequence_at,
         location=f"{file}:{line}:{column}",
     )
-    return Placed(g, c, placement.storage, row, table, key_fields, lock)
+    return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
 
 
 def _keys(g: p.Global, sizes: Sizes) -> tuple[tuple[Key, ...], tuple[str, ...], int]:

@@ -57,6 +57,8 @@ class Statements:
                 self._leave()
             case p.Return():
                 self._return(s)
+            case p.Fail():
+                self.v.raise_error(s.message, s.span)
             case p.Delete():
                 self._delete(s)
             case p.Try():
@@ -76,10 +78,8 @@ class Statements:
                 self.v.assign(e, used=False)
             case p.Increment():
                 self.v.increment(e, used=False)
-            case p.Call(type=kind) if kind is LONG:
-                found = self.v.call(e)
-                if "(" in found.text:  # a pure call nested into nothing
-                    self.v.w.line(f"(void){found};")
+            case p.Call():
+                self.v.call(e, used=False)
             case _:
                 found = self.v.value(e)
                 del found
@@ -89,10 +89,10 @@ class Statements:
         value = self.v.value(s.value)
         if s.target.keys:
             value = self.v.stable(s.value, value)
-        place, nullable = self.v.row(s.target, s.span)
-        if nullable:
-            self.v.w.line(f"if (likely({place}))")
-        self.v.w.line(f"{chr(9) if nullable else ''}fill_{g.c}({place}, {value});")
+        place, there = self.v.row(s.target, s.span)
+        if there:
+            self.v.w.line(f"if (likely({there}))")
+        self.v.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def _if(self, s: p.If) -> None:
         w = self.v.w

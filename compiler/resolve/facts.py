@@ -29,6 +29,7 @@ class Facts:
     arity: dict[str, tuple[int, Span]] = field(default_factory=dict)
     key_names: dict[tuple[str, int], str] = field(default_factory=dict)
     valued: set[Symbol] = field(default_factory=set)  # results that some `return` gives
+    captures: bool = False  # some function asks what a regular expression has matched
     changed: bool = False
     final: bool = False
     faults: list[Diagnostic] = field(default_factory=list)

@@ -8,7 +8,7 @@ from typing import assert_never
 from compiler import program as p
 from compiler import syntax
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, printing
+from compiler.resolve import expressions, overloads, printing
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -45,11 +45,7 @@ def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
                 return ()
             return (p.Break(s.span) if isinstance(s, syntax.Break) else p.Continue(s.span),)
         case syntax.Next():
-            if scope.site is None:
-                scope.facts.fault(
-                    "not-supported", "'next' in a function cannot be compiled yet", s.span
-                )
-            return (p.Next(s.span),)
+            return (p.Next(s.span),) if scope.overloads is None else overloads.go_on(scope, s.span)
         case syntax.Return():
             return _return(scope, s)
         case syntax.Delete():

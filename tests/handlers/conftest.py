@@ -123,6 +123,7 @@ def check(case: Case, result: dict[str, Any]) -> None:
     found = [text.rpartition(" at ")[0] for text in result["errors"]]
     assert found == list(case.errors)
     assert result["lanes"][1] == 0, "events were lost"
+    assert result["adds_up"]
     for name, wanted in case.values.items():
         assert flat(result["tables"][name]) == wanted, name
 
