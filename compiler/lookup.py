@@ -61,8 +61,7 @@ def ask(request: Request) -> Question:
     text = request.text if request.text is not None else Path(file).read_bytes()
     cache = Cache(Path(request.cache) if request.cache else default_root())
     kernel = _kernel_elsewhere(request, cache)
-    release = kernel.release if kernel else os.uname().release
-    tapset = library.read(request.library, release)
+    tapset = library.read(request.library, kernel.release if kernel else os.uname().release)
     identity = _identity(request, text, tapset, kernel)
     module = request.module or _module_name(request.name, identity)
     return Question(request, file, text, tapset, kernel, cache, identity, module)
@@ -149,7 +148,7 @@ def _identity(
         "script",
         VERSION,
         _compiler_digest(),
-        Sources.our_digest(),
+        Sources.ours().digest,
         tapset_digest.hexdigest(),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),

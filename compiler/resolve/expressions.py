@@ -308,7 +308,8 @@ def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None
 
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
     test = scope.typed(e.test, LONG)
-    if isinstance(test, p.Number):  # @defined() ? a : b must not look at what is not there
+    written = isinstance(e.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() ? a : what must not be looked at
         return scope.expr(e.then if test.value else e.otherwise, want)
     then, otherwise = same_type(scope, e.then, e.otherwise, want)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
@@ -347,8 +348,16 @@ def _extract(scope: Scope, e: syntax.Extract) -> p.Expr:
         value = scope.typed(arg, LONG)
         if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
             scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
-        else:
-            shift = value.value
+            continue
+        shift = value.value
+        known = scope.world.shifts.setdefault(found.name, shift) if found else shift
+        if found is not None and known != shift:
+            scope.facts.fault(
+                "two-shifts",
+                f"'{found.name}' cannot keep its variance with a bit shift of both {known} and {shift}",
+                arg.span,
+                "use one shift for all @variance of a statistic",
+            )
     if found is None:
         return p.Number(0, e.span)
     return p.Extract(e.extractor, found, shift, e.span)
@@ -373,12 +382,12 @@ def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
         return None
     else:
         low, high, interval = numbers
-        if interval <= 0 or high <= low or (high - low) // interval >= _LINEAR_BUCKETS:
+        if interval <= 0 or high < low or (high - low) // interval >= _LINEAR_BUCKETS:
             scope.facts.fault(
                 "bad-histogram",
                 f"@hist_linear from {low} to {high} by {interval} makes no usable buckets",
                 e.span,
-                f"at most {_LINEAR_BUCKETS} intervals, low below high",
+                f"at most {_LINEAR_BUCKETS} intervals, low not above high",
             )
             return None
         count = (high - low) // interval + 3
