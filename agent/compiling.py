@@ -18,13 +18,13 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from agent.metric_schema import statistic
 from agent.settings import CompileSettings, ScriptSettings, Settings
+from runtime.record import dataclass
 
 COMMAND = (sys.executable, "-P", "-m", "compiler")
 _LINE_LIMIT = 1 << 20

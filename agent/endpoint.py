@@ -15,7 +15,6 @@ import contextlib
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 
 from agent.logs import log
 from agent.settings import Address
+from runtime.record import dataclass, field
 
 TEXT = "text/plain; charset=utf-8"
 _PIECE = 1 << 18  # bytes written at a time
@@ -72,10 +72,13 @@ class _Refused(Exception):
 Answer = Callable[[Request], Awaitable[Response]]
 
 
+_LIMITS = Limits()
+
+
 class Endpoint:
     """Listeners and their connections. `answer` makes a response of each request."""
 
-    def __init__(self, answer: Answer, limits: Limits = Limits()) -> None:
+    def __init__(self, answer: Answer, limits: Limits = _LIMITS) -> None:
         self._answer = answer
         self._limits = limits
         self._servers: dict[Address, asyncio.Server] = {}

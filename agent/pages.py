@@ -11,10 +11,10 @@ key of its page has changed.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from agent.families import Member
 from agent.samples import Samples, escape_doubly, label_layout
+from runtime.record import dataclass
 from runtime.slots import KeyPage
 from runtime.table import TableValues
 

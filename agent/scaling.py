@@ -7,10 +7,11 @@ bound_text(1048575, Decimal("1e-9"))      -> "0.001048575"
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import Decimal, localcontext
 
 from prometheus_client.utils import floatToGoString
+
+from runtime.record import dataclass
 
 _DIGITS = 80  # enough for 64 bits times any scale that the configuration lets through
 

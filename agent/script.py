@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.compiling import Compiled
@@ -21,6 +20,7 @@ from runtime.abi import UNLIMITED_ERRORS, State
 from runtime.device import Device, DeviceError
 from runtime.event import Event
 from runtime.manifest import Manifest
+from runtime.record import dataclass, field
 from runtime.snapshot import Snapshot, SnapshotReader
 
 _READS = 16  # of a device in one go, so that one that prints without end does not starve the others

@@ -10,7 +10,6 @@ from __future__ import annotations
 import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -27,6 +26,7 @@ from agent import logs
 from agent.exposition import Format
 from agent.script import Script, ScriptState
 from compiler.version import VERSION
+from runtime.record import dataclass, field
 from runtime.snapshot import Snapshot
 
 _PROBE = ("script", "probe")

@@ -16,7 +16,6 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from agent import config, landing, logs
@@ -34,6 +33,7 @@ from agent.supervisor import Supervisor
 from compiler.version import VERSION
 from runtime.device import DeviceError
 from runtime.loader import can_load_modules
+from runtime.record import replace
 from runtime.snapshot import Snapshot
 from runtime.table import TableValues
 

@@ -7,11 +7,11 @@ reads[execname()]++  -> the key takes 16 bytes, compared as two words
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from compiler import program as p
 from compiler.traits import Node, body_of, walk
 from runtime import directive
+from runtime.record import dataclass, field
 
 _LONGEST_NUMBER = 24  # octal with its 0, or binary's 8 bytes; a sign
 _PATIENCE = 6  # rounds until what still grows is taken to be as large as strings get

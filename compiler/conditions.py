@@ -3,21 +3,22 @@
 
     kernel_v >= "5.0" && arch == "x86*"   on a 6.1 kernel for x86_64   ->  True
 
-A condition is comparisons `operand op literal` joined by `&&` and, looser, `||`; there are no
-brackets. Kernel versions, arch, runtime and CONFIG_ options take shell wildcards with `==` `!=`.
+A condition is comparisons `operand op literal` (or of two options) joined by `&&` and, looser, `||`;
+there are no brackets. Versions, arch, runtime and CONFIG_ options take shell wildcards with `==` and
+`!=`. An option that is off is the empty string, or 0 where it is compared with a number.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 from compiler.diagnostics import Diagnostics
 from compiler.lexer import Junk, Token
 from compiler.source import Span
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,7 @@ def evaluate(
         return True
 
 
-def _compare(tokens: Sequence[Token], opening: Token, conditions: Conditions) -> bool:
+def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool:
     usable = [_mended(token) for token in tokens]
     if len(usable) != 3:
         at = usable[3] if len(usable) > 3 else (usable[-1] if usable else opening)
@@ -75,6 +76,12 @@ def _compare(tokens: Sequence[Token], opening: Token, conditions: Conditions) ->
     left, operator, right = usable
     if operator.kind != "COMPARE":
         raise _BadCondition("expected a comparison operator", operator.span)
+    if _is_option(left) and _is_option(right):
+        options = [known.config.get(str(t.value)) for t in (left, right)]
+        one, other = map(_number, options)
+        if one is None or other is None:
+            return _ordered(operator, _order(*(option or "" for option in options)))
+        return _ordered(operator, _order(one, other))
     if right.kind not in ("STRING", "NUMBER"):
         raise _BadCondition("expected a string or a number to compare with", right.span)
     if left.kind in ("STRING", "NUMBER"):
@@ -83,7 +90,20 @@ def _compare(tokens: Sequence[Token], opening: Token, conditions: Conditions) ->
         return _ordered(operator, _order(left.value, right.value))
     if left.kind != "IDENT":
         raise _BadCondition("expected what to compare", left.span)
-    return _ask(str(left.value), left, operator, right, conditions)
+    return _ask(str(left.value), left, operator, right, known)
+
+
+def _is_option(token: Token) -> bool:
+    return token.kind == "IDENT" and str(token.value).startswith("CONFIG_")
+
+
+def _number(option: str | None) -> int | None:
+    """The number that an option is; 0 for one that is off, None for what is no number."""
+    if option is None:
+        return 0
+    if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)", option):
+        return None
+    return int(option, 16 if "x" in option.lower() else 10)
 
 
 def _mended(token: Token) -> Token:
@@ -104,11 +124,10 @@ def _ask(name: str, left: Token, operator: Token, right: Token, known: Condition
         option = known.config.get(name)
         if isinstance(want, str):
             return _equality(operator, fnmatchcase(option or "", want))
-        if option is None:
-            return operator.value == "!="
-        if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)", option):
+        number = _number(option)
+        if number is None:
             raise _BadCondition(f"'{name}' is \"{option}\", not a number", left.span)
-        return _ordered(operator, _order(int(option, 16 if "x" in option.lower() else 10), want))
+        return _ordered(operator, _order(number, want))
     if name not in _STRINGS:
         raise _BadCondition(f"'{name}' is not known to conditions", left.span)
     if not isinstance(want, str):
@@ -116,9 +135,12 @@ def _ask(name: str, left: Token, operator: Token, right: Token, known: Condition
     have = str(getattr(known, name))
     if name == "systemtap_privilege":
         return _equality(operator, have == want)
-    if name in ("arch", "runtime") or (name != "systemtap_v" and operator.value in ("==", "!=")):
+    wild = bool(set("*?[") & set(want))
+    if name in ("arch", "runtime") or (
+        operator.value in ("==", "!=") and (wild or name != "systemtap_v")
+    ):
         return _equality(operator, fnmatchcase(have, want))
-    if name != "systemtap_v" and set("*?[") & set(want):
+    if wild:
         raise _BadCondition("a wildcard only compares with '==' and '!='", right.span)
     return _ordered(operator, compare_versions(have, want))
 

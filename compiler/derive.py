@@ -8,7 +8,6 @@ probe syscall.openat { B }
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 
 from compiler import syntax
@@ -19,6 +18,7 @@ from compiler.kernel.faults import KernelFactError
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Span
+from runtime.record import dataclass
 
 _DEPTH = 32  # aliases of aliases; more is a cycle
 

@@ -1,35 +1,99 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tapset: library scripts that every script may use, ours and the user's.
+"""The tapset: library scripts and macros that every script may use, ours and the user's.
 
-read(("/etc/stapwatch/tapset",)) -> {"task.stp": b"function pid ...", ...}
+read(("/etc/stapwatch/tapset",)) -> {"tapset/task.stp": b"function pid ...", "tapset/json.stpm": ...}
+
+What is on the search path is one library: `.stp` files give functions, aliases and globals, `.stpm`
+files give macros.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # reading is quick, and often all that is wanted
     from compiler.conditions import Conditions
+    from compiler.preprocessor import Macro
     from compiler.syntax import Script
 
 TAPSET = Path(__file__).parent / "tapset"
+OURS = "tapset/"  # begins the names of our own files
+_SUFFIXES = (".stp", ".stpm")
+_VERSION = re.compile(r"[0-9]+\.[0-9]")
+# Subfolders for another runtime or another machine.
+_ELSEWHERE = frozenset(
+    {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
+)
 
 
-def read(folders: Iterable[str] = ()) -> dict[str, bytes]:
-    """Every library script: name for messages -> bytes. The user's folders come after ours."""
-    found = {f"tapset/{path.name}": path.read_bytes() for path in sorted(TAPSET.glob("*.stp"))}
-    for folder in folders:
-        for path in sorted(Path(folder).rglob("*.stp")):
-            found[str(path)] = path.read_bytes()
+def read(folders: Iterable[str] = (), release: str = "") -> dict[str, bytes]:
+    """Every library file: name for messages -> bytes. The user's folders come after ours; one that
+    is not there is empty. `release`: the kernel's, for folders of scripts for one version."""
+    found = {
+        f"{OURS}{path.name}": path.read_bytes()
+        for path in sorted(TAPSET.iterdir())
+        if path.suffix in _SUFFIXES
+    }
+    for folder in map(Path, folders):
+        for path in sorted(folder.rglob("*.stp*")):
+            inner = path.relative_to(folder).parts[:-1]
+            if path.suffix in _SUFFIXES and all(_is_for(part, release) for part in inner):
+                found[str(path)] = path.read_bytes()
     return found
 
 
-def parse_all(tapset: dict[str, bytes], conditions: Conditions) -> list[Script]:
-    """Parse the library; embedded C is allowed there. Raises CompileError."""
+def _is_for(part: str, release: str) -> bool:
+    """Whether a library's subfolder is for this kernel: `linux` and `6.1` are, `bpf` and `5.10` not."""
+    if _VERSION.match(part):
+        return release == part or release.startswith((part + ".", part + "-"))
+    return part not in _ELSEWHERE
+
+
+def macros(tapset: Mapping[str, bytes], conditions: Conditions) -> dict[str, Macro]:
+    """The public macros; one of the user's hides ours of that name. Raises CompileError, also for a
+    macro that two of the user's files define."""
+    from compiler.diagnostics import CompileError, Diagnostic, Label
+    from compiler.parser import parse_macros
+
+    known: dict[str, Macro] = {}
+    for name, text in tapset.items():
+        if not name.endswith(".stpm"):
+            continue
+        for macro in parse_macros(text, name, conditions=conditions, library_macros=known).values():
+            first = known.get(macro.name)
+            if first is not None and not first.span.source.name.startswith(OURS):
+                raise CompileError(
+                    [
+                        Diagnostic(
+                            "duplicate-macro",
+                            f"macro '@{macro.name}' is defined twice in the library",
+                            macro.span,
+                            labels=(Label(first.span, "first defined here"),),
+                            hint="remove one of them, or rename it",
+                        )
+                    ]
+                )
+            known[macro.name] = macro
+    return known
+
+
+def parse_all(
+    tapset: Mapping[str, bytes],
+    conditions: Conditions,
+    public: Mapping[str, Macro] | None = None,
+) -> list[Script]:
+    """Parse the library's scripts; embedded C is allowed there. `public`: its macros, where they are
+    known already. Raises CompileError."""
     from compiler.parser import parse
 
+    if public is None:
+        public = macros(tapset, conditions)
+
     return [
-        parse(text, name, conditions=conditions, privileged=True) for name, text in tapset.items()
+        parse(text, name, conditions=conditions, library_macros=public, privileged=True)
+        for name, text in tapset.items()
+        if name.endswith(".stp")
     ]

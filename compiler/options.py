@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from runtime.manifest import Histogram
+from runtime.record import dataclass, field, replace
 
 MINIMUM_RING = 4096
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The passes in order: parse, resolve, translate, compile.
 
-run_passes(Job(request, ...), passes, progress) -> Response, its module where the builder put it
+run_passes(Question(request, ...), passes, progress)
+  -> Response, and BuildResult with the module where the builder put it
 """
 
 from __future__ import annotations
@@ -9,20 +10,20 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler import library, listing
-from compiler.build.cache import Cache
 from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput
+from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
 from compiler.codegen.module import Target, generate
 from compiler.conditions import Conditions
 from compiler.family import Environment
 from compiler.kernel.release import Kernel
+from compiler.lookup import Question
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
+from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
@@ -30,20 +31,7 @@ from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
 from compiler.version import VERSION
 from runtime.manifest import Histogram, HistogramKind
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A request, and what the driver found out about it already."""
-
-    request: Request
-    file: str
-    text: str | bytes
-    tapset: dict[str, bytes]
-    module: str
-    identity: str
-    cache: Cache
-    kernel: Kernel
+from runtime.record import dataclass, field
 
 
 @dataclass(slots=True)
@@ -78,20 +66,24 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
-def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) -> Response:
+def run_passes(
+    job: Question, passes: list[Pass], progress: Callable[[str], None]
+) -> tuple[Response, BuildResult | None]:
     """All passes up to the request's last; each done one is added to `passes`.
 
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
-    request, kernel, file, module = job.request, job.kernel, job.file, job.module
+    request, file, module = job.request, job.file, job.module
+    kernel = job.kernel or Kernel.running(job.cache.root / "kernels")
     clock = Clock(passes)
     clock.start()
     conditions = _conditions(kernel, request)
-    script = parse(job.text, file, conditions=conditions, args=request.args)
-    scripts = library.parse_all(job.tapset, conditions)
+    public = library.macros(job.tapset, conditions)
+    script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
+    scripts = library.parse_all(job.tapset, conditions, public)
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.last_pass < 2:
-        return Response(True, passes=tuple(clock.passes), output=listing.tree(script))
+        return Response(True, passes=tuple(clock.passes), output=listing.tree(script)), None
     clock.start()
     limits, _ = with_defines(Limits(), request.defines)
     program = _resolve(request, script, scripts, kernel)
@@ -104,8 +96,10 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
         f"{embeds} embed(s), {len(program.globals)} global(s)",
     )
     if request.last_pass < 3:
-        return Response(True, passes=tuple(clock.passes), output=listing.program(program))
+        return Response(True, passes=tuple(clock.passes), output=listing.program(program)), None
     clock.start()
+    if request.optimise:
+        program = optimise(pair(program))
     options = Options(
         limits,
         strict=request.run_mode,
@@ -117,7 +111,8 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     generated = generate(program, target, options)
     clock.stop("translated to C", f'"{module}.c"')
     if request.last_pass < 4:
-        return Response(True, module=module, passes=tuple(clock.passes), output=generated.c_text)
+        output = generated.c_text
+        return Response(True, module=module, passes=tuple(clock.passes), output=output), None
     clock.start()
     built = Builder(job.cache, _toolchain(job), progress=progress).build(
         BuildInput(
@@ -130,12 +125,13 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     )
     clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
     warnings = tuple(Fault.without_place("slow-build", w, file) for w in built.warnings)
-    return Response(
+    done = Response(
         True, module, str(built.path), job.identity, False, tuple(passes), warnings=warnings
     )
+    return done, built
 
 
-def _toolchain(job: Job) -> Toolchain:
+def _toolchain(job: Question) -> Toolchain:
     if job.request.kernel is None:
         return Here()
     return There(Path(job.request.kernel["root"]), job.cache.root)

@@ -11,12 +11,12 @@ expanded, every expression has a type. Code generation reports no user error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass
 
 LONG = ValueType.LONG
 STRING = ValueType.STRING
@@ -134,6 +134,18 @@ class Compare:
     op: CompareOp
     left: Expr
     right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+
+    value: Expr
+    pattern: str
+    negated: bool
+    captures: bool
     span: Span
     type: ValueType = LONG
 
@@ -286,6 +298,15 @@ class EntryValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Printed:
+    """A print where a value is wanted: it gives 0."""
+
+    statement: Print
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedExpr:
     code: str
     type: ValueType
@@ -293,9 +314,9 @@ class EmbeddedExpr:
 
 
 Expr: TypeAlias = (
-    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
-    | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
-    | Deref | CharsAt | EntryValue | EmbeddedExpr
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
+    | Deref | CharsAt | EntryValue | Printed | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements
@@ -360,6 +381,7 @@ class ForeachBucket:
     index: Local
     value: Local | None
     buckets: Buckets
+    descending: bool
     limit: Expr | None
     body: Stmts
     span: Span
@@ -387,6 +409,14 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """The script's error: `next` in a function with no overload left to go to."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
 
@@ -404,11 +434,25 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What %m and %M show: `length` bytes at an address, None: as many as the argument before tells.
+
+    Appears among the arguments of `Print` only; a bad address is an error.
+    """
+
+    address: Expr
+    length: int | None
+    user: bool
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
 class Print:
     """Writes one event record; the format has one directive for each argument."""
 
     format: str
-    args: tuple[Expr | Buckets, ...]
+    args: tuple[Expr | Buckets | Memory, ...]
     names: tuple[str, ...]  # of the structured fields
     log: bool
     span: Span
@@ -416,7 +460,7 @@ class Print:
 
 Stmt: TypeAlias = (
     ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
-    | Delete | Try | Print
+    | Fail | Delete | Try | Print
 )  # fmt: skip
 Stmts: TypeAlias = tuple[Stmt, ...]
 
@@ -442,6 +486,7 @@ class HookKind(IntEnum):
     KPROBE = 7
     KRETPROBE = 8
     TRACEPOINT = 9
+    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
 
     @property
     def cold(self) -> bool:
@@ -471,6 +516,7 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
+    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ everything else (read, assigned or deleted in handlers)       -> SHARED: one val
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from compiler import program as p
 from compiler.traits import Node, body_of, children, reachable, walk
 from runtime.manifest import Storage
+from runtime.record import dataclass
 
 
 class Access(Enum):
@@ -119,18 +119,19 @@ def place(program: p.Program) -> dict[str, Placement]:
 
 def _place(g: p.Global, found: Sequence[Use]) -> Placement:
     accesses_ = {use.access for use in found}
+    own = g.name.startswith("__")  # a script's or the library's private business by its name
     changes = [use for use in found if use.access is not Access.READ]
     monotonic = accesses_ <= {Access.ADD, Access.READ} and bool(changes)
     early = all(use.hook is p.HookKind.BEGIN for use in changes)
     if early and g.type is not p.STAT:
-        return Placement(Storage.CONSTANT, monotonic)
+        return Placement(Storage.CONSTANT, monotonic, own)
     read_hot = any(use.access is Access.READ and not use.hook.cold for use in found)
     if g.type is p.STRING or g.wrap or read_hot or accesses_ & {Access.WRITE, Access.DELETE}:
-        scratch = bool(g.keys) and any(
+        deleted = bool(g.keys) and any(
             use.access is Access.DELETE and not use.hook.cold for use in found
         )
-        return Placement(Storage.SHARED, monotonic, scratch)
-    return Placement(Storage.PERCPU, monotonic)
+        return Placement(Storage.SHARED, monotonic, own or deleted)
+    return Placement(Storage.PERCPU, monotonic, own)
 
 
 def extractors(program: p.Program, name: str) -> set[str]:

@@ -13,10 +13,10 @@ Every node ends with its `span`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
+from runtime.record import dataclass
 
 TypeName: TypeAlias = Literal["long", "string"]
 
@@ -32,7 +32,7 @@ AssignOp: TypeAlias = Literal[
 ]  # fmt: skip
 ExtractorName: TypeAlias = Literal["count", "sum", "min", "max", "avg", "variance"]
 PrintName: TypeAlias = Literal[
-    "print", "println", "printd", "printdln", "printf",
+    "print", "println", "printd", "printdln", "printf", "print_char",
     "sprint", "sprintln", "sprintd", "sprintdln", "sprintf",
 ]  # fmt: skip
 AtName: TypeAlias = Literal[

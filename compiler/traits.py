@@ -6,13 +6,14 @@ can_fail(<a / b>, fallible)  -> True      has_effect(<n++>, pure) -> True
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from compiler import program as p
+from runtime.directive import Kind, arguments, parse
+from runtime.record import fields, is_dataclass, replace
 
-Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets"
+Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
 _LEAVES = (p.Local,)
 
@@ -28,12 +29,16 @@ def _nodes(value: object) -> Iterator[Node]:
         # a span is a tuple too, of a source and numbers
         for item in value:
             yield from _nodes(item)
-    elif (
+    elif _is_node(value):
+        yield value  # type: ignore[misc]
+
+
+def _is_node(value: object) -> bool:
+    return (
         is_dataclass(value)
         and type(value).__module__ == p.__name__
         and not isinstance(value, (*_LEAVES, p.Sort))
-    ):
-        yield value  # type: ignore[misc]
+    )
 
 
 def walk(*nodes: Node) -> Iterator[Node]:
@@ -43,6 +48,24 @@ def walk(*nodes: Node) -> Iterator[Node]:
         node = stack.pop()
         yield node
         stack.extend(reversed(list(children(node))))
+
+
+def rewritten(stmts: p.Stmts, change: Callable[[Node], Node | None]) -> p.Stmts:
+    """Statements with every node passed through `change`, inner ones first; None drops a statement."""
+    found = (_rewritten(s, change) for s in stmts)
+    return tuple(s for s in found if s is not None)  # type: ignore[misc]
+
+
+def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None:
+    changed: dict[str, object] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, tuple) and any(_is_node(item) for item in value):
+            pairs = [(x, _rewritten(x, change) if _is_node(x) else x) for x in value]
+            changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
+        elif _is_node(value):
+            changed[field.name] = _rewritten(value, change)
+    return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
 
 
 def calls(stmts: Sequence[Node]) -> set[str]:
@@ -72,6 +95,11 @@ def recursive_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     return frozenset(f.symbol for f in functions if f.symbol in reachable(body_of(f), by_symbol))
 
 
+def reads_memory(form: str) -> bool:
+    """Whether a format has a %m or %M."""
+    return any(a.kind is Kind.MEMORY for a in arguments(parse(form)))
+
+
 def _own_failure(node: Node) -> bool:
     match node:
         case p.Arithmetic(op="/" | "%", right=right):
@@ -82,8 +110,12 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.EmbeddedExpr():
+        case p.Bucket() | p.Memory() | p.EmbeddedExpr() | p.Fail():
             return True
+        case p.Format(format=text):
+            return reads_memory(text)
+        case p.Print(args=args):
+            return any(isinstance(a, p.Buckets) for a in args)
         case _:
             return False
 
@@ -101,7 +133,7 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign() | p.Increment() | p.Accumulate() | p.Print() | p.Delete():
                 return True
-            case p.Next() | p.Return() | p.EmbeddedExpr():
+            case p.Next() | p.Return() | p.Fail() | p.EmbeddedExpr() | p.Match(captures=True):
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True
@@ -140,6 +172,8 @@ def _outward(stmt: p.Stmt, pure: frozenset[str]) -> bool:
             case p.Assign(target=p.GlobalRef()) | p.Increment(target=p.GlobalRef()):
                 return True
             case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr():
+                return True
+            case p.Match(captures=True) | p.Fail():
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True

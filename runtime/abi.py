@@ -6,9 +6,10 @@ sizes and offsets.
 """
 
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any
+
+from runtime.record import dataclass
 
 ABI = 1
 MAGIC = b"stapwtch"

@@ -10,12 +10,12 @@ after, and copies again when it moved: a number of times, since a busy table may
 is then not known to be whole is told.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from runtime import aggregate
 from runtime.device import Image
 from runtime.manifest import Storage, Table, ValueType
+from runtime.record import dataclass
 
 _TURNS: Final = 64  # to copy one row whole
 _ALL_TURNS: Final = 1 << 14  # of one reading: some milliseconds

@@ -10,10 +10,10 @@ appended to never change, so only new ones are looked at. Of others the sequence
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from struct import Struct
 
 from runtime.manifest import Slots, Storage, Table, ValueType
+from runtime.record import dataclass, field
 
 KeyTuple = tuple[int | str, ...]
 

@@ -11,7 +11,6 @@ Nothing stops while it is read: every number is exact at the instant it is read,
 grow. One reader serves a module for as long as it is loaded, and decodes only keys that are new.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 from runtime.abi import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
@@ -19,6 +18,7 @@ from runtime.aggregate import StatValue as StatValue
 from runtime.device import Image
 from runtime.histogram import upper_bounds as upper_bounds
 from runtime.manifest import Manifest, Probe, Storage, Table
+from runtime.record import dataclass
 from runtime.table import TableReader as TableReader
 from runtime.table import TableValues as TableValues
 

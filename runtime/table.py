@@ -14,7 +14,6 @@ Every word is read with one load, so a number is never torn.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from runtime import aggregate
@@ -23,6 +22,7 @@ from runtime.aggregate import StatValue
 from runtime.device import Image
 from runtime.histogram import check as check_histogram
 from runtime.manifest import Storage, Table, ValueType
+from runtime.record import dataclass
 from runtime.rows import RowReader
 from runtime.slots import KeyPage, KeyTuple, SlotReader, alive, text
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import runtime
+from runtime.record import dataclass
 
 TEMPLATE = Path(__file__).parent / "template"
 

@@ -11,7 +11,6 @@ The offsets in the manifest are computed here, and asserted by the C compiler in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from compiler import program as p
 from compiler import storage
@@ -29,6 +28,7 @@ from runtime.manifest import (
     Table,
     ValueType,
 )
+from runtime.record import dataclass, field
 
 _WORD = 8
 

@@ -7,11 +7,11 @@ generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from compiler import program as p
 from compiler import traits
 from compiler.bounds import measure
+from compiler.codegen import regexes
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
@@ -21,6 +21,7 @@ from compiler.options import Options
 from compiler.program import LONG, STAT, STRING, HookKind
 from compiler.storage import Access, accesses
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
+from runtime.record import dataclass, replace
 
 _SIGNATURES = {
     HookKind.BEGIN: "void {name}(void)",
@@ -32,7 +33,7 @@ _SIGNATURES = {
     HookKind.FTRACE: "void {name}(unsigned long ip, unsigned long parent_ip, void *ops,\n"
     "\t\t    struct sw_regs *regs)",
     HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
-    HookKind.KRETPROBE: "void {name}(struct sw_regs *regs, void *data)",
+    HookKind.KRETPROBE: "int {name}(void *instance, struct sw_regs *regs)",
 }
 
 
@@ -73,6 +74,9 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
+    groups = regexes.most_groups(unit.regexes)
+    if groups:
+        unit.frames.append(regexes.frame(groups))
     headers = bool(program.embedded) or any(
         f.code is not None and not f.library for f in program.functions
     )
@@ -85,7 +89,9 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         _declare(w, placed)
     _regions(w, unit)
     for placed in layout.globals.values():
-        _accessors(w, placed, options)
+        _accessors(w, placed)
+    for (pattern, captures), number in unit.regexes.items():
+        regexes.matcher(w, pattern, captures, number)
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
@@ -156,42 +162,42 @@ def _struct(w: Writer, name: str, region: Region) -> None:
     w.line()
 
 
-def _accessors(w: Writer, g: Placed, options: Options) -> None:
+def _accessors(w: Writer, g: Placed) -> None:
     """What a handler calls to update the global."""
     if g.g.type is STAT:
         _stat_accessors(w, g)
     if not g.is_array:
         return
-    wraps = "true" if g.g.wrap else "false"
-    row = f"a->lane.{g.c}[n - 1]" if g.percpu else f"s->{g.c}_values[n - 1]"
-    c_type = g.row.c_type + ("" if g.row.c_type.endswith("*") else " ")
-    verb, what = ("add", "This CPU's row") if g.percpu else ("put", "The row")
-    w.line(
-        f"/* {what} of an element, new ones zero; NULL: the array is full, and it is counted. */"
-    )
-    head = f"static __always_inline {c_type}*{verb}_{g.c}"
-    w.line(f"{head}(struct area *a, struct shared *s, const struct key_{g.c} *key)")
+    key = f"const struct key_{g.c} *key"
+    new, verb = ("append", "add") if g.percpu else ("insert", "put")
+    w.line("/* Out of line: a stack protector, if any, is paid here and not at each hit. */")
+    w.line(f"static noinline u32 {new}_{g.c}(struct area *a, struct shared *s, {key}, u32 hash)")
     with w.block(""):
-        if not g.percpu:
-            w.line("bool fresh;")
-        call = (
-            f"sw_array_add(SW_ARRAY(s->{g.c}), key, &s->{g.lock})"
-            if g.percpu
-            else f"sw_array_put(SW_ARRAY(s->{g.c}), key, {wraps}, &fresh)"
-        )
-        w.line(f"u32 n = {call};")
+        last = f"&s->{g.lock}" if g.percpu else str(g.g.wrap).lower()
+        w.line(f"u32 n = sw_array_{new}(&SW_ARRAY(s->{g.c}), key, hash, {last});")
         w.line()
-        with w.block("if (unlikely(!n))"):
-            w.line(f"a->lane.{g.c}_dropped++;")
-            w.line("return NULL;")
-        if not g.percpu:
-            with w.block("if (fresh)"):
-                zero = "0" if g.g.type is LONG else f"({g.row.c_type}){{ 0 }}"
-                w.line(f"{row} = {zero};")
-                w.line(f"sw_array_publish(&SW_ARRAY(s->{g.c}), n);")
-        w.line(f"return &{row};")
+        if g.percpu:
+            w.line("if (unlikely(!n))")
+            w.line(f"\ta->lane.{g.c}_dropped++;")
+        else:
+            with w.block("if (unlikely(!n))"):
+                w.line(f"a->lane.{g.c}_dropped++;")
+                w.line("return 0;")
+            zero = "0" if g.g.type is LONG else f"({g.row.c_type}){{ 0 }}"
+            w.line(f"s->{g.c}_values[n - 1] = {zero};")
+            w.line(f"sw_array_publish(&SW_ARRAY(s->{g.c}), n);")
+        w.line("return n;")
     w.line()
-    del options
+    w.line(
+        "/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */"
+    )
+    w.line(f"static __always_inline u32 {verb}_{g.c}(struct area *a, struct shared *s, {key})")
+    with w.block(""):
+        w.line("u32 hash = sw_hash(key, sizeof(*key));")
+        w.line(f"u32 n = sw_array_find_hash(&SW_ARRAY(s->{g.c}), key, hash);")
+        w.line()
+        w.line(f"return likely(n) ? n : {new}_{g.c}(a, s, key, hash);")
+    w.line()
 
 
 def _stat_accessors(w: Writer, g: Placed) -> None:
@@ -388,6 +394,8 @@ def _frame(
 
 def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     w = Writer()
+    if probe.hook.kind is HookKind.PAIRED:
+        return ""
     entry = _entry_handler(unit, w, index, probe) if probe.entry else False
     file, line, column = probe.span.location
     w.line(f"/* {file}:{line}:{column}: probe {_comment(probe.written)} */")
@@ -408,17 +416,19 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     if probe.condition is not None:
         roots.append(probe.condition)
     locks, sequences = _locks(unit, roots)
+    if _may_capture(unit, roots):
+        inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
-    integer = probe.hook.kind is HookKind.KPROBE
+    integer = probe.hook.kind in (HookKind.KPROBE, HookKind.KRETPROBE)
     leave = "return 0;" if integer else "return;"
     with w.block(""):
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
-        if "c->" in body or "(c" in body or frame:
+        if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
         if "s->" in body or locks or sequences or "(a, s," in body:
             w.line("struct shared *s = sw_shared;")
         if entry and "entry->" in body:
-            w.line(f"const struct entry_{index} *entry = data;")
+            w.line(f"const struct entry_{index} *entry = SW_RETURN_DATA(instance);")
         if frame:
             w.line(f"__typeof__(a->frame_probe_{index}) *f;")
         for declaration in (*longs, *v.temporaries):
@@ -426,7 +436,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line()
         w.line("if (!a)")
         w.line(f"\t{leave}")
-        if "c->" in body or "(c" in body or frame:
+        if "c->" in body or "(c" in body:
             w.line("c = &a->c;")
         if frame:
             w.line(f"f = &a->frame_probe_{index};")
@@ -491,6 +501,14 @@ def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> boo
     return False
 
 
+def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
+    """Whether a handler looks at what a regular expression matched: not at an earlier handler's."""
+    nodes = list(roots)
+    for symbol in traits.reachable(roots, unit.functions):
+        nodes += traits.body_of(unit.functions[symbol])
+    return any(isinstance(n, p.Match) and n.captures for n in traits.walk(*nodes))
+
+
 def _locks(unit: Unit, roots: Sequence[traits.Node]) -> tuple[list[str], list[str]]:
     """Locks of the shared globals that a handler touches, in the one order all handlers keep.
 
@@ -512,6 +530,18 @@ def _locks(unit: Unit, roots: Sequence[traits.Node]) -> tuple[list[str], list[st
     return found, [g.sequence for name, g in globals_.items() if name in written and g.sequence]
 
 
+def _paired(program: p.Program, probe: p.Probe) -> int | None:
+    """The index of the entry that a return probe counts, or of the return probe of such an entry."""
+    for i, other in enumerate(program.probes):
+        if other.hook.symbol == probe.hook.symbol and (
+            other.counts_entry
+            if probe.hook.kind is HookKind.PAIRED
+            else other.hook.kind is HookKind.PAIRED
+        ):
+            return i
+    return None
+
+
 def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> bool:
     """What a return probe saves when its function is entered."""
     inner = Writer(depth=1)
@@ -531,11 +561,14 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> bool:
     frame = _frame(unit, v, f"entry_{index}", ())
     file, line, column = probe.span.location
     w.line(f"/* {file}:{line}:{column}: at the entry of {_comment(probe.point)} */")
-    w.line(f"static int entry_{index}(struct sw_regs *regs, void *data)")
+    w.line(f"static int entry_{index}(void *instance, struct sw_regs *regs)")
     body = "\n".join(inner.lines)
     with w.block(""):
-        w.line(f"struct area *a = sw_enter_quietly(offsetof(struct area, lane.probes), {index});")
-        w.line(f"struct entry_{index} *entry = data;")
+        paired = _paired(unit.program, probe) if probe.counts_entry else None
+        enter = f"sw_enter{'_quietly' if paired is None else ''}"
+        counted = index if paired is None else paired
+        w.line(f"struct area *a = {enter}(offsetof(struct area, lane.probes), {counted});")
+        w.line(f"struct entry_{index} *entry = SW_RETURN_DATA(instance);")
         if "s->" in body:
             w.line("struct shared *s = sw_shared;")
         if "c->" in body or "(c" in body:
@@ -604,6 +637,9 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                     value = getattr(hook, member)
                     if value:
                         w.line(f".{member} = {t.number(value)},")
+                if hook.kind is HookKind.PAIRED:
+                    w.line(f".number = {_paired(program, probe)},")
+                    continue
                 w.line(f".handler = probe_{i},")
                 if probe.entry:
                     w.line(f".entry = entry_{i},")

@@ -9,7 +9,6 @@ kernel.function("vfs_read").return
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from compiler import syntax
@@ -17,6 +16,7 @@ from compiler.kernel.kinds import TypeId
 from compiler.kernel.release import Kernel
 from compiler.program import Hook
 from compiler.source import Span
+from runtime.record import dataclass, field
 
 
 class Refusal(Exception):

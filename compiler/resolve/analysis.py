@@ -17,15 +17,16 @@ from compiler.family import Environment
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import expressions
 from compiler.resolve.facts import Facts
-from compiler.resolve.scope import GlobalSymbol, Scope, World
+from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
+from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions
-from runtime.manifest import ValueType
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
 _BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
 _ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
-_TYPES = {"long": LONG, "string": STRING}
+_CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(
@@ -118,9 +119,11 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             world.facts.learn_arity(g.symbol, 0, init.span)
     probes = [_probe(world, d, i) for i, d in enumerate(derived)]
     functions: dict[str, p.Function] = {}
-    while waiting := [s for s in world.wanted_functions if s not in functions]:
-        for symbol in waiting:
-            functions[symbol] = _function(world, symbol, world.wanted_functions[symbol])
+    while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
+        for overloads in waiting:
+            learn_parameters(world, overloads)
+            for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
+                functions[symbol] = _function(world, symbol, f, overloads)
     return probes, list(functions.values())
 
 
@@ -143,17 +146,12 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
 
 
-def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
+def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:
     key = ("function", symbol)
     file = f.span.source.name
     parameters = tuple(parameter.name for parameter in f.parameters)
-    result = ("result", symbol)
-    scope = Scope(world, key, file, None, expressions.lower, parameters, result)
-    for parameter in f.parameters:
-        if parameter.type is not None:
-            world.facts.learn((*key, parameter.name), ValueType(parameter.type), parameter.span)
-    if f.type is not None:
-        world.facts.learn(result, ValueType(f.type), f.name_span)
+    result = overloads.result
+    scope = Scope(world, key, file, None, expressions.lower, parameters, result, overloads)
     body: p.Body | None = None
     code: str | None = None
     bound: int | None = None
@@ -163,9 +161,16 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         found = _BOUND.search(code)
         bound = int(found[1]) if found else None
         fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        if _CAPTURES.search(code) and not world.facts.captures:
+            world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)
+        stmts = (
+            *(_save(scope, name, local, f.span) for name, local in scope.saved.items()),
+            *stmts,
+        )
         own = [local for name, local in scope.locals.items() if name not in parameters]
+        own += scope.saved.values()
         body = p.Body(tuple(own), stmts)
     return p.Function(
         symbol,
@@ -182,6 +187,11 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         file in world.library_files,
         f.span,
     )
+
+
+def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
+    given = p.LocalRef(scope.local(name), span)
+    return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
 
 
 def _with_traits(f: p.Function, pure: bool, fallible: bool) -> p.Function:

@@ -12,8 +12,12 @@ from compiler import program as p
 from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.nearby import did_you_mean
+from compiler.literal import place
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import printing, targets
+from compiler.regex import automaton
+from compiler.regex.pattern import PatternError
+from compiler.regex.threads import TooLargeError
+from compiler.resolve import overloads, printing, targets
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -46,8 +50,7 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.Binary():
             return _binary(scope, e)
         case syntax.Match():
-            scope.facts.fault("not-supported", "regular expressions cannot be compiled yet", e.span)
-            return p.Number(0, e.span)
+            return _match(scope, e)
         case syntax.In():
             return _in(scope, e)
         case syntax.Conditional():
@@ -94,7 +97,8 @@ def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
             return _scalar(scope, found, e.span, want)
         if e.name in scope.world.functions and (*scope.key, e.name) not in scope.facts.types:
             call = syntax.Call(e.name, (), e.span, e.span)
-            if any(not f.parameters for f in scope.world.functions[e.name]):
+            visible = overloads.visible(scope.world, e.name, scope.file)
+            if any(not f.parameters for f in visible):
                 return _call(scope, call, want)
     if want is not None and want is not STAT:
         scope.facts.learn((*scope.key, e.name), want, e.span)
@@ -279,9 +283,33 @@ def same_type(
     return left, right
 
 
+def _match(scope: Scope, e: syntax.Match) -> p.Expr:
+    value = scope.typed(e.value, STRING)
+    captures = scope.facts.captures
+    if scope.facts.final:
+        _check_pattern(scope, e.pattern, captures)
+    return p.Match(value, e.pattern.value, e.negated, captures, e.span)
+
+
+def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None:
+    try:
+        automaton.compile(literal.value, captures)
+    except PatternError as error:
+        where = place(literal, error.start, error.end)
+        scope.facts.fault("bad-regex", error.message, where, error.hint)
+    except TooLargeError:
+        scope.facts.fault(
+            "regex-too-large",
+            "the table of this regular expression would be too large",
+            literal.span,
+            "repeat less, or match in two steps",
+        )
+
+
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
     test = scope.typed(e.test, LONG)
-    if isinstance(test, p.Number):  # @defined() ? a : b must not look at what is not there
+    written = isinstance(e.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() ? a : what must not be looked at
         return scope.expr(e.then if test.value else e.otherwise, want)
     then, otherwise = same_type(scope, e.then, e.otherwise, want)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
@@ -320,8 +348,16 @@ def _extract(scope: Scope, e: syntax.Extract) -> p.Expr:
         value = scope.typed(arg, LONG)
         if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
             scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
-        else:
-            shift = value.value
+            continue
+        shift = value.value
+        known = scope.world.shifts.setdefault(found.name, shift) if found else shift
+        if found is not None and known != shift:
+            scope.facts.fault(
+                "two-shifts",
+                f"'{found.name}' cannot keep its variance with a bit shift of both {known} and {shift}",
+                arg.span,
+                "use one shift for all @variance of a statistic",
+            )
     if found is None:
         return p.Number(0, e.span)
     return p.Extract(e.extractor, found, shift, e.span)
@@ -346,12 +382,12 @@ def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
         return None
     else:
         low, high, interval = numbers
-        if interval <= 0 or high <= low or (high - low) // interval >= _LINEAR_BUCKETS:
+        if interval <= 0 or high < low or (high - low) // interval >= _LINEAR_BUCKETS:
             scope.facts.fault(
                 "bad-histogram",
                 f"@hist_linear from {low} to {high} by {interval} makes no usable buckets",
                 e.span,
-                f"at most {_LINEAR_BUCKETS} intervals, low below high",
+                f"at most {_LINEAR_BUCKETS} intervals, low not above high",
             )
             return None
         count = (high - low) // interval + 3
@@ -378,54 +414,41 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
     special = printing.lower_special(scope, e)
     if special is not None:
         return special
-    candidates = scope.world.functions.get(e.name, [])
-    fitting = [f for f in candidates if len(f.parameters) == len(e.args)]
-    if not fitting:
-        _report_unknown(scope, e, candidates)
+    found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
+    if found is None:
+        _report_unknown(scope, e)
         for arg in e.args:
             scope.expr(arg, None)
         return p.Number(0, e.span)
-    function = fitting[0]
-    symbol = function_symbol(function, candidates)
-    scope.world.wanted_functions.setdefault(symbol, function)
+    overloads.learn_parameters(scope.world, found)
+    symbol = found.symbols[0]
     args = []
-    for i, (parameter, arg) in enumerate(zip(function.parameters, e.args, strict=True)):
+    for parameter, arg in zip(found.functions[0].parameters, e.args, strict=True):
         fact = ("function", symbol, parameter.name)
-        if parameter.type is not None:
-            scope.facts.learn(fact, ValueType(parameter.type), parameter.span)
         known = scope.facts.type_of(fact)
         value = scope.expr(arg, None if known is UNKNOWN else known)
         if value.type is None or value.type is STAT:
             scope.require(value, LONG, arg.span)
         else:
             scope.facts.learn(fact, value.type, arg.span)
-        del i
         args.append(value)
-    return p.Call(symbol, tuple(args), _result(scope, function, symbol, want, e.span), e.span)
+    return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
 
 
 def _result(
-    scope: Scope, f: syntax.Function, symbol: str, want: ValueType | None, span: Span
+    scope: Scope, fact: tuple[str, ...], want: ValueType | None, span: Span
 ) -> ValueType | None:
-    fact = ("result", symbol)
-    if f.type is not None:
-        scope.facts.learn(fact, ValueType(f.type), f.name_span)
-    elif fact not in scope.facts.types and scope.facts.final:
+    if fact not in scope.facts.types and scope.facts.final:
         return LONG if fact in scope.facts.valued else None
     if want is not None and fact in scope.facts.types:
         scope.facts.learn(fact, want, span)
     return scope.facts.type_of(fact)
 
 
-def function_symbol(f: syntax.Function, candidates: list[syntax.Function]) -> str:
-    """A name of its own for each function of an overloaded name."""
-    index = next((i for i, c in enumerate(candidates) if c is f), 0)
-    return f.name if index == 0 else f"{f.name}__{index + 1}"
-
-
-def _report_unknown(scope: Scope, e: syntax.Call, candidates: list[syntax.Function]) -> None:
+def _report_unknown(scope: Scope, e: syntax.Call) -> None:
+    candidates = overloads.visible(scope.world, e.name, scope.file)
     if candidates:
-        counts = " or ".join(str(len(f.parameters)) for f in candidates)
+        counts = " or ".join(map(str, sorted({len(f.parameters) for f in candidates})))
         scope.facts.fault(
             "wrong-arguments",
             f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",

@@ -7,13 +7,13 @@ facts.learn(("global", "n"), STRING, span)  a conflict: reported in the last rou
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, TypeAlias, cast
 
 from compiler.diagnostics import Diagnostic
 from compiler.program import LONG
 from compiler.source import Span
 from runtime.manifest import ValueType
+from runtime.record import dataclass, field
 
 Symbol: TypeAlias = tuple[str | int, ...]
 
@@ -29,6 +29,7 @@ class Facts:
     arity: dict[str, tuple[int, Span]] = field(default_factory=dict)
     key_names: dict[tuple[str, int], str] = field(default_factory=dict)
     valued: set[Symbol] = field(default_factory=set)  # results that some `return` gives
+    captures: bool = False  # some function asks what a regular expression has matched
     changed: bool = False
     final: bool = False
     faults: list[Diagnostic] = field(default_factory=list)

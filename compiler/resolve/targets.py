@@ -6,8 +6,6 @@ $file->f_inode->i_ino  -> Deref(Deref(Argument(0) + 32, 8) + 64, 8)
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from compiler import program as p
 from compiler import syntax
 from compiler.kernel import kinds, layout
@@ -18,6 +16,7 @@ from compiler.kernel.nearby import did_you_mean
 from compiler.kernel.spelling import type_name
 from compiler.resolve.scope import Scope
 from compiler.source import Span
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

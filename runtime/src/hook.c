@@ -2,16 +2,39 @@
 /* hook.c - places and removes all hooks of the script, and tells which one failed. */
 #include "hook.h"
 
-/* A probe family: one row here, one file. */
-static const struct sw_hook_ops *const families[] = {
-	[SW_BEGIN] = &sw_phase_hook,	       [SW_END] = &sw_phase_hook,
-	[SW_ERROR] = &sw_phase_hook,	       [SW_TIMER_NS] = &sw_timer_hook,
-	[SW_TIMER_JIFFIES] = &sw_jiffies_hook, [SW_PROFILE] = &sw_profile_hook,
-	[SW_FTRACE] = &sw_function_hook,       [SW_KPROBE] = &sw_kprobe_hook,
-	[SW_KRETPROBE] = &sw_kretprobe_hook,   [SW_TRACEPOINT] = &sw_tracepoint_hook,
+static struct sw_placement *placements;
+
+/* A function's entry whose work the return probe's entry handler does: it has no hook of its own.
+ */
+static int paired_place(struct sw_placement *p)
+{
+	return sw_status[p->probe->number].armed ? 0 : -ENOENT;
+}
+
+static void paired_remove(struct sw_placement *p)
+{
+}
+
+static const struct sw_hook_ops paired_hook = {
+	.place = paired_place,
+	.remove = paired_remove,
+	.late = true,
 };
 
-static struct sw_placement *placements;
+/* A probe family: one row here, one file. */
+static const struct sw_hook_ops *const families[] = {
+	[SW_BEGIN] = &sw_phase_hook,
+	[SW_END] = &sw_phase_hook,
+	[SW_ERROR] = &sw_phase_hook,
+	[SW_TIMER_NS] = &sw_timer_hook,
+	[SW_TIMER_JIFFIES] = &sw_jiffies_hook,
+	[SW_PROFILE] = &sw_profile_hook,
+	[SW_FTRACE] = &sw_function_hook,
+	[SW_KPROBE] = &sw_kprobe_hook,
+	[SW_KRETPROBE] = &sw_kretprobe_hook,
+	[SW_TRACEPOINT] = &sw_tracepoint_hook,
+	[SW_PAIRED] = &paired_hook,
+};
 
 int sw_hooks_create(void)
 {
@@ -21,6 +44,8 @@ int sw_hooks_create(void)
 		u32 hook = sw_script.probes[i].hook;
 
 		if (hook >= ARRAY_SIZE(families) || !families[hook])
+			return -ENOEXEC;
+		if (hook == SW_PAIRED && sw_script.probes[i].number >= sw_script.nr_probes)
 			return -ENOEXEC;
 	}
 	placements = kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*placements), GFP_KERNEL);
@@ -131,8 +156,13 @@ void sw_hooks_count_missed(void)
 
 	for (i = 0; i < sw_script.nr_probes; i++) {
 		const struct sw_placement *p = &placements[i];
-		const struct sw_hook_ops *family = families[p->probe->hook];
-		u64 now = p->placed && family->missed ? family->missed(p) : 0;
+		const struct sw_hook_ops *family;
+		u64 now;
+
+		if (p->probe->hook == SW_PAIRED)
+			p = &placements[p->probe->number];
+		family = families[p->probe->hook];
+		now = p->placed && family->missed ? family->missed(p) : 0;
 
 		WRITE_ONCE(sw_status[i].missed, p->missed + now);
 	}

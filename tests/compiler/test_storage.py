@@ -53,6 +53,7 @@ def manifest(text: str) -> Manifest:
         ),
         (f"global g%[3] {READ} {{ g[pid()]++ }}", Storage.SHARED, True, False),
         (f"global g {READ} {{ g[tid()] = 1; delete g[tid()] }}", Storage.SHARED, False, True),
+        (f"global __g {READ} {{ __g++ }}", Storage.PERCPU, True, True),
     ],
 )
 def test_class(text: str, storage: Storage, monotonic: bool, scratch: bool) -> None:

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The search path: functions and macros of our own library and of the user's folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compiler import library
+from compiler.parser import CompileError, parse
+from compiler.printer import print_script
+from tests.frontend.support import KERNEL
+
+
+def expanded(text: str, folder: Path, release: str = "6.1.0-13-amd64") -> str:
+    """A script in its normal form, with the macros of a folder."""
+    public = library.macros(library.read([str(folder)], release), KERNEL)
+    return print_script(parse(text, "x.stp", conditions=KERNEL, library_macros=public))
+
+
+def write(folder: Path, **files: str) -> None:
+    for name, text in files.items():
+        path = folder / name.replace("__", "/").replace("_DOT_", ".")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def test_public_macros_reach_scripts_and_each_other(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        a_DOT_stpm="@define outer(x) %( @inner + @x %)",
+        b_DOT_stpm='%( arch == "x86_64" %? @define inner %( 7 %) %: @define inner %( 8 %) %)',
+    )
+    assert expanded("probe begin { n = @outer(2) }", tmp_path) == "probe begin {\n  n = 7 + 2;\n}\n"
+
+
+def test_macros_of_a_library_script_are_its_own(tmp_path: Path) -> None:
+    write(tmp_path, a_DOT_stp="@define local %( 7 %) function f() { return @local }")
+    known = library.parse_all(library.read([str(tmp_path)]), KERNEL)
+    assert "return 7;" in print_script(known[-1])
+    with pytest.raises(CompileError, match="'@local' is neither a macro nor an operator"):
+        expanded("probe begin { n = @local }", tmp_path)
+
+
+def test_the_users_macro_hides_ours(tmp_path: Path) -> None:
+    write(tmp_path, a_DOT_stpm="@define cast_sizeof(type) %( 8 %)")
+    assert "n = 8;" in expanded('probe begin { n = @cast_sizeof("int") }', tmp_path)
+
+
+def test_two_files_of_the_user_cannot_define_one_macro(tmp_path: Path) -> None:
+    write(tmp_path, a_DOT_stpm="@define m %( 1 %)", b_DOT_stpm="@define m %( 2 %)")
+    with pytest.raises(CompileError, match="duplicate-macro"):
+        expanded("probe begin {}", tmp_path)
+
+
+def test_subfolders_may_be_for_one_kernel_or_machine(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        **{
+            "6.1__a_DOT_stpm": "@define version %( 61 %)",
+            "5.10__a_DOT_stpm": "@define version %( 510 %)",
+            "6.10__a_DOT_stpm": "@define version %( 610 %)",
+            "arm64__m_DOT_stpm": "@define machine %( 1 %)",
+            "linux__x86_64__m_DOT_stpm": "@define machine %( 2 %)",
+            "bpf__m_DOT_stpm": "@define machine %( 3 %)",
+        },
+    )
+    found = expanded("probe begin { n = @version m = @machine }", tmp_path)
+    assert found == "probe begin {\n  n = 61;\n  m = 2;\n}\n"
+
+
+def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert library.read([str(tmp_path / "no")]) == library.read()
+
+
+@pytest.mark.parametrize("name", sorted(library.macros(library.read(), KERNEL)))
+def test_each_macro_of_ours_expands_to_a_statement_or_value(name: str) -> None:
+    macro = library.macros(library.read(), KERNEL)[name]
+    values = ['"text"' if p in ("type", "module", "name") else "x" for p in macro.params or ()]
+    use = f"@{name}({', '.join(values)})" if values else f"@{name}"
+    script = parse(
+        f"probe begin {{ {use} }}",
+        "x.stp",
+        conditions=KERNEL,
+        library_macros=library.macros(library.read(), KERNEL),
+    )
+    assert len(script.items) == 1
