@@ -25,7 +25,8 @@ from lab.host import say
 from runtime import manifest
 from runtime.device import Image
 from runtime.manifest import HistogramKind, Statistic, Storage, Table, ValueType
-from runtime.snapshot import SnapshotReader, TableValues
+from runtime.snapshot import SnapshotReader
+from runtime.table import TableValues
 from tests.bench.rows import Row, Section
 from tests.reader.images import Plan, Writer
 

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.compiling import COMMAND, Compiler
 from agent.settings import CompileSettings
+from agent.worker import COMMAND, Compiler
 from compiler.build.cache import Cache
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, Tier

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.compiling import COMMAND
+from agent.worker import COMMAND
 from runtime import loader
 from runtime.device import Device
 from runtime.snapshot import read
