@@ -198,7 +198,7 @@ class Compiler:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 limit=_LINE_LIMIT,
             )
@@ -248,7 +248,7 @@ async def _follow(stream: asyncio.StreamReader, errors: list[str], progress: Pro
         progress(line)
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_CHILDREN}
     here = str(Path(__file__).resolve().parent.parent)
     env["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [env.get("PYTHONPATH")])])

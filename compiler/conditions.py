@@ -77,9 +77,9 @@ def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool
     if operator.kind != "COMPARE":
         raise _BadCondition("expected a comparison operator", operator.span)
     if _is_option(left) and _is_option(right):
-        pair = [_number(known.config.get(str(t.value))) for t in (left, right)]
-        if None in pair:
-            pair = [known.config.get(str(t.value)) or "" for t in (left, right)]
+        texts = [known.config.get(str(token.value)) for token in (left, right)]
+        numbers = [_number(text) for text in texts]
+        pair = [text or "" for text in texts] if None in numbers else numbers
         return _ordered(operator, _order(*pair))
     if right.kind not in ("STRING", "NUMBER"):
         raise _BadCondition("expected a string or a number to compare with", right.span)

@@ -65,7 +65,7 @@ def _compile(
     identity = _identity(request, text, tapset, kernel)
     module = request.module or _module_name(request.name, identity)
     cache = Cache(Path(request.cache) if request.cache else default_root())
-    if request.last_pass >= 4:
+    if request.last_pass >= 4 and request.listing is None:
         found = _from_cache(request, cache, identity)
         if found is not None:
             return found
@@ -76,7 +76,7 @@ def _compile(
     kernel = kernel or Kernel.running()
     job = Job(request, file, text, tapset, module, identity, cache, kernel)
     done = run_passes(job, passes, progress)
-    if request.last_pass < 4:
+    if request.last_pass < 4 or request.listing is not None:
         return done
     note = {
         "module": module,

@@ -114,7 +114,9 @@ class Table:
     dropped: int | None = None  # offset in a lane of the u64 that counts updates a full array lost
     statistic: Statistic | None = None
     monotonic: bool = False  # only ever `++` and `+=`: a counter; otherwise a gauge
-    scratch: bool = False  # working memory, exported only if asked for: handlers delete its elements, or it is `__x`
+    # working memory, exported only if asked for: handlers delete its elements, or it is called `__x`
+    scratch: bool = False
+    display: bool = False  # a session prints it at its end
     location: str = ""
 
 

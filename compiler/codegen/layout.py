@@ -174,6 +174,7 @@ def _place(
         statistic=row.statistic,
         monotonic=placement.monotonic,
         scratch=placement.scratch,
+        display=g.name in options.displayed,
         location=f"{file}:{line}:{column}",
     )
     return Placed(g, c, placement.storage, row, table, key_fields, lock)
@@ -210,6 +211,8 @@ def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes
 
 def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
     asked = storage.extractors(program, g.name)
+    if g.name in options.displayed:
+        asked |= {"min", "max"}
     shape = _histogram(program, g, options)
     members: list[str] = []
     words: dict[str, int] = {}
