@@ -18,7 +18,7 @@ from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
 from compiler.codegen.values import Unit, Values, bucket_of
-from compiler.options import Options
+from compiler.options import Limits, Options
 from compiler.program import LONG, STAT, STRING, HookKind
 from compiler.storage import Access, accesses
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
@@ -137,6 +137,8 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     w.line()
     w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
     w.line(f"#define MAXNESTING {limits.MAXNESTING}")
+    for name, value in unit.options.defines.items():
+        w.line(f"#define {name} {value}")
     w.line()
 
 
@@ -667,6 +669,8 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(f".symbol = {t.string(hook.symbol)},")
                 for member in ("offset", "number", "randomize"):
                     value = getattr(hook, member)
+                    if member == "number" and hook.kind is HookKind.KRETPROBE:
+                        value = value or unit.options.limits.KRETACTIVE
                     if value:
                         w.line(f".{member} = {t.number(value)},")
                 if hook.kind is HookKind.PAIRED:
@@ -705,6 +709,8 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(".shared_size = sizeof(struct shared),")
         w.line(".probe_status = offsetof(struct shared, probes),")
         w.line(f".ring_size = {ring},")
+        if unit.options.limits.lock_turns != Limits().lock_turns:
+            w.line(f".lock_turns = {unit.options.limits.lock_turns},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
         if arming.conditions(program):

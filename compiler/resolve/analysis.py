@@ -7,7 +7,8 @@ resolve(scripts, library, environment) -> Program
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from compiler import program as p
 from compiler import syntax
@@ -19,6 +20,7 @@ from compiler.resolve import expressions, loops
 from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
 from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
@@ -36,7 +38,7 @@ def resolve(
     scripts: Sequence[syntax.Script],
     library: Sequence[syntax.Script],
     environment: Environment,
-    overrides: dict[str, int | str] | None = None,
+    overrides: Mapping[str, int | str] = MappingProxyType({}),
 ) -> p.Program:
     """One program from the user's scripts and what they use of the library.
 
@@ -71,6 +73,7 @@ def resolve(
             )
         )
     faults += facts.faults or loops.check(probes, lowered)
+    values = _values(world, overrides, faults)
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
@@ -78,7 +81,7 @@ def resolve(
     return p.Program(
         name,
         tuple(
-            _global(world, symbol, overrides or {})
+            _global(world, symbol, values.get(symbol.symbol))
             for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
         ),
         tuple(replace(f, pure=f.symbol in pure, fallible=f.symbol in fallible) for f in lowered),
@@ -226,7 +229,21 @@ def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
     return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
 
 
-def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:
+def _values(
+    world: World, overrides: Mapping[str, int | str], faults: list[Diagnostic]
+) -> dict[str, int | str]:
+    """Initial values from outside by symbol; what does not fit becomes a fault."""
+    faults += unknown(overrides, world.globals.values())
+    values: dict[str, int | str] = {}
+    for g in world.used_globals.values():
+        if g.declared.name in overrides:
+            value = given(_global(world, g, None), overrides[g.declared.name], faults)
+            if value is not None:
+                values[g.symbol] = value
+    return values
+
+
+def _global(world: World, g: GlobalSymbol, override: int | str | None) -> p.Global:
     facts = world.facts
     arity = facts.arity.get(g.symbol, (0, None))[0]
     if g.declared.size is not None and not arity:
@@ -235,7 +252,8 @@ def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p
     init: int | str | None = None
     if isinstance(g.declared.init, syntax.Number | syntax.String):
         init = g.declared.init.value
-    init = overrides.get(g.declared.name, init)
+    if override is not None:
+        init = override
     if type_ is STAT:
         init = None
     return p.Global(

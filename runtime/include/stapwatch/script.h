@@ -78,6 +78,7 @@ struct sw_script {
 	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_probes] */
 	u32 ring_size;	  /* bytes of event ring for each CPU, a power of two; 0: the script prints
 			     nothing */
+	u32 lock_turns;	  /* of waiting for a lock before the hit is skipped; 0: the default */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
 	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
 	u8 *wanted;		    /* armed() of each probe, as handlers last saw it */
