@@ -16,16 +16,18 @@ from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import expressions, loops
+from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
 from compiler.resolve.overloads import learn_parameters
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
+from compiler.resolve.surroundings import contextual_functions, written_names
+from compiler.resolve.targets import hidden_local
 from compiler.source import Span
-from compiler.traits import fallible_functions, pure_functions
+from compiler.traits import fallible_functions, pure_functions, walk
+from runtime.record import replace
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
-_BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
-_ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
 _CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
@@ -52,9 +54,12 @@ def resolve(
     names = frozenset(script.name for script in library)
     globals_ = _globals(items, known, faults)
     facts = Facts()
+    users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
     for _ in range(_ROUNDS):
         facts.changed = False
-        world = World(facts, environment, globals_, functions, names, {})
+        world = World(
+            facts, environment, globals_, functions, names, {}, contextual=users, clones=clones
+        )
         probes, lowered = _round(world, derived)
         if facts.final:
             break
@@ -69,14 +74,14 @@ def resolve(
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
-    embedded = [i.code for i in items if isinstance(i, syntax.EmbeddedC)]
+    embedded = [(i.code, i.span) for i in items if isinstance(i, syntax.EmbeddedC)]
     return p.Program(
         name,
         tuple(
             _global(world, symbol, overrides or {})
             for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
         ),
-        tuple(_with_traits(f, f.symbol in pure, f.symbol in fallible) for f in lowered),
+        tuple(replace(f, pure=f.symbol in pure, fallible=f.symbol in fallible) for f in lowered),
         tuple(probes),
         tuple(embedded),
     )
@@ -141,6 +146,7 @@ def _check_size(facts: Facts, g: GlobalSymbol) -> None:
 
 def _probe(world: World, d: Derived, index: int) -> p.Probe:
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
+    scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
         found = scope.typed(test, LONG)
@@ -152,9 +158,9 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     body = p.Body(tuple(scope.locals.values()), tuple(stmts))
     hook = d.site.hook
     if d.optional:
-        hook = p.Hook(
-            hook.kind, hook.symbol, hook.offset, hook.number, hook.randomize, True, hook.arguments
-        )
+        hook = replace(hook, optional=True)
+    if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
+        hook = replace(hook, kind=p.HookKind.KPROBE)  # ftrace saves and restores arguments only
     return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
 
 
@@ -163,16 +169,17 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
     file = f.span.source.name
     parameters = tuple(parameter.name for parameter in f.parameters)
     result = overloads.result
-    scope = Scope(world, key, file, None, expressions.lower, parameters, result, overloads)
+    site = world.sites.get(symbol)
+    scope = Scope(world, key, file, site, expressions.lower, parameters, result, overloads)
     body: p.Body | None = None
     code: str | None = None
     bound: int | None = None
     fallible, pure = False, False
+    reads, writes = tuple[tuple[str, str], ...](), tuple[tuple[str, str], ...]()
     if isinstance(f.body, syntax.EmbeddedC):
-        code = f.body.code
-        found = _BOUND.search(code)
-        bound = int(found[1]) if found else None
-        fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        c = inspect(f.body.code)
+        code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
+        reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
         if "STAP_NEXT" in code:
             world.facts.fault(
                 "not-supported",
@@ -191,10 +198,14 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         own = [local for name, local in scope.locals.items() if name not in parameters]
         own += scope.saved.values()
         body = p.Body(tuple(own), stmts)
+    hidden = world.facts.hidden.get(symbol, ())
     return p.Function(
         symbol,
         f.name,
-        tuple(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+        (
+            *(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+            *(hidden_local(n) for n in hidden),
+        ),
         world.facts.type_of(result)
         if result in {*world.facts.types, *world.facts.valued}
         else None,
@@ -205,19 +216,14 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         bound,
         file in world.library_files,
         f.span,
+        reads,
+        writes,
     )
 
 
 def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
     given = p.LocalRef(scope.local(name), span)
     return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
-
-
-def _with_traits(f: p.Function, pure: bool, fallible: bool) -> p.Function:
-    return p.Function(
-        f.symbol, f.name, f.parameters, f.result, f.body, f.code, pure, fallible, f.bound,
-        f.library, f.span,
-    )  # fmt: skip
 
 
 def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:
