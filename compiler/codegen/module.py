@@ -88,11 +88,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     headers = (
         bool(program.embedded)
         or any(f.code is not None and not f.library for f in program.functions)
-        or any(
-            isinstance(n, p.EmbeddedExpr) and n.code
-            for stmts, _ in bodies
-            for n in traits.walk(*stmts)
-        )
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
     )
     w = Writer()
     _head(w, unit, target, headers)
