@@ -29,6 +29,7 @@ from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
 from compiler.version import VERSION
+from compiler.waste import warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field
 
@@ -97,8 +98,10 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     clock.start()
     limits, _ = with_defines(Limits(), request.defines)
     program = _resolve(request, script, scripts, kernel)
+    wasted: tuple[Fault, ...] = ()
     if request.optimise:
-        program = optimise(program)
+        whole, program = program, optimise(program)
+        wasted = tuple(Fault.of(d) for d in warnings(whole, program, [script]))
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",
@@ -106,7 +109,8 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
         f"{embeds} embed(s), {len(program.globals)} global(s)",
     )
     if request.last_pass < 3:
-        return Response(True, passes=tuple(clock.passes), output=listing.program(program))
+        output = listing.program(program)
+        return Response(True, passes=tuple(clock.passes), warnings=wasted, output=output)
     clock.start()
     if request.optimise:
         program = optimise(pair(program))
@@ -121,7 +125,8 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     generated = generate(program, target, options)
     clock.stop("translated to C", f'"{module}.c"')
     if request.last_pass < 4:
-        return Response(True, module=module, passes=tuple(clock.passes), output=generated.c_text)
+        done = tuple(clock.passes)
+        return Response(True, module=module, passes=done, warnings=wasted, output=generated.c_text)
     clock.start()
     built = Builder(job.cache, _toolchain(job), progress=progress).build(
         BuildInput(
@@ -133,9 +138,9 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
         )
     )
     clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
-    warnings = tuple(Fault.without_place("slow-build", w, file) for w in built.warnings)
+    slow = tuple(Fault.without_place("slow-build", w, file) for w in built.warnings)
     return Response(
-        True, module, str(built.path), job.identity, False, tuple(passes), warnings=warnings
+        True, module, str(built.path), job.identity, False, tuple(passes), warnings=wasted + slow
     )
 
 

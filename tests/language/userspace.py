@@ -52,6 +52,8 @@ TOLERATED = (
     "-Wno-type-limits",
     "-Wno-bool-compare",
     "-Wno-tautological-compare",
+    "-Wno-overflow",
+    "-Wno-unused-but-set-variable",
 )
 USER = ("batch", "slot", "run", "world", "process")
 
