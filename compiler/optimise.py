@@ -50,7 +50,6 @@ def _busy(probes: tuple[p.Probe, ...]) -> tuple[p.Probe, ...]:
         probe
         for probe in probes
         if probe.body.stmts
-        or probe.hook.kind.phase
         or probe.hook.kind is p.HookKind.PAIRED  # has no hook, only a number of hits
         or _condition_acts(probe.condition)
     )
