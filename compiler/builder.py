@@ -532,6 +532,9 @@ class Builder(PointBuilder):
     def print(self, word: Token, _o: Token, args: list[s.Expr], closing: Token) -> s.Print:
         return self.print_(word, args, closing)
 
+    def print_char(self, word: Token, _o: Token, value: s.Expr, closing: Token) -> s.Print:
+        return self.print_(word, [value], closing)
+
     def print_empty(self, word: Token, _o: Token, closing: Token) -> s.Print:
         return self.print_(word, [], closing)
 

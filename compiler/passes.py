@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The passes in order: parse, resolve, translate, compile.
 
-run_passes(Job(request, ...), passes, progress) -> Response, its module where the builder put it
+run_passes(Question(request, ...), passes, progress)
+  -> Response, and BuildResult with the module where the builder put it
 """
 
 from __future__ import annotations
@@ -12,14 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from compiler import library, listing
-from compiler.build.cache import Cache
 from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput
+from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
 from compiler.codegen.module import Target, generate
 from compiler.conditions import Conditions
 from compiler.family import Environment
 from compiler.kernel.release import Kernel
+from compiler.lookup import Question
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
 from compiler.pairing import pair
@@ -32,20 +33,6 @@ from compiler.version import VERSION
 from compiler.waste import warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A request, and what the driver found out about it already."""
-
-    request: Request
-    file: str
-    text: str | bytes
-    tapset: dict[str, bytes]
-    module: str
-    identity: str
-    cache: Cache
-    kernel: Kernel
 
 
 @dataclass(slots=True)
@@ -80,12 +67,15 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
-def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) -> Response:
+def run_passes(
+    job: Question, passes: list[Pass], progress: Callable[[str], None]
+) -> tuple[Response, BuildResult | None]:
     """All passes up to the request's last; each done one is added to `passes`.
 
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
-    request, kernel, file, module = job.request, job.kernel, job.file, job.module
+    request, file, module = job.request, job.file, job.module
+    kernel = job.kernel or Kernel.running(job.cache.root / "kernels")
     clock = Clock(passes)
     clock.start()
     conditions = _conditions(kernel, request)
@@ -94,7 +84,7 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     scripts = library.parse_all(job.tapset, conditions, public)
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.last_pass < 2:
-        return Response(True, passes=tuple(clock.passes), output=listing.tree(script))
+        return Response(True, passes=tuple(clock.passes), output=listing.tree(script)), None
     clock.start()
     limits, _ = with_defines(Limits(), request.defines)
     program = _resolve(request, script, scripts, kernel)
@@ -110,7 +100,7 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     )
     if request.last_pass < 3:
         output = listing.program(program)
-        return Response(True, passes=tuple(clock.passes), warnings=wasted, output=output)
+        return Response(True, passes=tuple(clock.passes), warnings=wasted, output=output), None
     clock.start()
     if request.optimise:
         program = optimise(pair(program))
@@ -125,8 +115,9 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     generated = generate(program, target, options)
     clock.stop("translated to C", f'"{module}.c"')
     if request.last_pass < 4:
-        done = tuple(clock.passes)
-        return Response(True, module=module, passes=done, warnings=wasted, output=generated.c_text)
+        output, ran = generated.c_text, tuple(clock.passes)
+        response = Response(True, module=module, passes=ran, warnings=wasted, output=output)
+        return response, None
     clock.start()
     built = Builder(job.cache, _toolchain(job), progress=progress).build(
         BuildInput(
@@ -139,12 +130,13 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     )
     clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
     slow = tuple(Fault.without_place("slow-build", w, file) for w in built.warnings)
-    return Response(
+    done = Response(
         True, module, str(built.path), job.identity, False, tuple(passes), warnings=wasted + slow
     )
+    return done, built
 
 
-def _toolchain(job: Job) -> Toolchain:
+def _toolchain(job: Question) -> Toolchain:
     if job.request.kernel is None:
         return Here()
     return There(Path(job.request.kernel["root"]), job.cache.root)

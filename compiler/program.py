@@ -304,6 +304,15 @@ class EntryValue:
 
 
 @dataclass(frozen=True, slots=True)
+class Printed:
+    """A print where a value is wanted: it gives 0."""
+
+    statement: Print
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
 class Register:
     """A register of the probed place, by the name of its field in `struct sw_regs`."""
 
@@ -367,7 +376,7 @@ Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument
     | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
-    | Guard | EmbeddedExpr
+    | Guard | Printed | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements
@@ -432,6 +441,7 @@ class ForeachBucket:
     index: Local
     value: Local | None
     buckets: Buckets
+    descending: bool
     limit: Expr | None
     body: Stmts
     span: Span
@@ -484,11 +494,25 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What %m and %M show: `length` bytes at an address, None: as many as the argument before tells.
+
+    Appears among the arguments of `Print` only; a bad address is an error.
+    """
+
+    address: Expr
+    length: int | None
+    user: bool
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
 class Print:
     """Writes one event record; the format has one directive for each argument."""
 
     format: str
-    args: tuple[Expr | Buckets, ...]
+    args: tuple[Expr | Buckets | Memory, ...]
     names: tuple[str, ...]  # of the structured fields
     log: bool
     span: Span

@@ -32,7 +32,7 @@ AssignOp: TypeAlias = Literal[
 ]  # fmt: skip
 ExtractorName: TypeAlias = Literal["count", "sum", "min", "max", "avg", "variance"]
 PrintName: TypeAlias = Literal[
-    "print", "println", "printd", "printdln", "printf",
+    "print", "println", "printd", "printdln", "printf", "print_char",
     "sprint", "sprintln", "sprintd", "sprintdln", "sprintf",
 ]  # fmt: skip
 AtName: TypeAlias = Literal[

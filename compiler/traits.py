@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from compiler import program as p
+from runtime.directive import Kind, arguments, parse
 from runtime.record import fields, is_dataclass, replace
 
-Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets"
+Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
 _LEAVES = (p.Local,)
 
@@ -101,6 +102,11 @@ def recursive_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     return frozenset(f.symbol for f in functions if f.symbol in reachable(body_of(f), by_symbol))
 
 
+def reads_memory(form: str) -> bool:
+    """Whether a format has a %m or %M."""
+    return any(a.kind is Kind.MEMORY for a in arguments(parse(form)))
+
+
 def _own_failure(node: Node) -> bool:
     match node:
         case p.Arithmetic(op="/" | "%", right=right):
@@ -111,8 +117,14 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.EmbeddedExpr(fallible=True) | p.Store(place=p.Deref()) | p.Fail():
+        case p.Bucket() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
             return True
+        case p.Store(place=p.Deref()):
+            return True
+        case p.Format(format=text):
+            return reads_memory(text)
+        case p.Print(args=args):
+            return any(isinstance(a, p.Buckets) for a in args)
         case _:
             return False
 

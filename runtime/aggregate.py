@@ -216,4 +216,8 @@ def _variance(shift: int, parts: list[tuple[int, int, int]], sum_: int | None) -
     between = sum(count * (mean - middle) ** 2 for count, mean, _ in parts)
     # each part's own variance is rounded first, as SystemTap does
     within = sum((count - 1) * quotient(m2, count - 1) for count, _, m2 in parts if count > 1)
-    return quotient(between + within, n - 1) >> 2 * shift
+    return quotient(_wrapped(between + within), n - 1) >> 2 * shift
+
+
+def _wrapped(value: int) -> int:
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)

@@ -12,6 +12,7 @@ bytes; `readable` is for places that want plain text. Histograms are drawn where
 """
 
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, assert_never
 
@@ -75,6 +76,22 @@ def text(event: Event, manifest: Manifest) -> str:
             return str(event.args[0])
         case _ as never:
             assert_never(never)
+
+
+def transcript(events: Iterable[Event], manifest: Manifest) -> str:
+    """Prints as they are; errors and warnings where they happened, a line each."""
+    said = []
+    for event in events:
+        match event.kind:
+            case EventKind.PRINT:
+                said.append(text(event, manifest))
+            case EventKind.ERROR | EventKind.WARNING:
+                said.append(f"{event.kind.name}: {text(event, manifest)}\n")
+            case EventKind.STATE:
+                pass
+            case _ as never:
+                assert_never(never)
+    return "".join(said)
 
 
 def readable(string: str) -> str:

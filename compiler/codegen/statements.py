@@ -9,11 +9,12 @@ from typing import assert_never
 from compiler import program as p
 from compiler.codegen import text as t
 from compiler.codegen.layout import Placed
+from compiler.codegen.printing import write_record
 from compiler.codegen.values import Values, bucket_of, each_slot
 from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
 from compiler.traits import walk
-from runtime.manifest import Argument, Histogram, Print, ValueType
+from runtime.manifest import ValueType
 from runtime.record import dataclass, field
 
 _TOO_LONG = "MAXACTION exceeded"
@@ -64,7 +65,7 @@ class Statements:
             case p.Try():
                 self._try(s)
             case p.Print():
-                self._print(s)
+                write_record(self.v, s)
             case _:
                 assert_never(s)
 
@@ -244,20 +245,23 @@ class Statements:
         limit = self._limit(s.limit)
         exists, offset, shared = self.v.stat_place(s.buckets.stat)
         index = self.v.local(s.index)
-        i, found = self.v.temporary("s64", "i"), self.v.temporary("s64")
-        test = f"{i} < {s.buckets.histogram.buckets}"
+        i = self.v.temporary("s64", "i")
+        last = s.buckets.histogram.buckets - 1
+        first, test, step = f"{i} = 0", f"{i} <= {last}", f"{i}++"
+        if s.descending:
+            first, test, step = f"{i} = {last}", f"{i} >= 0", f"{i}--"
         if exists != "true":
             test = f"{exists} && {test}"
         self.continues.append("")
-        with w.block(f"for ({i} = 0; {test}; {i}++)"):
-            w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {i});")
+        with w.block(f"for ({first}; {test}; {step})"):
             if limit:
                 w.line(f"if ({limit}-- <= 0)")
                 w.line("\tbreak;")
             self._pay(s.body, s.span)
             w.line(f"{index} = {i};")
             if s.value is not None:
-                w.line(f"{self.v.local(s.value)} = {found};")
+                value = self.v.local(s.value)
+                w.line(f"{value} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {i});")
             self.emit(s.body)
         self.continues.pop()
 
@@ -313,49 +317,6 @@ class Statements:
         self.emit(s.handler)
         w.label(done)
         w.line(";")
-
-    def _print(self, s: p.Print) -> None:
-        unit, w = self.v.unit, self.v.w
-        numbers = [a for a in s.args if not isinstance(a, p.Buckets)]
-        values = iter(self.v.in_order(*numbers))
-        arguments: list[Argument] = []
-        writes: list[str] = []
-        room = 0
-        for name, a in zip(s.names, s.args, strict=True):
-            if isinstance(a, p.Buckets):
-                g = self.v.placed(a.stat.name)
-                exists, offset, shared = self.v.stat_place(a.stat)
-                if exists != "true":
-                    self.v.raise_if(f"!{exists}", "empty aggregate", s.span)
-                histogram: Histogram = a.histogram
-                room += 8 * (1 + histogram.buckets)
-                writes.append(
-                    f"record = sw_event_buckets(record, &layout_{g.c}, {offset}, {shared});"
-                )
-                arguments.append(Argument(name, STAT, histogram))
-                continue
-            value = next(values)
-            if a.type is STRING:
-                size = unit.sizes.expr(a, self.v.body)
-                room += 8 + (size + 7) // 8 * 8
-                writes.append(f"record = sw_event_string(record, {value}, {size});")
-                arguments.append(Argument(name, STRING))
-            else:
-                room += 8
-                writes.append(f"record = sw_event_long(record, {value});")
-                arguments.append(Argument(name, LONG))
-        file, line, column = s.span.location
-        site = Print(s.format, tuple(arguments), f"{file}:{line}:{column}", s.log)
-        if site not in unit.prints:
-            unit.prints.append(site)
-        number = unit.prints.index(site)
-        if "u8 *record;" not in self.v.temporaries:
-            self.v.temporaries.append("u8 *record;")
-        w.line(f"record = sw_event_begin(c, SW_EVENT_PRINT, {number}, {room});")
-        with w.block("if (record)"):
-            for write in writes:
-                w.line(write)
-            w.line("sw_event_commit(c, record);")
 
 
 _COUNTED = (

@@ -15,11 +15,12 @@ from compiler.bounds import Sizes
 from compiler.codegen import embedded
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed
+from compiler.codegen.printing import write_record
 from compiler.codegen.text import C, Writer
 from compiler.options import Options
 from compiler.program import LONG, STRING
 from compiler.source import Span
-from compiler.traits import walk
+from compiler.traits import reads_memory, walk
 from runtime.manifest import ErrorSite, HistogramKind, Print
 from runtime.record import dataclass, field
 
@@ -157,7 +158,7 @@ class Values:
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
                     | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
-                    | p.Register()
+                    | p.Register() | p.Printed()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
@@ -248,6 +249,9 @@ class Values:
                 return self._chars(e)
             case p.EntryValue():
                 return C(f"entry->v{e.index}")
+            case p.Printed():
+                write_record(self, e.statement)
+                return C("0")
             case p.Register():
                 return C(f"(s64)regs->{e.name}", t.UNARY)
             case p.PercpuAddress():
@@ -422,6 +426,8 @@ class Values:
                 f"sw_format(c, {buffer}, sizeof({buffer}), {t.string(e.format)}, "
                 f"{'longs' if longs else 'NULL'}, {'strings' if strings else 'NULL'});"
             )
+        if reads_memory(e.format):
+            self.check("read fault", e.span)
         return C(buffer)
 
     def into(self, e: p.Expr, target: str, size: str = "", padded: bool = False) -> None:
@@ -714,12 +720,13 @@ class Values:
     def _bucket(self, e: p.Bucket) -> C:
         g = self.placed(e.buckets.stat.name)
         index = self.stable(e.index, self.value(e.index))
-        exists, offset, shared = self.stat_place(e.buckets.stat)
+        place = self.stat_place(e.buckets.stat)
+        _, offset, shared = place
+        self.raise_if(f"!{self.merged(g, *place)}.count", "empty aggregate", e.span)
         count = e.buckets.histogram.buckets
         self.raise_if(f"{index} < 0 || {index} >= {count}", "histogram index out of range", e.span)
         found = self.temporary("s64")
-        value = f"sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index})"
-        self.w.line(f"{found} = {value if exists == 'true' else f'{exists} ? {value} : 0'};")
+        self.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index});")
         return C(found)
 
 

@@ -401,8 +401,16 @@ def _extract(scope: Scope, e: syntax.Extract) -> p.Expr:
         value = scope.typed(arg, LONG)
         if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
             scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
-        else:
-            shift = value.value
+            continue
+        shift = value.value
+        known = scope.world.shifts.setdefault(found.name, shift) if found else shift
+        if found is not None and known != shift:
+            scope.facts.fault(
+                "two-shifts",
+                f"'{found.name}' cannot keep its variance with a bit shift of both {known} and {shift}",
+                arg.span,
+                "use one shift for all @variance of a statistic",
+            )
     if found is None:
         return p.Number(0, e.span)
     return p.Extract(e.extractor, found, shift, e.span)
@@ -427,12 +435,12 @@ def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
         return None
     else:
         low, high, interval = numbers
-        if interval <= 0 or high <= low or (high - low) // interval >= _LINEAR_BUCKETS:
+        if interval <= 0 or high < low or (high - low) // interval >= _LINEAR_BUCKETS:
             scope.facts.fault(
                 "bad-histogram",
                 f"@hist_linear from {low} to {high} by {interval} makes no usable buckets",
                 e.span,
-                f"at most {_LINEAR_BUCKETS} intervals, low below high",
+                f"at most {_LINEAR_BUCKETS} intervals, low not above high",
             )
             return None
         count = (high - low) // interval + 3

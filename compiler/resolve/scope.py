@@ -48,6 +48,7 @@ class World:
     functions: dict[str, list[syntax.Function]]  # by name: the user's, then the library's
     library_files: frozenset[str]
     histograms: dict[str, list[Histogram]]  # by global: those that the script asks for
+    shifts: dict[str, int] = field(default_factory=dict)  # by global: its variance's bit shift
     used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)
     wanted_functions: dict[str, Overloads] = field(default_factory=dict)  # by the first's symbol
     # functions that use context variables: a clone for each probe point, with the point's symbols

@@ -94,7 +94,8 @@ def _accumulate(scope: Scope, e: syntax.Assign) -> p.Stmts:
 
 def _if(scope: Scope, s: syntax.If) -> p.Stmts:
     test = scope.typed(s.test, LONG)
-    if isinstance(test, p.Number):  # @defined() guards what may not be there
+    written = isinstance(s.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() guards what may not be there
         chosen = s.then if test.value else s.otherwise
         return lower_stmt(scope, chosen) if chosen is not None else ()
     then = lower_stmt(scope, s.then)
@@ -183,7 +184,15 @@ def _foreach_bucket(
     body = _body(scope, s.body)
     if found is None:
         return ()
-    return (p.ForeachBucket(index, value, found, limit, body, s.span),)
+    if s.sort is not None and s.sort.key is None:
+        scope.facts.fault(
+            "not-supported",
+            "a histogram's buckets are not sorted by what they count",
+            s.sort.span,
+            "leave the sign out, or put it behind the bucket's variable",
+        )
+    descending = s.sort is not None and s.sort.descending
+    return (p.ForeachBucket(index, value, found, descending, limit, body, s.span),)
 
 
 def _return(scope: Scope, s: syntax.Return) -> p.Stmts:

@@ -141,6 +141,26 @@ bool sw_user_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64
 	return false;
 }
 
+u32 sw_kernel_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
+{
+	u32 size = (u32)sw_memory_length(precision);
+
+	if (likely(!sw_fetch_kernel(to, address, size)))
+		return size;
+	sw_fail_at(c, "kernel read fault at 0x", address);
+	return 0;
+}
+
+u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
+{
+	u32 size = (u32)sw_memory_length(precision);
+
+	if (likely(!sw_fetch_user(to, address, size)))
+		return size;
+	sw_fail_at(c, "user read fault at 0x", address);
+	return 0;
+}
+
 /* A quoted string being written: `end` is where `"...` and a NUL still fit. */
 struct quote {
 	char *at, *end;

@@ -3,7 +3,7 @@
 
     runner.py plan.json result.json
     plan    [{"name", "module", "path", "trigger": [argv], "until_exit": bool, "errors": int}]
-    result  {name: {"output", "errors", "tables", "probes", "lanes", "state"}}
+    result  {name: {"output", "transcript", "errors", "tables", "probes", "lanes", "state"}}
 
 The trigger starts only when the probes are armed, and its process id is the scripts' target().
 """
@@ -87,6 +87,7 @@ def report(device: Device, found: list[events.Event]) -> dict[str, Any]:
     }
     return {
         "output": "".join(events.text(e, manifest) for e in found if e.kind == EventKind.PRINT),
+        "transcript": events.transcript(found, manifest),
         "errors": [events.text(e, manifest) for e in found if e.kind == EventKind.ERROR],
         "tables": tables,
         "adds_up": adds_up(device),

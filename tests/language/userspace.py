@@ -37,7 +37,6 @@ from compiler.resolve.analysis import resolve
 from runtime import event as events
 from runtime.abi import EventKind
 from runtime.device import Image
-from runtime.event import Event
 from runtime.manifest import Manifest
 from runtime.snapshot import Snapshot, read
 from tests.golden.kernel import SOURCE as KERNEL
@@ -48,12 +47,12 @@ SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
 # what generated C may do: as few brackets as C needs, and the script's own odd comparisons
 TOLERATED = (
+    "-Wno-unused",
     "-Wno-parentheses",
+    "-Wno-overflow",
     "-Wno-type-limits",
     "-Wno-bool-compare",
     "-Wno-tautological-compare",
-    "-Wno-overflow",
-    "-Wno-unused-but-set-variable",
 )
 USER = ("batch", "slot", "run", "world", "process")
 
@@ -127,20 +126,6 @@ def translate(script: Script) -> Generated:
     limits, _ = with_defines(Limits(), script.defines)
     target = Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0")
     return generate(analyse(script), target, Options(limits, strict=script.strict))
-
-
-def transcript(found: Sequence[Event], manifest: Manifest) -> str:
-    """Prints as they are, errors and warnings as lines of their own."""
-    said = ""
-    for event in found:
-        match event.kind:
-            case EventKind.PRINT:
-                said += events.text(event, manifest)
-            case EventKind.ERROR | EventKind.WARNING:
-                said += f"{event.kind.name}: {events.text(event, manifest)}\n"
-            case EventKind.STATE:
-                pass
-    return said
 
 
 class Workshop:
@@ -298,7 +283,7 @@ def _outcome(folder: Path, number: int, status: int, manifest: Manifest) -> Outc
         snapshot = read(image)
     return Outcome(
         output="".join(events.text(e, manifest) for e in found if e.kind is EventKind.PRINT),
-        transcript=transcript(found, manifest),
+        transcript=events.transcript(found, manifest),
         errors=tuple(events.text(e, manifest) for e in found if e.kind is EventKind.ERROR),
         snapshot=snapshot,
     )
