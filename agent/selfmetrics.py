@@ -160,7 +160,7 @@ class SelfMetrics:
         for name, shot in self.snapshots.items():
             memory.add_metric([name], shot.header.memory)
             started.add_metric([name], shot.header.started_ns / 1e9)
-            unplaced.add_metric([name], sum(1 for probe in shot.probes if probe.error))
+            unplaced.add_metric([name], sum(len(probe.unplaced) for probe in shot.probes))
             events.add_metric([name], shot.lanes.events)
             lost.add_metric([name], shot.lanes.events_lost)
             cut.add_metric([name], shot.lanes.strings_cut)

@@ -148,7 +148,7 @@ def _identity(
         "script",
         VERSION,
         _compiler_digest(),
-        Sources.ours().digest,
+        Sources.our_digest(),
         tapset_digest.hexdigest(),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),

@@ -66,7 +66,7 @@ class Scope:
     world: World
     key: tuple[str | int, ...]
     file: str
-    site: Site | None  # None in functions
+    site: Site | None  # None in functions; see `own_site` too
     lower: Callable[[Scope, syntax.Expr, ValueType | None], p.Expr]
     parameters: tuple[str, ...] = ()
     result: tuple[str | int, ...] | None = None  # the fact of a function's result
@@ -78,10 +78,17 @@ class Scope:
     in_entry: bool = False
     loops: int = 0
     temporaries: int = 0
+    is_special: bool = False  # the body depends on the very site, not only on its kind
 
     @property
     def facts(self) -> Facts:
         return self.world.facts
+
+    @property
+    def own_site(self) -> Site | None:
+        """`site`, for what may differ between the functions of a wildcard."""
+        self.is_special = True
+        return self.site
 
     def expr(self, e: syntax.Expr, want: ValueType | None = None) -> p.Expr:
         """Lower an expression; `want` is the type its surroundings need, if they know."""

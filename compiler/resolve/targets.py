@@ -101,7 +101,7 @@ def _base(scope: Scope, e: syntax.Expr) -> Typed:
 
 
 def _variable(scope: Scope, name: str, span: Span) -> Typed:
-    site = scope.site
+    site = scope.own_site
     if site is None:
         raise _Fault(
             "context-variable-in-function",
@@ -243,7 +243,7 @@ def _load(scope: Scope, at: Typed, span: Span) -> p.Expr:
 
 def _summary(scope: Scope, what: str, span: Span) -> p.Expr:
     """`$$parms` and its kin: `name=0x1 ...`."""
-    site = scope.site
+    site = scope.own_site if what != "name" else scope.site
     if site is None:
         raise _Fault("context-variable-in-function", f"'$${what}' is known in probes only", span)
     named = [v for v in site.variables.values() if not v.name.startswith("arg")]
@@ -257,7 +257,9 @@ def _summary(scope: Scope, what: str, span: Span) -> p.Expr:
         case "locals":
             chosen = []
         case "name":
-            return p.String(site.function or site.point, span)
+            from compiler.resolve.printing import function_name
+
+            return function_name(scope, span)
         case _:
             raise _Fault("unknown-context-variable", f"there is no '$${what}'", span)
     args = tuple(_variable(scope, v.name, span).expr for v in chosen)
