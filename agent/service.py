@@ -239,13 +239,11 @@ class Service:
             parts = await self._render(form)
         extra = {"Vary": "Accept, Accept-Encoding"}
         if wants_gzip(headers.get("accept-encoding", "")):
-            body = await asyncio.to_thread(compress, parts)
+            parts = [await asyncio.to_thread(compress, parts)]
             extra["Content-Encoding"] = "gzip"
-        else:
-            body = b"".join(parts)
         self._health.scrapes += 1
         self._health.scrape_seconds += time.perf_counter() - started
-        return Response(200, body, form.value, extra)
+        return Response(200, parts, form.value, extra)
 
     async def _render(self, form: Format) -> list[bytes]:
         """The page in a few large parts; other work gets its turn between them."""

@@ -169,7 +169,7 @@ def _resolve(request: Request, script: Script, scripts: list[Script], kernel: Ke
         name: int(value, 0) if isinstance(value, str) and _is_number(value) else value
         for name, value in request.globals.items()
     }
-    return resolve(request.name, [script], scripts, Environment(kernel), overrides)
+    return resolve(request.name, [script], scripts, Environment(kernel, request.guru), overrides)
 
 
 def _is_number(text: str) -> bool:

@@ -74,7 +74,13 @@ def calls(stmts: Sequence[Node]) -> set[str]:
 
 
 def body_of(f: p.Function) -> p.Stmts:
-    return f.body.stmts if f.body is not None else ()
+    """A function's statements; C that names globals counts as one that uses them."""
+    if f.body is not None:
+        return f.body.stmts
+    if not (f.reads or f.writes):
+        return ()
+    touch = p.EmbeddedExpr("", p.LONG, f.span, f.pure, f.fallible, f.reads, f.writes)
+    return (p.ExprStmt(touch, f.span),)
 
 
 def reachable(stmts: Sequence[Node], functions: dict[str, p.Function]) -> set[str]:
@@ -100,6 +106,13 @@ def reads_memory(form: str) -> bool:
     return any(a.kind is Kind.MEMORY for a in arguments(parse(form)))
 
 
+def paying_functions(functions: Sequence[p.Function]) -> frozenset[str]:
+    """Functions that call functions of the script: they pay for their statements as loops do, or a few
+    that call each other often would run for ever."""
+    scripted = {f.symbol for f in functions if f.body is not None}
+    return frozenset(f.symbol for f in functions if calls(body_of(f)) & scripted)
+
+
 def _own_failure(node: Node) -> bool:
     match node:
         case p.Arithmetic(op="/" | "%", right=right):
@@ -110,7 +123,9 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.Memory() | p.EmbeddedExpr() | p.Fail():
+        case p.Bucket() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
+            return True
+        case p.Store(place=p.Deref()):
             return True
         case p.Format(format=text):
             return reads_memory(text)
@@ -133,7 +148,9 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign() | p.Increment() | p.Accumulate() | p.Print() | p.Delete():
                 return True
-            case p.Next() | p.Return() | p.Fail() | p.EmbeddedExpr() | p.Match(captures=True):
+            case p.Next() | p.Return() | p.Fail() | p.EmbeddedExpr(pure=False) | p.Store():
+                return True
+            case p.Match(captures=True):
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True
@@ -141,8 +158,9 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
 
 
 def fallible_functions(functions: Sequence[p.Function]) -> frozenset[str]:
-    """Functions that may end in a script error; recursive ones may nest too deep."""
-    found = frozenset(f.symbol for f in functions if f.fallible) | recursive_functions(functions)
+    """Functions that may end in a script error: recursive ones may nest too deep."""
+    found = frozenset(f.symbol for f in functions if f.fallible)
+    found |= recursive_functions(functions) | paying_functions(functions)
     while True:
         grown = found | {f.symbol for f in functions if any(can_fail(s, found) for s in body_of(f))}
         if grown == found:
@@ -171,7 +189,9 @@ def _outward(stmt: p.Stmt, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign(target=p.GlobalRef()) | p.Increment(target=p.GlobalRef()):
                 return True
-            case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr():
+            case p.Accumulate() | p.Print() | p.Delete() | p.Store():
+                return True
+            case p.EmbeddedExpr(pure=False):
                 return True
             case p.Match(captures=True) | p.Fail():
                 return True

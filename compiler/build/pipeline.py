@@ -84,8 +84,9 @@ class Builder:
                     headers = Headers.of(request.kernel, self.toolchain)
                     sign(path, self.signing, headers, self.toolchain)
             except BuildError as error:
-                if error.slug == "compile-failed" and not request.embedded:
-                    error.message = f"internal error in generated C: {error.message}"
+                if error.slug == "compile-failed":
+                    what = "embedded C" if request.embedded else "internal error in generated C"
+                    error.message = f"{what}: {error.message}"
                 raise self._kept(error, request.module, request.c_text) from error
             result = {"tier": tier, "warnings": warnings}
             entry = self.cache.put(key, {path.name: path, _RESULT: json.dumps(result).encode()})

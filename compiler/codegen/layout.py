@@ -89,7 +89,7 @@ class Layout:
     globals: dict[str, Placed]
     lane: Region
     shared: Region
-    sort_offsets: dict[int, str]  # id of a sorted Foreach -> its scratch member
+    sort_members: dict[int, str]  # id of a sorted Foreach -> its scratch member
 
     @property
     def lane_size(self) -> int:
@@ -101,9 +101,12 @@ class Layout:
 
 
 def lay_out(
-    program: p.Program, options: Options, sizes: Sizes, sorted_loops: Sequence[p.Foreach]
+    program: p.Program,
+    options: Options,
+    sizes: Sizes,
+    sorted_loops: Sequence[tuple[p.Foreach, bool]],
 ) -> Layout:
-    """Place every global of a program."""
+    """Place every global of a program, and what sorted loops need; True: one may run inside itself."""
     lane, shared = Region(), Region()
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", abi.PROBE_COUNTS.size * count)
@@ -119,11 +122,12 @@ def lay_out(
     if sorted_loops:
         shared.add("u32 sorting", "sorting", 4, 4)
     scratch = {}
-    for i, loop in enumerate(sorted_loops):
+    for i, (loop, recursive) in enumerate(sorted_loops):
         capacity = placed[loop.name].slots.capacity
-        member = f"order_{i}"
-        shared.add(f"struct sw_sort_entry {member}[{capacity}]", member, 16 * capacity)
-        scratch[id(loop)] = member
+        member, depths = f"order_{i}", options.limits.MAXNESTING + 1 if recursive else 1
+        bounds = f"[MAXNESTING + 1][{capacity}]" if recursive else f"[{capacity}]"
+        shared.add(f"struct sw_sort_entry {member}{bounds}", member, 16 * capacity * depths)
+        scratch[id(loop)] = f"{member}[c->depth]" if recursive else member
     return Layout(placed, lane, shared, scratch)
 
 

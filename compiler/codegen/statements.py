@@ -13,7 +13,7 @@ from compiler.codegen.printing import write_record
 from compiler.codegen.values import Values, bucket_of, each_slot
 from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
-from compiler.traits import walk
+from compiler.traits import body_of, reachable, walk
 from runtime.manifest import ValueType
 from runtime.record import dataclass, field
 
@@ -40,7 +40,7 @@ class Statements:
             case p.ExprStmt():
                 self._expr(s.value)
             case p.Accumulate():
-                self._accumulate(s)
+                self.v.accumulate(s)
             case p.If():
                 self._if(s)
             case p.Loop():
@@ -85,16 +85,6 @@ class Statements:
                 found = self.v.value(e)
                 del found
 
-    def _accumulate(self, s: p.Accumulate) -> None:
-        g = self.v.placed(s.target.name)
-        value = self.v.value(s.value)
-        if s.target.keys:
-            value = self.v.stable(s.value, value)
-        place, there = self.v.row(s.target, s.span)
-        if there:
-            self.v.w.line(f"if (likely({there}))")
-        self.v.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
-
     def _if(self, s: p.If) -> None:
         w = self.v.w
         test = self.v.value(s.test)
@@ -111,8 +101,8 @@ class Statements:
 
     # ------------------------------------------------------------ loops
 
-    def _pay(self, body: Sequence[p.Stmt], span: Span) -> None:
-        """One turn's statements off the handler's allowance."""
+    def pay(self, body: Sequence[p.Stmt], span: Span) -> None:
+        """One turn's or call's statements off the handler's allowance."""
         count = 1 + sum(1 for n in walk(*body) if isinstance(n, _COUNTED))
         self.v.w.line(f"c->actions -= {count};")
         self.v.raise_if("c->actions < 0", _TOO_LONG, span)
@@ -128,7 +118,7 @@ class Statements:
             if not inline:
                 w.line(f"if (!{self.v.value(s.test).inside(t.UNARY)})")
                 w.line("\tbreak;")
-            self._pay(s.body, s.span)
+            self.pay(s.body, s.span)
             self.emit(s.body)
             if s.step is not None:
                 if used:
@@ -154,16 +144,21 @@ class Statements:
         self.continues.append("")
         if s.sort is not None:
             self._sorted(s, s.sort, g, n, wanted, limit)
-        elif g.percpu:
-            with w.block(each_slot(g, n)):
+        elif self._empties(s):
+            head = f"s->{g.c}.head"  # nothing follows once the body has deleted the array
+            follow = f"{head}.live ? s->{g.c}.slots[{n} - 1].slot.next : 0"
+            with w.block(f"for ({n} = {head}.first; {n}; {n} = {follow})"):
                 self._turn(s, g, n, wanted, limit)
         else:
-            follow = self.v.temporary("u32", "next")  # the body may delete the element
-            head = f"for ({n} = s->{g.c}.head.first; {n}; {n} = {follow})"
-            with w.block(head):
-                w.line(f"{follow} = s->{g.c}.slots[{n} - 1].slot.next;")
+            with w.block(each_slot(g, n)):
                 self._turn(s, g, n, wanted, limit)
         self.continues.pop()
+
+    def _empties(self, s: p.Foreach) -> bool:
+        """Whether a loop's body may delete the whole array; it changes it in no other way."""
+        functions = self.v.unit.functions
+        nodes = [*s.body, *(n for f in reachable(s.body, functions) for n in body_of(functions[f]))]
+        return any(isinstance(n, p.Delete) and n.name == s.name for n in walk(*nodes))
 
     def _turn(self, s: p.Foreach, g: Placed, n: str, wanted: list[str | None], limit: str) -> None:
         w = self.v.w
@@ -173,7 +168,7 @@ class Statements:
         if limit:
             w.line(f"if ({limit}-- <= 0)")
             w.line("\tbreak;")
-        self._pay(s.body, s.span)
+        self.pay(s.body, s.span)
         for key, local in zip(g.table.keys, s.keys, strict=True):
             member = f"s->{g.c}.slots[{n} - 1].key.{t.name(key.name)}"
             self._set(local, member)
@@ -202,7 +197,7 @@ class Statements:
         limit: str,
     ) -> None:
         w = self.v.w
-        order = f"s->{self.v.unit.layout.sort_offsets[id(s)]}"
+        order = f"s->{self.v.unit.layout.sort_members[id(s)]}"
         count, i = self.v.temporary("u32", "count"), self.v.temporary("u32", "i")
         text, value = self._sort_value(g, sort, n)
         w.line(f"{count} = 0;")
@@ -219,7 +214,8 @@ class Statements:
             w.line(f"{count}++;")
         kind = "strings" if text else "numbers"
         w.line(f"sw_sort_{kind}({order}, {count}, {'true' if sort.descending else 'false'});")
-        with w.block(f"for ({i} = 0; {i} < {count}; {i}++)"):
+        test = f"{i} < {count}" + (f" && s->{g.c}.head.live" if self._empties(s) else "")
+        with w.block(f"for ({i} = 0; {test}; {i}++)"):
             w.line(f"{n} = {order}[{i}].slot;")
             self._turn(s, g, n, [], limit)
 
@@ -257,7 +253,7 @@ class Statements:
             if limit:
                 w.line(f"if ({limit}-- <= 0)")
                 w.line("\tbreak;")
-            self._pay(s.body, s.span)
+            self.pay(s.body, s.span)
             w.line(f"{index} = {i};")
             if s.value is not None:
                 value = self.v.local(s.value)

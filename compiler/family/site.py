@@ -72,13 +72,18 @@ class Site:
     point: str
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
+    system: str = ""  # of a tracepoint
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What resolving may look at. The kernel's facts are read only when a probe asks for them."""
+    """What resolving may look at. The kernel's facts are read only when a probe asks for them.
+
+    `guru`: the script may do what can hurt the kernel.
+    """
 
     kernel: Kernel
+    guru: bool = False
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]

@@ -7,7 +7,8 @@ resolve(scripts, library, environment) -> Program
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from compiler import program as p
 from compiler import syntax
@@ -15,18 +16,20 @@ from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions
+from compiler.resolve import expressions, loops
+from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
 from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
+from compiler.resolve.surroundings import contextual_functions, written_names
+from compiler.resolve.targets import hidden_local
 from compiler.source import Span
-from compiler.traits import fallible_functions, pure_functions
+from compiler.traits import fallible_functions, pure_functions, walk
 from runtime.record import replace
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
-_BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
-_ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
 _CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
@@ -35,7 +38,7 @@ def resolve(
     scripts: Sequence[syntax.Script],
     library: Sequence[syntax.Script],
     environment: Environment,
-    overrides: dict[str, int | str] | None = None,
+    overrides: Mapping[str, int | str] = MappingProxyType({}),
 ) -> p.Program:
     """One program from the user's scripts and what they use of the library.
 
@@ -53,9 +56,12 @@ def resolve(
     names = frozenset(script.name for script in library)
     globals_ = _globals(items, known, faults)
     facts = Facts()
+    users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
     for _ in range(_ROUNDS):
         facts.changed = False
-        world = World(facts, environment, globals_, functions, names, {})
+        world = World(
+            facts, environment, globals_, functions, names, {}, contextual=users, clones=clones
+        )
         probes, lowered = _round(world, derived)
         if facts.final:
             break
@@ -66,18 +72,19 @@ def resolve(
                 "no-probe", "the script has no probe", scripts[0].span, hint="probe begin { ... }"
             )
         )
-    faults += facts.faults
+    faults += facts.faults or loops.check(probes, lowered)
+    values = _values(world, overrides, faults)
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
-    embedded = [i.code for i in items if isinstance(i, syntax.EmbeddedC)]
+    embedded = [(i.code, i.span) for i in items if isinstance(i, syntax.EmbeddedC)]
     return p.Program(
         name,
         tuple(
-            _global(world, symbol, overrides or {})
+            _global(world, symbol, values.get(symbol.symbol))
             for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
         ),
-        tuple(_with_traits(f, f.symbol in pure, f.symbol in fallible) for f in lowered),
+        tuple(replace(f, pure=f.symbol in pure, fallible=f.symbol in fallible) for f in lowered),
         tuple(probes),
         tuple(embedded),
     )
@@ -113,6 +120,7 @@ def _globals(
 
 def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], list[p.Function]]:
     for g in world.globals.values():
+        _check_size(world.facts, g)
         init = g.declared.init
         if init is not None:
             type_ = STRING if isinstance(init, syntax.String) else LONG
@@ -126,6 +134,17 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
                 functions[symbol] = _function(world, symbol, f, overloads)
     return probes, list(functions.values())
+
+
+def _check_size(facts: Facts, g: GlobalSymbol) -> None:
+    arity, where = facts.arity.get(g.symbol, (None, g.declared.span))
+    if g.declared.size is not None and arity == 0:
+        facts.fault(
+            "arity-mismatch",
+            f"'{g.declared.name}' has no keys here, but is declared as an array",
+            where,
+            f"compare {':'.join(map(str, g.declared.span.location))}",
+        )
 
 
 def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
@@ -142,7 +161,7 @@ def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
         if key not in alike:
             probe, is_special = _probe(world, d, index)
             own: object = index
-            if functions:
+            if probe.hook.functions:
                 own = (probe.span, probe.hook.optional, probe.condition, probe.entry, probe.body)
             if not is_special:
                 alike[key] = own
@@ -161,6 +180,7 @@ def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
 def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
     """The handler, and whether it depends on the very site."""
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
+    scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
         found = scope.typed(test, LONG)
@@ -173,8 +193,11 @@ def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
     hook = d.site.hook
     if d.optional:
         hook = replace(hook, optional=True)
+    if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
+        # ftrace saves and restores arguments only
+        hook = replace(hook, kind=p.HookKind.KPROBE, offset=0, functions=())
     probe = p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
-    return probe, scope.is_special
+    return probe, scope.is_special or not hook.functions
 
 
 def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:
@@ -182,16 +205,24 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
     file = f.span.source.name
     parameters = tuple(parameter.name for parameter in f.parameters)
     result = overloads.result
-    scope = Scope(world, key, file, None, expressions.lower, parameters, result, overloads)
+    site = world.sites.get(symbol)
+    scope = Scope(world, key, file, site, expressions.lower, parameters, result, overloads)
     body: p.Body | None = None
     code: str | None = None
     bound: int | None = None
     fallible, pure = False, False
+    reads, writes = tuple[tuple[str, str], ...](), tuple[tuple[str, str], ...]()
     if isinstance(f.body, syntax.EmbeddedC):
-        code = f.body.code
-        found = _BOUND.search(code)
-        bound = int(found[1]) if found else None
-        fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        c = inspect(f.body.code)
+        code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
+        reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
+        if "STAP_NEXT" in code:
+            world.facts.fault(
+                "not-supported",
+                "STAP_NEXT cannot be compiled yet",
+                f.body.span,
+                "write this overload in the script language, with 'next'",
+            )
         if _CAPTURES.search(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:
@@ -203,10 +234,14 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         own = [local for name, local in scope.locals.items() if name not in parameters]
         own += scope.saved.values()
         body = p.Body(tuple(own), stmts)
+    hidden = world.facts.hidden.get(symbol, ())
     return p.Function(
         symbol,
         f.name,
-        tuple(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+        (
+            *(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+            *(hidden_local(n) for n in hidden),
+        ),
         world.facts.type_of(result)
         if result in {*world.facts.types, *world.facts.valued}
         else None,
@@ -217,6 +252,8 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         bound,
         file in world.library_files,
         f.span,
+        reads,
+        writes,
     )
 
 
@@ -225,14 +262,21 @@ def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
     return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
 
 
-def _with_traits(f: p.Function, pure: bool, fallible: bool) -> p.Function:
-    return p.Function(
-        f.symbol, f.name, f.parameters, f.result, f.body, f.code, pure, fallible, f.bound,
-        f.library, f.span,
-    )  # fmt: skip
+def _values(
+    world: World, overrides: Mapping[str, int | str], faults: list[Diagnostic]
+) -> dict[str, int | str]:
+    """Initial values from outside by symbol; what does not fit becomes a fault."""
+    faults += unknown(overrides, world.globals.values())
+    values: dict[str, int | str] = {}
+    for g in world.used_globals.values():
+        if g.declared.name in overrides:
+            value = given(_global(world, g, None), overrides[g.declared.name], faults)
+            if value is not None:
+                values[g.symbol] = value
+    return values
 
 
-def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:
+def _global(world: World, g: GlobalSymbol, override: int | str | None) -> p.Global:
     facts = world.facts
     arity = facts.arity.get(g.symbol, (0, None))[0]
     if g.declared.size is not None and not arity:
@@ -241,7 +285,8 @@ def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p
     init: int | str | None = None
     if isinstance(g.declared.init, syntax.Number | syntax.String):
         init = g.declared.init.value
-    init = overrides.get(g.declared.name, init)
+    if override is not None:
+        init = override
     if type_ is STAT:
         init = None
     return p.Global(

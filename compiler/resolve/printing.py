@@ -20,7 +20,7 @@ from runtime.directive import Argument, DirectiveError, Kind, Role, Star, argume
 def lower_print(scope: Scope, e: syntax.Print) -> p.Expr:
     """A printing expression: of the `s` family the text, of the others 0."""
     if not e.name.startswith("s"):
-        return p.Printed(_print(scope, e), e.span)
+        return p.After(_print(scope, e), p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
         scope.facts.fault("histogram-value", "a histogram cannot become a string", e.span)

@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* hook.c - places and removes all hooks of the script, and tells which one failed. */
+/*
+ * hook.c - places and removes the hooks of the script, and tells which one failed.
+ *
+ * A probe with a condition has its hook in place only while that holds. A handler that changes a
+ * condition may run in any context, so it only kicks a worker, which looks at all conditions again.
+ */
+#include <linux/irq_work.h>
+#include <linux/workqueue.h>
 #include "hook.h"
 
 static struct sw_placement *placements;
@@ -36,6 +43,23 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_PAIRED] = &paired_hook,
 };
 
+static DEFINE_MUTEX(arming); /* hooks come and go under it */
+static bool live;	     /* between sw_hooks_place() and sw_hooks_remove() */
+static struct irq_work arming_kick;
+static struct work_struct arming_work;
+
+static void rearm(struct work_struct *unused);
+
+static void on_arming_kick(struct irq_work *unused)
+{
+	schedule_work(&arming_work);
+}
+
+void sw_rearm(void)
+{
+	irq_work_queue(&arming_kick);
+}
+
 int sw_hooks_create(void)
 {
 	u32 i;
@@ -52,6 +76,8 @@ int sw_hooks_create(void)
 		if (hook == SW_PAIRED && sw_script.probes[i].number >= sw_script.nr_probes)
 			return -ENOEXEC;
 	}
+	init_irq_work(&arming_kick, on_arming_kick);
+	INIT_WORK(&arming_work, rearm);
 	placements = kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*placements), GFP_KERNEL);
 	if (!placements)
 		return -ENOMEM;
@@ -67,8 +93,11 @@ int sw_hooks_create(void)
 	return 0;
 }
 
+/* No handler runs any more. */
 void sw_hooks_destroy(void)
 {
+	irq_work_sync(&arming_kick);
+	cancel_work_sync(&arming_work);
 	sw_phases_destroy();
 	kvfree(placements);
 }
@@ -109,6 +138,11 @@ void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol
 		report(p, symbol, SW_EVENT_WARNING, error);
 }
 
+static bool is_wanted(const struct sw_placement *p)
+{
+	return !sw_script.armed || sw_script.armed(p->index);
+}
+
 static int place(struct sw_placement *p)
 {
 	bool optional = p->probe->flags & SW_PROBE_OPTIONAL;
@@ -123,58 +157,93 @@ static int place(struct sw_placement *p)
 	return optional ? 0 : error;
 }
 
+static void take_out(struct sw_placement *p)
+{
+	u32 i;
+
+	families[p->probe->hook]->remove(p);
+	p->placed = false;
+	p->hook = NULL;
+	sw_status[p->index].armed = 0;
+	for (i = 0; i < p->probe->nr_functions; i++)
+		sw_status[p->probe->status + i].armed = 0;
+	cond_resched();
+}
+
 static int place_all(bool late)
 {
 	int error = 0;
 	u32 i;
 
 	for (i = 0; i < sw_script.nr_probes && !error; i++)
-		if (families[placements[i].probe->hook]->late == late)
+		if (families[placements[i].probe->hook]->late == late && is_wanted(&placements[i]))
 			error = place(&placements[i]);
 	return error;
 }
 
+static void remove_all(void)
+{
+	u32 i = sw_script.nr_probes;
+
+	live = false;
+	while (i--)
+		if (placements[i].placed)
+			take_out(&placements[i]);
+}
+
 int sw_hooks_place(void)
 {
-	int error = place_all(false);
+	int error;
+	u32 i;
 
+	mutex_lock(&arming);
+	live = true;
+	for (i = 0; i < sw_script.nr_probes; i++) {
+		sw_status[i].error = 0;
+		if (sw_script.wanted)
+			sw_script.wanted[i] = is_wanted(&placements[i]);
+	}
+	error = place_all(false);
 	if (!error)
 		error = place_all(true);
 	if (error)
-		sw_hooks_remove();
+		remove_all();
+	mutex_unlock(&arming);
 	return error;
 }
 
-static void disarmed(const struct sw_placement *p)
+/* A change that comes while this runs has kicked once more. A hook that failed is not tried again.
+ */
+static void rearm(struct work_struct *unused)
 {
 	u32 i;
 
-	sw_status[p->index].armed = 0;
-	for (i = 0; i < p->probe->nr_functions; i++)
-		sw_status[p->probe->status + i].armed = 0;
+	mutex_lock(&arming);
+	for (i = 0; i < sw_script.nr_probes && live; i++) {
+		struct sw_placement *p = &placements[i];
+		bool wanted = is_wanted(p);
+
+		if (p->placed && !wanted)
+			take_out(p);
+		else if (!p->placed && wanted && !sw_status[i].error)
+			place(p);
+	}
+	mutex_unlock(&arming);
 }
 
 void sw_hooks_remove(void)
 {
-	u32 i = sw_script.nr_probes;
-
-	while (i--) {
-		struct sw_placement *p = &placements[i];
-
-		if (!p->placed)
-			continue;
-		families[p->probe->hook]->remove(p);
-		p->placed = false;
-		p->hook = NULL;
-		disarmed(p);
-		cond_resched();
-	}
+	mutex_lock(&arming);
+	remove_all();
+	mutex_unlock(&arming);
 	sw_hooks_count_missed();
 }
 
 void sw_hooks_count_missed(void)
 {
 	u32 i;
+
+	mutex_lock(&arming);
 
 	for (i = 0; i < sw_script.nr_probes; i++) {
 		const struct sw_placement *p = &placements[i];
@@ -188,4 +257,5 @@ void sw_hooks_count_missed(void)
 
 		WRITE_ONCE(sw_status[i].missed, p->missed + now);
 	}
+	mutex_unlock(&arming);
 }

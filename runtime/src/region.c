@@ -137,19 +137,6 @@ struct page *sw_region_page(u64 offset)
 /* Words added up at a time: what stays in a CPU's first cache while lane after lane is added. */
 #define PIECE (PAGE_SIZE / sizeof(u64))
 
-static void add_lanes(u64 *sums, u64 offset, u32 count)
-{
-	u32 lane, i;
-
-	memset(sums, 0, count * sizeof(*sums));
-	for (lane = 0; lane < sw_nr_lanes; lane++) {
-		const u64 *words = sw_lane_areas[lane] + sw_script.lane_offset + offset;
-
-		for (i = 0; i < count; i++)
-			sums[i] += READ_ONCE(words[i]);
-	}
-}
-
 long sw_region_sums(struct sw_sums __user *request)
 {
 	u64 size = sw_script.lane_size, done;
@@ -168,7 +155,7 @@ long sw_region_sums(struct sw_sums __user *request)
 	for (done = 0; done < asked.count && !error; done += PIECE) {
 		u32 count = min_t(u64, asked.count - done, PIECE);
 
-		add_lanes(sums, asked.offset + done * sizeof(u64), count);
+		sw_lanes_add(sums, asked.offset + done * sizeof(u64), count);
 		if (copy_to_user(&request->words[done], sums, count * sizeof(u64)))
 			error = -EFAULT;
 		else if (fatal_signal_pending(current))

@@ -60,6 +60,9 @@ void sw_memory_add(s64 bytes);
 /* build_id.c: 0, or why the running kernel is not the one that the script was made for. */
 int sw_build_id_check(bool trust);
 
+/* symbol.c: fills the script's table of addresses. */
+int sw_symbols_find(void);
+
 /* ring.c */
 int sw_rings_create(void);
 void sw_rings_destroy(void);

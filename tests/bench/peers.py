@@ -111,7 +111,8 @@ def steps(
     kernel: str, shapes: Sequence[str], image: Image, folder: Path, reads: int
 ) -> Iterator[dict[str, Any]]:
     peers = PEERS[kernel]
-    common = {"kind": "command", "reads": reads, "ready": READY}
+    # they tell of all reads, those of their own start included
+    common = {"kind": "command", "reads": reads, "least": reads, "most": 2 * reads, "ready": READY}
     if peers.systemtap:
         wanted = {name: STAP[name] for name in shapes if name in STAP}
         for name, path in build(image, wanted, folder).items():

@@ -39,6 +39,7 @@ from runtime.abi import EventKind
 from runtime.device import Image
 from runtime.manifest import Manifest
 from runtime.snapshot import Snapshot, read
+from tests.golden.kernel import SOURCE as KERNEL
 from tests.golden.kernel import golden_kernel
 from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, WARNINGS, gcc, sources
 
@@ -114,9 +115,8 @@ def _library() -> list[s.Script]:
 def analyse(script: Script) -> Program:
     """Passes 1 and 2. Raises CompileError."""
     tree = parse(script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args)
-    program = resolve(
-        script.name, [tree], _library(), Environment(golden_kernel()), dict(script.globals)
-    )
+    environment = Environment(golden_kernel(), script.guru)
+    program = resolve(script.name, [tree], _library(), environment, dict(script.globals))
     return optimise(program) if script.optimise else program
 
 
@@ -186,8 +186,17 @@ class Workshop:
         (folder / "table.c").write_text(text)
         objects = [folder / f"script_{n}.o" for n in numbers]
         program = folder / "batch"
-        gcc(folder / "table.c", *objects, *self._runtime_objects(), "-o", program)
+        # a script finds the golden kernel's variables as it finds a real kernel's
+        objects += [*self._runtime_objects(), self._kernel_object()]
+        gcc("-rdynamic", folder / "table.c", *objects, "-o", program)
         return program
+
+    def _kernel_object(self) -> Path:
+        made = self._folder / "kernel.o"
+        if not made.exists():
+            command = ["gcc", "-O1", "-c", "-w", "-o", str(made), str(KERNEL)]
+            subprocess.run(command, check=True, timeout=60)
+        return made
 
     def _runtime_objects(self) -> list[Path]:
         if self._runtime is None:

@@ -90,6 +90,11 @@ struct sw_script {
 	u32 ring_size;	  /* bytes of event ring for each CPU, a power of two; 0: the script prints
 			     nothing */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
+	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
+	u8 *wanted;		    /* armed() of each probe, as handlers last saw it */
+	u32 nr_symbols;		    /* variables of the kernel, whose addresses the runtime finds */
+	const char *const *symbols;
+	u64 *addresses;
 };
 
 /* Defined by the script. */
