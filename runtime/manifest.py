@@ -120,6 +120,7 @@ class Table:
     # offset in the shared region of a u32 that is odd while a handler writes rows; None: rows are one
     # word each, or nobody writes them once probes are armed
     sequence: int | None = None
+    display: bool = False  # a session prints it at its end
     location: str = ""
 
 

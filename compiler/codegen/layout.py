@@ -186,6 +186,7 @@ def _place(
         monotonic=placement.monotonic,
         scratch=placement.scratch,
         sequence=sequence_at,
+        display=g.name in options.displayed,
         location=f"{file}:{line}:{column}",
     )
     return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
@@ -222,6 +223,8 @@ def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes
 
 def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
     asked = storage.extractors(program, g.name)
+    if g.name in options.displayed:
+        asked |= {"min", "max"}
     shape = _histogram(program, g, options)
     members: list[str] = []
     words: dict[str, int] = {}

@@ -18,7 +18,7 @@ from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
 from compiler.codegen.values import Unit, Values, bucket_of
-from compiler.options import Options
+from compiler.options import Limits, Options
 from compiler.program import LONG, STAT, STRING, HookKind
 from compiler.storage import Access, accesses
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
@@ -88,11 +88,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     headers = (
         bool(program.embedded)
         or any(f.code is not None and not f.library for f in program.functions)
-        or any(
-            isinstance(n, p.EmbeddedExpr) and n.code
-            for stmts, _ in bodies
-            for n in traits.walk(*stmts)
-        )
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
     )
     w = Writer()
     _head(w, unit, target, headers)
@@ -137,6 +133,8 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     w.line()
     w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
     w.line(f"#define MAXNESTING {limits.MAXNESTING}")
+    for name, value in unit.options.defines.items():
+        w.line(f"#define {name} {value}")
     w.line()
 
 
@@ -682,6 +680,8 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(f".symbol = {t.string(hook.symbol)},")
                 for member in ("offset", "number", "randomize"):
                     value = getattr(hook, member)
+                    if member == "number" and hook.kind is HookKind.KRETPROBE:
+                        value = value or unit.options.limits.KRETACTIVE
                     if value:
                         w.line(f".{member} = {t.number(value)},")
                 if hook.kind is HookKind.PAIRED:
@@ -726,6 +726,8 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(".probe_status = offsetof(struct shared, probes),")
         w.line(f".nr_statuses = {statuses},")
         w.line(f".ring_size = {ring},")
+        if unit.options.limits.lock_turns != Limits().lock_turns:
+            w.line(f".lock_turns = {unit.options.limits.lock_turns},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
         if arming.conditions(program):

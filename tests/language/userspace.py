@@ -122,7 +122,7 @@ def analyse(script: Script) -> Program:
 
 def translate(script: Script) -> Generated:
     """Passes 1 to 3. Raises CompileError."""
-    limits, _ = with_defines(Limits(), script.defines)
+    limits = with_defines(Limits(), script.defines).limits
     target = Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0")
     return generate(analyse(script), target, Options(limits, strict=script.strict))
 

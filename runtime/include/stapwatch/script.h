@@ -89,6 +89,7 @@ struct sw_script {
 	u32 nr_statuses;  /* of all probes, then of the functions of probes that have several */
 	u32 ring_size;	  /* bytes of event ring for each CPU, a power of two; 0: the script prints
 			     nothing */
+	u32 lock_turns;	  /* of waiting for a lock before the hit is skipped; 0: the default */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
 	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
 	u8 *wanted;		    /* armed() of each probe, as handlers last saw it */
