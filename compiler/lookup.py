@@ -132,8 +132,12 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
         return None
     from compiler.kernel.release import Kernel
 
+    symbols = request.kernel.get("symbols")
     return Kernel.from_root(
-        Path(request.kernel["root"]), request.kernel["release"], cache=cache.root / "kernels"
+        Path(request.kernel["root"]),
+        request.kernel["release"],
+        Path(symbols) if symbols else None,
+        cache.root / "kernels",
     )
 
 

@@ -293,12 +293,12 @@ void sw_probed_function(struct sw_context *c, char *to, u32 size)
 	}
 	if (low && probe->functions[low - 1].offset &&
 	    offset - probe->functions[low - 1].offset < START) {
-		sw_copy(c, to, size, probe->functions[low - 1].symbol);
+		sw_copy_key(c, to, size, probe->functions[low - 1].symbol);
 		return;
 	}
 	sprint_symbol_no_offset(name, c->address);
 	name[strcspn(name, " ")] = 0; /* a module's name follows */
-	sw_copy(c, to, size, name);
+	sw_copy_key(c, to, size, name);
 }
 
 const struct sw_hook_ops sw_function_hook = {

@@ -46,7 +46,7 @@ struct sw_context {
 };
 
 /* The name of the function whose entry was hit, of those that the running handler's probe hooks
- * together. */
+ * together; zeros follow it. */
 void sw_probed_function(struct sw_context *c, char *to, u32 size);
 
 /* Slow ways out, in the runtime object. */
