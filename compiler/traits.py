@@ -29,11 +29,12 @@ def _nodes(value: object) -> Iterator[Node]:
         # a span is a tuple too, of a source and numbers
         for item in value:
             yield from _nodes(item)
-    elif _is_node(value):
+    elif is_node(value):
         yield value  # type: ignore[misc]
 
 
-def _is_node(value: object) -> bool:
+def is_node(value: object) -> bool:
+    """Whether something is an expression or a statement of the program."""
     return (
         is_dataclass(value)
         and type(value).__module__ == p.__name__
@@ -60,10 +61,10 @@ def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None
     changed: dict[str, object] = {}
     for field in fields(node):
         value = getattr(node, field.name)
-        if isinstance(value, tuple) and any(_is_node(item) for item in value):
-            pairs = [(x, _rewritten(x, change) if _is_node(x) else x) for x in value]
+        if isinstance(value, tuple) and any(is_node(item) for item in value):
+            pairs = [(x, _rewritten(x, change) if is_node(x) else x) for x in value]
             changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
-        elif _is_node(value):
+        elif is_node(value):
             changed[field.name] = _rewritten(value, change)
     return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
 

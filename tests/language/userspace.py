@@ -52,6 +52,7 @@ TOLERATED = (
     "-Wno-overflow",
     "-Wno-type-limits",
     "-Wno-bool-compare",
+    "-Wno-tautological-compare",
 )
 USER = ("batch", "slot", "run", "world", "process")
 
