@@ -111,7 +111,9 @@ def lay_out(
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", abi.PROBE_COUNTS.size * count)
     lane.add("struct sw_lane_counts counts", "counts", abi.LANE_COUNTS.size)
-    shared.add(f"struct sw_probe_status probes[{count}]", "probes", abi.PROBE_STATUS.size * count)
+    statuses = count + sum(len(probe.hook.functions) for probe in program.probes)
+    size = abi.PROBE_STATUS.size * statuses
+    shared.add(f"struct sw_probe_status probes[{statuses}]", "probes", size)
     placements = storage.place(program)
     placed = {
         g.name: _place(program, g, placements[g.name], options, sizes, lane, shared)

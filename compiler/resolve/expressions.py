@@ -479,8 +479,10 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
         return p.Number(0, e.span)
     if isinstance(found.functions[0].body, syntax.EmbeddedC):
         _check_embedded(scope, e, found, want)
-    if scope.site is not None and e.name in scope.world.contextual:
-        found = scope.world.clone(found, scope.site)
+    site = scope.site
+    if site is not None and e.name in scope.world.contextual:
+        scope.is_special = True
+        found = scope.world.clone(found, site)
     found = scope.world.wanted_functions.setdefault(found.symbols[0], found)
     overloads.learn_parameters(scope.world, found)
     symbol = found.symbols[0]
