@@ -14,26 +14,36 @@ from compiler import program as p
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets"
 
-_LEAVES = (p.Local,)
+_NO_NODES = (p.Local, p.Sort)
+# Fields of each class of nodes that may hold nodes: walking is what most passes do all the time.
+_FIELDS: dict[type, tuple[str, ...]] = {
+    kind: tuple(f.name for f in fields(kind) if f.name not in ("span", "type", "op"))
+    for kind in vars(p).values()
+    if isinstance(kind, type)
+    and is_dataclass(kind)
+    and kind.__module__ == p.__name__
+    and kind not in _NO_NODES
+}
 
 
-def children(node: Node) -> Iterator[Node]:
+def children(node: Node) -> list[Node]:
     """The nodes directly in a node, in the order they run."""
-    for field in fields(node):
-        yield from _nodes(getattr(node, field.name))
+    found: list[Node] = []
+    for name in _FIELDS[type(node)]:
+        value = getattr(node, name)
+        if type(value) in _FIELDS:
+            found.append(value)
+        elif type(value) is tuple:
+            _gather(value, found)
+    return found
 
 
-def _nodes(value: object) -> Iterator[Node]:
-    if isinstance(value, tuple):
-        # a span is a tuple too, of a source and numbers
-        for item in value:
-            yield from _nodes(item)
-    elif (
-        is_dataclass(value)
-        and type(value).__module__ == p.__name__
-        and not isinstance(value, (*_LEAVES, p.Sort))
-    ):
-        yield value  # type: ignore[misc]
+def _gather(values: tuple[object, ...], found: list[Node]) -> None:
+    for value in values:
+        if type(value) in _FIELDS:
+            found.append(value)  # type: ignore[arg-type]
+        elif type(value) is tuple:
+            _gather(value, found)
 
 
 def walk(*nodes: Node) -> Iterator[Node]:
@@ -42,7 +52,7 @@ def walk(*nodes: Node) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(list(children(node))))
+        stack.extend(reversed(children(node)))
 
 
 def calls(stmts: Sequence[Node]) -> set[str]:
