@@ -3,6 +3,8 @@
 #   make run [FOR=30]     the agent with example probes: here, or in the lab
 #   make test             everything, the lab included
 #   make dev              what a developer needs
+#   make bench [BENCH='--only events --kernel 6.1']
+#                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
@@ -12,7 +14,7 @@ export PYTHONPATH := packaging
 C_FILES  = $(filter-out tests/golden/codegen/%,$(shell git ls-files 'runtime/*.c' 'runtime/*.h' 'tests/*.c' 'tests/*.h'))
 export CMD
 
-.PHONY: run test dev check format lab golden clean
+.PHONY: run test bench dev check format lab golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -21,6 +23,9 @@ test: host table
 	@$(PY) -m lab build --kernel $(or $(KERNEL),6.1)
 	@$(MAKE) -s lint
 	@$(PY) -m pytest tests
+
+bench: host table
+	@$(PY) -m tests.bench $(BENCH)
 
 dev: python table
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from agent.compiling import environment
+from agent.worker import environment
 
 
 def leave_behind(output: str) -> int:

@@ -11,7 +11,6 @@ merge, everything else is replaced. A script's source may be given once: by `fil
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from agent.settings import (
     Settings,
 )
 from agent.yaml_tree import Entry, Mapping, Mistake, Node, Place, Scalar, merge, parse, read
+from runtime.record import replace
 
 SCRIPT_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
 IDENTIFIER = r"[A-Za-z_][A-Za-z0-9_]*"

@@ -11,13 +11,13 @@ constant labels. What cannot be exported is a Problem: the rest is served, and t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from agent.naming import describe, family_name, label_names
 from agent.schema import suggest
 from agent.settings import MetricSettings, MetricType
 from runtime.manifest import Histogram, Manifest, Table, ValueType
+from runtime.record import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
             "hits": sum(probe.hits for probe in shot.probes),
             "errors": sum(probe.errors for probe in shot.probes),
             "lost": _lost(shot),
-            "series": sum(len(table.keys) for table in shot.tables),
+            "series": sum(map(len, shot.tables)),
             "memory": shot.header.memory,
             "probes": len(shot.probes),
             "unplaced": [

@@ -10,8 +10,9 @@ joined until a newline. A script that prints without end costs its own lines, wh
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from time import monotonic
+
+from runtime.record import dataclass, field
 
 LONGEST = 16_384  # characters of one line; a longer one is cut into several
 

@@ -9,7 +9,6 @@ Declared buckets are in the exported unit; the kernel compares integers, so each
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from decimal import Decimal, localcontext
 from typing import Any
 
@@ -26,6 +25,7 @@ from agent.settings import (
     ScriptSettings,
 )
 from agent.yaml_tree import Entry, Mapping, Mistake, Node, Scalar, Sequence
+from runtime.record import replace
 
 MOST_BUCKETS = 256
 _WORD_HINT = "use letters, digits and '_', not starting with a digit"

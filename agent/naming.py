@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from decimal import Decimal
 
 from agent.settings import MetricSettings, MetricType
+from runtime.record import dataclass
 
 METRIC_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
 LABEL_NAME = r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*"

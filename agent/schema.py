@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, TypeVar
 
 from agent.yaml_tree import Mapping, Mistake, Node, Place, Scalar, Sequence
+from runtime.record import dataclass
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agent.compiling import Compiled
@@ -21,6 +20,7 @@ from runtime.abi import UNLIMITED_ERRORS, State
 from runtime.device import Device, DeviceError
 from runtime.event import Event
 from runtime.manifest import Manifest
+from runtime.record import dataclass, field
 from runtime.snapshot import Snapshot, SnapshotReader
 
 _READS = 16  # of a device in one go, so that one that prints without end does not starve the others
@@ -108,7 +108,8 @@ class Running:
         return self.device.header().failed
 
     def snapshot(self) -> Snapshot:
-        return self._reader.read()
+        """Without what no series is made of: min, max and variance."""
+        return self._reader.read(spread=False)
 
     async def start(self, max_errors: int | None, target: int = 0) -> None:
         limit = UNLIMITED_ERRORS if max_errors is None else max_errors

@@ -7,12 +7,12 @@ Settings() -> serve 127.0.0.1:9436, every script in /etc/stapwatch/probes.d
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
 from agent.yaml_tree import Place
+from runtime.record import dataclass, field
 
 MAIN_FILE = Path("/etc/stapwatch/stapwatch.yaml")
 PROBES_FOLDER = Path("/etc/stapwatch/probes.d")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from time import monotonic
 
 from agent import compiling
@@ -27,6 +26,7 @@ from agent.script_log import ScriptLog
 from agent.settings import ScriptSettings, Settings
 from runtime.abi import State
 from runtime.event import Event
+from runtime.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)

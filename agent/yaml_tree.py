@@ -9,12 +9,13 @@ Plain `yaml.safe_load` forgets lines and lets a second `key:` silently replace t
 from __future__ import annotations
 
 from collections.abc import Mapping as AbcMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.reader import ReaderError
+
+from runtime.record import dataclass
 
 DEEPEST = 32
 

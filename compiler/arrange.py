@@ -31,7 +31,7 @@ AT_KINDS = {
 PRINT_KINDS = {
     "print": "PRINT", "sprint": "PRINT", "println": "PRINTLN", "sprintln": "PRINTLN",
     "printd": "PRINTD", "printdln": "PRINTD", "sprintd": "PRINTD", "sprintdln": "PRINTD",
-    "printf": "PRINTF", "sprintf": "PRINTF",
+    "printf": "PRINTF", "sprintf": "PRINTF", "print_char": "PRINT_CHAR",
 }  # fmt: skip
 
 _NAMES = frozenset({"IDENT", "TARGET", "PRETTY", *KEYWORDS.values()})

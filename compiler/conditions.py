@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 
 from compiler.diagnostics import Diagnostics
 from compiler.lexer import Junk, Token
 from compiler.source import Span
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,11 @@ def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool
     if operator.kind != "COMPARE":
         raise _BadCondition("expected a comparison operator", operator.span)
     if _is_option(left) and _is_option(right):
-        texts = [known.config.get(str(token.value)) for token in (left, right)]
-        numbers = [_number(text) for text in texts]
-        pair = [text or "" for text in texts] if None in numbers else numbers
-        return _ordered(operator, _order(*pair))
+        options = [known.config.get(str(t.value)) for t in (left, right)]
+        one, other = map(_number, options)
+        if one is None or other is None:
+            return _ordered(operator, _order(*(option or "" for option in options)))
+        return _ordered(operator, _order(one, other))
     if right.kind not in ("STRING", "NUMBER"):
         raise _BadCondition("expected a string or a number to compare with", right.span)
     if left.kind in ("STRING", "NUMBER"):

@@ -17,10 +17,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal, TextIO
 
 from compiler.source import Source, Span
+from runtime.record import dataclass
 
 Severity = Literal["error", "warning"]
 

@@ -21,11 +21,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from compiler.diagnostics import Diagnostic
 from compiler.source import Source, Span
+from runtime.record import dataclass
 
 KEYWORDS = {
     word: word.upper()
@@ -91,7 +91,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]+)|(.))", re.DOTALL)
+ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]+)|(.))", re.DOTALL)
 _ESCAPES = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 
 
@@ -103,7 +103,7 @@ def scan(source: Source, args: Sequence[str]) -> list[Token]:
 def unescape(text: str) -> str:
     """The bytes between the quotes of a literal. An unknown escape stands for its character, and
     like C's `\\x` takes every hexadecimal digit that follows, of which the low byte counts."""
-    return _ESCAPE.sub(_unescaped, text) if "\\" in text else text
+    return ESCAPE.sub(_unescaped, text) if "\\" in text else text
 
 
 def _unescaped(match: re.Match[str]) -> str:

@@ -8,10 +8,9 @@ Globals stay, though no handler reads them: readers outside do.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from compiler import program as p
 from compiler.traits import Node, children, has_effect, reachable, walk
+from runtime.record import replace
 
 
 def optimise(program: p.Program) -> p.Program:
@@ -90,6 +89,8 @@ def _stmt(s: p.Stmt, read: set[str], pure: frozenset[str]) -> p.Stmts:
             return (s,) if has_effect(value, pure) or _may_fail_alone(value) else ()
         case p.If():
             then, otherwise = _stmts(s.then, read, pure), _stmts(s.otherwise, read, pure)
+            if isinstance(s.test, p.Number):
+                return then if s.test.value else otherwise
             if not then and not otherwise and not has_effect(s.test, pure):
                 return ()
             return (replace(s, then=then, otherwise=otherwise),)

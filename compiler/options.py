@@ -9,12 +9,12 @@ with_defines(Limits(), {"MAXACTION": "5000", "MAXACTON": "1"})
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 
 from compiler.diagnostics import Diagnostic
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Source, Span, decode
 from runtime.manifest import Histogram
+from runtime.record import dataclass, field, replace
 
 MINIMUM_RING = 4096
 MOST_ACTIONS = (1 << 31) - 1

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The passes in order: parse, resolve, translate, compile.
 
-run_passes(Job(request, ...), passes, progress) -> Response, its module where the builder put it
+run_passes(Question(request, ...), passes, progress)
+  -> Response, and BuildResult with the module where the builder put it
 """
 
 from __future__ import annotations
@@ -9,13 +10,11 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler import catalogue, library, listing
-from compiler.build.cache import Cache
 from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput
+from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
 from compiler.codegen.module import Target, generate
 from compiler.conditions import Conditions
@@ -23,8 +22,10 @@ from compiler.diagnostics import CompileError, Diagnostic
 from compiler.display import displayed
 from compiler.family import Environment
 from compiler.kernel.release import Kernel
+from compiler.lookup import Question
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, unread, with_defines
+from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
@@ -33,20 +34,7 @@ from compiler.source import Source, Span, decode
 from compiler.syntax import Script
 from compiler.version import VERSION
 from runtime.manifest import Histogram, HistogramKind
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A request, and what the driver found out about it already."""
-
-    request: Request
-    file: str
-    text: str | bytes
-    tapset: dict[str, bytes]
-    module: str
-    identity: str
-    cache: Cache
-    kernel: Kernel
+from runtime.record import dataclass, field
 
 
 @dataclass(slots=True)
@@ -81,12 +69,15 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
-def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) -> Response:
+def run_passes(
+    job: Question, passes: list[Pass], progress: Callable[[str], None]
+) -> tuple[Response, BuildResult | None]:
     """All passes up to the request's last; each done one is added to `passes`.
 
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
-    request, kernel, file, module = job.request, job.kernel, job.file, job.module
+    request, file, module = job.request, job.file, job.module
+    kernel = job.kernel or Kernel.running(job.cache.root / "kernels")
     clock = Clock(passes)
     clock.start()
     conditions = _conditions(kernel, request)
@@ -99,10 +90,10 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     scripts = library.parse_all(job.tapset, conditions, public)
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.listing is not None:
-        return _listed(request, script, extras, scripts, kernel)
+        return _listed(request, script, extras, scripts, kernel), None
     if request.last_pass < 2:
         trees = "".join(map(listing.tree, (script, *extras)))
-        return Response(True, passes=tuple(clock.passes), output=trees)
+        return Response(True, passes=tuple(clock.passes), output=trees), None
     clock.start()
     defined = with_defines(Limits(), request.defines)
     if defined.errors:
@@ -125,10 +116,11 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
         )
     )
     if request.last_pass < 3:
-        return Response(
-            True, passes=tuple(clock.passes), warnings=said, output=listing.program(program)
-        )
+        output = listing.program(program)
+        return Response(True, passes=tuple(clock.passes), warnings=said, output=output), None
     clock.start()
+    if request.optimise:
+        program = optimise(pair(program))
     options = Options(
         defined.limits,
         strict=request.run_mode,
@@ -142,12 +134,10 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
     generated = generate(program, target, options)
     clock.stop("translated to C", f'"{module}.c"')
     if request.last_pass < 4:
-        return Response(
-            True,
-            module=module,
-            passes=tuple(clock.passes),
-            warnings=said,
-            output=generated.c_text,
+        output = generated.c_text
+        return (
+            Response(True, module=module, passes=tuple(clock.passes), warnings=said, output=output),
+            None,
         )
     clock.start()
     built = Builder(job.cache, _toolchain(job), progress=progress).build(
@@ -164,12 +154,13 @@ def run_passes(job: Job, passes: list[Pass], progress: Callable[[str], None]) ->
         *said,
         *(Fault.without_place("slow-build", w, file, severity="warning") for w in built.warnings),
     )
-    return Response(
+    done = Response(
         True, module, str(built.path), job.identity, False, tuple(passes), warnings=warnings
     )
+    return done, built
 
 
-def _toolchain(job: Job) -> Toolchain:
+def _toolchain(job: Question) -> Toolchain:
     if job.request.kernel is None:
         return Here()
     return There(Path(job.request.kernel["root"]), job.cache.root)
@@ -204,7 +195,8 @@ class _LazyConfig(dict[str, str]):
 
 
 def _resolve(request: Request, own: list[Script], scripts: list[Script], kernel: Kernel) -> Program:
-    return resolve(request.name, own, scripts, Environment(kernel), dict(request.globals))
+    environment = Environment(kernel, request.guru)
+    return resolve(request.name, own, scripts, environment, dict(request.globals))
 
 
 def _absent(request: Request) -> list[Diagnostic]:

@@ -13,7 +13,6 @@ where the macro was used, and ends recursion.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 
 from compiler.arrange import AT_KINDS
 from compiler.conditions import Conditions, evaluate
@@ -21,6 +20,7 @@ from compiler.diagnostics import Diagnostics, Label
 from compiler.kernel.nearby import did_you_mean
 from compiler.lexer import Token
 from compiler.source import Source, Span, readable
+from runtime.record import dataclass, field
 
 _MAX_TOKENS = 200_000  # that come out of macros, in one file
 _MAX_DEPTH = 100  # of macros that use macros

@@ -11,12 +11,12 @@ expanded, every expression has a type. Code generation reports no user error.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass
 
 LONG = ValueType.LONG
 STRING = ValueType.STRING
@@ -45,6 +45,10 @@ class Global:
     key_names: tuple[str, ...] = ()  # best guess from how it is indexed
 
 
+# Globals that C uses: each the name it uses and the symbol.
+Touched: TypeAlias = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A script function, or one whose body is C (`code`); `symbol` is unique in the program."""
@@ -60,6 +64,8 @@ class Function:
     bound: int | None  # bytes of a string result, if fewer than MAXSTRINGLEN
     library: bool
     span: Span
+    reads: Touched = ()  # by `code`
+    writes: Touched = ()
 
 
 # ---------------------------------------------------------------- expressions
@@ -134,6 +140,18 @@ class Compare:
     op: CompareOp
     left: Expr
     right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+
+    value: Expr
+    pattern: str
+    negated: bool
+    captures: bool
     span: Span
     type: ValueType = LONG
 
@@ -286,16 +304,80 @@ class EntryValue:
 
 
 @dataclass(frozen=True, slots=True)
+class After:
+    """A print or `<<<` where a value is wanted: first the statement, then the value."""
+
+    statement: Print | Accumulate
+    value: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register of the probed place, by the name of its field in `struct sw_regs`."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolAddress:
+    """Where the kernel has a variable; looked up when the module is loaded."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class PercpuAddress:
+    """This CPU's instance of a per-CPU variable, `distance` bytes behind that of `this_cpu_off`."""
+
+    distance: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Guru mode: writes an integer to kernel memory or a register; gives the value written."""
+
+    place: Deref | Register
+    value: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A string; `fallback` where computing it ends in an error, which is then forgotten."""
+
+    value: Expr
+    fallback: Expr
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedExpr:
+    """C as an expression; `reads` and `writes` as in Function."""
+
     code: str
     type: ValueType
     span: Span
+    pure: bool = False
+    fallible: bool = True
+    reads: Touched = ()
+    writes: Touched = ()
 
 
 Expr: TypeAlias = (
-    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Logical | Concat
-    | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
-    | Deref | CharsAt | EntryValue | EmbeddedExpr
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
+    | Guard | After | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements
@@ -360,6 +442,7 @@ class ForeachBucket:
     index: Local
     value: Local | None
     buckets: Buckets
+    descending: bool
     limit: Expr | None
     body: Stmts
     span: Span
@@ -387,6 +470,14 @@ class Return:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """The script's error: `next` in a function with no overload left to go to."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
 class Delete:
     """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
 
@@ -404,11 +495,25 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """What %m and %M show: `length` bytes at an address, None: as many as the argument before tells.
+
+    Appears among the arguments of `Print` only; a bad address is an error.
+    """
+
+    address: Expr
+    length: int | None
+    user: bool
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
 class Print:
     """Writes one event record; the format has one directive for each argument."""
 
     format: str
-    args: tuple[Expr | Buckets, ...]
+    args: tuple[Expr | Buckets | Memory, ...]
     names: tuple[str, ...]  # of the structured fields
     log: bool
     span: Span
@@ -416,7 +521,7 @@ class Print:
 
 Stmt: TypeAlias = (
     ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
-    | Delete | Try | Print
+    | Fail | Delete | Try | Print
 )  # fmt: skip
 Stmts: TypeAlias = tuple[Stmt, ...]
 
@@ -442,6 +547,12 @@ class HookKind(IntEnum):
     KPROBE = 7
     KRETPROBE = 8
     TRACEPOINT = 9
+    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
+
+    @property
+    def phase(self) -> bool:
+        """Runs at the start or the end, without a hook in the kernel."""
+        return self < HookKind.TIMER_NS
 
     @property
     def cold(self) -> bool:
@@ -471,6 +582,7 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
+    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,4 +591,4 @@ class Program:
     globals: tuple[Global, ...]
     functions: tuple[Function, ...]
     probes: tuple[Probe, ...]
-    embedded: tuple[str, ...]  # C at file level
+    embedded: tuple[tuple[str, Span], ...]  # C at file level

@@ -8,11 +8,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from compiler.diagnostics import Diagnostic, render
+from runtime.record import asdict, dataclass, field, fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ author's bytes. `encode` and `decode` are the only two places that know.
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from runtime.record import dataclass, field
 
 
 def decode(data: bytes | str) -> str:

@@ -13,10 +13,10 @@ Every node ends with its `span`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from compiler.source import Span
+from runtime.record import dataclass
 
 TypeName: TypeAlias = Literal["long", "string"]
 
@@ -32,7 +32,7 @@ AssignOp: TypeAlias = Literal[
 ]  # fmt: skip
 ExtractorName: TypeAlias = Literal["count", "sum", "min", "max", "avg", "variance"]
 PrintName: TypeAlias = Literal[
-    "print", "println", "printd", "printdln", "printf",
+    "print", "println", "printd", "printdln", "printf", "print_char",
     "sprint", "sprintln", "sprintd", "sprintdln", "sprintf",
 ]  # fmt: skip
 AtName: TypeAlias = Literal[
@@ -499,6 +499,7 @@ class Probe:
 class ProbeAlias:
     """`probe name = points body` (prologue) or `probe name += points body` (epilogue).
 
+    `after` is the second block of `probe name = points { prologue }, { epilogue }`.
     Several names (`probe a = b = points`) define several aliases with the same points and body.
     """
 
@@ -506,6 +507,7 @@ class ProbeAlias:
     epilogue: bool
     points: tuple[ProbePoint, ...]
     body: Block
+    after: Block | None
     span: Span
 
 

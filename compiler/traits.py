@@ -6,44 +6,57 @@ can_fail(<a / b>, fallible)  -> True      has_effect(<n++>, pure) -> True
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from compiler import program as p
+from runtime.directive import Kind, arguments, parse
+from runtime.record import fields, is_dataclass, replace
 
-Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets"
+Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
 _NO_NODES = (p.Local, p.Sort)
-# Fields of each class of nodes that may hold nodes: walking is what most passes do all the time.
-_FIELDS: dict[type, tuple[str, ...]] = {
-    kind: tuple(f.name for f in fields(kind) if f.name not in ("span", "type", "op"))
-    for kind in vars(p).values()
-    if isinstance(kind, type)
-    and is_dataclass(kind)
-    and kind.__module__ == p.__name__
-    and kind not in _NO_NODES
-}
+
+
+class _Kinds(dict[type, "tuple[str, ...] | None"]):
+    """For each class that was met, its fields that may hold nodes; None for what is no node.
+
+    Walking is what most passes do most of the time.
+    """
+
+    def __missing__(self, kind: type) -> tuple[str, ...] | None:
+        found = None
+        if kind.__module__ == p.__name__ and kind not in _NO_NODES and is_dataclass(kind):
+            found = tuple(f.name for f in fields(kind) if f.name not in ("span", "type"))
+        self[kind] = found
+        return found
+
+
+_KINDS = _Kinds()
 
 
 def children(node: Node) -> list[Node]:
     """The nodes directly in a node, in the order they run."""
     found: list[Node] = []
-    for name in _FIELDS[type(node)]:
+    for name in _KINDS[type(node)] or ():
         value = getattr(node, name)
-        if type(value) in _FIELDS:
-            found.append(value)
-        elif type(value) is tuple:
+        if type(value) is tuple:
             _gather(value, found)
+        elif _is_node(value):
+            found.append(value)
     return found
 
 
 def _gather(values: tuple[object, ...], found: list[Node]) -> None:
     for value in values:
-        if type(value) in _FIELDS:
-            found.append(value)  # type: ignore[arg-type]
-        elif type(value) is tuple:
+        if type(value) is tuple:
             _gather(value, found)
+        elif _is_node(value):
+            found.append(value)  # type: ignore[arg-type]
+
+
+def _is_node(value: object) -> bool:
+    return _KINDS[type(value)] is not None
 
 
 def walk(*nodes: Node) -> Iterator[Node]:
@@ -55,13 +68,37 @@ def walk(*nodes: Node) -> Iterator[Node]:
         stack.extend(reversed(children(node)))
 
 
+def rewritten(stmts: p.Stmts, change: Callable[[Node], Node | None]) -> p.Stmts:
+    """Statements with every node passed through `change`, inner ones first; None drops a statement."""
+    found = (_rewritten(s, change) for s in stmts)
+    return tuple(s for s in found if s is not None)  # type: ignore[misc]
+
+
+def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None:
+    changed: dict[str, object] = {}
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if isinstance(value, tuple) and any(_is_node(item) for item in value):
+            pairs = [(x, _rewritten(x, change) if _is_node(x) else x) for x in value]
+            changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
+        elif _is_node(value):
+            changed[field.name] = _rewritten(value, change)
+    return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
+
+
 def calls(stmts: Sequence[Node]) -> set[str]:
     """Symbols of the functions that are called."""
     return {node.function for node in walk(*stmts) if isinstance(node, p.Call)}
 
 
 def body_of(f: p.Function) -> p.Stmts:
-    return f.body.stmts if f.body is not None else ()
+    """A function's statements; C that names globals counts as one that uses them."""
+    if f.body is not None:
+        return f.body.stmts
+    if not (f.reads or f.writes):
+        return ()
+    touch = p.EmbeddedExpr("", p.LONG, f.span, f.pure, f.fallible, f.reads, f.writes)
+    return (p.ExprStmt(touch, f.span),)
 
 
 def reachable(stmts: Sequence[Node], functions: dict[str, p.Function]) -> set[str]:
@@ -82,6 +119,18 @@ def recursive_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     return frozenset(f.symbol for f in functions if f.symbol in reachable(body_of(f), by_symbol))
 
 
+def reads_memory(form: str) -> bool:
+    """Whether a format has a %m or %M."""
+    return any(a.kind is Kind.MEMORY for a in arguments(parse(form)))
+
+
+def paying_functions(functions: Sequence[p.Function]) -> frozenset[str]:
+    """Functions that call functions of the script: they pay for their statements as loops do, or a few
+    that call each other often would run for ever."""
+    scripted = {f.symbol for f in functions if f.body is not None}
+    return frozenset(f.symbol for f in functions if calls(body_of(f)) & scripted)
+
+
 def _own_failure(node: Node) -> bool:
     match node:
         case p.Arithmetic(op="/" | "%", right=right):
@@ -92,8 +141,14 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.EmbeddedExpr():
+        case p.Bucket() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
             return True
+        case p.Store(place=p.Deref()):
+            return True
+        case p.Format(format=text):
+            return reads_memory(text)
+        case p.Print(args=args):
+            return any(isinstance(a, p.Buckets) for a in args)
         case _:
             return False
 
@@ -111,7 +166,9 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign() | p.Increment() | p.Accumulate() | p.Print() | p.Delete():
                 return True
-            case p.Next() | p.Return() | p.EmbeddedExpr():
+            case p.Next() | p.Return() | p.Fail() | p.EmbeddedExpr(pure=False) | p.Store():
+                return True
+            case p.Match(captures=True):
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True
@@ -119,8 +176,9 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
 
 
 def fallible_functions(functions: Sequence[p.Function]) -> frozenset[str]:
-    """Functions that may end in a script error; recursive ones may nest too deep."""
-    found = frozenset(f.symbol for f in functions if f.fallible) | recursive_functions(functions)
+    """Functions that may end in a script error: recursive ones may nest too deep."""
+    found = frozenset(f.symbol for f in functions if f.fallible)
+    found |= recursive_functions(functions) | paying_functions(functions)
     while True:
         grown = found | {f.symbol for f in functions if any(can_fail(s, found) for s in body_of(f))}
         if grown == found:
@@ -149,7 +207,11 @@ def _outward(stmt: p.Stmt, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign(target=p.GlobalRef()) | p.Increment(target=p.GlobalRef()):
                 return True
-            case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr():
+            case p.Accumulate() | p.Print() | p.Delete() | p.Store():
+                return True
+            case p.EmbeddedExpr(pure=False):
+                return True
+            case p.Match(captures=True) | p.Fail():
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True

@@ -25,9 +25,10 @@ accepts.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, assert_never
+
+from runtime.record import dataclass
 
 MAXIMUM: Final = 8192  # of a width or precision: SystemTap's print buffer
 _U64: Final = (1 << 64) - 1

@@ -12,7 +12,7 @@ bytes; `readable` is for places that want plain text. Histograms are drawn where
 """
 
 import struct
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, assert_never
 
@@ -20,6 +20,7 @@ from runtime import directive
 from runtime.abi import EVENT, NO_PROBE, EventKind, State
 from runtime.drawing import draw
 from runtime.manifest import Argument, Manifest, Print, ValueType
+from runtime.record import dataclass
 
 Value = int | str | tuple[int, ...]
 
@@ -75,6 +76,22 @@ def text(event: Event, manifest: Manifest) -> str:
             return str(event.args[0])
         case _ as never:
             assert_never(never)
+
+
+def transcript(events: Iterable[Event], manifest: Manifest) -> str:
+    """Prints as they are; errors and warnings where they happened, a line each."""
+    said = []
+    for event in events:
+        match event.kind:
+            case EventKind.PRINT:
+                said.append(text(event, manifest))
+            case EventKind.ERROR | EventKind.WARNING:
+                said.append(f"{event.kind.name}: {text(event, manifest)}\n")
+            case EventKind.STATE:
+                pass
+            case _ as never:
+                assert_never(never)
+    return "".join(said)
 
 
 def readable(string: str) -> str:

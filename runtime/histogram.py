@@ -27,7 +27,7 @@ def upper_bounds(hist: Histogram) -> tuple[int, ...]:
         case HistogramKind.LOG2:
             return tuple(-1 if word == 0 else (1 << word - 1) - 1 for word in words)
         case HistogramKind.LINEAR:
-            return tuple(min(hist.low + word * hist.interval - 1, hist.high) for word in words)
+            return tuple(hist.low + word * hist.interval - 1 for word in words)
         case HistogramKind.BOUNDS:
             return hist.bounds
         case _ as never:
@@ -37,8 +37,8 @@ def upper_bounds(hist: Histogram) -> tuple[int, ...]:
 def lowest(hist: Histogram, word: int) -> int:
     """The value that names bucket `word` in a drawing: its smallest, of negative ones its largest.
 
-    An open end has the value of its closed side: the first of LINEAR `low`, its last `high`'s
-    interval.
+    An open end has the value of its closed side: the first of LINEAR `low`, its last the start of
+    the interval before.
     """
     match hist.kind:
         case HistogramKind.LOG2 if hist.negative:
@@ -66,7 +66,7 @@ def check(hist: Histogram) -> None:
         case HistogramKind.LINEAR:
             good = (
                 hist.interval > 0
-                and hist.high > hist.low
+                and hist.high >= hist.low
                 and hist.buckets == (hist.high - hist.low) // hist.interval + 3
             )
         case HistogramKind.BOUNDS:

@@ -16,10 +16,11 @@ import os
 import platform
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
+
+from runtime.record import dataclass
 
 _MODULE_SUFFIX: Final = ".ko"
 _CAP_SYS_MODULE: Final = 16

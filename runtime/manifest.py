@@ -11,9 +11,10 @@ list of 8-byte words.
 """
 
 import json
-from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from runtime.record import asdict, dataclass
 
 
 class ValueType(StrEnum):
@@ -114,8 +115,11 @@ class Table:
     dropped: int | None = None  # offset in a lane of the u64 that counts updates a full array lost
     statistic: Statistic | None = None
     monotonic: bool = False  # only ever `++` and `+=`: a counter; otherwise a gauge
-    # working memory, exported only if asked for: handlers delete its elements, or it is called `__x`
+    # working memory, exported only if asked for: handlers delete its elements, or it is `__x`
     scratch: bool = False
+    # offset in the shared region of a u32 that is odd while a handler writes rows; None: rows are one
+    # word each, or nobody writes them once probes are armed
+    sequence: int | None = None
     display: bool = False  # a session prints it at its end
     location: str = ""
 

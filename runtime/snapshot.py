@@ -11,8 +11,6 @@ Nothing stops while it is read: every number is exact at the instant it is read,
 grow. One reader serves a module for as long as it is loaded, and decodes only keys that are new.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from runtime.abi import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
@@ -20,6 +18,7 @@ from runtime.aggregate import StatValue as StatValue
 from runtime.device import Image
 from runtime.histogram import upper_bounds as upper_bounds
 from runtime.manifest import Manifest, Probe, Storage, Table
+from runtime.record import dataclass
 from runtime.table import TableReader as TableReader
 from runtime.table import TableValues as TableValues
 
@@ -70,14 +69,14 @@ class SnapshotReader:
         check(self._manifest, image.header())
         self._tables = tuple(TableReader(table) for table in self._manifest.tables)
 
-    def read(self) -> Snapshot:
-        """The numbers as of now."""
-        shared, lanes = self._image.shared, self._image.lanes
+    def read(self, spread: bool = True) -> Snapshot:
+        """The numbers as of now; without `spread` statistics lack what sums do not tell."""
+        image, manifest = self._image, self._manifest
         return Snapshot(
-            self._image.header(),
-            _probes(self._manifest, shared, lanes),
-            LaneCounts(*_sums(lanes, self._manifest.lane_counts, LANE_COUNTS.size // _WORD)),
-            tuple(table.read(shared, lanes) for table in self._tables),
+            image.header(),
+            _probes(manifest, image),
+            LaneCounts(*_counts(image, manifest.lane_counts, LANE_COUNTS.size // _WORD)),
+            tuple(table.read(image, spread) for table in self._tables),
         )
 
 
@@ -108,6 +107,8 @@ def _check_table(table: Table, shared: int, lane: int) -> None:
     _fits(what, table.rows, rows * table.row_size, region)
     if table.dropped is not None:
         _fits(what, table.dropped, _WORD, lane)
+    if table.sequence is not None:
+        _fits(what, table.sequence // _WORD * _WORD, _WORD, shared)
 
 
 def _fits(what: str, offset: int, size: int, room: int) -> None:
@@ -117,15 +118,13 @@ def _fits(what: str, offset: int, size: int, room: int) -> None:
         )
 
 
-def _probes(
-    manifest: Manifest, shared: memoryview, lanes: Sequence[memoryview]
-) -> tuple[ProbeValues, ...]:
+def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
     width = PROBE_COUNTS.size // _WORD
-    sums = _sums(lanes, manifest.probe_counts, width * len(manifest.probes))
+    sums = _counts(image, manifest.probe_counts, width * len(manifest.probes))
     values = []
     for n, probe in enumerate(manifest.probes):
         at = manifest.probe_status + n * PROBE_STATUS.size
-        missed, armed, error = PROBE_STATUS.unpack_from(shared, at)
+        missed, armed, error = PROBE_STATUS.unpack_from(image.shared, at)
         hits, reentrant, locked, errors = sums[n * width : (n + 1) * width]
         values.append(
             ProbeValues(probe, hits, reentrant, locked, errors, missed, bool(armed), error)
@@ -133,7 +132,7 @@ def _probes(
     return tuple(values)
 
 
-def _sums(lanes: Sequence[memoryview], offset: int, count: int) -> list[int]:
+def _counts(image: Image, offset: int, count: int) -> list[int]:
     """Unsigned counters at one place in every lane, added up."""
-    end = offset + count * _WORD
-    return list(map(sum, zip(*(lane[offset:end].cast("Q") for lane in lanes), strict=True)))
+    found: list[int] = memoryview(image.sums(offset, count)).cast("Q").tolist()
+    return found

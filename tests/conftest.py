@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-MARKS = {"kernel": "host", "build": "host", "handlers": "lab", "lab": "lab", "system": "lab"}
+MARKS = {
+    "bench": "lab",
+    "build": "host",
+    "handlers": "lab",
+    "kernel": "host",
+    "lab": "lab",
+    "system": "lab",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,9 +12,9 @@ Nothing here knows a flag of any kernel: only which kinds of flag a file without
 from __future__ import annotations
 
 import re
-import shlex
-from dataclasses import dataclass
 from pathlib import Path, PurePath
+
+from runtime.record import dataclass
 
 HERE = "@HERE@"  # stands for the folder that the words of a command belong to
 _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idirafter"))
@@ -92,6 +92,8 @@ def _commands(path: Path, seen: str) -> list[list[str]]:
     except OSError as error:
         raise Unlearnable(f"kbuild left no {path.name}") from error
     text = line.partition(" := ")[2].replace("$(pound)", "#").replace("$$", "$")
+    import shlex  # once a kernel
+
     lexer = shlex.shlex(text.replace(seen, HERE), posix=True, punctuation_chars=";")
     lexer.whitespace_split = True
     lexer.commenters = ""

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 
 from compiler.build.faults import BuildError
+from runtime.record import dataclass
 
 ALLOC = 0x2
 _NOBITS, _SYMTAB, _RELA = 8, 2, 4

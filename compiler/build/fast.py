@@ -12,7 +12,6 @@ what modpost makes for kbuild: the kernel's view of the module, its checksums an
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from compiler.build import versions
@@ -23,6 +22,7 @@ from compiler.build.faults import BuildError, Slug
 from compiler.build.kbuild import first_complaint
 from compiler.build.request import NAME_SIZE, BuildInput
 from compiler.build.toolchain import Toolchain
+from runtime.record import dataclass, field
 
 STUB = "stapwatch_stub"
 MANIFEST_SECTION = ".stapwatch.manifest"

@@ -12,13 +12,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.build.faults import BuildError
 from compiler.build.request import BuildInput, KernelFacts
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Ran, Toolchain
+from runtime.record import dataclass
 
 # -g0: kbuild's debug information is fifty times the code, and nobody reads it. Without it no type
 # information can be made either; kernels load modules that have none.

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from compiler.build.faults import BuildError
 from compiler.build.request import BuildInput, KernelFacts
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Toolchain
+from runtime.record import asdict, dataclass
 
 _RECORD = "record.json"
 _EXTENDED = "__version_ext_names"  # checksums in a newer form
@@ -36,6 +36,7 @@ class Preparation:
     identity: str
     kit: Kit | None
     problem: str
+    inputs: tuple[Path, ...]  # files of this system that it depends on
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,12 @@ def _load(shop: Workshop, key: str) -> Preparation | None:
             shop.cache.drop(key)
         return None
     identity = key_of(key, entry.read(_RECORD))
+    tools = (shop.toolchain.find(tool) for tool in (record["compiler"], "ld"))
+    headers = shop.headers.folder
+    inputs = (*filter(None, tools), headers / ".config", headers / "Module.symvers")
     if record["problem"]:
-        return Preparation(identity, None, record["problem"])
-    return Preparation(identity, _kit(shop, entry, _commands(record["commands"])), "")
+        return Preparation(identity, None, record["problem"], inputs)
+    return Preparation(identity, _kit(shop, entry, _commands(record["commands"])), "", inputs)
 
 
 def _make(shop: Workshop, key: str) -> None:

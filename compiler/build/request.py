@@ -2,19 +2,19 @@
 """What goes into a build and what comes out.
 
 BuildInput(module="stapwatch_reads", c_text="#include ...", manifest="{...}", kernel=kernel)
-  -> BuildResult(path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
+  -> BuildResult("ab12...", path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
 """
 
 from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from compiler.build.faults import BuildError
 from compiler.kernel.btf import Btf
+from runtime.record import dataclass
 
 NAME_SIZE = 56  # the kernel's MODULE_NAME_LEN, the final NUL included
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -65,13 +65,16 @@ class BuildInput:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`path` is in the cache and may be evicted later: open it soon. `seconds` is wall time.
+    """`key` is the module's in the cache, `path` its file there, which may be evicted later: open it
+    soon. `seconds` is wall time. `inputs` are files whose change makes it another module.
 
     `warnings` are whole lines for people, such as why the slower tier was taken.
     """
 
+    key: str
     path: Path
     tier: Tier
     cached: bool
     seconds: float
     warnings: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()

@@ -8,12 +8,12 @@ The kernel's own tool appends the signature; anything that changes the file late
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from compiler.build.faults import BuildError
 from compiler.build.kbuild import Headers, first_complaint
 from compiler.build.toolchain import Toolchain
+from runtime.record import dataclass
 
 MARK = b"~Module signature appended~\n"
 

@@ -25,14 +25,34 @@ _FRAME = """\
 """
 
 
+# members whose offsets handlers use: constant, struct, member
+_OFFSETS = (
+    ("SW_TASK_COMM", "task_struct", "comm"),
+    ("SW_TASK_PID", "task_struct", "pid"),
+    ("SW_TASK_TGID", "task_struct", "tgid"),
+    ("SW_TASK_CRED", "task_struct", "cred"),
+    ("SW_KRETPROBE_DATA", "kretprobe_instance", "data"),
+    ("SW_CRED_UID", "cred", "uid"),
+    ("SW_CRED_EUID", "cred", "euid"),
+    ("SW_CRED_GID", "cred", "gid"),
+    ("SW_CRED_EGID", "cred", "egid"),
+)
+
+
 def header(btf: Btf) -> str:
     """The text of target.h. A per-CPU symbol the kernel lacks shows up as unknown when linking."""
-    constants = {"SW_PREEMPT_COUNT": f'"{_percpu(btf, "preempt_count")}"'}
-    lines = (f"#define {name} {value}" for name, value in constants.items())
+    lines = [
+        f'#define SW_PREEMPT_COUNT "{_percpu(btf, "preempt_count", "__preempt_count")}"',
+        f'#define SW_CURRENT_TASK "{_percpu(btf, "current_task", "current_task")}"',
+        f'#define SW_CPU_NUMBER "{_percpu(btf, "cpu_number", "cpu_number")}"',
+    ]
+    for constant, struct, name in _OFFSETS:
+        member = layout.member(btf, btf.find(k.Struct, struct), name)
+        lines.append(f"#define {constant} {member.bit_offset // 8}")
     return _FRAME.format(lines="\n".join(lines))
 
 
-def _percpu(btf: Btf, name: str) -> str:
+def _percpu(btf: Btf, name: str, symbol: str) -> str:
     """A member of struct pcpu_hot (6.2 to 6.14), else a per-CPU variable of its own.
 
     Asks for the struct, not for variables: older kernels' types list no variables.
@@ -41,4 +61,4 @@ def _percpu(btf: Btf, name: str) -> str:
         for member in layout.members(btf, hot):
             if member.name == name:
                 return f"pcpu_hot+{member.bit_offset // 8}"
-    return f"__{name}"
+    return symbol

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+
+from runtime.record import dataclass
 
 SECTION = "__versions"
 _ENTRY = struct.Struct("<Q56s")

@@ -11,7 +11,6 @@ The offsets in the manifest are computed here, and asserted by the C compiler in
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from compiler import program as p
 from compiler import storage
@@ -29,6 +28,7 @@ from runtime.manifest import (
     Table,
     ValueType,
 )
+from runtime.record import dataclass, field
 
 _WORD = 8
 
@@ -54,6 +54,7 @@ class Placed:
     table: Table
     key_fields: tuple[str, ...]
     lock: str  # member of struct shared; "" where no lock is needed
+    sequence: str  # likewise; "" where readers need none to copy whole rows
 
     @property
     def percpu(self) -> bool:
@@ -88,7 +89,7 @@ class Layout:
     globals: dict[str, Placed]
     lane: Region
     shared: Region
-    sort_offsets: dict[int, str]  # id of a sorted Foreach -> its scratch member
+    sort_members: dict[int, str]  # id of a sorted Foreach -> its scratch member
 
     @property
     def lane_size(self) -> int:
@@ -100,32 +101,38 @@ class Layout:
 
 
 def lay_out(
-    program: p.Program, options: Options, sizes: Sizes, sorted_loops: Sequence[p.Foreach]
+    program: p.Program,
+    options: Options,
+    sizes: Sizes,
+    sorted_loops: Sequence[tuple[p.Foreach, bool]],
 ) -> Layout:
-    """Place every global of a program."""
+    """Place every global of a program, and what sorted loops need; True: one may run inside itself."""
     lane, shared = Region(), Region()
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", abi.PROBE_COUNTS.size * count)
     lane.add("struct sw_lane_counts counts", "counts", abi.LANE_COUNTS.size)
     shared.add(f"struct sw_probe_status probes[{count}]", "probes", abi.PROBE_STATUS.size * count)
-    placements = storage.place(program)
+    placements, asked = storage.place(program), storage.asked(program)
     placed = {
-        g.name: _place(program, g, placements[g.name], options, sizes, lane, shared)
+        g.name: _place(
+            asked.get(g.name, storage.Asked()), g, placements[g.name], options, sizes, lane, shared
+        )
         for g in program.globals
     }
     if sorted_loops:
         shared.add("u32 sorting", "sorting", 4, 4)
     scratch = {}
-    for i, loop in enumerate(sorted_loops):
+    for i, (loop, recursive) in enumerate(sorted_loops):
         capacity = placed[loop.name].slots.capacity
-        member = f"order_{i}"
-        shared.add(f"struct sw_sort_entry {member}[{capacity}]", member, 16 * capacity)
-        scratch[id(loop)] = member
+        member, depths = f"order_{i}", options.limits.MAXNESTING + 1 if recursive else 1
+        bounds = f"[MAXNESTING + 1][{capacity}]" if recursive else f"[{capacity}]"
+        shared.add(f"struct sw_sort_entry {member}{bounds}", member, 16 * capacity * depths)
+        scratch[id(loop)] = f"{member}[c->depth]" if recursive else member
     return Layout(placed, lane, shared, scratch)
 
 
 def _place(
-    program: p.Program,
+    question: storage.Asked,
     g: p.Global,
     placement: storage.Placement,
     options: Options,
@@ -134,13 +141,17 @@ def _place(
     shared: Region,
 ) -> Placed:
     c = c_name(g.name)
-    row = _row(program, g, c, options, sizes)
+    row = _row(question, g, c, options, sizes)
     keys, key_fields, key_size = _keys(g, sizes)
     percpu = placement.storage is Storage.PERCPU
     lock = ""
     if placement.storage is Storage.SHARED or (percpu and g.keys):
         lock = f"{c}_lock"
         shared.add(f"u32 {lock}", lock, 4, 4)
+    sequence, sequence_at = "", None
+    if not percpu and g.type is not ValueType.LONG:
+        sequence = f"{c}_sequence"
+        sequence_at = shared.add(f"u32 {sequence}", sequence, 4, 4)
     slots: Slots | None = None
     dropped: int | None = None
     if g.keys:
@@ -175,9 +186,10 @@ def _place(
         monotonic=placement.monotonic,
         scratch=placement.scratch,
         display=g.name in options.displayed,
+        sequence=sequence_at,
         location=f"{file}:{line}:{column}",
     )
-    return Placed(g, c, placement.storage, row, table, key_fields, lock)
+    return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
 
 
 def _keys(g: p.Global, sizes: Sizes) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
@@ -198,7 +210,7 @@ def _keys(g: p.Global, sizes: Sizes) -> tuple[tuple[Key, ...], tuple[str, ...], 
     return tuple(keys), tuple(fields_), offset
 
 
-def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes) -> Row:
+def _row(question: storage.Asked, g: p.Global, c: str, options: Options, sizes: Sizes) -> Row:
     match g.type:
         case ValueType.LONG:
             return Row("s64", _WORD)
@@ -206,14 +218,14 @@ def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes
             size = (sizes.get("global", g.name) + _WORD - 1) // _WORD * _WORD
             return Row(f"struct row_{c}", size, (f"char value[{size}]",))
         case ValueType.STAT:
-            return _stat_row(program, g, c, options)
+            return _stat_row(question, g, c, options)
 
 
-def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
-    asked = storage.extractors(program, g.name)
+def _stat_row(question: storage.Asked, g: p.Global, c: str, options: Options) -> Row:
+    asked = set(question.extractors)
     if g.name in options.displayed:
         asked |= {"min", "max"}
-    shape = _histogram(program, g, options)
+    shape = _histogram(question, g, options)
     members: list[str] = []
     words: dict[str, int] = {}
 
@@ -241,16 +253,15 @@ def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
         size += _WORD * shape.buckets
     statistic = Statistic(
         **{k: words.get(k) for k in ("count", "sum", "min", "max", "mean", "m2")},
-        shift=storage.shift_of(program, g.name),
+        shift=question.shift,
         histogram=shape,
     )
     return Row(f"struct row_{c}", size, tuple(members), statistic)
 
 
-def _histogram(program: p.Program, g: p.Global, options: Options) -> Histogram | None:
-    own = storage.script_histogram(program, g.name)
-    if own is not None:
-        return own.histogram
+def _histogram(question: storage.Asked, g: p.Global, options: Options) -> Histogram | None:
+    if question.histogram is not None:
+        return question.histogram.histogram
     if g.name in options.histograms:
         return options.histograms[g.name]
     if options.export:

@@ -4,17 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from compiler import program as p
 from compiler.codegen import text as t
 from compiler.codegen.layout import Placed
+from compiler.codegen.printing import write_record
 from compiler.codegen.values import Values, bucket_of, each_slot
 from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
-from compiler.traits import walk
-from runtime.manifest import Argument, Histogram, Print, ValueType
+from compiler.traits import body_of, reachable, walk
+from runtime.manifest import ValueType
+from runtime.record import dataclass, field
 
 _TOO_LONG = "MAXACTION exceeded"
 
@@ -39,7 +40,7 @@ class Statements:
             case p.ExprStmt():
                 self._expr(s.value)
             case p.Accumulate():
-                self._accumulate(s)
+                self.v.accumulate(s)
             case p.If():
                 self._if(s)
             case p.Loop():
@@ -57,12 +58,14 @@ class Statements:
                 self._leave()
             case p.Return():
                 self._return(s)
+            case p.Fail():
+                self.v.raise_error(s.message, s.span)
             case p.Delete():
                 self._delete(s)
             case p.Try():
                 self._try(s)
             case p.Print():
-                self._print(s)
+                write_record(self.v, s)
             case _:
                 assert_never(s)
 
@@ -76,23 +79,11 @@ class Statements:
                 self.v.assign(e, used=False)
             case p.Increment():
                 self.v.increment(e, used=False)
-            case p.Call(type=kind) if kind is LONG:
-                found = self.v.call(e)
-                if "(" in found.text:  # a pure call nested into nothing
-                    self.v.w.line(f"(void){found};")
+            case p.Call():
+                self.v.call(e, used=False)
             case _:
                 found = self.v.value(e)
                 del found
-
-    def _accumulate(self, s: p.Accumulate) -> None:
-        g = self.v.placed(s.target.name)
-        value = self.v.value(s.value)
-        if s.target.keys:
-            value = self.v.stable(s.value, value)
-        place, nullable = self.v.row(s.target, s.span)
-        if nullable:
-            self.v.w.line(f"if (likely({place}))")
-        self.v.w.line(f"{chr(9) if nullable else ''}fill_{g.c}({place}, {value});")
 
     def _if(self, s: p.If) -> None:
         w = self.v.w
@@ -110,8 +101,8 @@ class Statements:
 
     # ------------------------------------------------------------ loops
 
-    def _pay(self, body: Sequence[p.Stmt], span: Span) -> None:
-        """One turn's statements off the handler's allowance."""
+    def pay(self, body: Sequence[p.Stmt], span: Span) -> None:
+        """One turn's or call's statements off the handler's allowance."""
         count = 1 + sum(1 for n in walk(*body) if isinstance(n, _COUNTED))
         self.v.w.line(f"c->actions -= {count};")
         self.v.raise_if("c->actions < 0", _TOO_LONG, span)
@@ -127,7 +118,7 @@ class Statements:
             if not inline:
                 w.line(f"if (!{self.v.value(s.test).inside(t.UNARY)})")
                 w.line("\tbreak;")
-            self._pay(s.body, s.span)
+            self.pay(s.body, s.span)
             self.emit(s.body)
             if s.step is not None:
                 if used:
@@ -153,16 +144,21 @@ class Statements:
         self.continues.append("")
         if s.sort is not None:
             self._sorted(s, s.sort, g, n, wanted, limit)
-        elif g.percpu:
-            with w.block(each_slot(g, n)):
+        elif self._empties(s):
+            head = f"s->{g.c}.head"  # nothing follows once the body has deleted the array
+            follow = f"{head}.live ? s->{g.c}.slots[{n} - 1].slot.next : 0"
+            with w.block(f"for ({n} = {head}.first; {n}; {n} = {follow})"):
                 self._turn(s, g, n, wanted, limit)
         else:
-            follow = self.v.temporary("u32", "next")  # the body may delete the element
-            head = f"for ({n} = s->{g.c}.head.first; {n}; {n} = {follow})"
-            with w.block(head):
-                w.line(f"{follow} = s->{g.c}.slots[{n} - 1].slot.next;")
+            with w.block(each_slot(g, n)):
                 self._turn(s, g, n, wanted, limit)
         self.continues.pop()
+
+    def _empties(self, s: p.Foreach) -> bool:
+        """Whether a loop's body may delete the whole array; it changes it in no other way."""
+        functions = self.v.unit.functions
+        nodes = [*s.body, *(n for f in reachable(s.body, functions) for n in body_of(functions[f]))]
+        return any(isinstance(n, p.Delete) and n.name == s.name for n in walk(*nodes))
 
     def _turn(self, s: p.Foreach, g: Placed, n: str, wanted: list[str | None], limit: str) -> None:
         w = self.v.w
@@ -172,7 +168,7 @@ class Statements:
         if limit:
             w.line(f"if ({limit}-- <= 0)")
             w.line("\tbreak;")
-        self._pay(s.body, s.span)
+        self.pay(s.body, s.span)
         for key, local in zip(g.table.keys, s.keys, strict=True):
             member = f"s->{g.c}.slots[{n} - 1].key.{t.name(key.name)}"
             self._set(local, member)
@@ -201,7 +197,7 @@ class Statements:
         limit: str,
     ) -> None:
         w = self.v.w
-        order = f"s->{self.v.unit.layout.sort_offsets[id(s)]}"
+        order = f"s->{self.v.unit.layout.sort_members[id(s)]}"
         count, i = self.v.temporary("u32", "count"), self.v.temporary("u32", "i")
         text, value = self._sort_value(g, sort, n)
         w.line(f"{count} = 0;")
@@ -218,7 +214,8 @@ class Statements:
             w.line(f"{count}++;")
         kind = "strings" if text else "numbers"
         w.line(f"sw_sort_{kind}({order}, {count}, {'true' if sort.descending else 'false'});")
-        with w.block(f"for ({i} = 0; {i} < {count}; {i}++)"):
+        test = f"{i} < {count}" + (f" && s->{g.c}.head.live" if self._empties(s) else "")
+        with w.block(f"for ({i} = 0; {test}; {i}++)"):
             w.line(f"{n} = {order}[{i}].slot;")
             self._turn(s, g, n, [], limit)
 
@@ -244,20 +241,23 @@ class Statements:
         limit = self._limit(s.limit)
         exists, offset, shared = self.v.stat_place(s.buckets.stat)
         index = self.v.local(s.index)
-        i, found = self.v.temporary("s64", "i"), self.v.temporary("s64")
-        test = f"{i} < {s.buckets.histogram.buckets}"
+        i = self.v.temporary("s64", "i")
+        last = s.buckets.histogram.buckets - 1
+        first, test, step = f"{i} = 0", f"{i} <= {last}", f"{i}++"
+        if s.descending:
+            first, test, step = f"{i} = {last}", f"{i} >= 0", f"{i}--"
         if exists != "true":
             test = f"{exists} && {test}"
         self.continues.append("")
-        with w.block(f"for ({i} = 0; {test}; {i}++)"):
-            w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {i});")
+        with w.block(f"for ({first}; {test}; {step})"):
             if limit:
                 w.line(f"if ({limit}-- <= 0)")
                 w.line("\tbreak;")
-            self._pay(s.body, s.span)
+            self.pay(s.body, s.span)
             w.line(f"{index} = {i};")
             if s.value is not None:
-                w.line(f"{self.v.local(s.value)} = {found};")
+                value = self.v.local(s.value)
+                w.line(f"{value} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {i});")
             self.emit(s.body)
         self.continues.pop()
 
@@ -313,49 +313,6 @@ class Statements:
         self.emit(s.handler)
         w.label(done)
         w.line(";")
-
-    def _print(self, s: p.Print) -> None:
-        unit, w = self.v.unit, self.v.w
-        numbers = [a for a in s.args if not isinstance(a, p.Buckets)]
-        values = iter(self.v.in_order(*numbers))
-        arguments: list[Argument] = []
-        writes: list[str] = []
-        room = 0
-        for name, a in zip(s.names, s.args, strict=True):
-            if isinstance(a, p.Buckets):
-                g = self.v.placed(a.stat.name)
-                exists, offset, shared = self.v.stat_place(a.stat)
-                if exists != "true":
-                    self.v.raise_if(f"!{exists}", "empty aggregate", s.span)
-                histogram: Histogram = a.histogram
-                room += 8 * (1 + histogram.buckets)
-                writes.append(
-                    f"record = sw_event_buckets(record, &layout_{g.c}, {offset}, {shared});"
-                )
-                arguments.append(Argument(name, STAT, histogram))
-                continue
-            value = next(values)
-            if a.type is STRING:
-                size = unit.sizes.expr(a, self.v.body)
-                room += 8 + (size + 7) // 8 * 8
-                writes.append(f"record = sw_event_string(record, {value}, {size});")
-                arguments.append(Argument(name, STRING))
-            else:
-                room += 8
-                writes.append(f"record = sw_event_long(record, {value});")
-                arguments.append(Argument(name, LONG))
-        file, line, column = s.span.location
-        site = Print(s.format, tuple(arguments), f"{file}:{line}:{column}", s.log)
-        if site not in unit.prints:
-            unit.prints.append(site)
-        number = unit.prints.index(site)
-        if "u8 *record;" not in self.v.temporaries:
-            self.v.temporaries.append("u8 *record;")
-        w.line(f"record = sw_event_begin(c, SW_EVENT_PRINT, {number}, {room});")
-        with w.block("if (record)"):
-            for write in writes:
-                w.line(write)
-            w.line("sw_event_commit(c, record);")
 
 
 _COUNTED = (

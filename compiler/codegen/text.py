@@ -6,7 +6,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+
+from runtime.record import dataclass, field
 
 # C's keywords, and what the runtime's headers or the generated code itself use
 _WORDS = """

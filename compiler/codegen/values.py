@@ -8,19 +8,21 @@ a / b + f(x)   ->   if (unlikely(!b)) { sw_error(...); goto fail; }
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import assert_never
 
 from compiler import program as p
 from compiler.bounds import Sizes
+from compiler.codegen import embedded
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed
+from compiler.codegen.printing import write_record
 from compiler.codegen.text import C, Writer
 from compiler.options import Options
 from compiler.program import LONG, STRING
 from compiler.source import Span
-from compiler.traits import walk
+from compiler.traits import reads_memory, walk
 from runtime.manifest import ErrorSite, HistogramKind, Print
+from runtime.record import dataclass, field
 
 _ARITHMETIC = {
     "|": t.BIT_OR, "^": t.BIT_XOR, "&": t.BIT_AND, "+": t.ADD, "-": t.ADD, "*": t.MULTIPLY,
@@ -46,9 +48,12 @@ class Unit:
     pure: frozenset[str]
     fallible: frozenset[str]
     recursive: frozenset[str]
+    paying: frozenset[str]
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: list[Print] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
+    symbols: list[str] = field(default_factory=list)  # of the kernel, looked up at loading
+    regexes: dict[tuple[str, bool], int] = field(default_factory=dict)  # pattern, captures
 
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""
@@ -112,6 +117,13 @@ class Values:
             self.w.line(f"sw_error(c, {site}, {t.string(message)});")
             self.w.line(f"goto {self.fail};")
 
+    def raise_error(self, message: str, span: Span) -> None:
+        """An error of the script, whatever happens."""
+        site = self.unit.error(message, span)
+        self.uses_fail = True
+        self.w.line(f"sw_error(c, {site}, {t.string(message)});")
+        self.w.line(f"goto {self.fail};")
+
     def check(self, message: str, span: Span) -> None:
         """After a runtime function that may have set an error: give it its place."""
         site = self.unit.error(message, span)
@@ -146,10 +158,13 @@ class Values:
                     return False
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
-                    | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr()
+                    | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
+                    | p.Register() | p.After()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
+                    return False
+                case p.Match(captures=True):
                     return False
                 case p.Compare(left=left) if left.type is STRING:
                     return False
@@ -202,6 +217,8 @@ class Values:
                 return C(f"{e.op}{inner}", t.UNARY)
             case p.Compare():
                 return self._compare(e)
+            case p.Match():
+                return self._match(e)
             case p.Logical():
                 return self._logical(e)
             case p.Conditional():
@@ -233,9 +250,31 @@ class Values:
                 return self._chars(e)
             case p.EntryValue():
                 return C(f"entry->v{e.index}")
+            case p.Register():
+                return C(f"(s64)regs->{e.name}", t.UNARY)
+            case p.PercpuAddress():
+                return C(f"sw_percpu_address({t.number(e.distance)})")
+            case p.SymbolAddress():
+                if e.name not in self.unit.symbols:
+                    self.unit.symbols.append(e.name)
+                return C(f"symbols[{self.unit.symbols.index(e.name)}]")
+            case p.Store():
+                return self._store(e)
+            case p.Guard():
+                return self._guard(e)
+            case p.After(statement=statement):
+                if isinstance(statement, p.Print):
+                    write_record(self, statement)
+                else:
+                    self.accumulate(statement)
+                return self.value(e.value)
             case p.EmbeddedExpr():
                 found = self.temporary("s64" if e.type is LONG else "const char *")
-                self.w.line(f"{found} = {e.code.strip()};")
+                for line in embedded.globals_used(self.unit, e.reads, e.writes):
+                    self.w.lines.append(line)
+                self.w.line(f"{found} = {embedded.plain(e.code)};")
+                if e.fallible:
+                    self.check("error in embedded C", e.span)
                 return C(found)
             case _:
                 assert_never(e)
@@ -260,6 +299,17 @@ class Values:
             self.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
             return C(found)
         return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
+
+    def _match(self, e: p.Match) -> C:
+        regexes = self.unit.regexes
+        number = regexes.setdefault((e.pattern, e.captures), len(regexes))
+        value = self.value(e.value)
+        sign = "!" if e.negated else ""
+        if not e.captures:
+            return C(f"{sign}match_{number}({value})", t.UNARY if sign else t.ATOM)
+        found = self.temporary("s64")
+        self.w.line(f"{found} = {sign}match_{number}(a, {value});")
+        return C(found)
 
     def _logical(self, e: p.Logical) -> C:
         tightness = t.AND if e.op == "&&" else t.OR
@@ -325,6 +375,33 @@ class Values:
         self.check("kernel read fault", e.span)
         return _narrow(found, e.size, e.signed)
 
+    def _store(self, e: p.Store) -> C:
+        value = self.stable(e.value, self.value(e.value))
+        match e.place:
+            case p.Register(name=name):
+                self.w.line(f"regs->{name} = {value};")
+            case p.Deref(address=address, size=size):
+                self.w.line(f"sw_kernel_write(c, {self.value(address)}, {value}, {size});")
+                self.check("kernel write fault", e.span)
+        return value
+
+    def _guard(self, e: p.Guard) -> C:
+        buffer = self.buffer(self.unit.sizes.expr(e, self.body))
+        caught, done = self.label("caught"), self.label("guarded")
+        outer, self.fail = self.fail, caught
+        used, self.uses_fail = self.uses_fail, False
+        self.into(e.value, buffer)
+        self.fail, failed = outer, self.uses_fail
+        self.uses_fail = used
+        if failed:
+            self.w.line(f"goto {done};")
+            self.w.label(caught)
+            self.w.line("c->error = NULL;")
+            self.into(e.fallback, buffer)
+            self.w.label(done)
+            self.w.line(";")
+        return C(buffer)
+
     def _chars(self, e: p.CharsAt) -> C:
         buffer = self.buffer(self.unit.sizes.expr(e, self.body))
         address = self.value(e.address)
@@ -353,6 +430,8 @@ class Values:
                 f"sw_format(c, {buffer}, sizeof({buffer}), {t.string(e.format)}, "
                 f"{'longs' if longs else 'NULL'}, {'strings' if strings else 'NULL'});"
             )
+        if reads_memory(e.format):
+            self.check("read fault", e.span)
         return C(buffer)
 
     def into(self, e: p.Expr, target: str, size: str = "", padded: bool = False) -> None:
@@ -368,7 +447,7 @@ class Values:
 
     # ------------------------------------------------------------ calls
 
-    def call(self, e: p.Call, target: str | None = None) -> C:
+    def call(self, e: p.Call, target: str | None = None, *, used: bool = True) -> C:
         """A function's result; a string's goes to `target`, or to a buffer."""
         f = self.unit.functions[e.function]
         name = f"fn_{t.name(e.function)}"
@@ -380,7 +459,7 @@ class Values:
             found = C(target)
         else:
             text = f"{name}({', '.join([first, *values])})"
-            if f.result is None:
+            if f.result is None or not used:
                 self.w.line(f"{text};")
                 found = C("0")
             elif f.pure and e.function not in self.unit.fallible:
@@ -399,8 +478,9 @@ class Values:
     # ------------------------------------------------------------ globals
 
     def key(self, g: Placed, keys: tuple[p.Expr, ...]) -> str:
-        """A key struct, filled; gives its address."""
-        found = self.temporary(f"struct key_{g.c}", "key")
+        """A key struct, filled; gives its address. In the frame: keys may be larger than a stack likes."""
+        found = f"f->key_{len(self.buffers)}"
+        self.buffers.append(f"struct key_{g.c} {found.removeprefix('f->')};")
         for key, e in zip(g.table.keys, keys, strict=True):
             member = f"{found}.{t.name(key.name)}"
             if key.type is STRING:
@@ -480,19 +560,19 @@ class Values:
                 )
         return " && ".join(tests) or "true"
 
-    def row(self, e: p.GlobalRef, span: Span) -> tuple[str, bool]:
-        """A place to write to: a row's address or a scalar; True: it may be NULL (a full array)."""
+    def row(self, e: p.GlobalRef, span: Span) -> tuple[str, str]:
+        """A place to write to, and the test that it is there ("": it is): an array may be full."""
         g = self.placed(e.name)
         if not e.keys:
-            return f"&{self.scalar(g)}", False
+            return self.scalar(g), ""
         key = self.key(g, e.keys)
-        found = self.temporary(f"{g.row.c_type} *", "row")
-        put = "add" if g.percpu else "put"
-        self.w.line(f"{found} = {put}_{g.c}(a, s, {key});")
+        n = self.temporary("u32", "n")
+        self.w.line(f"{n} = {'add' if g.percpu else 'put'}_{g.c}(a, s, {key});")
+        place = f"a->lane.{g.c}[{n} - 1]" if g.percpu else f"s->{g.c}_values[{n} - 1]"
         if self.unit.options.strict:
-            self.raise_if(f"!{found}", "array overflow, check MAXMAPENTRIES", span)
-            return found, False
-        return found, True
+            self.raise_if(f"!{n}", "array overflow, check MAXMAPENTRIES", span)
+            return place, ""
+        return place, n
 
     def assign(self, e: p.Assign, *, used: bool) -> C:
         """`target op= value`; with `used` the new value is given."""
@@ -537,40 +617,38 @@ class Values:
         value = self.value(e.value)
         if target.keys or g.percpu or used:
             value = self.stable(e.value, value)
-        place, nullable = self.row(target, e.span)
-        element = f"(*{place})" if not place.startswith("&") else place[1:]
+        place, there = self.row(target, e.span)
         fixed = _Fixed(str(value), e.value)
-        if nullable:
-            self.w.line(f"if ({place}) {{")
+        if there:
+            self.w.line(f"if (likely({there})) {{")
             self.w.depth += 1
         if target.type is STRING:
-            member = f"{place}->value" if not place.startswith("&") else f"{element}.value"
+            member = f"{place}.value"
             if e.op == ".":
                 self.w.line(f"sw_concat(c, {member}, sizeof({member}), {member}, {value});")
             else:
                 self.w.line(f"sw_copy(c, {member}, sizeof({member}), {value});")
             found = C(member)
         else:
-            star = f"*{place}" if not place.startswith("&") else element
             if e.op in ("+", "-", "*", "|", "&", "^"):
-                self.w.line(f"{star} {e.op}= {value};")
+                self.w.line(f"{place} {e.op}= {value};")
             else:
-                self.w.line(f"{star} = {self._fixed(e, fixed, C(star, t.UNARY))};")
-            found = C(star, t.UNARY)
-        if nullable:
+                self.w.line(f"{place} = {self._fixed(e, fixed, C(place, t.UNARY))};")
+            found = C(place, t.UNARY)
+        if there:
             self.w.depth -= 1
             self.w.line("}")
         if used:
-            if nullable:
-                return self._after(place, found, target)
+            if there:
+                return self._after(there, found, target)
             return self.stable(target, found)
         return found
 
-    def _after(self, place: str, found: C, target: p.GlobalRef) -> C:
+    def _after(self, there: str, found: C, target: p.GlobalRef) -> C:
         if target.type is STRING:
-            return C(f'({place} ? {found} : "")')
+            return C(f'({there} ? {found} : "")')
         kept = self.temporary("s64")
-        self.w.line(f"{kept} = {place} ? {found} : 0;")
+        self.w.line(f"{kept} = {there} ? {found} : 0;")
         return C(kept)
 
     def _fixed(self, e: p.Assign, value: _Fixed, old: C) -> C:
@@ -594,21 +672,29 @@ class Values:
                 self.w.line(f"{c}{op};")
                 return C(c)
             case p.GlobalRef() as target:
-                place, nullable = self.row(target, e.span)
-                star = place[1:] if place.startswith("&") else f"(*{place})"
+                place, there = self.row(target, e.span)
                 if not used:
-                    if nullable:
-                        self.w.line(f"if (likely({place}))")
-                    self.w.line(f"{chr(9) if nullable else ''}{star}{op};")
+                    if there:
+                        self.w.line(f"if (likely({there}))")
+                    self.w.line(f"{chr(9) if there else ''}{place}{op};")
                     return C("0")
                 found = self.temporary("s64")
-                value = f"{op}{star}" if e.prefix else f"{star}{op}"
-                self.w.line(
-                    f"{found} = {place} ? {value} : 0;" if nullable else f"{found} = {value};"
-                )
+                value = f"{op}{place}" if e.prefix else f"{place}{op}"
+                self.w.line(f"{found} = {there} ? {value} : 0;" if there else f"{found} = {value};")
                 return C(found)
 
     # ------------------------------------------------------------ statistics
+
+    def accumulate(self, s: p.Accumulate) -> None:
+        """`target <<< value`."""
+        g = self.placed(s.target.name)
+        value = self.value(s.value)
+        if s.target.keys:
+            value = self.stable(s.value, value)
+        place, there = self.row(s.target, s.span)
+        if there:
+            self.w.line(f"if (likely({there}))")
+        self.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
     def stat_place(self, e: p.GlobalRef) -> tuple[str, str, str]:
         """For merging: a test that the statistic exists, its lane offset, its shared row."""
@@ -649,12 +735,13 @@ class Values:
     def _bucket(self, e: p.Bucket) -> C:
         g = self.placed(e.buckets.stat.name)
         index = self.stable(e.index, self.value(e.index))
-        exists, offset, shared = self.stat_place(e.buckets.stat)
+        place = self.stat_place(e.buckets.stat)
+        _, offset, shared = place
+        self.raise_if(f"!{self.merged(g, *place)}.count", "empty aggregate", e.span)
         count = e.buckets.histogram.buckets
         self.raise_if(f"{index} < 0 || {index} >= {count}", "histogram index out of range", e.span)
         found = self.temporary("s64")
-        value = f"sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index})"
-        self.w.line(f"{found} = {value if exists == 'true' else f'{exists} ? {value} : 0'};")
+        self.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index});")
         return C(found)
 
 

@@ -9,7 +9,6 @@ kernel.function("vfs_read").return
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Literal
 
 from compiler import syntax
@@ -17,6 +16,7 @@ from compiler.kernel.kinds import TypeId
 from compiler.kernel.release import Kernel
 from compiler.program import Hook
 from compiler.source import Span
+from runtime.record import dataclass, field
 
 
 class Refusal(Exception):
@@ -47,13 +47,18 @@ class Site:
     point: str
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
+    system: str = ""  # of a tracepoint
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What resolving may look at. The kernel's facts are read only when a probe asks for them."""
+    """What resolving may look at. The kernel's facts are read only when a probe asks for them.
+
+    `guru`: the script may do what can hurt the kernel.
+    """
 
     kernel: Kernel
+    guru: bool = False
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]

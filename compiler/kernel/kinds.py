@@ -11,8 +11,9 @@ record. The layout is documented in the kernel's Documentation/bpf/btf.rst.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
 from typing import NewType
+
+from runtime.record import dataclass
 
 TypeId = NewType("TypeId", int)
 VOID = TypeId(0)

@@ -12,7 +12,6 @@ its offset; one with `deref` first loads the pointer found at the address so far
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from compiler.kernel import kinds as k
 from compiler.kernel.btf import Btf
@@ -20,6 +19,7 @@ from compiler.kernel.faults import BadBtf, NoSuchMember
 from compiler.kernel.kinds import TypeId
 from compiler.kernel.nearby import did_you_mean
 from compiler.kernel.spelling import type_name
+from runtime.record import dataclass
 
 POINTER_SIZE = 8  # the one architecture so far is x86-64
 _DEPTH = 64  # deepest nesting of anonymous structs and arrays believed

@@ -9,13 +9,13 @@ spelled(btf, "const char __user *")        -> Spelled(type_id=<char>, pointers=1
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from compiler.kernel import kinds as k
 from compiler.kernel.btf import Btf
 from compiler.kernel.faults import NoSuchType
 from compiler.kernel.kinds import VOID, TypeId
+from runtime.record import dataclass
 
 _DEPTH: Final = 64  # longest chain of types believed
 _NESTING: Final = 4  # of functions in the parameters of functions; damaged types have no end

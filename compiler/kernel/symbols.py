@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from compiler.kernel.faults import AddressesHidden, NoSuchSymbol, NoSymbols
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
+from runtime.record import dataclass
 
 KALLSYMS: Final = Path("/proc/kallsyms")
 TRACEFS: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))

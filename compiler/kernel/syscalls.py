@@ -16,12 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from compiler.kernel.faults import NoHeaders, NoSuchSyscall
 from compiler.kernel.nearby import did_you_mean
+from runtime.record import dataclass
 
 PREFIX: Final = "__x64_sys_"  # what x86-64 puts before the name of each entry function
 PROTOTYPES: Final = Path("include/linux/syscalls.h")

@@ -16,7 +16,6 @@ leaves out those declared elsewhere (file systems, drivers). Their system is '' 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +24,7 @@ from compiler.kernel.btf import Btf
 from compiler.kernel.faults import BadBtf, NoSuchTracepoint, NoSuchType
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
+from runtime.record import dataclass
 
 _TYPEDEF: Final = "btf_trace_"
 _FUNCTION: Final = "__traceiter_"

@@ -16,18 +16,21 @@ from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions
+from compiler.resolve import expressions, loops
+from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
+from compiler.resolve.overloads import learn_parameters
 from compiler.resolve.overrides import given, unknown
-from compiler.resolve.scope import GlobalSymbol, Scope, World
+from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
-from compiler.traits import fallible_functions, pure_functions
-from runtime.manifest import ValueType
+from compiler.resolve.surroundings import contextual_functions, written_names
+from compiler.resolve.targets import hidden_local
+from compiler.source import Span
+from compiler.traits import fallible_functions, pure_functions, walk
+from runtime.record import replace
 
 _ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
-_BOUND = re.compile(r"/\*\s*bound:\s*(\d+)\s*\*/")
-_ERRS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
-_TYPES = {"long": LONG, "string": STRING}
+_CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(
@@ -53,9 +56,12 @@ def resolve(
     names = frozenset(script.name for script in library)
     globals_ = _globals(items, known, faults)
     facts = Facts()
+    users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
     for _ in range(_ROUNDS):
         facts.changed = False
-        world = World(facts, environment, globals_, functions, names, {})
+        world = World(
+            facts, environment, globals_, functions, names, {}, contextual=users, clones=clones
+        )
         probes, lowered = _round(world, derived)
         if facts.final:
             break
@@ -66,19 +72,19 @@ def resolve(
                 "no-probe", "the script has no probe", scripts[0].span, hint="probe begin { ... }"
             )
         )
-    faults += facts.faults
+    faults += facts.faults or loops.check(probes, lowered)
     values = _values(world, overrides, faults)
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
-    embedded = [i.code for i in items if isinstance(i, syntax.EmbeddedC)]
+    embedded = [(i.code, i.span) for i in items if isinstance(i, syntax.EmbeddedC)]
     return p.Program(
         name,
         tuple(
             _global(world, symbol, values.get(symbol.symbol))
             for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
         ),
-        tuple(_with_traits(f, f.symbol in pure, f.symbol in fallible) for f in lowered),
+        tuple(replace(f, pure=f.symbol in pure, fallible=f.symbol in fallible) for f in lowered),
         tuple(probes),
         tuple(embedded),
     )
@@ -114,6 +120,7 @@ def _globals(
 
 def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], list[p.Function]]:
     for g in world.globals.values():
+        _check_size(world.facts, g)
         init = g.declared.init
         if init is not None:
             type_ = STRING if isinstance(init, syntax.String) else LONG
@@ -121,14 +128,28 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             world.facts.learn_arity(g.symbol, 0, init.span)
     probes = [_probe(world, d, i) for i, d in enumerate(derived)]
     functions: dict[str, p.Function] = {}
-    while waiting := [s for s in world.wanted_functions if s not in functions]:
-        for symbol in waiting:
-            functions[symbol] = _function(world, symbol, world.wanted_functions[symbol])
+    while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
+        for overloads in waiting:
+            learn_parameters(world, overloads)
+            for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
+                functions[symbol] = _function(world, symbol, f, overloads)
     return probes, list(functions.values())
+
+
+def _check_size(facts: Facts, g: GlobalSymbol) -> None:
+    arity, where = facts.arity.get(g.symbol, (None, g.declared.span))
+    if g.declared.size is not None and arity == 0:
+        facts.fault(
+            "arity-mismatch",
+            f"'{g.declared.name}' has no keys here, but is declared as an array",
+            where,
+            f"compare {':'.join(map(str, g.declared.span.location))}",
+        )
 
 
 def _probe(world: World, d: Derived, index: int) -> p.Probe:
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
+    scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
         found = scope.typed(test, LONG)
@@ -140,40 +161,54 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     body = p.Body(tuple(scope.locals.values()), tuple(stmts))
     hook = d.site.hook
     if d.optional:
-        hook = p.Hook(
-            hook.kind, hook.symbol, hook.offset, hook.number, hook.randomize, True, hook.arguments
-        )
+        hook = replace(hook, optional=True)
+    if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
+        hook = replace(hook, kind=p.HookKind.KPROBE)  # ftrace saves and restores arguments only
     return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
 
 
-def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
+def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:
     key = ("function", symbol)
     file = f.span.source.name
     parameters = tuple(parameter.name for parameter in f.parameters)
-    result = ("result", symbol)
-    scope = Scope(world, key, file, None, expressions.lower, parameters, result)
-    for parameter in f.parameters:
-        if parameter.type is not None:
-            world.facts.learn((*key, parameter.name), ValueType(parameter.type), parameter.span)
-    if f.type is not None:
-        world.facts.learn(result, ValueType(f.type), f.name_span)
+    result = overloads.result
+    site = world.sites.get(symbol)
+    scope = Scope(world, key, file, site, expressions.lower, parameters, result, overloads)
     body: p.Body | None = None
     code: str | None = None
     bound: int | None = None
     fallible, pure = False, False
+    reads, writes = tuple[tuple[str, str], ...](), tuple[tuple[str, str], ...]()
     if isinstance(f.body, syntax.EmbeddedC):
-        code = f.body.code
-        found = _BOUND.search(code)
-        bound = int(found[1]) if found else None
-        fallible, pure = bool(_ERRS.search(code)), "/* pure */" in code
+        c = inspect(f.body.code)
+        code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
+        reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
+        if "STAP_NEXT" in code:
+            world.facts.fault(
+                "not-supported",
+                "STAP_NEXT cannot be compiled yet",
+                f.body.span,
+                "write this overload in the script language, with 'next'",
+            )
+        if _CAPTURES.search(code) and not world.facts.captures:
+            world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)
+        stmts = (
+            *(_save(scope, name, local, f.span) for name, local in scope.saved.items()),
+            *stmts,
+        )
         own = [local for name, local in scope.locals.items() if name not in parameters]
+        own += scope.saved.values()
         body = p.Body(tuple(own), stmts)
+    hidden = world.facts.hidden.get(symbol, ())
     return p.Function(
         symbol,
         f.name,
-        tuple(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+        (
+            *(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
+            *(hidden_local(n) for n in hidden),
+        ),
         world.facts.type_of(result)
         if result in {*world.facts.types, *world.facts.valued}
         else None,
@@ -184,14 +219,14 @@ def _function(world: World, symbol: str, f: syntax.Function) -> p.Function:
         bound,
         file in world.library_files,
         f.span,
+        reads,
+        writes,
     )
 
 
-def _with_traits(f: p.Function, pure: bool, fallible: bool) -> p.Function:
-    return p.Function(
-        f.symbol, f.name, f.parameters, f.result, f.body, f.code, pure, fallible, f.bound,
-        f.library, f.span,
-    )  # fmt: skip
+def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
+    given = p.LocalRef(scope.local(name), span)
+    return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
 
 
 def _values(

@@ -12,10 +12,14 @@ from compiler import program as p
 from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.nearby import did_you_mean
+from compiler.literal import place
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import printing, targets
+from compiler.regex import automaton
+from compiler.regex.pattern import PatternError
+from compiler.regex.threads import TooLargeError
+from compiler.resolve import embedded, overloads, pointees, printing, targets, writes
 from compiler.resolve.facts import UNKNOWN
-from compiler.resolve.scope import GlobalSymbol, Scope
+from compiler.resolve.scope import GlobalSymbol, Overloads, Scope
 from compiler.source import Span
 from runtime.manifest import Histogram, HistogramKind, ValueType
 
@@ -39,15 +43,11 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.Unary():
             return _unary(scope, e)
         case syntax.Increment():
-            target = lvalue(scope, e.target, LONG)
-            if isinstance(target, p.Number):
-                return target
-            return p.Increment(1 if e.op == "++" else -1, e.prefix, target, e.span)
+            return _increment(scope, e)
         case syntax.Binary():
             return _binary(scope, e)
         case syntax.Match():
-            scope.facts.fault("not-supported", "regular expressions cannot be compiled yet", e.span)
-            return p.Number(0, e.span)
+            return _match(scope, e)
         case syntax.In():
             return _in(scope, e)
         case syntax.Conditional():
@@ -79,9 +79,22 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.AtCall():
             return _at(scope, e, want)
         case syntax.EmbeddedExpr():
-            return p.EmbeddedExpr(e.code, STRING if "string" in e.code else LONG, e.span)
+            return _embedded(scope, e)
         case _:
             assert_never(e)
+
+
+def _embedded(scope: Scope, e: syntax.EmbeddedExpr) -> p.Expr:
+    c = embedded.inspect(e.code)
+    return p.EmbeddedExpr(
+        c.code,
+        STRING if c.string else LONG,
+        e.span,
+        c.pure,
+        c.fallible,
+        embedded.symbols(scope, c.reads, e.span),
+        embedded.symbols(scope, c.writes, e.span),
+    )
 
 
 # ---------------------------------------------------------------- names
@@ -94,7 +107,8 @@ def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
             return _scalar(scope, found, e.span, want)
         if e.name in scope.world.functions and (*scope.key, e.name) not in scope.facts.types:
             call = syntax.Call(e.name, (), e.span, e.span)
-            if any(not f.parameters for f in scope.world.functions[e.name]):
+            visible = overloads.visible(scope.world, e.name, scope.file)
+            if any(not f.parameters for f in visible):
                 return _call(scope, call, want)
     if want is not None and want is not STAT:
         scope.facts.learn((*scope.key, e.name), want, e.span)
@@ -155,6 +169,7 @@ def lower_keys(
             scope.facts.fault("type-mismatch", "a statistic cannot be a key", key.span)
         elif value.type is not None:
             scope.facts.learn(fact, value.type, key.span)
+            pointees.flow(scope, key, fact)
         name = key_name(key)
         if name is not None:
             scope.facts.key_names.setdefault((found.symbol, i), name)
@@ -195,13 +210,6 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
             return p.LocalRef(scope.local(e.name), e.span)
         case syntax.Index():
             return element(scope, e, want)
-        case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
-            scope.facts.fault(
-                "write-context",
-                "kernel memory cannot be written",
-                e.span,
-                "probes observe; copy the value to a variable",
-            )
         case _:
             scope.facts.fault("not-assignable", "this cannot be assigned to", e.span)
     return p.Number(0, e.span)
@@ -211,10 +219,16 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
 
 
 def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
-    """`=` and `op=`; `<<<` is a statement and reported here."""
+    """`=` and `op=`; `<<<` where a value is wanted gives what it has added."""
     if e.op == "<<<":
-        scope.facts.fault("statistic-value", "'<<<' gives no value", e.span)
-        return p.Number(0, e.span)
+        stat = statistic(scope, e.target)
+        added = p.LocalRef(scope.temporary(LONG), e.span)
+        given = p.Assign(None, added, scope.typed(e.value, LONG), LONG, e.span)
+        if stat is None:
+            return p.Number(0, e.span)
+        return p.After(p.Accumulate(stat, given, e.span), added, e.span)
+    if isinstance(e.target, targets.Target):
+        return _write(scope, e.target, e.op, e.value, e.span)
     want: ValueType | None = STRING if e.op == ".=" else LONG
     if e.op == "=":
         want = None
@@ -233,8 +247,36 @@ def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
         scope.facts.fault("type-mismatch", "a statistic cannot be assigned", e.value.span)
     else:
         target = cast(p.Lvalue, lvalue(scope, e.target, value.type))
+        pointees.flow(scope, e.value, pointees.symbol_of(scope, e.target))
     op = None if e.op == "=" else e.op[:-1]
     return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
+
+
+def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, span: Span) -> p.Expr:
+    """Kernel memory or a register takes a value: guru mode."""
+    if op == ".=":
+        scope.facts.fault("type-mismatch", "a string is needed here, not a number", target.span)
+        return p.Number(0, span)
+    given = scope.typed(value, LONG)
+    try:
+        if op != "=":
+            old = targets.load(scope, targets.place(scope, target), span)
+            given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
+        return writes.lower_write(scope, target, given, span)
+    except (targets.Fault, KernelFactError) as fault:
+        targets.report(scope, fault, target.span)
+    return p.Number(0, span)
+
+
+def _increment(scope: Scope, e: syntax.Increment) -> p.Expr:
+    step = 1 if e.op == "++" else -1
+    if isinstance(e.target, targets.Target):
+        new = _write(scope, e.target, "+=", syntax.Number(step, e.span), e.span)
+        return new if e.prefix else p.Arithmetic("-", new, p.Number(step, e.span), e.span)
+    target = lvalue(scope, e.target, LONG)
+    if isinstance(target, p.Number):
+        return target
+    return p.Increment(step, e.prefix, target, e.span)
 
 
 def _unary(scope: Scope, e: syntax.Unary) -> p.Expr:
@@ -279,9 +321,33 @@ def same_type(
     return left, right
 
 
+def _match(scope: Scope, e: syntax.Match) -> p.Expr:
+    value = scope.typed(e.value, STRING)
+    captures = scope.facts.captures
+    if scope.facts.final:
+        _check_pattern(scope, e.pattern, captures)
+    return p.Match(value, e.pattern.value, e.negated, captures, e.span)
+
+
+def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None:
+    try:
+        automaton.compile(literal.value, captures)
+    except PatternError as error:
+        where = place(literal, error.start, error.end)
+        scope.facts.fault("bad-regex", error.message, where, error.hint)
+    except TooLargeError:
+        scope.facts.fault(
+            "regex-too-large",
+            "the table of this regular expression would be too large",
+            literal.span,
+            "repeat less, or match in two steps",
+        )
+
+
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
     test = scope.typed(e.test, LONG)
-    if isinstance(test, p.Number):  # @defined() ? a : b must not look at what is not there
+    written = isinstance(e.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() ? a : what must not be looked at
         return scope.expr(e.then if test.value else e.otherwise, want)
     then, otherwise = same_type(scope, e.then, e.otherwise, want)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
@@ -320,8 +386,16 @@ def _extract(scope: Scope, e: syntax.Extract) -> p.Expr:
         value = scope.typed(arg, LONG)
         if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
             scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
-        else:
-            shift = value.value
+            continue
+        shift = value.value
+        known = scope.world.shifts.setdefault(found.name, shift) if found else shift
+        if found is not None and known != shift:
+            scope.facts.fault(
+                "two-shifts",
+                f"'{found.name}' cannot keep its variance with a bit shift of both {known} and {shift}",
+                arg.span,
+                "use one shift for all @variance of a statistic",
+            )
     if found is None:
         return p.Number(0, e.span)
     return p.Extract(e.extractor, found, shift, e.span)
@@ -346,12 +420,12 @@ def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
         return None
     else:
         low, high, interval = numbers
-        if interval <= 0 or high <= low or (high - low) // interval >= _LINEAR_BUCKETS:
+        if interval <= 0 or high < low or (high - low) // interval >= _LINEAR_BUCKETS:
             scope.facts.fault(
                 "bad-histogram",
                 f"@hist_linear from {low} to {high} by {interval} makes no usable buckets",
                 e.span,
-                f"at most {_LINEAR_BUCKETS} intervals, low below high",
+                f"at most {_LINEAR_BUCKETS} intervals, low not above high",
             )
             return None
         count = (high - low) // interval + 3
@@ -378,54 +452,67 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
     special = printing.lower_special(scope, e)
     if special is not None:
         return special
-    candidates = scope.world.functions.get(e.name, [])
-    fitting = [f for f in candidates if len(f.parameters) == len(e.args)]
-    if not fitting:
-        _report_unknown(scope, e, candidates)
+    found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
+    if found is None:
+        _report_unknown(scope, e)
         for arg in e.args:
             scope.expr(arg, None)
         return p.Number(0, e.span)
-    function = fitting[0]
-    symbol = function_symbol(function, candidates)
-    scope.world.wanted_functions.setdefault(symbol, function)
+    if isinstance(found.functions[0].body, syntax.EmbeddedC):
+        _check_embedded(scope, e, found, want)
+    if scope.site is not None and e.name in scope.world.contextual:
+        found = scope.world.clone(found, scope.site)
+    found = scope.world.wanted_functions.setdefault(found.symbols[0], found)
+    overloads.learn_parameters(scope.world, found)
+    symbol = found.symbols[0]
     args = []
-    for i, (parameter, arg) in enumerate(zip(function.parameters, e.args, strict=True)):
+    for parameter, arg in zip(found.functions[0].parameters, e.args, strict=True):
         fact = ("function", symbol, parameter.name)
-        if parameter.type is not None:
-            scope.facts.learn(fact, ValueType(parameter.type), parameter.span)
         known = scope.facts.type_of(fact)
         value = scope.expr(arg, None if known is UNKNOWN else known)
         if value.type is None or value.type is STAT:
             scope.require(value, LONG, arg.span)
         else:
             scope.facts.learn(fact, value.type, arg.span)
-        del i
+            pointees.flow(scope, arg, fact)
         args.append(value)
-    return p.Call(symbol, tuple(args), _result(scope, function, symbol, want, e.span), e.span)
+    args += overloads.hidden_arguments(scope, symbol, e.span)
+    return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
+
+
+def _check_embedded(scope: Scope, e: syntax.Call, found: Overloads, want: ValueType | None) -> None:
+    """C does not tell the type of its result: callers do. What is unsafe is for guru mode."""
+    f = found.functions[0]
+    assert isinstance(f.body, syntax.EmbeddedC)
+    c = embedded.inspect(f.body.code)
+    if f.type is None and c.gives:
+        scope.facts.valued.add(found.result)
+        if want in (LONG, STRING):
+            scope.facts.learn(found.result, want, e.span)
+    library = scope.file in scope.world.library_files
+    if c.guru and not scope.world.environment.guru and not library:
+        scope.facts.fault(
+            "needs-guru-mode",
+            f"{e.name}() needs guru mode",
+            e.span,
+            "run with -g, if you trust the script with the whole kernel",
+        )
 
 
 def _result(
-    scope: Scope, f: syntax.Function, symbol: str, want: ValueType | None, span: Span
+    scope: Scope, fact: tuple[str, ...], want: ValueType | None, span: Span
 ) -> ValueType | None:
-    fact = ("result", symbol)
-    if f.type is not None:
-        scope.facts.learn(fact, ValueType(f.type), f.name_span)
-    elif fact not in scope.facts.types and scope.facts.final:
+    if fact not in scope.facts.types and scope.facts.final:
         return LONG if fact in scope.facts.valued else None
     if want is not None and fact in scope.facts.types:
         scope.facts.learn(fact, want, span)
     return scope.facts.type_of(fact)
 
 
-def function_symbol(f: syntax.Function, candidates: list[syntax.Function]) -> str:
-    """A name of its own for each function of an overloaded name."""
-    index = next((i for i, c in enumerate(candidates) if c is f), 0)
-    return f.name if index == 0 else f"{f.name}__{index + 1}"
-
-
-def _report_unknown(scope: Scope, e: syntax.Call, candidates: list[syntax.Function]) -> None:
+def _report_unknown(scope: Scope, e: syntax.Call) -> None:
+    candidates = overloads.visible(scope.world, e.name, scope.file)
     if candidates:
-        counts = " or ".join(str(len(f.parameters)) for f in candidates)
+        counts = " or ".join(map(str, sorted({len(f.parameters) for f in candidates})))
         scope.facts.fault(
             "wrong-arguments",
             f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
@@ -442,7 +529,7 @@ def _report_unknown(scope: Scope, e: syntax.Call, candidates: list[syntax.Functi
 
 def _entry(scope: Scope, e: syntax.Entry) -> p.Expr:
     site = scope.site
-    if site is None or site.hook.kind is not p.HookKind.KRETPROBE:
+    if site is None or scope.in_function or site.hook.kind is not p.HookKind.KRETPROBE:
         scope.facts.fault(
             "entry-outside-return", "@entry stands only in a function's return probe", e.span
         )
@@ -458,11 +545,45 @@ def _at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
         case "choose_defined", (first, second):
             return scope.expr(first if targets.is_defined(scope, first) else second, want)
         case "const" | "enum", (syntax.String(value=name), *_):
-            btf = scope.world.environment.kernel.btf
+            return _constant(scope, e, name)
+        case "kderef" | "uderef", (syntax.Number(value=size), address):
+            where = scope.typed(address, LONG)
+            if size in (1, 2, 4, 8):
+                return p.Deref(where, size, False, e.name == "uderef", e.span)
+            scope.facts.fault("bad-deref", "1, 2, 4 or 8 bytes can be read", e.args[0].span)
+        case "probewrite", (syntax.Name(name=name),):
+            return p.Number(int(name in scope.written), e.span)
+        case "probewrite", (syntax.TargetVar(name=name),):
+            return p.Number(int(f"${name}" in scope.written), e.span)
+        case "kregister", _:
             try:
-                return p.Number(btf.constant(name.rpartition(" ")[2].rpartition(":")[2]), e.span)
-            except KernelFactError as fault:
-                scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
+                return writes.lower_register(scope, e)
+            except targets.Fault as fault:
+                targets.report(scope, fault, e.span)
+        case "perf", (syntax.String(value=name),):
+            scope.facts.fault(
+                "unknown-counter",
+                f"no probe declares a performance counter '{name}'",
+                e.span,
+                "counters belong to probes of user processes; 'perf stat -p PID' counts for one",
+            )
         case _:
-            scope.facts.fault("not-supported", f"@{e.name} cannot be compiled yet", e.span)
+            scope.facts.fault(
+                "needs-debuginfo",
+                f"@{e.name} needs the probed process's debuginfo",
+                e.span,
+                "read arguments with $name, or user memory with user_long(address)",
+            )
+    return p.Number(0, e.span)
+
+
+def _constant(scope: Scope, e: syntax.AtCall, name: str) -> p.Expr:
+    """An enumerator by the kernel's types; @const also takes what the kernel's headers define."""
+    enumerator = name.rpartition(" ")[2].rpartition(":")[2]
+    try:
+        return p.Number(scope.world.environment.kernel.btf.constant(enumerator), e.span)
+    except KernelFactError as fault:
+        if e.name == "const" and scope.world.environment.guru:
+            return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
+        scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
     return p.Number(0, e.span)

@@ -9,31 +9,43 @@ from __future__ import annotations
 
 from compiler import program as p
 from compiler import syntax
+from compiler.literal import place
 from compiler.program import LONG, STRING
 from compiler.resolve.facts import UNKNOWN, article
 from compiler.resolve.scope import Scope
-from runtime.directive import DirectiveError, Kind, Piece, arguments, parse
-from runtime.manifest import ValueType
+from runtime.directive import Argument, DirectiveError, Kind, Role, Star, arguments, parse
 
 
 def lower_print(scope: Scope, e: syntax.Print) -> p.Expr:
-    """A printing expression of the `s` family; the others are statements (`lower_print_stmt`)."""
+    """A printing expression: of the `s` family the text, of the others 0."""
     if not e.name.startswith("s"):
-        scope.facts.fault("no-value", f"{e.name}() gives no value", e.span)
-        return p.Number(0, e.span)
+        return p.After(_print(scope, e), p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
         scope.facts.fault("histogram-value", "a histogram cannot become a string", e.span)
         return p.String("", e.span)
-    return p.Format(format_, tuple(a for a in args if not isinstance(a, p.Buckets)), e.span)
+    values = tuple(a for a in args if not isinstance(a, p.Buckets))
+    return p.Format(format_, values, e.span)
 
 
 def lower_print_stmt(scope: Scope, e: syntax.Print) -> p.Stmt:
     """print, println, printd, printdln and printf as statements."""
     if e.name.startswith("s"):
         return p.ExprStmt(lower_print(scope, e), e.span)
-    format_, args, names = _parts(scope, e)
-    return p.Print(format_, args, names, False, e.span)
+    return _print(scope, e)
+
+
+def _print(scope: Scope, e: syntax.Print) -> p.Print:
+    form, args, names = _parts(scope, e)
+    shown: list[p.Expr | p.Buckets | p.Memory] = list(args)
+    # a reader cannot look at the kernel's memory: what %m and %M show goes with the record
+    for i, wanted in enumerate(arguments(parse(form)) if e.format is not None else ()):
+        address = shown[i] if wanted.kind is Kind.MEMORY else None
+        if address is not None and not isinstance(address, p.Buckets | p.Memory):
+            precision = wanted.directive.precision
+            length = None if precision is Star.STAR else precision or 1
+            shown[i] = p.Memory(address, length, wanted.directive.user_memory, address.span)
+    return p.Print(form, tuple(shown), names, False, e.span)
 
 
 def lower_special(scope: Scope, e: syntax.Call) -> p.Expr | None:
@@ -69,6 +81,8 @@ def _parts(
     names: list[str] = []
     if e.format is not None:
         return _formatted(scope, e, e.format)
+    if e.name == "print_char":
+        return "%c", (scope.typed(e.args[0], LONG),), _unique([_name(e.args[0], 1)])
     pieces: list[str] = []
     for i, arg in enumerate(e.args):
         if i and e.delimiter is not None:
@@ -106,23 +120,50 @@ def _formatted(
     try:
         pieces = parse(format_.value)
     except DirectiveError as error:
-        scope.facts.fault("bad-format", error.message, format_.span)
+        where = place(format_, error.position, error.position + 1)
+        scope.facts.fault("bad-format", error.message, where)
         return "", (), ()
-    wants = _wants(pieces)
-    if len(wants) != len(e.args):
-        scope.facts.fault(
-            "wrong-arguments",
-            f"the format takes {len(wants)} argument{'' if len(wants) == 1 else 's'}, not {len(e.args)}",
-            e.span,
-        )
+    wanted = arguments(pieces)
+    if len(wanted) != len(e.args):
+        _report_count(scope, e, format_, wanted)
         return "", (), ()
-    args = tuple(scope.typed(arg, want) for arg, want in zip(e.args, wants, strict=True))
+    args = [_argument(scope, arg, want) for arg, want in zip(e.args, wanted, strict=True)]
     names = _unique([_name(arg, i + 1) for i, arg in enumerate(e.args)])
-    return format_.value, args, names
+    return format_.value, tuple(args), names
 
 
-def _wants(pieces: tuple[Piece, ...]) -> list[ValueType]:
-    return [STRING if a.kind is Kind.STRING else LONG for a in arguments(pieces)]
+def _argument(scope: Scope, e: syntax.Expr, wanted: Argument) -> p.Expr:
+    want = STRING if wanted.kind is Kind.STRING else LONG
+    value = scope.expr(e, want)
+    if value.type in (want, UNKNOWN):
+        return value
+    sign = f"%{wanted.directive.conversion.value}"
+    what = f"'{sign}'" if wanted.role is Role.VALUE else f"the {wanted.role.value} '*' of '{sign}'"
+    found = article(value.type) if value.type else "nothing"
+    hint = None
+    if wanted.role is Role.VALUE and value.type in (LONG, STRING):
+        hint = f"use %{'d' if value.type is LONG else 's'} for {found}"
+    scope.facts.fault("type-mismatch", f"{what} takes {article(want)}, not {found}", e.span, hint)
+    return value
+
+
+def _report_count(
+    scope: Scope, e: syntax.Print, form: syntax.String, wanted: tuple[Argument, ...]
+) -> None:
+    count = f"{len(wanted)} argument{'' if len(wanted) == 1 else 's'}"
+    if len(e.args) > len(wanted):
+        where = e.args[len(wanted)].span
+        scope.facts.fault(
+            "wrong-arguments", f"the format takes {count}, and this is one more", where
+        )
+        return
+    directive = wanted[len(e.args)].directive
+    where = place(form, directive.position, directive.end)
+    scope.facts.fault(
+        "wrong-arguments",
+        f"there is no argument for this: the format takes {count}, not {len(e.args)}",
+        where,
+    )
 
 
 def _escape(text: str) -> str:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from compiler import program as p
 from compiler import syntax
@@ -12,6 +11,7 @@ from compiler.family import Environment, Site
 from compiler.resolve.facts import Facts
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
+from runtime.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,22 @@ class GlobalSymbol:
     declared: syntax.Global
 
 
+@dataclass(frozen=True, slots=True)
+class Overloads:
+    """Functions that one call may run: each goes on to the next of them by `next`.
+
+    They have one number of parameters and one type of result.
+    """
+
+    functions: tuple[syntax.Function, ...]
+    symbols: tuple[str, ...]
+
+    @property
+    def result(self) -> tuple[str, ...]:
+        """The fact of what they return."""
+        return ("result", self.symbols[0])
+
+
 @dataclass(slots=True)
 class World:
     """All that bodies share while one round runs."""
@@ -29,11 +45,25 @@ class World:
     facts: Facts
     environment: Environment
     globals: dict[tuple[str, str], GlobalSymbol]  # (file or "", name)
-    functions: dict[str, list[syntax.Function]]
+    functions: dict[str, list[syntax.Function]]  # by name: the user's, then the library's
     library_files: frozenset[str]
     histograms: dict[str, list[Histogram]]  # by global: those that the script asks for
+    shifts: dict[str, int] = field(default_factory=dict)  # by global: its variance's bit shift
     used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)
-    wanted_functions: dict[str, syntax.Function] = field(default_factory=dict)
+    wanted_functions: dict[str, Overloads] = field(default_factory=dict)  # by the first's symbol
+    # functions that use context variables: a clone for each probe point, with the point's symbols
+    contextual: frozenset[str] = frozenset()
+    clones: dict[tuple[str, str], str] = field(default_factory=dict)
+    sites: dict[str, Site] = field(default_factory=dict)
+
+    def clone(self, found: Overloads, site: Site) -> Overloads:
+        """Contextual functions as they run for a probe point."""
+        names = []
+        for symbol in found.symbols:
+            known = self.clones.setdefault((symbol, site.point), f"{symbol}__at{len(self.clones)}")
+            self.sites[known] = site
+            names.append(known)
+        return Overloads(found.functions, tuple(names))
 
     def find_global(self, name: str, file: str) -> GlobalSymbol | None:
         found = self.globals.get((file, name)) or self.globals.get(("", name))
@@ -49,16 +79,23 @@ class Scope:
     world: World
     key: tuple[str | int, ...]
     file: str
-    site: Site | None  # None in functions
+    site: Site | None  # None in functions but those that use context variables
     lower: Callable[[Scope, syntax.Expr, ValueType | None], p.Expr]
     parameters: tuple[str, ...] = ()
     result: tuple[str | int, ...] | None = None  # the fact of a function's result
+    overloads: Overloads | None = None  # those that `next` in a function goes on to
     locals: dict[str, p.Local] = field(default_factory=dict)
     assigned: set[str] = field(default_factory=set)
+    saved: dict[str, p.Local] = field(default_factory=dict)  # parameters as they were given
     entries: list[p.Expr] = field(default_factory=list)
     in_entry: bool = False
+    written: frozenset[str] = frozenset()  # variables that the probe's own body assigns to
     loops: int = 0
     temporaries: int = 0
+
+    @property
+    def in_function(self) -> bool:
+        return self.result is not None
 
     @property
     def facts(self) -> Facts:

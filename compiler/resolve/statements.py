@@ -8,7 +8,7 @@ from typing import assert_never
 from compiler import program as p
 from compiler import syntax
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, printing
+from compiler.resolve import expressions, overloads, pointees, printing
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -45,11 +45,7 @@ def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
                 return ()
             return (p.Break(s.span) if isinstance(s, syntax.Break) else p.Continue(s.span),)
         case syntax.Next():
-            if scope.site is None:
-                scope.facts.fault(
-                    "not-supported", "'next' in a function cannot be compiled yet", s.span
-                )
-            return (p.Next(s.span),)
+            return (p.Next(s.span),) if scope.overloads is None else overloads.go_on(scope, s.span)
         case syntax.Return():
             return _return(scope, s)
         case syntax.Delete():
@@ -98,7 +94,8 @@ def _accumulate(scope: Scope, e: syntax.Assign) -> p.Stmts:
 
 def _if(scope: Scope, s: syntax.If) -> p.Stmts:
     test = scope.typed(s.test, LONG)
-    if isinstance(test, p.Number):  # @defined() guards what may not be there
+    written = isinstance(s.test, syntax.Number | syntax.Unary)
+    if isinstance(test, p.Number) and not written:  # @defined() guards what may not be there
         chosen = s.then if test.value else s.otherwise
         return lower_stmt(scope, chosen) if chosen is not None else ()
     then = lower_stmt(scope, s.then)
@@ -123,6 +120,7 @@ def _variable(scope: Scope, name: syntax.Name, fact: tuple[str | int, ...]) -> p
     if type_ is not STAT:
         scope.facts.learn(own, type_, name.span)
         scope.facts.learn(fact, scope.facts.type_of(own), name.span)
+        pointees.exchange(scope, own, fact)
     scope.assigned.add(name.name)
     return scope.local(name.name)
 
@@ -186,7 +184,15 @@ def _foreach_bucket(
     body = _body(scope, s.body)
     if found is None:
         return ()
-    return (p.ForeachBucket(index, value, found, limit, body, s.span),)
+    if s.sort is not None and s.sort.key is None:
+        scope.facts.fault(
+            "not-supported",
+            "a histogram's buckets are not sorted by what they count",
+            s.sort.span,
+            "leave the sign out, or put it behind the bucket's variable",
+        )
+    descending = s.sort is not None and s.sort.descending
+    return (p.ForeachBucket(index, value, found, descending, limit, body, s.span),)
 
 
 def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
@@ -203,6 +209,7 @@ def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
         scope.require(value, LONG, s.value.span)
     else:
         scope.facts.learn(scope.result, value.type, s.value.span)
+        pointees.flow(scope, s.value, scope.result)
     return (p.Return(value, s.span),)
 
 

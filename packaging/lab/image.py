@@ -2,6 +2,7 @@
 """Built guests in the cache: found by what they are made from, built once, used by many.
 
 image = Image.ensure("6.1")                       # builds it the first time, ~1.5 minutes
+image = Image.ensure("7.2", ("bpftrace",))        # a variant with more of Debian's packages
 image.chroot_run(["gcc", "--version"])            # the guest's compiler, at native speed
 
 CACHE/images/bookworm-0f3a.../{rootfs/, vmlinux, initrd, disk.raw, release, snapshots/}
@@ -14,14 +15,14 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab import debian
 from lab.host import LabError, cache_root, ensure_host_packages, locked, remove_all_but
 from lab.suites import DEFAULT_KERNEL, Suite, suite_for
 
-KEPT = 2  # images of a suite that stay in the cache
+KEPT = 2  # images of a variant that stay in the cache
 
 # $1 root, $2 the folder inside; pairs (host path, path inside) up to "--"; then the command
 _CHROOT = r"""
@@ -53,23 +54,34 @@ class Image:
     folder: Path
 
     @classmethod
-    def find(cls, kernel: str = DEFAULT_KERNEL) -> Image:
-        """Name the image for a kernel series or suite name; it may not exist yet."""
+    def find(cls, kernel: str = DEFAULT_KERNEL, extra: Sequence[str] = ()) -> Image:
+        """Name the image for a kernel series or suite name; it may not exist yet.
+
+        `extra`: packages over those that every guest of the suite has; such a variant is an image
+        of its own, and leaves the plain one alone.
+        """
         suite = suite_for(kernel)
+        suite = replace(suite, extra=(*suite.extra, *extra))
         key = debian.recipe_key(suite)
-        return cls(suite, key, cache_root() / "images" / f"{suite.name}-{key}")
+        folder = cache_root() / "images" / f"{'+'.join([suite.name, *extra])}-{key}"
+        return cls(suite, key, folder)
 
     @classmethod
-    def ensure(cls, kernel: str = DEFAULT_KERNEL) -> Image:
+    def ensure(cls, kernel: str = DEFAULT_KERNEL, extra: Sequence[str] = ()) -> Image:
         """Return the image, built if it is not in the cache. Safe with several callers at once."""
-        image = cls.find(kernel)
+        image = cls.find(kernel, extra)
         ensure_host_packages()
         if not image.exists:
-            with locked(image.folder.parent / f"{image.suite.name}.lock", "an image build"):
+            with locked(image.folder.parent / f"{image.variant}.lock", "an image build"):
                 if not image.exists:
                     image._build()
         os.utime(image.folder)  # the newest used ones are kept
         return image
+
+    @property
+    def variant(self) -> str:
+        """The suite and the packages over its own, e.g. sid+bpftrace."""
+        return self.folder.name.removesuffix(f"-{self.key}")
 
     @property
     def exists(self) -> bool:
@@ -101,7 +113,7 @@ class Image:
         if os.geteuid() != 0:
             raise LabError(f"building the image {self.folder.name} needs root, once")
         parent = self.folder.parent
-        for left in parent.glob(f"{self.suite.name}-*.tmp"):  # of a build that was killed
+        for left in parent.glob(f"{self.variant}-*.tmp"):  # of a build that was killed
             shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-", suffix=".tmp", dir=parent))
         folder.chmod(0o755)
@@ -111,7 +123,7 @@ class Image:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        remove_all_but(KEPT, [p for p in parent.glob(f"{self.suite.name}-*") if p.is_dir()])
+        remove_all_but(KEPT, [p for p in parent.glob(f"{self.variant}-*") if p.is_dir()])
 
     def chroot_run(
         self,

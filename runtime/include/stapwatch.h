@@ -18,6 +18,7 @@
 #include "stapwatch/number.h"
 #include "stapwatch/memory.h"
 #include "stapwatch/string.h"
+#include "stapwatch/regex.h"
 #include "stapwatch/statistic.h"
 #include "stapwatch/array.h"
 #include "stapwatch/event.h"

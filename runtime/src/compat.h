@@ -36,13 +36,6 @@
 	((vma)->vm_flags = ((vma)->vm_flags | (set)) & ~(unsigned long)(clear))
 #endif
 
-/* 5.11 moved the pointer to the probe out of the instance. */
-#ifdef SW_HAVE_GET_KRETPROBE
-#define sw_kretprobe_of(instance) get_kretprobe(instance)
-#else
-#define sw_kretprobe_of(instance) ((instance)->rp)
-#endif
-
 /*
  * 5.11: with arguments available to every ftrace callback none needs all registers saved, which
  * costs 26 instructions a hit. In the same release "recursion" flags turned round: a callback that

@@ -2,18 +2,21 @@
 /*
  * format.c - sprintf() of the script language; no kernel headers.
  *
- *	%[-+ #0][width|*][.precision|.*][l h]directive
+ *	%[-+ #0][width|*][.precision|.*][l]conversion
  *
  *	d i        signed            u x X o   unsigned         p   0x and hexadecimal
- *	s          string            c         one byte         %%  a percent sign
- *	b          the value's bytes, `width` (1, 2, 4, 8) of them
- *	m M        `precision` bytes of kernel memory at an address, raw or in hexadecimal
+ *	s          string            c         one byte, with # as in C source
+ *	b          the value's bytes, 1, 2, 4 or 8 of them
+ *	m M        `precision` bytes of memory at an address, raw or in hexadecimal; with # a
+ *process's
+ *
+ * What readers of events make of a format is in runtime/directive.py, which tells the rules; both
+ * give the same text.
  */
 #include "stapwatch.h"
 #include "fetch.h"
 
-#define MOST_MEMORY 1024 /* bytes that one %m or %M shows */
-#define WIDEST	    (1 << 20)
+#define WIDEST 8192
 
 struct output {
 	struct sw_context *c;
@@ -24,7 +27,7 @@ struct output {
 };
 
 struct directive {
-	bool left, plus, space, alternate, zero;
+	char flag;     /* 0: none */
 	s64 width;     /* 0: none */
 	s64 precision; /* -1: none */
 	char letter;
@@ -52,14 +55,15 @@ static void put_bytes(struct output *o, const char *bytes, s64 n)
 		put(o, bytes[i]);
 }
 
-/* `n` bytes padded with spaces to the directive's width. */
-static void put_padded(struct output *o, const struct directive *d, const char *bytes, s64 n)
+/* `n` bytes padded to the directive's width. */
+static void put_padded(struct output *o, const struct directive *d, const char *bytes, s64 n,
+		       char padding)
 {
-	if (!d->left)
-		put_times(o, ' ', d->width - n);
+	if (d->flag != '-')
+		put_times(o, padding, d->width - n);
 	put_bytes(o, bytes, n);
-	if (d->left)
-		put_times(o, ' ', d->width - n);
+	if (d->flag == '-')
+		put_times(o, padding, d->width - n);
 }
 
 static u32 digits_of(char *end, u64 value, u32 base, const char *alphabet)
@@ -74,52 +78,50 @@ static u32 digits_of(char *end, u64 value, u32 base, const char *alphabet)
 	return n;
 }
 
+static const char *prefix_of(const struct directive *d, bool negative)
+{
+	switch (d->letter) {
+	case 'd':
+	case 'i':
+		return negative ? "-" : d->flag == '+' ? "+" : d->flag == ' ' ? " " : "";
+	case 'p':
+		return "0x";
+	case 'x':
+		return d->flag == '#' ? "0x" : "";
+	case 'X':
+		return d->flag == '#' ? "0X" : "";
+	case 'o':
+		return d->flag == '#' ? "0" : "";
+	default:
+		return "";
+	}
+}
+
 static void put_number(struct output *o, const struct directive *d, s64 value)
 {
 	char room[24];
-	const char *prefix = "";
-	bool is_signed = d->letter == 'd' || d->letter == 'i';
-	bool negative = is_signed && value < 0;
-	u64 magnitude = negative ? 0 - (u64)value : (u64)value;
-	u32 base = 10, n, sign;
-	s64 pad, zeros = 0;
+	bool negative = (d->letter == 'd' || d->letter == 'i') && value < 0;
+	const char *prefix = prefix_of(d, negative);
+	s64 first = sw_length(prefix), zeros = 0, n, pad;
+	u32 base = 10;
 
 	if (d->letter == 'x' || d->letter == 'X' || d->letter == 'p')
 		base = 16;
 	else if (d->letter == 'o')
 		base = 8;
-	n = digits_of(room + sizeof(room), magnitude, base,
+	n = digits_of(room + sizeof(room), negative ? 0 - (u64)value : (u64)value, base,
 		      d->letter == 'X' ? "0123456789ABCDEF" : "0123456789abcdef");
-	if (!d->precision && !magnitude)
-		n = 0;
-
-	if (negative)
-		prefix = "-";
-	else if (is_signed && d->plus)
-		prefix = "+";
-	else if (is_signed && d->space)
-		prefix = " ";
-	else if (d->letter == 'p' || (d->alternate && d->letter == 'x' && magnitude))
-		prefix = "0x";
-	else if (d->alternate && d->letter == 'X' && magnitude)
-		prefix = "0X";
-	else if (d->alternate && d->letter == 'o' && (magnitude || !n) && d->precision <= (s64)n)
-		prefix = "0";
-	sign = sw_length(prefix);
-
-	if (d->precision > (s64)n)
+	if (d->precision > n)
 		zeros = d->precision - n;
-	pad = d->width - sign - zeros - n;
-	if (d->zero && !d->left && d->precision < 0 && pad > 0) {
-		zeros += pad;
-		pad = 0;
-	}
-	if (!d->left)
+	if (d->flag == '0' && d->width - first > n + zeros)
+		zeros = d->width - first - n;
+	pad = d->width - first - zeros - n;
+	if (d->flag != '-')
 		put_times(o, ' ', pad);
-	put_bytes(o, prefix, sign);
+	put_bytes(o, prefix, first);
 	put_times(o, '0', zeros);
 	put_bytes(o, room + sizeof(room) - n, n);
-	if (d->left)
+	if (d->flag == '-')
 		put_times(o, ' ', pad);
 }
 
@@ -129,28 +131,65 @@ static void put_string(struct output *o, const struct directive *d, const char *
 
 	while (s[n] && (d->precision < 0 || n < d->precision))
 		n++;
-	put_padded(o, d, s, n);
+	put_padded(o, d, s, n, ' ');
+	if (d->flag == '0')
+		put(o, 0);
+}
+
+static void put_character(struct output *o, const struct directive *d, u8 byte)
+{
+	static const char escaped[] = "\a\b\f\n\r\t\v'\\", letters[] = "abfnrtv'\\";
+	char text[4] = { '\\' };
+	u32 i;
+
+	if (d->flag == '#') {
+		for (i = 0; i < sizeof(letters) - 1; i++) {
+			if (byte == (u8)escaped[i]) {
+				text[1] = letters[i];
+				put_padded(o, d, text, 2, ' ');
+				return;
+			}
+		}
+		if (byte < 32 || byte >= 127) {
+			text[1] = (char)('0' + (byte >> 6));
+			text[2] = (char)('0' + (byte >> 3 & 7));
+			text[3] = (char)('0' + (byte & 7));
+			put_padded(o, d, text, 4, ' ');
+			return;
+		}
+	}
+	text[0] = (char)byte;
+	put_padded(o, d, text, 1, ' ');
+}
+
+static bool is_size(s64 n)
+{
+	return n == 1 || n == 2 || n == 4 || n == 8;
 }
 
 static void put_binary(struct output *o, const struct directive *d, s64 value)
 {
-	u32 bytes = d->width == 1 || d->width == 2 || d->width == 4 ? (u32)d->width : 8, i;
+	char bytes[8];
+	s64 n = is_size(d->precision) ? d->precision : is_size(d->width) ? d->width : 8, i;
 
-	for (i = 0; i < bytes; i++)
-		put(o, (char)((u64)value >> 8 * i));
+	for (i = 0; i < n; i++)
+		bytes[i] = (char)((u64)value >> 8 * i);
+	put_padded(o, d, bytes, n, 0);
 }
 
 static void put_memory(struct output *o, const struct directive *d, u64 address)
 {
-	s64 n = d->precision < 1 ? 1 : d->precision > MOST_MEMORY ? MOST_MEMORY : d->precision, i;
+	s64 n = sw_memory_length(d->precision), i;
 	s64 pad = d->width - (d->letter == 'M' ? 2 * n : n);
+	bool user = d->flag == '#';
 	u8 byte;
 
-	if (!d->left)
+	if (d->flag != '-')
 		put_times(o, ' ', pad);
-	for (i = 0; i < n && !o->cut; i++) {
-		if (sw_fetch_kernel(&byte, address + (u64)i, 1)) {
-			sw_fail_at(o->c, "kernel read fault at 0x", address + (u64)i);
+	for (i = 0; i < n && !o->cut; i++, address++) {
+		if (user ? sw_fetch_user(&byte, address, 1) : sw_fetch_kernel(&byte, address, 1)) {
+			sw_fail_at(o->c, user ? "user read fault at 0x" : "kernel read fault at 0x",
+				   address);
 			return;
 		}
 		if (d->letter == 'M') {
@@ -160,24 +199,27 @@ static void put_memory(struct output *o, const struct directive *d, u64 address)
 			put(o, (char)byte);
 		}
 	}
-	if (d->left)
+	if (d->flag == '-')
 		put_times(o, ' ', pad);
+	if (d->flag == '0')
+		put(o, 0);
 }
 
-/* A number in the format, or the next argument for `*`; never wider than WIDEST. */
-static s64 parse_number(const char **format, const s64 **longs)
+/* A number in the format, or the next argument for `*`; `none` where there is neither. */
+static s64 parse_number(const char **format, const s64 **longs, s64 none)
 {
 	s64 n = 0;
 
 	if (**format == '*') {
 		(*format)++;
-		n = *(*longs)++;
-		return n > WIDEST ? WIDEST : n < -WIDEST ? -WIDEST : n;
+		n = (s32) * (*longs)++;
+	} else if (**format < '0' || **format > '9') {
+		return none;
 	}
 	for (; **format >= '0' && **format <= '9'; (*format)++)
 		if (n < WIDEST)
 			n = 10 * n + (**format - '0');
-	return n;
+	return n < 0 ? 0 : n > WIDEST ? WIDEST : n;
 }
 
 /* `*format` is behind the percent sign, and ends behind the letter. */
@@ -185,32 +227,23 @@ static struct directive parse(const char **format, const s64 **longs)
 {
 	struct directive d = { .precision = -1 };
 
-	for (;; (*format)++) {
-		if (**format == '-')
-			d.left = true;
-		else if (**format == '+')
-			d.plus = true;
-		else if (**format == ' ')
-			d.space = true;
-		else if (**format == '#')
-			d.alternate = true;
-		else if (**format == '0')
-			d.zero = true;
-		else
-			break;
+	switch (**format) {
+	case '-':
+	case '+':
+	case ' ':
+	case '#':
+	case '0':
+		d.flag = *(*format)++;
+		break;
+	default:
+		break;
 	}
-	d.width = parse_number(format, longs);
-	if (d.width < 0) {
-		d.left = true;
-		d.width = -d.width;
-	}
+	d.width = parse_number(format, longs, 0);
 	if (**format == '.') {
 		(*format)++;
-		d.precision = parse_number(format, longs);
-		if (d.precision < 0)
-			d.precision = -1;
+		d.precision = parse_number(format, longs, -1);
 	}
-	while (**format == 'l' || **format == 'h')
+	if (**format == 'l')
 		(*format)++;
 	d.letter = **format;
 	if (d.letter)
@@ -242,12 +275,9 @@ void sw_format(struct sw_context *c, char *to, u32 size, const char *format, con
 		case 'p':
 			put_number(&o, &d, *longs++);
 			break;
-		case 'c': {
-			char byte = (char)*longs++;
-
-			put_padded(&o, &d, &byte, 1);
+		case 'c':
+			put_character(&o, &d, (u8)*longs++);
 			break;
-		}
 		case 's':
 			put_string(&o, &d, *strings++);
 			break;

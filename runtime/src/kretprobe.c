@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kretprobe.c - function return, with the bytes that an entry handler keeps for it. */
+/* kretprobe.c - function return, with the bytes that an entry handler keeps for it. The kernel
+ * calls the script's handlers straight. */
 #include <linux/kprobes.h>
 #include "hook.h"
 
@@ -9,33 +10,8 @@
 
 struct returns {
 	struct kretprobe probe;
-	void (*handler)(struct sw_regs *regs, void *data);
-	int (*entry)(struct sw_regs *regs, void *data);
 	size_t instances; /* bytes that the kernel allocates */
 };
-
-static struct returns *returns_of(struct kretprobe_instance *instance)
-{
-	struct kretprobe *probe = sw_kretprobe_of(instance);
-
-	return probe ? container_of(probe, struct returns, probe) : NULL;
-}
-
-static int on_entry(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	struct returns *r = returns_of(instance);
-
-	return !r || r->entry((struct sw_regs *)regs, instance->data);
-}
-
-static int on_return(struct kretprobe_instance *instance, struct pt_regs *regs)
-{
-	struct returns *r = returns_of(instance);
-
-	if (r)
-		r->handler((struct sw_regs *)regs, instance->data);
-	return 0;
-}
 
 static int kretprobe_place(struct sw_placement *p)
 {
@@ -45,11 +21,10 @@ static int kretprobe_place(struct sw_placement *p)
 
 	if (!r)
 		return -ENOMEM;
-	r->handler = probe->handler;
-	r->entry = probe->entry;
 	r->probe.kp.symbol_name = probe->symbol;
-	r->probe.handler = on_return;
-	r->probe.entry_handler = probe->entry ? on_entry : NULL;
+	/* kretprobe_handler_t with our names for the kernel's types */
+	r->probe.handler = (kretprobe_handler_t)probe->handler;
+	r->probe.entry_handler = (kretprobe_handler_t)probe->entry;
 	r->probe.data_size = probe->data_size;
 	r->probe.maxactive = probe->number > 0
 				     ? probe->number

@@ -50,6 +50,12 @@ u64 sw_user_read(struct sw_context *c, u64 address, u32 size)
 	return 0;
 }
 
+void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size)
+{
+	if (unlikely(sw_store_kernel(address, (u64)value, size)))
+		sw_fail_at(c, "kernel write fault at 0x", address);
+}
+
 /*
  * Reads up to a NUL or `size` bytes, the NUL included. Returns the bytes before the NUL, `size`
  * where there is none, -1 on a fault.
@@ -133,6 +139,26 @@ bool sw_user_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64
 		return true;
 	sw_fail_at(c, "user string copy fault at 0x", address);
 	return false;
+}
+
+u32 sw_kernel_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
+{
+	u32 size = (u32)sw_memory_length(precision);
+
+	if (likely(!sw_fetch_kernel(to, address, size)))
+		return size;
+	sw_fail_at(c, "kernel read fault at 0x", address);
+	return 0;
+}
+
+u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
+{
+	u32 size = (u32)sw_memory_length(precision);
+
+	if (likely(!sw_fetch_user(to, address, size)))
+		return size;
+	sw_fail_at(c, "user read fault at 0x", address);
+	return 0;
 }
 
 /* A quoted string being written: `end` is where `"...` and a NUL still fit. */

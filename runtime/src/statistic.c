@@ -23,6 +23,17 @@ s64 sw_lanes_sum(u32 offset)
 	return (s64)sum;
 }
 
+void sw_lanes_add(u64 *sums, u32 offset, u32 count)
+{
+	const s64 *words;
+	u32 lane, i;
+
+	__builtin_memset(sums, 0, count * sizeof(*sums));
+	for (lane = 0; (words = row_of(lane, offset, NULL)); lane++)
+		for (i = 0; i < count; i++)
+			sums[i] += (u64)READ_ONCE(words[i]);
+}
+
 static s64 count_of(const struct sw_stat_layout *layout, const s64 *row)
 {
 	u64 count = 0;
@@ -35,20 +46,37 @@ static s64 count_of(const struct sw_stat_layout *layout, const s64 *row)
 	return (s64)count;
 }
 
-/* The sum of squared distances of two groups together, from each group's own (Chan et al.). */
-static s64 joined_m2(s64 m2_a, s64 mean_a, s64 n_a, s64 m2_b, s64 mean_b, s64 n_b)
+/*
+ * Total variance: what lies inside of each row, and what between the rows' means and the mean of
+ * all. A row's own variance is rounded before it counts.
+ */
+static s64 variance_of(const struct sw_stat_layout *layout, u32 offset, const void *shared,
+		       const struct sw_stat_value *all)
 {
-	s64 distance = mean_b - mean_a;
-	s64 weight = sw_divide(n_a * n_b, n_a + n_b);
+	s64 mean = sw_divide((s64)((u64)all->sum << layout->shift), all->count);
+	u64 squares = 0;
+	const s64 *row;
+	u32 lane;
 
-	return m2_a + m2_b + distance * distance * weight;
+	if (all->count < 2)
+		return 0;
+	for (lane = 0; (row = row_of(lane, offset, shared)); lane++) {
+		s64 n = count_of(layout, row);
+		u64 distance = (u64)READ_ONCE(row[layout->mean]) - (u64)mean;
+
+		if (n)
+			squares += (u64)n * distance * distance;
+		if (n > 1)
+			squares += (u64)(n - 1) * (u64)sw_divide(READ_ONCE(row[layout->m2]), n - 1);
+	}
+	return sw_divide((s64)squares, all->count - 1) >>
+	       (layout->shift < 32 ? 2 * layout->shift : 63);
 }
 
 void sw_stat_merge(const struct sw_stat_layout *layout, u32 offset, const void *shared,
 		   struct sw_stat_value *value)
 {
 	struct sw_stat_value all = { 0 };
-	s64 mean = 0, m2 = 0;
 	const s64 *row;
 	u32 lane;
 
@@ -63,17 +91,10 @@ void sw_stat_merge(const struct sw_stat_layout *layout, u32 offset, const void *
 			all.min = READ_ONCE(row[layout->min]);
 		if (layout->max != SW_NO_WORD && (!all.count || row[layout->max] > all.max))
 			all.max = READ_ONCE(row[layout->max]);
-		if (layout->mean != SW_NO_WORD) {
-			s64 lane_mean = READ_ONCE(row[layout->mean]) >> layout->shift;
-			s64 lane_m2 = READ_ONCE(row[layout->m2]) >> layout->shift;
-
-			m2 = joined_m2(m2, mean, all.count, lane_m2, lane_mean, n);
-			mean = sw_divide(mean * all.count + lane_mean * n, all.count + n);
-		}
 		all.count += n;
 	}
-	if (all.count > 1)
-		all.variance = sw_divide(m2, all.count - 1);
+	if (layout->mean != SW_NO_WORD && all.count)
+		all.variance = variance_of(layout, offset, shared, &all);
 	*value = all;
 }
 
@@ -106,5 +127,5 @@ void sw_stat_variance(s64 *mean, s64 *m2, s64 n, s64 v, u32 shift)
 	s64 before = value - *mean;
 
 	*mean += sw_divide(before, n);
-	*m2 += sw_shift_right(before * (value - *mean), shift);
+	*m2 += before * (value - *mean);
 }

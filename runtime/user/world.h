@@ -24,6 +24,8 @@ void world_errors_reset(u64 most, s64 target);
 void world_set_state(u32 state);
 /* Moves the acting lane's records to a file. */
 void world_drain(FILE *events);
+/* A whole run of the script, as run.c's options say: an exit status. */
+int world_run(int argc, char **argv);
 /* Writes what a device would map. */
 void world_write_image(FILE *image);
 

@@ -30,6 +30,7 @@ from compiler.diagnostics import SLUGS, CompileError, render_all
 from compiler.family import Environment
 from compiler.optimise import optimise
 from compiler.options import Options
+from compiler.pairing import pair
 from compiler.parser import Conditions, parse
 from compiler.printer import print_script
 from compiler.program import Program
@@ -70,7 +71,8 @@ class Case:
     def resolve(self) -> Program:
         script = self.parse()
         known = library.parse_all(library.read(), self.conditions)
-        return optimise(resolve(self.path.stem, [script], known, Environment(golden_kernel())))
+        environment = Environment(golden_kernel(), guru=self.conditions.guru_mode)
+        return optimise(resolve(self.path.stem, [script], known, environment))
 
     def _option(self, name: str) -> str | None:
         for line in self.text.decode("utf-8", "replace").splitlines():
@@ -102,7 +104,7 @@ def print_program(case: Case) -> str:
 def print_c(case: Case) -> str:
     """From the first struct to the handlers; the tables behind them look alike in every module."""
     target = Target(case.path.stem.replace("-", "_"), "0" * 64, "6.1.0-golden", bytes(20), "0")
-    text = generate(case.resolve(), target, Options()).c_text
+    text = generate(optimise(pair(case.resolve())), target, Options()).c_text
     return text.partition("static const struct sw_probe probes[]")[0].rstrip() + "\n"
 
 

@@ -29,6 +29,7 @@ class Case:
 
     `values`: final globals, {name: number or text} or {name: {key or keys: value}}. `until_exit`: the script
     ends itself. `errors`: texts of script errors, in order. `limit`: errors until the module ends itself.
+    `file`: the script's, as messages name it.
     """
 
     name: str
@@ -42,6 +43,11 @@ class Case:
     strict: bool = False
     statistics: dict[str, Any] = field(default_factory=dict)
     defines: dict[str, str] = field(default_factory=dict)
+    args: tuple[str, ...] = ()
+    globals: dict[str, Any] = field(default_factory=dict)
+    guru: bool = False
+    optimise: bool = True
+    file: str | None = None
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +67,16 @@ def compile_case(case: Case, image: Image, folder: Path) -> dict[str, Any]:
     request = {
         "name": case.name,
         "text": case.script,
+        "source": case.file,
         "kernel": {"root": str(image.rootfs), "release": image.release},
         "output": str(folder),
         "run_mode": case.strict,
         "statistics": case.statistics,
         "defines": case.defines,
+        "args": case.args,
+        "globals": case.globals,
+        "guru": case.guru,
+        "optimise": case.optimise,
         "export": bool(case.statistics),
     }
     done = subprocess.run(
@@ -123,6 +134,7 @@ def check(case: Case, result: dict[str, Any]) -> None:
     found = [text.rpartition(" at ")[0] for text in result["errors"]]
     assert found == list(case.errors)
     assert result["lanes"][1] == 0, "events were lost"
+    assert result["adds_up"]
     for name, wanted in case.values.items():
         assert flat(result["tables"][name]) == wanted, name
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from compiler.build import target
+from compiler.kernel.release import Kernel
 from lab import DEFAULT_KERNEL, Guest, Image, app
 
 HERE = Path(__file__).parent
@@ -37,11 +39,9 @@ def image() -> Image:
 
 def write_headers(image: Image, folder: Path) -> None:
     """target.h and kernel.h of the guest's kernel, and a strange.h of no kernel at all."""
-    headers = f"usr/src/linux-headers-{image.release}"
-    symbols = (image.rootfs / headers / "Module.symvers").read_text()
-    count = "__preempt_count" if "\t__preempt_count\t" in symbols else "pcpu_hot+8"
+    kernel = Kernel.from_root(image.rootfs, image.release)
     (folder / "stapwatch").mkdir()
-    (folder / "stapwatch" / "target.h").write_text(f'#define SW_PREEMPT_COUNT "{count}"\n')
+    (folder / "stapwatch" / "target.h").write_text(target.header(kernel.btf))
     notes = subprocess.run(
         ["readelf", "-n", image.folder / "vmlinux"], capture_output=True, text=True, check=True
     )
@@ -94,7 +94,8 @@ def guest(image: Image, modules: list[Path]) -> Iterator[Guest]:
     with Guest.boot(image, cpus=1) as started:
         for path in modules:
             started.push(path, f"{FOLDER}/{path.name}")
-        for path in (*(HERE / "guest").glob("*.py"), RUNTIME / "abi.py"):
+        mirror = (RUNTIME / name for name in ("abi.py", "record.py", "lazyclass.py"))
+        for path in (*(HERE / "guest").glob("*.py"), *mirror):
             started.push(path, f"{FOLDER}/{path.relative_to(PROJECT)}")
         yield started
 

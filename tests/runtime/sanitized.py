@@ -7,22 +7,35 @@ build(Path("script.c"), Path("out"), with_main=True)   # -> an executable
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 RUNTIME = Path(__file__).parents[2] / "runtime"
-SHARED = ("memory", "string", "format", "event", "array", "statistic", "number", "syscall")
+SHARED = (
+    *("memory", "string", "regex", "format", "event", "array", "statistic", "number", "syscall"),
+)
 # as the kernel: signed numbers wrap
-FLAGS = ("-g", "-O1", "-std=gnu11", "-DSW_USERSPACE", "-fwrapv", "-fno-strict-aliasing")
+DIALECT = ("-std=gnu11", "-DSW_USERSPACE", "-fwrapv", "-fno-strict-aliasing")
 WARNINGS = ("-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
+FOLDERS = (RUNTIME / "include", RUNTIME / "src", RUNTIME / "user")
+
+
+def sources(*user: str) -> list[Path]:
+    """The runtime's files that also run in user space, and those of runtime/user/ named."""
+    shared = [RUNTIME / "src" / f"{name}.c" for name in SHARED]
+    return shared + [RUNTIME / "user" / f"{name}.c" for name in user]
+
+
+def gcc(*arguments: str | Path, folders: Iterable[Path] = ()) -> None:
+    """One call of the compiler, sanitizers and warnings on; CalledProcessError with its output."""
+    includes = [f"-I{folder}" for folder in (*FOLDERS, *folders)]
+    command = ["gcc", *DIALECT, *WARNINGS, *SANITIZERS, *includes, *map(str, arguments)]
+    subprocess.run(command, check=True, timeout=300)
 
 
 def build(source: Path, output: Path, *, includes: tuple[Path, ...] = (), with_main: bool) -> Path:
     """Compile and link `source`; with `with_main` it is a script, else it has a main() itself."""
-    user = ("main", "world", "process") if with_main else ("world", "process")
-    sources = [source, *(RUNTIME / "src" / f"{name}.c" for name in SHARED)]
-    sources += [RUNTIME / "user" / f"{name}.c" for name in user]
-    folders = [RUNTIME / "include", RUNTIME / "src", RUNTIME / "user", *includes]
-    command = ["gcc", *FLAGS, *WARNINGS, *SANITIZERS, *(f"-I{folder}" for folder in folders)]
-    subprocess.run([*command, *sources, "-o", output], check=True, timeout=120)
+    user = ("main", "run", "world", "process") if with_main else ("world", "process")
+    gcc("-g", "-O1", source, *sources(*user), "-o", output, folders=includes)
     return output

@@ -6,13 +6,14 @@ from __future__ import annotations
 import struct
 import subprocess
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import abi
+from runtime import abi, directive
 from runtime.abi import EventKind, Header, State
 from tests.runtime.sanitized import build
 
@@ -20,7 +21,6 @@ HERE = Path(__file__).parent
 FORMAT, COPY, CONCAT, APPEND, PREPEND, DOUBLE, STRING_QUOTED, BUFFER_QUOTED, STRING, STRING_N = (
     range(10)
 )
-MASK = (1 << 64) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,86 +64,75 @@ def cut_to(text: bytes, size: int) -> tuple[bytes, int]:
 
 # -- formats ------------------------------------------------------------------------------------
 
-DIRECTIVES = [
-    ("%d|%5d|%-5d|%05d|%+d|% d", (7, -7, 7, -7, 7, 7), "7|   -7|7    |-0007|+7| 7"),
-    ("%i", (-(1 << 63),), "-9223372036854775808"),
-    ("%u", (-1,), "18446744073709551615"),
-    ("%x|%X|%#x|%#X|%#o|%o", (255, 255, 255, 255, 8, 8), "ff|FF|0xff|0XFF|010|10"),
-    ("%#x|%#o", (0, 0), "0|0"),
-    ("%p|%10p|%-6p|", (255, 255, 1), "0xff|      0xff|0x1   |"),
-    ("%.3d|%8.3d|%-8.3d|%.0d|", (5, -5, 5, 0), "005|    -005|005     ||"),
-    ("%08.3d", (5,), "     005"),
-    ("%*d|%-*d|%.*d", (4, 1, 4, 1, 3, 1), "   1|1   |001"),
-    ("%*d|", (-4, 1), "1   |"),
-    ("%c%c%3c%-3c|", (104, 105, 33, 33), "hi  !!  |"),
-    ("%lld %hd %ld", (1, 2, 3), "1 2 3"),
-    ("100%%", (), "100%"),
-    ("%#010x", (255,), "0x000000ff"),
-    ("%b", (0x6162636465666768,), "hgfedcba"),
-    ("%4b%2b%1b", (0x64636261, 0x6665, 0x67), "abcdefg"),
-]
+
+def as_reader(form: str, args: tuple[int | bytes, ...], size: int) -> tuple[bytes, int]:
+    """What a reader of events makes of the same format: a string of the kernel's ends at a NUL."""
+    whole = directive.format_bytes(directive.parse(form), args)
+    kept, cut = cut_to(whole, size)
+    return kept.partition(b"\0")[0], cut
 
 
-@pytest.mark.parametrize(("form", "longs", "wanted"), DIRECTIVES, ids=[d[0] for d in DIRECTIVES])
-def test_directives(program: Path, form: str, longs: tuple[int, ...], wanted: str) -> None:
-    assert ask(program, [Call(FORMAT, 128, (form.encode(),), longs)]) == [(wanted.encode(), 0)]
+NUMBERS = (0, 1, -1, 8, 39, 92, 255, -4096, 0x6162636465666768, -(1 << 63), (1 << 63) - 1)
+MATRIX = [
+    f"%{flag}{width}{precision}{length}{letter}"
+    for flag, width, precision, length, letter in product(
+        ("", "-", "+", " ", "#", "0"), ("", "1", "7", "25"), ("", ".", ".0", ".1", ".4", ".22"),
+        ("", "l"), "diuxXopcb",
+    )
+]  # fmt: skip
 
 
-def test_string_directives(program: Path) -> None:
-    strings = (b"%s|%5s|%-5s|%.2s|%5.2s|", b"a", b"b", b"c", b"defg", b"hijk")
-    assert ask(program, [Call(FORMAT, 128, strings)]) == [(b"a|    b|c    |de|   hi|", 0)]
+def test_the_kernel_formats_numbers_as_its_readers_do(program: Path) -> None:
+    cases = [(form, number) for form in MATRIX for number in NUMBERS]
+    found = ask(program, [Call(FORMAT, 64, (form.encode(),), (n,)) for form, n in cases])
+    wrong = [
+        (form, number, text, as_reader(form, (number,), 64))
+        for (form, number), text in zip(cases, found, strict=True)
+        if text != as_reader(form, (number,), 64)
+    ]
+    assert wrong == []
 
 
-flags = st.sampled_from(["", "-", "+", " ", "#", "0", "-+", "+0", "#0", " 0", "-#"])
-width = st.sampled_from(["", "1", "7", "30"])
-precision = st.sampled_from(["", ".0", ".3", ".25"])
-letters = st.sampled_from("duxXo")
+def test_the_kernel_formats_strings_as_its_readers_do(program: Path) -> None:
+    forms = [
+        f"%{flag}{width}{precision}s|"
+        for flag, width, precision in product(
+            ("", "-", "+", " ", "#", "0"), ("", "1", "5", "12"), ("", ".", ".0", ".2", ".9")
+        )
+    ]
+    cases = [(form, text) for form in forms for text in (b"", b"a", b"longer", b"\xc3\xa9t\xe9")]
+    found = ask(program, [Call(FORMAT, 64, (form.encode(), text)) for form, text in cases])
+    assert found == [as_reader(form, (text,), 64) for form, text in cases]
+
+
+stars = st.integers(-20, 40) | st.sampled_from([1 << 31, -(1 << 31), (1 << 32) + 3, -(1 << 63)])
 longs64 = st.integers(-(1 << 63), (1 << 63) - 1) | st.sampled_from([0, 1, -1])
-
-
-def as_python(flag: str, wide: str, exact: str, letter: str, value: int) -> bytes:
-    """The same by Python's own operator, where that follows C."""
-    if letter in "uxXo":
-        value &= MASK
-        flag = flag.replace("+", "").replace(" ", "")
-    octal = letter == "o" and "#" in flag
-    if letter in "ud" or value == 0:
-        flag = flag.replace("#", "")
-    if exact:
-        flag = flag.replace("0", "")
-    if exact == ".0" and value == 0:
-        if octal:  # C's one exception: the prefix is the number
-            return f"{'0':{'<' if '-' in flag else '>'}{wide or 1}}".encode()
-        sign = "+" if "+" in flag else " " if " " in flag else ""
-        return f"{sign:{'<' if '-' in flag else '>'}{wide or 0}}".encode()
-    if letter == "o" and "#" in flag:  # Python writes 0o
-        digits = f"{value:o}"
-        digits = digits.zfill(max(int(exact[1:] or 0) if exact else 0, len(digits) + 1))
-        if "0" in flag and "-" not in flag and wide:
-            digits = digits.zfill(int(wide))
-        return f"{digits:{'<' if '-' in flag else '>'}{wide or 0}}".encode()
-    return (f"%{flag}{wide}{exact}{'d' if letter == 'u' else letter}" % value).encode()
 
 
 @settings(max_examples=50, deadline=None)
 @given(
     st.lists(
-        st.tuples(flags, width, precision, letters, longs64, st.integers(1, 64)),
+        st.tuples(
+            st.sampled_from(["", "-", "+", " ", "#", "0"]),
+            st.sampled_from("duxXopcb"),
+            stars,
+            stars,
+            longs64,
+            st.integers(1, 64),
+        ),
         min_size=1,
         max_size=60,
     )
 )
-def test_numbers_as_python_formats_them(
-    program: Path, cases: list[tuple[str, str, str, str, int, int]]
+def test_given_sizes_as_readers_take_them(
+    program: Path, cases: list[tuple[str, str, int, int, int, int]]
 ) -> None:
-    calls = [
-        Call(FORMAT, size, (f"%{flag}{wide}{exact}{letter}".encode(),), (value,))
-        for flag, wide, exact, letter, value, size in cases
-    ]
-    wanted = [
-        cut_to(as_python(flag, wide, exact, letter, value), size)
-        for flag, wide, exact, letter, value, size in cases
-    ]
+    calls, wanted = [], []
+    for flag, letter, width, precision, value, size in cases:
+        form = f"<%{flag}*.*{letter}%{flag}*{letter}%%%.*d>"
+        longs = (width, precision, value, width, value, precision, value)
+        calls.append(Call(FORMAT, size, (form.encode(),), longs))
+        wanted.append(as_reader(form, longs, size))
     assert ask(program, calls) == wanted
 
 

@@ -6,7 +6,7 @@
  *
  *   mmap (read-only)   header | manifest (JSON) | shared region | lane 0 | lane 1 | ... lane N-1
  *   read, poll         event records of all CPUs, merged by time
- *   ioctl              start, stop, sync
+ *   ioctl              start, stop, sync, sums
  *
  * A lane is one possible CPU's part: what its handlers accumulate.  The manifest says where in the
  * shared region and in the lanes every table lies.  Offsets in the header are file offsets for
@@ -115,8 +115,19 @@ struct sw_start {
 	u64 reserved[6];
 };
 
+/*
+ * Words of all lanes added up, modulo 2^64: words[i] is the sum of the word at `offset` + 8 * i of
+ * every lane. Each word is read with one load.
+ */
+struct sw_sums {
+	u64 offset; /* from a lane's start, a multiple of 8 */
+	u64 count;
+	u64 words[]; /* out */
+};
+
 #define SW_IOC_START _IOW('w', 1, struct sw_start)
 #define SW_IOC_STOP  _IO('w', 2)
 #define SW_IOC_SYNC  _IO('w', 3)
+#define SW_IOC_SUMS  _IOWR('w', 4, struct sw_sums)
 
 #endif

@@ -2,8 +2,8 @@
 /*
  * arch_x86.h - x86-64: per-CPU access through %gs, the preemption count, saved registers, atomics.
  *
- * target.h defines SW_PREEMPT_COUNT, the per-CPU symbol of the preemption count ("__preempt_count",
- * or "pcpu_hot+8" on kernels that keep it there).
+ * target.h names the per-CPU variables ("__preempt_count", or "pcpu_hot+8" on kernels that keep it
+ * there) and offsets in the kernel's structs.
  */
 #ifndef STAPWATCH_ARCH_X86_H
 #define STAPWATCH_ARCH_X86_H
@@ -39,6 +39,23 @@ static __always_inline void *sw_this_cpu_area(void)
 
 	__asm__ __volatile__("movq %%gs:(%1), %0" : "=r"(area) : "r"(sw_areas));
 	return area;
+}
+
+/* The current task. Constant while a handler runs, so it is read once. */
+static __always_inline const u8 *sw_current(void)
+{
+	const u8 *task;
+
+	__asm__("movq %%gs:" SW_CURRENT_TASK ", %0" : "=r"(task));
+	return task;
+}
+
+static __always_inline s64 sw_cpu(void)
+{
+	u32 cpu;
+
+	__asm__ __volatile__("movl %%gs:" SW_CPU_NUMBER ", %0" : "=r"(cpu));
+	return cpu;
 }
 
 static __always_inline u32 sw_exchange(u32 *p, u32 v)

@@ -85,37 +85,14 @@ static __always_inline u32 sw_array_find(struct sw_array a, const void *key)
 	return sw_array_find_hash(&a, key, sw_hash(key, a.key_size));
 }
 
-/* In the runtime object; both look again first. 0: the array is full (or, shared by all, stayed
- * locked). */
+/*
+ * In the runtime object. Append looks again first, for arrays without deletion; insert is for
+ * arrays under their global's lock: the caller resets the value and then publishes the slot, so
+ * that no reader sees the new key with an old value. A full array that `wraps` forgets its oldest
+ * element. 0: the array is full (or, shared by all, stayed locked).
+ */
 u32 sw_array_append(const struct sw_array *a, const void *key, u32 hash, u32 *lock);
 u32 sw_array_insert(const struct sw_array *a, const void *key, u32 hash, bool wraps);
-
-/* For arrays without deletion: finds or appends. */
-static __always_inline u32 sw_array_add(struct sw_array a, const void *key, u32 *lock)
-{
-	u32 hash = sw_hash(key, a.key_size);
-	u32 n = sw_array_find_hash(&a, key, hash);
-
-	return likely(n) ? n : sw_array_append(&a, key, hash, lock);
-}
-
-/*
- * For arrays under their global's lock: finds or inserts. With `*fresh` the caller resets the value
- * and then publishes the slot, so that no reader sees the new key with an old value. A full array
- * that `wraps` forgets its oldest element.
- */
-static __always_inline u32 sw_array_put(struct sw_array a, const void *key, bool wraps, bool *fresh)
-{
-	u32 hash = sw_hash(key, a.key_size);
-	u32 n = sw_array_find_hash(&a, key, hash);
-
-	*fresh = false;
-	if (likely(n))
-		return n;
-	*fresh = true;
-	return sw_array_insert(&a, key, hash, wraps);
-}
-
 void sw_array_publish(const struct sw_array *a, u32 n);
 void sw_array_remove(const struct sw_array *a, u32 n);
 void sw_array_clear(const struct sw_array *a);
@@ -148,6 +125,22 @@ static __always_inline bool sw_lock(u32 *lock)
 static __always_inline void sw_unlock(u32 *lock)
 {
 	sw_store_release(lock, 0);
+}
+
+/*
+ * Around all writes to a global's shared rows of more than one word, with its lock held: the
+ * sequence is odd meanwhile, so a reader can tell that what it copied is whole.
+ */
+static __always_inline void sw_write_begin(u32 *sequence)
+{
+	sw_store_release(sequence, *sequence + 1);
+	__atomic_thread_fence(
+		__ATOMIC_RELEASE); /* no row is written before; no instruction on x86 */
+}
+
+static __always_inline void sw_write_end(u32 *sequence)
+{
+	sw_store_release(sequence, *sequence + 1);
 }
 
 #endif

@@ -12,6 +12,14 @@
 #ifndef STAPWATCH_CONTEXT_H
 #define STAPWATCH_CONTEXT_H
 
+/* What matched() and ngroups() tell of; `groups` 0: no match. */
+struct sw_match {
+	const char *text; /* a copy of the string */
+	const s32
+		*tags; /* of each group where it begins and ends in it; -1: not part of the match */
+	u32 groups;    /* the whole match is one */
+};
+
 struct sw_context {
 	union {
 		struct {
@@ -32,11 +40,13 @@ struct sw_context {
 	u64 seed;		       /* randint() */
 	struct sw_lane_counts *counts; /* this lane's */
 	struct sw_ring *ring;
-	u64 ring_end;	      /* position after the record that is being written */
-	char error_text[128]; /* for messages with a value in them */
+	u64 ring_end;	       /* position after the record that is being written */
+	char error_text[128];  /* for messages with a value in them */
+	struct sw_match match; /* of the last regular expression, where a script asks for it */
 };
 
 /* Slow ways out, in the runtime object. */
+void sw_rearm(void);
 void sw_refused(struct sw_context *c, struct sw_probe_counts *counts);
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts);
 
@@ -59,6 +69,8 @@ static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 	}
 	c->busy = 1;
 	barrier();
+	if (!c)
+		__builtin_unreachable(); /* spares the caller its test */
 	return c;
 }
 
@@ -91,6 +103,18 @@ static __always_inline void sw_error(struct sw_context *c, u32 site, const char 
 {
 	c->error = text;
 	c->error_site = site;
+}
+
+/*
+ * After a handler that writes to a condition's globals, their locks still held: a condition that
+ * has changed makes the runtime place or remove the probe's hook, soon, from a process.
+ */
+static __always_inline void sw_arm(u8 *wanted, bool now)
+{
+	if (unlikely(*wanted != now)) {
+		*wanted = now;
+		sw_rearm();
+	}
 }
 
 static __always_inline void sw_leave(struct sw_context *c)

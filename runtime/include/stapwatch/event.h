@@ -44,4 +44,15 @@ static __always_inline u8 *sw_event_string(u8 *p, const char *s, u32 size)
 	return p + 8 + ((n + 7) & ~7ULL);
 }
 
+/* `n` bytes, whatever they are. */
+static __always_inline u8 *sw_event_bytes(u8 *p, const char *bytes, u32 n)
+{
+	u32 i;
+
+	*(u64 *)p = n;
+	for (i = 0; i < n; i++)
+		p[8 + i] = (u8)bytes[i];
+	return p + 8 + ((n + 7) & ~7u);
+}
+
 #endif

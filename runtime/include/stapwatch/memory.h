@@ -10,6 +10,12 @@
 u64 sw_kernel_read(struct sw_context *c, u64 address, u32 size);
 u64 sw_user_read(struct sw_context *c, u64 address, u32 size);
 
+/* Writes the low `size` (1, 2, 4, 8) bytes of a value; an error where it cannot be written. */
+void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size);
+
+/* This CPU's instance of the per-CPU variable `distance` bytes behind that of this_cpu_off. */
+u64 sw_percpu_address(s64 distance);
+
 /*
  * The NUL-terminated string at an address into `to`, at most `size` bytes with its NUL; false and
  * an error in the context ("kernel string copy fault at 0x...") where it cannot be read; `to` is
@@ -21,6 +27,23 @@ bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address);
 /* The same, with at most `length` bytes read. */
 bool sw_kernel_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64 length);
 bool sw_user_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64 length);
+
+#define SW_MOST_MEMORY 1024 /* bytes that one %m or %M shows */
+
+/* Bytes that a %m or %M of such a precision shows. */
+static __always_inline s64 sw_memory_length(s64 precision)
+{
+	s32 n = (s32)precision;
+
+	return n < 1 ? 1 : n > SW_MOST_MEMORY ? SW_MOST_MEMORY : n;
+}
+
+/*
+ * That many bytes at an address into `to`, for %m and %M; how many. 0 and an error in the context
+ * where they cannot be read.
+ */
+u32 sw_kernel_bytes(struct sw_context *c, char *to, u64 address, s64 precision);
+u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision);
 
 /*
  * A user string as strace shows it: in double quotes, C escapes, "..." behind the closing quote

@@ -16,8 +16,9 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   PROFILE            hits/s/CPU, 0: HZ   the same
  *   FTRACE             -                   sw_ftrace_handler
  *   KPROBE             -                   int handler(void *kprobe, struct sw_regs *)
- *   KRETPROBE          maxactive, 0: auto  void handler(struct sw_regs *, void *data)
+ *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
+ *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -30,6 +31,7 @@ enum sw_hook {
 	SW_KPROBE,
 	SW_KRETPROBE,
 	SW_TRACEPOINT,
+	SW_PAIRED,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
@@ -45,12 +47,15 @@ struct sw_probe {
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
 	s64 randomize; /* timers: +- this much, in the unit of `number` */
 	void *handler;
-	void *entry;   /* SW_KRETPROBE: int entry(struct sw_regs *, void *data), NULL for none;
+	void *entry;   /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
 			  non-zero: no return wanted */
 	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
 };
 
-#define SW_PROBE_OPTIONAL 1 /* a hook that cannot be placed is no failure (`?`) */
+/* The bytes that a call's instance keeps from its entry to its return. */
+#define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
+
+#define SW_PROBE_OPTIONAL	 1 /* a hook that cannot be placed is no failure (`?`) */
 
 /*
  * One CPU's memory is one block: the private part (context, then the handlers' frames), then from
@@ -75,6 +80,11 @@ struct sw_script {
 			     nothing */
 	u32 lock_turns;	  /* of waiting for a lock before the hit is skipped; 0: the default */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
+	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
+	u8 *wanted;		    /* armed() of each probe, as handlers last saw it */
+	u32 nr_symbols;		    /* variables of the kernel, whose addresses the runtime finds */
+	const char *const *symbols;
+	u64 *addresses;
 };
 
 /* Defined by the script. */

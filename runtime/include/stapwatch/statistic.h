@@ -38,8 +38,13 @@ u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset,
 /* The sum of a number in all lanes. */
 s64 sw_lanes_sum(u32 offset);
 
-/* Welford's running mean and sum of squared distances, scaled by 2^shift. Call after the count has
- * grown to `n`. */
+/* The same of `count` words, from `offset` on. */
+void sw_lanes_add(u64 *sums, u32 offset, u32 count);
+
+/*
+ * Welford's running mean, scaled by 2^shift, and sum of squared distances, scaled by its square, in
+ * whole numbers. Call after the count has grown to `n`.
+ */
 void sw_stat_variance(s64 *mean, s64 *m2, s64 n, s64 v, u32 shift);
 
 /* Position of the highest bit set, 1..64; 0 for 0. */
@@ -60,14 +65,15 @@ static __always_inline u32 sw_log2_signed_bucket(s64 v)
 	return v < 0 ? 64 - sw_bits(-(u64)v) : 64 + sw_bits(v);
 }
 
-/* 0: v < low, then one for each interval, the last: v > high. */
+/* 0: v < low, then one for each interval that begins up to high, the last: all above those. */
 static __always_inline u32 sw_linear_bucket(s64 v, s64 low, s64 high, s64 interval)
 {
+	u64 n = ((u64)v - (u64)low) / (u64)interval;
+	u64 last = ((u64)high - (u64)low) / (u64)interval + 1;
+
 	if (v < low)
 		return 0;
-	if (v > high)
-		return 1 + (u32)((high - low) / interval) + 1;
-	return 1 + (u32)((u64)(v - low) / (u64)interval);
+	return 1 + (u32)(n < last ? n : last);
 }
 
 /* The first bound that is not below `v`; `n`: above all. */

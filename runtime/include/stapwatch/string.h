@@ -28,7 +28,8 @@ s32 sw_compare(const char *a, const char *b);
 
 /*
  * sprintf(): the directives of the script language (%d %i %u %x %X %o %c %s %p %b %m %M %%, flags,
- * width, precision, `*`). `longs` and `strings` hold the arguments in order of their kind.
+ * width, precision, `*`). `longs` and `strings` hold the arguments in order of their kind. Memory
+ * that cannot be read is an error in the context.
  */
 void sw_format(struct sw_context *c, char *to, u32 size, const char *format, const s64 *longs,
 	       const char *const *strings);

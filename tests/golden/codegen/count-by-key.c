@@ -35,6 +35,7 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct { struct key_reads key_0; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
@@ -46,16 +47,23 @@ _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, reads_lock) == 16, "reads_lock");
 _Static_assert(offsetof(struct shared, reads) == 24, "reads");
 
-/* This CPU's row of an element, new ones zero; NULL: the array is full, and it is counted. */
-static __always_inline s64 *add_reads(struct area *a, struct shared *s, const struct key_reads *key)
+/* Out of line: a stack protector, if any, is paid here and not at each hit. */
+static noinline u32 append_reads(struct area *a, struct shared *s, const struct key_reads *key, u32 hash)
 {
-	u32 n = sw_array_add(SW_ARRAY(s->reads), key, &s->reads_lock);
+	u32 n = sw_array_append(&SW_ARRAY(s->reads), key, hash, &s->reads_lock);
 
-	if (unlikely(!n)) {
+	if (unlikely(!n))
 		a->lane.reads_dropped++;
-		return NULL;
-	}
-	return &a->lane.reads[n - 1];
+	return n;
+}
+
+/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
+static __always_inline u32 add_reads(struct area *a, struct shared *s, const struct key_reads *key)
+{
+	u32 hash = sw_hash(key, sizeof(*key));
+	u32 n = sw_array_find_hash(&SW_ARRAY(s->reads), key, hash);
+
+	return likely(n) ? n : append_reads(a, s, key, hash);
 }
 
 /* tapset/task.stp:4: function execname */
@@ -72,15 +80,16 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	struct area *a = sw_enter(offsetof(struct area, lane.probes), 0);
 	struct sw_context *c;
 	struct shared *s = sw_shared;
-	struct key_reads key1;
-	s64 *row2;
+	__typeof__(a->frame_probe_0) *f;
+	u32 n1;
 
 	if (!a)
 		return;
 	c = &a->c;
-	fn_execname(c, key1.execname);
-	row2 = add_reads(a, s, &key1);
-	if (likely(row2))
-		(*row2)++;
+	f = &a->frame_probe_0;
+	fn_execname(c, f->key_0.execname);
+	n1 = add_reads(a, s, &f->key_0);
+	if (likely(n1))
+		a->lane.reads[n1 - 1]++;
 	sw_leave(&a->c);
 }

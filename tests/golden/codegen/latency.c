@@ -63,10 +63,10 @@ struct entry_0 {
 };
 
 /* latency.stp:2:7: at the entry of kernel.function("vfs_read").return */
-static int entry_0(struct sw_regs *regs, void *data)
+static int entry_0(void *instance, struct sw_regs *regs)
 {
 	struct area *a = sw_enter_quietly(offsetof(struct area, lane.probes), 0);
-	struct entry_0 *entry = data;
+	struct entry_0 *entry = SW_RETURN_DATA(instance);
 	struct sw_context *c;
 
 	if (!a)
@@ -78,15 +78,16 @@ static int entry_0(struct sw_regs *regs, void *data)
 }
 
 /* latency.stp:2:7: probe kernel.function("vfs_read").return */
-static void probe_0(struct sw_regs *regs, void *data)
+static int probe_0(void *instance, struct sw_regs *regs)
 {
 	struct area *a = sw_enter(offsetof(struct area, lane.probes), 0);
 	struct sw_context *c;
-	const struct entry_0 *entry = data;
+	const struct entry_0 *entry = SW_RETURN_DATA(instance);
 
 	if (!a)
-		return;
+		return 0;
 	c = &a->c;
 	fill_latency(&a->lane.latency, fn_gettimeofday_ns(c) - entry->v0);
 	sw_leave(&a->c);
+	return 0;
 }

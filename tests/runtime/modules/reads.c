@@ -55,24 +55,25 @@ static int on_inside(void *kprobe, struct sw_regs *regs)
 	return 0;
 }
 
-static int on_call(struct sw_regs *regs, void *data)
+static int on_call(void *instance, struct sw_regs *regs)
 {
 	if (sw_pid() != sw_target())
 		return 1;
-	*(u64 *)data = sw_clock_monotonic();
+	*(u64 *)SW_RETURN_DATA(instance) = sw_clock_monotonic();
 	return 0;
 }
 
-static void on_return(struct sw_regs *regs, void *data)
+static int on_return(void *instance, struct sw_regs *regs)
 {
 	struct area *a = ENTER(RETURNED);
 
 	if (!a)
-		return;
+		return 0;
 	a->words[2]++;
 	a->words[5] += SW_RETURN_VALUE(regs);
-	a->words[6] += sw_clock_monotonic() - *(u64 *)data;
+	a->words[6] += sw_clock_monotonic() - *(u64 *)SW_RETURN_DATA(instance);
 	sw_leave(&a->context);
+	return 0;
 }
 
 static void on_syscall(void *data, struct sw_regs *regs, long number)

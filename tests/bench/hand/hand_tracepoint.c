@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The bare hook of a tracepoint: an empty handler on sys_enter. */
+#include "hand.h"
+
+static u64 hand_events(void)
+{
+	return 0;
+}
+
+static void on_enter(void *data, struct pt_regs *regs, long number)
+{
+}
+
+static int __init hand_init(void)
+{
+	return hand_place_tracepoint(on_enter);
+}
+
+static void __exit hand_exit(void)
+{
+	hand_remove_tracepoint(on_enter);
+}
+
+module_init(hand_init);
+module_exit(hand_exit);

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a scrape costs: from a module's memory to the page that Prometheus reads.
+
+measure() -> Section("Scrape", (Row("100,000 counter series, 3 labels", "ns a sample", 63.0, ...), ...))
+
+CPU time of this process, medians, after a first scrape that builds what later ones keep. The memory is
+laid out as a module maps it; numbers change between scrapes. The peer is prometheus_client, with as many
+series of its own.
+"""
+
+from __future__ import annotations
+
+import array
+import random
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+
+from agent.exposition import Exposition, Format
+from agent.families import Member, plan
+from lab.host import say
+from runtime import manifest
+from runtime.device import Image
+from runtime.manifest import HistogramKind, Statistic, Storage, Table, ValueType
+from runtime.snapshot import SnapshotReader
+from runtime.table import TableValues
+from tests.bench.rows import Row, Section
+from tests.reader.images import Plan, Writer
+
+SERIES = 100_000
+SETS = 1_000
+BUCKETS = 30
+LANES = 2
+ROUNDS = 9
+PEER = "prometheus_client"
+LOG2 = manifest.Histogram(HistogramKind.LOG2, word=1, buckets=65)
+
+
+class Scraped:
+    """One module's table, scraped again and again by what the agent has for it."""
+
+    def __init__(self, table: Table, writer: Writer) -> None:
+        self.table, self.writer = table, writer
+        self._image = Image(writer.data)
+        self._reader = SnapshotReader(self._image)
+        families, problems = plan([("bench", writer.manifest, {})], set())
+        assert not problems
+        self._exposition = Exposition(families)
+
+    def scrape(self, form: Format = Format.OPENMETRICS) -> bytes:
+        snapshot = self._reader.read()
+        tables = {table.table.name: table for table in snapshot.tables}
+
+        def read(member: Member) -> TableValues | None:
+            return tables[member.table.name]
+
+        return b"".join(self._exposition.render(read, form))
+
+    def renumber(self, seed: int) -> None:
+        """Give every counter another number, in every lane."""
+        chosen = random.Random(seed)
+        slots, header = self.table.slots, self._image.header()
+        assert slots
+        bases = [header.shared_offset]
+        if self.table.storage is Storage.PERCPU:
+            lanes = range(header.nr_lanes)
+            bases = [header.lanes_offset + lane * header.lane_stride for lane in lanes]
+        for base in (base + self.table.rows for base in bases):
+            rows = array.array("q", (chosen.randrange(1 << 30) for _ in range(slots.capacity)))
+            self.writer.data[base : base + len(rows) * rows.itemsize] = rows.tobytes()
+
+
+def counters(series: int, lanes: int, storage: Storage = Storage.PERCPU) -> Scraped:
+    """Counters with three labels: two texts and a number."""
+    layout = Plan(lanes)
+    table = layout.array("requests", {"handler": 32, "method": 16, "code": None}, series, storage)
+    made = layout.manifest()
+    made = replace(made, tables=(replace(table, monotonic=True),))
+    writer = layout.image(made)
+    for n in range(series):
+        writer.slot(table, n, 2, key_of(n))
+    scraped = Scraped(made.tables[0], writer)
+    scraped.renumber(0)
+    return scraped
+
+
+def key_of(n: int) -> tuple[str, str, int]:
+    return (f"/api/v1/handler{n // 20:05}", ("get", "put", "post", "head")[n % 4], n % 5)
+
+
+def histograms(sets: int, lanes: int) -> Scraped:
+    """Histograms of powers of two, with one label, filled in BUCKETS of them."""
+    layout = Plan(lanes)
+    kept = Statistic(sum=0, histogram=LOG2)
+    table = layout.array(
+        "latency", {"handler": 32}, sets, value=ValueType.STAT, row_size=8 * 66, statistic=kept
+    )
+    writer = layout.image()
+    chosen = random.Random(1)
+    filled = BUCKETS - 2  # the one below the first is shown as well, and so is +Inf
+    for n in range(sets):
+        writer.slot(table, n, 2, (f"/api/v1/handler{n:05}",))
+        for lane in range(lanes):
+            counts = [0] * 8 + [chosen.randrange(1 << 20) for _ in range(filled)]
+            writer.row(table, lane, n, sum(counts), *counts)
+    return Scraped(table, writer)
+
+
+def measure(series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Section:
+    say("scrape: laying out memory")
+    page = counters(series, LANES)
+    lines = [line for line in page.scrape().splitlines() if not line.startswith(b"#")]
+    assert len(lines) == series, f"{len(lines)} samples of {series}"
+
+    def steady(n: int) -> float:
+        page.renumber(n)
+        return cpu(page.scrape)
+
+    say("scrape: counters")
+    whole = median(steady, rounds)
+    peer = peer_counters(series)
+    rows = [
+        Row(
+            f"{series:,} counter series, 3 labels",
+            "ns a sample",
+            round(1e9 * whole / series, 1),
+            {PEER: round(1e9 * median(lambda n: cpu(peer), 3) / series)},
+            100,
+        )
+    ]
+    say("scrape: histograms")
+    table = histograms(sets, LANES)
+    text = table.scrape()
+    assert text.count(b"_bucket{") == sets * BUCKETS, text[:3000]
+    other = peer_histograms(sets)
+    rows.append(
+        Row(
+            f"{sets:,} label sets x {BUCKETS} buckets",
+            "ms",
+            round(1e3 * median(lambda n: cpu(table.scrape), rounds), 2),
+            {PEER: round(1e3 * median(lambda n: cpu(other), 3), 1)},
+            10,
+        )
+    )
+    say("scrape: a change of one key, linearity")
+    rows.append(one_change(series, rounds))
+    rows += linear(series, rounds)
+    note = "CPU time, medians; steady state, two CPUs' memory, OpenMetrics. Ratios have a tolerance for noise."
+    return Section("Scrape", tuple(rows), (note,))
+
+
+def one_change(series: int, rounds: int) -> Row:
+    """One element goes and another takes its slot: compared with no change, and with all anew.
+
+    In a table that handlers delete from: slots of others never change.
+    """
+    page = counters(series, LANES, Storage.SHARED)
+    cold = cpu(page.scrape)
+
+    def changed(n: int) -> float:
+        page.renumber(n)
+        slot = (n + 1) * series // (rounds + 2)
+        page.writer.slot(page.table, slot, 4 + 2 * n, (f"/changed{n}", "get", 1))
+        took = cpu(page.scrape)
+        assert f'handler="/changed{n}"'.encode() in page.scrape()
+        return took
+
+    def unchanged(n: int) -> float:
+        page.renumber(100 + n)
+        return cpu(page.scrape)
+
+    # by turns, so that other load on the machine meets both
+    pairs = [(changed(n), unchanged(n)) for n in range(rounds)]
+    whole = statistics.median(pair[1] for pair in pairs)
+    return Row(
+        f"a change of 1 key in {series:,}",
+        "scrape over one without a change",
+        round(statistics.median(pair[0] for pair in pairs) / whole, 2),
+        {"all keys anew": round(cold / whole, 1)},
+        1.2,
+    )
+
+
+def linear(series: int, rounds: int) -> list[Row]:
+    """Twice the series, twice the CPUs: at most twice the time."""
+
+    def took(series: int, lanes: int) -> float:
+        scraped = counters(series, lanes)
+        scraped.scrape()
+        return median(lambda n: cpu(scraped.scrape), rounds)
+
+    half, lanes = series // 2, 16
+    by_series = took(series, LANES) / took(half, LANES)
+    by_lanes = took(half, 2 * lanes) / took(half, lanes)
+    unit = "times the time"
+    return [
+        Row(f"{series:,} series over {half:,}", unit, round(by_series, 2), {}, 2.2),
+        Row(f"{2 * lanes} CPUs over {lanes}", unit, round(by_lanes, 2), {}, 2.2),
+    ]
+
+
+def peer_counters(series: int) -> Callable[[], bytes]:
+    registry = CollectorRegistry()
+    counter = Counter("requests", "Requests.", ("handler", "method", "code"), registry=registry)
+    for n in range(series):
+        counter.labels(*map(str, key_of(n))).inc(n)
+    return lambda: generate_latest(registry)
+
+
+def peer_histograms(sets: int) -> Callable[[], bytes]:
+    registry = CollectorRegistry()
+    bounds = [float(1 << n) for n in range(BUCKETS - 1)]
+    histogram = Histogram("latency", "Latency.", ("handler",), registry=registry, buckets=bounds)
+    for n in range(sets):
+        histogram.labels(f"/api/v1/handler{n:05}").observe(n)
+    return lambda: generate_latest(registry)
+
+
+def cpu(work: Callable[[], object]) -> float:
+    """Seconds of CPU time that it takes."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def median(measured: Callable[[int], float], rounds: int) -> float:
+    return statistics.median(measured(n) for n in range(rounds))

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The four commonest handlers execute no locked instruction, no trap, and write no memory that CPUs share."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from compiler.driver import compile_script
+from compiler.request import Request
+from lab import Image
+from tests.bench.disassembly import BLOCK, OWN, Module, Root
+
+GOLDEN = Path(__file__).parents[1] / "golden/codegen"
+DATA = (
+    frozenset({"a loaded value"}),
+    frozenset({OWN}),
+)  # of a return probe: registers, its own bytes
+FUNCTION = (Root("probe_0"),)
+# what the kernel calls, down to the handlers, which are called through a pointer
+RETURN = (Root("on_entry"), Root("on_return"), Root("entry_0", DATA), Root("probe_0", DATA))
+
+
+def module_of(source: Path, folder: Path) -> Module:
+    image = Image.ensure()
+    request = Request(
+        name="shape",
+        source=str(source),
+        kernel={"root": str(image.rootfs), "release": image.release},
+        cache=str(folder / "cache"),
+    )
+    response = compile_script(request, lambda line: None)
+    assert response.ok, response.errors
+    return Module(Path(response.path))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("modules")
+
+
+@pytest.mark.parametrize(
+    ("name", "roots", "through"),
+    [
+        ("count", FUNCTION, {"probe_0"}),
+        ("count-by-key", FUNCTION, {"probe_0"}),
+        ("histogram", FUNCTION, {"probe_0"}),
+        ("latency", RETURN, {"on_entry", "entry_0", "on_return", "probe_0"}),
+    ],
+)
+def test_a_hit_writes_only_its_own(
+    name: str, roots: tuple[Root, ...], through: set[str], folder: Path
+) -> None:
+    module = module_of(GOLDEN / f"{name}.stp", folder)
+    found = [fault for root in roots for fault in module.follow(root)]
+    assert found == []
+    assert module.followed >= through
+    assert any(BLOCK in kinds for kinds in module.stores.values()), "it counts nothing?"
+
+
+# each must be seen, or the test above would prove nothing
+SHARED = {
+    "a lock": ('global n probe kernel.function("vfs_read") { n++ if (n > 5) n = 0 }', "locked"),
+    "a shared number": (
+        'global n probe kernel.function("vfs_read") { n = $count }',
+        "stores through shared",
+    ),
+    "a shared element": (
+        'global n probe kernel.function("vfs_read") { n[tid()] = $count }',
+        "locked",
+    ),
+}
+
+
+@pytest.mark.parametrize(("script", "told"), SHARED.values(), ids=SHARED)
+def test_what_is_shared_is_seen(script: str, told: str, folder: Path) -> None:
+    source = folder / "shared.stp"
+    source.write_text(script)
+    module = module_of(source, folder)
+    found = module.follow(Root("probe_0"))
+    assert any(told in fault for fault in found), found
+
+
+def test_a_trap_is_seen(tmp_path: Path) -> None:
+    assert assembled("int3\n ret", tmp_path) == ["probe_0+0x0: int3: a trap"]
+
+
+def test_stores_are_told_by_their_base(tmp_path: Path) -> None:
+    assert assembled("mov %rax, (%rsp)\n incl %gs:0\n ret", tmp_path) == []
+    assert assembled("mov (%rdi), %rax\n mov %rcx, (%rax)\n ret", tmp_path) != []
+    assert assembled("lock incl (%rsp)\n ret", tmp_path) == [
+        "probe_0+0x0: lock incl (%rsp): locked"
+    ]
+    assert assembled("jmp *%rax", tmp_path) != []
+    assert assembled("call elsewhere\n ret", tmp_path) != []
+
+
+def assembled(text: str, folder: Path) -> list[str]:
+    source, made = folder / "x.s", folder / "x.o"
+    source.write_text(f".text\n.globl probe_0\n.type probe_0, @function\nprobe_0:\n {text}\n")
+    subprocess.run(["as", "-o", made, source], check=True)
+    return Module(made).follow(Root("probe_0"))

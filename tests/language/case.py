@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Language cases: `ITEM/name.stp` beside `ITEM/name.out`, what it prints and the errors it runs into.
+
+Folders are the items of the language: what a script is made of, one after the other. The first lines of a case
+may say how it is compiled and run:
+
+    // lab                      also run in a real kernel, with the same output
+    // guru                     embedded C and what else needs -g
+    // unoptimised              as with -u
+    // args: 3 "two words"      the script's arguments
+    // globals: n=3             as -G
+    // defines: MAXNESTING=3    as -D
+    // errors: 0                how many errors it may run into until it ends
+    // rounds: 5                how often its timers fire, in user space
+"""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.language.userspace import Script
+
+CASES = Path(__file__).parent / "cases"
+ITEMS = (
+    "lexical", "arguments", "macros", "globals", "types", "statements", "operators", "aggregates", "functions",
+    "regex", "printing", "probes", "context", "embedded", "optimiser",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    path: Path
+    text: bytes
+
+    @property
+    def name(self) -> str:
+        return self.path.relative_to(CASES).with_suffix("").as_posix()
+
+    @property
+    def in_lab(self) -> bool:
+        return self.option("lab") is not None
+
+    @property
+    def expected(self) -> Path:
+        return self.path.with_suffix(".out")
+
+    def option(self, name: str) -> str | None:
+        """What follows `// name` in the lines that the case begins with."""
+        for line in self.text.decode("utf-8", "replace").splitlines():
+            if not line.startswith("// "):
+                break
+            word, _, rest = line[3:].partition(" ")
+            if word.rstrip(":") == name:
+                return rest.strip()
+        return None
+
+    def words(self, name: str) -> list[str]:
+        return shlex.split(self.option(name) or "")
+
+    def pairs(self, name: str) -> dict[str, str]:
+        return dict(word.split("=", 1) for word in self.words(name))
+
+    def script(self) -> Script:
+        errors = self.option("errors")
+        return Script(
+            self.path.stem,
+            self.text,
+            args=tuple(self.words("args")),
+            defines=self.pairs("defines"),
+            globals={n: int(v) if v.isdigit() else v for n, v in self.pairs("globals").items()},
+            guru=self.option("guru") is not None,
+            optimise=self.option("unoptimised") is None,
+            rounds=int(self.option("rounds") or 1),
+            most_errors=None if errors is None else int(errors),
+        )
+
+
+def cases() -> list[Case]:
+    return [Case(path, path.read_bytes()) for path in sorted(CASES.glob("*/*.stp"))]

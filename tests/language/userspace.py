@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Scripts in user space: the compiler's C and the runtime as normal processes under ASan and UBSan.
+
+    with Workshop.open() as workshop:
+        workshop.run_script('probe begin { println(6 * 7) }').output     -> "42\\n"
+        workshop.run([Script("a", ...), Script("b", ...)])               -> [Outcome, Outcome]
+
+The runtime is compiled once for a workshop; the scripts of one `run` become one program with a process for
+each of them. begin, end and error probes run by themselves; timers and function probes are fired `rounds`
+times, each on the next lane. A fault of our own (a sanitizer's report, a signal, C that does not compile)
+is the outcome's `fault`; mistakes of the script are its `diagnostics`.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from compiler import library
+from compiler import syntax as s
+from compiler.codegen.module import Generated, Target, generate
+from compiler.diagnostics import CompileError, render_all
+from compiler.family import Environment
+from compiler.optimise import optimise
+from compiler.options import Limits, Options, with_defines
+from compiler.parser import Conditions, parse
+from compiler.program import Program
+from compiler.resolve.analysis import resolve
+from runtime import event as events
+from runtime.abi import EventKind
+from runtime.device import Image
+from runtime.manifest import Manifest
+from runtime.snapshot import Snapshot, read
+from tests.golden.kernel import SOURCE as KERNEL
+from tests.golden.kernel import golden_kernel
+from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, WARNINGS, gcc, sources
+
+SECONDS = 60  # for one script to run; it is bounded by MAXACTION
+CHUNK = 12  # scripts in one call of the compiler
+# what generated C may do: as few brackets as C needs, and the script's own odd comparisons
+TOLERATED = (
+    "-Wno-unused",
+    "-Wno-parentheses",
+    "-Wno-overflow",
+    "-Wno-type-limits",
+    "-Wno-bool-compare",
+)
+USER = ("batch", "slot", "run", "world", "process")
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A script and what it is compiled and run with; `strict` as a session: a full array is an error."""
+
+    name: str
+    text: str | bytes
+    args: tuple[str, ...] = ()
+    defines: Mapping[str, str] = field(default_factory=dict)
+    globals: Mapping[str, int | str] = field(default_factory=dict)
+    guru: bool = False
+    strict: bool = True
+    optimise: bool = True
+    rounds: int = 1
+    lanes: int = 2
+    registers: str = "1,2,3,4,5,6"
+    most_errors: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came out.
+
+    `output`: what was printed. `transcript`: the same with script errors where they happened, a line each.
+    """
+
+    output: str = ""
+    transcript: str = ""
+    errors: tuple[str, ...] = ()
+    snapshot: Snapshot | None = None
+    diagnostics: str = ""
+    fault: str = ""
+
+    def value(self, name: str) -> Any:
+        """The final value of a global: a number, a text, or {key or keys: value}."""
+        assert self.snapshot is not None, self.diagnostics + self.fault
+        (table,) = (t for t in self.snapshot.tables if t.table.name == name)
+        rows = dict(zip(table.keys, table.values, strict=True))
+        if not table.table.keys:
+            return rows.get((), 0)
+        return {key[0] if len(key) == 1 else key: value for key, value in rows.items()}
+
+
+def conditions(script: Script) -> Conditions:
+    return Conditions(
+        kernel_vr="6.1.0-13-amd64",
+        arch="x86_64",
+        guru_mode=script.guru,
+        config={"CONFIG_SMP": "y", "CONFIG_HZ": "250", "CONFIG_E1000": "m"},
+    )
+
+
+@cache
+def _library() -> list[s.Script]:
+    return library.parse_all(library.read(), conditions(Script("", "")))
+
+
+def analyse(script: Script) -> Program:
+    """Passes 1 and 2. Raises CompileError."""
+    tree = parse(script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args)
+    environment = Environment(golden_kernel(), script.guru)
+    program = resolve(script.name, [tree], _library(), environment, dict(script.globals))
+    return optimise(program) if script.optimise else program
+
+
+def translate(script: Script) -> Generated:
+    """Passes 1 to 3. Raises CompileError."""
+    limits = with_defines(Limits(), script.defines).limits
+    target = Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0")
+    return generate(analyse(script), target, Options(limits, strict=script.strict))
+
+
+class Workshop:
+    """A folder with the compiled runtime, where scripts are compiled and run."""
+
+    def __init__(self, folder: Path, workers: int = 2) -> None:
+        self._folder = folder
+        self._workers = workers
+        self._runs = 0
+        self._runtime: list[Path] | None = None
+
+    @classmethod
+    @contextmanager
+    def open(cls, workers: int = 2) -> Iterator[Workshop]:
+        with tempfile.TemporaryDirectory(prefix="stapwatch-language-") as name:
+            yield cls(Path(name), workers)
+
+    def run_script(self, text: str | bytes, **options: Any) -> Outcome:
+        """One script; `options` are Script's."""
+        return self.run([Script(options.pop("name", "x"), text, **options)])[0]
+
+    def run(self, scripts: Sequence[Script]) -> list[Outcome]:
+        """Each script's outcome, in order."""
+        self._runs += 1
+        folder = self._folder / f"run{self._runs}"
+        folder.mkdir()
+        outcomes: dict[int, Outcome] = {}
+        made: dict[int, Generated] = {}
+        for number, script in enumerate(scripts):
+            try:
+                made[number] = translate(script)
+            except CompileError as error:
+                outcomes[number] = Outcome(diagnostics=render_all(error.diagnostics) + "\n")
+        for number, complaint in self._compile(made, folder).items():
+            outcomes[number] = Outcome(fault=complaint)
+            del made[number]
+        if made:
+            program = self._link(list(made), folder)
+            statuses = _execute(program, {n: scripts[n] for n in made}, folder)
+            for number, status in statuses.items():
+                outcomes[number] = _outcome(folder, number, status, made[number].manifest)
+        return [outcomes[number] for number in range(len(scripts))]
+
+    def _compile(self, made: Mapping[int, Generated], folder: Path) -> dict[int, str]:
+        """Makes an object of each; what gcc says to those that it refuses."""
+        for number, one in made.items():
+            _write(folder, number, one)
+        numbers = list(made)
+        chunks = [numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK)]
+        with ThreadPoolExecutor(self._workers) as pool:
+            refused = pool.map(lambda chunk: _compile_chunk(folder, chunk), chunks)
+            return {number: text for found in refused for number, text in found.items()}
+
+    def _link(self, numbers: Sequence[int], folder: Path) -> Path:
+        rows = "\n".join(f"extern const struct sw_script script_{n};" for n in numbers)
+        table = ", ".join(f"[{n}] = &script_{n}" for n in numbers)
+        text = f'#include "batch.h"\n\n{rows}\n\n'
+        text += f"const struct sw_script *const world_scripts[] = {{ {table} }};\n"
+        (folder / "table.c").write_text(text)
+        objects = [folder / f"script_{n}.o" for n in numbers]
+        program = folder / "batch"
+        # a script finds the golden kernel's variables as it finds a real kernel's
+        objects += [*self._runtime_objects(), self._kernel_object()]
+        gcc("-rdynamic", folder / "table.c", *objects, "-o", program)
+        return program
+
+    def _kernel_object(self) -> Path:
+        made = self._folder / "kernel.o"
+        if not made.exists():
+            command = ["gcc", "-O1", "-c", "-w", "-o", str(made), str(KERNEL)]
+            subprocess.run(command, check=True, timeout=60)
+        return made
+
+    def _runtime_objects(self) -> list[Path]:
+        if self._runtime is None:
+            folder = self._folder / "runtime"
+            folder.mkdir()
+            paths = sources(*USER)
+            for path in paths:
+                gcc("-g", "-O1", "-c", path, "-o", folder / f"{path.stem}.o")
+            self._runtime = [folder / f"{path.stem}.o" for path in paths]
+        return self._runtime
+
+
+def _write(folder: Path, number: int, made: Generated) -> None:
+    """The script's C under names of its own, with its manifest behind it."""
+    manifest = folder / f"{number}.json"
+    manifest.write_text(made.manifest.to_json())
+    symbol = f"manifest_{number}"
+    (folder / f"script_{number}.c").write_text(
+        f"#define sw_script script_{number}\n"
+        f"#define sw_manifest {symbol}\n"
+        f"#define sw_manifest_end {symbol}_end\n"
+        f"{made.c_text}\n"
+        f'__asm__(".section .rodata\\n.globl {symbol}, {symbol}_end\\n"\n'
+        f'\t"{symbol}: .incbin \\"{manifest}\\"\\n{symbol}_end: .byte 0\\n.previous");\n'
+    )
+
+
+def _compile_chunk(folder: Path, numbers: Sequence[int]) -> dict[int, str]:
+    """All at once; where that fails, one by one, to see which."""
+    if _compile_some(folder, numbers) == "":
+        return {}
+    complaints = {number: _compile_some(folder, [number]) for number in numbers}
+    return {number: text for number, text in complaints.items() if text}
+
+
+def _compile_some(folder: Path, numbers: Sequence[int]) -> str:
+    # -O0: half the time of -O1, and the sanitizers see more
+    includes = [f"-I{path}" for path in FOLDERS]
+    names = [f"script_{number}.c" for number in numbers]
+    done = subprocess.run(
+        ["gcc", "-O0", *DIALECT, *WARNINGS, *TOLERATED, *SANITIZERS, *includes, "-c", *names],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    return "" if done.returncode == 0 else done.stderr or "gcc failed"
+
+
+def _execute(program: Path, scripts: Mapping[int, Script], folder: Path) -> dict[int, int]:
+    """Runs all; wait()'s status of each."""
+    plan = ""
+    for number, script in scripts.items():
+        words = [str(number), f"{number}.stderr", "-e", f"{number}.events", "-i", f"{number}.image"]
+        words += ["-n", str(script.rounds), "-l", str(script.lanes), "-r", script.registers]
+        if script.most_errors is not None:
+            words += ["-E", str(script.most_errors)]
+        plan += " ".join(words) + "\n"
+    environment = {
+        **os.environ,
+        "ASAN_OPTIONS": "detect_leaks=0",
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    done = subprocess.run(
+        [program, str(SECONDS)],
+        input=plan,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        timeout=SECONDS * (len(scripts) + 1),
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(zip(scripts, map(int, done.stdout.split()), strict=True))
+
+
+def _outcome(folder: Path, number: int, status: int, manifest: Manifest) -> Outcome:
+    said = (folder / f"{number}.stderr").read_text(errors="replace")
+    if status or said:
+        return Outcome(fault=f"the process ended with {os.waitstatus_to_exitcode(status)}\n{said}")
+    found = events.decode((folder / f"{number}.events").read_bytes(), manifest)
+    with Image.from_file(folder / f"{number}.image") as image:
+        snapshot = read(image)
+    return Outcome(
+        output="".join(events.text(e, manifest) for e in found if e.kind is EventKind.PRINT),
+        transcript=events.transcript(found, manifest),
+        errors=tuple(events.text(e, manifest) for e in found if e.kind is EventKind.ERROR),
+        snapshot=snapshot,
+    )
