@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -162,6 +161,8 @@ class Builder:
         """The same error, with what failed kept for whoever looks into it."""
         if not error.output:
             return error
+        import shutil  # only after a failure
+
         failed = self.cache.root / "failed"
         kept = sorted(failed.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in kept[: max(0, len(kept) - _KEPT_FAILURES + 1)]:
