@@ -158,10 +158,24 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
     return False
 
 
+def _fills(node: Node) -> bool:
+    """Whether it may find an array full, which is an error in a session."""
+    match node:
+        case (
+            p.Assign(target=p.GlobalRef(keys=keys))
+            | p.Increment(target=p.GlobalRef(keys=keys))
+            | p.Accumulate(target=p.GlobalRef(keys=keys))
+        ):
+            return bool(keys)
+        case _:
+            return False
+
+
 def fallible_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     """Functions that may end in a script error: recursive ones may nest too deep."""
     found = frozenset(f.symbol for f in functions if f.fallible)
     found |= recursive_functions(functions) | paying_functions(functions)
+    found |= {f.symbol for f in functions if any(_fills(n) for n in walk(*body_of(f)))}
     while True:
         grown = found | {f.symbol for f in functions if any(can_fail(s, found) for s in body_of(f))}
         if grown == found:

@@ -84,13 +84,13 @@ def test_what_was_not_counted_is_no_figure(counted: int, fits: bool) -> None:
 
 
 def test_events(tmp_path: Path) -> None:
-    section = events.measure("6.1", tmp_path / "events", with_peers=False, reads=4000)
+    section = events.measure("6.1", tmp_path / "events", with_peers=False, reads=20_000)
     assert len(section.rows) == len(events.SHAPES)
     for row, shape in zip(section.rows, events.SHAPES, strict=True):
-        assert row.ours is not None
-        # a script does more than an empty handler, and no more than a few hundred instructions
-        assert 0 < row.peers["hook alone"] < row.ours < 5000, row
-        assert not shape.hand or row.peers["hook alone"] <= row.peers["hand-written"] + 1, row
+        # a tick of the clock that falls into a window weighs an instruction or two a read
+        hook = row.peers["hook alone"] - 5
+        assert row.ours is not None and 0 < hook < row.ours < 5000, row
+        assert not shape.hand or hook < row.peers["hand-written"], row
     explained = events.explained(section.rows[0], next((tmp_path / "events").glob("sw_count_*.ko")))
     assert "probe_0" in explained.note
 

@@ -31,16 +31,14 @@ def main() -> None:
     timed("warming the cache", lambda: compile_once(request))
     cached = timed("a compile out of the cache", lambda: compile_cached(request))
     timed("warming the agent's cache", lambda: systemctl("start"))
-    systemctl("stop")
+    timed("its stop", lambda: systemctl("stop"))
     start = timed(f"the agent's start with {scripts} scripts", lambda: systemctl("start"))
     status = json.loads(page("/status"))
     running = [script for script in status["scripts"] if script["state"] == "running"]
     assert len(running) == scripts, status
-    for _ in range(STEADY):
-        page("/metrics")
-        time.sleep(1)
+    timed("scrapes until memory is steady", scrape)
     rss = resident()
-    systemctl("stop")
+    timed("the agent's stop", lambda: systemctl("stop"))
     loader.load(path)
     with Device.open(name) as device:
         arming = timed("arming functions", device.start)
@@ -76,8 +74,14 @@ def systemctl(verb: str) -> None:
     subprocess.run(["systemctl", verb, "stapwatch"], check=True)
 
 
+def scrape() -> None:
+    for _ in range(STEADY):
+        page("/metrics")
+        time.sleep(1)
+
+
 def page(path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:9436{path}") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:9436{path}", timeout=60) as answer:
         text: bytes = answer.read()
     return text
 
