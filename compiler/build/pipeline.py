@@ -22,6 +22,7 @@ from compiler.build import fast, kbuild, target
 from compiler.build.cache import Cache, key_of
 from compiler.build.fast import STUB
 from compiler.build.faults import BuildError
+from compiler.build.headers import precompiled
 from compiler.build.kbuild import Headers
 from compiler.build.preparation import Preparation, Workshop, prepare
 from compiler.build.request import BuildInput, BuildResult, KernelFacts, Tier
@@ -108,7 +109,10 @@ class Builder:
             folder = work / "fast"
             folder.mkdir()
             try:
-                path, complaints = fast.build(kit, request, folder)
+                ready = None
+                if request.embedded:
+                    ready = precompiled(kit, self.cache, preparation.identity, self.progress)
+                path, complaints = fast.build(kit, request, folder, ready)
                 warnings += complaints
                 return path, Tier.FAST
             except BuildError as error:
