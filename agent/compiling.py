@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compiling in child processes: one request in, one response out, and the memory goes back.
+"""Compiling: out of the cache, else in child processes, whose memory goes back.
 
     await Compiler(jobs=2).compile(request(script, settings)) -> Compiled(module="sw_vfs_1a2b3c4d", ...)
 
@@ -10,28 +10,22 @@ or eats memory costs its own script one clear error.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import os
-import resource
-import signal
-import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from agent.metric_schema import statistic
 from agent.settings import CompileSettings, ScriptSettings, Settings
+from agent.worker import COMMAND, Progress, Worker, WorkerError
 from runtime.record import dataclass
 
-COMMAND = (sys.executable, "-P", "-m", "compiler")
-_LINE_LIMIT = 1 << 20
-_NOT_FOR_CHILDREN = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"}
+_LAST_PASS = 4
 
 Request = dict[str, Any]
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +140,10 @@ def fingerprint(wanted: Request) -> str:
 
 
 class Compiler:
-    """Runs compilers, `jobs` at a time. `command` is what to execute: the real one unless given."""
+    """Runs compilers, `jobs` at a time. `command` is what to execute: the real one unless given.
+
+    A child stays while requests wait, and serves the next; nothing of it is left when none do.
+    """
 
     def __init__(
         self, settings: CompileSettings | None = None, command: Sequence[str] = COMMAND
@@ -154,32 +151,58 @@ class Compiler:
         self._settings = settings = settings or CompileSettings()
         self._command = tuple(command)
         self._places = asyncio.Semaphore(settings.jobs or len(os.sched_getaffinity(0)))
+        self._waiting = 0
+        self._idle: list[Worker] = []
 
     async def compile(self, wanted: Request, progress: Progress = lambda line: None) -> Compiled:
         """Compile one script. Raises CompileError, for whatever reason it failed."""
-        async with self._places:
-            started = monotonic()
-            response = await self._run(json.dumps(wanted).encode(), progress)
-            return _compiled(response, monotonic() - started)
-
-    async def _run(self, data: bytes, progress: Progress) -> Mapping[str, Any]:
+        started = monotonic()
+        if self._command == COMMAND and (found := await asyncio.to_thread(_look_up, wanted)):
+            return _compiled(found, monotonic() - started)
+        self._waiting += 1
         try:
-            child = await self._start()
+            async with self._places:
+                self._waiting -= 1
+                try:
+                    started = monotonic()
+                    response = await self._answer(json.dumps(wanted).encode(), progress)
+                    return _compiled(response, monotonic() - started)
+                finally:
+                    self._waiting += 1
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                await self._rest()
+
+    async def _answer(self, data: bytes, progress: Progress) -> Mapping[str, Any]:
+        """From a child that has served before, or if that one fails, from one of its own."""
+        try:
+            worker = self._idle.pop() if self._idle else await self._start()
+            was_used = worker.served > 0
+            try:
+                return await self._ask(worker, data, progress)
+            except WorkerError:
+                if not was_used:
+                    raise
+            return await self._ask(await self._start(), data, progress)
+        except WorkerError as error:
+            raise _failure(
+                "compiler-crash",
+                f"the compiler {error}",
+                "this is a defect of the compiler or a lack of memory, not of the script",
+            ) from error
         except OSError as error:
             raise _failure("no-compiler", f"cannot start the compiler: {error.strerror}") from error
-        self._limit(child.pid)
-        assert child.stdin and child.stdout and child.stderr
-        errors: list[str] = []
+
+    async def _start(self) -> Worker:
+        return await Worker.start(self._command, self._settings.memory, self._settings.timeout)
+
+    async def _ask(self, worker: Worker, data: bytes, progress: Progress) -> Mapping[str, Any]:
+        answered = False
         try:
             async with asyncio.timeout(self._settings.timeout):
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    child.stdin.write(data)
-                    await child.stdin.drain()
-                    child.stdin.close()
-                output, _ = await asyncio.gather(
-                    child.stdout.read(), _follow(child.stderr, errors, progress)
-                )
-                status = await child.wait()
+                response = await worker.ask(data, progress)
+            answered = True
         except TimeoutError:
             raise _failure(
                 "compile-timeout",
@@ -187,93 +210,34 @@ class Compiler:
                 "raise compile.timeout, or see what the machine is busy with",
             ) from None
         finally:
-            if child.returncode is None:
-                await _kill(child)
-        return _response(output, status, errors)
+            if not answered:
+                await worker.kill()
+        if worker.is_worn:
+            await worker.close()
+        else:
+            self._idle.append(worker)
+        return response
 
-    async def _start(self) -> asyncio.subprocess.Process:
-        starting = asyncio.create_task(
-            asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=_environment(),
-                start_new_session=True,
-                limit=_LINE_LIMIT,
-            )
-        )
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            # asyncio leaks a child that is cancelled while it starts: let it start, then end it.
-            with contextlib.suppress(OSError):
-                await _kill(await starting)
-            raise
-
-    def _limit(self, pid: int) -> None:
-        """Bound the child before it gets its request, and let everything else go first."""
-        memory = self._settings.memory << 20
-        seconds = int(self._settings.timeout) + 1
-        with contextlib.suppress(OSError, ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
-            resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds + 5))
-            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+    async def _rest(self) -> None:
+        """Nothing waits: idle children end, and give their memory back."""
+        idle, self._idle = self._idle, []
+        for worker in idle:
+            await worker.close()
 
 
-async def _kill(child: asyncio.subprocess.Process) -> None:
-    """End the child and what it started, and close its pipes (reading to the end closes them)."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGKILL)
-    await child.wait()
-    assert child.stdin and child.stdout and child.stderr
-    child.stdin.close()
-    with contextlib.suppress(TimeoutError, ConnectionError):
-        async with asyncio.timeout(1):
-            await asyncio.gather(child.stdout.read(), child.stderr.read())
-            await child.stdin.wait_closed()
+def _look_up(wanted: Request) -> Mapping[str, Any] | None:
+    """The module from the cache, or None; whatever is wrong, a child will tell."""
+    if wanted["last_pass"] < _LAST_PASS:
+        return None
+    from compiler import lookup, request
+    from compiler.build.faults import BuildError
+    from compiler.kernel.faults import KernelFactError
 
-
-async def _follow(stream: asyncio.StreamReader, errors: list[str], progress: Progress) -> None:
-    while True:
-        try:
-            data = await stream.readline()
-        except ValueError:
-            continue  # a line without end: dropped
-        if not data:
-            return
-        line = data.decode("utf-8", "replace").rstrip("\n")
-        errors.append(line)
-        del errors[:-20]
-        progress(line)
-
-
-def _environment() -> dict[str, str]:
-    env = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_CHILDREN}
-    here = str(Path(__file__).resolve().parent.parent)
-    env["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [env.get("PYTHONPATH")])])
-    env["LC_ALL"] = "C.UTF-8"
-    return env
-
-
-def _response(output: bytes, status: int, errors: list[str]) -> Mapping[str, Any]:
     try:
-        response = json.loads(output)
-        if isinstance(response, dict) and isinstance(response.get("ok"), bool):
-            return response
-    except ValueError:
-        pass
-    if status < 0:
-        how = f"was ended by signal {-status} ({signal.Signals(-status).name})"
-    else:
-        how = f"ended with status {status} and no answer"
-    # The last line of a traceback names the error; the whole goes to the debug log as progress.
-    last = next((line for line in reversed(errors) if line.strip()), "")
-    raise _failure(
-        "compiler-crash",
-        f"the compiler {how}" + (f": {last.strip()}" if last else ""),
-        "this is a defect of the compiler or a lack of memory, not of the script",
-    )
+        found = lookup.find(request.Request.from_tree(wanted))
+    except (BuildError, KernelFactError, OSError, ValueError, KeyError):
+        return None
+    return found.to_tree() if found is not None else None
 
 
 def _compiled(response: Mapping[str, Any], seconds: float) -> Compiled:

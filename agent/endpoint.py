@@ -14,7 +14,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
@@ -25,6 +25,7 @@ from agent.settings import Address
 from runtime.record import dataclass, field
 
 TEXT = "text/plain; charset=utf-8"
+_PIECE = 1 << 18  # bytes written at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +39,13 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Response:
     status: int
-    body: bytes
+    body: bytes | Sequence[bytes]  # in one piece or several
     content_type: str = TEXT
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> Sequence[bytes]:
+        return (self.body,) if isinstance(self.body, bytes) else self.body
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +205,19 @@ class Endpoint:
             f"HTTP/1.1 {int(response.status)} {HTTPStatus(response.status).phrase}",
             f"Date: {formatdate(usegmt=True)}",
             f"Content-Type: {response.content_type}",
-            f"Content-Length: {len(response.body)}",
+            f"Content-Length: {sum(map(len, response.parts))}",
             "X-Content-Type-Options: nosniff",
             f"Connection: {'keep-alive' if keep else 'close'}",
             *(f"{name.replace('_', '-')}: {value}" for name, value in response.headers.items()),
         ]
         writer.write("\r\n".join([*lines, "", ""]).encode("latin-1", "replace"))
-        if not head:
-            writer.write(response.body)
         try:
             async with asyncio.timeout(self._limits.write):
+                for part in () if head else response.parts:
+                    # What the peer does not take at once is copied: let it be a piece, not the whole.
+                    for at in range(0, len(part), _PIECE):
+                        writer.write(part[at : at + _PIECE])
+                        await writer.drain()
                 await writer.drain()
         except TimeoutError:
             writer.transport.abort()

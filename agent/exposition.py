@@ -1,21 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The page that Prometheus reads: every family's header and samples, as text 0.0.4 or OpenMetrics 1.0.
 
-Exposition(families).render(read, Format.TEXT) -> b"# HELP stapwatch_vfs_reads_total Global ..."
+b"".join(Exposition(families).render(read, Format.TEXT)) -> b"# HELP stapwatch_vfs_reads_total ..."
 """
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from typing import Protocol, assert_never
 
 from agent.families import Family, Member
-from agent.pages import HistogramPages, InfoPages, NumberPages, SummaryPages
+from agent.pages import Pages
+from agent.samples import Histograms, Infos, Numbers, Samples, Summaries, Window, negative
 from agent.settings import MetricType
-from runtime.snapshot import TableValues
+from runtime.table import TableValues
 
 Reader = Callable[[Member], TableValues | None]
+Found = list[tuple[int, TableValues]]  # by number of the member
 
 
 class Format(Enum):
@@ -30,65 +33,103 @@ class Exposition:
 
     def __init__(self, families: Sequence[Family]) -> None:
         self.families = tuple(families)
-        self._numbers: dict[str, list[NumberPages]] = {}
-        self._histograms: dict[str, list[HistogramPages]] = {}
-        self._summaries: dict[str, list[SummaryPages]] = {}
-        self._infos: dict[str, list[InfoPages]] = {}
-        for family in self.families:
-            name, members = family.name, family.members
-            match family.type:
-                case MetricType.COUNTER | MetricType.GAUGE:
-                    self._numbers[name] = [NumberPages(family, m) for m in members]
-                case MetricType.HISTOGRAM:
-                    self._histograms[name] = [HistogramPages(family, m) for m in members]
-                case MetricType.SUMMARY:
-                    self._summaries[name] = [SummaryPages(family, m) for m in members]
-                case MetricType.INFO:
-                    self._infos[name] = [InfoPages(family, m) for m in members]
+        self._pages = {family.name: _made(family) for family in self.families}
 
-    def render(self, read: Reader, form: Format) -> list[bytes]:
-        """All families as parts of a page, without OpenMetrics' `# EOF`.
+    def render(self, read: Reader, form: Format) -> Iterator[bytes]:
+        """All families as parts of a page, without OpenMetrics' `# EOF`. Not for two at a time.
 
-        `read` gives a table's rows as they are now, or None if it cannot be read.
+        `read` gives a table's rows as they are now, or None if it cannot be read; it is asked once for
+        each member, before the first part of its family.
         """
-        out: list[bytes] = []
         for family in self.families:
-            samples = self._samples(family, read, form)
-            if samples:
-                out.append(header(family, form))
-                out += samples
-        return out
+            found = [
+                (n, rows) for n, m in enumerate(family.members) if (rows := read(m)) is not None
+            ]
+            start = header(family, form)
+            for part in self._pages[family.name].render(found, form):
+                if start:
+                    yield start
+                    start = b""
+                yield part
 
     def refused(self) -> int:
         """Samples that the last rendering left out, because a counter cannot be negative."""
-        return sum(pages.refused for group in self._numbers.values() for pages in group)
+        return sum(pages.refused() for pages in self._pages.values())
 
-    def _samples(self, family: Family, read: Reader, form: Format) -> list[bytes]:
-        found = [(n, rows) for n, m in enumerate(family.members) if (rows := read(m)) is not None]
-        match family.type:
-            case MetricType.HISTOGRAM:
-                return self._histogram(self._histograms[family.name], found, form)
-            case MetricType.COUNTER | MetricType.GAUGE:
-                numbers = self._numbers[family.name]
-                return [part for n, rows in found for part in numbers[n].render(rows)]
-            case MetricType.SUMMARY:
-                summaries, negative = self._summaries[family.name], form is Format.TEXT
-                return [part for n, rows in found for part in summaries[n].render(rows, negative)]
-            case MetricType.INFO:
-                infos = self._infos[family.name]
-                return [part for n, rows in found for part in infos[n].render(rows)]
 
-    def _histogram(
-        self, pages: list[HistogramPages], found: list[tuple[int, TableValues]], form: Format
-    ) -> list[bytes]:
+class _FamilyPages(Protocol):
+    def render(self, found: Found, form: Format) -> Iterator[bytes]: ...
+    def refused(self) -> int: ...
+
+
+def _made(family: Family) -> _FamilyPages:
+    match family.type:
+        case MetricType.COUNTER | MetricType.GAUGE:
+            return _Plain(family, lambda member, _: Numbers(family, member))
+        case MetricType.INFO:
+            return _Plain(family, lambda member, _: Infos(family, member))
+        case MetricType.SUMMARY:
+            return _Plain(family, lambda member, signed: Summaries(family, member, signed))
+        case MetricType.HISTOGRAM:
+            return _Histograms(family)
+        case _:
+            assert_never(family.type)
+
+
+class _Plain:
+    """A family whose elements are shown one by one. Only a summary's depend on the format."""
+
+    def __init__(self, family: Family, make: Callable[[Member, bool], Samples]) -> None:
+        self._family, self._make = family, make
+        self._pages: dict[bool, list[Pages]] = {}
+
+    def render(self, found: Found, form: Format) -> Iterator[bytes]:
+        signed = form is Format.TEXT or self._family.type is not MetricType.SUMMARY
+        if signed not in self._pages:
+            members = self._family.members
+            self._pages[signed] = [Pages(m, self._make(m, signed)) for m in members]
         for n, rows in found:
-            pages[n].note(rows)
-        low = min((page.low for page in pages), default=0)
-        high = max((page.high for page in pages), default=0)
-        for page in pages:
-            page.low, page.high = low, high
-        whole = form is Format.TEXT or not any(pages[n].negative(rows) for n, rows in found)
-        return [part for n, rows in found for part in pages[n].render(rows, whole, whole)]
+            yield from self._pages[signed][n].render(rows)
+
+    def refused(self) -> int:
+        return sum(pages.refused for group in self._pages.values() for pages in group)
+
+
+class _Histograms:
+    """Members share one window of bounds. Pages are kept for each of the two ways to show them."""
+
+    def __init__(self, family: Family) -> None:
+        self._family = family
+        self._window = Window(family.members)
+        self._pages: dict[bool, list[Pages]] = {}
+
+    def render(self, found: Found, form: Format) -> Iterator[bytes]:
+        members = self._family.members
+        for n, rows in found:
+            if self._window.widen(members[n], rows):
+                self._pages.clear()
+        whole = form is Format.TEXT or not (
+            self._window.negative or any(_no_sum(members[n], rows) for n, rows in found)
+        )
+        if whole not in self._pages:
+            self._pages[whole] = [
+                Pages(m, Histograms(self._family, m, self._window, whole)) for m in members
+            ]
+        for n, rows in found:
+            yield from self._pages[whole][n].render(rows)
+
+    def refused(self) -> int:
+        return 0
+
+
+def _no_sum(member: Member, found: TableValues) -> bool:
+    """Whether OpenMetrics forbids the sum: it must not go down. Also when there is none."""
+    statistic = member.table.statistic
+    assert statistic is not None
+    if statistic.sum is None:
+        return True
+    width = member.table.row_size // 8
+    return any(negative(rows, statistic.sum, width) for _, rows in found.pages() if rows)
 
 
 def header(family: Family, form: Format) -> bytes:

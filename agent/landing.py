@@ -60,11 +60,11 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
             "hits": sum(probe.hits for probe in shot.probes),
             "errors": sum(probe.errors for probe in shot.probes),
             "lost": _lost(shot),
-            "series": sum(len(table.keys) for table in shot.tables),
+            "series": sum(map(len, shot.tables)),
             "memory": shot.header.memory,
             "probes": len(shot.probes),
             "unplaced": [
-                {"probe": p.probe.point, "errno": p.error} for p in shot.probes if p.error
+                {"probe": what, "errno": why} for p in shot.probes for what, why in p.unplaced
             ],
         }
     return tree

@@ -108,7 +108,8 @@ class Running:
         return self.device.header().failed
 
     def snapshot(self) -> Snapshot:
-        return self._reader.read()
+        """Without what no series is made of: min, max and variance."""
+        return self._reader.read(spread=False)
 
     async def start(self, max_errors: int | None, target: int = 0) -> None:
         limit = UNLIMITED_ERRORS if max_errors is None else max_errors

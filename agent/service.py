@@ -22,7 +22,7 @@ from agent import config, landing, logs
 from agent.compiling import Compiler
 from agent.config import ConfigError
 from agent.endpoint import Endpoint, ListenError, Request, Response
-from agent.exposition import compress, negotiate, wants_gzip
+from agent.exposition import Format, compress, negotiate, wants_gzip
 from agent.families import Member
 from agent.logs import log
 from agent.modules import Modules
@@ -34,10 +34,12 @@ from compiler.version import VERSION
 from runtime.device import DeviceError
 from runtime.loader import can_load_modules
 from runtime.record import replace
-from runtime.snapshot import Snapshot, TableValues
+from runtime.snapshot import Snapshot
+from runtime.table import TableValues
 
 _TICK = 1.0  # seconds between looks at half lines and silent ends
 _PATIENCE = 60.0  # seconds that systemd is asked for while scripts compile
+_SLICE = 0.002  # seconds of rendering at a time
 _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
 
@@ -68,6 +70,7 @@ class Service:
         self._applied = False
         self._stop = asyncio.Event()
         self._reload = asyncio.Event()
+        self._scraping = asyncio.Lock()
 
     @property
     def addresses(self) -> tuple[Address, ...]:
@@ -189,14 +192,17 @@ class Service:
             ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no scripts"
         )
 
-    def _snapshots(self) -> dict[str, Snapshot]:
+    async def _snapshots(self) -> dict[str, Snapshot]:
+        """Of all that runs; other work gets its turn between two scripts."""
         found = {}
-        for name, script in self._supervisor.scripts.items():
-            if script.running is None:
+        for name in list(self._supervisor.scripts):
+            script = self._supervisor.scripts.get(name)
+            if script is None or script.running is None:
                 continue
             with contextlib.suppress(DeviceError):  # then missed hits are those of the last sync
                 script.running.device.sync()
             found[name] = script.running.snapshot()
+            await asyncio.sleep(0)
         return found
 
     async def _answer(self, request: Request) -> Response:
@@ -210,25 +216,38 @@ class Service:
             case "/-/ready":
                 return Response(503, b"not ready: scripts are being compiled and loaded\n")
             case "/":
-                return Response(200, landing.page(self._status()), _HTML)
+                return Response(200, landing.page(await self._status()), _HTML)
             case "/status":
-                return Response(200, json.dumps(self._status()).encode() + b"\n", _JSON)
+                return Response(200, json.dumps(await self._status()).encode() + b"\n", _JSON)
             case _:
                 return Response(404, b"not found; see /\n")
 
-    def _status(self) -> dict[str, object]:
+    async def _status(self) -> dict[str, object]:
         return landing.status(
             self._health,
             self._ready,
             tuple(map(str, self._endpoint.bound)),
             self._supervisor.scripts,
-            self._snapshots(),
+            await self._snapshots(),
         )
 
     async def _scrape(self, headers: Mapping[str, str]) -> Response:
         started = time.perf_counter()
         form = negotiate(headers.get("accept", ""))
-        snapshots = self._snapshots()
+        # Of two at a time the second waits, and finds most pages made already.
+        async with self._scraping:
+            parts = await self._render(form)
+        extra = {"Vary": "Accept, Accept-Encoding"}
+        if wants_gzip(headers.get("accept-encoding", "")):
+            parts = [await asyncio.to_thread(compress, parts)]
+            extra["Content-Encoding"] = "gzip"
+        self._health.scrapes += 1
+        self._health.scrape_seconds += time.perf_counter() - started
+        return Response(200, parts, form.value, extra)
+
+    async def _render(self, form: Format) -> list[bytes]:
+        """The page in a few large parts; other work gets its turn between them."""
+        snapshots = await self._snapshots()
         tables = {
             (name, values.table.name): values
             for name, shot in snapshots.items()
@@ -241,17 +260,18 @@ class Service:
             return values if values is not None and values.table == member.table else None
 
         exposition = self._supervisor.exposition
-        parts = exposition.render(read, form)
+        parts: list[bytes] = []
+        slice_: list[bytes] = []
+        end = time.perf_counter() + _SLICE
+        for part in exposition.render(read, form):
+            slice_.append(part)
+            if time.perf_counter() > end:
+                parts.append(b"".join(slice_))
+                slice_.clear()
+                await asyncio.sleep(0)
+                end = time.perf_counter() + _SLICE
         self._health.refused = exposition.refused()
         self._metrics.snapshots = snapshots
-        parts.append(self._metrics.render(form))
+        slice_.append(self._metrics.render(form))
         self._metrics.snapshots = {}
-        extra = {"Vary": "Accept, Accept-Encoding"}
-        if wants_gzip(headers.get("accept-encoding", "")):
-            body = await asyncio.to_thread(compress, parts)
-            extra["Content-Encoding"] = "gzip"
-        else:
-            body = b"".join(parts)
-        self._health.scrapes += 1
-        self._health.scrape_seconds += time.perf_counter() - started
-        return Response(200, body, form.value, extra)
+        return [*parts, b"".join(slice_)]

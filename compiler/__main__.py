@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`python -m compiler`: one request on stdin, one response on stdout, progress on stderr."""
+"""`python -m compiler`: requests on stdin, a line of JSON each, as many responses on stdout.
+
+It ends when its input does; progress goes to stderr.
+"""
 
 import json
 import sys
@@ -9,13 +12,14 @@ from compiler.request import Request
 
 
 def main() -> int:
-    try:
-        request = Request.from_tree(json.load(sys.stdin))
-    except (ValueError, TypeError) as error:
-        print(f"bad compile request: {error}", file=sys.stderr)
-        return 2
-    response = compile_script(request, lambda line: print(line, file=sys.stderr, flush=True))
-    json.dump(response.to_tree(), sys.stdout)
+    for line in sys.stdin.buffer:
+        try:
+            request = Request.from_tree(json.loads(line))
+        except (ValueError, TypeError) as error:
+            print(f"bad compile request: {error}", file=sys.stderr)
+            return 2
+        response = compile_script(request, lambda text: print(text, file=sys.stderr, flush=True))
+        print(json.dumps(response.to_tree()), flush=True)
     return 0
 
 

@@ -51,6 +51,8 @@ class Sizes:
                 return max(self.expr(then, body), self.expr(otherwise, body))
             case p.Assign(target=target):
                 return self.expr(target, body)
+            case p.Guard(value=value, fallback=fallback):
+                return max(self.expr(value, body), self.expr(fallback, body))
             case p.Call(function=symbol):
                 return self.result(symbol)
             case p.CharsAt(length=length) if length:
@@ -142,6 +144,11 @@ def _flow(sizes: Sizes, node: Node, body: str) -> None:
                     sizes.grow(sizes.get("key", name, i), "local", body, key.name)
             if value_local is not None and value_local.type is p.STRING:
                 sizes.grow(sizes.get("global", name), "local", body, value_local.name)
+        case p.EmbeddedExpr(writes=writes):
+            for _, name in writes:
+                sizes.grow(sizes.maximum, "global", name)
+                for i in range(9):
+                    sizes.grow(sizes.maximum, "key", name, i)
         case _:
             pass
     if isinstance(node, p.GlobalRef | p.In | p.Delete):

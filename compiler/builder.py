@@ -52,7 +52,21 @@ class Builder(PointBuilder):
         names = tuple(name for name, _ in aliases)
         span = join(word.span, body.span)
         epilogue = bool(aliases) and aliases[0][1]
-        return [s.ProbeAlias(names, epilogue, self.flat(points), body, span)]
+        return [s.ProbeAlias(names, epilogue, self.flat(points), body, None, span)]
+
+    def probe_alias_both(
+        self,
+        word: Token,
+        aliases: list[tuple[s.ProbePoint, bool]],
+        points: list[list[s.ProbePoint]],
+        body: s.Block,
+        _c: Token,
+        after: s.Block,
+    ) -> list[s.Item]:
+        [alias] = self.probe_alias(word, aliases, points, body)
+        assert isinstance(alias, s.ProbeAlias)
+        span = join(word.span, after.span)
+        return [s.ProbeAlias(alias.names, alias.epilogue, alias.points, body, after, span)]
 
     def private_function(self, word: Token, functions: list[s.Item]) -> list[s.Item]:
         [f] = functions
@@ -592,6 +606,9 @@ class Builder(PointBuilder):
 
     def at_target(self, op: Token, opening: Token, name: Token, closing: Token) -> s.AtCall:
         return self.at_call(op, (self.target(name),), closing)
+
+    def at_name(self, op: Token, _o: Token, name: Token, closing: Token) -> s.AtCall:
+        return self.at_call(op, (self.name(name),), closing)
 
     def at_pair(
         self, op: Token, _o: Token, first: s.Expr, _c: Token, second: s.Expr, closing: Token

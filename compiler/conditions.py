@@ -77,10 +77,11 @@ def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool
     if operator.kind != "COMPARE":
         raise _BadCondition("expected a comparison operator", operator.span)
     if _is_option(left) and _is_option(right):
-        pair = [_number(known.config.get(str(t.value))) for t in (left, right)]
-        if None in pair:
-            pair = [known.config.get(str(t.value)) or "" for t in (left, right)]
-        return _ordered(operator, _order(*pair))
+        options = [known.config.get(str(t.value)) for t in (left, right)]
+        one, other = map(_number, options)
+        if one is None or other is None:
+            return _ordered(operator, _order(*(option or "" for option in options)))
+        return _ordered(operator, _order(one, other))
     if right.kind not in ("STRING", "NUMBER"):
         raise _BadCondition("expected a string or a number to compare with", right.span)
     if left.kind in ("STRING", "NUMBER"):

@@ -7,6 +7,7 @@ probe syscall.openat { B }
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import product
 
@@ -66,7 +67,9 @@ class Aliases:
             if any(c.arg is not None for c in head):
                 continue
             wild = any(ch in c.name for c in head for ch in "*?[")
-            if wild:
+            if any("**" in c.name for c in head):
+                keys = self._across([c.name for c in head])
+            elif wild:
                 patterns = [glob_regex(c.name) for c in head]
                 keys = [k for k in sorted(self.by_name) if _fits(k, patterns)]
             else:
@@ -77,10 +80,14 @@ class Aliases:
                 return [(key, alias, rest) for key in keys for alias in self.by_name[key]]
         return []
 
+    def _across(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Aliases that fit names in which `**` stands for any number of components' text."""
+        parts = (re.escape(name).replace(r"\*\*", ".*") for name in names)
+        pattern = r"\.".join(part.replace(r"\*", "[^.]*") for part in parts)
+        return [key for key in sorted(self.by_name) if re.fullmatch(pattern, ".".join(key))]
+
 
 def _fits(key: tuple[str, ...], patterns: list[str]) -> bool:
-    import re
-
     return len(key) == len(patterns) and all(
         re.fullmatch(p, k) for p, k in zip(patterns, key, strict=True)
     )
@@ -163,11 +170,10 @@ def _walk(
         yield from ((site, path, False) for site in _family(components, aliases, environment))
         return
     for _, alias, rest in matches:
-        way = _Path(
-            path.prologue if alias.epilogue else (alias.body, *path.prologue),
-            (*path.epilogue, alias.body) if alias.epilogue else path.epilogue,
-            path.conditions,
-        )
+        before, after = [alias.body], [alias.after] if alias.after is not None else []
+        if alias.epilogue:
+            before, after = [], [alias.body, *after]
+        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions)
         sufficient = False
         for point in alias.points:
             if sufficient:

@@ -65,10 +65,11 @@ def _item(item: s.Item) -> list[str]:
             return _function(item)
         case s.Probe(points=points, body=body):
             return _braced(f"probe {_points(points)}", body)
-        case s.ProbeAlias(names=names, epilogue=epilogue, points=points, body=body):
+        case s.ProbeAlias(names=names, epilogue=epilogue, points=points, body=body, after=after):
             sign = " += " if epilogue else " = "
             head = "".join(print_point(name) + sign for name in names)
-            return _braced(f"probe {head}{_points(points)}", body)
+            lines = _braced(f"probe {head}{_points(points)}", body)
+            return lines if after is None else [*lines[:-1], *_braced("},", after)]
         case s.EmbeddedC(code=code):
             return [f"%{{{code}%}}"]
         case _:

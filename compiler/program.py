@@ -45,6 +45,10 @@ class Global:
     key_names: tuple[str, ...] = ()  # best guess from how it is indexed
 
 
+# Globals that C uses: each the name it uses and the symbol.
+Touched: TypeAlias = tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Function:
     """A script function, or one whose body is C (`code`); `symbol` is unique in the program."""
@@ -60,6 +64,8 @@ class Function:
     bound: int | None  # bytes of a string result, if fewer than MAXSTRINGLEN
     library: bool
     span: Span
+    reads: Touched = ()  # by `code`
+    writes: Touched = ()
 
 
 # ---------------------------------------------------------------- expressions
@@ -308,16 +314,70 @@ class After:
 
 
 @dataclass(frozen=True, slots=True)
+class Register:
+    """A register of the probed place, by the name of its field in `struct sw_regs`."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolAddress:
+    """Where the kernel has a variable; looked up when the module is loaded."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class PercpuAddress:
+    """This CPU's instance of a per-CPU variable, `distance` bytes behind that of `this_cpu_off`."""
+
+    distance: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Guru mode: writes an integer to kernel memory or a register; gives the value written."""
+
+    place: Deref | Register
+    value: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A string; `fallback` where computing it ends in an error, which is then forgotten."""
+
+    value: Expr
+    fallback: Expr
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
 class EmbeddedExpr:
+    """C as an expression; `reads` and `writes` as in Function."""
+
     code: str
     type: ValueType
     span: Span
+    pure: bool = False
+    fallible: bool = True
+    reads: Touched = ()
+    writes: Touched = ()
 
 
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
-    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument | ReturnValue
-    | Deref | CharsAt | EntryValue | After | EmbeddedExpr
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
+    | Guard | After | EmbeddedExpr
 )  # fmt: skip
 
 # ---------------------------------------------------------------- statements
@@ -490,9 +550,17 @@ class HookKind(IntEnum):
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
 
     @property
+    def phase(self) -> bool:
+        """Runs at the start or the end, without a hook in the kernel."""
+        return self < HookKind.TIMER_NS
+
+    @property
     def cold(self) -> bool:
         """Runs seldom enough to merge every CPU's values in the handler."""
         return self < HookKind.PROFILE
+
+
+PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -506,6 +574,7 @@ class Hook:
     randomize: int = 0
     optional: bool = False
     arguments: int = 0  # of a tracepoint
+    functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -526,4 +595,4 @@ class Program:
     globals: tuple[Global, ...]
     functions: tuple[Function, ...]
     probes: tuple[Probe, ...]
-    embedded: tuple[str, ...]  # C at file level
+    embedded: tuple[tuple[str, Span], ...]  # C at file level

@@ -43,6 +43,9 @@ def uses(program: p.Program) -> list[Use]:
         roots: list[Node] = [*probe.body.stmts, *probe.entry]
         if probe.condition is not None:
             roots.append(probe.condition)
+            # whoever changes a condition looks at it, at each hit
+            refs = (n for n in walk(probe.condition) if isinstance(n, p.GlobalRef))
+            found += [Use(ref.name, Access.READ, p.HookKind.FTRACE) for ref in refs]
         stmts = [*roots, *(s for f in reachable(roots, functions) for s in body_of(functions[f]))]
         found += [Use(name, access, hook) for s in stmts for name, access in accesses(s)]
     return found
@@ -83,6 +86,10 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
         case p.Foreach(name=name):
             yield name, Access.READ
             yield from _all(children(node))
+        case p.EmbeddedExpr(reads=reads, writes=writes):  # C has one value to look at
+            for _, name in (*reads, *writes):
+                yield name, Access.READ
+                yield name, Access.WRITE
         case p.Loop(test=test, step=step_expr, body=body):
             yield from accesses(test)
             if step_expr is not None:

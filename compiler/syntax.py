@@ -499,6 +499,7 @@ class Probe:
 class ProbeAlias:
     """`probe name = points body` (prologue) or `probe name += points body` (epilogue).
 
+    `after` is the second block of `probe name = points { prologue }, { epilogue }`.
     Several names (`probe a = b = points`) define several aliases with the same points and body.
     """
 
@@ -506,6 +507,7 @@ class ProbeAlias:
     epilogue: bool
     points: tuple[ProbePoint, ...]
     body: Block
+    after: Block | None
     span: Span
 
 

@@ -29,11 +29,12 @@ def _nodes(value: object) -> Iterator[Node]:
         # a span is a tuple too, of a source and numbers
         for item in value:
             yield from _nodes(item)
-    elif _is_node(value):
+    elif is_node(value):
         yield value  # type: ignore[misc]
 
 
-def _is_node(value: object) -> bool:
+def is_node(value: object) -> bool:
+    """Whether something is an expression or a statement of the program."""
     return (
         is_dataclass(value)
         and type(value).__module__ == p.__name__
@@ -60,10 +61,10 @@ def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None
     changed: dict[str, object] = {}
     for field in fields(node):
         value = getattr(node, field.name)
-        if isinstance(value, tuple) and any(_is_node(item) for item in value):
-            pairs = [(x, _rewritten(x, change) if _is_node(x) else x) for x in value]
+        if isinstance(value, tuple) and any(is_node(item) for item in value):
+            pairs = [(x, _rewritten(x, change) if is_node(x) else x) for x in value]
             changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
-        elif _is_node(value):
+        elif is_node(value):
             changed[field.name] = _rewritten(value, change)
     return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
 
@@ -74,7 +75,13 @@ def calls(stmts: Sequence[Node]) -> set[str]:
 
 
 def body_of(f: p.Function) -> p.Stmts:
-    return f.body.stmts if f.body is not None else ()
+    """A function's statements; C that names globals counts as one that uses them."""
+    if f.body is not None:
+        return f.body.stmts
+    if not (f.reads or f.writes):
+        return ()
+    touch = p.EmbeddedExpr("", p.LONG, f.span, f.pure, f.fallible, f.reads, f.writes)
+    return (p.ExprStmt(touch, f.span),)
 
 
 def reachable(stmts: Sequence[Node], functions: dict[str, p.Function]) -> set[str]:
@@ -117,7 +124,9 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.Memory() | p.EmbeddedExpr() | p.Fail():
+        case p.Bucket() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
+            return True
+        case p.Store(place=p.Deref()):
             return True
         case p.Format(format=text):
             return reads_memory(text)
@@ -140,7 +149,9 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign() | p.Increment() | p.Accumulate() | p.Print() | p.Delete():
                 return True
-            case p.Next() | p.Return() | p.Fail() | p.EmbeddedExpr() | p.Match(captures=True):
+            case p.Next() | p.Return() | p.Fail() | p.EmbeddedExpr(pure=False) | p.Store():
+                return True
+            case p.Match(captures=True):
                 return True
             case p.Call(function=symbol) if symbol not in pure:
                 return True
@@ -193,7 +204,9 @@ def _outward(stmt: p.Stmt, pure: frozenset[str]) -> bool:
         match n:
             case p.Assign(target=p.GlobalRef()) | p.Increment(target=p.GlobalRef()):
                 return True
-            case p.Accumulate() | p.Print() | p.Delete() | p.EmbeddedExpr():
+            case p.Accumulate() | p.Print() | p.Delete() | p.Store():
+                return True
+            case p.EmbeddedExpr(pure=False):
                 return True
             case p.Match(captures=True) | p.Fail():
                 return True

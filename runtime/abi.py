@@ -23,6 +23,7 @@ ARRAY_HEAD = struct.Struct("<IIIIII")
 SLOT = struct.Struct("<IIII")
 EVENT = struct.Struct("<IHHIIQ")
 START = struct.Struct("<Qq48x")
+SUMS = struct.Struct("<QQ")
 
 NO_PROBE = 0xFFFFFFFF
 UNLIMITED_ERRORS = 0xFFFFFFFFFFFFFFFF
@@ -35,6 +36,7 @@ def _ioc(direction: int, number: int, size: int) -> int:
 IOC_START = _ioc(1, 1, START.size)
 IOC_STOP = _ioc(0, 2, 0)
 IOC_SYNC = _ioc(0, 3, 0)
+IOC_SUMS = _ioc(3, 4, SUMS.size)
 
 
 class State(IntEnum):

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Numbers and statistics (`<<<`) merged over lanes.
 
-    total([lane0, lane1])                   -> [3, 0, 17, ...]    words added up, wrapped to s64
-    merge(Statistic(count=0, sum=1, min=2, max=3), [lane0, lane1], 4)
-    -> [StatValue(count=2, sum=30, min=10, max=20), ...]          avg 15
+    total([lane0, lane1])                   -> bytes of [3, 0, 17, ...]    added up, wrapped to s64
+    values(Statistic(count=0, sum=1, min=2, max=3), total(lanes), 4, lanes)
+    -> [StatValue(count=2, sum=30, min=10, max=20), ...]                   avg 15
 
-A column is the bytes of one lane's rows. Every word of it is loaded at once, never byte by byte,
-since a handler may be writing it. Min and max count only where the lane counted something; the
-variance is merged as SystemTap does it (total variance).
+A column is the bytes of one lane's rows. Min and max count only where the lane counted something;
+the variance is merged as SystemTap does it (total variance).
 """
 
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from typing import Final
 from runtime.manifest import Statistic
 from runtime.record import dataclass
 
-_BLOCK: Final = 4096  # words added up at a time: what stays in a CPU's first cache
+_BLOCK: Final = 32768  # bytes added up at a time: what stays in a CPU's first cache
+_PIECE: Final = 512
 
 
 @dataclass(slots=True)
@@ -44,46 +44,49 @@ class StatValue:
         return quotient(self.sum, self.count)
 
 
-def total(columns: Sequence[memoryview]) -> list[int]:
+def copied(column: memoryview) -> bytes:
+    """What a region holds now. Every aligned word comes whole, though a handler may be writing it.
+
+    The pieces are what memcpy() does in vector loads, which leave aligned words whole; for longer ones
+    it turns to string instructions, whose unit nobody promises.
+    """
+    if column.nbytes <= _PIECE:
+        return bytes(column)
+    return b"".join([column[at : at + _PIECE] for at in range(0, column.nbytes, _PIECE)])
+
+
+def total(columns: Sequence[memoryview]) -> bytes:
     """The sum of columns of s64, word by word, wrapped to s64; all columns are equally long.
 
     Long integers add a whole block of words at once, which is several times faster than a loop. To
     keep carries from the next word, the words' top bits are added apart, by exclusive or.
     """
     if len(columns) == 1:
-        return words(columns[0])
-    sums: list[int] = []
+        return copied(columns[0])
+    sums: list[bytes] = []
     size = columns[0].nbytes
-    for start in range(0, size, 8 * _BLOCK):
-        end = min(start + 8 * _BLOCK, size)
+    for start in range(0, size, _BLOCK):
+        end = min(start + _BLOCK, size)
         zeros = bytes(end - start)
-        parts = [column[start:end] for column in columns]
         # machines have more possible CPUs than busy ones
-        sums += _sum([_reversed(part) for part in parts if bytes(part) != zeros] or [zeros])
-    return sums
+        parts = [part for c in columns if (part := copied(c[start:end])) != zeros] or [zeros]
+        sums.append(parts[0] if len(parts) == 1 else _sum(parts))
+    return b"".join(sums)
 
 
-def words(column: memoryview, start: int = 0, step: int = 1) -> list[int]:
+def words(column: bytes | memoryview, start: int = 0, step: int = 1) -> list[int]:
     """Every `step`th s64 of a column."""
-    found: list[int] = column.cast("q")[start::step].tolist()
+    found: list[int] = memoryview(column).cast("q")[start::step].tolist()
     return found
 
 
-def _reversed(column: memoryview) -> bytes:
-    # a strided copy goes word by word, where a plain one may use any unit
-    return column.cast("q")[::-1].tobytes()
-
-
-def _sum(columns: list[bytes]) -> list[int]:
-    """Of columns with their words in reverse, in order."""
-    if len(columns) == 1:
-        return words(memoryview(columns[0]))[::-1]
+def _sum(columns: list[bytes]) -> bytes:
     size = len(columns[0])
     tops, rest = _masks(size // 8)
     first, *others = (int.from_bytes(column, "little") for column in columns)
     for other in others:
         first = ((first & rest) + (other & rest)) ^ ((first ^ other) & tops)
-    return words(memoryview(first.to_bytes(size, "little")))[::-1]
+    return first.to_bytes(size, "little")
 
 
 @lru_cache(maxsize=64)
@@ -117,24 +120,34 @@ def check(layout: Statistic, width: int) -> None:
         raise ValueError("a statistic keeps mean without m2, or m2 without mean")
 
 
-def merge(layout: Statistic, columns: Sequence[memoryview], width: int) -> list[StatValue]:
-    """One value a row; every column has the same number of rows of `width` words."""
-    flat = total(columns)
+def spread(layout: Statistic) -> bool:
+    """Whether sums do not tell all: min, max and variance need each lane's row."""
+    return not (layout.min is layout.max is layout.mean is None)
+
+
+def values(
+    layout: Statistic, sums: bytes, width: int, columns: Sequence[bytes | memoryview] = ()
+) -> list[StatValue]:
+    """One value a row of `width` words, from the lanes' rows added up.
+
+    Without `columns`, the lanes' own rows, there is no min, max and variance.
+    """
+    flat = words(sums)
     nothing: list[int | None] = [None] * (len(flat) // width)
-    counts: list[list[int]] = []
-    if layout.min is not None or layout.max is not None or layout.mean is not None:
-        counts = [_counts(layout, column, width) for column in columns]
-    sums = nothing if layout.sum is None else flat[layout.sum :: width]
+    counts = [_counts(layout, column, width) for column in columns] if spread(layout) else []
+    kept_sums = nothing if layout.sum is None else flat[layout.sum :: width]
     buckets = _buckets(layout, flat, width)
     kept = nothing if layout.count is None else flat[layout.count :: width]
+    if not counts:
+        columns = ()
     return list(
         map(
             StatValue,
             map(sum, buckets) if buckets else kept,
-            sums,
+            kept_sums,
             _extreme(layout.min, columns, counts, width) or nothing,
             _extreme(layout.max, columns, counts, width, largest=True) or nothing,
-            _variances(layout, columns, counts, sums, width) or nothing,
+            _variances(layout, columns, counts, kept_sums, width) or nothing,
             buckets or repeat(()),
         )
     )
@@ -147,7 +160,7 @@ def _buckets(layout: Statistic, flat: list[int], width: int) -> list[tuple[int, 
     return [tuple(flat[at : at + hist.buckets]) for at in range(hist.word, len(flat), width)]
 
 
-def _counts(layout: Statistic, column: memoryview, width: int) -> list[int]:
+def _counts(layout: Statistic, column: bytes | memoryview, width: int) -> list[int]:
     """What a lane counted, row by row."""
     if layout.count is not None:
         return words(column, layout.count, width)
@@ -156,12 +169,12 @@ def _counts(layout: Statistic, column: memoryview, width: int) -> list[int]:
 
 def _extreme(
     word: int | None,
-    columns: Sequence[memoryview],
+    columns: Sequence[bytes | memoryview],
     counts: Sequence[list[int]],
     width: int,
     largest: bool = False,
 ) -> list[int | None]:
-    if word is None:
+    if word is None or not columns:
         return []
     best: list[int | None] = [None] * len(counts[0])
     pick = max if largest else min
@@ -175,12 +188,12 @@ def _extreme(
 
 def _variances(
     layout: Statistic,
-    columns: Sequence[memoryview],
+    columns: Sequence[bytes | memoryview],
     counts: Sequence[list[int]],
     sums: Sequence[int | None],
     width: int,
 ) -> list[int | None]:
-    if layout.mean is None or layout.m2 is None:
+    if layout.mean is None or layout.m2 is None or not columns:
         return []
     means = zip(*[words(column, layout.mean, width) for column in columns], strict=True)
     m2s = zip(*[words(column, layout.m2, width) for column in columns], strict=True)

@@ -10,7 +10,7 @@
 
 The standard library writes and compiles six methods for every class when it is defined, 0.6 ms each
 time, whether or not they are ever called; 200 classes cost more than compiling a script does. What
-is not here (inheritance of fields, InitVar, keyword-only fields) nobody uses.
+is not here (InitVar, keyword-only fields) nobody uses.
 """
 
 from __future__ import annotations
@@ -123,14 +123,16 @@ class _StandardFields:
 def _process(
     cls: type, *, frozen: bool = False, slots: bool = False, eq: bool = True, order: bool = False
 ) -> type:
-    found = []
+    inherited: dict[str, Field] = {f.name: f for f in getattr(cls, "__record_fields__", ())}
+    own: dict[str, Field] = {}
     for name in cls.__annotations__:
         given = cls.__dict__.get(name, _MISSING)
         one = given if type(given) is Field else Field(default=given)
         one.name = name
-        found.append(one)
+        own[name] = one
         if type(given) is Field:
             delattr(cls, name)  # a default comes back below, where there are no slots
+    found = list((inherited | own).values())
     members: dict[str, Any] = {
         "__record_fields__": tuple(found),
         "__dataclass_fields__": _StandardFields(),
@@ -143,9 +145,9 @@ def _process(
     if frozen:
         members["__setattr__"] = members["__delattr__"] = _refuse
     if slots:
-        cls = _with_slots(cls, found, members)
+        cls = _with_slots(cls, tuple(own), members)
     else:
-        for f in found:
+        for f in own.values():
             if f.default is not _MISSING:
                 setattr(cls, f.name, f.default)
         for name, value in members.items():
@@ -155,10 +157,9 @@ def _process(
     return cls
 
 
-def _with_slots(cls: type, found: list[Field], members: dict[str, Any]) -> type:
+def _with_slots(cls: type, names: tuple[str, ...], members: dict[str, Any]) -> type:
     """The class again: slots can be given only when one is made."""
     body = {name: value for name, value in cls.__dict__.items() if name not in _OF_THE_OLD}
-    names = tuple(f.name for f in found)
     for name in names:
         body.pop(name, None)
     made = type(cls)(cls.__name__, cls.__bases__, {**body, **members, "__slots__": names})

@@ -11,7 +11,6 @@ Nothing stops while it is read: every number is exact at the instant it is read,
 grow. One reader serves a module for as long as it is loaded, and decodes only keys that are new.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 from runtime.abi import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
@@ -24,6 +23,15 @@ from runtime.table import TableReader as TableReader
 from runtime.table import TableValues as TableValues
 
 _WORD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionStatus:
+    """One of the functions that a probe hooks together."""
+
+    name: str
+    armed: bool
+    error: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,13 @@ class ProbeValues:
     missed: int
     armed: bool
     error: int
+    functions: tuple[FunctionStatus, ...] = ()
+
+    @property
+    def unplaced(self) -> tuple[tuple[str, int], ...]:
+        """What could not be hooked, and why: (function or probe point, errno)."""
+        refused = tuple((f.name, f.error) for f in self.functions if f.error)
+        return refused or (((self.probe.point, self.error),) if self.error else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,14 +85,14 @@ class SnapshotReader:
         check(self._manifest, image.header())
         self._tables = tuple(TableReader(table) for table in self._manifest.tables)
 
-    def read(self) -> Snapshot:
-        """The numbers as of now."""
-        shared, lanes = self._image.shared, self._image.lanes
+    def read(self, spread: bool = True) -> Snapshot:
+        """The numbers as of now; without `spread` statistics lack what sums do not tell."""
+        image, manifest = self._image, self._manifest
         return Snapshot(
-            self._image.header(),
-            _probes(self._manifest, shared, lanes),
-            LaneCounts(*_sums(lanes, self._manifest.lane_counts, LANE_COUNTS.size // _WORD)),
-            tuple(table.read(shared, lanes) for table in self._tables),
+            image.header(),
+            _probes(manifest, image),
+            LaneCounts(*_counts(image, manifest.lane_counts, LANE_COUNTS.size // _WORD)),
+            tuple(table.read(image, spread) for table in self._tables),
         )
 
 
@@ -90,7 +105,8 @@ def check(manifest: Manifest, header: Header) -> None:
     """ValueError when something in the manifest lies outside of the header's regions."""
     shared, lane = header.shared_size, header.lane_stride
     nr_probes = len(manifest.probes)
-    _fits("probe status", manifest.probe_status, nr_probes * PROBE_STATUS.size, shared)
+    statuses = nr_probes + sum(len(probe.functions) for probe in manifest.probes)
+    _fits("probe status", manifest.probe_status, statuses * PROBE_STATUS.size, shared)
     _fits("probe counts", manifest.probe_counts, nr_probes * PROBE_COUNTS.size, lane)
     _fits("lane counts", manifest.lane_counts, LANE_COUNTS.size, lane)
     for table in manifest.tables:
@@ -108,6 +124,8 @@ def _check_table(table: Table, shared: int, lane: int) -> None:
     _fits(what, table.rows, rows * table.row_size, region)
     if table.dropped is not None:
         _fits(what, table.dropped, _WORD, lane)
+    if table.sequence is not None:
+        _fits(what, table.sequence // _WORD * _WORD, _WORD, shared)
 
 
 def _fits(what: str, offset: int, size: int, room: int) -> None:
@@ -117,23 +135,42 @@ def _fits(what: str, offset: int, size: int, room: int) -> None:
         )
 
 
-def _probes(
-    manifest: Manifest, shared: memoryview, lanes: Sequence[memoryview]
-) -> tuple[ProbeValues, ...]:
+def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
     width = PROBE_COUNTS.size // _WORD
-    sums = _sums(lanes, manifest.probe_counts, width * len(manifest.probes))
+    sums = _counts(image, manifest.probe_counts, width * len(manifest.probes))
     values = []
+    row = len(manifest.probes)  # the next function's
     for n, probe in enumerate(manifest.probes):
-        at = manifest.probe_status + n * PROBE_STATUS.size
-        missed, armed, error = PROBE_STATUS.unpack_from(shared, at)
+        missed, armed, error = _status(manifest, image, n)
+        functions = []
+        for name in probe.functions:
+            _, is_armed, why = _status(manifest, image, row)
+            functions.append(FunctionStatus(name, bool(is_armed), why))
+            row += 1
         hits, reentrant, locked, errors = sums[n * width : (n + 1) * width]
         values.append(
-            ProbeValues(probe, hits, reentrant, locked, errors, missed, bool(armed), error)
+            ProbeValues(
+                probe,
+                hits,
+                reentrant,
+                locked,
+                errors,
+                missed,
+                bool(armed),
+                error,
+                tuple(functions),
+            )
         )
     return tuple(values)
 
 
-def _sums(lanes: Sequence[memoryview], offset: int, count: int) -> list[int]:
+def _status(manifest: Manifest, image: Image, row: int) -> tuple[int, int, int]:
+    at = manifest.probe_status + row * PROBE_STATUS.size
+    missed, armed, error = PROBE_STATUS.unpack_from(image.shared, at)
+    return missed, armed, error
+
+
+def _counts(image: Image, offset: int, count: int) -> list[int]:
     """Unsigned counters at one place in every lane, added up."""
-    end = offset + count * _WORD
-    return list(map(sum, zip(*(lane[offset:end].cast("Q") for lane in lanes), strict=True)))
+    found: list[int] = memoryview(image.sums(offset, count)).cast("Q").tolist()
+    return found

@@ -2,50 +2,94 @@
 """One global's elements, read from the shared region and the lanes while handlers go on.
 
     reader = TableReader(table)
-    reader.read(image.shared, image.lanes)
-    -> TableValues(table, keys=[("sshd", 3), ...], values=[17, ...], dropped=0)
+    found = reader.read(image)
+    -> TableValues(table, ...)   keys [("sshd", 3), ...], values [17, ...], dropped 0
+    for keys, rows in found.pages(): ...
 
-A reader keeps the keys that it decoded: as long as a slot's sequence number stays, its key is not
-decoded again.
+Keys and rows come in pages of neighbouring slots, as bytes, for who serves them again and again: a page
+whose keys are the same object and whose rows are equal need not be looked into.
 
-A slot (`struct sw_slot`) is live when its sequence is even and not 0. Its key and value are copied,
-then the sequence is read again, and the copy is dropped when that changed. Every word is read with
-one load, so a number is never torn; the words of one row may be moments apart.
+A slot's key and row are read, then its sequence again, and when that changed the slot is read anew.
+Every word is read with one load, so a number is never torn.
 """
 
-import struct
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import Final, TypeVar
+from collections.abc import Iterator
+from typing import Final
 
 from runtime import aggregate
 from runtime.abi import SLOT
 from runtime.aggregate import StatValue
+from runtime.device import Image
 from runtime.histogram import check as check_histogram
-from runtime.manifest import Slots, Storage, Table, ValueType
+from runtime.manifest import Storage, Table, ValueType
 from runtime.record import dataclass
+from runtime.rows import RowReader
+from runtime.slots import KeyPage, KeyTuple, SlotReader, alive, text
 
-KeyTuple = tuple[int | str, ...]
 Value = int | str | StatValue
-T = TypeVar("T")
 
 _ATTEMPTS: Final = 8  # to copy a slot that is being changed, before it is left out of this read
-_CACHED_STRINGS: Final = 1 << 18
-_BLOCK: Final = 512
+_PAGE_WORDS: Final = 256
+_SCALAR: Final = KeyPage(b"", None, 1, lambda _: [()])
+
+
+def per_page(table: Table) -> int:
+    """Rows in a page: 256 numbers, or a few statistics."""
+    return max(1, 8 * _PAGE_WORDS // table.row_size)
 
 
 @dataclass(frozen=True, slots=True)
 class TableValues:
-    """All elements of a global, `keys[i]` with `values[i]`; a scalar is one with the key ().
+    """All elements of a global, read at one time; a scalar has one with the key ().
 
-    `keys` is the same list as long as no element came or went: do not change it. `dropped` counts
-    updates that found the array full.
+    `rows` are those of all slots of `key_pages`, whether they hold an element or not. `dropped` counts
+    updates that found the array full. `unsettled` elements were changed all the time while they were
+    read: they are as an earlier reading found them, or not here.
     """
 
     table: Table
-    keys: list[KeyTuple]
-    values: list[Value]
+    key_pages: tuple[KeyPage, ...]
+    rows: bytes
     dropped: int
+    unsettled: int = 0
+    columns: tuple[bytes, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(map(len, self.key_pages))
+
+    def pages(self) -> Iterator[tuple[KeyPage, bytes]]:
+        """Keys, and the rows of those that hold an element."""
+        at = 0
+        for page in self.key_pages:
+            end = at + page.slots * self.table.row_size
+            rows = self.rows[at:end]
+            yield page, rows if page.live is None else page.select(rows)
+            at = end
+
+    @property
+    def keys(self) -> list[KeyTuple]:
+        """Decoded: for those who look at them once."""
+        return [key for page in self.key_pages for key in page.tuples()]
+
+    @property
+    def values(self) -> list[Value]:
+        """Decoded, `values[i]` of `keys[i]`."""
+        rows = self._live(self.rows)
+        if self.table.value is ValueType.STRING:
+            size = self.table.row_size
+            return [text(rows[at : at + size]) for at in range(0, len(rows), size)]
+        if self.table.statistic is None:
+            return list(aggregate.words(rows))
+        columns = [self._live(column) for column in self.columns]
+        return list(aggregate.values(self.table.statistic, rows, self.table.row_size // 8, columns))
+
+    def _live(self, rows: bytes) -> bytes:
+        at, found = 0, []
+        for page in self.key_pages:
+            end = at + page.slots * self.table.row_size
+            found.append(page.select(rows[at:end]))
+            at = end
+        return b"".join(found)
 
 
 class TableReader:
@@ -55,213 +99,74 @@ class TableReader:
         """ValueError when the table's description contradicts itself."""
         _check(table)
         self._table = table
-        self._keys = _Keys(table, table.slots) if table.slots else None
+        self._rows = RowReader(table)
+        self._keys = SlotReader(table, table.slots, per_page(table)) if table.slots else None
+        self._before: tuple[bytes, bytes] = (b"", b"")  # rows, and the sequences they belong to
 
-    def read(self, shared: memoryview, lanes: Sequence[memoryview]) -> TableValues:
-        """The elements as of now.
+    def read(self, image: Image, spread: bool = True) -> TableValues:
+        """The elements as of now. Without `spread`, statistics have no min, max and variance.
 
         The regions must be as long as the manifest needs (see snapshot.check).
         """
         table, keys = self._table, self._keys
-        at = table.dropped
-        dropped = 0 if at is None else sum(lane[at : at + 8].cast("Q")[0] for lane in lanes)
-        if keys is None:
-            return TableValues(table, [()], self._rows(shared, lanes, 0, 1), dropped)
-        keys.update(shared)
-        values = self._rows(shared, lanes, 0, keys.used)
+        dropped = 0 if table.dropped is None else aggregate.words(image.sums(table.dropped, 1))[0]
+        if keys is not None:
+            keys.refresh(image.shared)
+        found = self._rows.read(image, 0, keys.used if keys else 1, spread)
+        rows, columns, unsettled = found.data, found.columns, 0
         # elements can have come and gone while keys and values were read
-        for slot in keys.changed(shared):
-            self._settle(keys, shared, lanes, slot, values)
-        return TableValues(table, keys.live(), keys.only_live(values), dropped)
+        moved = keys.changed(image.shared) if keys else []
+        if moved or found.torn:
+            mended = bytearray(rows)
+            unsettled = self._mend(image, mended, moved, set(found.torn))
+            rows = bytes(mended)
+            columns = (rows,) if columns else ()
+        if keys is None:
+            if unsettled and not rows:
+                return TableValues(table, (), b"", dropped, unsettled)
+            pages: tuple[KeyPage, ...] = (_SCALAR,)
+        else:
+            pages = tuple(keys.pages)
+        if table.sequence is not None:
+            self._before = rows, keys.sequences() if keys else b""
+        return TableValues(table, pages, rows, dropped, unsettled, columns)
 
-    def _settle(
-        self,
-        keys: "_Keys",
-        shared: memoryview,
-        lanes: Sequence[memoryview],
-        slot: int,
-        values: list[Value],
-    ) -> None:
+    def _mend(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:
+        """Read again what changed while it was read; how many elements could not be."""
+        keys, unsettled = self._keys, 0
+        for slot in moved:
+            torn.discard(slot)
+            unsettled += not self._settle(image, slot, rows)
+        for slot in sorted(torn):
+            if keys is None:
+                rows[:] = self._before[0]  # nothing before the first reading
+                unsettled += 1
+            elif alive(keys.sequence(slot)):
+                self._restore(keys, slot, rows)
+                unsettled += 1
+        return unsettled
+
+    def _settle(self, image: Image, slot: int, rows: bytearray) -> bool:
+        keys, size = self._keys, self._table.row_size
+        assert keys is not None
         for _ in range(_ATTEMPTS):
-            if not keys.reload(shared, slot):
-                return
-            row = self._rows(shared, lanes, slot, 1)
-            if keys.settled(shared, slot):
-                values[slot] = row[0]
-                return
+            if not keys.reload(image.shared, slot):
+                return True
+            row = self._rows.read(image, slot, 1)
+            if not row.torn and keys.settled(image.shared, slot):
+                rows[slot * size : (slot + 1) * size] = row.data
+                return True
         keys.hide(slot)
+        return False
 
-    def _rows(
-        self, shared: memoryview, lanes: Sequence[memoryview], first: int, count: int
-    ) -> list[Value]:
-        table = self._table
-        size = table.row_size
-        start = table.rows + first * size
-        end = start + count * size
-        if count == 0:
-            return []
-        if table.value is ValueType.STRING:
-            data = bytes(shared[start:end])
-            return [_text(data[at : at + size]) for at in range(0, len(data), size)]
-        regions = lanes if table.storage is Storage.PERCPU else (shared,)
-        columns = [region[start:end] for region in regions]
-        if table.statistic is not None:
-            return list(aggregate.merge(table.statistic, columns, size // 8))
-        return list(aggregate.total(columns))
-
-
-class _Strings(dict[bytes, str]):
-    """Decoded strings by their buffer: most keys hold the same few."""
-
-    def __missing__(self, data: bytes) -> str:
-        if len(self) >= _CACHED_STRINGS:
-            self.clear()
-        text = self[data] = _text(data)
-        return text
-
-
-class _Keys:
-    """An array's slots and their decoded keys."""
-
-    def __init__(self, table: Table, slots: Slots) -> None:
-        self._slots = slots
-        self._strings = _Strings()
-        self._sequences: list[int] = []
-        self._decoded: list[KeyTuple] = []
-        self._dead: set[int] = set()  # slots that hold no element
-        self._live: list[KeyTuple] | None = None
-        order = sorted(range(len(table.keys)), key=lambda n: table.keys[n].offset)
-        fields, at = "<", 0
-        for n in order:
-            key = table.keys[n]
-            position = slots.key_offset + key.offset
-            field = "q" if key.type is ValueType.LONG else f"{key.size}s"
-            fields += f"{position - at}x{field}"
-            at = position + key.size
-        self._struct = struct.Struct(f"{fields}{slots.stride - at}x")
-        # for each key: its place in the struct, and whether it is a string
-        self._fields = [
-            (order.index(n), key.type is ValueType.STRING) for n, key in enumerate(table.keys)
-        ]
-
-    @property
-    def used(self) -> int:
-        return len(self._sequences)
-
-    def live(self) -> list[KeyTuple]:
-        """The keys of the slots that hold an element."""
-        if self._live is None:
-            self._live = self.only_live(self._decoded[:])
-        return self._live
-
-    def only_live(self, slots: list[T]) -> list[T]:
-        """Of a list with something for each slot, what belongs to elements."""
-        if not self._dead:
-            return slots
-        return [value for n, value in enumerate(slots) if n not in self._dead]
-
-    def update(self, shared: memoryview) -> None:
-        """Look at all slots given out so far; decode the keys that changed since the last time.
-
-        A key may be one of two elements, or of both, until `changed` was asked.
-        """
-        head = self._slots.head  # its first word is `used`
-        given_out = shared[head : head + 4].cast("I")[0]
-        # `used` never shrinks; what was seen stays in view should it ever
-        used = max(self.used, min(given_out, self._slots.capacity))
-        sequences = self._read_sequences(shared, used)
-        if sequences == self._sequences:
-            return
-        known = self._sequences
-        stale = [*_differing(sequences, known), *range(len(known), used)]
-        self._decoded.extend([()] * (used - len(known)))
-        self._sequences = sequences
-        self._live = None
-        for first, end in _runs(stale):
-            self._decoded[first:end] = self._decode(shared, first, end)
-        for slot in stale:
-            self._judge(slot)
-
-    def changed(self, shared: memoryview) -> list[int]:
-        """The slots whose sequence is no longer the one that their key was decoded under."""
-        now = self._read_sequences(shared, self.used)
-        if now == self._sequences:
-            return []
-        return _differing(now, self._sequences)
-
-    def reload(self, shared: memoryview, slot: int) -> bool:
-        """Decode a slot's key again; False when it holds no element. True holds while `settled`."""
-        self._sequences[slot] = self._read_sequence(shared, slot)
-        if not self._judge(slot):
-            return False
-        self._decoded[slot : slot + 1] = self._decode(shared, slot, slot + 1)
-        return True
-
-    def settled(self, shared: memoryview, slot: int) -> bool:
-        """True while the slot holds what was decoded."""
-        return self._read_sequence(shared, slot) == self._sequences[slot]
-
-    def hide(self, slot: int) -> None:
-        """Leave a slot out until its sequence is seen anew."""
-        self._sequences[slot] |= 1
-        self._judge(slot)
-
-    def _judge(self, slot: int) -> bool:
-        """Note whether a slot whose sequence was just read holds an element."""
-        self._live = None
-        sequence = self._sequences[slot]
-        if sequence & 1 or not sequence:
-            self._dead.add(slot)
-            return False
-        self._dead.discard(slot)
-        return True
-
-    def _read_sequences(self, shared: memoryview, used: int) -> list[int]:
-        start, stride = self._slots.offset, self._slots.stride
-        return shared[start : start + used * stride].cast("I")[:: stride // 4].tolist()
-
-    def _read_sequence(self, shared: memoryview, slot: int) -> int:
-        at = self._slots.offset + slot * self._slots.stride
-        return shared[at : at + 4].cast("I")[0]
-
-    def _decode(self, shared: memoryview, first: int, end: int) -> list[KeyTuple]:
-        start, stride = self._slots.offset, self._slots.stride
-        data = bytes(shared[start + first * stride : start + end * stride])
-        columns = list(zip(*self._struct.iter_unpack(data), strict=True))
-        return list(
-            zip(
-                *(
-                    map(self._strings.__getitem__, columns[place]) if string else columns[place]
-                    for place, string in self._fields
-                ),
-                strict=True,
-            )
-        )
-
-
-def _text(data: bytes) -> str:
-    return data.partition(b"\0")[0].decode(errors="backslashreplace")
-
-
-def _differing(a: list[int], b: list[int]) -> list[int]:
-    """Where two lists differ, as far as both go; comparing blocks first, since most are the same."""
-    found = []
-    size = min(len(a), len(b))
-    for start in range(0, size, _BLOCK):
-        end = min(start + _BLOCK, size)
-        if a[start:end] != b[start:end]:
-            found += [n for n in range(start, end) if a[n] != b[n]]
-    return found
-
-
-def _runs(numbers: list[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as ranges: [3, 4, 7] -> [(3, 5), (7, 8)]."""
-    if not numbers:
-        return []
-    breaks = [n for n, (a, b) in enumerate(pairwise(numbers), 1) if b != a + 1]
-    starts = [0, *breaks]
-    ends = [*breaks, len(numbers)]
-    return [(numbers[a], numbers[b - 1] + 1) for a, b in zip(starts, ends, strict=True)]
+    def _restore(self, keys: SlotReader, slot: int, rows: bytearray) -> None:
+        """An element's row as it was before, if the slot held the same element then."""
+        before, sequences = self._before
+        at, size = 4 * slot, self._table.row_size
+        if sequences[at : at + 4] == keys.sequences()[at : at + 4]:
+            rows[slot * size : (slot + 1) * size] = before[slot * size : (slot + 1) * size]
+        else:
+            keys.hide(slot)
 
 
 def _check(table: Table) -> None:
@@ -278,6 +183,8 @@ def _check(table: Table) -> None:
         raise fail("a statistic is described, and nothing else is")
     if table.value is ValueType.STRING and table.storage is Storage.PERCPU:
         raise fail("strings do not add up over CPUs")
+    if table.sequence is not None and (table.storage is Storage.PERCPU or table.sequence % 4):
+        raise fail("only rows of the shared region have a sequence")
     if table.statistic is not None:
         try:
             aggregate.check(table.statistic, table.row_size // 8)

@@ -17,18 +17,17 @@ import fcntl
 import hashlib
 import json
 import os
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from compiler.build.faults import BuildError
-from runtime.record import dataclass, field
+from runtime.record import dataclass
 
 DEFAULT_LIMIT = 256 << 20  # bytes of all entries
 _INDEX = "index.json"
+_SLACK = 16  # a sweep makes room for this part of the limit, and the next comes when it is used
 _LEFTOVER = 24 * 3600.0  # seconds after which a work folder belongs to nobody
 
 
@@ -65,20 +64,12 @@ class Entry:
         return self.path(name).read_bytes()
 
 
-@dataclass(slots=True)
-class _Unswept:
-    """Bytes put since the last look at the total; -1: none was taken yet."""
-
-    size: int = -1
-
-
 @dataclass(frozen=True, slots=True)
 class Cache:
     """`limit` bounds the bytes of all entries; the least recently used go first."""
 
     root: Path
     limit: int = DEFAULT_LIMIT
-    _unswept: _Unswept = field(default_factory=_Unswept, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Make the folder. Raises BuildError ("unsafe-cache")."""
@@ -131,11 +122,12 @@ class Cache:
     @contextlib.contextmanager
     def workplace(self) -> Iterator[Path]:
         """A private folder on the cache's file system, gone afterwards."""
-        folder = Path(tempfile.mkdtemp(dir=self.root / "work"))
+        folder = self.root / "work" / f"{os.getpid()}-{os.urandom(8).hex()}"
+        folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -145,14 +137,14 @@ class Cache:
             yield
 
     def sweep(self, keep: Path | None = None) -> None:
-        """Evict down to the limit; `keep` stays whatever its age. Clears old work folders."""
+        """Evict to below the limit; `keep` stays whatever its age. Clears old work folders."""
         entries = []
         for folder in (self.root / "entries").glob("*/*"):
             with contextlib.suppress(OSError):
                 entries.append((folder.stat().st_mtime, _size(folder), folder))
         total = sum(size for _, size, _ in entries)
         for _, size, folder in sorted(entries):
-            if total <= self.limit:
+            if total <= self.limit - self.limit // _SLACK:
                 break
             if folder != keep:
                 self._discard(folder)
@@ -160,7 +152,7 @@ class Cache:
         for left in (self.root / "work").iterdir():
             with contextlib.suppress(OSError):
                 if time.time() - left.stat().st_mtime > _LEFTOVER:
-                    shutil.rmtree(left, ignore_errors=True)
+                    _remove(left)
 
     def _folder(self, key: str) -> Path:
         if not key.isalnum():
@@ -187,12 +179,29 @@ class Cache:
             folder.rename(work / "discarded")
 
     def _account(self, size: int, keep: Path) -> None:
-        unswept = self._unswept
-        if unswept.size < 0 or unswept.size + size > self.limit // 16:
-            self.sweep(keep)
-            unswept.size = 0
-        else:
-            unswept.size += size
+        """Sweep once the room that the last sweep made was used, by whatever process.
+
+        The file `unswept` is the count: as many bytes as kilobytes were put, because appending is
+        atomic and needs no lock. Looking at everything is work that grows with the cache.
+        """
+        with (self.root / "unswept").open("ab", buffering=0) as count:
+            count.write(b"." * (size // 1024 + 1))
+            if count.tell() * 1024 > self.limit // _SLACK:
+                count.truncate(0)
+                self.sweep(keep)
+
+
+def _remove(folder: Path) -> None:
+    """A folder and all in it, as far as possible. (shutil's takes long to import.)"""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                _remove(Path(entry.path))
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _store(target: Path, source: bytes | Path) -> str:
@@ -202,8 +211,15 @@ def _store(target: Path, source: bytes | Path) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _size(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _size(folder: str | Path) -> int:
+    """Bytes of the files in it."""
+    total = 0
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            total += _size(entry.path)
+        else:
+            total += entry.stat(follow_symlinks=False).st_size
+    return total
 
 
 def _refuse_foreign(folder: Path) -> None:

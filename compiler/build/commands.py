@@ -12,7 +12,6 @@ Nothing here knows a flag of any kernel: only which kinds of flag a file without
 from __future__ import annotations
 
 import re
-import shlex
 from pathlib import Path, PurePath
 
 from runtime.record import dataclass
@@ -93,6 +92,8 @@ def _commands(path: Path, seen: str) -> list[list[str]]:
     except OSError as error:
         raise Unlearnable(f"kbuild left no {path.name}") from error
     text = line.partition(" := ")[2].replace("$(pound)", "#").replace("$$", "$")
+    import shlex  # once a kernel
+
     lexer = shlex.shlex(text.replace(seen, HERE), posix=True, punctuation_chars=";")
     lexer.whitespace_split = True
     lexer.commenters = ""

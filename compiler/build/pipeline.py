@@ -3,7 +3,7 @@
 
     builder = Builder(Cache(default_root()))
     builder.build(BuildInput("stapwatch_reads", c_text, manifest, kernel))
-      -> BuildResult(path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
+      -> BuildResult("ab12...", path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
 
 The same input gives the cached module the next time. One Builder serves several threads, and
 several processes share a cache.
@@ -73,7 +73,7 @@ class Builder:
         started = time.monotonic()
         preparation = self.prepare(request.kernel)
         key = self._key(request, preparation)
-        found = self._find(key, request, started)
+        found = self._find(key, request, preparation, started)
         if found is not None:
             return found
         warnings: list[str] = []
@@ -84,13 +84,22 @@ class Builder:
                     headers = Headers.of(request.kernel, self.toolchain)
                     sign(path, self.signing, headers, self.toolchain)
             except BuildError as error:
-                if error.slug == "compile-failed" and not request.embedded:
-                    error.message = f"internal error in generated C: {error.message}"
+                if error.slug == "compile-failed":
+                    what = "embedded C" if request.embedded else "internal error in generated C"
+                    error.message = f"{what}: {error.message}"
                 raise self._kept(error, request.module, request.c_text) from error
             result = {"tier": tier, "warnings": warnings}
             entry = self.cache.put(key, {path.name: path, _RESULT: json.dumps(result).encode()})
         seconds = time.monotonic() - started
-        return BuildResult(entry.path(path.name), tier, False, seconds, tuple(warnings))
+        return BuildResult(
+            key,
+            entry.path(path.name),
+            tier,
+            False,
+            seconds,
+            tuple(warnings),
+            preparation.inputs,
+        )
 
     def _make(
         self, request: BuildInput, preparation: Preparation, work: Path, warnings: list[str]
@@ -132,17 +141,21 @@ class Builder:
             signing.key.read_bytes() + signing.certificate.read_bytes() if signing else "",
         )
 
-    def _find(self, key: str, request: BuildInput, started: float) -> BuildResult | None:
+    def _find(
+        self, key: str, request: BuildInput, preparation: Preparation, started: float
+    ) -> BuildResult | None:
         entry = self.cache.get(key)
         if entry is None:
             return None
         result = json.loads(entry.read(_RESULT))
         return BuildResult(
+            key=key,
             path=entry.path(f"{request.module}.ko"),
             tier=Tier(result["tier"]),
             cached=True,
             seconds=time.monotonic() - started,
             warnings=tuple(result["warnings"]),
+            inputs=preparation.inputs,
         )
 
     def _kept(self, error: BuildError, module: str, c_text: str) -> BuildError:

@@ -36,6 +36,7 @@ class Preparation:
     identity: str
     kit: Kit | None
     problem: str
+    inputs: tuple[Path, ...]  # files of this system that it depends on
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +92,12 @@ def _load(shop: Workshop, key: str) -> Preparation | None:
             shop.cache.drop(key)
         return None
     identity = key_of(key, entry.read(_RECORD))
+    tools = (shop.toolchain.find(tool) for tool in (record["compiler"], "ld"))
+    headers = shop.headers.folder
+    inputs = (*filter(None, tools), headers / ".config", headers / "Module.symvers")
     if record["problem"]:
-        return Preparation(identity, None, record["problem"])
-    return Preparation(identity, _kit(shop, entry, _commands(record["commands"])), "")
+        return Preparation(identity, None, record["problem"], inputs)
+    return Preparation(identity, _kit(shop, entry, _commands(record["commands"])), "", inputs)
 
 
 def _make(shop: Workshop, key: str) -> None:

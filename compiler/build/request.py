@@ -2,7 +2,7 @@
 """What goes into a build and what comes out.
 
 BuildInput(module="stapwatch_reads", c_text="#include ...", manifest="{...}", kernel=kernel)
-  -> BuildResult(path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
+  -> BuildResult("ab12...", path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
 """
 
 from __future__ import annotations
@@ -65,13 +65,16 @@ class BuildInput:
 
 @dataclass(frozen=True, slots=True)
 class BuildResult:
-    """`path` is in the cache and may be evicted later: open it soon. `seconds` is wall time.
+    """`key` is the module's in the cache, `path` its file there, which may be evicted later: open it
+    soon. `seconds` is wall time. `inputs` are files whose change makes it another module.
 
     `warnings` are whole lines for people, such as why the slower tier was taken.
     """
 
+    key: str
     path: Path
     tier: Tier
     cached: bool
     seconds: float
     warnings: tuple[str, ...] = ()
+    inputs: tuple[Path, ...] = ()

@@ -42,6 +42,12 @@ class Sources:
         """The runtime of this installation; read once in a process."""
         return _ours()
 
+    @staticmethod
+    @functools.cache
+    def our_digest() -> str:
+        """`ours().digest` for whoever does not build: the files do not stay in memory."""
+        return _read_ours().digest
+
     def write(self, folder: Path) -> None:
         """Lay the files out under `folder`."""
         for name, data in self.files.items():
@@ -54,6 +60,10 @@ class Sources:
 
 @functools.cache
 def _ours() -> Sources:
+    return _read_ours()
+
+
+def _read_ours() -> Sources:
     folder = Path(runtime.__file__).parent
     return Sources.read(folder / "include", folder / "src")
 

@@ -37,10 +37,12 @@ class Ran:
 class Toolchain(Protocol):
     """`path` translates a path of this system to what commands see. `run` waits for a command.
 
-    `identity` changes when a tool is replaced; empty if there is no such tool.
+    `find` gives a tool's file. `identity` changes when the tool is replaced; empty if there is none.
     """
 
     def path(self, here: Path) -> str: ...
+
+    def find(self, tool: str) -> Path | None: ...
 
     def identity(self, tool: str) -> str: ...
 
@@ -60,6 +62,9 @@ class Here:
 
     def path(self, here: Path) -> str:
         return str(here)
+
+    def find(self, tool: str) -> Path | None:
+        return _find(Path("/"), tool)
 
     def identity(self, tool: str) -> str:
         return _identity(Path("/"), tool)
@@ -93,6 +98,9 @@ class There:
             return str(Path("/") / here.relative_to(self.root))
         raise ValueError(f"{here} cannot be seen from inside {self.root}")
 
+    def find(self, tool: str) -> Path | None:
+        return _find(self.root, tool)
+
     def identity(self, tool: str) -> str:
         return _identity(self.root, tool)
 
@@ -109,15 +117,22 @@ class There:
         return _run([*enter, str(self.root), str(self.shared), folder, *argv], "/", env, timeout)
 
 
-def _identity(root: Path, tool: str) -> str:
+def _find(root: Path, tool: str) -> Path | None:
     for folder in ("",) if tool.startswith("/") else _SYSTEM_PATH.split(":"):
         path = inside(root, f"{folder}/{tool}")
         if path.is_file():
-            status = path.stat()
-            # whole seconds: images and packages keep no more
-            seen = Path("/") / path.relative_to(root)
-            return f"{seen}:{status.st_size}:{int(status.st_mtime)}"
-    return ""
+            return path
+    return None
+
+
+def _identity(root: Path, tool: str) -> str:
+    path = _find(root, tool)
+    if path is None:
+        return ""
+    status = path.stat()
+    # whole seconds: images and packages keep no more
+    seen = Path("/") / path.relative_to(root)
+    return f"{seen}:{status.st_size}:{int(status.st_mtime)}"
 
 
 def _run(argv: Sequence[str], folder: str, env: Mapping[str, str] | None, timeout: float) -> Ran:

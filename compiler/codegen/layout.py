@@ -54,6 +54,7 @@ class Placed:
     table: Table
     key_fields: tuple[str, ...]
     lock: str  # member of struct shared; "" where no lock is needed
+    sequence: str  # likewise; "" where readers need none to copy whole rows
 
     @property
     def percpu(self) -> bool:
@@ -88,7 +89,7 @@ class Layout:
     globals: dict[str, Placed]
     lane: Region
     shared: Region
-    sort_offsets: dict[int, str]  # id of a sorted Foreach -> its scratch member
+    sort_members: dict[int, str]  # id of a sorted Foreach -> its scratch member
 
     @property
     def lane_size(self) -> int:
@@ -100,14 +101,19 @@ class Layout:
 
 
 def lay_out(
-    program: p.Program, options: Options, sizes: Sizes, sorted_loops: Sequence[p.Foreach]
+    program: p.Program,
+    options: Options,
+    sizes: Sizes,
+    sorted_loops: Sequence[tuple[p.Foreach, bool]],
 ) -> Layout:
-    """Place every global of a program."""
+    """Place every global of a program, and what sorted loops need; True: one may run inside itself."""
     lane, shared = Region(), Region()
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", abi.PROBE_COUNTS.size * count)
     lane.add("struct sw_lane_counts counts", "counts", abi.LANE_COUNTS.size)
-    shared.add(f"struct sw_probe_status probes[{count}]", "probes", abi.PROBE_STATUS.size * count)
+    statuses = count + sum(len(probe.hook.functions) for probe in program.probes)
+    size = abi.PROBE_STATUS.size * statuses
+    shared.add(f"struct sw_probe_status probes[{statuses}]", "probes", size)
     placements = storage.place(program)
     placed = {
         g.name: _place(program, g, placements[g.name], options, sizes, lane, shared)
@@ -116,11 +122,12 @@ def lay_out(
     if sorted_loops:
         shared.add("u32 sorting", "sorting", 4, 4)
     scratch = {}
-    for i, loop in enumerate(sorted_loops):
+    for i, (loop, recursive) in enumerate(sorted_loops):
         capacity = placed[loop.name].slots.capacity
-        member = f"order_{i}"
-        shared.add(f"struct sw_sort_entry {member}[{capacity}]", member, 16 * capacity)
-        scratch[id(loop)] = member
+        member, depths = f"order_{i}", options.limits.MAXNESTING + 1 if recursive else 1
+        bounds = f"[MAXNESTING + 1][{capacity}]" if recursive else f"[{capacity}]"
+        shared.add(f"struct sw_sort_entry {member}{bounds}", member, 16 * capacity * depths)
+        scratch[id(loop)] = f"{member}[c->depth]" if recursive else member
     return Layout(placed, lane, shared, scratch)
 
 
@@ -141,6 +148,10 @@ def _place(
     if placement.storage is Storage.SHARED or (percpu and g.keys):
         lock = f"{c}_lock"
         shared.add(f"u32 {lock}", lock, 4, 4)
+    sequence, sequence_at = "", None
+    if not percpu and g.type is not ValueType.LONG:
+        sequence = f"{c}_sequence"
+        sequence_at = shared.add(f"u32 {sequence}", sequence, 4, 4)
     slots: Slots | None = None
     dropped: int | None = None
     if g.keys:
@@ -174,9 +185,11 @@ def _place(
         statistic=row.statistic,
         monotonic=placement.monotonic,
         scratch=placement.scratch,
+        sequence=sequence_at,
+        display=g.name in options.displayed,
         location=f"{file}:{line}:{column}",
     )
-    return Placed(g, c, placement.storage, row, table, key_fields, lock)
+    return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
 
 
 def _keys(g: p.Global, sizes: Sizes) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
@@ -210,6 +223,8 @@ def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes
 
 def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
     asked = storage.extractors(program, g.name)
+    if g.name in options.displayed:
+        asked |= {"min", "max"}
     shape = _histogram(program, g, options)
     members: list[str] = []
     words: dict[str, int] = {}

@@ -6,19 +6,21 @@ generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
+from compiler import arming, traits
 from compiler import program as p
-from compiler import traits
 from compiler.bounds import measure
-from compiler.codegen import regexes
+from compiler.codegen import embedded, regexes
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
 from compiler.codegen.values import Unit, Values, bucket_of
-from compiler.options import Options
+from compiler.options import Limits, Options
 from compiler.program import LONG, STAT, STRING, HookKind
+from compiler.storage import Access, accesses
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
 from runtime.record import dataclass, replace
 
@@ -57,9 +59,15 @@ class Generated:
 def generate(program: p.Program, target: Target, options: Options) -> Generated:
     """The C of a program, and the manifest that goes into its module."""
     sizes = measure(program, options.limits.MAXSTRINGLEN)
-    bodies = [s for probe in program.probes for s in probe.body.stmts]
-    bodies += [s for f in program.functions for s in traits.body_of(f)]
-    loops = [n for n in traits.walk(*bodies) if isinstance(n, p.Foreach) and n.sort is not None]
+    recursive = traits.recursive_functions(program.functions)
+    bodies = [(probe.body.stmts, False) for probe in program.probes]
+    bodies += [(traits.body_of(f), f.symbol in recursive) for f in program.functions]
+    loops = [
+        (n, nested)
+        for stmts, nested in bodies
+        for n in traits.walk(*stmts)
+        if isinstance(n, p.Foreach) and n.sort is not None
+    ]
     layout = lay_out(program, options, sizes, loops)
     unit = Unit(
         program,
@@ -69,7 +77,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         {f.symbol: f for f in program.functions},
         frozenset(f.symbol for f in program.functions if f.pure),
         frozenset(f.symbol for f in program.functions if f.fallible),
-        traits.recursive_functions(program.functions),
+        recursive,
         traits.paying_functions(program.functions),
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
@@ -77,29 +85,39 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     groups = regexes.most_groups(unit.regexes)
     if groups:
         unit.frames.append(regexes.frame(groups))
-    headers = bool(program.embedded) or any(
-        f.code is not None and not f.library for f in program.functions
+    headers = (
+        bool(program.embedded)
+        or any(f.code is not None and not f.library for f in program.functions)
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
     )
     w = Writer()
     _head(w, unit, target, headers)
-    for code in program.embedded:
-        w.line(code.strip("\n"))
+    for code, span in program.embedded:
+        file, line, _ = span.location
+        embedded.user_line(w, file, line + len(code) - len(code.lstrip("\n")))
+        w.lines += [*code.strip("\n").splitlines(), embedded.HERE]
         w.line()
     for placed in layout.globals.values():
         _declare(w, placed)
     _regions(w, unit)
     for placed in layout.globals.values():
         _accessors(w, placed)
+    embedded.accessors(w, unit)
     for (pattern, captures), number in unit.regexes.items():
         regexes.matcher(w, pattern, captures, number)
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
+    if unit.symbols:
+        w.line("/* Addresses of the kernel's variables, found when the module is loaded. */")
+        w.line(f"static u64 symbols[{len(unit.symbols)}];")
+        w.line()
+    _conditions(w, unit)
     for text in (*functions, *handlers):
         w.line(text)
     _initial_values(w, unit)
     _tables(w, unit, target)
-    return Generated(t.tidy(w.text()), _manifest(unit, target), headers)
+    return Generated(embedded.numbered(t.tidy(w.text())), _manifest(unit, target), headers)
 
 
 # ---------------------------------------------------------------- declarations
@@ -109,12 +127,14 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     limits = unit.options.limits
     w.line(f"/* {target.module}: made from {unit.program.name} by stapwatch {target.version} */")
     if headers:
-        w.line("#define SW_KERNEL_HEADERS")
-        w.line('#include "kernel_headers.h"')
-    w.line("#include <stapwatch.h>")
+        w.line("#include <stapwatch_embedded.h>")
+    else:
+        w.line("#include <stapwatch.h>")
     w.line()
     w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
     w.line(f"#define MAXNESTING {limits.MAXNESTING}")
+    for name, value in unit.options.defines.items():
+        w.line(f"#define {name} {value}")
     w.line()
 
 
@@ -236,6 +256,41 @@ def _stat_accessors(w: Writer, g: Placed) -> None:
     w.line()
 
 
+# ---------------------------------------------------------------- conditions
+
+
+def _conditions(w: Writer, unit: Unit) -> None:
+    """A function for each condition that arms and disarms its probe, and one for them all."""
+    found = arming.conditions(unit.program)
+    if not found:
+        return
+    w.line("/* Which hooks are to be in place, as last told to the runtime. */")
+    w.line(f"static u8 wanted[{len(unit.program.probes)}];")
+    w.line()
+    for i, condition in found.items():
+        inner = Writer(depth=1)
+        v = Values(unit, inner, f"armed_{i}")
+        inner.line(f"return {v.value(condition)};")
+        file, line, column = condition.span.location
+        w.line(f"/* {file}:{line}:{column}: if (...) */")
+        w.line(f"static bool armed_{i}(struct shared *s __maybe_unused)")
+        with w.block(""):
+            for declaration in v.temporaries:
+                w.line(declaration)
+            if v.temporaries:
+                w.line()
+            w.lines += inner.lines
+        w.line()
+    w.line("static bool armed(u32 probe)")
+    with w.block(""), w.block("switch (probe)"):
+        for i in found:
+            w.line(f"case {i}:")
+            w.line(f"\treturn armed_{i}(sw_shared);")
+        w.line("default:")
+        w.line("\treturn true;")
+    w.line()
+
+
 # ---------------------------------------------------------------- functions
 
 
@@ -264,7 +319,7 @@ def _function(unit: Unit, f: p.Function) -> str:
     w = Writer()
     w.line(f"/* {file}:{line}: function {f.name} */")
     if f.code is not None:
-        _embedded(w, f)
+        embedded.function(unit, w, f)
         return w.text()
     w.line(_function_head(f))
     inner = Writer(depth=1)
@@ -326,42 +381,6 @@ def _function_head(f: p.Function) -> str:
     return f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})"
 
 
-def _embedded(w: Writer, f: p.Function) -> None:
-    """A function whose body is C: its parameters and result have the names that the code uses."""
-    parameters = ["struct sw_context *c __maybe_unused"]
-    if f.result is STRING:
-        parameters.append("char *STAP_RETVALUE")
-    for local in f.parameters:
-        kind = "const char *" if local.type is STRING else "s64 "
-        parameters.append(f"{kind}STAP_ARG_{local.name}")
-    result = "s64" if f.result is LONG else "void"
-    w.line(f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})")
-    with w.block(""):
-        if f.result is LONG:
-            w.line("s64 STAP_RETVALUE = 0;")
-            w.line()
-        elif f.result is STRING:
-            w.line("STAP_RETVALUE[0] = 0;")
-        for line in _dedent(_without_pragmas(f.code or "")):
-            w.line(line)
-        if f.result is LONG:
-            w.line("return STAP_RETVALUE;")
-
-
-def _without_pragmas(code: str) -> str:
-    import re
-
-    return re.sub(
-        r"/\*\s*(pure|unprivileged|unmangled|myproc-unprivileged|bound:\s*\d+)\s*\*/", "", code
-    )
-
-
-def _dedent(code: str) -> list[str]:
-    import textwrap
-
-    return [line.rstrip() for line in textwrap.dedent(code.strip("\n")).strip().splitlines()]
-
-
 def _zero_locals(unit: Unit, v: Values, locals_: Sequence[p.Local]) -> list[str]:
     """Declarations of a body's numbers; its strings are emptied in the frame."""
     del unit
@@ -417,7 +436,9 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
     roots: list[traits.Node] = [*probe.body.stmts, *probe.entry]
     if probe.condition is not None:
         roots.append(probe.condition)
-    locks = _locks(unit, roots)
+    arms = arming.changed_by(unit.program, roots)
+    conditions = [unit.program.probes[i].condition for i in arms]
+    locks, sequences = _locks(unit, [*roots, *(c for c in conditions if c is not None)])
     if _may_capture(unit, roots):
         inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
@@ -427,7 +448,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
         if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
-        if "s->" in body or locks or "(a, s," in body:
+        if _names(body, "s") or locks or sequences or arms:
             w.line("struct shared *s = sw_shared;")
         if entry and "entry->" in body:
             w.line(f"const struct entry_{index} *entry = SW_RETURN_DATA(instance);")
@@ -448,10 +469,14 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             if probe.hook.kind in (HookKind.BEGIN, HookKind.END, HookKind.ERROR):
                 limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
             w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
+        if probe.hook.functions and _asks_for_function(unit, roots):
+            w.line("a->c.address = ip;")
         for i, lock in enumerate(locks):
             with w.block(f"if (unlikely(!sw_lock(&s->{lock})))"):
                 w.line(f"a->lane.probes[{index}].skipped_lock++;")
                 w.line(f"goto unlock_{i};")
+        for sequence in sequences:
+            w.line(f"sw_write_begin(&s->{sequence});")
         w.lines += inner.lines
         if v.uses_fail:
             w.line("goto out;")
@@ -459,6 +484,10 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             w.line(f"sw_failed(&a->c, &a->lane.probes[{index}]);")
         if s.uses_out or v.uses_fail:
             w.label("out")
+        for i in arms:
+            w.line(f"sw_arm(&wanted[{i}], armed_{i}(s));")
+        for sequence in sequences:
+            w.line(f"sw_write_end(&s->{sequence});")
         for i in reversed(range(len(locks))):
             w.line(f"sw_unlock(&s->{locks[i]});")
             w.label(f"unlock_{i}")
@@ -472,6 +501,11 @@ _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
     HookKind.KRETPROBE,
 )  # fmt: skip
+
+
+def _names(body: str, name: str) -> bool:
+    """Whether C mentions a variable."""
+    return re.search(rf"(?<!\w){name}->|\(a, {name},", body) is not None
 
 
 def _comment(text: str) -> str:
@@ -499,6 +533,12 @@ def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> boo
     return False
 
 
+def _asks_for_function(unit: Unit, roots: Sequence[traits.Node]) -> bool:
+    """Whether a handler wants to know which of its functions was hit."""
+    called = traits.reachable(roots, unit.functions)
+    return any(unit.functions[symbol].name == p.PROBED_FUNCTION for symbol in called)
+
+
 def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
     """Whether a handler looks at what a regular expression matched: not at an earlier handler's."""
     nodes = list(roots)
@@ -507,23 +547,25 @@ def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
     return any(isinstance(n, p.Match) and n.captures for n in traits.walk(*nodes))
 
 
-def _locks(unit: Unit, roots: Sequence[traits.Node]) -> list[str]:
-    """Locks of the shared globals that a handler touches, in the one order all handlers keep."""
+def _locks(unit: Unit, roots: Sequence[traits.Node]) -> tuple[list[str], list[str]]:
+    """Locks of the shared globals that a handler touches, in the one order all handlers keep.
+
+    And the sequences of those whose rows it may write.
+    """
     nodes = list(roots)
     for symbol in traits.reachable(roots, unit.functions):
         nodes += traits.body_of(unit.functions[symbol])
-    from compiler.storage import accesses
-
-    touched = {name for n in nodes for name, _ in accesses(n)}
+    used = [use for n in nodes for use in accesses(n)]
+    touched = {name for name, _ in used}
     touched |= {n.stat.name for n in traits.walk(*nodes) if isinstance(n, p.Buckets)}
+    written = {name for name, access in used if access is not Access.READ}
+    globals_ = unit.layout.globals
     found = [
-        g.lock
-        for name, g in unit.layout.globals.items()
-        if name in touched and g.storage is Storage.SHARED
+        g.lock for name, g in globals_.items() if name in touched and g.storage is Storage.SHARED
     ]
     if any(isinstance(n, p.Foreach) and n.sort is not None for n in traits.walk(*nodes)):
         found.append("sorting")
-    return found
+    return found, [g.sequence for name, g in globals_.items() if name in written and g.sequence]
 
 
 def _paired(program: p.Program, probe: p.Probe) -> int | None:
@@ -565,7 +607,7 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> bool:
         counted = index if paired is None else paired
         w.line(f"struct area *a = {enter}(offsetof(struct area, lane.probes), {counted});")
         w.line(f"struct entry_{index} *entry = SW_RETURN_DATA(instance);")
-        if "s->" in body:
+        if _names(body, "s"):
             w.line("struct shared *s = sw_shared;")
         if "c->" in body or "(c" in body:
             w.line("struct sw_context *c;")
@@ -620,6 +662,13 @@ def _initial_values(w: Writer, unit: Unit) -> None:
 
 def _tables(w: Writer, unit: Unit, target: Target) -> None:
     program = unit.program
+    statuses = len(program.probes)
+    for i, probe in enumerate(program.probes):
+        if probe.hook.functions:
+            with w.block(f"static const struct sw_function functions_{i}[] =", "};"):
+                for symbol, offset in _by_offset(probe.hook):
+                    w.line(f"{{ {t.string(symbol)}, {t.number(offset)} }},")
+            w.line()
     with w.block("static const struct sw_probe probes[] =", "};"):
         for i, probe in enumerate(program.probes):
             hook = probe.hook
@@ -631,16 +680,28 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(f".symbol = {t.string(hook.symbol)},")
                 for member in ("offset", "number", "randomize"):
                     value = getattr(hook, member)
+                    if member == "number" and hook.kind is HookKind.KRETPROBE:
+                        value = value or unit.options.limits.KRETACTIVE
                     if value:
                         w.line(f".{member} = {t.number(value)},")
                 if hook.kind is HookKind.PAIRED:
                     w.line(f".number = {_paired(program, probe)},")
                     continue
+                if hook.functions:
+                    w.line(f".functions = functions_{i},")
+                    w.line(f".nr_functions = {len(hook.functions)},")
+                    w.line(f".status = {statuses},")
+                    statuses += len(hook.functions)
                 w.line(f".handler = probe_{i},")
                 if probe.entry:
                     w.line(f".entry = entry_{i},")
                     w.line(f".data_size = sizeof(struct entry_{i}),")
     w.line()
+    if unit.symbols:
+        with w.block("static const char *const symbol_names[] =", "};"):
+            for name in unit.symbols:
+                w.line(f"{t.string(name)},")
+        w.line()
     digits = ", ".join(f"0x{b:02x}" for b in target.build_id)
     w.line(f"static const u8 build_id[] = {{ {digits} }};")
     w.line()
@@ -663,9 +724,24 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(".lane_counts = offsetof(struct lane, counts),")
         w.line(".shared_size = sizeof(struct shared),")
         w.line(".probe_status = offsetof(struct shared, probes),")
+        w.line(f".nr_statuses = {statuses},")
         w.line(f".ring_size = {ring},")
+        if unit.options.limits.lock_turns != Limits().lock_turns:
+            w.line(f".lock_turns = {unit.options.limits.lock_turns},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
+        if arming.conditions(program):
+            w.line(".armed = armed,")
+            w.line(".wanted = wanted,")
+        if unit.symbols:
+            w.line(f".nr_symbols = {len(unit.symbols)},")
+            w.line(".symbols = symbol_names,")
+            w.line(".addresses = symbols,")
+
+
+def _by_offset(hook: p.Hook) -> list[tuple[str, int]]:
+    """A hook's functions as the runtime wants them: of unknown place first, then in order."""
+    return sorted(hook.functions, key=lambda f: (f[1] != 0, f[1], f[0]))
 
 
 def _manifest(unit: Unit, target: Target) -> Manifest:
@@ -675,7 +751,9 @@ def _manifest(unit: Unit, target: Target) -> Manifest:
     for probe in unit.program.probes:
         file, line, column = probe.span.location
         hook = probe.hook.kind.name.lower()
-        probes.append(Probe(probe.point, probe.written, hook, f"{file}:{line}:{column}"))
+        functions = tuple(symbol for symbol, _ in _by_offset(probe.hook))
+        place = f"{file}:{line}:{column}"
+        probes.append(Probe(probe.point, probe.written, hook, place, functions))
     return Manifest(
         name=unit.program.name,
         module=target.module,

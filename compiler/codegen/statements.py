@@ -197,7 +197,7 @@ class Statements:
         limit: str,
     ) -> None:
         w = self.v.w
-        order = f"s->{self.v.unit.layout.sort_offsets[id(s)]}"
+        order = f"s->{self.v.unit.layout.sort_members[id(s)]}"
         count, i = self.v.temporary("u32", "count"), self.v.temporary("u32", "i")
         text, value = self._sort_value(g, sort, n)
         w.line(f"{count} = 0;")

@@ -12,6 +12,7 @@ from typing import assert_never
 
 from compiler import program as p
 from compiler.bounds import Sizes
+from compiler.codegen import embedded
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed
 from compiler.codegen.printing import write_record
@@ -51,6 +52,7 @@ class Unit:
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: list[Print] = field(default_factory=list)
     frames: list[str] = field(default_factory=list)
+    symbols: list[str] = field(default_factory=list)  # of the kernel, looked up at loading
     regexes: dict[tuple[str, bool], int] = field(default_factory=dict)  # pattern, captures
 
     def error(self, message: str, span: Span) -> int:
@@ -156,7 +158,8 @@ class Values:
                     return False
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
-                    | p.Concat() | p.CharsAt() | p.Deref() | p.After() | p.EmbeddedExpr()
+                    | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
+                    | p.Register() | p.After()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
@@ -247,6 +250,18 @@ class Values:
                 return self._chars(e)
             case p.EntryValue():
                 return C(f"entry->v{e.index}")
+            case p.Register():
+                return C(f"(s64)regs->{e.name}", t.UNARY)
+            case p.PercpuAddress():
+                return C(f"sw_percpu_address({t.number(e.distance)})")
+            case p.SymbolAddress():
+                if e.name not in self.unit.symbols:
+                    self.unit.symbols.append(e.name)
+                return C(f"symbols[{self.unit.symbols.index(e.name)}]")
+            case p.Store():
+                return self._store(e)
+            case p.Guard():
+                return self._guard(e)
             case p.After(statement=statement):
                 if isinstance(statement, p.Print):
                     write_record(self, statement)
@@ -255,7 +270,11 @@ class Values:
                 return self.value(e.value)
             case p.EmbeddedExpr():
                 found = self.temporary("s64" if e.type is LONG else "const char *")
-                self.w.line(f"{found} = {e.code.strip()};")
+                for line in embedded.globals_used(self.unit, e.reads, e.writes):
+                    self.w.lines.append(line)
+                self.w.line(f"{found} = {embedded.plain(e.code)};")
+                if e.fallible:
+                    self.check("error in embedded C", e.span)
                 return C(found)
             case _:
                 assert_never(e)
@@ -355,6 +374,33 @@ class Values:
         self.w.line(f"{found} = {reader}(c, {address}, {e.size});")
         self.check("kernel read fault", e.span)
         return _narrow(found, e.size, e.signed)
+
+    def _store(self, e: p.Store) -> C:
+        value = self.stable(e.value, self.value(e.value))
+        match e.place:
+            case p.Register(name=name):
+                self.w.line(f"regs->{name} = {value};")
+            case p.Deref(address=address, size=size):
+                self.w.line(f"sw_kernel_write(c, {self.value(address)}, {value}, {size});")
+                self.check("kernel write fault", e.span)
+        return value
+
+    def _guard(self, e: p.Guard) -> C:
+        buffer = self.buffer(self.unit.sizes.expr(e, self.body))
+        caught, done = self.label("caught"), self.label("guarded")
+        outer, self.fail = self.fail, caught
+        used, self.uses_fail = self.uses_fail, False
+        self.into(e.value, buffer)
+        self.fail, failed = outer, self.uses_fail
+        self.uses_fail = used
+        if failed:
+            self.w.line(f"goto {done};")
+            self.w.label(caught)
+            self.w.line("c->error = NULL;")
+            self.into(e.fallback, buffer)
+            self.w.label(done)
+            self.w.line(";")
+        return C(buffer)
 
     def _chars(self, e: p.CharsAt) -> C:
         buffer = self.buffer(self.unit.sizes.expr(e, self.body))

@@ -35,6 +35,8 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
             Hook(HookKind.TRACEPOINT, t.name, arguments=len(t.params)),
             f'kernel.trace("{t.system + ":" if t.system else ""}{t.name}")',
             {p.name: Variable(p.name, "argument", i, p.type_id) for i, p in enumerate(t.params)},
+            t.name,
+            t.system,
         )
         for t in found
     ]

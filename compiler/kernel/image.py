@@ -11,19 +11,14 @@ file; its header says where (Documentation/arch/x86/boot.rst). A plain vmlinux w
 
 from __future__ import annotations
 
-import bz2
 import hashlib
 import importlib
-import lzma
-import shutil
 import struct
-import subprocess
-import tempfile
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, cast
 
+from compiler.kernel import kept
 from compiler.kernel.faults import BadImage
 from runtime.record import dataclass
 
@@ -33,7 +28,6 @@ _BOOT_MAGIC_AT: Final = 0x202
 _SETUP_SECTORS_AT: Final = 0x1F1
 _PAYLOAD_AT: Final = 0x248  # offset and length of the payload, from protocol 2.08 on
 _HEADER_END: Final = 0x250
-_DIGEST: Final = 20
 _UNPACK_SECONDS: Final = 120
 _BUILD_ID: Final = (b"GNU", 3)
 
@@ -56,11 +50,12 @@ def read_image(path: Path, cache: Path | None = None) -> Image:
     data = _bytes(path)
     if cache is None:
         return _image(_elf(data, path))
-    kept = cache / f"{hashlib.blake2b(data, digest_size=20).hexdigest()}.facts"
-    found = _load(kept)
-    if found is None:
-        found = _image(_elf(data, path))
-        _store(kept, found)
+    place = cache / f"{hashlib.blake2b(data, digest_size=20).hexdigest()}.facts"
+    known = kept.load(place)
+    if known is not None:
+        return _unpacked(known)
+    found = _image(_elf(data, path))
+    kept.store(place, _packed(found))
     return found
 
 
@@ -128,27 +123,13 @@ def _image(elf: bytes) -> Image:
     return Image(section(elf, ".BTF"), section(elf, ".notes"))
 
 
-def _load(kept: Path) -> Image | None:
-    """What `_store` wrote, or None: missing and damaged files are made again."""
-    try:
-        data = kept.read_bytes()
-    except OSError:
-        return None
-    digest, notes_size, body = data[:_DIGEST], data[_DIGEST : _DIGEST + 4], data[_DIGEST + 4 :]
-    if len(notes_size) < 4 or hashlib.blake2b(body, digest_size=_DIGEST).digest() != digest:
-        return None
-    (size,) = struct.unpack("<I", notes_size)
-    return Image(btf=body[size:], notes=body[:size])
+def _packed(found: Image) -> bytes:
+    return struct.pack("<I", len(found.notes)) + found.notes + found.btf
 
 
-def _store(kept: Path, found: Image) -> None:
-    """Atomic, so that writers and readers may race."""
-    body = found.notes + found.btf
-    digest = hashlib.blake2b(body, digest_size=_DIGEST).digest()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=kept.parent, delete=False) as file:
-        file.write(digest + struct.pack("<I", len(found.notes)) + body)
-    Path(file.name).replace(kept)
+def _unpacked(kept: bytes) -> Image:
+    (size,) = struct.unpack_from("<I", kept)
+    return Image(btf=kept[4 + size :], notes=kept[4 : 4 + size])
 
 
 def _bytes(path: Path) -> bytes:
@@ -183,12 +164,45 @@ def _unpack(payload: bytes, path: Path) -> bytes:
         if payload.startswith(magic):
             try:
                 elf = unpack(payload)
-            except (OSError, EOFError, ValueError, zlib.error, lzma.LZMAError) as error:
+            except BadImage:
+                raise
+            except Exception as error:  # every format has errors of its own
                 raise BadImage(f"cannot unpack {path}: {error}") from error
             if not elf.startswith(_ELF):
                 raise BadImage(f"cannot unpack {path}: no ELF file inside")
             return elf
     raise BadImage(f"cannot unpack {path}: unknown compression {payload[:4].hex()}")
+
+
+# Only kernels that are not running are unpacked: who compiles for the running one imports none of it.
+
+
+def _gzip(packed: bytes) -> bytes:
+    import zlib
+
+    return zlib.decompressobj(31).decompress(packed)
+
+
+def _xz(packed: bytes) -> bytes:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(packed)
+
+
+def _lzma(packed: bytes) -> bytes:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(packed)
+
+
+def _bzip2(packed: bytes) -> bytes:
+    import bz2
+
+    return bz2.BZ2Decompressor().decompress(packed)
+
+
+def _lz4(packed: bytes) -> bytes:
+    return _command("lz4", packed)
 
 
 def _zstd(packed: bytes) -> bytes:
@@ -201,6 +215,9 @@ def _zstd(packed: bytes) -> bytes:
 
 def _command(name: str, packed: bytes) -> bytes:
     """Unpack through a program, for formats that this Python cannot read."""
+    import shutil
+    import subprocess
+
     if shutil.which(name) is None:
         raise BadImage(f"the kernel image is packed with {name}", f"apt install {name}")
     done = subprocess.run(
@@ -214,10 +231,10 @@ def _command(name: str, packed: bytes) -> bytes:
 
 
 _FORMATS: Final[dict[bytes, Callable[[bytes], bytes]]] = {
-    b"\x1f\x8b\x08": lambda packed: zlib.decompressobj(31).decompress(packed),
-    b"\xfd7zXZ\0": lambda packed: lzma.LZMADecompressor(lzma.FORMAT_XZ).decompress(packed),
+    b"\x1f\x8b\x08": _gzip,
+    b"\xfd7zXZ\0": _xz,
     b"\x28\xb5\x2f\xfd": _zstd,
-    b"\x02\x21\x4c\x18": lambda packed: _command("lz4", packed),
-    b"BZh": lambda packed: bz2.BZ2Decompressor().decompress(packed),
-    b"\x5d\0\0": lambda packed: lzma.LZMADecompressor(lzma.FORMAT_ALONE).decompress(packed),
+    b"\x02\x21\x4c\x18": _lz4,
+    b"BZh": _bzip2,
+    b"\x5d\0\0": _lzma,
 }

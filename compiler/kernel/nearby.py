@@ -10,9 +10,7 @@ adjacent letters choose a short list first. For error paths only.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
-from heapq import nlargest
 from itertools import pairwise
 
 _SHORTLIST = 60
@@ -30,6 +28,10 @@ def near(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
         common = len(pairs.intersection(pairwise(other)))
         if 2 * common >= len(pairs) - 1 or (len(name) == len(other) and sorted(other) == letters):
             scored[other] = 2 * common - len(other)
+    # only after a mistake
+    import difflib
+    from heapq import nlargest
+
     shortlist = nlargest(_SHORTLIST, scored, key=scored.__getitem__)
     return difflib.get_close_matches(name, shortlist, n=limit, cutoff=0.7)
 

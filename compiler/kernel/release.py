@@ -19,17 +19,17 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from compiler.kernel import image
+from compiler.kernel import image, kept
 from compiler.kernel.btf import Btf
 from compiler.kernel.config import Config
-from compiler.kernel.faults import BadBtf, NoConfig, NoHeaders, NoKernel
+from compiler.kernel.faults import BadBtf, NoConfig, NoHeaders, NoKernel, NoSymbols
 from compiler.kernel.nearby import did_you_mean
+from compiler.kernel.places import Places
 from compiler.kernel.symbols import KALLSYMS, TRACEFS, Hookable, Symbols
 from compiler.kernel.syscalls import Syscalls
 from compiler.kernel.sysroot import inside
@@ -49,7 +49,7 @@ _INCLUDE: Final = "include "
 @dataclass(frozen=True)
 class Kernel:
     """`release` as `uname -r`, `arch` as `uname -m`. `symbol_table` is a kallsyms text to use;
-    `cache` a folder in which to keep what was unpacked from images.
+    `cache` a folder in which to keep what was unpacked from images, and indexes of types.
 
     Facts are cached, so keep one object for one compile. Not slotted: cached_property needs a
     dictionary.
@@ -63,10 +63,10 @@ class Kernel:
     cache: Path | None = None
 
     @classmethod
-    def running(cls) -> Kernel:
+    def running(cls, cache: Path | None = None) -> Kernel:
         """The kernel under this process."""
         system = os.uname()
-        return cls(system.release, system.machine, Path("/"), is_running=True)
+        return cls(system.release, system.machine, Path("/"), is_running=True, cache=cache)
 
     @classmethod
     def from_root(
@@ -105,9 +105,15 @@ class Kernel:
     @cached_property
     def btf(self) -> Btf:
         """The kernel's types. Raises BadBtf or BadImage."""
+        place = self.cache / f"{self.build_id.hex()}.types" if self.cache is not None else None
+        known = kept.load(place) if place is not None else None
         if self.is_running:
-            return Btf.read(SYS_BTF / "vmlinux")
-        return Btf(self._image.btf, name="vmlinux")
+            btf = Btf.read(SYS_BTF / "vmlinux", index=known)
+        else:
+            btf = Btf(self._image.btf, name="vmlinux", index=known)
+        if place is not None and known is None:
+            kept.store(place, btf.index)
+        return btf
 
     def module_btf(self, module: str) -> Btf:
         """A module's types on top of the kernel's. Raises BadBtf, also if it has none."""
@@ -147,6 +153,21 @@ class Kernel:
         if self.is_running:
             return Symbols.read(KALLSYMS)
         return Symbols.read(inside(self.root, f"/boot/System.map-{self.release}"))
+
+    @cached_property
+    def places(self) -> Places:
+        """Where functions are; nothing is known where there is no symbol table."""
+        kept_at = self.cache / f"{self.build_id.hex()}.places" if self.cache is not None else None
+        known = kept.load(kept_at) if kept_at is not None else None
+        if known is not None:
+            return Places(known)
+        try:
+            found = Places.of(self.symbols)
+        except NoSymbols:
+            return Places()
+        if kept_at is not None and found.are_known:
+            kept.store(kept_at, found.data)
+        return found
 
     @cached_property
     def hookable(self) -> Hookable:
@@ -213,7 +234,7 @@ class Kernel:
         for path in candidates:
             try:
                 data = path.read_bytes()
-                text = gzip.decompress(data) if path.suffix == ".gz" else data
+                text = _unzip(data) if path.suffix == ".gz" else data
             except (OSError, EOFError):
                 continue
             return Config(text, str(path))
@@ -250,6 +271,12 @@ def releases(root: Path) -> list[str]:
     found = {path.name for path in inside(root, "/lib/modules").glob("*") if path.is_dir()}
     images = inside(root, "/boot").glob("vmlinuz-*")
     return sorted(found | {path.name.removeprefix("vmlinuz-") for path in images})
+
+
+def _unzip(data: bytes) -> bytes:
+    import gzip
+
+    return gzip.decompress(data)
 
 
 def _has_headers(folder: Path) -> bool:

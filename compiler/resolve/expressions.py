@@ -17,9 +17,10 @@ from compiler.program import LONG, STAT, STRING
 from compiler.regex import automaton
 from compiler.regex.pattern import PatternError
 from compiler.regex.threads import TooLargeError
-from compiler.resolve import overloads, printing, targets
-from compiler.resolve.facts import UNKNOWN
-from compiler.resolve.scope import GlobalSymbol, Scope
+from compiler.resolve import embedded, overloads, pointees, printing, targets, writes
+from compiler.resolve.facts import UNKNOWN, Symbol
+from compiler.resolve.scope import GlobalSymbol, Overloads, Scope
+from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.source import Span
 from runtime.manifest import Histogram, HistogramKind, ValueType
 
@@ -43,10 +44,7 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.Unary():
             return _unary(scope, e)
         case syntax.Increment():
-            target = lvalue(scope, e.target, LONG)
-            if isinstance(target, p.Number):
-                return target
-            return p.Increment(1 if e.op == "++" else -1, e.prefix, target, e.span)
+            return _increment(scope, e)
         case syntax.Binary():
             return _binary(scope, e)
         case syntax.Match():
@@ -82,9 +80,22 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.AtCall():
             return _at(scope, e, want)
         case syntax.EmbeddedExpr():
-            return p.EmbeddedExpr(e.code, STRING if "string" in e.code else LONG, e.span)
+            return _embedded(scope, e)
         case _:
             assert_never(e)
+
+
+def _embedded(scope: Scope, e: syntax.EmbeddedExpr) -> p.Expr:
+    c = embedded.inspect(e.code)
+    return p.EmbeddedExpr(
+        c.code,
+        STRING if c.string else LONG,
+        e.span,
+        c.pure,
+        c.fallible,
+        embedded.symbols(scope, c.reads, e.span),
+        embedded.symbols(scope, c.writes, e.span),
+    )
 
 
 # ---------------------------------------------------------------- names
@@ -102,7 +113,20 @@ def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
                 return _call(scope, call, want)
     if want is not None and want is not STAT:
         scope.facts.learn((*scope.key, e.name), want, e.span)
+    _require_known(scope, e.name, (*scope.key, e.name), e.span)
     return p.LocalRef(scope.local(e.name), e.span)
+
+
+def _require_known(scope: Scope, name: str, fact: Symbol, span: Span) -> None:
+    """A variable that nothing gives a type holds nothing: mostly it is another one's name misspelt."""
+    if scope.facts.final and fact not in scope.facts.types:
+        known = {n for _, n in scope.world.globals} | set(scope.locals) - {name}
+        scope.facts.fault(
+            "unresolved-type",
+            f"'{name}' is used, but nothing gives it a value or a type",
+            span,
+            did_you_mean(name, known) or "assign to it, or give the parameter a type: name:long",
+        )
 
 
 def _scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | None) -> p.GlobalRef:
@@ -110,6 +134,7 @@ def _scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | Non
     fact = ("global", found.symbol)
     if want is not None:
         scope.facts.learn(fact, want, span)
+    _require_known(scope, found.declared.name, fact, span)
     return p.GlobalRef(found.symbol, (), scope.facts.type_of(fact), span)
 
 
@@ -159,6 +184,7 @@ def lower_keys(
             scope.facts.fault("type-mismatch", "a statistic cannot be a key", key.span)
         elif value.type is not None:
             scope.facts.learn(fact, value.type, key.span)
+            pointees.flow(scope, key, fact)
         name = key_name(key)
         if name is not None:
             scope.facts.key_names.setdefault((found.symbol, i), name)
@@ -199,13 +225,6 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
             return p.LocalRef(scope.local(e.name), e.span)
         case syntax.Index():
             return element(scope, e, want)
-        case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
-            scope.facts.fault(
-                "write-context",
-                "kernel memory cannot be written",
-                e.span,
-                "probes observe; copy the value to a variable",
-            )
         case _:
             scope.facts.fault("not-assignable", "this cannot be assigned to", e.span)
     return p.Number(0, e.span)
@@ -223,6 +242,8 @@ def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
         if stat is None:
             return p.Number(0, e.span)
         return p.After(p.Accumulate(stat, given, e.span), added, e.span)
+    if isinstance(e.target, targets.Target):
+        return _write(scope, e.target, e.op, e.value, e.span)
     want: ValueType | None = STRING if e.op == ".=" else LONG
     if e.op == "=":
         want = None
@@ -241,8 +262,36 @@ def assign(scope: Scope, e: syntax.Assign) -> p.Expr:
         scope.facts.fault("type-mismatch", "a statistic cannot be assigned", e.value.span)
     else:
         target = cast(p.Lvalue, lvalue(scope, e.target, value.type))
+        pointees.flow(scope, e.value, pointees.symbol_of(scope, e.target))
     op = None if e.op == "=" else e.op[:-1]
     return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
+
+
+def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, span: Span) -> p.Expr:
+    """Kernel memory or a register takes a value: guru mode."""
+    if op == ".=":
+        scope.facts.fault("type-mismatch", "a string is needed here, not a number", target.span)
+        return p.Number(0, span)
+    given = scope.typed(value, LONG)
+    try:
+        if op != "=":
+            old = targets.load(scope, targets.place(scope, target), span)
+            given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
+        return writes.lower_write(scope, target, given, span)
+    except (targets.Fault, KernelFactError) as fault:
+        targets.report(scope, fault, target.span)
+    return p.Number(0, span)
+
+
+def _increment(scope: Scope, e: syntax.Increment) -> p.Expr:
+    step = 1 if e.op == "++" else -1
+    if isinstance(e.target, targets.Target):
+        new = _write(scope, e.target, "+=", syntax.Number(step, e.span), e.span)
+        return new if e.prefix else p.Arithmetic("-", new, p.Number(step, e.span), e.span)
+    target = lvalue(scope, e.target, LONG)
+    if isinstance(target, p.Number):
+        return target
+    return p.Increment(step, e.prefix, target, e.span)
 
 
 def _unary(scope: Scope, e: syntax.Unary) -> p.Expr:
@@ -312,11 +361,15 @@ def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None
 
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
     test = scope.typed(e.test, LONG)
-    written = isinstance(e.test, syntax.Number | syntax.Unary)
-    if isinstance(test, p.Number) and not written:  # @defined() ? a : what must not be looked at
+    if isinstance(test, p.Number) and guards(e.test):  # must not look at what is not there
         return scope.expr(e.then if test.value else e.otherwise, want)
     then, otherwise = same_type(scope, e.then, e.otherwise, want)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
+
+
+def guards(test: syntax.Expr) -> bool:
+    """Whether a test asks what is there, so that the branch not taken may make no sense."""
+    return any(isinstance(n, syntax.Defined | syntax.AtCall) for n in walk_syntax(test))
 
 
 def _in(scope: Scope, e: syntax.In) -> p.Expr:
@@ -424,6 +477,13 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
         for arg in e.args:
             scope.expr(arg, None)
         return p.Number(0, e.span)
+    if isinstance(found.functions[0].body, syntax.EmbeddedC):
+        _check_embedded(scope, e, found, want)
+    site = scope.site
+    if site is not None and e.name in scope.world.contextual:
+        scope.is_special = True
+        found = scope.world.clone(found, site)
+    found = scope.world.wanted_functions.setdefault(found.symbols[0], found)
     overloads.learn_parameters(scope.world, found)
     symbol = found.symbols[0]
     args = []
@@ -435,8 +495,29 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
             scope.require(value, LONG, arg.span)
         else:
             scope.facts.learn(fact, value.type, arg.span)
+            pointees.flow(scope, arg, fact)
         args.append(value)
+    args += overloads.hidden_arguments(scope, symbol, e.span)
     return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
+
+
+def _check_embedded(scope: Scope, e: syntax.Call, found: Overloads, want: ValueType | None) -> None:
+    """C does not tell the type of its result: callers do. What is unsafe is for guru mode."""
+    f = found.functions[0]
+    assert isinstance(f.body, syntax.EmbeddedC)
+    c = embedded.inspect(f.body.code)
+    if f.type is None and c.gives:
+        scope.facts.valued.add(found.result)
+        if want in (LONG, STRING):
+            scope.facts.learn(found.result, want, e.span)
+    library = scope.file in scope.world.library_files
+    if c.guru and not scope.world.environment.guru and not library:
+        scope.facts.fault(
+            "needs-guru-mode",
+            f"{e.name}() needs guru mode",
+            e.span,
+            "run with -g, if you trust the script with the whole kernel",
+        )
 
 
 def _result(
@@ -469,7 +550,7 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
 
 def _entry(scope: Scope, e: syntax.Entry) -> p.Expr:
     site = scope.site
-    if site is None or site.hook.kind is not p.HookKind.KRETPROBE:
+    if site is None or scope.in_function or site.hook.kind is not p.HookKind.KRETPROBE:
         scope.facts.fault(
             "entry-outside-return", "@entry stands only in a function's return probe", e.span
         )
@@ -485,11 +566,45 @@ def _at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
         case "choose_defined", (first, second):
             return scope.expr(first if targets.is_defined(scope, first) else second, want)
         case "const" | "enum", (syntax.String(value=name), *_):
-            btf = scope.world.environment.kernel.btf
+            return _constant(scope, e, name)
+        case "kderef" | "uderef", (syntax.Number(value=size), address):
+            where = scope.typed(address, LONG)
+            if size in (1, 2, 4, 8):
+                return p.Deref(where, size, False, e.name == "uderef", e.span)
+            scope.facts.fault("bad-deref", "1, 2, 4 or 8 bytes can be read", e.args[0].span)
+        case "probewrite", (syntax.Name(name=name),):
+            return p.Number(int(name in scope.written), e.span)
+        case "probewrite", (syntax.TargetVar(name=name),):
+            return p.Number(int(f"${name}" in scope.written), e.span)
+        case "kregister", _:
             try:
-                return p.Number(btf.constant(name.rpartition(" ")[2].rpartition(":")[2]), e.span)
-            except KernelFactError as fault:
-                scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
+                return writes.lower_register(scope, e)
+            except targets.Fault as fault:
+                targets.report(scope, fault, e.span)
+        case "perf", (syntax.String(value=name),):
+            scope.facts.fault(
+                "unknown-counter",
+                f"no probe declares a performance counter '{name}'",
+                e.span,
+                "counters belong to probes of user processes; 'perf stat -p PID' counts for one",
+            )
         case _:
-            scope.facts.fault("not-supported", f"@{e.name} cannot be compiled yet", e.span)
+            scope.facts.fault(
+                "needs-debuginfo",
+                f"@{e.name} needs the probed process's debuginfo",
+                e.span,
+                "read arguments with $name, or user memory with user_long(address)",
+            )
+    return p.Number(0, e.span)
+
+
+def _constant(scope: Scope, e: syntax.AtCall, name: str) -> p.Expr:
+    """An enumerator by the kernel's types; @const also takes what the kernel's headers define."""
+    enumerator = name.rpartition(" ")[2].rpartition(":")[2]
+    try:
+        return p.Number(scope.world.environment.kernel.btf.constant(enumerator), e.span)
+    except KernelFactError as fault:
+        if e.name == "const" and scope.world.environment.guru:
+            return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
+        scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
     return p.Number(0, e.span)

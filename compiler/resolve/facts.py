@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias, cast
 
 from compiler.diagnostics import Diagnostic
+from compiler.kernel.kinds import TypeId
 from compiler.program import LONG
 from compiler.source import Span
 from runtime.manifest import ValueType
@@ -29,6 +30,10 @@ class Facts:
     arity: dict[str, tuple[int, Span]] = field(default_factory=dict)
     key_names: dict[tuple[str, int], str] = field(default_factory=dict)
     valued: set[Symbol] = field(default_factory=set)  # results that some `return` gives
+    # what numbers are pointers to, where all that is assigned agrees; None where it does not
+    pointees: dict[Symbol, TypeId | None] = field(default_factory=dict)
+    # context variables that a function uses; its callers pass their values
+    hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
     captures: bool = False  # some function asks what a regular expression has matched
     contradicted: set[Symbol] = field(default_factory=set)  # reported
     changed: bool = False
@@ -61,6 +66,13 @@ class Facts:
                 span,
                 f"it became {article(known[0])} at {known[1].location[0]}:{line}:{column}",
             )
+
+    def learn_hidden(self, function: str, variable: str) -> None:
+        """Note that a function uses a context variable of the probe that it runs for."""
+        known = self.hidden.get(function, ())
+        if variable not in known:
+            self.hidden[function] = (*known, variable)
+            self.changed = True
 
     def learn_arity(self, name: str, arity: int, span: Span) -> None:
         """Note how many keys a global has; 0 for a scalar."""

@@ -12,14 +12,13 @@ a user may define a function whose name the library has.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from compiler import program as p
 from compiler import syntax
+from compiler.resolve import targets
 from compiler.resolve.scope import Overloads, Scope, World
+from compiler.resolve.surroundings import walk
 from compiler.source import Span
 from runtime.manifest import ValueType
-from runtime.record import fields, is_dataclass
 
 
 def visible(world: World, name: str, file: str) -> list[syntax.Function]:
@@ -40,8 +39,7 @@ def choose(world: World, name: str, arity: int, file: str) -> Overloads | None:
         ordered = users
     known = world.functions[name]
     symbols = tuple(_symbol(world, f, known) for f in ordered)
-    found = Overloads(tuple(ordered), symbols)
-    return world.wanted_functions.setdefault(symbols[0], found)
+    return Overloads(tuple(ordered), symbols)
 
 
 def go_on(scope: Scope, span: Span) -> p.Stmts:
@@ -55,6 +53,7 @@ def go_on(scope: Scope, span: Span) -> p.Stmts:
     symbol = overloads.symbols[place + 1]
     changed = _changed_names(f.body)
     args: list[p.Expr] = []
+    hidden = hidden_arguments(scope, symbol, span)
     for parameter in f.parameters:
         local = scope.local(parameter.name)
         if parameter.name in changed:
@@ -62,11 +61,18 @@ def go_on(scope: Scope, span: Span) -> p.Stmts:
                 parameter.name, p.Local(f"{parameter.name}__given", local.type)
             )
         args.append(p.LocalRef(local, span))
+    args += hidden
     if scope.result not in {*scope.facts.types, *scope.facts.valued}:
         call = p.Call(symbol, tuple(args), None, span)
         return (p.ExprStmt(call, span), p.Return(None, span))
     call = p.Call(symbol, tuple(args), scope.facts.type_of(scope.result), span)
     return (p.Return(call, span),)
+
+
+def hidden_arguments(scope: Scope, symbol: str, span: Span) -> list[p.Expr]:
+    """Values of the context variables that a function uses, for its hidden parameters."""
+    names = scope.facts.hidden.get(symbol, ())
+    return [targets.variable(scope, name, span).expr for name in names]
 
 
 def learn_parameters(world: World, overloads: Overloads) -> None:
@@ -112,13 +118,13 @@ def _goes_on(f: syntax.Function) -> bool:
     """Whether a function has a `next`."""
     if isinstance(f.body, syntax.EmbeddedC):
         return "STAP_NEXT" in f.body.code
-    return any(isinstance(node, syntax.Next) for node in _walk(f.body))
+    return any(isinstance(node, syntax.Next) for node in walk(f.body))
 
 
 def _changed_names(body: syntax.Block | syntax.EmbeddedC) -> set[str]:
     """Scalars that a body may give another value."""
     found: set[str] = set()
-    for node in _walk(body):
+    for node in walk(body):
         match node:
             case (
                 syntax.Assign(target=syntax.Name(name=name))
@@ -132,17 +138,3 @@ def _changed_names(body: syntax.Block | syntax.EmbeddedC) -> set[str]:
             case _:
                 pass
     return found
-
-
-def _walk(node: object) -> Iterator[object]:
-    """A syntax node and all that is in it."""
-    waiting = [node]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, Span):
-            continue
-        if isinstance(node, tuple):
-            waiting += node
-        elif is_dataclass(node):
-            yield node
-            waiting += [getattr(node, field.name) for field in fields(node)]

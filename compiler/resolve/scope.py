@@ -51,6 +51,19 @@ class World:
     shifts: dict[str, int] = field(default_factory=dict)  # by global: its variance's bit shift
     used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)
     wanted_functions: dict[str, Overloads] = field(default_factory=dict)  # by the first's symbol
+    # functions that use context variables: a clone for each probe point, with the point's symbols
+    contextual: frozenset[str] = frozenset()
+    clones: dict[tuple[str, str], str] = field(default_factory=dict)
+    sites: dict[str, Site] = field(default_factory=dict)
+
+    def clone(self, found: Overloads, site: Site) -> Overloads:
+        """Contextual functions as they run for a probe point."""
+        names = []
+        for symbol in found.symbols:
+            known = self.clones.setdefault((symbol, site.point), f"{symbol}__at{len(self.clones)}")
+            self.sites[known] = site
+            names.append(known)
+        return Overloads(found.functions, tuple(names))
 
     def find_global(self, name: str, file: str) -> GlobalSymbol | None:
         found = self.globals.get((file, name)) or self.globals.get(("", name))
@@ -66,7 +79,7 @@ class Scope:
     world: World
     key: tuple[str | int, ...]
     file: str
-    site: Site | None  # None in functions
+    site: Site | None  # None in functions but those that use context variables
     lower: Callable[[Scope, syntax.Expr, ValueType | None], p.Expr]
     parameters: tuple[str, ...] = ()
     result: tuple[str | int, ...] | None = None  # the fact of a function's result
@@ -76,8 +89,20 @@ class Scope:
     saved: dict[str, p.Local] = field(default_factory=dict)  # parameters as they were given
     entries: list[p.Expr] = field(default_factory=list)
     in_entry: bool = False
+    written: frozenset[str] = frozenset()  # variables that the probe's own body assigns to
     loops: int = 0
     temporaries: int = 0
+    is_special: bool = False  # the body depends on the very site, not only on its kind
+
+    @property
+    def own_site(self) -> Site | None:
+        """`site`, for what may differ between the functions of a wildcard."""
+        self.is_special = True
+        return self.site
+
+    @property
+    def in_function(self) -> bool:
+        return self.result is not None
 
     @property
     def facts(self) -> Facts:

@@ -8,7 +8,7 @@ from typing import assert_never
 from compiler import program as p
 from compiler import syntax
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, overloads, printing
+from compiler.resolve import expressions, overloads, pointees, printing
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
@@ -120,6 +120,7 @@ def _variable(scope: Scope, name: syntax.Name, fact: tuple[str | int, ...]) -> p
     if type_ is not STAT:
         scope.facts.learn(own, type_, name.span)
         scope.facts.learn(fact, scope.facts.type_of(own), name.span)
+        pointees.exchange(scope, own, fact)
     scope.assigned.add(name.name)
     return scope.local(name.name)
 
@@ -208,6 +209,7 @@ def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
         scope.require(value, LONG, s.value.span)
     else:
         scope.facts.learn(scope.result, value.type, s.value.span)
+        pointees.flow(scope, s.value, scope.result)
     return (p.Return(value, s.span),)
 
 

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Context variables and @cast: paths through kernel memory, typed by BTF.
+"""Context variables, @var and @cast: paths through kernel memory, typed by BTF.
 
 $file->f_inode->i_ino  -> Deref(Deref(Argument(0) + 32, 8) + 64, 8)
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 from compiler import program as p
 from compiler import syntax
@@ -18,33 +20,47 @@ from compiler.resolve.scope import Scope
 from compiler.source import Span
 from runtime.record import dataclass
 
+Target = syntax.TargetVar | syntax.Access | syntax.Cast | syntax.AtVar
+
+_ANCHOR = "this_cpu_off"  # a per-CPU variable that modules can reach: the others lie around it
+
 
 @dataclass(frozen=True, slots=True)
 class Typed:
-    """A value in a register, or with `in_memory` the address of one; its BTF type."""
+    """A value in a register, or with `in_memory` the address of one; its BTF type.
+
+    `pointed`: the address is a pointer's value (@cast, a typed variable), so it may be indexed.
+    """
 
     expr: p.Expr
     type_id: TypeId
     in_memory: bool
     bits: layout.Bits | None = None
+    pointed: bool = False
 
 
-class _Fault(Exception):
+class Fault(Exception):
+    """A mistake in a path; `lower_target` reports it."""
+
     def __init__(self, slug: str, message: str, span: Span, hint: str = "") -> None:
         self.slug, self.message, self.span, self.hint = slug, message, span, hint
 
 
-def lower_target(
-    scope: Scope, e: syntax.TargetVar | syntax.Access | syntax.Cast | syntax.AtVar
-) -> p.Expr:
+def lower_target(scope: Scope, e: Target) -> p.Expr:
     """The value of a context variable or of a path from one, as a number (or, pretty, a string)."""
     try:
         return _lower(scope, e)
-    except _Fault as fault:
-        scope.facts.fault(fault.slug, fault.message, fault.span, fault.hint)
-    except KernelFactError as fault:
-        scope.facts.fault("bad-context-variable", fault.message, e.span, fault.hint)
+    except (Fault, KernelFactError) as fault:
+        report(scope, fault, e.span)
     return p.Number(0, e.span)
+
+
+def report(scope: Scope, fault: Fault | KernelFactError, span: Span) -> None:
+    """One diagnostic; what the kernel's types do not have is told where the path stands."""
+    if isinstance(fault, Fault):
+        scope.facts.fault(fault.slug, fault.message, fault.span, fault.hint)
+    else:
+        scope.facts.fault("bad-context-variable", fault.message, span, fault.hint)
 
 
 def is_defined(scope: Scope, e: syntax.Expr) -> bool:
@@ -55,102 +71,209 @@ def is_defined(scope: Scope, e: syntax.Expr) -> bool:
                 _lower(scope, e)
             case syntax.Call():
                 return e.name in scope.world.functions
+            case syntax.AtCall(name="const" | "enum", args=(syntax.String(value=name),)):
+                btf_of(scope).constant(name)
             case _:
                 pass
-    except (_Fault, KernelFactError):
+    except (Fault, KernelFactError):
         return False
     return True
 
 
-def _lower(
-    scope: Scope, e: syntax.TargetVar | syntax.Access | syntax.Cast | syntax.AtVar
-) -> p.Expr:
+def pointee_of(scope: Scope, e: Target) -> TypeId | None:
+    """The type that a path's value points to; None where it is no pointer."""
+    try:
+        match e:
+            case syntax.TargetVar(name=name) if name.startswith("$"):
+                return None
+            case syntax.Access(pretty=pretty) if pretty:
+                return None
+            case syntax.Access(address=True):
+                found = place(scope, e)
+                return found.type_id if found.in_memory else None
+            case syntax.Cast():
+                return _cast_type(scope, e)
+            case _:
+                found = place(scope, e)
+    except (Fault, KernelFactError):
+        return None
+    match btf_of(scope).resolve(found.type_id):
+        case kinds.Pointer(target=target):
+            return target
+        case kinds.Array(element=element) if found.in_memory:
+            return element
+        case _:
+            return None
+
+
+def btf_of(scope: Scope) -> Btf:
+    return scope.world.environment.kernel.btf
+
+
+def _lower(scope: Scope, e: Target) -> p.Expr:
+    from compiler.resolve import pretty
+
     match e:
         case syntax.TargetVar(name=name) if name.startswith("$"):
-            return _summary(scope, name[1:], e.span)
+            return pretty.summary(scope, name[1:], e.span)
         case syntax.Access():
-            found = _follow(scope, _base(scope, e.base), e.path)
+            found = place(scope, e)
             if e.address:
-                if not found.in_memory:
-                    raise _Fault("no-address", "this value has no address", e.span)
+                if not found.in_memory or found.bits is not None:
+                    raise Fault("no-address", "this value has no address", e.span)
                 return found.expr
             if e.pretty:
-                return _pretty(scope, found, e.pretty, e.span)
-            return _load(scope, found, e.span)
+                return pretty.describe(scope, found, e.pretty, e.span)
+            return load(scope, found, e.span)
+        case syntax.Cast():
+            _cast_type(scope, e)
+            return scope.typed(e.operand, p.LONG)
         case _:
-            typed = _base(scope, e)
-            return _load(scope, typed, e.span)
+            return load(scope, place(scope, e), e.span)
 
 
-def _base(scope: Scope, e: syntax.Expr) -> Typed:
+def place(scope: Scope, e: syntax.Expr) -> Typed:
+    """Where a path leads, with its type. Raises Fault and KernelFactError."""
     match e:
         case syntax.TargetVar():
-            return _variable(scope, e.name, e.span)
+            return variable(scope, e.name, e.span)
         case syntax.Cast():
             operand = scope.typed(e.operand, p.LONG)
-            return Typed(operand, _cast_type(scope, e), True)
+            return Typed(operand, _cast_type(scope, e), True, pointed=True)
+        case syntax.AtVar():
+            return _at_var(scope, e)
         case syntax.Access():
-            return _follow(scope, _base(scope, e.base), e.path)
+            base = place(scope, e.base)
+            if e.path:
+                _require_type(base, e.base.span)
+            return _follow(scope, base, e.path)
         case _:
-            raise _Fault(
-                "no-type",
-                "the type behind this pointer is not known",
-                e.span,
-                'name it: @cast(pointer, "task_struct")->member',
-            )
+            from compiler.resolve.pointees import disagree, pointee
+
+            value = scope.typed(e, p.LONG)
+            type_id = pointee(scope, e)
+            if type_id is None:
+                raise Fault(
+                    "no-type",
+                    "this is given pointers to different types"
+                    if disagree(scope, e)
+                    else "the type behind this pointer is not known",
+                    e.span,
+                    'name it: @cast(pointer, "task_struct")->member',
+                )
+            return Typed(value, type_id, True, pointed=True)
 
 
-def _variable(scope: Scope, name: str, span: Span) -> Typed:
-    site = scope.site
+def variable(scope: Scope, name: str, span: Span) -> Typed:
+    """`$name` of the probe; in a function, of the probe that it runs for."""
+    site = scope.own_site
     if site is None:
-        raise _Fault(
+        raise Fault(
             "context-variable-in-function",
             f"'${name}' is known in probes only",
             span,
-            "give its value to the function as an argument",
+            "pass its value to the function as an argument",
         )
-    variable = site.variables.get(name)
-    if variable is None:
+    found = site.variables.get(name)
+    if found is None:
         known = [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
+        if btf_of(scope).find_all(kinds.Variable, name):
+            return _kernel_variable(scope, name, span)
         hint = did_you_mean(name, known).replace("'", "'$", 1) or (
             f"it has {', '.join('$' + v for v in known)}" if known else ""
         )
-        raise _Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
-    btf = scope.world.environment.kernel.btf
-    type_id = variable.type_id
+        raise Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
+    btf = btf_of(scope)
+    type_id = found.type_id
     integer = layout.integer(btf, type_id) if type_id is not None else layout.Integer(8, True)
     if integer is None:
         assert type_id is not None
-        raise _Fault(
+        raise Fault(
             "bad-context-variable",
             f"'${name}' is of type '{type_name(btf, type_id)}', which no register holds",
             span,
         )
     value: p.Expr
-    if variable.source == "return":
+    if scope.in_function:
+        symbol = cast(str, scope.key[1])
+        scope.facts.learn_hidden(symbol, name)
+        value = p.LocalRef(hidden_local(name), span)
+    elif found.source == "return":
         value = p.ReturnValue(integer.size, integer.signed, span)
     else:
-        value = p.Argument(variable.index, integer.size, integer.signed, span)
-        if variable.at_entry and not scope.in_entry:
+        value = p.Argument(found.index, integer.size, integer.signed, span)
+        if found.at_entry and not scope.in_entry:
             value = scope.entry(value, span)
     return Typed(value, type_id if type_id is not None else kinds.VOID, False)
 
 
+def hidden_local(name: str) -> p.Local:
+    """The parameter by which a function gets a context variable of the probe that it runs for."""
+    return p.Local(f"__context_{name}", p.LONG)
+
+
+def _at_var(scope: Scope, e: syntax.AtVar) -> Typed:
+    """`@var("name@file", "module")`: a variable of the probe, else of the kernel."""
+    name, _, file = e.name.partition("@")
+    if e.module not in (None, "kernel", "vmlinux"):
+        raise Fault(
+            "needs-debuginfo",
+            f"variables of '{e.module}' are known to its debuginfo only",
+            e.span,
+            "only the kernel's own variables can be found without it",
+        )
+    site = scope.own_site
+    if not file and e.module is None and site and name in site.variables:
+        return variable(scope, name, e.span)
+    return _kernel_variable(scope, name, e.span)
+
+
+def _kernel_variable(scope: Scope, name: str, span: Span) -> Typed:
+    """A per-CPU variable of the kernel, or another one whose address its symbol table has."""
+    btf = btf_of(scope)
+    known = btf.find_all(kinds.Variable, name)
+    try:
+        mine = btf.percpu(name)
+        distance = mine.offset - btf.percpu(_ANCHOR).offset
+        return Typed(p.PercpuAddress(distance, span), mine.type_id, True)
+    except KernelFactError:
+        pass
+    address = p.SymbolAddress(name, span)
+    if known:
+        return Typed(address, known[0].type_id, True)
+    try:
+        if not scope.world.environment.kernel.symbols.find(name):
+            raise Fault(
+                "unknown-variable",
+                f"the kernel has no variable '{name}'",
+                span,
+                did_you_mean(name, btf.names(kinds.Variable)),
+            )
+    except KernelFactError:
+        pass  # no table to look into: the module will tell when it is loaded
+    return Typed(address, kinds.VOID, True)
+
+
 def _cast_type(scope: Scope, e: syntax.Cast) -> TypeId:
-    btf = scope.world.environment.kernel.btf
-    name = e.type_name.removesuffix("*").strip()
-    wanted: tuple[type[kinds.Struct] | type[kinds.Union] | type[kinds.Typedef], ...]
-    if name.startswith("struct "):
-        name, wanted = name.removeprefix("struct ").strip(), (kinds.Struct,)
-    elif name.startswith("union "):
-        name, wanted = name.removeprefix("union ").strip(), (kinds.Union,)
-    else:
-        wanted = (kinds.Struct, kinds.Typedef, kinds.Union)
+    btf = btf_of(scope)
+    name = " ".join(e.type_name.replace("*", " ").split())
+    keyword, _, rest = name.partition(" ")
+    wanted: tuple[type[kinds.Struct | kinds.Union | kinds.Enum | kinds.Typedef | kinds.Int], ...]
+    match keyword if rest else "":
+        case "struct":
+            name, wanted = rest, (kinds.Struct,)
+        case "union":
+            name, wanted = rest, (kinds.Union,)
+        case "enum":
+            name, wanted = rest, (kinds.Enum,)
+        case _:
+            wanted = (kinds.Struct, kinds.Typedef, kinds.Union, kinds.Int, kinds.Enum)
     for kind in wanted:
-        found = btf.find_all(kind, name)
-        if found:
-            return found[0].id
-    raise _Fault(
+        for spelled in (name, _SPELLED.get(name, name)):
+            found = btf.find_all(kind, spelled)
+            if found:
+                return found[0].id
+    raise Fault(
         "unknown-type",
         f"the kernel has no type '{e.type_name}'",
         e.span,
@@ -158,12 +281,24 @@ def _cast_type(scope: Scope, e: syntax.Cast) -> TypeId:
     )
 
 
+# Integers as compilers spell them in type information.
+_SPELLED = {
+    "unsigned": "unsigned int",
+    "long": "long int",
+    "unsigned long": "long unsigned int",
+    "short": "short int",
+    "unsigned short": "short unsigned int",
+    "long long": "long long int",
+    "unsigned long long": "long long unsigned int",
+}
+
+
 def _follow(scope: Scope, start: Typed, path: tuple[syntax.Field | syntax.Element, ...]) -> Typed:
     btf = scope.world.environment.kernel.btf
     at = start
     for step in path:
         if at.bits is not None:
-            raise _Fault("bad-context-variable", "a bitfield has no members", step.span)
+            raise Fault("bad-context-variable", "a bitfield has no members", step.span)
         match step:
             case syntax.Field():
                 at = _field(btf, at, step)
@@ -172,7 +307,7 @@ def _follow(scope: Scope, start: Typed, path: tuple[syntax.Field | syntax.Elemen
     return at
 
 
-def _address(btf: Btf, at: Typed, span: Span) -> tuple[p.Expr, TypeId]:
+def address_of(btf: Btf, at: Typed, span: Span) -> tuple[p.Expr, TypeId]:
     """The address of what a value is or points to, and that thing's type."""
     match found := btf.resolve(at.type_id):
         case kinds.Pointer():
@@ -181,7 +316,7 @@ def _address(btf: Btf, at: Typed, span: Span) -> tuple[p.Expr, TypeId]:
         case _ if at.in_memory:
             return at.expr, at.type_id
         case _:
-            raise _Fault(
+            raise Fault(
                 "not-a-pointer",
                 f"'{type_name(btf, at.type_id)}' is no pointer and has no members",
                 span,
@@ -189,138 +324,81 @@ def _address(btf: Btf, at: Typed, span: Span) -> tuple[p.Expr, TypeId]:
 
 
 def _field(btf: Btf, at: Typed, step: syntax.Field) -> Typed:
-    address, target = _address(btf, at, step.span)
+    address, target = address_of(btf, at, step.span)
     owner = layout.composite(btf, target)
     if owner is None:
-        raise _Fault(
+        raise Fault(
             "not-a-struct",
             f"'{type_name(btf, target)}' has no member '{step.name}'",
             step.span,
         )
     place = layout.place(btf, owner.id, [step.name])
-    return Typed(_plus(address, place.steps[0].offset, step.span), place.type_id, True, place.bits)
+    return Typed(plus(address, place.steps[0].offset, step.span), place.type_id, True, place.bits)
 
 
 def _element(scope: Scope, btf: Btf, at: Typed, step: syntax.Element) -> Typed:
     found = btf.resolve(at.type_id)
     if isinstance(found, kinds.Array) and at.in_memory:
         address, element = at.expr, found.element
+    elif at.pointed:
+        address, element = at.expr, at.type_id
+    elif not isinstance(found, kinds.Pointer):
+        raise Fault(
+            "not-a-pointer",
+            f"'{type_name(btf, at.type_id)}' is neither an array nor a pointer",
+            step.span,
+        )
     else:
-        address, element = _address(btf, at, step.span)
+        address, element = address_of(btf, at, step.span)
     size = layout.sizeof(btf, element)
     index = scope.typed(step.index, p.LONG)
     if isinstance(index, p.Number):
-        return Typed(_plus(address, index.value * size, step.span), element, True)
+        return Typed(plus(address, index.value * size, step.span), element, True)
     scaled = p.Arithmetic("*", index, p.Number(size, step.span), step.span)
     return Typed(p.Arithmetic("+", address, scaled, step.span), element, True)
 
 
-def _plus(address: p.Expr, offset: int, span: Span) -> p.Expr:
+def plus(address: p.Expr, offset: int, span: Span) -> p.Expr:
     return p.Arithmetic("+", address, p.Number(offset, span), span) if offset else address
 
 
-def _load(scope: Scope, at: Typed, span: Span) -> p.Expr:
+def _require_type(at: Typed, span: Span) -> None:
+    """Of a kernel's variable that only the symbol table knows, nothing but the address is known."""
+    if at.type_id == kinds.VOID and isinstance(at.expr, p.SymbolAddress):
+        name = at.expr.name
+        raise Fault(
+            "needs-debuginfo",
+            f"the type of the kernel's variable '{name}' is known to debuginfo only",
+            span,
+            f'name its type: @cast(&@var("{name}"), "type")->member, or read its address with &',
+        )
+
+
+def load(scope: Scope, at: Typed, span: Span) -> p.Expr:
+    """The number at a place. Raises Fault for what is no number."""
     if not at.in_memory:
         return at.expr
-    btf = scope.world.environment.kernel.btf
+    btf = btf_of(scope)
     if at.bits is not None:
         unit = p.Deref(at.expr, at.bits.unit, False, False, span)
         shifted = p.Arithmetic(">>>", unit, p.Number(at.bits.shift, span), span)
         mask = p.Number((1 << at.bits.width) - 1, span)
-        return p.Arithmetic("&", shifted, mask, span)
+        value: p.Expr = p.Arithmetic("&", shifted, mask, span)
+        kind = layout.integer(btf, at.type_id)
+        if kind is not None and kind.signed:
+            up = p.Number(64 - at.bits.width, span)
+            value = p.Arithmetic(">>", p.Arithmetic("<<", value, up, span), up, span)
+        return value
     integer = layout.integer(btf, at.type_id)
     if integer is not None:
         return p.Deref(at.expr, integer.size, integer.signed, False, span)
-    if isinstance(btf.resolve(at.type_id), kinds.Array):
+    found = btf.resolve(at.type_id)
+    if isinstance(found, kinds.Array):
         return at.expr  # an array is its address, as in C
-    raise _Fault(
+    _require_type(at, span)
+    raise Fault(
         "whole-struct",
         f"'{type_name(btf, at.type_id)}' is read as a whole",
         span,
         "name one of its members, or its address with &",
     )
-
-
-def _summary(scope: Scope, what: str, span: Span) -> p.Expr:
-    """`$$parms` and its kin: `name=0x1 ...`."""
-    site = scope.site
-    if site is None:
-        raise _Fault("context-variable-in-function", f"'$${what}' is known in probes only", span)
-    named = [v for v in site.variables.values() if not v.name.startswith("arg")]
-    match what:
-        case "vars":
-            chosen = named
-        case "parms":
-            chosen = [v for v in named if v.source == "argument"]
-        case "return":
-            chosen = [v for v in named if v.source == "return"]
-        case "locals":
-            chosen = []
-        case "name":
-            return p.String(site.function or site.point, span)
-        case _:
-            raise _Fault("unknown-context-variable", f"there is no '$${what}'", span)
-    args = tuple(_variable(scope, v.name, span).expr for v in chosen)
-    return p.Format(" ".join(f"{v.name}=%#x" for v in chosen), args, span)
-
-
-def _pretty(scope: Scope, at: Typed, depth: int, span: Span) -> p.Expr:
-    """`$v$`: text for people. Strings read as text, structs as {.member=value, ...}."""
-    btf = scope.world.environment.kernel.btf
-    if layout.is_string(btf, at.type_id):
-        found = btf.resolve(at.type_id)
-        if isinstance(found, kinds.Array):
-            return p.CharsAt(at.expr, found.count, span)
-        return p.CharsAt(_load(scope, at, span), 0, span)
-    pieces: list[str] = []
-    args: list[p.Expr] = []
-    _describe(scope, at, depth, span, pieces, args, top=True)
-    return p.Format("".join(pieces), tuple(args), span)
-
-
-def _describe(
-    scope: Scope,
-    at: Typed,
-    depth: int,
-    span: Span,
-    pieces: list[str],
-    args: list[p.Expr],
-    *,
-    top: bool,
-) -> None:
-    btf = scope.world.environment.kernel.btf
-    found = btf.resolve(at.type_id)
-    target = btf.resolve(found.target) if isinstance(found, kinds.Pointer) else None
-    if top and isinstance(target, kinds.Struct | kinds.Union):
-        address, type_id = _address(btf, at, span)
-        at, found = Typed(address, type_id, True), btf.resolve(type_id)
-    if isinstance(found, kinds.Struct | kinds.Union) and at.in_memory:
-        if depth <= 0:
-            pieces.append("{...}")
-            return
-        pieces.append("{")
-        for i, member in enumerate(layout.members(btf, found)):
-            if len(args) >= 32:
-                pieces.append(", ...")
-                break
-            pieces.append(f"{', ' if i else ''}.{member.name}=")
-            place = layout.place(btf, found.id, [member.name])
-            inner = Typed(
-                _plus(at.expr, place.steps[0].offset, span), place.type_id, True, place.bits
-            )
-            _describe(scope, inner, depth - 1, span, pieces, args, top=False)
-        pieces.append("}")
-        return
-    if isinstance(found, kinds.Array):
-        if layout.is_string(btf, at.type_id):
-            pieces.append('"%s"')
-            args.append(p.CharsAt(at.expr, found.count, span))
-        else:
-            pieces.append("[...]")
-        return
-    integer = layout.integer(btf, at.type_id)
-    if integer is None:
-        pieces.append("?")
-        return
-    pieces.append("%p" if isinstance(found, kinds.Pointer) else "%i")
-    args.append(_load(scope, at, span))

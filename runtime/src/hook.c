@@ -1,5 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* hook.c - places and removes all hooks of the script, and tells which one failed. */
+/*
+ * hook.c - places and removes the hooks of the script, and tells which one failed.
+ *
+ * A probe with a condition has its hook in place only while that holds. A handler that changes a
+ * condition may run in any context, so it only kicks a worker, which looks at all conditions again.
+ */
+#include <linux/irq_work.h>
+#include <linux/workqueue.h>
 #include "hook.h"
 
 static struct sw_placement *placements;
@@ -36,6 +43,23 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_PAIRED] = &paired_hook,
 };
 
+static DEFINE_MUTEX(arming); /* hooks come and go under it */
+static bool live;	     /* between sw_hooks_place() and sw_hooks_remove() */
+static struct irq_work arming_kick;
+static struct work_struct arming_work;
+
+static void rearm(struct work_struct *unused);
+
+static void on_arming_kick(struct irq_work *unused)
+{
+	schedule_work(&arming_work);
+}
+
+void sw_rearm(void)
+{
+	irq_work_queue(&arming_kick);
+}
+
 int sw_hooks_create(void)
 {
 	u32 i;
@@ -45,9 +69,15 @@ int sw_hooks_create(void)
 
 		if (hook >= ARRAY_SIZE(families) || !families[hook])
 			return -ENOEXEC;
+		if (sw_script.probes[i].nr_functions &&
+		    sw_script.probes[i].status + sw_script.probes[i].nr_functions >
+			    sw_script.nr_statuses)
+			return -ENOEXEC;
 		if (hook == SW_PAIRED && sw_script.probes[i].number >= sw_script.nr_probes)
 			return -ENOEXEC;
 	}
+	init_irq_work(&arming_kick, on_arming_kick);
+	INIT_WORK(&arming_work, rearm);
 	placements = kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*placements), GFP_KERNEL);
 	if (!placements)
 		return -ENOMEM;
@@ -63,8 +93,11 @@ int sw_hooks_create(void)
 	return 0;
 }
 
+/* No handler runs any more. */
 void sw_hooks_destroy(void)
 {
+	irq_work_sync(&arming_kick);
+	cancel_work_sync(&arming_work);
 	sw_phases_destroy();
 	kvfree(placements);
 }
@@ -84,16 +117,30 @@ void sw_hook_free(void *hook, size_t size)
 	sw_memory_add(-(s64)size);
 }
 
-static void report(const struct sw_placement *p, u32 kind, int error)
+static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
 {
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", p->probe->symbol ?: "timer",
-		 error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);
+}
+
+void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol, int error)
+{
+	struct sw_probe_status *status = &sw_status[p->probe->status + function];
+
+	status->error = error;
+	status->armed = !error;
+	if (error)
+		report(p, symbol, SW_EVENT_WARNING, error);
+}
+
+static bool is_wanted(const struct sw_placement *p)
+{
+	return !sw_script.armed || sw_script.armed(p->index);
 }
 
 static int place(struct sw_placement *p)
@@ -106,8 +153,21 @@ static int place(struct sw_placement *p)
 	p->placed = !error;
 	if (!error)
 		return 0;
-	report(p, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
+	report(p, p->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
 	return optional ? 0 : error;
+}
+
+static void take_out(struct sw_placement *p)
+{
+	u32 i;
+
+	families[p->probe->hook]->remove(p);
+	p->placed = false;
+	p->hook = NULL;
+	sw_status[p->index].armed = 0;
+	for (i = 0; i < p->probe->nr_functions; i++)
+		sw_status[p->probe->status + i].armed = 0;
+	cond_resched();
 }
 
 static int place_all(bool late)
@@ -116,43 +176,74 @@ static int place_all(bool late)
 	u32 i;
 
 	for (i = 0; i < sw_script.nr_probes && !error; i++)
-		if (families[placements[i].probe->hook]->late == late)
+		if (families[placements[i].probe->hook]->late == late && is_wanted(&placements[i]))
 			error = place(&placements[i]);
 	return error;
 }
 
+static void remove_all(void)
+{
+	u32 i = sw_script.nr_probes;
+
+	live = false;
+	while (i--)
+		if (placements[i].placed)
+			take_out(&placements[i]);
+}
+
 int sw_hooks_place(void)
 {
-	int error = place_all(false);
+	int error;
+	u32 i;
 
+	mutex_lock(&arming);
+	live = true;
+	for (i = 0; i < sw_script.nr_probes; i++) {
+		sw_status[i].error = 0;
+		if (sw_script.wanted)
+			sw_script.wanted[i] = is_wanted(&placements[i]);
+	}
+	error = place_all(false);
 	if (!error)
 		error = place_all(true);
 	if (error)
-		sw_hooks_remove();
+		remove_all();
+	mutex_unlock(&arming);
 	return error;
+}
+
+/* A change that comes while this runs has kicked once more. A hook that failed is not tried again.
+ */
+static void rearm(struct work_struct *unused)
+{
+	u32 i;
+
+	mutex_lock(&arming);
+	for (i = 0; i < sw_script.nr_probes && live; i++) {
+		struct sw_placement *p = &placements[i];
+		bool wanted = is_wanted(p);
+
+		if (p->placed && !wanted)
+			take_out(p);
+		else if (!p->placed && wanted && !sw_status[i].error)
+			place(p);
+	}
+	mutex_unlock(&arming);
 }
 
 void sw_hooks_remove(void)
 {
-	u32 i = sw_script.nr_probes;
-
-	while (i--) {
-		struct sw_placement *p = &placements[i];
-
-		if (!p->placed)
-			continue;
-		families[p->probe->hook]->remove(p);
-		p->placed = false;
-		p->hook = NULL;
-		sw_status[i].armed = 0;
-		cond_resched();
-	}
+	mutex_lock(&arming);
+	remove_all();
+	mutex_unlock(&arming);
 	sw_hooks_count_missed();
 }
 
 void sw_hooks_count_missed(void)
 {
 	u32 i;
+
+	mutex_lock(&arming);
 
 	for (i = 0; i < sw_script.nr_probes; i++) {
 		const struct sw_placement *p = &placements[i];
@@ -166,4 +257,5 @@ void sw_hooks_count_missed(void)
 
 		WRITE_ONCE(sw_status[i].missed, p->missed + now);
 	}
+	mutex_unlock(&arming);
 }

@@ -20,6 +20,9 @@ static int __init sw_module_init(void)
 	error = sw_build_id_check(sw_trust);
 	if (error)
 		return error;
+	error = sw_symbols_find();
+	if (error)
+		goto no_region;
 	error = sw_region_create();
 	if (error)
 		goto no_region;

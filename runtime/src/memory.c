@@ -50,6 +50,12 @@ u64 sw_user_read(struct sw_context *c, u64 address, u32 size)
 	return 0;
 }
 
+void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size)
+{
+	if (unlikely(sw_store_kernel(address, (u64)value, size)))
+		sw_fail_at(c, "kernel write fault at 0x", address);
+}
+
 /*
  * Reads up to a NUL or `size` bytes, the NUL included. Returns the bytes before the NUL, `size`
  * where there is none, -1 on a fault.

@@ -6,6 +6,7 @@
  * joins them to the one file that readers see.
  */
 #include <linux/random.h>
+#include <linux/sched/signal.h>
 #include "runtime.h"
 #include "layout.h"
 
@@ -131,4 +132,36 @@ struct page *sw_region_page(u64 offset)
 		p = sw_lane_areas[lane] + sw_script.lane_offset + at;
 	}
 	return vmalloc_to_page(p);
+}
+
+/* Words added up at a time: what stays in a CPU's first cache while lane after lane is added. */
+#define PIECE (PAGE_SIZE / sizeof(u64))
+
+long sw_region_sums(struct sw_sums __user *request)
+{
+	u64 size = sw_script.lane_size, done;
+	struct sw_sums asked;
+	long error = 0;
+	u64 *sums;
+
+	if (copy_from_user(&asked, request, sizeof(asked)))
+		return -EFAULT;
+	if (asked.offset % sizeof(u64) || asked.offset > size ||
+	    asked.count > (size - asked.offset) / sizeof(u64))
+		return -EINVAL;
+	sums = (u64 *)__get_free_page(GFP_KERNEL);
+	if (!sums)
+		return -ENOMEM;
+	for (done = 0; done < asked.count && !error; done += PIECE) {
+		u32 count = min_t(u64, asked.count - done, PIECE);
+
+		sw_lanes_add(sums, asked.offset + done * sizeof(u64), count);
+		if (copy_to_user(&request->words[done], sums, count * sizeof(u64)))
+			error = -EFAULT;
+		else if (fatal_signal_pending(current))
+			error = -EINTR;
+		cond_resched();
+	}
+	free_page((unsigned long)sums);
+	return error;
 }

@@ -52,11 +52,16 @@ void sw_region_destroy(void);
 /* The page at a file offset of the device; NULL: behind the end. */
 struct page *sw_region_page(u64 offset);
 struct sw_context *sw_lane_context(u32 lane);
+/* Answers SW_IOC_SUMS: 0 or an error. */
+long sw_region_sums(struct sw_sums __user *request);
 /* Counts kernel memory for the header. */
 void sw_memory_add(s64 bytes);
 
 /* build_id.c: 0, or why the running kernel is not the one that the script was made for. */
 int sw_build_id_check(bool trust);
+
+/* symbol.c: fills the script's table of addresses. */
+int sw_symbols_find(void);
 
 /* ring.c */
 int sw_rings_create(void);

@@ -23,6 +23,17 @@ s64 sw_lanes_sum(u32 offset)
 	return (s64)sum;
 }
 
+void sw_lanes_add(u64 *sums, u32 offset, u32 count)
+{
+	const s64 *words;
+	u32 lane, i;
+
+	__builtin_memset(sums, 0, count * sizeof(*sums));
+	for (lane = 0; (words = row_of(lane, offset, NULL)); lane++)
+		for (i = 0; i < count; i++)
+			sums[i] += (u64)READ_ONCE(words[i]);
+}
+
 static s64 count_of(const struct sw_stat_layout *layout, const s64 *row)
 {
 	u64 count = 0;

@@ -2,6 +2,7 @@
 /* process.c - task.c, clock.c and fetch.c for a normal process, which takes itself for the kernel.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -42,6 +43,11 @@ u64 sw_cycles(void)
 u64 sw_jiffies(void)
 {
 	return sw_clock_monotonic() / 4000000;
+}
+
+void sw_probed_function(struct sw_context *c, char *to, u32 size)
+{
+	sw_copy_key(c, to, size, sw_script.probes[c->probe].functions[0].symbol);
 }
 
 void sw_execname(char *to)
@@ -117,4 +123,18 @@ int sw_fetch_kernel(void *to, u64 address, u32 size)
 int sw_fetch_user(void *to, u64 address, u32 size)
 {
 	return fetch(to, address, size);
+}
+
+int sw_store_kernel(u64 address, u64 value, u32 size)
+{
+	struct iovec local = { &value, size };
+	struct iovec remote = { (void *)(unsigned long)address, size };
+
+	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
+}
+
+/* One CPU's memory is the program's own. */
+u64 sw_percpu_address(s64 distance)
+{
+	return (u64)(unsigned long)dlsym(RTLD_DEFAULT, "this_cpu_off") + (u64)distance;
 }

@@ -71,6 +71,8 @@ static void fire_return(const struct sw_probe *p)
 
 static void fire(const struct sw_probe *p)
 {
+	if (sw_script.armed && !sw_script.armed((u32)(p - sw_script.probes)))
+		return;
 	switch (p->hook) {
 	case SW_TIMER_NS:
 	case SW_TIMER_JIFFIES:

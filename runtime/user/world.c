@@ -5,6 +5,8 @@
  *
  * Each block is an allocation of its own, so that AddressSanitizer sees a handler leave it.
  */
+#define _GNU_SOURCE
+#include <dlfcn.h>
 #include "world.h"
 
 struct sw_header world_header;
@@ -54,10 +56,27 @@ static void create_lane(u32 lane)
 	sw_lane_areas[lane] = c;
 }
 
+/* The kernel's variables are the program's: it is linked with what defines them, and -rdynamic. */
+static void find_symbols(void)
+{
+	u32 i;
+
+	for (i = 0; i < sw_script.nr_symbols; i++) {
+		void *found = dlsym(RTLD_DEFAULT, sw_script.symbols[i]);
+
+		if (!found) {
+			fprintf(stderr, "no symbol '%s'\n", sw_script.symbols[i]);
+			exit(1);
+		}
+		sw_script.addresses[i] = (u64)(unsigned long)found;
+	}
+}
+
 void world_create(u32 lanes)
 {
 	u32 lane;
 
+	find_symbols();
 	sw_nr_lanes = lanes;
 	sw_lane_areas = calloc(lanes, sizeof(*sw_lane_areas));
 	sw_shared = allocate(sw_script.shared_size);
@@ -158,6 +177,11 @@ void sw_preempt_check(void)
 }
 
 void sw_reader_kick(void)
+{
+}
+
+/* Who fires probes looks at their conditions. */
+void sw_rearm(void)
 {
 }
 

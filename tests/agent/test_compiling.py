@@ -72,7 +72,65 @@ def test_cancelling_ends_the_child(tmp_path: Path) -> None:
             await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+        async with asyncio.timeout(30):  # killed; the loop reaps it when it hears of it
+            while any(Path(f"/proc/{pid}").exists() for pid in children):
+                await asyncio.sleep(0.005)
+
+    run(work())
+
+
+def compile_all(texts: list[str], output: Path, **settings: Any) -> list[Any]:
+    """Compiled or CompileError of each; afterwards no child may be left."""
+
+    async def work() -> list[Any]:
+        compiler = Compiler(CompileSettings(**settings), standin.COMMAND)
+        jobs = (compiler.compile(request(text, output)) for text in texts)
+        found = await asyncio.gather(*jobs, return_exceptions=True)
+        assert child_processes() == []
+        return found
+
+    return run(work())
+
+
+def test_children_serve_as_long_as_requests_wait(tmp_path: Path) -> None:
+    found = compile_all([f"ok {i}" for i in range(12)], tmp_path, jobs=2)
+    served = [compiled.output.split() for compiled in found]
+    assert len({pid for pid, _ in served}) <= 2
+    assert max(int(number) for _, number in served) >= 5
+
+
+def test_a_script_that_fails_in_a_used_child_gets_one_of_its_own(tmp_path: Path) -> None:
+    first, second, third = compile_all(["ok 1", "second 2", "ok 3"], tmp_path, jobs=1)
+    assert second.output.split()[1] == "0"
+    assert len({c.output.split()[0] for c in (first, second, third)}) == 2
+
+
+@pytest.mark.parametrize("bad", ["crash", "noise", "hang"])
+def test_one_bad_script_costs_only_itself(tmp_path: Path, bad: str) -> None:
+    texts = ["ok 1", bad, "ok 2", "ok 3", bad, "ok 4"]
+    found = compile_all(texts, tmp_path, jobs=1, timeout=2.0)
+    assert [isinstance(one, CompileError) for one in found] == [text == bad for text in texts]
+
+
+def test_memory_is_bounded_for_each_child(tmp_path: Path) -> None:
+    found = compile_all(["ok 1", "eat", "ok 2"], tmp_path, jobs=1, memory=512)
+    assert [isinstance(one, CompileError) for one in found] == [False, True, False]
+
+
+def test_waiting_scripts_can_be_cancelled(tmp_path: Path) -> None:
+    async def work() -> None:
+        compiler = Compiler(CompileSettings(jobs=1), standin.COMMAND)
+        tasks = [
+            asyncio.create_task(compiler.compile(request(text, tmp_path)))
+            for text in ("ok 1", "hang", "ok 2", "ok 3")
+        ]
+        await tasks[0]
+        while not child_processes():
+            await asyncio.sleep(0.005)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert child_processes() == []
 
     run(work())
 

@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import struct
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from runtime.aggregate import StatValue
 from runtime.manifest import (
     Histogram,
     HistogramKind,
@@ -15,6 +18,8 @@ from runtime.manifest import (
     Table,
     ValueType,
 )
+from runtime.slots import KeyPage
+from runtime.table import TableValues, per_page
 
 LOG2 = Histogram(HistogramKind.LOG2, word=1, buckets=65)
 
@@ -31,6 +36,38 @@ def statistic(name: str, *keys: str, histogram: Histogram | None = LOG2) -> Tabl
 
 def string(name: str, *keys: str) -> Table:
     return Table(name, Storage.SHARED, ValueType.STRING, _keys(keys), 0, 128)
+
+
+def rows(table: Table, found: Mapping[Any, Any]) -> TableValues:
+    """What a reader finds: keys of any kind with their values."""
+    keys, size = list(found), per_page(table)
+    pages = []
+    for start in range(0, len(keys), size):
+        part = keys[start : start + size]
+        pages.append(KeyPage(repr(part).encode(), None, len(part), lambda _, part=part: part))  # type: ignore[misc]
+    data = b"".join(_row(table, value) for value in found.values())
+    return TableValues(table, tuple(pages), data, 0, columns=(data,))
+
+
+def _row(table: Table, value: int | str | StatValue) -> bytes:
+    match value:
+        case int():
+            return struct.pack("q", value)
+        case str():
+            return value.encode().ljust(table.row_size, b"\0")
+        case StatValue():
+            layout, words = table.statistic, [0] * (table.row_size // 8)
+            assert layout is not None
+            if layout.count is not None:
+                words[layout.count] = value.count or 0
+            for name in ("sum", "min", "max"):
+                word = getattr(layout, name)
+                if word is not None:
+                    words[word] = getattr(value, name) or 0
+            if layout.histogram is not None:
+                word = layout.histogram.word
+                words[word : word + len(value.buckets)] = value.buckets
+            return struct.pack(f"{len(words)}q", *words)
 
 
 def _keys(names: Sequence[str]) -> tuple[Key, ...]:

@@ -12,8 +12,8 @@ import tempfile
 from pathlib import Path
 
 from lab import LabError
-from tests.bench import events, scraping
-from tests.bench.rows import Section, to_json, to_markdown
+from tests.bench import compiling, events, scraping
+from tests.bench.rows import Section, to_json, to_markdown, with_tables
 
 PROJECT = Path(__file__).parents[2]
 PARTS = ("events", "compile", "scrape")
@@ -25,6 +25,7 @@ def main() -> int:
     parser.add_argument("--only", choices=PARTS, action="append", help="this part of it")
     parser.add_argument("--kernel", choices=KERNELS, action="append", help="events of this kernel")
     parser.add_argument("--no-peers", action="store_true", help="ours and hand-written only")
+    parser.add_argument("--readme", action="store_true", help="put the tables into README.md")
     parser.add_argument("--reads", type=int, default=events.READS, help="events a measurement")
     options = parser.parse_args()
     parts = options.only or PARTS
@@ -40,6 +41,8 @@ def main() -> int:
                             kernel, place, with_peers=not options.no_peers, reads=options.reads
                         )
                     )
+            if "compile" in parts:
+                sections.append(compiling.measure(folder / "compile"))
             if "scrape" in parts:
                 sections.append(scraping.measure())
     except LabError as error:
@@ -49,6 +52,9 @@ def main() -> int:
     build.mkdir(exist_ok=True)
     (build / "bench.json").write_text(to_json(sections))
     (build / "bench.md").write_text(to_markdown(sections))
+    if options.readme:
+        readme = PROJECT / "README.md"
+        readme.write_text(with_tables(readme.read_text(), to_markdown(sections)))
     print(to_markdown(sections))
     return 0
 

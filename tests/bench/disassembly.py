@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,15 +34,14 @@ UNKNOWN: Kinds = frozenset({VALUE})
 EXITS = frozenset(
     {"sw_refused", "sw_preempt_check", "sw_array_append", "sw_failed", "__stack_chk_fail"}
 )
-# The kernel's own: clocks read under a sequence count, without a store; the call of a handler, which
-# is a root itself.
-OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns|__x86_indirect_thunk_\w+")
+# The kernel's own: clocks read under a sequence count, without a store.
+OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns")
 RETURN = "__x86_return_thunk"
 
 _PARTS = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")
 _ARGUMENTS = ("di", "si", "dx", "cx", "8", "9")
 _LOST = ("ax", "cx", "dx", "si", "di", "8", "9", "10", "11")
-_ONLY_READ = re.compile(r"(cmp|test|bt|call|jmp|push|nop|prefetch|mul|div|idiv)[bwlq]?")
+_ONLY_READ = re.compile(r"(cmp|test|bt|call|jmp|push|nop|prefetch)[bwlq]?")
 _BINARY = re.compile(r"(add|sub|or|and)[bwlq]?")
 _PLAIN = re.compile(r"mov(abs)?[bwlq]?")
 _FUNCTION = re.compile(r"([0-9a-f]+) <(\S+)>:")
@@ -146,6 +146,11 @@ class Module:
         for (place, words, symbol, addend), after in zip(found, [*found[1:], None], strict=True):
             follows = after[0] if after is not None else (place[0], -1)
             self.code[place] = Instruction(place, words, follows, symbol, addend)
+
+    def lengths(self) -> dict[str, int]:
+        """How many different instructions were followed, by function."""
+        names = (self._name(place).partition("+")[0] for place in self.executed)
+        return dict(Counter(names).most_common())
 
     # -- following ------------------------------------------------------------------------------
 
@@ -276,6 +281,12 @@ class Module:
             if not state.get("di") <= ALLOWED:
                 self._fault(at, f"stores through {_told(state.get('di'))}")
             return state.with_register("cx", UNKNOWN)
+        if re.fullmatch(r"i?(mul|div)[bwlq]?", name) and len(operands) == 1:
+            return state.with_register("ax", UNKNOWN).with_register("dx", UNKNOWN)
+        if name.startswith(("xchg", "xadd")):
+            for operand in operands:
+                if operand.startswith("%") and not _is_memory(operand):
+                    state = state.with_register(_register(operand), UNKNOWN)
         if not operands or _ONLY_READ.fullmatch(name):
             return state
         last = operands[-1]

@@ -11,6 +11,8 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
+BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -51,6 +53,15 @@ def to_json(sections: Iterable[Section]) -> str:
 
 def to_markdown(sections: Sequence[Section]) -> str:
     return "\n".join(_section(section) for section in sections)
+
+
+def with_tables(text: str, tables: str) -> str:
+    """A text with what stands between its two marks replaced; ValueError without them."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"no {BEGIN} ... {END}")
+    return f"{before}{begin}\n{tables}{end}{after}"
 
 
 def _section(section: Section) -> str:

@@ -8,7 +8,6 @@ from the same kernel's image, out of the lab's cache.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from compiler.build.sources import Sources
 from compiler.kernel.btf import Btf
 from compiler.kernel.release import Kernel
 from lab import Image
+from runtime.record import dataclass
 
 HERE = Path(__file__).parent
 

@@ -15,8 +15,9 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+
+from runtime.record import dataclass, field
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,7 @@ from compiler.build.sources import Sources
 from compiler.build.toolchain import There
 from compiler.kernel.release import Kernel
 from lab import DEFAULT_KERNEL, Guest, Image
+from runtime.record import replace
 
 pytestmark = pytest.mark.lab
 STANDIN = Path(__file__).parent / "standin"

@@ -9,7 +9,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -24,6 +23,7 @@ from compiler.build.signing import MARK, SigningKey
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Here, Ran
 from compiler.build.versions import Exports, read_table
+from runtime.record import dataclass, field, replace
 
 HERE = Path(__file__).parent
 RequestFor = Callable[..., BuildInput]

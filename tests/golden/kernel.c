@@ -41,6 +41,62 @@ struct pt_regs {
 
 enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID };
 
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+/* One of everything that is shown in its own way. */
+struct zoo {
+	signed char small;
+	unsigned short port;
+	_Bool ready;
+	enum pid_type kind;
+	char letter;
+	const char *title;
+	char label[8];
+	int numbers[7];
+	unsigned char bytes[3];
+	struct {
+		int inner;
+		union {
+			unsigned int word;
+			unsigned char parts[4];
+		};
+	};
+	struct qstr name;
+	struct list_head list;
+	struct zoo *self;
+	void (*action)(void);
+	int low : 3;
+	unsigned int high : 5;
+	struct path steps[2];
+};
+
+struct task_struct init_task = { .pid = 7, .prio = -3, .comm = "golden" };
+struct dentry root_dentry = { &root_dentry, { (const unsigned char *)"root" } };
+struct file open_file = { { (void *)16, &root_dentry }, 0x8000, 1, 5, 42 };
+struct zoo zoo = {
+	.small = -5,
+	.port = 65535,
+	.ready = 1,
+	.kind = PIDTYPE_PGID,
+	.letter = 'z',
+	.title = "all \"of\" it",
+	.label = "lion",
+	.numbers = { 1, -2, 3, 4, 5, 6, 7 },
+	.bytes = { 0, 128, 255 },
+	.inner = 9,
+	.word = 0x01020304,
+	.name = { (const unsigned char *)"zoo" },
+	.list = { (void *)1, (void *)2 },
+	.self = &zoo,
+	.low = -2,
+	.high = 17,
+	.steps = { { (void *)1, &root_dentry }, { (void *)2, (void *)8 } },
+};
+long nobody_knows[2] = { 11, 22 };
+
+unsigned long this_cpu_off __attribute__((section(".data..percpu")));
 int __preempt_count __attribute__((section(".data..percpu")));
 
 ssize_t vfs_read(struct file *file, char *buf, size_t count, loff_t *pos)

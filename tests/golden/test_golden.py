@@ -71,7 +71,8 @@ class Case:
     def resolve(self) -> Program:
         script = self.parse()
         known = library.parse_all(library.read(), self.conditions)
-        return optimise(resolve(self.path.stem, [script], known, Environment(golden_kernel())))
+        environment = Environment(golden_kernel(), guru=self.conditions.guru_mode)
+        return optimise(resolve(self.path.stem, [script], known, environment))
 
     def _option(self, name: str) -> str | None:
         for line in self.text.decode("utf-8", "replace").splitlines():

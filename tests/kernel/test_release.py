@@ -16,11 +16,14 @@ from pathlib import Path
 
 import pytest
 
+from compiler.kernel import kept
 from compiler.kernel.config import Config
 from compiler.kernel.faults import BadBtf, BadImage, NoConfig, NoHeaders, NoKernel, NoSymbols
 from compiler.kernel.image import SYS_NOTES, build_id, notes, read_image
+from compiler.kernel.kinds import TypeId
 from compiler.kernel.release import Kernel, releases
 from compiler.kernel.sysroot import inside
+from runtime.record import replace
 from tests.kernel.commands import run
 
 
@@ -107,11 +110,29 @@ def test_the_cache_of_images(elf: tuple[bytes, bytes], tmp_path: Path) -> None:
     path.write_bytes(elf[0])
     first = read_image(path, cache)
     (kept,) = cache.iterdir()
-    stamp = kept.stat().st_mtime_ns
+    stored = kept.stat().st_ino
     assert read_image(path, cache) == first == read_image(path)
-    assert kept.stat().st_mtime_ns == stamp, "the second reading unpacked again"
+    assert kept.stat().st_ino == stored, "the second reading unpacked again"
     kept.write_bytes(kept.read_bytes()[:-1])
     assert read_image(path, cache) == first, "a damaged entry was believed"
+
+
+def test_an_index_of_types_is_kept_and_gives_the_same_types(debian: Kernel, tmp_path: Path) -> None:
+    made, again = (replace(debian, cache=tmp_path).btf for _ in range(2))
+    assert len(list(tmp_path.glob("*.types"))) == 1
+    assert again.index == made.index
+    ids = [TypeId(number) for number in range(1, len(made), 1000)]
+    assert [again[i] for i in ids] == [made[i] for i in ids]
+    assert again.function("vfs_read") == made.function("vfs_read")
+
+
+def test_only_so_many_facts_are_kept(tmp_path: Path) -> None:
+    for number in range(20):
+        kept.store(tmp_path / f"{number}.types", b"x")
+        os.utime(tmp_path / f"{number}.types", (number, number))
+    names = {path.name for path in tmp_path.iterdir()}
+    assert len(names) == 16
+    assert "19.types" in names and "0.types" not in names
 
 
 def test_notes_of_the_running_kernel() -> None:

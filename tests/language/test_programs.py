@@ -29,7 +29,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 GROUP = 8  # hypothesis varies what it made before when it makes many
 BATCH = 5  # groups compiled at once
 TRIES = 150  # of programs while one is shrunk
-_PLACE = re.compile(r" at p\.stp:\d+:\d+$", re.MULTILINE)  # of an error
+_PLACE = re.compile(r" at p\.stp:\d+:\d+$", re.MULTILINE)  # of an error, whose text may have lines
 
 
 @pytest.fixture(scope="module")

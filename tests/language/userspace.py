@@ -39,6 +39,7 @@ from runtime.abi import EventKind
 from runtime.device import Image
 from runtime.manifest import Manifest
 from runtime.snapshot import Snapshot, read
+from tests.golden.kernel import SOURCE as KERNEL
 from tests.golden.kernel import golden_kernel
 from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
 
@@ -46,7 +47,7 @@ SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
 # what AddressSanitizer sees as well, and takes a third of the time
 REDUNDANT = ("-fno-sanitize=null,object-size,nonnull-attribute,returns-nonnull-attribute",)
-# as odd as scripts are: constants that overflow, comparisons that are always true
+# what generated C may do: as odd as scripts are: constants that overflow, comparisons that are always true
 WARNINGS = ("-Werror", "-Wno-overflow", "-Wno-div-by-zero", "-Wno-shift-count-overflow")
 USER = ("batch", "slot", "run", "world", "process")
 
@@ -115,15 +116,14 @@ def parse_script(script: Script) -> s.Script:
 def analyse(script: Script) -> Program:
     """Passes 1 and 2. Raises CompileError."""
     tree = parse_script(script)
-    program = resolve(
-        script.name, [tree], _library(), Environment(golden_kernel()), dict(script.globals)
-    )
+    environment = Environment(golden_kernel(), script.guru)
+    program = resolve(script.name, [tree], _library(), environment, dict(script.globals))
     return optimise(program) if script.optimise else program
 
 
 def translate(script: Script) -> Generated:
     """Passes 1 to 3. Raises CompileError."""
-    limits, _ = with_defines(Limits(), script.defines)
+    limits = with_defines(Limits(), script.defines).limits
     target = Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0")
     return generate(analyse(script), target, Options(limits, strict=script.strict))
 
@@ -187,8 +187,17 @@ class Workshop:
         (folder / "table.c").write_text(text)
         objects = [folder / f"script_{n}.o" for n in numbers]
         program = folder / "batch"
-        gcc(folder / "table.c", *objects, *self._runtime_objects(), "-o", program)
+        # a script finds the golden kernel's variables as it finds a real kernel's
+        objects += [*self._runtime_objects(), self._kernel_object()]
+        gcc("-rdynamic", folder / "table.c", *objects, "-o", program)
         return program
+
+    def _kernel_object(self) -> Path:
+        made = self._folder / "kernel.o"
+        if not made.exists():
+            command = ["gcc", "-O1", "-c", "-w", "-o", str(made), str(KERNEL)]
+            subprocess.run(command, check=True, timeout=60)
+        return made
 
     def _runtime_objects(self) -> list[Path]:
         if self._runtime is None:

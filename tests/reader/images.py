@@ -59,7 +59,16 @@ class Plan:
         statistic: Statistic | None = None,
     ) -> Table:
         rows = self._room(storage, row_size)
-        table = Table(name, storage, value, (), rows, row_size, statistic=statistic)
+        table = Table(
+            name,
+            storage,
+            value,
+            (),
+            rows,
+            row_size,
+            statistic=statistic,
+            sequence=self._sequence(storage, value),
+        )
         self.tables.append(table)
         return table
 
@@ -87,10 +96,25 @@ class Plan:
         rows = self._room(storage, row_size * capacity)
         dropped = self._room(Storage.PERCPU, 8)
         table = Table(
-            name, storage, value, tuple(columns), rows, row_size, slots, dropped, statistic
+            name,
+            storage,
+            value,
+            tuple(columns),
+            rows,
+            row_size,
+            slots,
+            dropped,
+            statistic,
+            sequence=self._sequence(storage, value),
         )
         self.tables.append(table)
         return table
+
+    def _sequence(self, storage: Storage, value: ValueType) -> int | None:
+        """As the compiler does: for rows that are more than a word, and not one CPU's own."""
+        if storage is Storage.PERCPU or value is ValueType.LONG:
+            return None
+        return self._room(Storage.SHARED, 8)
 
     def _room(self, storage: Storage, size: int) -> int:
         if storage is Storage.PERCPU:
@@ -151,6 +175,11 @@ class Writer:
         assert table.slots
         at = self.shared + table.slots.offset + slot * table.slots.stride
         struct.pack_into("<I", self.data, at, sequence)
+
+    def writing(self, table: Table, sequence: int) -> None:
+        """Set what is odd while a handler writes rows."""
+        assert table.sequence is not None
+        struct.pack_into("<I", self.data, self.shared + table.sequence, sequence)
 
     def slot(
         self, table: Table, slot: int, sequence: int, keys: tuple[int | str | bytes, ...]

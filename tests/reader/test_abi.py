@@ -21,6 +21,7 @@ MIRRORS = {
     "sw_slot": abi.SLOT,
     "sw_event": abi.EVENT,
     "sw_start": abi.START,
+    "sw_sums": abi.SUMS,
 }
 
 
@@ -29,7 +30,7 @@ def fields(name: str) -> list[str]:
     text = re.sub(r"/\*.*?\*/", "", (INCLUDE / "abi.h").read_text(), flags=re.S)
     body = re.search(rf"struct {name} \{{(.*?)\}};", text, re.S)
     assert body, name
-    return re.findall(r"\b(\w+)(?:\[\w+\])?;", body[1])
+    return re.findall(r"\b(\w+)(?:\[\w+\])?;", body[1])  # `x[]` at the end takes no room
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def from_c(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         for field in fields(name):
             rows.append(f'P("{name}.{field}", offsetof(struct {name}, {field}))')
             rows.append(f'P("{name}.{field}.size", sizeof(((struct {name} *)0)->{field}))')
-    for constant in ("SW_ABI", "SW_IOC_START", "SW_IOC_STOP", "SW_IOC_SYNC"):
+    for constant in ("SW_ABI", "SW_IOC_START", "SW_IOC_STOP", "SW_IOC_SYNC", "SW_IOC_SUMS"):
         rows.append(f'P("{constant}", {constant})')
     for prefix, numbers in (("SW", abi.State), ("SW_EVENT", abi.EventKind)):
         for member in numbers:
@@ -86,6 +87,7 @@ def test_numbers(from_c: dict[str, int]) -> None:
     assert from_c["SW_IOC_START"] == abi.IOC_START
     assert from_c["SW_IOC_STOP"] == abi.IOC_STOP
     assert from_c["SW_IOC_SYNC"] == abi.IOC_SYNC
+    assert from_c["SW_IOC_SUMS"] == abi.IOC_SUMS
     for state in abi.State:
         assert from_c[f"SW_{state.name}"] == state
     for kind in abi.EventKind:

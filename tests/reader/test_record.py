@@ -44,6 +44,11 @@ class Open:
     def doubled(self):
         return self.value * 2
 
+@d.dataclass(frozen=True)
+class More(Open):
+    third: int = 3
+    other: str = "o"
+
 @d.dataclass(frozen=True, slots=True, eq=False)
 class Same:
     x: int
@@ -92,6 +97,7 @@ Ranked(1, 'a') == Ranked(1, 'b'), hash(Ranked(1, 'a')) == hash(Ranked(1, 'b'))
 Ranked(1) < 3
 Open(4).doubled, Open(4), Open(4).other, Open.other, Open(1, other=3)
 setattr(Open(1), 'value', 2)
+More(1), More(1, 'x', 4).third, More(2).doubled, More.__match_args__, More(1) == Open(1)
 Same(1) == Same(1), isinstance(hash(Same(1)), int)
 Empty() == Empty(), Empty(), hash(Empty()) == hash(Empty())
 Shouting(1)

@@ -94,7 +94,8 @@ def guest(image: Image, modules: list[Path]) -> Iterator[Guest]:
     with Guest.boot(image, cpus=1) as started:
         for path in modules:
             started.push(path, f"{FOLDER}/{path.name}")
-        for path in (*(HERE / "guest").glob("*.py"), RUNTIME / "abi.py"):
+        mirror = (RUNTIME / name for name in ("abi.py", "record.py", "lazyclass.py"))
+        for path in (*(HERE / "guest").glob("*.py"), *mirror):
             started.push(path, f"{FOLDER}/{path.relative_to(PROJECT)}")
         yield started
 

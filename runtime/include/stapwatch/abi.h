@@ -6,7 +6,7 @@
  *
  *   mmap (read-only)   header | manifest (JSON) | shared region | lane 0 | lane 1 | ... lane N-1
  *   read, poll         event records of all CPUs, merged by time
- *   ioctl              start, stop, sync
+ *   ioctl              start, stop, sync, sums
  *
  * A lane is one possible CPU's part: what its handlers accumulate.  The manifest says where in the
  * shared region and in the lanes every table lies.  Offsets in the header are file offsets for
@@ -54,7 +54,8 @@ struct sw_probe_counts {
 	u64 errors;	       /* handlers ended by a script error */
 };
 
-/* One for each probe, at the start of the shared region. */
+/* One for each probe, then one for each function of a probe that has several, at the start of the
+ * shared region. */
 struct sw_probe_status {
 	u64 missed; /* hits the kernel could not deliver (no return instance left, nested kprobe),
 		       as of the last sync */
@@ -115,8 +116,19 @@ struct sw_start {
 	u64 reserved[6];
 };
 
+/*
+ * Words of all lanes added up, modulo 2^64: words[i] is the sum of the word at `offset` + 8 * i of
+ * every lane. Each word is read with one load.
+ */
+struct sw_sums {
+	u64 offset; /* from a lane's start, a multiple of 8 */
+	u64 count;
+	u64 words[]; /* out */
+};
+
 #define SW_IOC_START _IOW('w', 1, struct sw_start)
 #define SW_IOC_STOP  _IO('w', 2)
 #define SW_IOC_SYNC  _IO('w', 3)
+#define SW_IOC_SUMS  _IOWR('w', 4, struct sw_sums)
 
 #endif

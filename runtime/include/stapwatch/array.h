@@ -127,4 +127,20 @@ static __always_inline void sw_unlock(u32 *lock)
 	sw_store_release(lock, 0);
 }
 
+/*
+ * Around all writes to a global's shared rows of more than one word, with its lock held: the
+ * sequence is odd meanwhile, so a reader can tell that what it copied is whole.
+ */
+static __always_inline void sw_write_begin(u32 *sequence)
+{
+	sw_store_release(sequence, *sequence + 1);
+	__atomic_thread_fence(
+		__ATOMIC_RELEASE); /* no row is written before; no instruction on x86 */
+}
+
+static __always_inline void sw_write_end(u32 *sequence)
+{
+	sw_store_release(sequence, *sequence + 1);
+}
+
 #endif

@@ -45,7 +45,12 @@ struct sw_context {
 	struct sw_match match; /* of the last regular expression, where a script asks for it */
 };
 
+/* The name of the function whose entry was hit, of those that the running handler's probe hooks
+ * together; zeros follow it. */
+void sw_probed_function(struct sw_context *c, char *to, u32 size);
+
 /* Slow ways out, in the runtime object. */
+void sw_rearm(void);
 void sw_refused(struct sw_context *c, struct sw_probe_counts *counts);
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts);
 
@@ -102,6 +107,18 @@ static __always_inline void sw_error(struct sw_context *c, u32 site, const char 
 {
 	c->error = text;
 	c->error_site = site;
+}
+
+/*
+ * After a handler that writes to a condition's globals, their locks still held: a condition that
+ * has changed makes the runtime place or remove the probe's hook, soon, from a process.
+ */
+static __always_inline void sw_arm(u8 *wanted, bool now)
+{
+	if (unlikely(*wanted != now)) {
+		*wanted = now;
+		sw_rearm();
+	}
 }
 
 static __always_inline void sw_leave(struct sw_context *c)

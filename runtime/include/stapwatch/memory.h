@@ -10,6 +10,12 @@
 u64 sw_kernel_read(struct sw_context *c, u64 address, u32 size);
 u64 sw_user_read(struct sw_context *c, u64 address, u32 size);
 
+/* Writes the low `size` (1, 2, 4, 8) bytes of a value; an error where it cannot be written. */
+void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size);
+
+/* This CPU's instance of the per-CPU variable `distance` bytes behind that of this_cpu_off. */
+u64 sw_percpu_address(s64 distance);
+
 /*
  * The NUL-terminated string at an address into `to`, at most `size` bytes with its NUL; false and
  * an error in the context ("kernel string copy fault at 0x...") where it cannot be read; `to` is

@@ -38,6 +38,9 @@ u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset,
 /* The sum of a number in all lanes. */
 s64 sw_lanes_sum(u32 offset);
 
+/* The same of `count` words, from `offset` on. */
+void sw_lanes_add(u64 *sums, u32 offset, u32 count);
+
 /*
  * Welford's running mean, scaled by 2^shift, and sum of squared distances, scaled by its square, in
  * whole numbers. Call after the count has grown to `n`.

@@ -2,7 +2,8 @@
 """In the guest: the cost of one event, as time of many reads with a probe in place.
 
     measure.py plan.json loop.so
-    plan    [{"name", "kind": "nothing" | "script" | "module" | "command", "reads": 200000, ...}]
+    plan    [{"name", "kind": "nothing" | "script" | "module" | "command", "reads": 200000,
+              "most": events that may be counted, ...}]
     writes a line of JSON for each step as it ends:
             {"name", "ns": time a read, "counted": events in that time, "fault": None or text}
 
@@ -31,6 +32,7 @@ from runtime.device import Device
 from runtime.snapshot import Snapshot, SnapshotReader, StatValue
 
 WARM_UP = 2000
+ATTEMPTS = 3  # what is printed in all of them must fit the ring
 PATIENCE = 600.0  # a peer that compiles under emulation
 
 
@@ -60,9 +62,13 @@ def measure(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
     with placed(step) as count:
         loop.run(WARM_UP)
         count()
-        before = count()
-        ns = loop.run(reads)
-        counted = count() - before
+        for _ in range(ATTEMPTS):
+            before = count()
+            ns = loop.run(reads)
+            counted = count() - before
+            # more: another process woke up meanwhile, and its events were paid for, too
+            if counted <= step["most"]:
+                break
     return {"ns": ns / reads, "counted": counted}
 
 

@@ -225,7 +225,7 @@ class _World:
                     return row[0][by]
                 return self.extract("count", row[1]) if isinstance(row[1], Statistic) else row[1]
 
-            rows.sort(key=order, reverse=s.down)  # type: ignore[arg-type]
+            rows.sort(key=order, reverse=s.down)
         if limit is not None:
             rows = rows[: max(limit, 0)]
         for keys, value in rows:

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * stapwatch_embedded.h - in place of stapwatch.h where a script has C of its own: the kernel's
+ * headers, and the names by which embedded C speaks to the script.
+ */
+#ifndef STAPWATCH_EMBEDDED_H
+#define STAPWATCH_EMBEDDED_H
+
+#ifdef SW_USERSPACE
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#else
+
+#include <linux/cred.h>
+#include <linux/delay.h>
+#include <linux/fs.h>
+#include <linux/jiffies.h>
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/net.h>
+#include <linux/pid.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
+
+#define SW_KERNEL_HEADERS
+
+#endif
+
+#include "stapwatch.h"
+
+#define CONTEXT	   c
+#define last_error error /* as in CONTEXT->last_error */
+
+/* Leave a function whose result is a number, a string, or nothing; without a value it stays. */
+#define SW_RETURN_LONG(...)                                                                        \
+	do {                                                                                       \
+		__VA_OPT__(STAP_RETVALUE = (s64)(__VA_ARGS__);)                                    \
+		goto out;                                                                          \
+	} while (0)
+#define SW_RETURN_STRING(...)                                                                      \
+	do {                                                                                       \
+		__VA_OPT__(sw_copy(c, STAP_RETVALUE, MAXSTRINGLEN, __VA_ARGS__);)                  \
+		goto out;                                                                          \
+	} while (0)
+#define SW_RETURN_NOTHING(...) goto out
+
+#define STAP_ERROR(...)                                                                            \
+	do {                                                                                       \
+		snprintf(c->error_text, sizeof(c->error_text), __VA_ARGS__);                       \
+		c->error = c->error_text;                                                          \
+		goto out;                                                                          \
+	} while (0)
+
+/* SW_PRINT_SITE: of this function's prints, in the manifest. */
+#define STAP_PRINTF(...) sw_embedded_printf(c, SW_PRINT_SITE, __VA_ARGS__)
+
+#define SW_PRINT_ROOM	 1024
+
+/* Formats straight into a record. What does not fit is cut, and counted. */
+static void __maybe_unused __attribute__((__format__(__printf__, 3, 4)))
+sw_embedded_printf(struct sw_context *c, u32 site, const char *format, ...)
+{
+	u8 *record = sw_event_begin(c, SW_EVENT_PRINT, site, sw_string_room(SW_PRINT_ROOM));
+	va_list args;
+	s64 n;
+
+	if (!record)
+		return;
+	va_start(args, format);
+	n = vsnprintf((char *)record + 8, SW_PRINT_ROOM, format, args);
+	va_end(args);
+	if (n >= SW_PRINT_ROOM) {
+		n = SW_PRINT_ROOM - 1;
+		c->counts->strings_cut++;
+	}
+	*(u64 *)record = (u64)n;
+	sw_event_commit(c, record + 8 + (((u64)n + 7) & ~7ULL));
+}
+
+/* What people's scripts use; newer kernels (and older C libraries) have it no more (or not yet). */
+static inline size_t sw_strlcpy(char *to, const char *from, size_t size)
+{
+	size_t length = strlen(from);
+
+	if (size) {
+		size_t n = length < size ? length : size - 1;
+
+		memcpy(to, from, n);
+		to[n] = 0;
+	}
+	return length;
+}
+
+static inline size_t sw_strlcat(char *to, const char *from, size_t size)
+{
+	size_t used = strnlen(to, size);
+
+	return used + (used < size ? sw_strlcpy(to + used, from, size - used) : strlen(from));
+}
+
+#undef strlcpy
+#undef strlcat
+#define strlcpy sw_strlcpy
+#define strlcat sw_strlcat
+
+#endif

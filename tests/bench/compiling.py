@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What it costs to get from a script's text to a module that runs, and to start the agent with many.
+
+measure(folder) -> Section("From text to a loaded module", (Row("cold compile ...", "CPU ms", 180.0, ...), ...))
+
+Compiling is measured natively, in the root folder of a guest: its Python, its gcc, its kernel's headers, and
+the files by which its kernel tells of itself. Modules can only be loaded in the lab, where the clock counts
+instructions; a process that runs in both places gives the exchange rate.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from compiler.driver import compile_script
+from compiler.request import Request
+from lab import DEFAULT_KERNEL, Guest, Image, LabError, app
+from lab.host import cache_root, say
+from tests.bench.rows import Row, Section
+from tests.system.setting import Setting
+
+HERE = Path(__file__).parent
+PROJECT = HERE.parents[1]
+EXAMPLES = sorted((PROJECT / "packaging/probes.d").glob("*.stp"))
+TYPICAL = PROJECT / "packaging/probes.d/vfs_latency.stp"
+SHAPES = sorted((PROJECT / "tests/golden/codegen").glob("*.stp"))
+MANY = 20
+ROUNDS = 7
+WILDCARDS = 'kernel.function("[tu]cp_*"), kernel.function("pci_*")'  # a thousand functions
+# what of itself the running kernel shows
+TELLING = ("/sys/kernel/btf/vmlinux", "/sys/kernel/notes", "/proc/kallsyms")
+
+
+def measure(
+    folder: Path, rounds: int = ROUNDS, many: int = MANY, wildcards: str = WILDCARDS
+) -> Section:
+    folder.mkdir(parents=True)
+    image = Image.ensure(DEFAULT_KERNEL)
+    say("compile: natively")
+    native = natively(image, folder / "native", rounds, many)
+    say("compile: in the lab")
+    lab = in_lab(image, folder / "lab", many, wildcards)
+    return section(native, lab, many)
+
+
+# -- natively -----------------------------------------------------------------------------------
+
+
+def natively(image: Image, folder: Path, rounds: int, many: int) -> dict[str, Any]:
+    """native.py's findings."""
+    folder.mkdir()
+    library = folder / "pretend.so"
+    source = HERE / "guest/pretend.c"
+    subprocess.run(["gcc", "-O2", "-shared", "-fPIC", "-o", library, source], check=True)
+    told = kernel_files(image)
+    binds = {
+        PROJECT: "/mnt/stapwatch",
+        app.ensure_vendor(PROJECT, image): "/mnt/vendor",
+        folder: "/mnt/work",
+        told / "sys": "/sys",
+        told / "proc/kallsyms": "/proc/kallsyms",
+    }
+    place = "/mnt/stapwatch"
+    bench = HERE.relative_to(PROJECT)
+    argv = ["python3", "-P", f"{place}/{bench}/guest/native.py", "/mnt/work"]
+    argv += [
+        f"{place}/{TYPICAL.relative_to(PROJECT)}",
+        f"{place}/{bench}/hand",
+        str(rounds),
+        str(many),
+    ]
+    env = {
+        "PYTHONPATH": f"{place}:/mnt/vendor",
+        "LD_PRELOAD": "/mnt/work/pretend.so",
+        "PRETEND_RELEASE": image.release,
+    }
+    done = image.chroot_run(argv, binds=binds, env=env, timeout=1800)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def kernel_files(image: Image) -> Path:
+    """A folder with the files in TELLING, of the guest's kernel, kept in the lab's cache."""
+    kept = cache_root() / "told" / image.folder.name
+    if not kept.exists():
+        made = kept.with_suffix(".tmp")
+        shutil.rmtree(made, ignore_errors=True)
+        with Guest.boot(image) as guest:
+            for name in TELLING:
+                path = made / name.lstrip("/")
+                path.parent.mkdir(parents=True, exist_ok=True)
+                guest.run(f"cat {name} > /tmp/told").check()
+                guest.pull("/tmp/told", path)
+        made.rename(kept)
+    return kept
+
+
+# -- in the lab ---------------------------------------------------------------------------------
+
+
+def in_lab(image: Image, folder: Path, many: int, wildcards: str) -> dict[str, Any]:
+    """starting.py's findings."""
+    folder.mkdir()
+    setting = Setting(folder / "setting", image)
+    for number in range(many):
+        sources = [*EXAMPLES, *SHAPES]
+        source = sources[number % len(sources)]
+        name = f"{source.stem.replace('-', '_')}_{number}"
+        setting.script(name, f"{source.read_text()}\n// {number}\n")
+    setting.compile()
+    cached = {"name": "cached", "text": TYPICAL.read_text()}
+    setting.compile_requests({"cached": cached})
+    request = Request(
+        name="wildcard",
+        text=f"global calls probe {wildcards} {{ calls++ }}",
+        kernel={"root": str(image.rootfs), "release": image.release},
+        cache=str(setting.cache),
+        output=str(folder),
+    )
+    wildcard = compile_script(request, say)
+    if not wildcard.ok:
+        raise LabError("\n".join(error.text for error in wildcard.errors))
+    (folder / "request.json").write_text(json.dumps({**cached, "cache": "/var/cache/stapwatch"}))
+    with Guest.boot(image, icount=True) as guest:
+        app.install(guest, PROJECT)
+        setting.install(guest)
+        guest.push(folder / "request.json", "/tmp/bench/request.json")
+        guest.push(folder / f"{wildcard.module}.ko", f"/tmp/bench/{wildcard.module}.ko")
+        guest.push(HERE / "guest/starting.py", "/tmp/bench/starting.py")
+        argv = ["python3", "/tmp/bench/starting.py", "/tmp/bench/request.json"]
+        argv += [f"/tmp/bench/{wildcard.module}.ko", wildcard.module, str(many)]
+        env = {"PYTHONPATH": f"/{app.PREFIX}:/{app.PREFIX}/vendor"}
+        done = guest.run(argv, timeout=3600, env=env, stream=_tell).check()
+        if complaints := guest.complaints():
+            raise LabError("the guest's kernel complains:\n" + "\n".join(complaints))
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _tell(stream: int, data: bytes) -> None:
+    if stream == 2:
+        for line in data.decode(errors="replace").splitlines():
+            say(f"compile: in the lab: {line}")
+
+
+# -- rows ---------------------------------------------------------------------------------------
+
+
+def section(native: dict[str, Any], lab: dict[str, Any], scripts: int) -> Section:
+    cold = statistics.median(native["cold"])
+    cached = statistics.median(native["cached"])
+    kbuild = {
+        "kbuild, runtime included": round(1e3 * statistics.median(native["kbuild"])),
+        "kbuild, one file": round(1e3 * statistics.median(native["kbuild_one"])),
+    }
+    many, again = native["many_cold"], native["many_cached"]
+    rate = cached / lab["cached"]
+    rows = (
+        Row(
+            "cold compile of a typical script, whole pipeline",
+            "CPU ms",
+            round(1e3 * cold),
+            kbuild,
+            200,
+        ),
+        Row(
+            f"{scripts} scripts cold", "CPU s on each of 2 cores", round(many["cpu"] / 2, 2), {}, 2
+        ),
+        Row(
+            f"{scripts} scripts, cache warm, start to READY",
+            "s, from instructions on one CPU",
+            round(lab["start"] * rate, 2),
+            {},
+            0.7,
+        ),
+        Row(
+            "one-time cost for a new kernel",
+            "CPU s",
+            round(native["new_kernel"] - cold, 2),
+            {},
+            6,
+        ),
+        Row(
+            f"1,000 functions by wildcard, armed ({lab['armed']:,} were)",
+            "s in the lab, at an instruction a ns",
+            round(lab["arming"], 3),
+            {},
+            1,
+        ),
+        Row(
+            f"agent's resident memory, {scripts} scripts, steady",
+            "MB",
+            round(lab["rss"] / 1e6, 1),
+            {},
+            35,
+        ),
+    )
+    notes = (
+        f"{scripts} scripts cold took {many['wall']:.1f} s of this machine's time, from the cache {again['wall']:.1f} s "
+        f"({again['cpu']:.1f} s of CPU).",
+        f"The start took {lab['start']:.2f} s at an instruction a nanosecond; a compile out of the cache takes "
+        f"{lab['cached']:.2f} s of that kind and {cached:.3f} s here, which is the rate.",
+    )
+    return Section("From text to a loaded module", rows, notes)

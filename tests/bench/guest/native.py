@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""In a guest's root folder, natively: what compiling costs. One line of JSON tells all.
+
+    native.py work-folder example.stp hand-folder rounds scripts
+    -> {"new_kernel": 4.1, "cold": [0.21, ...], "cached": [...], "many_cold": {"cpu", "wall"}, ...}
+
+Everything is CPU seconds of the compiler's process with all that it starts, as the agent starts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from agent.compiling import Compiler
+from agent.settings import CompileSettings
+from agent.worker import COMMAND
+from compiler.build.cache import Cache
+from compiler.build.pipeline import Builder
+from compiler.build.request import BuildInput, Tier
+from compiler.driver import compile_script
+from compiler.kernel.release import Kernel
+from compiler.request import Request
+
+JOBS = 2
+
+
+def main() -> None:
+    work, example, hand = map(Path, sys.argv[1:4])
+    rounds, scripts = map(int, sys.argv[4:6])
+    builds = min(rounds, 3)  # of those that take seconds
+    text = example.read_text()
+    cache = work / "cache"
+
+    def request(number: int) -> dict[str, Any]:
+        """The example, each time another script for the cache."""
+        changed = f"{text}\n// {number}\n"
+        return {"name": "example", "text": changed, "cache": str(cache), "last_pass": 4}
+
+    first = compile_once(request(0))
+    cold = [compile_once(request(1 + n)) for n in range(rounds)]
+    cached = [compile_once(request(1 + n)) for n in range(rounds)]
+    many = [request(1000 + n) for n in range(scripts)]
+    result = {
+        "new_kernel": first,
+        "cold": cold,
+        "cached": cached,
+        "many_cold": compile_many(many),
+        "many_cached": compile_many(many),
+        "kbuild": [kbuild(request(1), work / f"kbuild{n}") for n in range(builds)],
+        "kbuild_one": [kbuild_one(hand, work / f"one{n}") for n in range(builds)],
+    }
+    print(json.dumps(result))
+
+
+def compile_once(request: dict[str, Any]) -> float:
+    before = children()
+    done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True)
+    spent = children() - before
+    check(json.loads(done.stdout) if done.returncode == 0 else {"ok": False, "errors": done.stderr})
+    return spent
+
+
+def check(response: dict[str, Any]) -> None:
+    if not response["ok"]:
+        raise SystemExit(f"the example does not compile: {response['errors']}")
+
+
+def compile_many(requests: list[dict[str, Any]]) -> dict[str, float]:
+    """As the agent does it: JOBS children at a time."""
+
+    async def run() -> None:
+        compiler = Compiler(CompileSettings(jobs=JOBS))
+        await asyncio.gather(*(compiler.compile(request) for request in requests))
+
+    before, start = children() + time.process_time(), time.monotonic()
+    asyncio.run(run())
+    cpu = children() + time.process_time() - before
+    return {"cpu": cpu, "wall": time.monotonic() - start}
+
+
+def kbuild(request: dict[str, Any], folder: Path) -> float:
+    """The same script's C and the runtime by the kernel's build system."""
+    response = compile_script(Request(**{**request, "last_pass": 3}), lambda line: None)
+    build = BuildInput("example", response.output, "{}", Kernel.running())
+    before = children()
+    Builder(Cache(folder), only=Tier.KBUILD).build(build)
+    return children() - before
+
+
+def kbuild_one(hand: Path, folder: Path) -> float:
+    """One file of a module written by hand: the least that kbuild takes."""
+    shutil.copytree(hand, folder)
+    (folder / "Kbuild").write_text("obj-m += hand_key.o\n")
+    before = children()
+    make = [
+        "make",
+        "-s",
+        "-C",
+        f"/lib/modules/{os.uname().release}/build",
+        f"M={folder}",
+        "modules",
+    ]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    return children() - before
+
+
+def children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The bench measures all that it should, with few rounds; and it refuses figures of work that was not done."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lab import LabError
+from tests.bench import compiling, events, scraping
+from tests.bench.rows import Row, Section, to_json, to_markdown, with_tables
+
+ROWS = (
+    Row("count", "instructions", 46.8, {"hand-written": 36.1}, 100),
+    Row("late", "ms", 12.0, {"peer": 313.0}, 10, note="it waits"),
+    Row("free", "ms", 1234.5),
+)
+
+
+def test_json_has_exactly_these_fields() -> None:
+    assert json.loads(to_json([Section("One", ROWS)])) == {
+        "rows": [
+            {
+                "name": "count",
+                "unit": "instructions",
+                "ours": 46.8,
+                "peers": {"hand-written": 36.1},
+                "target": 100,
+                "met": True,
+            },
+            {
+                "name": "late",
+                "unit": "ms",
+                "ours": 12.0,
+                "peers": {"peer": 313.0},
+                "target": 10,
+                "met": False,
+            },
+            {
+                "name": "free",
+                "unit": "ms",
+                "ours": 1234.5,
+                "peers": {},
+                "target": None,
+                "met": None,
+            },
+        ]
+    }
+
+
+def test_markdown_tells_what_is_not_met() -> None:
+    assert to_markdown([Section("One", ROWS, ("a note",))]) == (
+        "| One | unit | ours | target | hand-written | peer |\n"
+        "| --- | --- | --: | --: | --: | --: |\n"
+        "| count | instructions | **46.8** | <= 100 | 36.1 |  |\n"
+        "| late | ms | **12** (not met) | <= 10 |  | 313 |\n"
+        "| free | ms | **1,234** |  |  |  |\n"
+        "\n"
+        "- a note\n"
+        "- late: it waits\n"
+    )
+
+
+def test_tables_go_between_the_marks() -> None:
+    text = "a\n<!-- bench -->\nold\n<!-- /bench -->\nb\n"
+    assert with_tables(text, "new\n") == "a\n<!-- bench -->\nnew\n<!-- /bench -->\nb\n"
+    with pytest.raises(ValueError, match="no <!-- bench -->"):
+        with_tables("a", "new\n")
+
+
+@pytest.mark.parametrize(
+    ("counted", "fits"), [(200, True), (203, True), (199, False), (204, False), (0, False)]
+)
+def test_what_was_not_counted_is_no_figure(counted: int, fits: bool) -> None:
+    step = events.step("x", "script", 200, 200, 203)
+    found = {"x": {"ns": 1.0, "counted": counted, "fault": None}}
+    if fits:
+        assert events.check([step], found) == found
+    else:
+        with pytest.raises(LabError, match=f"counted {counted} events, not 200 to 203"):
+            events.check([step], found)
+
+
+def test_events(tmp_path: Path) -> None:
+    section = events.measure("6.1", tmp_path / "events", with_peers=False, reads=20_000)
+    assert len(section.rows) == len(events.SHAPES)
+    for row, shape in zip(section.rows, events.SHAPES, strict=True):
+        # a tick of the clock that falls into a window weighs an instruction or two a read
+        hook = row.peers["hook alone"] - 5
+        assert row.ours is not None and 0 < hook < row.ours < 5000, row
+        assert not shape.hand or hook < row.peers["hand-written"], row
+    explained = events.explained(section.rows[0], next((tmp_path / "events").glob("sw_count_*.ko")))
+    assert "probe_0" in explained.note
+
+
+def test_scrapes() -> None:
+    section = scraping.measure(series=1280, sets=20, rounds=2)
+    assert len(section.rows) == 5
+    assert all(row.ours is not None and row.ours > 0 for row in section.rows)
+
+
+def test_compiling(tmp_path: Path) -> None:
+    wildcard = 'kernel.function("vfs_*")'
+    section = compiling.measure(tmp_path / "compile", rounds=1, many=2, wildcards=wildcard)
+    assert len(section.rows) == 6
+    assert all(row.ours is not None and row.ours > 0 for row in section.rows)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A probe whose condition is false has no hook in the kernel: ftrace's own list is asked."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import Guest, Image
+from tests.handlers.conftest import HERE, Case, compile_case
+
+PGID, SID, UMASK = "__x64_sys_getpgid", "__x64_sys_getsid", "__x64_sys_umask"
+SCRIPT = f"""
+global on, once = 3, n
+probe kernel.function("ksys_lseek") {{ if (pid() == target() && $whence == 3) on = $offset }}
+probe kernel.function("{PGID}") if (on == 1 || on == 3) {{ if (pid() == target()) n["function"]++ }}
+probe kprobe.function("{SID}").return if (on >= 2) {{ if (pid() == target()) n["return"]++ }}
+probe kernel.function("{UMASK}") if (once) {{ if (pid() == target()) once-- }}
+probe timer.ms(10) if (on > 2) {{ n["timer"]++ }}
+probe kernel.trace("sys_enter") if (on & 1) {{ if (pid() == target()) n["trace"]++ }}
+probe timer.ms(20) if (pid() >= 0) {{ n["always"]++ }}
+"""
+# the switch, what ftrace lists, and which probes are armed: lseek, getpgid, getsid's return, umask (whose
+# own handler has taken its hook out after three hits), a timer, a tracepoint, what cannot be disarmed
+STEPS = [
+    (on, traced, [bool(armed) for armed in (1, on in (1, 3), on >= 2, 0, on > 2, on & 1, 1)])
+    for on, traced in ((0, []), (1, [PGID]), (2, [SID]), (3, [PGID, SID]), (0, []))
+]
+
+
+@pytest.fixture(scope="module")
+def result(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("arming")
+    response = compile_case(Case("arming", SCRIPT), image, folder)
+    assert response["ok"], response["errors"]
+    module = f"/tmp/{response['module']}.ko"
+    guest.push(Path(response["path"]), module)
+    guest.push(HERE / "arming.py", "/tmp/arming.py")
+    argv = ["python3", "/tmp/arming.py", module, "/tmp/arming.json", json.dumps(STEPS)]
+    guest.run(argv, timeout=300, env={"PYTHONPATH": "/usr/lib/stapwatch"}).check()
+    guest.pull("/tmp/arming.json", folder / "arming.json")
+    found: dict[str, Any] = json.loads((folder / "arming.json").read_text())
+    return found
+
+
+def test_hooks_come_and_go(result: dict[str, Any]) -> None:
+    """The last step once more, after the switch has been turned faster than hooks come and go."""
+    wanted = [*STEPS, STEPS[-1]]
+    assert [step["traced"] for step in result["steps"]] == [traced for _, traced, _ in wanted]
+    assert [step["armed"] for step in result["steps"]] == [armed for _, _, armed in wanted]
+    assert result["left"] == []
+
+
+def test_nothing_hits_what_is_disarmed(result: dict[str, Any]) -> None:
+    before, after = (result["steps"][i]["hits"] for i in (3, 4))
+    hits = [step["hits"] for step in result["steps"]]
+    assert hits[0][1] == hits[0][2] == hits[0][5] == 0
+    assert hits[1][1] >= 10 and hits[1][2] == 0
+    assert hits[2][2] >= 10 and hits[2][1] == hits[1][1]
+    assert hits[3][1] >= hits[2][1] + 10 and hits[3][2] >= hits[2][2] + 10
+    assert after[1] == before[1] and after[2] == before[2]
+
+
+def test_a_probe_may_disarm_itself(result: dict[str, Any]) -> None:
+    assert result["tables"]["once"] == [0]
+
+
+def test_the_kernel_is_unhurt(guest: Guest, result: dict[str, Any]) -> None:
+    assert result["errors"] == []
+    assert guest.complaints() == []

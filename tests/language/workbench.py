@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One script at a time in user space, with what it printed and what is wrong with it, briefly.
+
+run('probe begin { println(1 + 1) }')  -> Ran(output="2\\n", errors=())
+"""
+
+from __future__ import annotations
+
+import atexit
+from contextlib import ExitStack
+from functools import cache
+
+from compiler.codegen.module import Generated
+from compiler.diagnostics import CompileError
+from runtime.record import dataclass
+from tests.language.userspace import Script, Workshop, translate
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a script printed, and the texts of its errors, in order, without their places."""
+
+    output: str
+    errors: tuple[str, ...] = ()
+
+
+@cache
+def _workshop() -> Workshop:
+    """One for all tests of a process: the runtime is compiled once."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(Workshop.open())
+
+
+def compile_text(text: str) -> Generated:
+    """A script's C and manifest, in guru mode. CompileError for the user's mistakes."""
+    return translate(Script("x", text, guru=True))
+
+
+def refusal(text: str) -> list[str]:
+    """The slugs of what is wrong with a script; [] for a good one."""
+    try:
+        compile_text(text)
+    except CompileError as error:
+        return [d.slug for d in error.diagnostics]
+    return []
+
+
+def run(text: str, *, rounds: int = 0, registers: str = "", optimise: bool = True) -> Ran:
+    """Compile a script, run it to its end and decode what it wrote."""
+    script = Script(
+        "x", text, guru=True, rounds=rounds, optimise=optimise, registers=registers or "0"
+    )
+    (found,) = _workshop().run([script])
+    assert not found.fault, found.fault
+    assert not found.diagnostics, found.diagnostics
+    return Ran(found.output, tuple(e.rpartition(" at ")[0] or e for e in found.errors))
