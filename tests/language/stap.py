@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -28,6 +29,7 @@ from tests.language.userspace import Script
 RELEASE = "6.1.0-13-amd64"  # as userspace.conditions() has it
 CONFIG = "CONFIG_SMP=y\nCONFIG_HZ=250\nCONFIG_E1000=m\n"
 NO_STAP = "stap is not installed (Debian's package systemtap)"
+_DECORATION = re.compile(r"(?: if \(.*\)|[?!])+$")  # of a probe point: they are no part of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,8 @@ def parse_types(listing: str) -> Types:
         elif line.startswith("  "):
             rows[section][-1][1].add(line.strip())
         elif section in rows:
-            rows[section].append((line.partition(" /* <- ")[0], set()))
+            point = line.partition(" /* <- ")[0]
+            rows[section].append((_DECORATION.sub("", point), set()))
     functions, probes = (
         tuple(sorted((name, frozenset(locals_)) for name, locals_ in rows[s])) for s in rows
     )
