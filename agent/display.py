@@ -9,9 +9,12 @@ The kernel prints nothing of this: the numbers come out of the module's last sna
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from runtime.snapshot import Snapshot, StatValue, TableValues
+from runtime.aggregate import StatValue
+from runtime.manifest import Table
+from runtime.slots import KeyTuple
+from runtime.snapshot import Snapshot
 from runtime.table import Value
 
 
@@ -19,16 +22,16 @@ def lines(shot: Snapshot) -> Iterator[str]:
     """The lines of every table that is marked for it, each with its newline."""
     for values in shot.tables:
         if values.table.display:
-            yield from _table(values)
+            yield from table(values.table, values.keys, values.values)
 
 
-def _table(values: TableValues) -> Iterator[str]:
-    name = values.table.name
-    if not values.table.keys:
-        yield f"{name}{_value(values.values[0])}\n"
+def table(table: Table, keys: Sequence[KeyTuple], values: Sequence[Value]) -> Iterator[str]:
+    """One global's line, or a line for each element of an array."""
+    name = table.name
+    if not table.keys:
+        yield f"{name}{_value(values[0])}\n"
         return
-    elements = sorted(zip(values.keys, values.values, strict=True), key=_rank, reverse=True)
-    for key, value in elements:
+    for key, value in sorted(zip(keys, values, strict=True), key=_rank, reverse=True):
         if isinstance(value, StatValue) and not value.count:
             continue
         shown = ",".join(str(k) if isinstance(k, int) else f'"{k}"' for k in key)

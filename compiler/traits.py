@@ -15,31 +15,49 @@ from runtime.record import fields, is_dataclass, replace
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
-_LEAVES = (p.Local,)
+_NO_NODES = (p.Local, p.Sort)
 
 
-def children(node: Node) -> Iterator[Node]:
+class _Kinds(dict[type, "tuple[str, ...] | None"]):
+    """For each class that was met, its fields that may hold nodes; None for what is no node.
+
+    Walking is what most passes do most of the time.
+    """
+
+    def __missing__(self, kind: type) -> tuple[str, ...] | None:
+        found = None
+        if kind.__module__ == p.__name__ and kind not in _NO_NODES and is_dataclass(kind):
+            found = tuple(f.name for f in fields(kind) if f.name not in ("span", "type"))
+        self[kind] = found
+        return found
+
+
+_KINDS = _Kinds()
+
+
+def children(node: Node) -> list[Node]:
     """The nodes directly in a node, in the order they run."""
-    for field in fields(node):
-        yield from _nodes(getattr(node, field.name))
+    found: list[Node] = []
+    for name in _KINDS[type(node)] or ():
+        value = getattr(node, name)
+        if type(value) is tuple:
+            _gather(value, found)
+        elif is_node(value):
+            found.append(value)
+    return found
 
 
-def _nodes(value: object) -> Iterator[Node]:
-    if isinstance(value, tuple):
-        # a span is a tuple too, of a source and numbers
-        for item in value:
-            yield from _nodes(item)
-    elif is_node(value):
-        yield value  # type: ignore[misc]
+def _gather(values: tuple[object, ...], found: list[Node]) -> None:
+    for value in values:
+        if type(value) is tuple:
+            _gather(value, found)
+        elif is_node(value):
+            found.append(value)  # type: ignore[arg-type]
 
 
 def is_node(value: object) -> bool:
     """Whether something is an expression or a statement of the program."""
-    return (
-        is_dataclass(value)
-        and type(value).__module__ == p.__name__
-        and not isinstance(value, (*_LEAVES, p.Sort))
-    )
+    return _KINDS[type(value)] is not None
 
 
 def walk(*nodes: Node) -> Iterator[Node]:
@@ -48,7 +66,7 @@ def walk(*nodes: Node) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(list(children(node))))
+        stack.extend(reversed(children(node)))
 
 
 def rewritten(stmts: p.Stmts, change: Callable[[Node], Node | None]) -> p.Stmts:

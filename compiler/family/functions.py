@@ -27,9 +27,12 @@ from compiler.kernel.nearby import did_you_mean
 from compiler.program import Hook, HookKind
 
 _SUFFIXES = ("call", "return", "maxactive", "exported")
+_INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _NEEDS_DEBUGINFO = {
     "statement": "kernel.statement needs line numbers, which BTF does not have",
     "inline": "inlined functions leave no trace in BTF",
+    "data": "there are no hardware watchpoints",
+    "mark": "the kernel has had no marks since its tracepoints came",
     "callee": "callees are not known without debuginfo",
     "callees": "callees are not known without debuginfo",
     "label": "labels are not known without debuginfo",
@@ -51,7 +54,7 @@ def resolve_kernel(components: Sequence[syntax.Component], environment: Environm
                 "needs-debuginfo",
                 _NEEDS_DEBUGINFO[name],
                 components[1].span,
-                'probe a whole function, kernel.function("name"), or a tracepoint',
+                _INSTEAD,
             )
         case _:
             raise unexpected(components[1], ("function", "trace"))
@@ -78,17 +81,24 @@ def _resolve(
             case "maxactive" if returns:
                 maxactive = number_of(suffix)
             case name if name in _NEEDS_DEBUGINFO:
-                raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span)
+                raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span, _INSTEAD)
             case _:
                 raise unexpected(suffix, _SUFFIXES)
     pattern = text_of(function)
     pattern, at, _ = pattern.partition("@")
     if at and typed and ":" in text_of(function):
-        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span)
+        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
     btf = environment.kernel.btf
     sites = []
     # of many functions some may refuse a hook; the others are worth having, and the loss is told
     wild = any(c in pattern for c in "*?[")
+    if at and wild:
+        raise Refusal(
+            "needs-debuginfo",
+            "which file a function is in is known to debuginfo only",
+            function.span,
+            f'match by name: {components[0].name}.function("prefix_*")',
+        )
     for name, offsets in _functions(pattern, function, environment).items():
         variables = Lazy(lambda name=name: _variables(btf, name, returns))  # type: ignore[misc]
         suffix_text = ".return" if returns else ".call" if _calls(components) else ""

@@ -10,6 +10,7 @@ from typing import assert_never, cast
 
 from compiler import program as p
 from compiler import syntax
+from compiler.arrange import PRINT_KINDS
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.nearby import did_you_mean
 from compiler.literal import place
@@ -544,7 +545,7 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
         "unknown-function",
         f"there is no function '{e.name}'",
         e.name_span,
-        did_you_mean(e.name, scope.world.functions),
+        did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
     )
 
 

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from agent import display
@@ -15,11 +13,10 @@ from compiler.optimise import optimise
 from compiler.parser import Conditions, parse
 from compiler.resolve.analysis import resolve
 from runtime.aggregate import StatValue
-from runtime.manifest import Key, Statistic, ValueType
+from runtime.manifest import Key, ValueType
+from runtime.record import replace
 from runtime.slots import KeyTuple
-from runtime.snapshot import Snapshot
-from runtime.table import TableValues, Value
-from tests.agent.values import rows
+from runtime.table import Value
 from tests.golden.kernel import golden_kernel
 from tests.reader.images import Plan
 
@@ -67,45 +64,35 @@ def test_which(body: str, names: str) -> None:
     assert shown(text, "global c function other() { c = 1 }") == set(names.split())
 
 
-def values(name: str, kind: ValueType, elements: dict[KeyTuple, Value], keys: int) -> TableValues:
+def printed(name: str, elements: dict[KeyTuple, Value]) -> str:
     plan = Plan(lanes=1)
     plan.scalar(name)
+    keys = len(next(iter(elements)))
     table = replace(
         plan.manifest().tables[0],
-        value=kind,
-        row_size=8 if kind is ValueType.LONG else 32,
-        statistic=Statistic(0, 1, 2, 3) if kind is ValueType.STAT else None,
         keys=tuple(Key(f"k{i}", ValueType.LONG, 8 * i, 8) for i in range(keys)),
-        display=True,
     )
-    return rows(table, elements)
+    return "".join(display.table(table, list(elements), list(elements.values())))
 
 
-def printed(*tables: TableValues) -> str:
-    plan = Plan(lanes=1)
-    shot = Snapshot.__new__(Snapshot)
-    object.__setattr__(shot, "tables", tables)
-    del plan
-    return "".join(display.lines(shot))
-
-
-def test_scalars() -> None:
-    assert printed(
-        values("n", ValueType.LONG, {(): -3}, 0),
-        values("s", ValueType.STRING, {(): "a b"}, 0),
-        values("empty", ValueType.STAT, {(): StatValue(0)}, 0),
-        values("x", ValueType.STAT, {(): StatValue(2, 8, 3, 5)}, 0),
-    ) == ('n=-3\ns="a b"\nempty @count=0x0\nx @count=2 @min=3 @max=5 @sum=8 @avg=4\n')
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (-3, "x=-3\n"),
+        ("a b", 'x="a b"\n'),
+        (StatValue(0), "x @count=0x0\n"),
+        (StatValue(2, 8, 3, 5), "x @count=2 @min=3 @max=5 @sum=8 @avg=4\n"),
+    ],
+)
+def test_scalars(value: Value, text: str) -> None:
+    assert printed("x", {(): value}) == text
 
 
 def test_arrays_have_the_largest_first() -> None:
-    assert printed(
-        values("c", ValueType.LONG, {("k", 1): 2, ("j", 2): 3, ("i", -1): 3}, 2),
-        values("f", ValueType.STRING, {("x",): "a", ("y",): "b"}, 1),
-        values("e", ValueType.STAT, {(1,): StatValue(1, 4, 4, 4), (2,): StatValue(2, 9, 4, 5)}, 1),
-    ) == (
+    assert printed("c", {("k", 1): 2, ("j", 2): 3, ("i", -1): 3}) == (
         'c["j",2]=3\nc["i",-1]=3\nc["k",1]=2\n'
-        'f["y"]="b"\nf["x"]="a"\n'
-        "e[2] @count=2 @min=4 @max=5 @sum=9 @avg=4\n"
-        "e[1] @count=1 @min=4 @max=4 @sum=4 @avg=4\n"
+    )
+    assert printed("f", {("x",): "a", ("y",): "b"}) == 'f["y"]="b"\nf["x"]="a"\n'
+    assert printed("e", {(1,): StatValue(1, 4, 4, 4), (2,): StatValue(2, 9, 4, 5)}) == (
+        "e[2] @count=2 @min=4 @max=5 @sum=9 @avg=4\ne[1] @count=1 @min=4 @max=4 @sum=4 @avg=4\n"
     )

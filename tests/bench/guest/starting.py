@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: the agent's start with its cache warm, its memory, and the arming of many functions.
+"""In the guest: the agent's start with its cache warm, and its memory.
 
-    starting.py request.json module-path module-name scripts
-    -> {"start": s, "rss": bytes, "cached": s, "armed": functions, "arming": s}
+    starting.py request.json scripts -> {"start": s, "rss": bytes, "cached": s}
 
 Times are of the guest's clock: executed instructions at one a nanosecond, where it counts them.
 """
@@ -18,15 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from agent.worker import COMMAND
-from runtime import loader
-from runtime.device import Device
-from runtime.snapshot import read
 
 STEADY = 10  # seconds and scrapes until memory is what it stays
 
 
 def main() -> None:
-    request, path, name, scripts = sys.argv[1], Path(sys.argv[2]), sys.argv[3], int(sys.argv[4])
+    request, scripts = sys.argv[1], int(sys.argv[2])
     # modules are there, made outside; what the compiler remembers of itself it learns here
     timed("warming the cache", lambda: compile_once(request))
     cached = timed("a compile out of the cache", lambda: compile_cached(request))
@@ -39,12 +35,7 @@ def main() -> None:
     timed("scrapes until memory is steady", scrape)
     rss = resident()
     timed("the agent's stop", lambda: systemctl("stop"))
-    loader.load(path)
-    with Device.open(name) as device:
-        arming = timed("arming functions", device.start)
-        armed = sum(probe.armed for probe in read(device).probes)
-    told = {"start": start, "rss": rss, "cached": cached, "armed": armed, "arming": arming}
-    print(json.dumps(told))
+    print(json.dumps({"start": start, "rss": rss, "cached": cached}))
 
 
 def timed(what: str, work: Callable[[], object]) -> float:
