@@ -16,7 +16,9 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from agent import run_options
 from agent.settings import MAIN_FILE
 from compiler.version import VERSION
 
@@ -31,7 +33,7 @@ _STATUS = """exit status:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit status."""
-    options = parser().parse_args(argv)
+    options = parser().parse_args(run_options.complete(sys.argv[1:] if argv is None else argv))
     try:
         match options.command:
             case "agent":
@@ -41,7 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             case "check":
                 from agent.check import check
 
-                return check(options)
+                wrong = run_options.shared_mistake(options)
+                return check(options) if wrong is None else _wrong(wrong)
             case _:
                 from agent.status import status
 
@@ -54,8 +57,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, and where the options are listed."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message}\nhint: '{self.prog} --help' lists the options", file=sys.stderr)
+        raise SystemExit(2)
+
+
 def parser() -> argparse.ArgumentParser:
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="stapwatch",
         description="Probe scripts in the SystemTap language as Prometheus series and logs.",
         epilog=_STATUS,
@@ -77,16 +88,10 @@ def parser() -> argparse.ArgumentParser:
         "--check", action="store_true", help="check the configuration, and do nothing else"
     )
 
-    run = commands.add_parser("run", help="compile, load and run one script, as stap does")
-    run.add_argument("-e", metavar="SCRIPT", dest="text", help="the script's text itself")
-    run.add_argument(
-        "-v", action="count", default=0, dest="verbose", help="say more; may be repeated"
+    run = commands.add_parser(
+        "run", help="compile, load and run one script, as stap does", allow_abbrev=False
     )
-    run.add_argument("-c", metavar="CMD", dest="shell", help="run CMD, and end when it ends")
-    run.add_argument("-x", metavar="PID", type=int, default=0, dest="target", help="target()")
-    run.add_argument("-o", metavar="FILE", type=Path, dest="output", help="write output to FILE")
-    run.add_argument("-k", action="store_true", dest="keep", help="keep the temporary folder")
-    run.add_argument("-w", action="store_true", dest="quiet", help="no warnings")
+    run_options.add(run)
     _add_compile_options(run, 5)
     run.add_argument(
         "rest", nargs=argparse.REMAINDER, metavar="FILE [ARG...]", help="script, and its arguments"
@@ -166,9 +171,21 @@ def _run(options: argparse.Namespace) -> int:
     from agent.session import Session
 
     rest = options.rest[1:] if options.rest[:1] == ["--"] else options.rest
+    wrong = run_options.mistake(options)
+    if wrong is not None:
+        return _wrong(wrong)
+    pattern = options.points or options.variables
+    if run_options.listing(options) is not None:
+        options.text = f"probe {pattern or 'begin'} {{}}"
+    elif options.attach is not None:
+        options.text = ""
     if options.text is None and not rest:
-        print("error: no script: give a file, or its text with -e", file=sys.stderr)
-        return 2
+        return _wrong("no script: give a file, or its text with -e")
     file = None if options.text is not None else rest[0]
     arguments = rest if options.text is not None else rest[1:]
     return asyncio.run(Session(options, file, arguments).run())
+
+
+def _wrong(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 2

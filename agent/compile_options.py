@@ -11,8 +11,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent import run_options
 from agent.compiling import Request
 from agent.settings import Settings
+
+_TIME_LIMITS = ("MAXACTION", "MAXACTION_INTERRUPTIBLE", "MAXTRYLOCK")
 
 
 def compile_request(
@@ -35,14 +38,19 @@ def compile_request(
         "module": options.module,
         "args": list(arguments),
         "globals": dict(map(_initial, options.globals)),
-        "defines": dict(map(_define, options.defines)),
+        "defines": _defines(options),
         "guru": options.guru,
+        "optimise": getattr(options, "optimise", True),
+        "display": run_mode and getattr(options, "display", False),
+        "extra": getattr(options, "extra", []),
+        "listing": run_options.listing(options) if run_mode else None,
+        "compatible": getattr(options, "compatible", None),
         "export": not run_mode,
         "statistics": {},
         "capacities": {},
         "output": str(output),
-        "cache": str(cache_folder()),
-        "kernel": None,
+        "cache": str(output / "cache" if _anew(options) else cache_folder()),
+        "kernel": _kernel(options),
         "library": options.library,
         "last_pass": last_pass,
         "run_mode": run_mode,
@@ -59,14 +67,35 @@ def cache_folder() -> Path:
     return Path(own) / "stapwatch"
 
 
+def _anew(options: argparse.Namespace) -> bool:
+    return getattr(options, "disable_cache", False)
+
+
+def _kernel(options: argparse.Namespace) -> dict[str, str] | None:
+    """The kernel of -r; None for the running one."""
+    release = getattr(options, "release", None)
+    if release is None or (release == os.uname().release and options.sysroot == "/"):
+        return None
+    return {"root": options.sysroot, "release": release}
+
+
+def _defines(options: argparse.Namespace) -> dict[str, str]:
+    """-D, and what other options mean by it."""
+    defines = dict(map(_define, options.defines))
+    if getattr(options, "unlimited", False):
+        defines |= dict.fromkeys(_TIME_LIMITS, str((1 << 31) - 1))
+    if getattr(options, "buffer", None):
+        defines |= {"RINGSIZE": str(options.buffer << 20)}
+    return defines
+
+
 def _define(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     return name, value if equals else "1"
 
 
-def _initial(text: str) -> tuple[str, int | str]:
+def _initial(text: str) -> tuple[str, str]:
     name, _, value = text.partition("=")
-    try:
-        return name, int(value, 0)
-    except ValueError:
-        return name, value.removeprefix('"').removesuffix('"')
+    if len(value) > 1 and value[0] == value[-1] == '"':
+        value = value[1:-1]
+    return name, value

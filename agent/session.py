@@ -13,8 +13,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import resource
-import shlex
 import shutil
 import signal
 import sys
@@ -23,10 +21,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent import background, display, run_options
+from agent.command import Command
 from agent.compile_options import compile_request
-from agent.compiling import Compiled, CompileError, Compiler, Pass
+from agent.compiling import Compiled, CompileError, Compiler, Pass, Request
 from agent.modules import ModuleError, Modules
+from agent.monitor import Monitor
 from agent.script import Running
+from agent.stopwatch import Clock, times
 from runtime import event as events
 from runtime.abi import EventKind
 from runtime.event import Event
@@ -34,6 +36,8 @@ from runtime.snapshot import Snapshot
 
 _LAST_PASS = 5
 _JOINTS = {2: ": ", 3: " into ", 4: " into "}  # between a pass's title and what it did
+_MAX_SKIPPED = 100
+_LOOK_SECONDS = 1.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -53,8 +57,12 @@ class Session:
         self._compiler = compiler
         self._end = asyncio.Event()
         self._interrupted = False
+        self._verbose = max(options.verbose, options.vp)
         self._errors = 0
+        self._skipped = False  # more than MAXSKIPPED allows
+        self._left = False  # the module goes on without us
         self._output = 1
+        self._listing = run_options.listing(options)
         self._held: list[bytes] | None = []  # output until the probes are armed; None: they are
 
     async def run(self) -> int:
@@ -65,12 +73,20 @@ class Session:
         folder = Path(tempfile.mkdtemp(prefix="stapwatch-"))
         keep = self._options.keep
         try:
+            if self._options.attach is not None:
+                return await self._attach(self._options.attach)
             compiled = await self._compile(folder)
             if compiled is None:
                 return 130 if self._interrupted else 1
+            if self._listing is not None:
+                return self._list(compiled)
+            if keep:
+                await self._keep_c(folder)
             if self._options.last_pass < _LAST_PASS:
                 keep = self._show(compiled, folder) or keep
                 return 0
+            if self._in_background():
+                return background.leave_behind(_expanded(self._options.output))
             return await self._execute(compiled)
         finally:
             if keep:
@@ -82,9 +98,7 @@ class Session:
         """Passes 1 to 4; None: it failed, or Ctrl-C came first."""
         last = min(self._options.last_pass, _LAST_PASS - 1)
         try:
-            request = compile_request(
-                self._options, self._file, self._arguments, folder, last, run_mode=True
-            )
+            request = self._request(folder, last)
         except OSError as error:
             self._say(f"error: cannot read the script: {(error.strerror or '').lower()}")
             return None
@@ -110,14 +124,36 @@ class Session:
             self._passes(error.passes)
             for diagnostic in (*error.diagnostics, *error.warnings):
                 self._say(str(diagnostic))
-            if self._options.verbose:
+            if self._verbose:
                 self._say(f"Pass {len(error.passes) + 1}: failed; see the messages above.")
             return None
         self._passes(compiled.passes)
         if not self._options.quiet:
             for warning in compiled.warnings:
                 self._say(str(warning))
+        if self._options.strict and compiled.warnings:
+            self._say("error: there are warnings, and -W makes them errors")
+            return None
         return compiled
+
+    def _in_background(self) -> bool:
+        """-F -o FILE, and this is not that background yet."""
+        return bool(self._options.detach and self._options.output) and not self._options.background
+
+    def _request(self, folder: Path, last: int) -> Request:
+        return compile_request(
+            self._options, self._file, self._arguments, folder, last, run_mode=True
+        )
+
+    def _list(self, compiled: Compiled) -> int:
+        """-l and the like; 1 when there is nothing to list."""
+        self._write_now(compiled.output.encode())
+        return 0 if compiled.output else 1
+
+    async def _keep_c(self, folder: Path) -> None:
+        """The C beside the module, for -k."""
+        made = await (self._compiler or Compiler()).compile(self._request(folder, 3))
+        (folder / f"{made.module}.c").write_text(made.output, "utf-8")
 
     def _show(self, compiled: Compiled, folder: Path) -> bool:
         """What an earlier last pass leaves; True: the folder is to be kept."""
@@ -132,12 +168,14 @@ class Session:
 
     async def _execute(self, compiled: Compiled) -> int:
         """Pass 5."""
-        clock = _Clock()
+        clock = Clock()
+        if self._options.module:
+            shutil.copy(compiled.path, f"{compiled.module}.ko")
         if self._options.output is not None:
             try:
                 self._output = os.open(
-                    self._options.output,
-                    os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC,
+                    _expanded(self._options.output),
+                    os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC,
                     0o644,
                 )
             except OSError as error:
@@ -150,23 +188,38 @@ class Session:
             self._say(f"ERROR: {error}")
             self._failed_pass(clock)
             return 1
+        return await self._run(running, clock, start=True)
+
+    async def _attach(self, module: str) -> int:
+        """-A: read what a module printed since -F left it, and go on with it."""
         try:
-            return await self._follow(running, clock)
+            device = await asyncio.to_thread(self._modules.open, module)
+            running = Running(device, self._on_event, lambda _: self._end.set())
+        except ModuleError as error:
+            self._say(f"ERROR: {error}")
+            return 1
+        return await self._run(running, Clock(), start=False)
+
+    async def _run(self, running: Running, clock: Clock, *, start: bool) -> int:
+        """From starting to unloading, unless it is to be left behind."""
+        try:
+            return await self._follow(running, clock, start=start)
         except ModuleError as error:
             self._say(f"ERROR: {error}")
             return 1
         finally:
-            with contextlib.suppress(ModuleError):
-                await running.stop()
-            try:
-                await running.unload(self._modules)
-            except ModuleError as error:
-                self._say(f"WARNING: {error}")
+            if not self._left:
+                with contextlib.suppress(ModuleError):
+                    await running.stop()
+                try:
+                    await running.unload(self._modules)
+                except ModuleError as error:
+                    self._say(f"WARNING: {error}")
 
-    async def _follow(self, running: Running, clock: _Clock) -> int:
+    async def _follow(self, running: Running, clock: Clock, *, start: bool) -> int:
         """Start the probes, show what they print until the end, and sum up."""
         try:
-            command = _Command.prepare(self._options.shell) if self._options.shell else None
+            command = Command.prepare(self._options.shell) if self._options.shell else None
         except OSError as error:
             self._say(f"error: cannot start '{error.filename}': {error.strerror}")
             return 1
@@ -175,12 +228,15 @@ class Session:
             self._passed(f'started run of "{running.name}.ko"', clock)
             running.attach()
             try:
-                await running.start(_max_errors(self._options.defines), target)
+                if start:
+                    await running.start(self._most_errors(), target)
             finally:
                 self._release()
+            if self._options.detach and not self._options.output:
+                return self._detach(running)
             if command is not None:
                 command.release()
-            await self._wait(command)
+            await self._wait(command, running)
         finally:
             if command is not None:
                 await command.end()
@@ -188,16 +244,57 @@ class Session:
             running.device.sync()
         await running.stop()
         shot = running.snapshot()
-        if self._options.verbose:
+        if not running.gave_up and self._options.display:
+            self._write("".join(display.lines(shot)).encode(errors="surrogateescape"))
+        if self._verbose:
             self._say(f"Run completed in {clock.text()}.")
         self._sum_up(shot)
         if command is not None and command.status:
             self._say(f"WARNING: the command ended with status {command.status}")
-        return 1 if self._errors or running.gave_up or running.broken else 0
+        self._watch(shot)
+        failed = self._errors and not self._options.tolerant
+        return 1 if failed or self._skipped or running.gave_up or running.broken else 0
 
-    async def _wait(self, command: _Command | None) -> None:
-        """Until exit(), a signal, or the command's end."""
-        waits: list[asyncio.Task[object]] = [asyncio.create_task(self._end.wait())]
+    def _detach(self, running: Running) -> int:
+        """-F: the script goes on without a reader; what it prints waits in its buffers."""
+        running.detach()
+        running.device.close()
+        self._left = True
+        print(running.name)
+        self._say(f"read it with: stapwatch run -A {running.name}")
+        return 0
+
+    def _most_errors(self) -> int | None:
+        return None if self._options.tolerant else _limit(self._options.defines, "MAXERRORS", 0)
+
+    def _watch(self, shot: Snapshot) -> None:
+        """stap's MAXSKIPPED: hits skipped for want of a lock; one more ends the script."""
+        skipped = sum(probe.skipped_lock for probe in shot.probes)
+        most = _limit(self._options.defines, "MAXSKIPPED", _MAX_SKIPPED)
+        if skipped > most and not self._skipped and not self._options.tolerant:
+            self._skipped = True
+            self._say(f"ERROR: {skipped} hits skipped, check MAXSKIPPED")
+            self._end.set()
+
+    async def _look(self, running: Running) -> None:
+        """Until cancelled: watch over what the kernel only counts, and show it if asked to."""
+        loop, monitor = asyncio.get_running_loop(), Monitor(running.name)
+        began, shown = loop.time(), self._options.monitor is not None
+        while True:
+            await asyncio.sleep(self._options.monitor or _LOOK_SECONDS)
+            shot = running.snapshot()
+            self._watch(shot)
+            for line in monitor.lines(shot, loop.time() - began) if shown else ():
+                self._say(line)
+
+    async def _wait(self, command: Command | None, running: Running) -> None:
+        """Until exit(), a signal, the command's end, or -T."""
+        waits: list[asyncio.Task[object]] = [
+            asyncio.create_task(self._end.wait()),
+            asyncio.create_task(self._look(running)),
+        ]
+        if self._options.timeout is not None:
+            waits.append(asyncio.create_task(asyncio.sleep(self._options.timeout)))
         if command is not None:
             waits.append(asyncio.create_task(command.wait()))
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
@@ -229,6 +326,9 @@ class Session:
         if self._held is not None:
             self._held.append(data)
             return
+        self._write_now(data)
+
+    def _write_now(self, data: bytes) -> None:
         try:
             while data:
                 data = data[os.write(self._output, data) :]
@@ -259,21 +359,21 @@ class Session:
         self._end.set()
 
     def _progress(self, line: str) -> None:
-        if self._options.verbose or sys.stderr.isatty():
+        if self._verbose or sys.stderr.isatty():
             self._say(line)
 
     def _passes(self, passes: Sequence[Pass]) -> None:
-        if self._options.verbose:
+        if self._verbose:
             for done in passes:
-                times = _times(done.user, done.system, done.real)
+                took = times(done.user, done.system, done.real)
                 joint = _JOINTS.get(done.number, " ")
-                self._say(f"Pass {done.number}: {done.title}{joint}{done.summary} in {times}.")
+                self._say(f"Pass {done.number}: {done.title}{joint}{done.summary} in {took}.")
 
-    def _passed(self, what: str, clock: _Clock) -> None:
-        if self._options.verbose:
+    def _passed(self, what: str, clock: Clock) -> None:
+        if self._verbose:
             self._say(f"Pass {_LAST_PASS}: {what} in {clock.text()}.")
 
-    def _failed_pass(self, clock: _Clock) -> None:
+    def _failed_pass(self, clock: Clock) -> None:
         self._passed("run failed", clock)
 
     @staticmethod
@@ -282,91 +382,15 @@ class Session:
             print(text, file=sys.stderr, flush=True)
 
 
-class _Command:
-    """The command of -c: a process that waits, and becomes the command once the probes are armed.
-
-    Between the two it does nothing but execve(), so what a script counts of it is the command's.
-    """
-
-    def __init__(self, pid: int, gate: int) -> None:
-        self.pid, self._gate = pid, gate
-        self._watch = os.pidfd_open(pid)
-        self.status: int | None = None  # the exit status, minus a signal's number
-
-    @classmethod
-    def prepare(cls, text: str) -> _Command:
-        """Fork the waiting process. OSError when there is no such command."""
-        plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
-        words = shlex.split(text) if plain else ["/bin/sh", "-c", text]
-        path = shutil.which(words[0]) if words else None
-        if path is None:
-            raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
-        wait, gate = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(gate)
-            try:
-                if os.read(wait, 1):
-                    os.execv(path, words)
-            finally:
-                os._exit(127)
-        os.close(wait)
-        return cls(pid, gate)
-
-    def release(self) -> None:
-        os.write(self._gate, b"!")
-
-    async def wait(self) -> None:
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._watch, ended.set)
-        try:
-            await ended.wait()
-        finally:
-            loop.remove_reader(self._watch)
-        self._reap(os.WNOHANG)
-
-    async def end(self) -> None:
-        """Terminate it if it still runs, and clean up."""
-        self._reap(os.WNOHANG)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            if self.status is not None:
-                break
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, number)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5):
-                    await self.wait()
-        os.close(self._gate)
-        os.close(self._watch)
-
-    def _reap(self, how: int) -> None:
-        if self.status is None:
-            pid, status = os.waitpid(self.pid, how)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-
-
-class _Clock:
-    """User, system and real time of this process since its making."""
-
-    def __init__(self) -> None:
-        self._usage = resource.getrusage(resource.RUSAGE_SELF)
-        self._real = time.monotonic()
-
-    def text(self) -> str:
-        now = resource.getrusage(resource.RUSAGE_SELF)
-        user, system = now.ru_utime - self._usage.ru_utime, now.ru_stime - self._usage.ru_stime
-        return _times(user, system, time.monotonic() - self._real)
-
-
-def _times(user: float, system: float, real: float) -> str:
-    return f"{round(user * 1000)}usr/{round(system * 1000)}sys/{round(real * 1000)}real ms"
-
-
-def _max_errors(defines: Sequence[str]) -> int:
-    """stap's MAXERRORS: errors that are tolerated; one more ends the script."""
-    for define in defines:
-        name, _, value = define.partition("=")
-        if name == "MAXERRORS" and value.isdecimal():
+def _limit(defines: Sequence[str], name: str, default: int) -> int:
+    """What -D says of a limit that the session keeps itself."""
+    for define in reversed(defines):
+        known, _, value = define.partition("=")
+        if known == name and value.isdecimal():
             return int(value)
-    return 0
+    return default
+
+
+def _expanded(name: str) -> str:
+    """The name of an output file, with the time in it as strftime() writes it."""
+    return time.strftime(name) if "%" in name else name

@@ -56,7 +56,7 @@ class Worker:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
-                env=_environment(),
+                env=environment(),
                 start_new_session=True,
                 limit=_LINE_LIMIT,
             )
@@ -150,7 +150,7 @@ def _ending(status: int) -> str:
     return f"ended with status {status} and no answer"
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     env = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_CHILDREN}
     here = str(Path(__file__).resolve().parent.parent)
     # without `site`, which takes 4 ms, what it would have found is named

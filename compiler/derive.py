@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from compiler import syntax
-from compiler.diagnostics import Diagnostic
+from compiler.diagnostics import Diagnostic, Label
 from compiler.family import FAMILIES, Environment, Refusal, Site
+from compiler.family.absent import ABSENT
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.globs import glob_regex
@@ -104,30 +105,48 @@ def derive(
         for point in probe.points:
             if sufficient:
                 break
+            missed: list[Refusal] = []
             try:
-                sites = list(_expand(point, probe, aliases, environment))
+                sites = list(_expand(point, probe, aliases, environment, missed))
+                if missed and not sites:
+                    raise missed[0]
             except Refusal as refusal:
                 if not (point.optional or point.sufficient):
-                    faults.append(
-                        Diagnostic(
-                            refusal.slug, refusal.message, refusal.span, hint=refusal.hint or None
-                        )
-                    )
+                    faults.append(_fault(refusal, point))
                 continue
             found += sites
             sufficient = point.sufficient and bool(sites)
     return found, faults
 
 
+def _fault(refusal: Refusal, point: syntax.ProbePoint) -> Diagnostic:
+    """At the script's own probe point, even if it is an alias's that cannot be placed."""
+    same = refusal.span.source is point.span.source
+    if same and point.span.start <= refusal.span.start <= point.span.end:
+        return Diagnostic(refusal.slug, refusal.message, refusal.span, hint=refusal.hint or None)
+    return Diagnostic(
+        refusal.slug,
+        f"'{spell(point.components)}' cannot be placed: {refusal.message}",
+        point.span,
+        labels=(Label(refusal.span, "which it stands for"),),
+        hint=refusal.hint or None,
+    )
+
+
 def _expand(
-    point: syntax.ProbePoint, probe: syntax.Probe, aliases: Aliases, environment: Environment
+    point: syntax.ProbePoint,
+    probe: syntax.Probe,
+    aliases: Aliases,
+    environment: Environment,
+    missed: list[Refusal],
 ) -> Iterator[Derived]:
+    """`missed` gets what an alias only asked for if it is there."""
     written = spell(point.components)
     for components in _alternatives(point.components):
         conditions = (point.condition,) if point.condition is not None else ()
         path = _Path(conditions=conditions)
         optional = point.optional or point.sufficient
-        for site, way, soft in _walk(components, path, aliases, environment, 0):
+        for site, way, soft in _walk(components, path, aliases, environment, 0, missed):
             yield Derived(
                 site,
                 written,
@@ -160,6 +179,7 @@ def _walk(
     aliases: Aliases,
     environment: Environment,
     depth: int,
+    missed: list[Refusal],
 ) -> Iterator[tuple[Site, _Path, bool]]:
     if depth > _DEPTH:
         raise Refusal(
@@ -184,10 +204,11 @@ def _walk(
             inner = _Path(way.prologue, way.epilogue, conditions)
             for choice in _alternatives((*point.components, *rest)):
                 try:
-                    found = list(_walk(choice, inner, aliases, environment, depth + 1))
-                except Refusal:
+                    found = list(_walk(choice, inner, aliases, environment, depth + 1, missed))
+                except Refusal as refusal:
                     if not (point.optional or point.sufficient):
                         raise
+                    missed.append(refusal)
                     continue
                 sufficient = sufficient or (point.sufficient and bool(found))
                 soft = point.optional or point.sufficient
@@ -200,6 +221,9 @@ def _family(
     first = components[0]
     family = FAMILIES.get(first.name)
     if family is None:
+        if first.name in ABSENT:
+            slug, message, hint = ABSENT[first.name]
+            raise Refusal(slug, message, first.span, hint)
         known = {*FAMILIES, *(".".join(k) for k in aliases.by_name)}
         raise Refusal(
             "unknown-probe-point",

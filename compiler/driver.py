@@ -41,7 +41,7 @@ def compile_script(request: Request, progress: Callable[[str], None]) -> Respons
 
 def _compile(request: Request, passes: list[Pass], progress: Callable[[str], None]) -> Response:
     question = lookup.ask(request)
-    if request.last_pass >= 4:
+    if request.last_pass >= 4 and request.listing is None:
         found = lookup.answer(question)
         if found is not None:
             return found

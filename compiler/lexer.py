@@ -92,6 +92,7 @@ _TOKEN = re.compile(
 )
 
 ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]+)|(.))", re.DOTALL)
+_QUOTED = re.compile(r"([^'\"\n%]*)'")
 _ESCAPES = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 
 
@@ -262,6 +263,14 @@ class _Scanner:
             )
             self._junk(fault, Token("EMBEDDED", self.text[end:], span))
             return len(self.text)
+        elif text == "'" and (quoted := _QUOTED.match(self.text, end)) is not None:
+            inner = quoted[1]
+            whole = span._replace(end=span.end + len(quoted[0]))
+            fault = Diagnostic(
+                "bad-character", "strings stand in double quotes", whole, hint=f'write "{inner}"'
+            )
+            self._junk(fault, Token("STRING", unescape(inner), whole))
+            return quoted.end()
         else:
             shown = text if text.isprintable() and ord(text) < 0x80 else f"\\x{ord(text):02x}"
             hint = None

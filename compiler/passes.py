@@ -7,29 +7,35 @@ run_passes(Question(request, ...), passes, progress)
 
 from __future__ import annotations
 
+import functools
 import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from compiler import library, listing
+from compiler import catalogue, library, listing
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
 from compiler.codegen.module import Target, generate
 from compiler.conditions import Conditions
+from compiler.diagnostics import CompileError, Diagnostic
+from compiler.display import displayed
 from compiler.family import Environment
 from compiler.kernel.release import Kernel
 from compiler.lookup import Question
 from compiler.optimise import optimise
-from compiler.options import Limits, Options, with_defines
+from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
+from compiler.preprocessor import Macro
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
+from compiler.source import Source, Span, decode
 from compiler.syntax import Script
 from compiler.version import VERSION
+from compiler.waste import warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field
 
@@ -66,6 +72,32 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
+# A process serves scripts until none waits, seconds as a rule: what it knows of the kernel and the
+# library stays true for so long.
+
+
+@functools.lru_cache(maxsize=1)
+def _running(cache: Path) -> Kernel:
+    return Kernel.running(cache)
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    macros: dict[str, Macro]
+    scripts: list[Script]
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(
+    kernel: Kernel, guru: bool, compatible: str | None, tapset: tuple[tuple[str, bytes], ...]
+) -> _Library:
+    """The library, parsed. Raises CompileError."""
+    files = dict(tapset)
+    conditions = _conditions(kernel, guru, compatible)
+    public = library.macros(files, conditions)
+    return _Library(public, library.parse_all(files, conditions, public))
+
+
 def run_passes(
     job: Question, passes: list[Pass], progress: Callable[[str], None]
 ) -> tuple[Response, BuildResult | None]:
@@ -74,45 +106,71 @@ def run_passes(
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
     request, file, module = job.request, job.file, job.module
-    kernel = job.kernel or Kernel.running(job.cache.root / "kernels")
+    kernel = job.kernel or _running(job.cache.root / "kernels")
     clock = Clock(passes)
     clock.start()
-    conditions = _conditions(kernel, request)
-    public = library.macros(job.tapset, conditions)
+    conditions = _conditions(kernel, request.guru, request.compatible)
+    parsed = _parsed(kernel, request.guru, request.compatible, tuple(job.tapset.items()))
+    public = parsed.macros
     script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
-    scripts = library.parse_all(job.tapset, conditions, public)
+    extras = [
+        parse(text, f"<-E {i}>", conditions=conditions, args=request.args, library_macros=public)
+        for i, text in enumerate(request.extra, 1)
+    ]
+    scripts = parsed.scripts
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
+    if request.listing is not None:
+        return _listed(request, script, extras, scripts, kernel), None
     if request.last_pass < 2:
-        return Response(True, passes=tuple(clock.passes), output=listing.tree(script)), None
+        trees = "".join(map(listing.tree, (script, *extras)))
+        return Response(True, passes=tuple(clock.passes), output=trees), None
     clock.start()
-    limits, _ = with_defines(Limits(), request.defines)
-    program = _resolve(request, script, scripts, kernel)
+    defined = with_defines(Limits(), request.defines)
+    if defined.errors:
+        raise CompileError(defined.errors)
+    program = _resolve(request, [script, *extras], scripts, kernel)
+    wasted: tuple[Fault, ...] = ()
     if request.optimise:
-        program = optimise(program)
+        whole, program = program, optimise(program)
+        wasted = tuple(Fault.of(d) for d in warnings(whole, program, [script, *extras]))
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",
         f"{len(program.probes)} probe(s), {len(program.functions)} function(s), "
         f"{embeds} embed(s), {len(program.globals)} global(s)",
     )
+    said = wasted + tuple(
+        Fault.of(w)
+        for w in (
+            *_absent(request),
+            *defined.warnings,
+            *(() if request.guru else unread(defined.macros)),
+        )
+    )
     if request.last_pass < 3:
-        return Response(True, passes=tuple(clock.passes), output=listing.program(program)), None
+        output = listing.program(program)
+        return Response(True, passes=tuple(clock.passes), warnings=said, output=output), None
     clock.start()
     if request.optimise:
         program = optimise(pair(program))
     options = Options(
-        limits,
+        defined.limits,
         strict=request.run_mode,
         export=request.export,
         histograms={name: _histogram(tree) for name, tree in request.statistics.items()},
         capacities=dict(request.capacities),
+        displayed=displayed(program, job.tapset) if request.display else frozenset(),
+        defines=defined.macros,
     )
     target = Target(module, job.identity, kernel.release, kernel.build_id, VERSION)
     generated = generate(program, target, options)
     clock.stop("translated to C", f'"{module}.c"')
     if request.last_pass < 4:
         output = generated.c_text
-        return Response(True, module=module, passes=tuple(clock.passes), output=output), None
+        done = Response(
+            True, module=module, passes=tuple(clock.passes), warnings=said, output=output
+        )
+        return done, None
     clock.start()
     built = Builder(job.cache, _toolchain(job), progress=progress).build(
         BuildInput(
@@ -124,9 +182,11 @@ def run_passes(
         )
     )
     clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
-    warnings = tuple(Fault.without_place("slow-build", w, file) for w in built.warnings)
+    slow = tuple(
+        Fault.without_place("slow-build", w, file, severity="warning") for w in built.warnings
+    )
     done = Response(
-        True, module, str(built.path), job.identity, False, tuple(passes), warnings=warnings
+        True, module, str(built.path), job.identity, False, tuple(passes), warnings=said + slow
     )
     return done, built
 
@@ -137,12 +197,13 @@ def _toolchain(job: Question) -> Toolchain:
     return There(Path(job.request.kernel["root"]), job.cache.root)
 
 
-def _conditions(kernel: Kernel, request: Request) -> Conditions:
+def _conditions(kernel: Kernel, guru: bool, compatible: str | None) -> Conditions:
     return Conditions(
         kernel_vr=kernel.release,
         arch=kernel.arch,
-        guru_mode=request.guru,
+        guru_mode=guru,
         config=_LazyConfig(kernel),
+        **({"systemtap_v": compatible} if compatible else {}),
     )
 
 
@@ -164,20 +225,40 @@ class _LazyConfig(dict[str, str]):
         return isinstance(name, str) and self.get(name) is not None
 
 
-def _resolve(request: Request, script: Script, scripts: list[Script], kernel: Kernel) -> Program:
-    overrides = {
-        name: int(value, 0) if isinstance(value, str) and _is_number(value) else value
-        for name, value in request.globals.items()
-    }
-    return resolve(request.name, [script], scripts, Environment(kernel, request.guru), overrides)
+def _resolve(request: Request, own: list[Script], scripts: list[Script], kernel: Kernel) -> Program:
+    return resolve(
+        request.name, own, scripts, Environment(kernel, request.guru), dict(request.globals)
+    )
 
 
-def _is_number(text: str) -> bool:
-    try:
-        int(text, 0)
-    except ValueError:
-        return False
-    return True
+def _absent(request: Request) -> list[Diagnostic]:
+    """Warnings for folders of library scripts that are not there."""
+    faults = []
+    for folder in request.library:
+        if not Path(folder).is_dir():
+            text = decode(folder)
+            span = Span(Source("<-I>", text), 0, len(text))
+            message = f"there is no folder '{folder}'"
+            faults.append(Diagnostic("no-library", message, span, severity="warning"))
+    return faults
+
+
+def _listed(
+    request: Request, script: Script, extras: list[Script], scripts: list[Script], kernel: Kernel
+) -> Response:
+    """The answer to `-l`, `-L` and the `--dump` options."""
+    environment = Environment(kernel)
+    match request.listing:
+        case "functions":
+            lines = catalogue.functions([*scripts, *extras], environment)
+        case "types":
+            lines = catalogue.probe_types()
+        case "aliases":
+            lines = catalogue.probe_aliases([*scripts, *extras])
+        case _:
+            wanted = request.listing == "variables"
+            lines = catalogue.points(script, extras, scripts, environment, variables=wanted)
+    return Response(True, output="".join(f"{line}\n" for line in lines))
 
 
 def _histogram(tree: object) -> Histogram:

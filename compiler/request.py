@@ -17,7 +17,8 @@ from runtime.record import asdict, dataclass, field, fields
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`source` or `text`; `kernel`: None for the running one, or {"root", "release"}."""
+    """`source` or `text`; `kernel`: None for the running one, or {"root", "release"} and perhaps
+    "symbols", a copy of its /proc/kallsyms."""
 
     name: str
     source: str | None = None
@@ -36,6 +37,10 @@ class Request:
     library: tuple[str, ...] = ()
     last_pass: int = 4
     run_mode: bool = False
+    display: bool = False  # globals that no handler reads are printed at the end
+    extra: tuple[str, ...] = ()  # texts of further scripts (-E)
+    listing: str | None = None  # "points", "variables", "functions", "types", "aliases": only list
+    compatible: str | None = None  # systemtap_v, as conditionals see it
     module: str | None = None
 
     @classmethod
@@ -47,7 +52,7 @@ class Request:
             raise ValueError(f"unknown in a compile request: {', '.join(sorted(unknown))}")
         if not tree.get("text") and not tree.get("source"):
             raise ValueError("a compile request needs 'source' or 'text'")
-        lists = {k: tuple(tree.get(k) or ()) for k in ("args", "library")}
+        lists = {k: tuple(tree.get(k) or ()) for k in ("args", "library", "extra")}
         return cls(**{**tree, **lists})
 
     @property
@@ -93,9 +98,11 @@ class Fault:
         )
 
     @classmethod
-    def without_place(cls, slug: str, message: str, file: str, hint: str = "") -> Fault:
+    def without_place(
+        cls, slug: str, message: str, file: str, hint: str = "", severity: str = "error"
+    ) -> Fault:
         """Something that no line of the script is to blame for."""
-        text = f"error[{slug}]: {message}\n  --> {file}"
+        text = f"{severity}[{slug}]: {message}\n  --> {file}"
         return cls(
             slug, message, file, 0, 0, hint or None, f"{text}\nhint: {hint}" if hint else text
         )

@@ -141,42 +141,33 @@ def _place(g: p.Global, found: Sequence[Use]) -> Placement:
     return Placement(Storage.PERCPU, monotonic, own)
 
 
-def extractors(program: p.Program, name: str) -> set[str]:
-    """What handlers ask of a statistic, sort orders included."""
-    found: set[str] = set()
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What handlers ask of a statistic: extractors, sort orders included; the bit shift of its
+    variance; the histogram they look at."""
+
+    extractors: frozenset[str] = frozenset()
+    shift: int = 0
+    histogram: p.Buckets | None = None
+
+
+def asked(program: p.Program) -> dict[str, Asked]:
+    """By statistic; one that handlers ask nothing of is left out."""
     bodies = [s for probe in program.probes for s in probe.body.stmts]
     bodies += [s for f in program.functions for s in body_of(f)]
+    found: dict[str, Asked] = {}
     for node in walk(*bodies):
         match node:
-            case p.Extract(extractor=extractor, stat=stat) if stat.name == name:
-                found.add(extractor)
-            case p.Foreach(sort=p.Sort(extractor=str(extractor)), name=other) if other == name:
-                found.add(extractor)
+            case p.Extract(extractor=extractor, stat=stat, shift=shift):
+                old = found.get(stat.name, Asked())
+                shift = max(old.shift, shift if extractor == "variance" else 0)
+                found[stat.name] = Asked(old.extractors | {extractor}, shift, old.histogram)
+            case p.Foreach(sort=p.Sort(extractor=str(extractor)), name=name):
+                old = found.get(name, Asked())
+                found[name] = Asked(old.extractors | {extractor}, old.shift, old.histogram)
+            case p.Buckets(stat=stat):
+                old = found.get(stat.name, Asked())
+                found[stat.name] = Asked(old.extractors, old.shift, old.histogram or node)
             case _:
                 pass
     return found
-
-
-def shift_of(program: p.Program, name: str) -> int:
-    """The bit shift of a statistic's variance."""
-    bodies = [s for probe in program.probes for s in probe.body.stmts]
-    bodies += [s for f in program.functions for s in body_of(f)]
-    shifts = [
-        n.shift
-        for n in walk(*bodies)
-        if isinstance(n, p.Extract) and n.extractor == "variance" and n.stat.name == name
-    ]
-    return max(shifts, default=0)
-
-
-def script_histogram(program: p.Program, name: str) -> p.Buckets | None:
-    """The buckets that handlers look at, if any."""
-    bodies = [s for probe in program.probes for s in probe.body.stmts]
-    bodies += [s for f in program.functions for s in body_of(f)]
-    for node in walk(*bodies):
-        match node:
-            case p.Buckets() if node.stat.name == name:
-                return node
-            case _:
-                pass
-    return None

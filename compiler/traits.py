@@ -15,30 +15,49 @@ from runtime.record import fields, is_dataclass, replace
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
-_LEAVES = (p.Local,)
+_NO_NODES = (p.Local, p.Sort)
 
 
-def children(node: Node) -> Iterator[Node]:
+class _Kinds(dict[type, "tuple[str, ...] | None"]):
+    """For each class that was met, its fields that may hold nodes; None for what is no node.
+
+    Walking is what most passes do most of the time.
+    """
+
+    def __missing__(self, kind: type) -> tuple[str, ...] | None:
+        found = None
+        if kind.__module__ == p.__name__ and kind not in _NO_NODES and is_dataclass(kind):
+            found = tuple(f.name for f in fields(kind) if f.name not in ("span", "type"))
+        self[kind] = found
+        return found
+
+
+_KINDS = _Kinds()
+
+
+def children(node: Node) -> list[Node]:
     """The nodes directly in a node, in the order they run."""
-    for field in fields(node):
-        yield from _nodes(getattr(node, field.name))
+    found: list[Node] = []
+    for name in _KINDS[type(node)] or ():
+        value = getattr(node, name)
+        if type(value) is tuple:
+            _gather(value, found)
+        elif is_node(value):
+            found.append(value)
+    return found
 
 
-def _nodes(value: object) -> Iterator[Node]:
-    if isinstance(value, tuple):
-        # a span is a tuple too, of a source and numbers
-        for item in value:
-            yield from _nodes(item)
-    elif _is_node(value):
-        yield value  # type: ignore[misc]
+def _gather(values: tuple[object, ...], found: list[Node]) -> None:
+    for value in values:
+        if type(value) is tuple:
+            _gather(value, found)
+        elif is_node(value):
+            found.append(value)  # type: ignore[arg-type]
 
 
-def _is_node(value: object) -> bool:
-    return (
-        is_dataclass(value)
-        and type(value).__module__ == p.__name__
-        and not isinstance(value, (*_LEAVES, p.Sort))
-    )
+def is_node(value: object) -> bool:
+    """Whether something is an expression or a statement of the program."""
+    return _KINDS[type(value)] is not None
 
 
 def walk(*nodes: Node) -> Iterator[Node]:
@@ -47,7 +66,7 @@ def walk(*nodes: Node) -> Iterator[Node]:
     while stack:
         node = stack.pop()
         yield node
-        stack.extend(reversed(list(children(node))))
+        stack.extend(reversed(children(node)))
 
 
 def rewritten(stmts: p.Stmts, change: Callable[[Node], Node | None]) -> p.Stmts:
@@ -60,10 +79,10 @@ def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None
     changed: dict[str, object] = {}
     for field in fields(node):
         value = getattr(node, field.name)
-        if isinstance(value, tuple) and any(_is_node(item) for item in value):
-            pairs = [(x, _rewritten(x, change) if _is_node(x) else x) for x in value]
+        if isinstance(value, tuple) and any(is_node(item) for item in value):
+            pairs = [(x, _rewritten(x, change) if is_node(x) else x) for x in value]
             changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
-        elif _is_node(value):
+        elif is_node(value):
             changed[field.name] = _rewritten(value, change)
     return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
 
@@ -157,10 +176,24 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
     return False
 
 
+def _fills(node: Node) -> bool:
+    """Whether it may find an array full, which is an error in a session."""
+    match node:
+        case (
+            p.Assign(target=p.GlobalRef(keys=keys))
+            | p.Increment(target=p.GlobalRef(keys=keys))
+            | p.Accumulate(target=p.GlobalRef(keys=keys))
+        ):
+            return bool(keys)
+        case _:
+            return False
+
+
 def fallible_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     """Functions that may end in a script error: recursive ones may nest too deep."""
     found = frozenset(f.symbol for f in functions if f.fallible)
     found |= recursive_functions(functions) | paying_functions(functions)
+    found |= {f.symbol for f in functions if any(_fills(n) for n in walk(*body_of(f)))}
     while True:
         grown = found | {f.symbol for f in functions if any(can_fail(s, found) for s in body_of(f))}
         if grown == found:

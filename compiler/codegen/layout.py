@@ -111,10 +111,14 @@ def lay_out(
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", abi.PROBE_COUNTS.size * count)
     lane.add("struct sw_lane_counts counts", "counts", abi.LANE_COUNTS.size)
-    shared.add(f"struct sw_probe_status probes[{count}]", "probes", abi.PROBE_STATUS.size * count)
-    placements = storage.place(program)
+    statuses = count + sum(len(probe.hook.functions) for probe in program.probes)
+    size = abi.PROBE_STATUS.size * statuses
+    shared.add(f"struct sw_probe_status probes[{statuses}]", "probes", size)
+    placements, asked = storage.place(program), storage.asked(program)
     placed = {
-        g.name: _place(program, g, placements[g.name], options, sizes, lane, shared)
+        g.name: _place(
+            asked.get(g.name, storage.Asked()), g, placements[g.name], options, sizes, lane, shared
+        )
         for g in program.globals
     }
     if sorted_loops:
@@ -130,7 +134,7 @@ def lay_out(
 
 
 def _place(
-    program: p.Program,
+    question: storage.Asked,
     g: p.Global,
     placement: storage.Placement,
     options: Options,
@@ -139,7 +143,7 @@ def _place(
     shared: Region,
 ) -> Placed:
     c = c_name(g.name)
-    row = _row(program, g, c, options, sizes)
+    row = _row(question, g, c, options, sizes)
     keys, key_fields, key_size = _keys(g, sizes)
     percpu = placement.storage is Storage.PERCPU
     lock = ""
@@ -184,6 +188,7 @@ def _place(
         monotonic=placement.monotonic,
         scratch=placement.scratch,
         sequence=sequence_at,
+        display=g.name in options.displayed,
         location=f"{file}:{line}:{column}",
     )
     return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
@@ -207,7 +212,7 @@ def _keys(g: p.Global, sizes: Sizes) -> tuple[tuple[Key, ...], tuple[str, ...], 
     return tuple(keys), tuple(fields_), offset
 
 
-def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes) -> Row:
+def _row(question: storage.Asked, g: p.Global, c: str, options: Options, sizes: Sizes) -> Row:
     match g.type:
         case ValueType.LONG:
             return Row("s64", _WORD)
@@ -215,12 +220,14 @@ def _row(program: p.Program, g: p.Global, c: str, options: Options, sizes: Sizes
             size = (sizes.get("global", g.name) + _WORD - 1) // _WORD * _WORD
             return Row(f"struct row_{c}", size, (f"char value[{size}]",))
         case ValueType.STAT:
-            return _stat_row(program, g, c, options)
+            return _stat_row(question, g, c, options)
 
 
-def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
-    asked = storage.extractors(program, g.name)
-    shape = _histogram(program, g, options)
+def _stat_row(question: storage.Asked, g: p.Global, c: str, options: Options) -> Row:
+    asked = set(question.extractors)
+    if g.name in options.displayed:
+        asked |= {"min", "max"}
+    shape = _histogram(question, g, options)
     members: list[str] = []
     words: dict[str, int] = {}
 
@@ -248,16 +255,15 @@ def _stat_row(program: p.Program, g: p.Global, c: str, options: Options) -> Row:
         size += _WORD * shape.buckets
     statistic = Statistic(
         **{k: words.get(k) for k in ("count", "sum", "min", "max", "mean", "m2")},
-        shift=storage.shift_of(program, g.name),
+        shift=question.shift,
         histogram=shape,
     )
     return Row(f"struct row_{c}", size, tuple(members), statistic)
 
 
-def _histogram(program: p.Program, g: p.Global, options: Options) -> Histogram | None:
-    own = storage.script_histogram(program, g.name)
-    if own is not None:
-        return own.histogram
+def _histogram(question: storage.Asked, g: p.Global, options: Options) -> Histogram | None:
+    if question.histogram is not None:
+        return question.histogram.histogram
     if g.name in options.histograms:
         return options.histograms[g.name]
     if options.export:

@@ -18,7 +18,7 @@ from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
 from compiler.codegen.values import Unit, Values, bucket_of
-from compiler.options import Options
+from compiler.options import Limits, Options
 from compiler.program import LONG, STAT, STRING, HookKind
 from compiler.storage import Access, accesses
 from runtime.manifest import HistogramKind, Manifest, Probe, Storage
@@ -88,11 +88,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     headers = (
         bool(program.embedded)
         or any(f.code is not None and not f.library for f in program.functions)
-        or any(
-            isinstance(n, p.EmbeddedExpr) and n.code
-            for stmts, _ in bodies
-            for n in traits.walk(*stmts)
-        )
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
     )
     w = Writer()
     _head(w, unit, target, headers)
@@ -137,6 +133,8 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     w.line()
     w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
     w.line(f"#define MAXNESTING {limits.MAXNESTING}")
+    for name, value in unit.options.defines.items():
+        w.line(f"#define {name} {value}")
     w.line()
 
 
@@ -471,6 +469,8 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             if probe.hook.kind in (HookKind.BEGIN, HookKind.END, HookKind.ERROR):
                 limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
             w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
+        if probe.hook.functions and _asks_for_function(unit, roots):
+            w.line("a->c.address = ip;")
         for i, lock in enumerate(locks):
             with w.block(f"if (unlikely(!sw_lock(&s->{lock})))"):
                 w.line(f"a->lane.probes[{index}].skipped_lock++;")
@@ -531,6 +531,12 @@ def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> boo
             if f.code is None or not f.library or f.fallible or not f.pure:
                 return True
     return False
+
+
+def _asks_for_function(unit: Unit, roots: Sequence[traits.Node]) -> bool:
+    """Whether a handler wants to know which of its functions was hit."""
+    called = traits.reachable(roots, unit.functions)
+    return any(unit.functions[symbol].name == p.PROBED_FUNCTION for symbol in called)
 
 
 def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
@@ -656,6 +662,13 @@ def _initial_values(w: Writer, unit: Unit) -> None:
 
 def _tables(w: Writer, unit: Unit, target: Target) -> None:
     program = unit.program
+    statuses = len(program.probes)
+    for i, probe in enumerate(program.probes):
+        if probe.hook.functions:
+            with w.block(f"static const struct sw_function functions_{i}[] =", "};"):
+                for symbol, offset in _by_offset(probe.hook):
+                    w.line(f"{{ {t.string(symbol)}, {t.number(offset)} }},")
+            w.line()
     with w.block("static const struct sw_probe probes[] =", "};"):
         for i, probe in enumerate(program.probes):
             hook = probe.hook
@@ -667,11 +680,18 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(f".symbol = {t.string(hook.symbol)},")
                 for member in ("offset", "number", "randomize"):
                     value = getattr(hook, member)
+                    if member == "number" and hook.kind is HookKind.KRETPROBE:
+                        value = value or unit.options.limits.KRETACTIVE
                     if value:
                         w.line(f".{member} = {t.number(value)},")
                 if hook.kind is HookKind.PAIRED:
                     w.line(f".number = {_paired(program, probe)},")
                     continue
+                if hook.functions:
+                    w.line(f".functions = functions_{i},")
+                    w.line(f".nr_functions = {len(hook.functions)},")
+                    w.line(f".status = {statuses},")
+                    statuses += len(hook.functions)
                 w.line(f".handler = probe_{i},")
                 if probe.entry:
                     w.line(f".entry = entry_{i},")
@@ -704,7 +724,10 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(".lane_counts = offsetof(struct lane, counts),")
         w.line(".shared_size = sizeof(struct shared),")
         w.line(".probe_status = offsetof(struct shared, probes),")
+        w.line(f".nr_statuses = {statuses},")
         w.line(f".ring_size = {ring},")
+        if unit.options.limits.lock_turns != Limits().lock_turns:
+            w.line(f".lock_turns = {unit.options.limits.lock_turns},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
         if arming.conditions(program):
@@ -716,6 +739,11 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
             w.line(".addresses = symbols,")
 
 
+def _by_offset(hook: p.Hook) -> list[tuple[str, int]]:
+    """A hook's functions as the runtime wants them: of unknown place first, then in order."""
+    return sorted(hook.functions, key=lambda f: (f[1] != 0, f[1], f[0]))
+
+
 def _manifest(unit: Unit, target: Target) -> Manifest:
     layout: Layout = unit.layout
     members = {member: offset for _, member, offset in layout.lane.members}
@@ -723,7 +751,9 @@ def _manifest(unit: Unit, target: Target) -> Manifest:
     for probe in unit.program.probes:
         file, line, column = probe.span.location
         hook = probe.hook.kind.name.lower()
-        probes.append(Probe(probe.point, probe.written, hook, f"{file}:{line}:{column}"))
+        functions = tuple(symbol for symbol, _ in _by_offset(probe.hook))
+        place = f"{file}:{line}:{column}"
+        probes.append(Probe(probe.point, probe.written, hook, place, functions))
     return Manifest(
         name=unit.program.name,
         module=target.module,

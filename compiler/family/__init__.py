@@ -20,4 +20,29 @@ FAMILIES: dict[str, Family] = {
     "kprobe": functions.resolve_kprobe,
 }
 
-__all__ = ["FAMILIES", "Environment", "Family", "Refusal", "Site", "Variable"]
+# The forms that the families take, for those who ask what there is.
+SHAPES = (
+    "begin",
+    "begin(number)",
+    "end",
+    "end(number)",
+    "error",
+    "error(number)",
+    "never",
+    *(
+        f"timer.{unit}(number){suffix}"
+        for unit in ("s", "sec", "ms", "msec", "us", "usec", "ns", "nsec", "jiffies")
+        for suffix in ("", ".randomize(number)")
+    ),
+    "timer.hz(number)",
+    "timer.profile",
+    "timer.profile.freq.hz(number)",
+    *(
+        f"{family}.function(string){suffix}"
+        for family in ("kernel", "kprobe")
+        for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
+    ),
+    "kernel.trace(string)",
+)
+
+__all__ = ["FAMILIES", "SHAPES", "Environment", "Family", "Refusal", "Site", "Variable"]

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from compiler import syntax
 from compiler.family import tracepoints
-from compiler.family.hookable import exists, fitting
+from compiler.family.hookable import exists, fitting, place
 from compiler.family.site import (
     Environment,
+    Lazy,
     Refusal,
     Site,
     Variable,
@@ -26,9 +27,12 @@ from compiler.kernel.nearby import did_you_mean
 from compiler.program import Hook, HookKind
 
 _SUFFIXES = ("call", "return", "maxactive", "exported")
+_INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _NEEDS_DEBUGINFO = {
     "statement": "kernel.statement needs line numbers, which BTF does not have",
     "inline": "inlined functions leave no trace in BTF",
+    "data": "there are no hardware watchpoints",
+    "mark": "the kernel has had no marks since its tracepoints came",
     "callee": "callees are not known without debuginfo",
     "callees": "callees are not known without debuginfo",
     "label": "labels are not known without debuginfo",
@@ -50,7 +54,7 @@ def resolve_kernel(components: Sequence[syntax.Component], environment: Environm
                 "needs-debuginfo",
                 _NEEDS_DEBUGINFO[name],
                 components[1].span,
-                'probe a whole function, kernel.function("name"), or a tracepoint',
+                _INSTEAD,
             )
         case _:
             raise unexpected(components[1], ("function", "trace"))
@@ -77,25 +81,37 @@ def _resolve(
             case "maxactive" if returns:
                 maxactive = number_of(suffix)
             case name if name in _NEEDS_DEBUGINFO:
-                raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span)
+                raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span, _INSTEAD)
             case _:
                 raise unexpected(suffix, _SUFFIXES)
     pattern = text_of(function)
     pattern, at, _ = pattern.partition("@")
     if at and typed and ":" in text_of(function):
-        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span)
+        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
     btf = environment.kernel.btf
     sites = []
     # of many functions some may refuse a hook; the others are worth having, and the loss is told
     wild = any(c in pattern for c in "*?[")
-    for name in _functions(pattern, function, environment):
-        variables = _variables(btf, name, returns)
+    if at and wild:
+        raise Refusal(
+            "needs-debuginfo",
+            "which file a function is in is known to debuginfo only",
+            function.span,
+            f'match by name: {components[0].name}.function("prefix_*")',
+        )
+    for name, offsets in _functions(pattern, function, environment).items():
+        variables = Lazy(lambda name=name: _variables(btf, name, returns))  # type: ignore[misc]
         suffix_text = ".return" if returns else ".call" if _calls(components) else ""
         point = f'{components[0].name}.function("{name}"){suffix_text}'
         if returns:
             hook = Hook(HookKind.KRETPROBE, name, number=maxactive, optional=wild)
         else:
-            hook = Hook(HookKind.FTRACE, name, optional=wild)
+            functions = tuple((name, offset) for offset in offsets)
+            hook = (
+                Hook(HookKind.FTRACE, name, optional=True, functions=functions)
+                if wild
+                else Hook(HookKind.FTRACE, name, offset=offsets[0])
+            )
         sites.append(Site(hook, point, variables, name))
     return sites
 
@@ -104,7 +120,10 @@ def _calls(components: Sequence[syntax.Component]) -> bool:
     return any(c.name == "call" for c in components[2:])
 
 
-def _functions(pattern: str, component: syntax.Component, environment: Environment) -> list[str]:
+def _functions(
+    pattern: str, component: syntax.Component, environment: Environment
+) -> dict[str, tuple[int, ...]]:
+    """Names with the offsets of their functions."""
     kernel = environment.kernel
     slug = "unknown-kernel-function"
     if any(c in pattern for c in "*?["):
@@ -113,7 +132,7 @@ def _functions(pattern: str, component: syntax.Component, environment: Environme
             return names
         raise Refusal(slug, f"no kernel function fits '{pattern}'", component.span)
     if exists(kernel, pattern):
-        return [pattern]
+        return {pattern: (place(kernel, pattern),)}
     raise Refusal(
         slug,
         f"kernel {kernel.release} has no function '{pattern}'",

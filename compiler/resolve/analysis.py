@@ -7,21 +7,25 @@ resolve(scripts, library, environment) -> Program
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from compiler import program as p
 from compiler import syntax
 from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
+from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import expressions, loops
 from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts
 from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
+from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.resolve.targets import hidden_local
 from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions, walk
@@ -36,7 +40,7 @@ def resolve(
     scripts: Sequence[syntax.Script],
     library: Sequence[syntax.Script],
     environment: Environment,
-    overrides: dict[str, int | str] | None = None,
+    overrides: Mapping[str, int | str] = MappingProxyType({}),
 ) -> p.Program:
     """One program from the user's scripts and what they use of the library.
 
@@ -71,6 +75,7 @@ def resolve(
             )
         )
     faults += facts.faults or loops.check(probes, lowered)
+    values = _values(world, overrides, faults)
     if faults:
         raise CompileError(faults)
     pure, fallible = pure_functions(lowered), fallible_functions(lowered)
@@ -78,7 +83,7 @@ def resolve(
     return p.Program(
         name,
         tuple(
-            _global(world, symbol, overrides or {})
+            _global(world, symbol, values.get(symbol.symbol))
             for symbol in sorted(world.used_globals.values(), key=lambda g: g.declared.span.start)
         ),
         tuple(replace(f, pure=f.symbol in pure, fallible=f.symbol in fallible) for f in lowered),
@@ -123,7 +128,7 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             type_ = STRING if isinstance(init, syntax.String) else LONG
             world.facts.learn(("global", g.symbol), type_, init.span)
             world.facts.learn_arity(g.symbol, 0, init.span)
-    probes = [_probe(world, d, i) for i, d in enumerate(derived)]
+    probes = _probes(world, derived)
     functions: dict[str, p.Function] = {}
     while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
         for overloads in waiting:
@@ -144,11 +149,43 @@ def _check_size(facts: Facts, g: GlobalSymbol) -> None:
         )
 
 
-def _probe(world: World, d: Derived, index: int) -> p.Probe:
+def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
+    """Handlers of all sites; one for all of a wildcard's functions for which it is the same.
+
+    A body that asks nothing about its function is looked at once. The others are compared.
+    """
+    found: dict[object, p.Probe] = {}
+    alike: dict[object, object] = {}
+    for index, d in enumerate(derived):
+        functions = d.site.hook.functions
+        blocks = (*d.prologue, d.body, *d.epilogue)
+        key: object = (d.span, d.optional, tuple(map(id, blocks))) if functions else index
+        if key not in alike:
+            probe, is_special = _probe(world, d, index)
+            own: object = index
+            if probe.hook.functions:
+                own = (probe.span, probe.hook.optional, probe.condition, probe.entry, probe.body)
+            if not is_special:
+                alike[key] = own
+            if own not in found:
+                found[own] = probe
+                continue
+            key = own
+        else:
+            key = alike[key]
+        first = found[key]
+        hook = replace(first.hook, functions=(*first.hook.functions, *functions))
+        found[key] = replace(first, hook=hook, point=first.written)
+    return list(found.values())
+
+
+def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
+    """The handler, and whether it depends on the very site."""
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
     scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
+        _check_condition(world, test)
         found = scope.typed(test, LONG)
         condition = found if condition is None else p.Logical("&&", condition, found, test.span)
     stmts: list[p.Stmt] = []
@@ -160,8 +197,25 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     if d.optional:
         hook = replace(hook, optional=True)
     if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
-        hook = replace(hook, kind=p.HookKind.KPROBE)  # ftrace saves and restores arguments only
-    return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
+        # ftrace saves and restores arguments only
+        hook = replace(hook, kind=p.HookKind.KPROBE, offset=0, functions=())
+    probe = p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
+    return probe, scope.is_special or not hook.functions
+
+
+def _check_condition(world: World, test: syntax.Expr) -> None:
+    """A condition is looked at outside the handler: it has no locals."""
+    for node in walk_syntax(test):
+        if isinstance(node, syntax.Name) and not (
+            world.find_global(node.name, test.span.source.name) or node.name in world.functions
+        ):
+            world.facts.fault(
+                "condition-variable",
+                f"the condition names '{node.name}', which is no global",
+                node.span,
+                did_you_mean(node.name, {n for _, n in world.globals})
+                or f"declare it: global {node.name}",
+            )
 
 
 def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:
@@ -226,7 +280,21 @@ def _save(scope: Scope, name: str, saved: p.Local, span: Span) -> p.Stmt:
     return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
 
 
-def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p.Global:
+def _values(
+    world: World, overrides: Mapping[str, int | str], faults: list[Diagnostic]
+) -> dict[str, int | str]:
+    """Initial values from outside by symbol; what does not fit becomes a fault."""
+    faults += unknown(overrides, world.globals.values())
+    values: dict[str, int | str] = {}
+    for g in world.used_globals.values():
+        if g.declared.name in overrides:
+            value = given(_global(world, g, None), overrides[g.declared.name], faults)
+            if value is not None:
+                values[g.symbol] = value
+    return values
+
+
+def _global(world: World, g: GlobalSymbol, override: int | str | None) -> p.Global:
     facts = world.facts
     arity = facts.arity.get(g.symbol, (0, None))[0]
     if g.declared.size is not None and not arity:
@@ -235,7 +303,8 @@ def _global(world: World, g: GlobalSymbol, overrides: dict[str, int | str]) -> p
     init: int | str | None = None
     if isinstance(g.declared.init, syntax.Number | syntax.String):
         init = g.declared.init.value
-    init = overrides.get(g.declared.name, init)
+    if override is not None:
+        init = override
     if type_ is STAT:
         init = None
     return p.Global(

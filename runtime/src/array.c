@@ -2,14 +2,14 @@
 /* array.c - the slow paths of arrays: inserting, deleting, sorting, and waiting for a lock. */
 #include "runtime.h"
 
-/* About a millisecond: longer than any handler that keeps its bounds holds a lock. */
+/* By default, about a millisecond: longer than any handler that keeps its bounds holds a lock. */
 #define LOCK_TURNS 20000
 
 bool sw_lock_slow(u32 *lock)
 {
-	u32 turn;
+	u32 turn, turns = sw_script.lock_turns ? sw_script.lock_turns : LOCK_TURNS;
 
-	for (turn = 0; turn < LOCK_TURNS; turn++) {
+	for (turn = 0; turn < turns; turn++) {
 		sw_relax();
 		if (!READ_ONCE(*lock) && !sw_exchange(lock, 1))
 			return true;

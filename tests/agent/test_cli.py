@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -19,6 +20,7 @@ from agent.compiling import Compiler
 from agent.session import Session
 from agent.settings import CompileSettings
 from compiler.version import VERSION
+from runtime.abi import UNLIMITED_ERRORS
 from tests.agent import standin
 from tests.agent.conftest import run
 from tests.agent.standin import StandInDevice, StandInKernel
@@ -98,7 +100,7 @@ def test_options_reach_the_compiler() -> None:
     )  # fmt: skip
     assert (options.verbose, options.text, options.rest) == (1, "probe x {}", ["one", "-two"])
     wanted = compile_request(options, None, options.rest, Path("/out"), 4, True)
-    assert wanted["globals"] == {"n": 16, "s": "a"}
+    assert wanted["globals"] == {"n": "0x10", "s": "a"}
     assert wanted["defines"] == {"MAXACTION": "5", "THIS": "1"}
     assert (wanted["guru"], wanted["library"], wanted["module"]) == (True, ["/l"], "mine")
     assert (wanted["text"], wanted["args"], wanted["run_mode"]) == (
@@ -106,6 +108,67 @@ def test_options_reach_the_compiler() -> None:
         ["one", "-two"],
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-t", "x.stp"], "-t is not supported: the hits of each probe are shown by --monitor"),
+        (["--remote", "host", "x.stp"], "--remote is not supported: run stapwatch on the other"),
+        (["--prologue-searching=always", "x.stp"], "--prologue-searching is not supported"),
+        (["--use-server", "x.stp"], "--use-server is not supported: scripts are compiled here"),
+        (["--runtime=bpf", "x.stp"], "argument --runtime: invalid choice: 'bpf'"),
+        (["-c", "ls", "-x", "3", "x.stp"], "-c and -x exclude each other"),
+        (["--suppress-time-limits", "x.stp"], "--suppress-time-limits needs guru mode: -g"),
+        (["-s", "0", "x.stp"], "a buffer has 1 to 4095 megabytes"),
+        (["-T", "0", "x.stp"], "a time is a positive number of seconds"),
+        (["-p", "6", "x.stp"], "invalid choice: 6"),
+        (["-m", "a b", "x.stp"], "-m a b: a module's name is"),
+        (["-m", "A", "x.stp"], "-m A: a module's name is"),
+        (["-D", "a b", "x.stp"], "-D a b: write NAME or NAME=VALUE"),
+        (["-G", "n", "x.stp"], "-G n: write NAME=VALUE"),
+        (["-x", "me", "x.stp"], "invalid int value: 'me'"),
+    ],
+)
+def test_options_that_cannot_be(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = cli.main(["run", *words])
+    except SystemExit as end:
+        status = int(str(end.code))
+    told = capsys.readouterr().err
+    assert status == 2
+    assert message in told
+    assert len(told.splitlines()) <= 2
+
+
+def test_every_option_has_its_line_of_help() -> None:
+    text = stapwatch("run", "--help").stdout
+    options = (
+        "-e -E -p -v --vp -k -g -u -w -W -D -G -I -m -o -c -x -T -s -F -A -l -L -r --dump-functions"
+        " --dump-probe-types --dump-probe-aliases --suppress-time-limits --suppress-handler-errors"
+        " --monitor --no-global-var-display --compatible --disable-cache --sysroot"
+    )
+    for option in options.split():
+        lines = [line for line in text.splitlines() if line.startswith(f"  {option}")]
+        assert lines, option
+    assert "not supported" not in text
+
+
+def test_what_options_mean_for_the_compiler() -> None:
+    words = ["-u", "-E", "probe a {}", "-E", "probe b {}", "--compatible", "4.0", "-s", "2", "-g"]
+    words += ["--suppress-time-limits", "-r", "6.1.0-x", "--sysroot", "/there", "-e", "x"]
+    options = cli.parser().parse_args(["run", *words])
+    wanted = compile_request(options, None, [], Path("/out"), 4, True)
+    assert (wanted["optimise"], wanted["extra"]) == (False, ["probe a {}", "probe b {}"])
+    assert wanted["compatible"] == "4.0"
+    assert wanted["kernel"] == {"root": "/there", "release": "6.1.0-x"}
+    assert wanted["defines"]["RINGSIZE"] == str(2 << 20)
+    assert wanted["defines"]["MAXACTION"] == wanted["defines"]["MAXTRYLOCK"] == "2147483647"
+    assert wanted["display"] is True
+    plain = compile_request(options, None, [], Path("/out"), 4, False)
+    assert plain["display"] is False, "the service serves metrics instead"
 
 
 class Ending(StandInKernel):
@@ -180,6 +243,58 @@ def test_a_command_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert kernel.loaded == {}
     status, _ = session("stay", "-c", "exit 3; true")
     assert "WARNING: the command ended with status 3" in capfd.readouterr().err
+
+
+def test_a_run_ends_after_its_time() -> None:
+    status, kernel = session("stay", "-T", "0.05")
+    assert (status, kernel.loaded) == (0, {})
+
+
+def test_a_run_that_tolerates_errors() -> None:
+    status, kernel = session("exit", "--suppress-handler-errors")
+    assert status == 0 and f"errors {UNLIMITED_ERRORS}" in kernel.done
+
+
+def test_a_script_left_running(capfd: pytest.CaptureFixture[str]) -> None:
+    """-F leaves a module that -A finds again, reads, and ends."""
+    status, kernel = session("stay", "-F")
+    out, err = capfd.readouterr()
+    [module] = kernel.loaded
+    assert (status, out) == (0, f"hello\n{module}\n")
+    assert f"stapwatch run -A {module}" in err
+    assert kernel.held == set()
+    options = cli.parser().parse_args(["run", "-A", module, "-T", "0.05"])
+    options.text = ""
+
+    async def work() -> int:
+        return await Session(options, None, [], kernel).run()
+
+    assert run(work()) == 0
+    assert kernel.loaded == {}
+    starts = [word for word in kernel.done if word.startswith("start")]
+    assert len(starts) == 1, "it is not started again"
+
+
+def test_a_run_that_is_watched(capfd: pytest.CaptureFixture[str]) -> None:
+    status, _ = session("stay", "--monitor=0.02", "-T", "0.2")
+    lines = capfd.readouterr().err.splitlines()
+    assert status == 0
+    assert re.match(
+        r"\[0 s\] sw_script_\w+: running, [\d,]+ KiB; 0 hits \(\+0\), 0 errors", lines[0]
+    )
+
+
+def test_time_in_the_name_of_the_output(tmp_path: Path) -> None:
+    session("exit", "-o", str(tmp_path / "out-%Y"))
+    [made] = tmp_path.iterdir()
+    assert re.fullmatch(r"out-\d{4}", made.name)
+    assert made.read_text() == "hello\n"
+
+
+def test_the_module_stays_with_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    session("exit", "-m", "mine.ko")
+    assert [path.suffix for path in tmp_path.iterdir()] == [".ko"]
 
 
 def test_exit_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:

@@ -38,6 +38,48 @@ global calls
 probe kernel.trace("sys_enter") { if (pid() == target() && $id == 110) calls++ }
 probe end { printf("%d calls\\n", calls) }
 """
+UNREAD = """\
+global calls, by, name, sizes, each, read, unused, later%[2]
+private secret
+probe kernel.trace("sys_enter") {
+    if (pid() != target() || $id != 110) next
+    calls++
+    by["call", $id] += 2
+    sizes <<< 7
+    each[execname()] <<< 3
+    read++
+}
+probe begin {
+    name = "a \\"name\\""
+    secret = 5
+    for (i = 0; i < 4; i++) later[i] = i
+    by["once", -1] = 1
+}
+probe end { if (read) println("end") }
+"""
+SHOWN = """\
+end
+calls=21
+by["call",110]=42
+by["once",-1]=1
+name="a "name""
+sizes @count=21 @min=7 @max=7 @sum=147 @avg=7
+each["trigger"] @count=21 @min=3 @max=3 @sum=63 @avg=3
+later[3]=3
+later[2]=2
+secret=5
+"""
+ARGUMENTS = """\
+global start = 1, text = "none"
+@define twice(x) %( @x @x %)
+probe begin {
+    printf("%d %s %d %s\\n", start, text, $# $1 @2 %( $# > 2 %? . @3 %))
+    println(@twice("ab") %( kernel_v >= "5.0" && CONFIG_MODULES == "y" %? "!" %: "?" %))
+    exit()
+}
+"""
+TICKS = "probe begin { println(1) } probe timer.ms(50) { println(2) } probe end { println(3) }"
+LOOP = "probe begin { for (i = 0; i < 20000; i++) n = i println(n) exit() }"
 COMPILERS = "pgrep -f -- '-[m] compiler'"
 TARGET = "probe begin { println(target()) exit() }"
 ENDLESS = 'probe begin { println("armed") }'
@@ -49,7 +91,7 @@ def ready(guest: Guest, setting: Setting) -> None:
     """Script files, and all that is run here compiled already, but for the first of the tests."""
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
-    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS)]
+    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS)]
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
     setting.install_cache(guest)
 
@@ -163,6 +205,116 @@ def test_check_of_good_and_bad_scripts(guest: Guest) -> None:
     assert lines[source + 1].index("^") == lines[source].index("nosuch")
     good = guest.run("stapwatch check /root/good.stp", timeout=300)
     assert (good.status, good.stdout, good.stderr) == (0, "", "")
+
+
+def test_globals_that_nobody_reads_are_printed(guest: Guest) -> None:
+    words = ["stapwatch", "run", "-c", "trigger getppid 21", "-e", UNREAD]
+    done = guest.run(words, timeout=300)
+    assert (done.status, done.stdout) == (0, SHOWN), done.stderr
+    done = guest.run([*words[:2], "--no-global-var-display", *words[2:]], timeout=300)
+    assert (done.status, done.stdout) == (0, "end\n"), done.stderr
+
+
+def test_time_limit(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-T", "1", "-e", TICKS], timeout=300)
+    lines = done.stdout.splitlines()
+    assert (done.status, lines[0], lines[-1]) == (0, "1", "3"), done.stderr
+    assert set(lines[1:-1]) == {"2"}
+
+
+def test_script_left_running_and_read_again(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-F", "-e", TICKS], timeout=300)
+    [*printed, module] = done.stdout.splitlines()
+    assert done.status == 0, done.stderr
+    assert set(printed) <= {"1", "2"}
+    assert guest.run(f"grep -c ^{module} /proc/modules").stdout == "1\n"
+    again = guest.run(["stapwatch", "run", "-A", module, "-T", "1"], timeout=300)
+    lines = again.stdout.splitlines()
+    assert (again.status, lines[-1]) == (0, "3"), again.stderr
+    assert "2" in lines
+    assert no_module_is_left(guest)
+
+
+def test_script_in_the_background(guest: Guest) -> None:
+    words = ["stapwatch", "run", "-F", "-o", "/tmp/ticks", "-e", TICKS]
+    done = guest.run(words, timeout=300)
+    assert done.status == 0, done.stderr
+    pid = int(done.stdout)
+    guest.run("until grep -q 2 /tmp/ticks; do sleep 0.1; done", timeout=120).check()
+    guest.run(f"kill -INT {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done", timeout=120)
+    assert guest.run("tail -n 1 /tmp/ticks").stdout == "3\n"
+    assert no_module_is_left(guest)
+
+
+def test_watching_a_script(guest: Guest) -> None:
+    words = ["stapwatch", "run", "--monitor=0.5", "-T", "2", "-e", TICKS]
+    done = guest.run(words, timeout=300)
+    found = re.findall(r"\] sw_script_\w+: running, [\d,]+ KiB; ([\d,]+) hits", done.stderr)
+    assert done.status == 0, done.stderr
+    assert len(found) >= 2
+    assert int(found[-1]) > int(found[0])
+    assert "  timer.ms(50): " in done.stderr
+
+
+def test_arguments_macros_conditionals_and_initial_values(guest: Guest) -> None:
+    words = ["stapwatch", "run", "-G", "start=0x10", "-G", "text=some", "-e", ARGUMENTS]
+    done = guest.run([*words, "+ 4,", 'q"'], timeout=300)
+    assert (done.status, done.stdout) == (0, '16 some 6 q"\nabab!\n'), done.stderr
+    done = guest.run([*words, "+ 4,", "a", "b"], timeout=300)
+    assert (done.status, done.stdout) == (0, "16 some 7 ab\nabab!\n"), done.stderr
+
+
+def test_limits_of_the_command_line(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-e", LOOP], timeout=300)
+    assert (done.status, done.stdout) == (1, ""), done.stderr
+    assert "MAXACTION exceeded" in done.stderr
+    for words in (["-DMAXACTION_INTERRUPTIBLE=90000"], ["-g", "--suppress-time-limits"]):
+        done = guest.run(["stapwatch", "run", *words, "-e", LOOP], timeout=300)
+        assert (done.status, done.stdout) == (0, "19999\n"), done.stderr
+
+
+def test_further_scripts_and_a_library(guest: Guest) -> None:
+    guest.push_text("function seven() { return @number }", "/root/library/seven.stp")
+    guest.push_text("@define number %( 7 %)", "/root/library/number.stpm")
+    words = [
+        "stapwatch",
+        "run",
+        "-I",
+        "/root/library",
+        "-E",
+        "probe begin(-1) { println(@number) }",
+    ]
+    done = guest.run([*words, "-e", "probe begin { println(seven()) exit() }"], timeout=300)
+    assert (done.status, done.stdout) == (0, "7\n7\n"), done.stderr
+
+
+def test_listing(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-l", "syscall.open*"], timeout=120)
+    assert (done.status, done.stderr) == (0, "")
+    assert {"syscall.open", "syscall.openat"} <= set(done.stdout.splitlines())
+    done = guest.run(["stapwatch", "run", "-L", 'kernel.function("vfs_read")'], timeout=120)
+    assert done.stdout.startswith('kernel.function("vfs_read") $file:struct file* $buf:char*')
+    done = guest.run(["stapwatch", "run", "-l", "nosuch.point"], timeout=120)
+    assert (done.status, done.stdout) == (1, "")
+    done = guest.run(["stapwatch", "run", "--dump-functions"], timeout=120)
+    assert "execname:string ()" in done.stdout.splitlines()
+
+
+def test_the_passes_print_what_they_made(guest: Guest) -> None:
+    text = "global n probe begin{n=1+2*3 exit()}"
+    tree = guest.run(["stapwatch", "run", "-p1", "-e", text], timeout=120)
+    assert tree.stdout == "global n\nprobe begin {\n  n = 1 + (2 * 3);\n  exit();\n}\n"
+    again = guest.run(["stapwatch", "run", "-p1", "-e", tree.stdout], timeout=120)
+    assert again.stdout == tree.stdout
+    program = guest.run(["stapwatch", "run", "-p2", "-e", text], timeout=120)
+    assert program.stdout.splitlines()[:3] == ["# globals", "n:long", "# functions"]
+    c = guest.run(["stapwatch", "run", "-p3", "-e", text], timeout=120)
+    assert "#include <stapwatch.h>" in c.stdout
+    kept = guest.run(["stapwatch", "run", "-k", "-e", text], timeout=300)
+    folder = re.search(r'Keeping temporary folder "(.+)"', kept.stderr)
+    assert folder is not None, kept.stderr
+    assert guest.run(f"ls {folder[1]}/*.c").status == 0
+    guest.run(["rm", "-r", folder[1]]).check()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command of `run -c`: it starts when the probes are armed, and the run ends with it.
+
+command = Command.prepare("ls -l"); ...; command.release(); await command.wait()
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+
+
+class Command:
+    """The command of -c: a process that waits, and becomes the command once the probes are armed.
+
+    Between the two it does nothing but execve(), so what a script counts of it is the command's.
+    """
+
+    def __init__(self, pid: int, gate: int) -> None:
+        self.pid, self._gate = pid, gate
+        self._watch = os.pidfd_open(pid)
+        self.status: int | None = None  # the exit status, minus a signal's number
+
+    @classmethod
+    def prepare(cls, text: str) -> Command:
+        """Fork the waiting process. OSError when there is no such command."""
+        plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
+        words = shlex.split(text) if plain else ["/bin/sh", "-c", text]
+        path = shutil.which(words[0]) if words else None
+        if path is None:
+            raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
+        wait, gate = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(gate)
+            try:
+                if os.read(wait, 1):
+                    os.execv(path, words)
+            finally:
+                os._exit(127)
+        os.close(wait)
+        return cls(pid, gate)
+
+    def release(self) -> None:
+        os.write(self._gate, b"!")
+
+    async def wait(self) -> None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._watch, ended.set)
+        try:
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._watch)
+        self._reap(os.WNOHANG)
+
+    async def end(self) -> None:
+        """Terminate it if it still runs, and clean up."""
+        self._reap(os.WNOHANG)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            if self.status is not None:
+                break
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await self.wait()
+        os.close(self._gate)
+        os.close(self._watch)
+
+    def _reap(self, how: int) -> None:
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, how)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
