@@ -107,7 +107,11 @@ class Stap:
         if kept.exists():
             return Verdict(**json.loads(kept.read_text()))
         verdict = self._ask(text, options, script.args)
-        tree = {"accepted": verdict.accepted, "output": verdict.output, "complaint": verdict.complaint}
+        tree = {
+            "accepted": verdict.accepted,
+            "output": verdict.output,
+            "complaint": verdict.complaint,
+        }
         partial = kept.with_suffix(f".{os.getpid()}")
         partial.write_text(json.dumps(tree))
         partial.replace(kept)
