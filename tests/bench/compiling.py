@@ -136,10 +136,16 @@ def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
 def arming(image: Image, folder: Path, wildcards: str) -> dict[str, Any]:
     """arming.py's findings; {"arming": None} when it takes too long to wait for."""
     folder.mkdir()
+    with Guest.boot(image) as guest:  # as on the machine itself: places come from its symbol table
+        (folder / "kallsyms").write_bytes(guest.run(["cat", "/proc/kallsyms"]).check().stdout_bytes)
     request = Request(
         name="wildcard",
         text=f"global calls probe {wildcards} {{ calls++ }}",
-        kernel={"root": str(image.rootfs), "release": image.release},
+        kernel={
+            "root": str(image.rootfs),
+            "release": image.release,
+            "symbols": str(folder / "kallsyms"),
+        },
         cache=str(folder / "cache"),
         output=str(folder),
     )
