@@ -233,7 +233,9 @@ def section(native: dict[str, Any], lab: dict[str, Any], scripts: int) -> Sectio
             35,
         ),
     )
+    parts = ", ".join(f"{name} {1e3 * s:.0f}" for name, s in native["profile"].items())
     notes = (
+        f"A cold compile's CPU ms: {parts}.",
         f"{lab['armed']:,} functions were armed.",
         f"{scripts} scripts cold took {many['wall']:.1f} s of this machine's time, from the cache {again['wall']:.1f} s "
         f"({again['cpu']:.1f} s of CPU).",
