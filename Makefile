@@ -6,6 +6,7 @@
 #   make bench [BENCH='--only events --kernel 6.1']
 #                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
+#   make fuzz [SEED=n]    ten thousand made-up programs, and every script that stap may judge too: an hour
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
 
@@ -14,7 +15,9 @@ export PYTHONPATH := packaging
 C_FILES  = $(filter-out tests/golden/codegen/%,$(shell git ls-files 'runtime/*.c' 'runtime/*.h' 'tests/*.c' 'tests/*.h'))
 export CMD
 
-.PHONY: run test bench dev check format lab golden clean
+FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
+
+.PHONY: run test fuzz bench dev check format lab golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -23,6 +26,11 @@ test: host table
 	@$(PY) -m lab build --kernel $(or $(KERNEL),6.1)
 	@$(MAKE) -s lint
 	@$(PY) -m pytest tests
+
+fuzz: host table
+	@echo 'SEED=$(FUZZ_SEED)'
+	@FUZZ_PROGRAMS=10000 FUZZ_SEED=$(FUZZ_SEED) FUZZ_EVERYTHING=1 $(PY) -m pytest -q --timeout 14400 \
+		tests/language tests/frontend/test_fuzz.py
 
 bench: host table
 	@$(PY) -m tests.bench $(BENCH)

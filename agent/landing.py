@@ -64,7 +64,7 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
             "memory": shot.header.memory,
             "probes": len(shot.probes),
             "unplaced": [
-                {"probe": p.probe.point, "errno": p.error} for p in shot.probes if p.error
+                {"probe": what, "errno": why} for p in shot.probes for what, why in p.unplaced
             ],
         }
     return tree

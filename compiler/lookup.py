@@ -132,8 +132,12 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
         return None
     from compiler.kernel.release import Kernel
 
+    symbols = request.kernel.get("symbols")
     return Kernel.from_root(
-        Path(request.kernel["root"]), request.kernel["release"], cache=cache.root / "kernels"
+        Path(request.kernel["root"]),
+        request.kernel["release"],
+        Path(symbols) if symbols else None,
+        cache.root / "kernels",
     )
 
 
@@ -148,7 +152,7 @@ def _identity(
         "script",
         VERSION,
         _compiler_digest(),
-        Sources.ours().digest,
+        Sources.our_digest(),
         tapset_digest.hexdigest(),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),

@@ -1,20 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Removes what nobody sees: locals that are never read, and functions that are then never called.
+"""Removes what nobody sees: dead branches, locals that are never read, functions that are then never called,
+globals that nothing touches any more, and hooks whose handler does nothing.
 
     probe syscall.openat { n++ }     the alias sets name, argstr and flags; here they cost nothing
 
-Globals stay, though no handler reads them: readers outside do.
+Globals that are written stay, though no handler reads them: readers outside do.
 """
 
 from __future__ import annotations
 
 from compiler import program as p
-from compiler.traits import Node, children, has_effect, reachable, walk
+from compiler.fold import fold
+from compiler.storage import accesses
+from compiler.traits import Node, body_of, children, has_effect, reachable, walk
 from runtime.record import replace
 
 
 def optimise(program: p.Program) -> p.Program:
-    """The program without dead locals and functions."""
+    """The program without what has no effect."""
+    program = fold(program)
     pure = frozenset(f.symbol for f in program.functions if f.pure)
     probes = tuple(replace(probe, body=_trim(probe.body, pure)) for probe in program.probes)
     functions = [
@@ -27,9 +31,33 @@ def optimise(program: p.Program) -> p.Program:
         if probe.condition is not None:
             roots.append(probe.condition)
     used = reachable(roots, by_symbol)
+    kept = [f for f in functions if f.symbol in used]
+    touched = set()
+    for node in (*roots, *(s for f in kept for s in body_of(f))):
+        touched |= {name for name, _ in accesses(node)}
+        touched |= {n.stat.name for n in walk(node) if isinstance(n, p.Buckets)}
     return replace(
-        program, probes=probes, functions=tuple(f for f in functions if f.symbol in used)
+        program,
+        globals=tuple(g for g in program.globals if g.name in touched),
+        probes=_busy(probes),
+        functions=tuple(kept),
     )
+
+
+def _busy(probes: tuple[p.Probe, ...]) -> tuple[p.Probe, ...]:
+    """Probes that do something; a condition that can fail or has an effect counts. Never none."""
+    kept = tuple(
+        probe
+        for probe in probes
+        if probe.body.stmts
+        or probe.hook.kind is p.HookKind.PAIRED  # has no hook, only a number of hits
+        or _condition_acts(probe.condition)
+    )
+    return kept or probes
+
+
+def _condition_acts(condition: p.Expr | None) -> bool:
+    return condition is not None and has_effect(condition, frozenset())
 
 
 def _trim(body: p.Body, pure: frozenset[str]) -> p.Body:

@@ -33,6 +33,7 @@ from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
 from compiler.syntax import Script
 from compiler.version import VERSION
+from compiler.waste import warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field
 
@@ -99,15 +100,17 @@ def run_passes(
     if defined.errors:
         raise CompileError(defined.errors)
     program = _resolve(request, [script, *extras], scripts, kernel)
+    wasted: tuple[Fault, ...] = ()
     if request.optimise:
-        program = optimise(program)
+        whole, program = program, optimise(program)
+        wasted = tuple(Fault.of(d) for d in warnings(whole, program, [script, *extras]))
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",
         f"{len(program.probes)} probe(s), {len(program.functions)} function(s), "
         f"{embeds} embed(s), {len(program.globals)} global(s)",
     )
-    said = tuple(
+    said = wasted + tuple(
         Fault.of(w)
         for w in (
             *_absent(request),
@@ -135,10 +138,10 @@ def run_passes(
     clock.stop("translated to C", f'"{module}.c"')
     if request.last_pass < 4:
         output = generated.c_text
-        return (
-            Response(True, module=module, passes=tuple(clock.passes), warnings=said, output=output),
-            None,
+        done = Response(
+            True, module=module, passes=tuple(clock.passes), warnings=said, output=output
         )
+        return done, None
     clock.start()
     built = Builder(job.cache, _toolchain(job), progress=progress).build(
         BuildInput(
@@ -150,12 +153,11 @@ def run_passes(
         )
     )
     clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
-    warnings = (
-        *said,
-        *(Fault.without_place("slow-build", w, file, severity="warning") for w in built.warnings),
+    slow = tuple(
+        Fault.without_place("slow-build", w, file, severity="warning") for w in built.warnings
     )
     done = Response(
-        True, module, str(built.path), job.identity, False, tuple(passes), warnings=warnings
+        True, module, str(built.path), job.identity, False, tuple(passes), warnings=said + slow
     )
     return done, built
 
@@ -195,8 +197,9 @@ class _LazyConfig(dict[str, str]):
 
 
 def _resolve(request: Request, own: list[Script], scripts: list[Script], kernel: Kernel) -> Program:
-    environment = Environment(kernel, request.guru)
-    return resolve(request.name, own, scripts, environment, dict(request.globals))
+    return resolve(
+        request.name, own, scripts, Environment(kernel, request.guru), dict(request.globals)
+    )
 
 
 def _absent(request: Request) -> list[Diagnostic]:

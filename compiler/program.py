@@ -560,6 +560,9 @@ class HookKind(IntEnum):
         return self < HookKind.PROFILE
 
 
+PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """Where a handler is placed; the fields of `struct sw_probe`."""
@@ -571,6 +574,7 @@ class Hook:
     randomize: int = 0
     optional: bool = False
     arguments: int = 0  # of a tracepoint
+    functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from runtime.record import asdict, dataclass, field, fields
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`source` or `text`; `kernel`: None for the running one, or {"root", "release"}."""
+    """`source` or `text`; `kernel`: None for the running one, or {"root", "release"} and perhaps
+    "symbols", a copy of its /proc/kallsyms."""
 
     name: str
     source: str | None = None

@@ -42,7 +42,7 @@ def children(node: Node) -> list[Node]:
         value = getattr(node, name)
         if type(value) is tuple:
             _gather(value, found)
-        elif _is_node(value):
+        elif is_node(value):
             found.append(value)
     return found
 
@@ -51,11 +51,12 @@ def _gather(values: tuple[object, ...], found: list[Node]) -> None:
     for value in values:
         if type(value) is tuple:
             _gather(value, found)
-        elif _is_node(value):
+        elif is_node(value):
             found.append(value)  # type: ignore[arg-type]
 
 
-def _is_node(value: object) -> bool:
+def is_node(value: object) -> bool:
+    """Whether something is an expression or a statement of the program."""
     return _KINDS[type(value)] is not None
 
 
@@ -78,10 +79,10 @@ def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None
     changed: dict[str, object] = {}
     for field in fields(node):
         value = getattr(node, field.name)
-        if isinstance(value, tuple) and any(_is_node(item) for item in value):
-            pairs = [(x, _rewritten(x, change) if _is_node(x) else x) for x in value]
+        if isinstance(value, tuple) and any(is_node(item) for item in value):
+            pairs = [(x, _rewritten(x, change) if is_node(x) else x) for x in value]
             changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
-        elif _is_node(value):
+        elif is_node(value):
             changed[field.name] = _rewritten(value, change)
     return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
 
@@ -175,10 +176,24 @@ def has_effect(node: Node, pure: frozenset[str]) -> bool:
     return False
 
 
+def _fills(node: Node) -> bool:
+    """Whether it may find an array full, which is an error in a session."""
+    match node:
+        case (
+            p.Assign(target=p.GlobalRef(keys=keys))
+            | p.Increment(target=p.GlobalRef(keys=keys))
+            | p.Accumulate(target=p.GlobalRef(keys=keys))
+        ):
+            return bool(keys)
+        case _:
+            return False
+
+
 def fallible_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     """Functions that may end in a script error: recursive ones may nest too deep."""
     found = frozenset(f.symbol for f in functions if f.fallible)
     found |= recursive_functions(functions) | paying_functions(functions)
+    found |= {f.symbol for f in functions if any(_fills(n) for n in walk(*body_of(f)))}
     while True:
         grown = found | {f.symbol for f in functions if any(can_fail(s, found) for s in body_of(f))}
         if grown == found:

@@ -130,6 +130,7 @@ class Probe:
     written: str  # as the script has it: kernel.function("vfs_*")
     hook: str  # begin, end, error, timer, profile, ftrace, kprobe, kretprobe, tracepoint
     location: str  # file:line:column
+    functions: tuple[str, ...] = ()  # hooked together: each has a status behind all probes'
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +186,10 @@ class Manifest:
             return cls(
                 **{
                     **tree,
-                    "probes": tuple(Probe(**p) for p in tree["probes"]),
+                    "probes": tuple(
+                        Probe(**{**p, "functions": tuple(p.get("functions", ()))})
+                        for p in tree["probes"]
+                    ),
                     "tables": tuple(_table(t) for t in tree["tables"]),
                     "prints": tuple(_print(p) for p in tree["prints"]),
                     "errors": tuple(ErrorSite(**e) for e in tree["errors"]),

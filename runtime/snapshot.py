@@ -26,6 +26,15 @@ _WORD: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
+class FunctionStatus:
+    """One of the functions that a probe hooks together."""
+
+    name: str
+    armed: bool
+    error: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProbeValues:
     """Of all lanes.
 
@@ -40,6 +49,13 @@ class ProbeValues:
     missed: int
     armed: bool
     error: int
+    functions: tuple[FunctionStatus, ...] = ()
+
+    @property
+    def unplaced(self) -> tuple[tuple[str, int], ...]:
+        """What could not be hooked, and why: (function or probe point, errno)."""
+        refused = tuple((f.name, f.error) for f in self.functions if f.error)
+        return refused or (((self.probe.point, self.error),) if self.error else ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +105,8 @@ def check(manifest: Manifest, header: Header) -> None:
     """ValueError when something in the manifest lies outside of the header's regions."""
     shared, lane = header.shared_size, header.lane_stride
     nr_probes = len(manifest.probes)
-    _fits("probe status", manifest.probe_status, nr_probes * PROBE_STATUS.size, shared)
+    statuses = nr_probes + sum(len(probe.functions) for probe in manifest.probes)
+    _fits("probe status", manifest.probe_status, statuses * PROBE_STATUS.size, shared)
     _fits("probe counts", manifest.probe_counts, nr_probes * PROBE_COUNTS.size, lane)
     _fits("lane counts", manifest.lane_counts, LANE_COUNTS.size, lane)
     for table in manifest.tables:
@@ -122,14 +139,35 @@ def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
     width = PROBE_COUNTS.size // _WORD
     sums = _counts(image, manifest.probe_counts, width * len(manifest.probes))
     values = []
+    row = len(manifest.probes)  # the next function's
     for n, probe in enumerate(manifest.probes):
-        at = manifest.probe_status + n * PROBE_STATUS.size
-        missed, armed, error = PROBE_STATUS.unpack_from(image.shared, at)
+        missed, armed, error = _status(manifest, image, n)
+        functions = []
+        for name in probe.functions:
+            _, is_armed, why = _status(manifest, image, row)
+            functions.append(FunctionStatus(name, bool(is_armed), why))
+            row += 1
         hits, reentrant, locked, errors = sums[n * width : (n + 1) * width]
         values.append(
-            ProbeValues(probe, hits, reentrant, locked, errors, missed, bool(armed), error)
+            ProbeValues(
+                probe,
+                hits,
+                reentrant,
+                locked,
+                errors,
+                missed,
+                bool(armed),
+                error,
+                tuple(functions),
+            )
         )
     return tuple(values)
+
+
+def _status(manifest: Manifest, image: Image, row: int) -> tuple[int, int, int]:
+    at = manifest.probe_status + row * PROBE_STATUS.size
+    missed, armed, error = PROBE_STATUS.unpack_from(image.shared, at)
+    return missed, armed, error
 
 
 def _counts(image: Image, offset: int, count: int) -> list[int]:

@@ -111,7 +111,9 @@ def lay_out(
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", abi.PROBE_COUNTS.size * count)
     lane.add("struct sw_lane_counts counts", "counts", abi.LANE_COUNTS.size)
-    shared.add(f"struct sw_probe_status probes[{count}]", "probes", abi.PROBE_STATUS.size * count)
+    statuses = count + sum(len(probe.hook.functions) for probe in program.probes)
+    size = abi.PROBE_STATUS.size * statuses
+    shared.add(f"struct sw_probe_status probes[{statuses}]", "probes", size)
     placements, asked = storage.place(program), storage.asked(program)
     placed = {
         g.name: _place(
@@ -185,8 +187,8 @@ def _place(
         statistic=row.statistic,
         monotonic=placement.monotonic,
         scratch=placement.scratch,
-        display=g.name in options.displayed,
         sequence=sequence_at,
+        display=g.name in options.displayed,
         location=f"{file}:{line}:{column}",
     )
     return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)

@@ -88,11 +88,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     headers = (
         bool(program.embedded)
         or any(f.code is not None and not f.library for f in program.functions)
-        or any(
-            isinstance(n, p.EmbeddedExpr) and n.code
-            for stmts, _ in bodies
-            for n in traits.walk(*stmts)
-        )
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
     )
     w = Writer()
     _head(w, unit, target, headers)
@@ -473,6 +469,8 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
             if probe.hook.kind in (HookKind.BEGIN, HookKind.END, HookKind.ERROR):
                 limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
             w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
+        if probe.hook.functions and _asks_for_function(unit, roots):
+            w.line("a->c.address = ip;")
         for i, lock in enumerate(locks):
             with w.block(f"if (unlikely(!sw_lock(&s->{lock})))"):
                 w.line(f"a->lane.probes[{index}].skipped_lock++;")
@@ -533,6 +531,12 @@ def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> boo
             if f.code is None or not f.library or f.fallible or not f.pure:
                 return True
     return False
+
+
+def _asks_for_function(unit: Unit, roots: Sequence[traits.Node]) -> bool:
+    """Whether a handler wants to know which of its functions was hit."""
+    called = traits.reachable(roots, unit.functions)
+    return any(unit.functions[symbol].name == p.PROBED_FUNCTION for symbol in called)
 
 
 def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
@@ -658,6 +662,13 @@ def _initial_values(w: Writer, unit: Unit) -> None:
 
 def _tables(w: Writer, unit: Unit, target: Target) -> None:
     program = unit.program
+    statuses = len(program.probes)
+    for i, probe in enumerate(program.probes):
+        if probe.hook.functions:
+            with w.block(f"static const struct sw_function functions_{i}[] =", "};"):
+                for symbol, offset in _by_offset(probe.hook):
+                    w.line(f"{{ {t.string(symbol)}, {t.number(offset)} }},")
+            w.line()
     with w.block("static const struct sw_probe probes[] =", "};"):
         for i, probe in enumerate(program.probes):
             hook = probe.hook
@@ -676,6 +687,11 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
                 if hook.kind is HookKind.PAIRED:
                     w.line(f".number = {_paired(program, probe)},")
                     continue
+                if hook.functions:
+                    w.line(f".functions = functions_{i},")
+                    w.line(f".nr_functions = {len(hook.functions)},")
+                    w.line(f".status = {statuses},")
+                    statuses += len(hook.functions)
                 w.line(f".handler = probe_{i},")
                 if probe.entry:
                     w.line(f".entry = entry_{i},")
@@ -708,6 +724,7 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(".lane_counts = offsetof(struct lane, counts),")
         w.line(".shared_size = sizeof(struct shared),")
         w.line(".probe_status = offsetof(struct shared, probes),")
+        w.line(f".nr_statuses = {statuses},")
         w.line(f".ring_size = {ring},")
         if unit.options.limits.lock_turns != Limits().lock_turns:
             w.line(f".lock_turns = {unit.options.limits.lock_turns},")
@@ -722,6 +739,11 @@ def _tables(w: Writer, unit: Unit, target: Target) -> None:
             w.line(".addresses = symbols,")
 
 
+def _by_offset(hook: p.Hook) -> list[tuple[str, int]]:
+    """A hook's functions as the runtime wants them: of unknown place first, then in order."""
+    return sorted(hook.functions, key=lambda f: (f[1] != 0, f[1], f[0]))
+
+
 def _manifest(unit: Unit, target: Target) -> Manifest:
     layout: Layout = unit.layout
     members = {member: offset for _, member, offset in layout.lane.members}
@@ -729,7 +751,9 @@ def _manifest(unit: Unit, target: Target) -> Manifest:
     for probe in unit.program.probes:
         file, line, column = probe.span.location
         hook = probe.hook.kind.name.lower()
-        probes.append(Probe(probe.point, probe.written, hook, f"{file}:{line}:{column}"))
+        functions = tuple(symbol for symbol, _ in _by_offset(probe.hook))
+        place = f"{file}:{line}:{column}"
+        probes.append(Probe(probe.point, probe.written, hook, place, functions))
     return Manifest(
         name=unit.program.name,
         module=target.module,

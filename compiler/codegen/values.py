@@ -20,7 +20,7 @@ from compiler.codegen.text import C, Writer
 from compiler.options import Options
 from compiler.program import LONG, STRING
 from compiler.source import Span
-from compiler.traits import reads_memory, walk
+from compiler.traits import has_effect, reads_memory, walk
 from runtime.manifest import ErrorSite, HistogramKind, Print
 from runtime.record import dataclass, field
 
@@ -560,12 +560,18 @@ class Values:
                 )
         return " && ".join(tests) or "true"
 
-    def row(self, e: p.GlobalRef, span: Span) -> tuple[str, str]:
+    def early_key(self, e: p.GlobalRef, value: p.Expr) -> str:
+        """The key of an element that gets a value, if it matters that keys are evaluated first."""
+        if any(has_effect(x, self.unit.pure) for x in (*e.keys, value)) and e.keys:
+            return self.key(self.placed(e.name), e.keys)
+        return ""
+
+    def row(self, e: p.GlobalRef, span: Span, key: str = "") -> tuple[str, str]:
         """A place to write to, and the test that it is there ("": it is): an array may be full."""
         g = self.placed(e.name)
         if not e.keys:
             return self.scalar(g), ""
-        key = self.key(g, e.keys)
+        key = key or self.key(g, e.keys)
         n = self.temporary("u32", "n")
         self.w.line(f"{n} = {'add' if g.percpu else 'put'}_{g.c}(a, s, {key});")
         place = f"a->lane.{g.c}[{n} - 1]" if g.percpu else f"s->{g.c}_values[{n} - 1]"
@@ -613,12 +619,15 @@ class Values:
 
     def _assign_global(self, e: p.Assign, target: p.GlobalRef, used: bool) -> C:
         g = self.placed(target.name)
-        # the value first: a fault in it must not leave a new element behind
+        key = self.early_key(target, e.value)
+        # the value before the element: a fault in it must not leave a new one behind
         value = self.value(e.value)
         if target.keys or g.percpu or used:
             value = self.stable(e.value, value)
-        place, there = self.row(target, e.span)
-        fixed = _Fixed(str(value), e.value)
+        if e.op in ("/", "%") and not (isinstance(e.value, p.Number) and e.value.value):
+            value = self.stable(e.value, value)
+            self.raise_if(f"!{value}", "division by 0", e.span)
+        place, there = self.row(target, e.span, key)
         if there:
             self.w.line(f"if (likely({there})) {{")
             self.w.depth += 1
@@ -633,7 +642,8 @@ class Values:
             if e.op in ("+", "-", "*", "|", "&", "^"):
                 self.w.line(f"{place} {e.op}= {value};")
             else:
-                self.w.line(f"{place} = {self._fixed(e, fixed, C(place, t.UNARY))};")
+                new = value if e.op is None else f"{_CALLED[e.op]}({place}, {value})"
+                self.w.line(f"{place} = {new};")
             found = C(place, t.UNARY)
         if there:
             self.w.depth -= 1
@@ -650,13 +660,6 @@ class Values:
         kept = self.temporary("s64")
         self.w.line(f"{kept} = {there} ? {found} : 0;")
         return C(kept)
-
-    def _fixed(self, e: p.Assign, value: _Fixed, old: C) -> C:
-        if e.op is None:
-            return C(value.text)
-        if e.op in ("/", "%") and not (isinstance(value.e, p.Number) and value.e.value):
-            self.raise_if(f"!({value.text})", "division by 0", e.span)
-        return C(f"{_CALLED[e.op]}({old}, {value.text})")
 
     def increment(self, e: p.Increment, *, used: bool) -> C:
         """`x++` and its kin."""
@@ -688,10 +691,11 @@ class Values:
     def accumulate(self, s: p.Accumulate) -> None:
         """`target <<< value`."""
         g = self.placed(s.target.name)
+        key = self.early_key(s.target, s.value)
         value = self.value(s.value)
         if s.target.keys:
             value = self.stable(s.value, value)
-        place, there = self.row(s.target, s.span)
+        place, there = self.row(s.target, s.span, key)
         if there:
             self.w.line(f"if (likely({there}))")
         self.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
@@ -743,14 +747,6 @@ class Values:
         found = self.temporary("s64")
         self.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index});")
         return C(found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Fixed:
-    """A value already evaluated, with the expression it came from."""
-
-    text: str
-    e: p.Expr
 
 
 def each_slot(g: Placed, n: str) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 
 from compiler import syntax
 from compiler.family import tracepoints
-from compiler.family.hookable import exists, fitting
+from compiler.family.hookable import exists, fitting, place
 from compiler.family.site import (
     Environment,
+    Lazy,
     Refusal,
     Site,
     Variable,
@@ -98,14 +99,19 @@ def _resolve(
             function.span,
             f'match by name: {components[0].name}.function("prefix_*")',
         )
-    for name in _functions(pattern, function, environment):
-        variables = _variables(btf, name, returns)
+    for name, offsets in _functions(pattern, function, environment).items():
+        variables = Lazy(lambda name=name: _variables(btf, name, returns))  # type: ignore[misc]
         suffix_text = ".return" if returns else ".call" if _calls(components) else ""
         point = f'{components[0].name}.function("{name}"){suffix_text}'
         if returns:
             hook = Hook(HookKind.KRETPROBE, name, number=maxactive, optional=wild)
         else:
-            hook = Hook(HookKind.FTRACE, name, optional=wild)
+            functions = tuple((name, offset) for offset in offsets)
+            hook = (
+                Hook(HookKind.FTRACE, name, optional=True, functions=functions)
+                if wild
+                else Hook(HookKind.FTRACE, name, offset=offsets[0])
+            )
         sites.append(Site(hook, point, variables, name))
     return sites
 
@@ -114,7 +120,10 @@ def _calls(components: Sequence[syntax.Component]) -> bool:
     return any(c.name == "call" for c in components[2:])
 
 
-def _functions(pattern: str, component: syntax.Component, environment: Environment) -> list[str]:
+def _functions(
+    pattern: str, component: syntax.Component, environment: Environment
+) -> dict[str, tuple[int, ...]]:
+    """Names with the offsets of their functions."""
     kernel = environment.kernel
     slug = "unknown-kernel-function"
     if any(c in pattern for c in "*?["):
@@ -123,7 +132,7 @@ def _functions(pattern: str, component: syntax.Component, environment: Environme
             return names
         raise Refusal(slug, f"no kernel function fits '{pattern}'", component.span)
     if exists(kernel, pattern):
-        return [pattern]
+        return {pattern: (place(kernel, pattern),)}
     raise Refusal(
         slug,
         f"kernel {kernel.release} has no function '{pattern}'",

@@ -8,7 +8,7 @@ kernel.function("vfs_read").return
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from compiler import syntax
@@ -41,8 +41,33 @@ class Variable:
     at_entry: bool = False
 
 
+class Lazy(Mapping[str, Variable]):
+    """Variables that are looked up when the first is asked for: most of a wildcard's are never."""
+
+    def __init__(self, find: Callable[[], dict[str, Variable]]) -> None:
+        self._find = find
+        self._found: dict[str, Variable] | None = None
+
+    @property
+    def _variables(self) -> dict[str, Variable]:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def __getitem__(self, name: str) -> Variable:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
 @dataclass(frozen=True, slots=True)
 class Site:
+    """`hook.functions`: a place among those of a wildcard, whose handlers may turn out equal."""
+
     hook: Hook
     point: str
     variables: Mapping[str, Variable] = field(default_factory=dict)

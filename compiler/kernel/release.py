@@ -27,8 +27,9 @@ from typing import Final
 from compiler.kernel import image, kept
 from compiler.kernel.btf import Btf
 from compiler.kernel.config import Config
-from compiler.kernel.faults import BadBtf, NoConfig, NoHeaders, NoKernel
+from compiler.kernel.faults import BadBtf, NoConfig, NoHeaders, NoKernel, NoSymbols
 from compiler.kernel.nearby import did_you_mean
+from compiler.kernel.places import Places
 from compiler.kernel.symbols import KALLSYMS, TRACEFS, Hookable, Symbols
 from compiler.kernel.syscalls import Syscalls
 from compiler.kernel.sysroot import inside
@@ -152,6 +153,21 @@ class Kernel:
         if self.is_running:
             return Symbols.read(KALLSYMS)
         return Symbols.read(inside(self.root, f"/boot/System.map-{self.release}"))
+
+    @cached_property
+    def places(self) -> Places:
+        """Where functions are; nothing is known where there is no symbol table."""
+        kept_at = self.cache / f"{self.build_id.hex()}.places" if self.cache is not None else None
+        known = kept.load(kept_at) if kept_at is not None else None
+        if known is not None:
+            return Places(known)
+        try:
+            found = Places.of(self.symbols)
+        except NoSymbols:
+            return Places()
+        if kept_at is not None and found.are_known:
+            kept.store(kept_at, found.data)
+        return found
 
     @cached_property
     def hookable(self) -> Hookable:

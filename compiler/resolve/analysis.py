@@ -15,6 +15,7 @@ from compiler import syntax
 from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
+from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import expressions, loops
 from compiler.resolve.embedded import inspect, symbols
@@ -24,6 +25,7 @@ from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
+from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.resolve.targets import hidden_local
 from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions, walk
@@ -126,7 +128,7 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             type_ = STRING if isinstance(init, syntax.String) else LONG
             world.facts.learn(("global", g.symbol), type_, init.span)
             world.facts.learn_arity(g.symbol, 0, init.span)
-    probes = [_probe(world, d, i) for i, d in enumerate(derived)]
+    probes = _probes(world, derived)
     functions: dict[str, p.Function] = {}
     while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
         for overloads in waiting:
@@ -147,11 +149,43 @@ def _check_size(facts: Facts, g: GlobalSymbol) -> None:
         )
 
 
-def _probe(world: World, d: Derived, index: int) -> p.Probe:
+def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
+    """Handlers of all sites; one for all of a wildcard's functions for which it is the same.
+
+    A body that asks nothing about its function is looked at once. The others are compared.
+    """
+    found: dict[object, p.Probe] = {}
+    alike: dict[object, object] = {}
+    for index, d in enumerate(derived):
+        functions = d.site.hook.functions
+        blocks = (*d.prologue, d.body, *d.epilogue)
+        key: object = (d.span, d.optional, tuple(map(id, blocks))) if functions else index
+        if key not in alike:
+            probe, is_special = _probe(world, d, index)
+            own: object = index
+            if probe.hook.functions:
+                own = (probe.span, probe.hook.optional, probe.condition, probe.entry, probe.body)
+            if not is_special:
+                alike[key] = own
+            if own not in found:
+                found[own] = probe
+                continue
+            key = own
+        else:
+            key = alike[key]
+        first = found[key]
+        hook = replace(first.hook, functions=(*first.hook.functions, *functions))
+        found[key] = replace(first, hook=hook, point=first.written)
+    return list(found.values())
+
+
+def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
+    """The handler, and whether it depends on the very site."""
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
     scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
+        _check_condition(world, test)
         found = scope.typed(test, LONG)
         condition = found if condition is None else p.Logical("&&", condition, found, test.span)
     stmts: list[p.Stmt] = []
@@ -163,8 +197,25 @@ def _probe(world: World, d: Derived, index: int) -> p.Probe:
     if d.optional:
         hook = replace(hook, optional=True)
     if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
-        hook = replace(hook, kind=p.HookKind.KPROBE)  # ftrace saves and restores arguments only
-    return p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
+        # ftrace saves and restores arguments only
+        hook = replace(hook, kind=p.HookKind.KPROBE, offset=0, functions=())
+    probe = p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
+    return probe, scope.is_special or not hook.functions
+
+
+def _check_condition(world: World, test: syntax.Expr) -> None:
+    """A condition is looked at outside the handler: it has no locals."""
+    for node in walk_syntax(test):
+        if isinstance(node, syntax.Name) and not (
+            world.find_global(node.name, test.span.source.name) or node.name in world.functions
+        ):
+            world.facts.fault(
+                "condition-variable",
+                f"the condition names '{node.name}', which is no global",
+                node.span,
+                did_you_mean(node.name, {n for _, n in world.globals})
+                or f"declare it: global {node.name}",
+            )
 
 
 def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:

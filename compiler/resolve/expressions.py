@@ -19,8 +19,9 @@ from compiler.regex import automaton
 from compiler.regex.pattern import PatternError
 from compiler.regex.threads import TooLargeError
 from compiler.resolve import embedded, overloads, pointees, printing, targets, writes
-from compiler.resolve.facts import UNKNOWN
+from compiler.resolve.facts import UNKNOWN, Symbol
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope
+from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.source import Span
 from runtime.manifest import Histogram, HistogramKind, ValueType
 
@@ -113,7 +114,20 @@ def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
                 return _call(scope, call, want)
     if want is not None and want is not STAT:
         scope.facts.learn((*scope.key, e.name), want, e.span)
+    _require_known(scope, e.name, (*scope.key, e.name), e.span)
     return p.LocalRef(scope.local(e.name), e.span)
+
+
+def _require_known(scope: Scope, name: str, fact: Symbol, span: Span) -> None:
+    """A variable that nothing gives a type holds nothing: mostly it is another one's name misspelt."""
+    if scope.facts.final and fact not in scope.facts.types:
+        known = {n for _, n in scope.world.globals} | set(scope.locals) - {name}
+        scope.facts.fault(
+            "unresolved-type",
+            f"'{name}' is used, but nothing gives it a value or a type",
+            span,
+            did_you_mean(name, known) or "assign to it, or give the parameter a type: name:long",
+        )
 
 
 def _scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | None) -> p.GlobalRef:
@@ -121,6 +135,7 @@ def _scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | Non
     fact = ("global", found.symbol)
     if want is not None:
         scope.facts.learn(fact, want, span)
+    _require_known(scope, found.declared.name, fact, span)
     return p.GlobalRef(found.symbol, (), scope.facts.type_of(fact), span)
 
 
@@ -347,11 +362,15 @@ def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None
 
 def _conditional(scope: Scope, e: syntax.Conditional, want: ValueType | None) -> p.Expr:
     test = scope.typed(e.test, LONG)
-    written = isinstance(e.test, syntax.Number | syntax.Unary)
-    if isinstance(test, p.Number) and not written:  # @defined() ? a : what must not be looked at
+    if isinstance(test, p.Number) and guards(e.test):  # must not look at what is not there
         return scope.expr(e.then if test.value else e.otherwise, want)
     then, otherwise = same_type(scope, e.then, e.otherwise, want)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
+
+
+def guards(test: syntax.Expr) -> bool:
+    """Whether a test asks what is there, so that the branch not taken may make no sense."""
+    return any(isinstance(n, syntax.Defined | syntax.AtCall) for n in walk_syntax(test))
 
 
 def _in(scope: Scope, e: syntax.In) -> p.Expr:
@@ -461,8 +480,10 @@ def _call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
         return p.Number(0, e.span)
     if isinstance(found.functions[0].body, syntax.EmbeddedC):
         _check_embedded(scope, e, found, want)
-    if scope.site is not None and e.name in scope.world.contextual:
-        found = scope.world.clone(found, scope.site)
+    site = scope.site
+    if site is not None and e.name in scope.world.contextual:
+        scope.is_special = True
+        found = scope.world.clone(found, site)
     found = scope.world.wanted_functions.setdefault(found.symbols[0], found)
     overloads.learn_parameters(scope.world, found)
     symbol = found.symbols[0]

@@ -13,6 +13,7 @@ from __future__ import annotations
 from compiler import program as p
 from compiler.kernel import kinds, layout
 from compiler.kernel.kinds import TypeId
+from compiler.resolve.printing import function_name
 from compiler.resolve.scope import Scope
 from compiler.resolve.targets import Fault, Typed, address_of, btf_of, load, plus, variable
 from compiler.source import Span
@@ -24,7 +25,7 @@ _MOST_ELEMENTS = 5  # of an array
 
 def summary(scope: Scope, what: str, span: Span) -> p.Expr:
     """`$$parms` and its kin: `name=0x1 ...`."""
-    site = scope.site
+    site = scope.site if what == "name" else scope.own_site
     if site is None:
         raise Fault("context-variable-in-function", f"'$${what}' is known in probes only", span)
     named = [v for v in site.variables.values() if not v.name.startswith("arg")]
@@ -38,7 +39,7 @@ def summary(scope: Scope, what: str, span: Span) -> p.Expr:
         case "locals":  # known to debuginfo only
             chosen = []
         case "name":
-            return p.String(site.function or site.point, span)
+            return function_name(scope, span) if site.function else p.String(site.point, span)
         case "system" if site.system:
             return p.String(site.system, span)
         case _:

@@ -13,6 +13,7 @@ from compiler.literal import place
 from compiler.program import LONG, STRING
 from compiler.resolve.facts import UNKNOWN, article
 from compiler.resolve.scope import Scope
+from compiler.source import Span
 from runtime.directive import Argument, DirectiveError, Kind, Role, Star, arguments, parse
 
 
@@ -50,15 +51,29 @@ def _print(scope: Scope, e: syntax.Print) -> p.Print:
 
 def lower_special(scope: Scope, e: syntax.Call) -> p.Expr | None:
     """Functions whose meaning is the probe's: pp(), probefunc()."""
-    if scope.site is None or e.args:
+    site = scope.site
+    if site is None or e.args:
         return None
     match e.name:
+        case "pp" if site.hook.functions:
+            before, _, after = site.point.partition(site.function)
+            name = function_name(scope, e.span)
+            return p.Format(f"{before}%s{after}", (name,), e.span)
         case "pp":
-            return p.String(scope.site.point, e.span)
+            return p.String(site.point, e.span)
         case "ppfunc" | "probefunc":
-            return p.String(scope.site.function, e.span)
+            return function_name(scope, e.span)
         case _:
             return None
+
+
+def function_name(scope: Scope, span: Span) -> p.Expr:
+    """The probed function's name: known when running, where it is one of a wildcard's."""
+    site = scope.site
+    assert site is not None
+    if site.hook.functions:
+        return scope.expr(syntax.Call(p.PROBED_FUNCTION, (), span, span), STRING)
+    return p.String(site.function, span)
 
 
 def lower_log(scope: Scope, e: syntax.Call) -> p.Stmt:

@@ -92,6 +92,13 @@ class Scope:
     written: frozenset[str] = frozenset()  # variables that the probe's own body assigns to
     loops: int = 0
     temporaries: int = 0
+    is_special: bool = False  # the body depends on the very site, not only on its kind
+
+    @property
+    def own_site(self) -> Site | None:
+        """`site`, for what may differ between the functions of a wildcard."""
+        self.is_special = True
+        return self.site
 
     @property
     def in_function(self) -> bool:

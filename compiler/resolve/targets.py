@@ -166,7 +166,7 @@ def place(scope: Scope, e: syntax.Expr) -> Typed:
 
 def variable(scope: Scope, name: str, span: Span) -> Typed:
     """`$name` of the probe; in a function, of the probe that it runs for."""
-    site = scope.site
+    site = scope.own_site
     if site is None:
         raise Fault(
             "context-variable-in-function",
@@ -222,7 +222,8 @@ def _at_var(scope: Scope, e: syntax.AtVar) -> Typed:
             e.span,
             "only the kernel's own variables can be found without it",
         )
-    if not file and e.module is None and scope.site and name in scope.site.variables:
+    site = scope.own_site
+    if not file and e.module is None and site and name in site.variables:
         return variable(scope, name, e.span)
     return _kernel_variable(scope, name, e.span)
 

@@ -69,6 +69,10 @@ int sw_hooks_create(void)
 
 		if (hook >= ARRAY_SIZE(families) || !families[hook])
 			return -ENOEXEC;
+		if (sw_script.probes[i].nr_functions &&
+		    sw_script.probes[i].status + sw_script.probes[i].nr_functions >
+			    sw_script.nr_statuses)
+			return -ENOEXEC;
 		if (hook == SW_PAIRED && sw_script.probes[i].number >= sw_script.nr_probes)
 			return -ENOEXEC;
 	}
@@ -113,16 +117,25 @@ void sw_hook_free(void *hook, size_t size)
 	sw_memory_add(-(s64)size);
 }
 
-static void report(const struct sw_placement *p, u32 kind, int error)
+static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
 {
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", p->probe->symbol ?: "timer",
-		 error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);
+}
+
+void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol, int error)
+{
+	struct sw_probe_status *status = &sw_status[p->probe->status + function];
+
+	status->error = error;
+	status->armed = !error;
+	if (error)
+		report(p, symbol, SW_EVENT_WARNING, error);
 }
 
 static bool is_wanted(const struct sw_placement *p)
@@ -140,16 +153,20 @@ static int place(struct sw_placement *p)
 	p->placed = !error;
 	if (!error)
 		return 0;
-	report(p, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
+	report(p, p->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
 	return optional ? 0 : error;
 }
 
 static void take_out(struct sw_placement *p)
 {
+	u32 i;
+
 	families[p->probe->hook]->remove(p);
 	p->placed = false;
 	p->hook = NULL;
 	sw_status[p->index].armed = 0;
+	for (i = 0; i < p->probe->nr_functions; i++)
+		sw_status[p->probe->status + i].armed = 0;
 	cond_resched();
 }
 

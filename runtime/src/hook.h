@@ -41,6 +41,9 @@ int sw_hooks_place(void);
 void sw_hooks_remove(void);
 void sw_hooks_count_missed(void);
 
+/* The status of one of a probe's functions; `error`: that it could not be hooked. */
+void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol, int error);
+
 /* A hook's own memory, zeroed and counted. */
 void *sw_hook_alloc(size_t size);
 void sw_hook_free(void *hook, size_t size);

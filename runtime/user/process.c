@@ -45,6 +45,11 @@ u64 sw_jiffies(void)
 	return sw_clock_monotonic() / 4000000;
 }
 
+void sw_probed_function(struct sw_context *c, char *to, u32 size)
+{
+	sw_copy_key(c, to, size, sw_script.probes[c->probe].functions[0].symbol);
+}
+
 void sw_execname(char *to)
 {
 	memset(to, 0, SW_COMM_SIZE);

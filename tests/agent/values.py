@@ -46,7 +46,7 @@ def rows(table: Table, found: Mapping[Any, Any]) -> TableValues:
         part = keys[start : start + size]
         pages.append(KeyPage(repr(part).encode(), None, len(part), lambda _, part=part: part))  # type: ignore[misc]
     data = b"".join(_row(table, value) for value in found.values())
-    return TableValues(table, tuple(pages), data, 0)
+    return TableValues(table, tuple(pages), data, 0, columns=(data,))
 
 
 def _row(table: Table, value: int | str | StatValue) -> bytes:
@@ -60,8 +60,10 @@ def _row(table: Table, value: int | str | StatValue) -> bytes:
             assert layout is not None
             if layout.count is not None:
                 words[layout.count] = value.count or 0
-            if layout.sum is not None:
-                words[layout.sum] = value.sum or 0
+            for name in ("sum", "min", "max"):
+                word = getattr(layout, name)
+                if word is not None:
+                    words[word] = getattr(value, name) or 0
             if layout.histogram is not None:
                 word = layout.histogram.word
                 words[word : word + len(value.buckets)] = value.buckets

@@ -34,9 +34,8 @@ UNKNOWN: Kinds = frozenset({VALUE})
 EXITS = frozenset(
     {"sw_refused", "sw_preempt_check", "sw_array_append", "sw_failed", "__stack_chk_fail"}
 )
-# The kernel's own: clocks read under a sequence count, without a store; the call of a handler, which
-# is a root itself.
-OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns|__x86_indirect_thunk_\w+")
+# The kernel's own: clocks read under a sequence count, without a store.
+OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns")
 RETURN = "__x86_return_thunk"
 
 _PARTS = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp")

@@ -257,7 +257,7 @@ def explained(row: Row, module: Path) -> Row:
     if expert:
         parts.append(f"the work written by hand {expert - hook:.0f}, ours {row.ours - hook:.0f}")
     code = Module(module)
-    for name in ("on_entry", "on_return", "entry_0", "probe_0"):
+    for name in ("entry_0", "probe_0"):
         if name in code.functions:
             code.follow(Root(name))
     counts = ", ".join(f"{name} {count}" for name, count in code.lengths().items())

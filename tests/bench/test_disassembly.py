@@ -14,13 +14,10 @@ from lab import Image
 from tests.bench.disassembly import BLOCK, OWN, Module, Root
 
 GOLDEN = Path(__file__).parents[1] / "golden/codegen"
-DATA = (
-    frozenset({"a loaded value"}),
-    frozenset({OWN}),
-)  # of a return probe: registers, its own bytes
 FUNCTION = (Root("probe_0"),)
-# what the kernel calls, down to the handlers, which are called through a pointer
-RETURN = (Root("on_entry"), Root("on_return"), Root("entry_0", DATA), Root("probe_0", DATA))
+# the kernel gives both handlers of a return probe the instance of this call, with its bytes
+INSTANCE = (frozenset({OWN}),)
+RETURN = (Root("entry_0", INSTANCE), Root("probe_0", INSTANCE))
 
 
 def module_of(source: Path, folder: Path) -> Module:
@@ -47,7 +44,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("count", FUNCTION, {"probe_0"}),
         ("count-by-key", FUNCTION, {"probe_0"}),
         ("histogram", FUNCTION, {"probe_0"}),
-        ("latency", RETURN, {"on_entry", "entry_0", "on_return", "probe_0"}),
+        ("latency", RETURN, {"entry_0", "probe_0"}),
     ],
 )
 def test_a_hit_writes_only_its_own(

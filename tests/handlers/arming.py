@@ -41,18 +41,15 @@ def calls(count: int) -> None:
         os.umask(0o022)
 
 
-def step(device: Device, file: int, switch: int, wanted: list[str]) -> dict[str, Any]:
+def step(
+    device: Device, file: int, switch: int, wanted: list[str], armed: list[bool]
+) -> dict[str, Any]:
     os.lseek(file, switch, os.SEEK_DATA)
     deadline = time.monotonic() + DEADLINE
-    while traced() != wanted and time.monotonic() < deadline:
-        time.sleep(0.01)
-    # the last hook may be on its way still
-    armed = [False]
     while time.monotonic() < deadline:
-        before, armed = armed, [p.armed for p in read(device).probes]
-        if before == armed:
+        if traced() == wanted and [p.armed for p in read(device).probes] == armed:
             break
-        time.sleep(0.05)
+        time.sleep(0.01)
     calls(10)
     snapshot = read(device)
     return {
@@ -72,7 +69,7 @@ def main() -> int:
         with Device.open(module.stem) as device, Path("/etc/passwd").open("rb") as file:
             device.start(1000, os.getpid())
             calls(5)
-            found = [step(device, file.fileno(), s, wanted) for s, wanted in steps]
+            found = [step(device, file.fileno(), *one) for one in steps]
             for switch in range(200):  # faster than any hook comes and goes
                 os.lseek(file.fileno(), switch % 4, os.SEEK_DATA)
                 calls(3)

@@ -28,7 +28,8 @@ class Case:
     """A script, what triggers it, and what must come out of it.
 
     `values`: final globals, {name: number or text} or {name: {key or keys: value}}. `until_exit`: the script
-    ends itself. `errors`: texts of script errors, in order. `limit`: errors until the module ends itself.
+    ends itself. `errors`: texts of script errors, in order. `limit`: errors until the module ends itself. `symbols`: the
+    compiler knows where the kernel's functions are.
     `file`: the script's, as messages name it.
     """
 
@@ -43,6 +44,7 @@ class Case:
     strict: bool = False
     statistics: dict[str, Any] = field(default_factory=dict)
     defines: dict[str, str] = field(default_factory=dict)
+    symbols: bool = True
     args: tuple[str, ...] = ()
     globals: dict[str, Any] = field(default_factory=dict)
     guru: bool = False
@@ -62,13 +64,19 @@ def guest(image: Image) -> Iterator[Guest]:
         yield started
 
 
-def compile_case(case: Case, image: Image, folder: Path) -> dict[str, Any]:
+def compile_case(
+    case: Case, image: Image, folder: Path, symbols: Path | None = None
+) -> dict[str, Any]:
     """The compiler's response for a case, made by a process of its own as the agent does it."""
     request = {
         "name": case.name,
         "text": case.script,
         "source": case.file,
-        "kernel": {"root": str(image.rootfs), "release": image.release},
+        "kernel": {
+            "root": str(image.rootfs),
+            "release": image.release,
+            **({"symbols": str(symbols)} if symbols and case.symbols else {}),
+        },
         "output": str(folder),
         "run_mode": case.strict,
         "statistics": case.statistics,
@@ -98,8 +106,11 @@ def run_cases(cases: list[Case], guest: Guest, image: Image, folder: Path) -> di
     subprocess.run(["gcc", "-O1", "-static", "-o", trigger, HERE / "trigger.c"], check=True)
     modules = folder / "modules"
     modules.mkdir()
+    symbols = folder / "kallsyms"
+    guest.run("cat /proc/kallsyms >/tmp/kallsyms", timeout=120).check()
+    guest.pull("/tmp/kallsyms", symbols)
     with ThreadPoolExecutor(2) as pool:
-        responses = list(pool.map(lambda case: compile_case(case, image, modules), cases))
+        responses = list(pool.map(lambda case: compile_case(case, image, modules, symbols), cases))
     plan, results = [], {}
     for case, response in zip(cases, responses, strict=True):
         if not response["ok"]:

@@ -334,6 +334,34 @@ CASES = [
         output="70\n",
     ),
     Case(
+        "wildcard by name",
+        f"""global n; probe kernel.function("vfs_rea[d]*") {{ {MINE} n[probefunc(), pp()]++ }}
+        probe end {{ println(n["vfs_read", "kernel.function(\\"vfs_read\\")"]) }}""",
+        trigger="read 70",
+        output="70\n",
+        symbols=False,
+    ),
+    Case(
+        "wildcards",
+        f"""global n, by, sizes, entries
+        probe kernel.function("vfs_*") {{ {MINE} n++; by[probefunc(), pp()]++ }}
+        probe kernel.function("vfs_[rw]*") {{ {MINE} if (@defined($count)) sizes[$$name, $count]++ }}
+        probe kernel.function("*mem[sc][ep][ty]"), kernel.function("nosuchfunction*")? {{ entries++ }}
+        probe end {{
+            println(by["vfs_read", "kernel.function(\\"vfs_read\\")"])
+            println(by["vfs_write", "kernel.function(\\"vfs_write\\")"])
+            println(sizes["vfs_read", 1], " ", sizes["vfs_write", 5], " ", n >= 100)
+        }}""",
+        trigger="read 70 write 30",
+        output="70\n30\n70 30 1\n",
+    ),
+    Case(
+        "the function is reached by a kprobe only",
+        'global n; probe kernel.function("memset") { n++ } probe timer.ms(200) { if (n) { println(1); exit() } }',
+        output="1\n",
+        until_exit=True,
+    ),
+    Case(
         "either syscall",
         f"""global n; probe syscall.{{read,write}} {{ {MINE} if (fd == 3) n[name, count]++ }}""",
         trigger="read 11 write 12",

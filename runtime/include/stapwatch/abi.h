@@ -54,7 +54,8 @@ struct sw_probe_counts {
 	u64 errors;	       /* handlers ended by a script error */
 };
 
-/* One for each probe, at the start of the shared region. */
+/* One for each probe, then one for each function of a probe that has several, at the start of the
+ * shared region. */
 struct sw_probe_status {
 	u64 missed; /* hits the kernel could not deliver (no return instance left, nested kprobe),
 		       as of the last sync */

@@ -45,6 +45,10 @@ struct sw_context {
 	struct sw_match match; /* of the last regular expression, where a script asks for it */
 };
 
+/* The name of the function whose entry was hit, of those that the running handler's probe hooks
+ * together; zeros follow it. */
+void sw_probed_function(struct sw_context *c, char *to, u32 size);
+
 /* Slow ways out, in the runtime object. */
 void sw_rearm(void);
 void sw_refused(struct sw_context *c, struct sw_probe_counts *counts);

@@ -39,16 +39,26 @@ enum sw_hook {
 typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
 			       struct sw_regs *regs);
 
+/* One of the functions that a probe hooks. */
+struct sw_function {
+	const char *symbol;
+	s64 offset; /* from register_ftrace_function(); 0: not known */
+};
+
 struct sw_probe {
 	enum sw_hook hook;
 	u32 flags; /* SW_PROBE_* */
 	const char *symbol;
-	u64 offset;    /* into the symbol (SW_KPROBE) */
+	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function */
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
 	s64 randomize; /* timers: +- this much, in the unit of `number` */
 	void *handler;
-	void *entry;   /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
-			  non-zero: no return wanted */
+	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
+			non-zero: no return wanted */
+	const struct sw_function *functions; /* SW_FTRACE: hooked together, in order of their
+						offsets; NULL: `symbol` alone */
+	u32 nr_functions;
+	u32 status;    /* of the first of `functions`: an index into the status of all probes */
 	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
 };
 
@@ -75,7 +85,8 @@ struct sw_script {
 	u32 probe_counts; /* offset in the lane of struct sw_probe_counts[nr_probes] */
 	u32 lane_counts;  /* offset in the lane of struct sw_lane_counts */
 	u32 shared_size;
-	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_probes] */
+	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_statuses] */
+	u32 nr_statuses;  /* of all probes, then of the functions of probes that have several */
 	u32 ring_size;	  /* bytes of event ring for each CPU, a power of two; 0: the script prints
 			     nothing */
 	u32 lock_turns;	  /* of waiting for a lock before the hit is skipped; 0: the default */

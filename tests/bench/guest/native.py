@@ -20,8 +20,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from agent.compiling import Compiler
 from agent.settings import CompileSettings
-from agent.worker import COMMAND, Compiler
+from agent.worker import COMMAND
 from compiler.build.cache import Cache
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, Tier

@@ -69,8 +69,8 @@ class _Writer:
                 return f"{e.array}[{self.list(e.keys)}]", _PRIMARY
             case t.Unary():
                 operand = self.inside(e.operand, _UNARY)
-                # as two tokens: `- -x`, not `--x`
-                return e.op + (" " if operand[0] in "+-" else "") + operand, _UNARY
+                # as two tokens: `- -x`, not `--x`; `!~` is one too
+                return e.op + (" " if operand[0] in "+-~" else "") + operand, _UNARY
             case t.Binary():
                 level = _LEVEL[e.op]
                 left, right = self.inside(e.left, level), self.inside(e.right, level + 1)

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Programs that a grammar makes up print what a reference evaluator says, in user space under sanitizers.
+
+    FUZZ_PROGRAMS=10000 FUZZ_SEED=7 pytest tests/language/test_programs.py        (make fuzz)
+
+Programs are made in groups, a seed each, and compiled many at once. A group with a failure is made again, one
+program after the other, so that hypothesis can shrink it; what is printed then is the script.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+from compiler.printer import print_script
+from tests.language.fuzz.evaluate import TooLong, evaluate
+from tests.language.fuzz.make import programs
+from tests.language.fuzz.text import script
+from tests.language.fuzz.tree import Program
+from tests.language.userspace import Script, Workshop, parse_script
+
+COUNT = int(os.environ.get("FUZZ_PROGRAMS", "160"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+GROUP = 8  # hypothesis varies what it made before when it makes many
+BATCH = 5  # groups compiled at once
+TRIES = 150  # of programs while one is shrunk
+_PLACE = re.compile(r"^(ERROR: .*) at p\.stp:\d+:\d+$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def workshop() -> Iterator[Workshop]:
+    with Workshop.open() as found:
+        yield found
+
+
+def group(number: int) -> list[Program]:
+    """The programs of one seed."""
+    made: list[Program] = []
+
+    @seed(number)
+    @settings(
+        max_examples=GROUP,
+        phases=[Phase.generate],
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs())
+    def collect(program: Program) -> None:
+        made.append(program)
+
+    collect()
+    return made
+
+
+def faults(found: list[Program], workshop: Workshop) -> list[str]:
+    """What is wrong with each program; "" where nothing is, or where it does too much to be run."""
+    wanted: dict[int, str] = {}
+    scripts: dict[int, Script] = {}
+    for i, program in enumerate(found):
+        try:
+            wanted[i] = evaluate(program)
+        except TooLong:
+            continue
+        room = {"MAXSTRINGLEN": str(program.room)}
+        text = script(program, brackets=False)
+        scripts[i] = Script("p", text, rounds=program.rounds, defines=room)
+    told = [""] * len(found)
+    for i, outcome in zip(scripts, workshop.run(list(scripts.values())), strict=True):
+        got = outcome.fault or outcome.diagnostics or _PLACE.sub(r"\1", outcome.transcript)
+        if got != wanted[i]:
+            lines = difflib.unified_diff(
+                wanted[i].splitlines(), got.splitlines(), "wanted", "got", n=1
+            )
+            told[i] = f"{scripts[i].text!s}\n" + "\n".join(line.rstrip("\n") for line in lines)
+    return told
+
+
+def shrink(number: int, workshop: Workshop) -> None:
+    """Makes a group again and fails with its smallest wrong program."""
+    known: dict[Program, str] = {}
+
+    @seed(number)
+    @settings(
+        max_examples=GROUP,
+        phases=[Phase.generate, Phase.shrink],
+        database=None,
+        deadline=None,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(programs())
+    def check(program: Program) -> None:
+        if program not in known:
+            known[program] = faults([program], workshop)[0] if len(known) < TRIES else ""
+        if known[program]:
+            raise AssertionError(f"seed {number}, MAXSTRINGLEN {program.room}\n{known[program]}")
+
+    try:
+        check()
+    except AssertionError as error:
+        pytest.fail(
+            str(error), pytrace=False
+        )  # the script, and not the tree as hypothesis shows it
+
+
+def test_programs_do_what_the_language_says(workshop: Workshop) -> None:
+    first = SEED * 1_000_000
+    groups = range(first, first + (COUNT + GROUP - 1) // GROUP)
+    for start in range(0, len(groups), BATCH):
+        numbers = list(groups[start : start + BATCH])
+        made = [(number, program) for number in numbers for program in group(number)]
+        told = faults([program for _, program in made], workshop)
+        for (number, _), fault in zip(made, told, strict=True):
+            if fault:
+                shrink(number, workshop)
+                pytest.fail(f"seed {number}, as it was made first\n{fault}")
+
+
+@settings(max_examples=40, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@given(programs())
+def test_brackets_that_precedence_makes_needless_change_nothing(program: Program) -> None:
+    texts = [script(program, brackets=brackets) for brackets in (False, True)]
+    few, many = (print_script(parse_script(Script("p", text))) for text in texts)
+    assert few == many
