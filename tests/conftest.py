@@ -2,13 +2,23 @@
 """Marks for whole folders: what needs Debian's packages (host), and what needs a guest (lab).
 
 `make check` leaves both out; `make test` runs everything.
+
+Property tests look at the same examples each time, so that a failure is a change's; HYPOTHESIS_PROFILE=search
+looks for new ones.
 """
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# without a deadline: other work slows the machine
+hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 HERE = Path(__file__).parent
 MARKS = {

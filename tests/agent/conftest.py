@@ -7,15 +7,12 @@ import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any, TypeVar
 
-import hypothesis
 import pytest
 
 from agent import logs
 from agent.settings import LogFormat, LogSettings
 
 T = TypeVar("T")
-hypothesis.settings.register_profile("no-deadline", deadline=None)  # other work slows the machine
-hypothesis.settings.load_profile("no-deadline")
 PATIENCE = 60.0  # seconds after which a test is hung; none takes a tenth of it
 
 

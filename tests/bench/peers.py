@@ -10,7 +10,9 @@ kept. bpftrace compiles in the guest, under emulation.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import shlex
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from lab import Guest, Image
-from lab.host import cache_root, locked, say
+from lab.host import cache_root, locked, remove_all_but, say
 
 READY = "in place"
+KEPT = 24  # modules of SystemTap in the cache
 # each ends with a line "counted N"
 STAP = {
     "count": """
@@ -143,44 +146,45 @@ def build(image: Image, scripts: dict[str, str], folder: Path) -> dict[str, Path
     """SystemTap's modules in folder/stap, kept in the cache of the lab."""
     made = folder / "stap"
     made.mkdir()
-    recipe = Path(__file__).read_text()
-    key = hashlib.sha256(f"{image.folder.name}\0{recipe}".encode()).hexdigest()[:12]
-    kept = cache_root() / "stap" / key
-    found = {}
-    with locked(kept.parent / "stap.lock", "stap at work"):
-        missing = [name for name in scripts if not (kept / _file(name)).exists()]
+    kept = cache_root() / "stap"
+    kept.mkdir(exist_ok=True)
+    texts = {_module(name): f"{text}\n{STAP_READY}\n" for name, text in scripts.items()}
+    recipe = f"{image.folder.name}\0{inspect.getsource(_build)}"
+    keys = {
+        module: kept / f"{hashlib.sha256(f'{recipe}{text}'.encode()).hexdigest()[:16]}.ko"
+        for module, text in texts.items()
+    }
+    with locked(kept / "stap.lock", "stap at work"):
+        missing = {module: texts[module] for module, path in keys.items() if not path.exists()}
         if missing:
-            kept.mkdir(parents=True, exist_ok=True)
-            _build(image, {name: scripts[name] for name in missing}, kept)
-        for name in scripts:
-            found[name] = made / _file(name)
-            found[name].write_bytes((kept / _file(name)).read_bytes())
-    return found
+            _build(image, missing, keys)
+        remove_all_but(KEPT, kept.glob("*.ko"))
+    for module, path in keys.items():
+        shutil.copy(path, made / f"{module}.ko")
+    return {name: made / f"{_module(name)}.ko" for name in scripts}
 
 
-def _file(name: str) -> str:
-    return f"stap_{name.replace('-', '_')}.ko"
+def _module(name: str) -> str:
+    return f"stap_{name.replace('-', '_')}"
 
 
-def _build(image: Image, scripts: dict[str, str], kept: Path) -> None:
+def _build(image: Image, texts: dict[str, str], kept: dict[str, Path]) -> None:
     """Build all in one go: the first one's questions to the kernel's headers serve all."""
     with Guest.boot(image) as guest:
         symbols = guest.run(r"grep -v '\[' /proc/kallsyms").check().stdout
     release = shlex.quote(image.release)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as name:
+    with tempfile.TemporaryDirectory(dir=cache_root()) as name:
         work = Path(name)
         (work / "System.map").write_text(symbols)
         (work / "state").mkdir()
-        for script, text in scripts.items():
-            say(f"peers: stap builds {script} (up to some minutes, once)")
-            module = _file(script).removesuffix(".ko")
-            (work / f"{module}.stp").write_text(f"{text}\n{STAP_READY}\n")
+        for module, text in texts.items():
+            say(f"peers: stap builds {module} (up to some minutes, once)")
+            (work / f"{module}.stp").write_text(text)
             # Debian's symbol table is empty: a real one must lie where stap looks
             command = (
                 f"mount -t tmpfs boot /boot && cp System.map /boot/System.map-{release} && "
                 f"exec stap -r {release} -p4 -m {module} {module}.stp"
             )
-            env = {"SYSTEMTAP_DIR": "/mnt/state"}
-            argv = ["sh", "-c", command]
+            argv, env = ["sh", "-c", command], {"SYSTEMTAP_DIR": "/mnt/state"}
             image.chroot_run(argv, binds={work: "/mnt"}, cwd="/mnt", env=env, timeout=3600)
-            (work / f"{module}.ko").rename(kept / f"{module}.ko")
+            (work / f"{module}.ko").rename(kept[module])

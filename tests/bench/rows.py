@@ -76,9 +76,8 @@ def _section(section: Section) -> str:
 
 
 def _ours(row: Row) -> str:
-    return (
-        f"**{number(row.ours)}**" if row.met is not False else f"**{number(row.ours)}** (not met)"
-    )
+    figure = "-" if row.ours is None else f"**{number(row.ours)}**"
+    return figure if row.met is not False else f"{figure} (not met)"
 
 
 def _target(row: Row) -> str:

@@ -16,6 +16,7 @@ ROWS = (
     Row("count", "instructions", 46.8, {"hand-written": 36.1}, 100),
     Row("late", "ms", 12.0, {"peer": 313.0}, 10, note="it waits"),
     Row("free", "ms", 1234.5),
+    Row("endless", "s", None, target=1),
 )
 
 
@@ -46,6 +47,14 @@ def test_json_has_exactly_these_fields() -> None:
                 "target": None,
                 "met": None,
             },
+            {
+                "name": "endless",
+                "unit": "s",
+                "ours": None,
+                "peers": {},
+                "target": 1,
+                "met": False,
+            },
         ]
     }
 
@@ -57,6 +66,7 @@ def test_markdown_tells_what_is_not_met() -> None:
         "| count | instructions | **46.8** | <= 100 | 36.1 |  |\n"
         "| late | ms | **12** (not met) | <= 10 |  | 313 |\n"
         "| free | ms | **1,234** |  |  |  |\n"
+        "| endless | s | - (not met) | <= 1 |  |  |\n"
         "\n"
         "- a note\n"
         "- late: it waits\n"
@@ -84,13 +94,13 @@ def test_what_was_not_counted_is_no_figure(counted: int, fits: bool) -> None:
 
 
 def test_events(tmp_path: Path) -> None:
-    section = events.measure("6.1", tmp_path / "events", with_peers=False, reads=4000)
+    section = events.measure("6.1", tmp_path / "events", with_peers=False, reads=20_000)
     assert len(section.rows) == len(events.SHAPES)
     for row, shape in zip(section.rows, events.SHAPES, strict=True):
-        assert row.ours is not None
-        # a script does more than an empty handler, and no more than a few hundred instructions
-        assert 0 < row.peers["hook alone"] < row.ours < 5000, row
-        assert not shape.hand or row.peers["hook alone"] <= row.peers["hand-written"] + 1, row
+        # a tick of the clock that falls into a window weighs an instruction or two a read
+        hook = row.peers["hook alone"] - 5
+        assert row.ours is not None and 0 < hook < row.ours < 5000, row
+        assert not shape.hand or hook < row.peers["hand-written"], row
     explained = events.explained(section.rows[0], next((tmp_path / "events").glob("sw_count_*.ko")))
     assert "probe_0" in explained.note
 
@@ -102,7 +112,7 @@ def test_scrapes() -> None:
 
 
 def test_compiling(tmp_path: Path) -> None:
-    wildcard = 'kernel.function("vfs_*")'
+    wildcard = 'kernel.function("vfs_rea*")'
     section = compiling.measure(tmp_path / "compile", rounds=1, many=2, wildcards=wildcard)
     assert len(section.rows) == 6
     assert all(row.ours is not None and row.ours > 0 for row in section.rows)

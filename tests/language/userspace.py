@@ -31,7 +31,8 @@ from compiler.diagnostics import CompileError, render_all
 from compiler.family import Environment
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
-from compiler.parser import Conditions, parse
+from compiler.pairing import pair
+from compiler.parser import Conditions, Macro, parse
 from compiler.program import Program
 from compiler.resolve.analysis import resolve
 from runtime import event as events
@@ -104,13 +105,24 @@ def conditions(script: Script) -> Conditions:
 
 
 @cache
+def _macros() -> dict[str, Macro]:
+    return library.macros(library.read(), conditions(Script("", "")))
+
+
+@cache
 def _library() -> list[s.Script]:
-    return library.parse_all(library.read(), conditions(Script("", "")))
+    return library.parse_all(library.read(), conditions(Script("", "")), _macros())
 
 
 def parse_script(script: Script) -> s.Script:
     """Pass 1. Raises CompileError."""
-    return parse(script.text, f"{script.name}.stp", conditions=conditions(script), args=script.args)
+    return parse(
+        script.text,
+        f"{script.name}.stp",
+        conditions=conditions(script),
+        args=script.args,
+        library_macros=_macros(),
+    )
 
 
 def analyse(script: Script) -> Program:
@@ -123,9 +135,12 @@ def analyse(script: Script) -> Program:
 
 def translate(script: Script) -> Generated:
     """Passes 1 to 3. Raises CompileError."""
-    limits = with_defines(Limits(), script.defines).limits
-    target = Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0")
-    return generate(analyse(script), target, Options(limits, strict=script.strict))
+    defined = with_defines(Limits(), script.defines)
+    program = analyse(script)
+    if script.optimise:
+        program = optimise(pair(program))
+    options = Options(defined.limits, strict=script.strict, defines=defined.macros)
+    return generate(program, Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0"), options)
 
 
 class Workshop:

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""In the guest: from the request to start a module until its probes are armed, by the guest's clock.
+
+arming.py module-path module-name -> {"armed": functions, "arming": s}
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from runtime import loader
+from runtime.device import Device
+from runtime.snapshot import read
+
+
+def main() -> None:
+    loader.load(Path(sys.argv[1]))
+    with Device.open(sys.argv[2]) as device:
+        begun = time.monotonic()
+        device.start()
+        took = time.monotonic() - begun
+        probes = read(device).probes
+        armed = sum(f.armed for probe in probes for f in probe.functions or (probe,))
+    print(json.dumps({"armed": armed, "arming": took}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Debian's stap as a judge: whether it takes a script, and the types that it infers.
+
+    Stap.find().judge(Script("x", "probe begin { l = 1 println(l) }"))
+      -> Verdict(accepted=True, types=Types(probes=(("begin", frozenset({"l:long"})),), ...))
+
+It needs no kernel for parsing, nor for probes of begin, end, error and timers: a folder that looks like a
+kernel's build tree is enough. A start takes a quarter of a second, so verdicts are kept, by all that they
+depend on, outside of this tree.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.language.userspace import Script
+
+RELEASE = "6.1.0-13-amd64"  # as userspace.conditions() has it
+CONFIG = "CONFIG_SMP=y\nCONFIG_HZ=250\nCONFIG_E1000=m\n"
+NO_STAP = "stap is not installed (Debian's package systemtap)"
+_DECORATION = re.compile(r"(?: if \(.*\)|[?!])+$")  # of a probe point: they are no part of it
+
+
+@dataclass(frozen=True, slots=True)
+class Types:
+    """As `name:type`, keys and parameters behind; `unknown` where stap knows none."""
+
+    globals: frozenset[str]
+    functions: tuple[tuple[str, frozenset[str]], ...]  # signature, locals; sorted
+    probes: tuple[tuple[str, frozenset[str]], ...]  # point, locals; sorted
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    accepted: bool
+    output: str  # of -p1 or -p2
+    complaint: str
+
+    @property
+    def types(self) -> Types:
+        """Of what -p2 printed."""
+        return parse_types(self.output)
+
+
+def parse_types(listing: str) -> Types:
+    """The sections of -p2's listing."""
+    section, globals_ = "", set()
+    rows: dict[str, list[tuple[str, set[str]]]] = {"# functions": [], "# probes": []}
+    skipping = False
+    for line in listing.splitlines():
+        if line in ("%{", "%}"):
+            skipping = line == "%{"
+        elif skipping or not line:
+            continue
+        elif line.startswith("# "):
+            section = line
+        elif section == "# globals":
+            globals_.add(line)
+        elif line == "  # locals":
+            continue
+        elif line.startswith("  "):
+            rows[section][-1][1].add(line.strip())
+        elif section in rows:
+            point = line.partition(" /* <- ")[0]
+            rows[section].append((_DECORATION.sub("", point), set()))
+    functions, probes = (
+        tuple(sorted((name, frozenset(locals_)) for name, locals_ in rows[s])) for s in rows
+    )
+    return Types(frozenset(globals_), functions, probes)
+
+
+class Stap:
+    def __init__(self, program: str, folder: Path) -> None:
+        self._program, self._folder = program, folder
+        self._verdicts = folder / "verdicts"
+        self._kernel = folder / "kernel"
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60)
+        self.version = (done.stdout + done.stderr).splitlines()[0]
+        self._verdicts.mkdir(parents=True, exist_ok=True)
+        _make_kernel(self._kernel)
+
+    @classmethod
+    def find(cls) -> Stap | None:
+        program = shutil.which("stap")
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return cls(program, home / "stapwatch-tests" / "stap") if program else None
+
+    def judge(self, script: Script, last_pass: int = 2) -> Verdict:
+        """What stap says to a script, nothing optimised away."""
+        text = script.text if isinstance(script.text, bytes) else script.text.encode()
+        options = [f"-p{last_pass}", "-u", *(["-g"] if script.guru else [])]
+        options += [f"-G{name}={value}" for name, value in script.globals.items()]
+        key = json.dumps([self.version, RELEASE, CONFIG, options, script.args]).encode()
+        digest = hashlib.sha256(key + b"\0" + text).hexdigest()
+        kept = self._verdicts / f"{digest}.json"
+        if kept.exists():
+            return Verdict(**json.loads(kept.read_text()))
+        verdict = self._ask(text, options, script.args)
+        tree = {
+            "accepted": verdict.accepted,
+            "output": verdict.output,
+            "complaint": verdict.complaint,
+        }
+        partial = kept.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(tree))
+        partial.replace(kept)
+        return verdict
+
+    def judge_all(self, scripts: Sequence[tuple[Script, int]]) -> list[Verdict]:
+        """Several scripts, each up to a pass."""
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda pair: self.judge(*pair), scripts))
+
+    def _ask(self, text: bytes, options: Sequence[str], args: Sequence[str]) -> Verdict:
+        with tempfile.TemporaryDirectory(prefix="stapwatch-stap-") as name:
+            file = Path(name) / "x.stp"
+            file.write_bytes(text)
+            command = [self._program, "-r", str(self._kernel), *options, str(file), *args]
+            done = subprocess.run(
+                command,
+                capture_output=True,
+                timeout=600,
+                preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (20, 20)),
+                env={**os.environ, "SYSTEMTAP_DIR": name, "LC_ALL": "C.UTF-8"},
+            )
+        said = done.stderr.decode(errors="replace").replace(str(file), "x.stp")
+        return Verdict(done.returncode == 0, done.stdout.decode("latin-1"), said)
+
+
+def _make_kernel(folder: Path) -> None:
+    """As much of a kernel's build tree as stap looks at before it compiles."""
+    files = {
+        "Makefile": "",
+        "Module.symvers": "",
+        ".config": CONFIG,
+        "include/config/kernel.release": f"{RELEASE}\n",
+        "include/generated/utsrelease.h": f'#define UTS_RELEASE "{RELEASE}"\n',
+    }
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)

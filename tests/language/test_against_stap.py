@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Our own scripts through Debian's stap: what one takes the other takes, with the same types.
+
+Scripts whose probes need a kernel are compared as far as parsing goes. Where the two differ and should, the
+table says why.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from compiler import program as p
+from compiler import syntax
+from compiler.diagnostics import CompileError, render_all
+from tests.language import case as language
+from tests.language.stap import NO_STAP, Stap, Types, Verdict
+from tests.language.userspace import Script, analyse, parse_script
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+# Probe points that stap resolves with a kernel's debuginfo or headers only.
+_KERNEL = re.compile(
+    rb"\b(kernel|kprobe|module|process|syscall|nd_syscall|perf|netfilter)\s*[.{]|task_current|@cast"
+)
+_SIZE = re.compile(r"^(\w+)(?:%?\[\d+\])?%?:")
+
+# Script -> why stap is not asked.
+LEFT_OUT = {
+    "golden/syntax/too-many-probe-points": "stap works on it for minutes",
+}
+# Script -> why stap's verdict, or a type, is not ours.
+DIFFERENT = {
+    "embedded/functions": "stap wants the types of embedded functions written; ours are long by default",
+    "functions/bounded": "with -u, stap 4.8 does not find a function whose caller comes first",
+    "functions/overload-next": "our overloads keep what they were given in locals, for the next one",
+    "functions/private": "stap 4.8 takes the library's function before the file's private one",
+    "operators/arithmetic": "stap 4.8 does not know >>>",
+    "golden/resolve/bad-histogram": "stap takes an interval that ends before it begins",
+    "golden/resolve/histogram-as-number": "stap takes it; the reference has histograms for print only",
+    "golden/resolve/outside-loop": "stap finds out when it translates",
+    "golden/resolve/overloads": "stap 4.8 takes the library's function before the file's private one",
+    "golden/resolve/unknown-counter": "stap finds out when it translates",
+    "golden/syntax/at-operators": "stap 4.8 does not know @enum",
+    "golden/syntax/nesting-too-deep": "stap has no limit, and ends where its stack does",
+    "golden/syntax/unterminated-comment": "to stap the rest of the file is the comment",
+}
+
+
+def golden() -> Iterator[tuple[str, Script]]:
+    for path in sorted(GOLDEN.glob("*/*.stp")):
+        name = f"golden/{path.relative_to(GOLDEN).with_suffix('').as_posix()}"
+        if name not in LEFT_OUT:
+            yield name, language.Case(path, path.read_bytes()).script()
+
+
+SCRIPTS = {**{case.name: case.script() for case in language.cases()}, **dict(golden())}
+
+
+@pytest.fixture(scope="module")
+def verdicts() -> dict[str, Verdict]:
+    stap = Stap.find()
+    if stap is None:
+        pytest.skip(NO_STAP)
+    asked = [(script, last_pass(script)) for script in SCRIPTS.values()]
+    return dict(zip(SCRIPTS, stap.judge_all(asked), strict=True))
+
+
+def last_pass(script: Script) -> int:
+    """How far stap can take it without a kernel."""
+    text = script.text if isinstance(script.text, bytes) else script.text.encode()
+    return 1 if _KERNEL.search(text) else 2
+
+
+def our_types(script: Script) -> Types:
+    """Of what the script itself defines. Raises CompileError."""
+    program = analyse(replace(script, optimise=False))
+    tree = parse_script(script)
+    names = {i.name for i in tree.items if isinstance(i, syntax.Global | syntax.Function)}
+    globals_ = {
+        f"{g.name}:{_type(g.type)}" + (f" [{', '.join(map(_type, g.keys))}]" if g.keys else "")
+        for g in program.globals
+    }
+    functions = [
+        (f"{f.name}:{_type(f.result)} ({', '.join(_pairs(f.parameters))})", _locals(f.body))
+        for f in program.functions
+        if f.name in names and f.code is None
+    ]
+    probes = [(probe.point, _locals(probe.body)) for probe in program.probes]
+    return Types(frozenset(globals_), tuple(sorted(functions)), tuple(sorted(probes)))
+
+
+def _type(found: object) -> str:
+    return {"None": "unknown", "stat": "stats"}.get(str(found), str(found))
+
+
+def _pairs(found: tuple[p.Local, ...]) -> list[str]:
+    return [f"{x.name}:{x.type}" for x in found]
+
+
+def _locals(body: p.Body | None) -> frozenset[str]:
+    return frozenset(_pairs(body.locals) if body else ())
+
+
+def differences(script: Script, verdict: Verdict) -> list[str]:
+    """What the two disagree on."""
+    refused = ""
+    try:
+        if last_pass(script) == 1:
+            parse_script(script)
+        else:
+            ours = our_types(script)
+    except CompileError as error:
+        refused = render_all(error.diagnostics)
+    if (refused == "") != verdict.accepted:
+        return [f"stap {'takes' if verdict.accepted else 'refuses'} it", verdict.complaint, refused]
+    if refused or last_pass(script) == 1:
+        return []
+    theirs = verdict.types
+    found = []
+    their_globals = {_SIZE.sub(r"\1:", line) for line in theirs.globals}
+    found += [f"global {g} is not stap's" for g in sorted(ours.globals - their_globals)]
+    found += _unmatched("function", ours.functions, theirs.functions)
+    found += _unmatched("probe", ours.probes, theirs.probes)
+    return found + ([verdict.output] if found else [])
+
+
+def _unmatched(
+    what: str,
+    ours: tuple[tuple[str, frozenset[str]], ...],
+    theirs: tuple[tuple[str, frozenset[str]], ...],
+) -> list[str]:
+    """Ours that stap has not; it has more, such as end probes that print globals."""
+    left = list(theirs)
+    found = []
+    for row in ours:
+        if row in left:
+            left.remove(row)
+        else:
+            found.append(f"{what} {row[0]} with locals {sorted(row[1])} is not stap's")
+    return found
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script(name: str, verdicts: dict[str, Verdict]) -> None:
+    found = differences(SCRIPTS[name], verdicts[name])
+    if name in DIFFERENT:
+        assert found, f"no difference any more: {DIFFERENT[name]}"
+    else:
+        assert not found, "\n".join(found)
+
+
+def test_every_explanation_is_of_a_script() -> None:
+    assert set(DIFFERENT) <= set(SCRIPTS)
