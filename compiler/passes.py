@@ -7,6 +7,7 @@ run_passes(Question(request, ...), passes, progress)
 
 from __future__ import annotations
 
+import functools
 import resource
 import time
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from compiler.optimise import optimise
 from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
+from compiler.preprocessor import Macro
 from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
@@ -70,6 +72,32 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
+# A process serves scripts until none waits, seconds as a rule: what it knows of the kernel and the
+# library stays true for so long.
+
+
+@functools.lru_cache(maxsize=1)
+def _running(cache: Path) -> Kernel:
+    return Kernel.running(cache)
+
+
+@dataclass(frozen=True, slots=True)
+class _Library:
+    macros: dict[str, Macro]
+    scripts: list[Script]
+
+
+@functools.lru_cache(maxsize=1)
+def _parsed(
+    kernel: Kernel, guru: bool, compatible: str | None, tapset: tuple[tuple[str, bytes], ...]
+) -> _Library:
+    """The library, parsed. Raises CompileError."""
+    files = dict(tapset)
+    conditions = _conditions(kernel, guru, compatible)
+    public = library.macros(files, conditions)
+    return _Library(public, library.parse_all(files, conditions, public))
+
+
 def run_passes(
     job: Question, passes: list[Pass], progress: Callable[[str], None]
 ) -> tuple[Response, BuildResult | None]:
@@ -78,17 +106,18 @@ def run_passes(
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
     request, file, module = job.request, job.file, job.module
-    kernel = job.kernel or Kernel.running(job.cache.root / "kernels")
+    kernel = job.kernel or _running(job.cache.root / "kernels")
     clock = Clock(passes)
     clock.start()
-    conditions = _conditions(kernel, request)
-    public = library.macros(job.tapset, conditions)
+    conditions = _conditions(kernel, request.guru, request.compatible)
+    parsed = _parsed(kernel, request.guru, request.compatible, tuple(job.tapset.items()))
+    public = parsed.macros
     script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
     extras = [
         parse(text, f"<-E {i}>", conditions=conditions, args=request.args, library_macros=public)
         for i, text in enumerate(request.extra, 1)
     ]
-    scripts = library.parse_all(job.tapset, conditions, public)
+    scripts = parsed.scripts
     clock.stop("parsed user script", f"and {len(scripts)} library scripts")
     if request.listing is not None:
         return _listed(request, script, extras, scripts, kernel), None
@@ -168,13 +197,13 @@ def _toolchain(job: Question) -> Toolchain:
     return There(Path(job.request.kernel["root"]), job.cache.root)
 
 
-def _conditions(kernel: Kernel, request: Request) -> Conditions:
+def _conditions(kernel: Kernel, guru: bool, compatible: str | None) -> Conditions:
     return Conditions(
         kernel_vr=kernel.release,
         arch=kernel.arch,
-        guru_mode=request.guru,
+        guru_mode=guru,
         config=_LazyConfig(kernel),
-        **({"systemtap_v": request.compatible} if request.compatible else {}),
+        **({"systemtap_v": compatible} if compatible else {}),
     )
 
 

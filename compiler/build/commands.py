@@ -42,6 +42,10 @@ class Commands:
     link_module: tuple[str, ...]
     common: tuple[str, ...]  # objects of kbuild that are part of every module
 
+    def folder_of(self, prepared: str) -> str:
+        """`folder`, for commands whose HERE is `prepared`."""
+        return self.folder.replace(HERE, prepared)
+
     @property
     def compiler(self) -> str:
         return self.script[0]

@@ -25,6 +25,7 @@ from compiler.build.toolchain import Toolchain
 from runtime.record import dataclass, field
 
 STUB = "stapwatch_stub"
+PREFIX = "prefix.h"  # of precompiled kernel headers
 MANIFEST_SECTION = ".stapwatch.manifest"
 MODINFO = ".modinfo"
 THIS_MODULE = ".gnu.linkonce.this_module"
@@ -59,14 +60,17 @@ class Kit:
         return tuple(name for name in self.entry.files if name.startswith("common/"))
 
 
-def build(kit: Kit, request: BuildInput, work: Path) -> tuple[Path, list[str]]:
-    """Make work/MODULE.ko; the second value is what objtool complained about.
+def build(
+    kit: Kit, request: BuildInput, work: Path, headers: Entry | None = None
+) -> tuple[Path, list[str]]:
+    """Make work/MODULE.ko; the second value is what objtool complained about. `headers`: precompiled,
+    for embedded C.
 
     Raises BuildError; its slug "link-failed" means that kbuild may still succeed.
     """
     seen = kit.toolchain.path(work)
     (work / "script.c").write_text(request.c_text)
-    _compile(kit, request, work)
+    _compile(kit, request, work, headers)
     script = f"{seen}/script.o"
     objects = [kit.toolchain.path(kit.entry.path("runtime.o")), script, f"{seen}/manifest.o"]
     manifest = request.manifest.encode()
@@ -89,14 +93,31 @@ def build(kit: Kit, request: BuildInput, work: Path) -> tuple[Path, list[str]]:
     return path, [f"objtool: {line}" for line in complaints.splitlines() if line.strip()]
 
 
-def _compile(kit: Kit, request: BuildInput, work: Path) -> None:
+def apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """A command's `-include` files, and its other words."""
+    includes, others = [], []
+    rest = iter(words)
+    for word in rest:
+        if word == "-include":
+            includes.append(next(rest, ""))
+        else:
+            others.append(word)
+    return includes, others
+
+
+def _compile(kit: Kit, request: BuildInput, work: Path, headers: Entry | None) -> None:
     """In the work folder if possible: what the compiler keeps of a file's name is then short."""
     seen = kit.toolchain.path(work)
     if request.embedded and kit.commands.folder != HERE:
         folder, file = kit.commands.folder, f"{seen}/script.c"
     else:
         folder, file = seen, "script.c"
-    if request.embedded:
+    if request.embedded and headers is not None:
+        _, words = apart(kit.commands.embedded)
+        (work / "names.h").write_text(_names(kit, request.module))
+        words += ["-include", kit.toolchain.path(headers.path(PREFIX))]
+        words += ["-include", f"{seen}/names.h", f"-fmacro-prefix-map={seen}/="]
+    elif request.embedded:
         words = [word.replace(STUB, request.module) for word in kit.commands.embedded]
         words.append(f"-fmacro-prefix-map={seen}/=")
     else:
@@ -105,10 +126,20 @@ def _compile(kit: Kit, request: BuildInput, work: Path) -> None:
     _run(kit, work, "compile-failed", words, folder)
 
 
+def _names(kit: Kit, module: str) -> str:
+    """The macros of kbuild's command that hold the stub's name, with the module's."""
+    lines = []
+    for word in kit.commands.embedded:
+        if word.startswith("-D") and STUB in word:
+            name, _, value = word[2:].partition("=")
+            lines += [f"#undef {name}", f"#define {name} {value.replace(STUB, module)}"]
+    return "\n".join([*lines, ""])
+
+
 def _run(kit: Kit, work: Path, slug: Slug, command: Sequence[str], folder: str = "") -> str:
     prepared = kit.entry.folder
     argv = kit.words(command, prepared)
-    folder = folder or kit.commands.folder.replace(HERE, kit.toolchain.path(prepared))
+    folder = folder or kit.commands.folder_of(kit.toolchain.path(prepared))
     env = {"TMPDIR": kit.toolchain.path(work), **ENVIRONMENT}
     ran = kit.toolchain.run(argv, folder=folder, env=env)
     if ran.status != 0:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from compiler.build import fast, kbuild, target
 from compiler.build.cache import Cache, key_of
 from compiler.build.fast import STUB
 from compiler.build.faults import BuildError
+from compiler.build.headers import precompiled
 from compiler.build.kbuild import Headers
 from compiler.build.preparation import Preparation, Workshop, prepare
 from compiler.build.request import BuildInput, BuildResult, KernelFacts, Tier
@@ -109,7 +109,10 @@ class Builder:
             folder = work / "fast"
             folder.mkdir()
             try:
-                path, complaints = fast.build(kit, request, folder)
+                ready = None
+                if request.embedded:
+                    ready = precompiled(kit, self.cache, preparation.identity, self.progress)
+                path, complaints = fast.build(kit, request, folder, ready)
                 warnings += complaints
                 return path, Tier.FAST
             except BuildError as error:
@@ -162,6 +165,8 @@ class Builder:
         """The same error, with what failed kept for whoever looks into it."""
         if not error.output:
             return error
+        import shutil  # only after a failure
+
         failed = self.cache.root / "failed"
         kept = sorted(failed.iterdir(), key=lambda path: path.stat().st_mtime)
         for old in kept[: max(0, len(kept) - _KEPT_FAILURES + 1)]:

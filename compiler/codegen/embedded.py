@@ -8,7 +8,6 @@ function twice:long (n:long) %{ STAP_RETVALUE = 2 * STAP_ARG_n; %}
 from __future__ import annotations
 
 import re
-import textwrap
 from typing import TYPE_CHECKING
 
 from compiler import program as p
@@ -63,6 +62,8 @@ def numbered(text: str) -> str:
 
 def function(unit: Unit, w: Writer, f: p.Function) -> None:
     """A function whose body is C: its parameters and result have the names that the code uses."""
+    import textwrap
+
     code = f.code or ""
     defined = _definitions(unit, f, code)
     for name, value in defined:

@@ -28,7 +28,10 @@ HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
 EXAMPLES = sorted((PROJECT / "packaging/probes.d").glob("*.stp"))
 TYPICAL = PROJECT / "packaging/probes.d/vfs_latency.stp"
-SHAPES = sorted((PROJECT / "tests/golden/codegen").glob("*.stp"))
+SHAPES = [
+    PROJECT / f"tests/golden/codegen/{name}.stp"
+    for name in ("count", "count-by-key", "histogram", "latency", "latency-by-thread")
+]
 MANY = 20
 ROUNDS = 7
 ARMING_PATIENCE = 240.0  # seconds of this machine's time, which is some of the guest's
@@ -136,10 +139,16 @@ def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
 def arming(image: Image, folder: Path, wildcards: str) -> dict[str, Any]:
     """arming.py's findings; {"arming": None} when it takes too long to wait for."""
     folder.mkdir()
+    with Guest.boot(image) as guest:  # as on the machine itself: places come from its symbol table
+        (folder / "kallsyms").write_bytes(guest.run(["cat", "/proc/kallsyms"]).check().stdout_bytes)
     request = Request(
         name="wildcard",
         text=f"global calls probe {wildcards} {{ calls++ }}",
-        kernel={"root": str(image.rootfs), "release": image.release},
+        kernel={
+            "root": str(image.rootfs),
+            "release": image.release,
+            "symbols": str(folder / "kallsyms"),
+        },
         cache=str(folder / "cache"),
         output=str(folder),
     )

@@ -186,6 +186,35 @@ def test_embedded_c_is_the_same_in_both_tiers(builder: Builder, request_for: Req
     assert difference(sections(slow), sections(fast)) == ""
 
 
+def test_kernel_headers_are_precompiled_once(
+    builder: Builder, request_for: RequestFor, tmp_path: Path
+) -> None:
+    tools = Meddling()
+    said: list[str] = []
+    mine = replace(builder, toolchain=tools, progress=said.append)
+    text = (HERE / "standin/embedded.c").read_text()
+    for number in range(2):
+        changed = f"{text}\n/* {number} {tmp_path} */\n"
+        mine.build(request_for("sw_embedded", c_text=changed, embedded=True))
+    compiled = [Path(name).suffix for name in builder.cache.root.glob("entries/*/*/prefix.h*")]
+    assert sorted(compiled) == [".gch", ".h"]
+    assert sum("headers" in line for line in said) <= 1
+    # refused headers are silent: this flag tells
+    request = request_for("sw_tells", c_text=text, embedded=True, cflags=("-Werror=invalid-pch",))
+    assert mine.build(request).tier is Tier.FAST
+
+
+def test_headers_that_cannot_be_precompiled_are_read_every_time(
+    builder: Builder, request_for: RequestFor, tmp_path: Path
+) -> None:
+    refuse = Meddling(spoil=lambda argv: Ran(1, "error: no") if "c-header" in argv else None)
+    mine = replace(builder, cache=Cache(tmp_path / "cache"), toolchain=refuse)
+    text = (HERE / "standin/embedded.c").read_text()
+    for name in ("sw_one", "sw_two"):
+        made = mine.build(request_for(name, c_text=text, embedded=True))
+        assert (made.tier, made.warnings) == (Tier.FAST, ())
+
+
 @pytest.mark.parametrize("only", Tier)
 def test_an_unknown_symbol_is_named(
     builder: Builder, request_for: RequestFor, script: str, only: Tier

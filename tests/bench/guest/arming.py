@@ -22,7 +22,8 @@ def main() -> None:
         begun = time.monotonic()
         device.start()
         took = time.monotonic() - begun
-        armed = sum(probe.armed for probe in read(device).probes)
+        probes = read(device).probes
+        armed = sum(f.armed for probe in probes for f in probe.functions or (probe,))
     print(json.dumps({"armed": armed, "arming": took}))
 
 

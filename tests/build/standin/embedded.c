@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* A script with embedded C: it includes kernel headers and calls what the kernel exports. */
+#include <stapwatch_embedded.h>
 #include <linux/cpumask.h>
 #include <linux/jiffies.h>
 #include <linux/module.h>

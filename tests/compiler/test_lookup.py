@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What was made before is found, and only as long as all that it was made with is the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compiler import lookup
+from compiler.build.cache import Cache, key_of
+from compiler.lookup import Question
+from compiler.request import Pass, Request, Response
+
+MADE = key_of("a module")
+
+
+@pytest.fixture
+def question(tmp_path: Path) -> Question:
+    request = Request("x", text="probe begin {}", output=str(tmp_path / "out"))
+    cache = Cache(tmp_path / "cache")
+    return Question(request, "<x>", "probe begin {}", {}, None, cache, "abc1", "sw_x_abc1")
+
+
+@pytest.fixture
+def compiler(question: Question, tmp_path: Path) -> Path:
+    """The question has an answer, which a file stands for the compiler of."""
+    tool = tmp_path / "gcc"
+    tool.write_text("1")
+    question.cache.put(MADE, {"sw_x_abc1.ko": b"code"})
+    done = Response(True, passes=(Pass(1, "parsed", 0.1, 0.0, 0.1, "x"),))
+    lookup.remember(question, done, MADE, [tool, tmp_path / "missing"])
+    return tool
+
+
+def test_the_answer_is_what_was_made(question: Question, compiler: Path) -> None:
+    found = lookup.answer(question)
+    assert found is not None and found.ok and found.cached
+    assert (found.module, found.identity) == ("sw_x_abc1", "abc1")
+    assert Path(found.path).read_bytes() == b"code"
+    assert Path(found.path).parent == Path(question.request.output or "")
+    assert [p.title for p in found.passes] == ["parsed"]
+
+
+def test_nothing_made_is_no_answer(question: Question) -> None:
+    assert lookup.answer(question) is None
+
+
+def _grow(tool: Path, cache: Cache) -> None:
+    tool.write_text("version 2")
+
+
+def _touch(tool: Path, cache: Cache) -> None:
+    os.utime(tool, ns=(1, 1))
+
+
+def _remove(tool: Path, cache: Cache) -> None:
+    tool.unlink()
+
+
+def _appear(tool: Path, cache: Cache) -> None:
+    (tool.parent / "missing").write_text("now there")
+
+
+def _damage(tool: Path, cache: Cache) -> None:
+    entry = cache.get(MADE)
+    assert entry is not None
+    entry.path("sw_x_abc1.ko").write_bytes(b"evil")
+
+
+def _evict(tool: Path, cache: Cache) -> None:
+    cache.drop(MADE)
+
+
+@pytest.mark.parametrize("change", [_grow, _touch, _remove, _appear, _damage, _evict])
+def test_a_change_of_what_it_depends_on_makes_it_none(
+    question: Question, compiler: Path, change: Callable[[Path, Cache], None]
+) -> None:
+    change(compiler, question.cache)
+    assert lookup.answer(question) is None
+    assert lookup.answer(question) is None
