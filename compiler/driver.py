@@ -9,6 +9,7 @@ passes, which take longer to import than the look-up does, are not even imported
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 
 from compiler import lookup
@@ -18,11 +19,19 @@ from compiler.kernel.faults import KernelFactError
 from compiler.request import Fault, Pass, Request, Response
 from runtime.record import replace
 
+_FRAMES = 20_000  # of Python: passes go as deep as scripts are nested, some frames for each level
+
+
+def allow_depth() -> None:
+    """Lets the passes follow whatever the parser takes, and long chains of functions."""
+    sys.setrecursionlimit(max(_FRAMES, sys.getrecursionlimit()))
+
 
 def compile_script(request: Request, progress: Callable[[str], None]) -> Response:
     """All passes up to `request.last_pass`. User's mistakes come back as the response's errors."""
     passes: list[Pass] = []
     file = request.source or f"<{request.name}>"
+    allow_depth()
     try:
         return _compile(request, passes, progress)
     except CompileError as error:
@@ -31,6 +40,14 @@ def compile_script(request: Request, progress: Callable[[str], None]) -> Respons
     except (BuildError, KernelFactError) as error:
         slug = error.slug if isinstance(error, BuildError) else "kernel-facts"
         fault = Fault.without_place(slug, error.message, file, error.hint)
+        return Response(False, errors=(fault,), passes=tuple(passes))
+    except RecursionError:
+        fault = Fault.without_place(
+            "nesting-too-deep",
+            "the script's functions call each other in a chain that is too long for the compiler",
+            file,
+            "let fewer functions do more each",
+        )
         return Response(False, errors=(fault,), passes=tuple(passes))
     except OSError as error:
         fault = Fault.without_place(

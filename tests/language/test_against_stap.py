@@ -21,6 +21,8 @@ from tests.language import case as language
 from tests.language.stap import NO_STAP, Stap, Types, Verdict
 from tests.language.userspace import Script, analyse, parse_script
 
+pytestmark = pytest.mark.host
+
 GOLDEN = Path(__file__).parents[1] / "golden"
 # Probe points that stap resolves with a kernel's debuginfo or headers only.
 _KERNEL = re.compile(

@@ -28,6 +28,7 @@ from compiler import library
 from compiler import syntax as s
 from compiler.codegen.module import Generated, Target, generate
 from compiler.diagnostics import CompileError, render_all
+from compiler.driver import allow_depth
 from compiler.family import Environment
 from compiler.optimise import optimise
 from compiler.options import Limits, Options, with_defines
@@ -135,6 +136,7 @@ def analyse(script: Script) -> Program:
 
 def translate(script: Script) -> Generated:
     """Passes 1 to 3. Raises CompileError."""
+    allow_depth()
     defined = with_defines(Limits(), script.defines)
     program = analyse(script)
     if script.optimise:

@@ -366,7 +366,9 @@ class Maker:
             left = t.Leave("next")
         else:
             left = t.Fail(self.plain(scope, "string"))
-        return t.If(self.plain(scope, "long"), (left,), ())
+        # a test that no optimiser can decide: what comes behind may be wrong, and must be run to be
+        test = t.Binary("==", self.pick(_longs(scope)), self.plain(scope, "long"))
+        return t.If(test, (left,), ())
 
     def guarded(self, scope: Scope, depth: int) -> t.Stmt:
         body = self.stmts(scope, depth, 3)
@@ -498,7 +500,7 @@ class Maker:
         self, scope: Scope, names: tuple[t.Variable, ...], value: t.Variable | None
     ) -> t.Stmts:
         """What comes to the same in every order."""
-        longs = [v for v in scope.targets if v.type == "long"]
+        longs = _longs(scope)
         seen = [*names, *([value] if value else [])]
         inner = replace(scope, names=seen, targets=[], functions=[], globals=False)
         target = self.pick(longs)
@@ -613,6 +615,10 @@ class Maker:
         for g in (*self.declared, *self.accumulated):
             made += _dump(g)
         return tuple(made)
+
+
+def _longs(scope: Scope) -> list[t.Variable]:
+    return [v for v in scope.targets if v.type == "long"]
 
 
 def _dump(g: t.Declaration) -> list[t.Stmt]:

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Scripts with a few tokens changed, through all of the compiler: only diagnostics may come out, or C.
+
+What is accepted is also compiled and run under sanitizers, some of it in `make test`, all of it in `make fuzz`.
+A failure is shown with as few tokens as still fail.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from compiler.diagnostics import CompileError, render_all
+from compiler.lexer import KEYWORDS, OPERATORS
+from tests.language.case import Case
+from tests.language.userspace import Script, Workshop, translate
+
+COUNT = int(os.environ.get("FUZZ_PROGRAMS", "400"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
+RUN = COUNT if "FUZZ_PROGRAMS" in os.environ else 40  # of the accepted ones
+BATCH = 40
+HERE = Path(__file__).parent
+FOLDERS = (HERE / "cases", HERE.parent / "golden" / "resolve", HERE.parent / "golden" / "codegen")
+CASES = [
+    Case(path, path.read_bytes()) for folder in FOLDERS for path in sorted(folder.rglob("*.stp"))
+]
+# Not the front end's tokens: a second opinion on where they end.
+TOKEN = re.compile(
+    rb'%\{.*?%\}|"(?:\\.|[^"\\])*"|/\*.*?\*/|(?:#|//)[^\n]*\n?|[@$]*[A-Za-z_0-9$]+|\s+|<<<|>>>|[-+*/%&|^<>=!~.]{1,2}|.',
+    re.DOTALL,
+)
+EXTRA = (
+    *(word.encode() for word in (*KEYWORDS, *OPERATORS)),
+    *(
+        b"0",
+        b"-1",
+        b"9223372036854775807",
+        b'""',
+        b'"%s"',
+        b"\x00",
+        b"\xff\xfe",
+        b"@count(s)",
+        b"[*]",
+    ),
+    *(b"@hist_log(s)", b"$x", b"@1", b"next", b"f(", b"{", b"}", b"a[1,2]", b"@entry(1)", b"->x"),
+)
+TOKENS = [TOKEN.findall(case.text) for case in CASES]
+POOL = [*EXTRA, *(token for tokens in TOKENS for token in tokens if token.strip())]
+
+
+def mutate(chance: random.Random) -> tuple[Case, list[bytes]]:
+    """A script of ours with one to four changes."""
+    number = chance.randrange(len(CASES))
+    tokens = list(TOKENS[number])
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(tokens)) if tokens else 0
+        match chance.randrange(5):
+            case 0:
+                tokens[at : at + chance.randint(1, 3)] = []
+            case 1:
+                tokens.insert(at, chance.choice(POOL))
+            case 2:
+                tokens[at : at + 1] = [chance.choice(POOL)]
+            case 3:
+                tokens[at:at] = tokens[at : at + chance.randint(1, 8)]
+            case _:
+                other = chance.randrange(len(tokens)) if tokens else 0
+                tokens[at : at + 1], tokens[other : other + 1] = (
+                    tokens[other : other + 1],
+                    tokens[at : at + 1],
+                )
+    return CASES[number], tokens
+
+
+def as_script(case: Case, tokens: Sequence[bytes]) -> Script:
+    made = case.script()
+    return Script("m", b"".join(tokens), made.args, made.defines, made.globals, made.guru, rounds=2)
+
+
+def crash(script: Script) -> str:
+    """What goes wrong other than by diagnostics; "" where nothing does."""
+    try:
+        translate(script)
+    except CompileError as error:
+        if not error.diagnostics or "error[" not in render_all(error.diagnostics):
+            return "refused without a diagnostic"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def shortest(case: Case, tokens: list[bytes], told: str) -> list[bytes]:
+    """As few tokens as still go wrong in the same way."""
+    kind = told.partition(":")[0]
+    size = len(tokens) // 2
+    while size:
+        at = 0
+        while at < len(tokens):
+            fewer = tokens[:at] + tokens[at + size :]
+            if crash(as_script(case, fewer)).startswith(kind):
+                tokens = fewer
+            else:
+                at += size
+        size //= 2
+    return tokens
+
+
+def test_only_diagnostics_come_out() -> None:
+    chance = random.Random(SEED)
+    for _ in range(COUNT):
+        case, tokens = mutate(chance)
+        told = crash(as_script(case, tokens))
+        if told:
+            script = as_script(case, shortest(case, tokens, told))
+            pytest.fail(f"{crash(script)}\n{script.text!r}", pytrace=False)
+
+
+def test_what_is_accepted_compiles_and_runs() -> None:
+    chance = random.Random(SEED)
+    accepted: list[Script] = []
+    for _ in range(COUNT):
+        script = as_script(*mutate(chance))
+        if len(accepted) == RUN:
+            break
+        try:
+            translate(script)
+        except CompileError:
+            continue
+        accepted.append(script)
+    with Workshop.open() as workshop:
+        for start in range(0, len(accepted), BATCH):
+            some = accepted[start : start + BATCH]
+            for script, outcome in zip(some, workshop.run(some), strict=True):
+                assert not outcome.fault, f"{script.text!r}\n{outcome.fault}"
+
+
+MANY = 2000
+LARGE = {
+    "functions in a chain": "".join(
+        f"function f{n}() {{ return f{n + 1}() }}\n" for n in range(MANY)
+    )
+    + f"function f{MANY}() {{ return 1 }} probe begin {{ println(f0()) }}",
+    "locals": "probe begin { " + " ".join(f"x{n} = {n}" for n in range(MANY)) + " println(x0) }",
+    "globals": f"global {', '.join(f'g{n}' for n in range(MANY))} probe begin {{ g0 = 1 }}",
+    "probes": "probe begin { println(1) }\n" * MANY,
+    "a long literal": f'probe begin {{ x = "{"a" * 1_000_000}" println(x) }}',
+    "a long sum": f"probe begin {{ println({'1 + ' * 200}1) }}",
+    "a long join": f"probe begin {{ println({'s . ' * 200}s) s = 1 . 2 }}",
+    "brackets": f"probe begin {{ println({'(' * 200}1{')' * 200}) }}",
+    "conditions": "probe begin { " + "if (x) " * 200 + "x = 1 }",
+    "blocks": "probe begin " + "{" * 200 + "x = 1" + "}" * 200,
+    "keys": f"global a probe begin {{ a[{', '.join('1' * 300)}] = 1 }}",
+    "elements in elements": f"global a probe begin {{ x = {'a[' * 200}1{']' * 200} a[1] = x println(x) }}",
+    "arguments": f"function f({', '.join(f'x{n}' for n in range(300))}) {{ }} probe begin {{ f({', '.join('1' * 300)}) }}",
+    "a wide print": f"probe begin {{ println({', '.join('1' * 500)}) }}",
+    "a wide format": f'probe begin {{ printf("{"%d" * 500}", {", ".join("1" * 500)}) }}',
+    "a large width": 'probe begin { printf("%999999999999d", 1) }',
+    "a large array": "global a[99999999999] probe begin { a[1] = 1 }",
+    "a NUL": 'probe begin { println("a\x00b") }',
+    "an alias in a chain": "".join(f"probe a{n} = a{n + 1} {{ }}\n" for n in range(MANY))
+    + f"probe a{MANY} = begin {{ }} probe a0 {{ println(1) }}",
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_lot_of_anything(name: str) -> None:
+    assert crash(Script("large", LARGE[name].encode())) == ""
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff\xfe", b'probe begin { println("\xc3\x28\xff") }', b"probe \xe9 { }", b"\x00"]
+)
+def test_bytes_that_are_no_text(text: bytes) -> None:
+    assert crash(Script("bytes", text)) == ""
