@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 _PRAGMAS = re.compile(
     r"/\*\s*(?:pure|stable|unprivileged|myproc-unprivileged|guru|unmangled|unmodified-fnargs|string"
-    r"|bound:\s*\d+|pragma:[\w:]*)\s*\*/"
+    r"|padded|bound:\s*\d+|pragma:[\w:]*)\s*\*/"
+)
+PADDED = (
+    "/* padded */"  # the function writes NULs up to its result's bound: a key can be its target
 )
 _LEAVES = re.compile(r"\bSTAP_(?:RETURN|ERROR)\b|\bgoto\s+out\b")
 _OWN_LABEL = re.compile(r"^\s*out\s*:", re.MULTILINE)

@@ -440,7 +440,8 @@ class Values:
         copy = "sw_copy_key" if padded else "sw_copy"
         if isinstance(e, p.Call) and padded:
             f = self.unit.functions[e.function]
-            if f.code is not None and f.bound == self.unit.sizes.result(e.function):
+            fills = f.code is not None and embedded.PADDED in f.code
+            if fills and f.bound == self.unit.sizes.result(e.function):
                 self.call(e, target)
                 return
         self.w.line(f"{copy}(c, {target}, {size}, {self.value(e)});")

@@ -42,7 +42,7 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
-	struct { struct key_by key_0; } frame_probe_0;
+	struct { struct key_by key_0; char text_1[128]; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
@@ -116,11 +116,12 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	sw_prepare(&a->c, 0, 1000, regs);
 	a->c.address = ip;
 	a->lane.n++;
-	fn___probed_function(c, f->key_0.probefunc);
+	fn___probed_function(c, f->text_1);
 	if (unlikely(c->error)) {
 		c->error_site = 0;
 		goto fail;
 	}
+	sw_copy_key(c, f->key_0.probefunc, sizeof(f->key_0.probefunc), f->text_1);
 	n1 = add_by(a, s, &f->key_0);
 	if (likely(n1))
 		a->lane.by[n1 - 1]++;
