@@ -17,8 +17,9 @@ import pytest
 
 from compiler.diagnostics import CompileError, render_all
 from compiler.lexer import KEYWORDS, OPERATORS
+from runtime.manifest import ValueType
 from tests.language.case import Case
-from tests.language.userspace import Script, Workshop, translate
+from tests.language.userspace import Script, Workshop, analyse, translate
 
 COUNT = int(os.environ.get("FUZZ_PROGRAMS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -144,7 +145,7 @@ LARGE = {
     "functions in a chain": "".join(
         f"function f{n}() {{ return f{n + 1}() }}\n" for n in range(MANY)
     )
-    + f"function f{MANY}() {{ return 1 }} probe begin {{ println(f0()) }}",
+    + "function f300() { return 1 } probe begin { println(f0()) }",
     "locals": "probe begin { " + " ".join(f"x{n} = {n}" for n in range(MANY)) + " println(x0) }",
     "globals": f"global {', '.join(f'g{n}' for n in range(MANY))} probe begin {{ g0 = 1 }}",
     "probes": "probe begin { println(1) }\n" * MANY,
@@ -177,3 +178,9 @@ def test_a_lot_of_anything(name: str) -> None:
 )
 def test_bytes_that_are_no_text(text: bytes) -> None:
     assert crash(Script("bytes", text)) == ""
+
+
+def test_types_go_through_a_long_chain() -> None:
+    functions = "".join(f"function f{n}(x) {{ return f{n + 1}(x) }}\n" for n in range(200))
+    text = f'{functions} function f200(x) {{ return x . "!" }} probe begin {{ println(f0("x")) }}'
+    assert {f.result for f in analyse(Script("chain", text)).functions} == {ValueType.STRING}
