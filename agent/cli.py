@@ -137,6 +137,10 @@ def _add_compile_options(command: argparse.ArgumentParser, last: int) -> None:
 
 
 def _agent(options: argparse.Namespace) -> int:
+    from agent.thrift import avoid_huge_pages
+
+    avoid_huge_pages()  # first of all: what is imported stays
+
     import asyncio
 
     from agent import config

@@ -107,9 +107,9 @@ class Running:
         """Whether its error budget was used up."""
         return self.device.header().failed
 
-    def snapshot(self) -> Snapshot:
-        """Without what no series is made of: min, max and variance."""
-        return self._reader.read(spread=False)
+    def snapshot(self, spread: bool = False) -> Snapshot:
+        """Without `spread`, without what no series is made of: min, max and variance."""
+        return self._reader.read(spread)
 
     async def start(self, max_errors: int | None, target: int = 0) -> None:
         limit = UNLIMITED_ERRORS if max_errors is None else max_errors

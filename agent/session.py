@@ -243,7 +243,7 @@ class Session:
         with contextlib.suppress(OSError):
             running.device.sync()
         await running.stop()
-        shot = running.snapshot()
+        shot = running.snapshot(spread=True)
         if not running.gave_up and self._options.display:
             self._write("".join(display.lines(shot)).encode(errors="surrogateescape"))
         if self._verbose:

@@ -228,12 +228,16 @@ def section(native: dict[str, Any], lab: dict[str, Any], scripts: int) -> Sectio
         Row(
             f"agent's resident memory, {scripts} scripts, steady",
             "MB",
-            round(lab["rss"] / 1e6, 1),
+            round(lab["rss"]["VmRSS"] / 1e6, 1),
             {},
             35,
         ),
     )
+    parts = ", ".join(f"{name} {1e3 * s:.0f}" for name, s in native["profile"].items())
+    own, files = (lab["rss"][name] / 1e6 for name in ("RssAnon", "RssFile"))
     notes = (
+        f"The agent's memory: {own:.1f} MB of its own, {files:.1f} MB of libraries and mapped tables.",
+        f"A cold compile's CPU ms: {parts}.",
         f"{lab['armed']:,} functions were armed.",
         f"{scripts} scripts cold took {many['wall']:.1f} s of this machine's time, from the cache {again['wall']:.1f} s "
         f"({again['cpu']:.1f} s of CPU).",

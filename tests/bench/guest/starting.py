@@ -77,12 +77,16 @@ def page(path: str) -> bytes:
     return text
 
 
-def resident() -> int:
-    """Bytes of memory that the agent holds."""
+def resident() -> dict[str, int]:
+    """Bytes of memory that the agent holds: all, its own, and files' (libraries, tables)."""
     show = ["systemctl", "show", "-P", "MainPID", "stapwatch"]
     pid = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS:"))
+    found = {}
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name in ("VmRSS", "RssAnon", "RssFile"):
+            found[name] = int(value.split()[0]) << 10
+    return found
 
 
 if __name__ == "__main__":
