@@ -7,7 +7,7 @@ resolve(scripts, library, environment) -> Program
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from compiler import program as p
@@ -31,7 +31,7 @@ from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions, walk
 from runtime.record import replace
 
-_ROUNDS = 64  # each but the last two learns something; a script has fewer symbols on the way
+_ROUNDS = 1000  # at most; each but the last two learns something
 _CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
@@ -59,15 +59,19 @@ def resolve(
     globals_ = _globals(items, known, faults)
     facts = Facts()
     users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
-    for _ in range(_ROUNDS):
+    called: list[Overloads] = []
+    for number in range(_ROUNDS):
         facts.changed = False
         world = World(
             facts, environment, globals_, functions, names, {}, contextual=users, clones=clones
         )
-        probes, lowered = _round(world, derived)
+        # a long chain of calls: arguments go down it in one round, and results up, callees first
+        slow = number > 4 and not facts.final
+        probes, lowered = _round(world, derived, reversed(called) if slow else ())
         if facts.final:
             break
-        facts.final = not facts.changed
+        called = list(world.wanted_functions.values())
+        facts.final = not facts.changed or number == _ROUNDS - 2
     if not any(isinstance(i, syntax.Probe) for i in items) and not faults and scripts:
         faults.append(
             Diagnostic(
@@ -120,7 +124,10 @@ def _globals(
     return found
 
 
-def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], list[p.Function]]:
+def _round(
+    world: World, derived: Sequence[Derived], before: Iterable[Overloads]
+) -> tuple[list[p.Probe], list[p.Function]]:
+    """Everything once, in the light of what is known; `before` says functions to look at before all."""
     for g in world.globals.values():
         _check_size(world.facts, g)
         init = g.declared.init
@@ -128,14 +135,20 @@ def _round(world: World, derived: Sequence[Derived]) -> tuple[list[p.Probe], lis
             type_ = STRING if isinstance(init, syntax.String) else LONG
             world.facts.learn(("global", g.symbol), type_, init.span)
             world.facts.learn_arity(g.symbol, 0, init.span)
+    for overloads in before:
+        _lower(world, overloads)
     probes = _probes(world, derived)
     functions: dict[str, p.Function] = {}
     while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
         for overloads in waiting:
-            learn_parameters(world, overloads)
-            for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
-                functions[symbol] = _function(world, symbol, f, overloads)
+            functions |= _lower(world, overloads)
     return probes, list(functions.values())
+
+
+def _lower(world: World, overloads: Overloads) -> dict[str, p.Function]:
+    learn_parameters(world, overloads)
+    pairs = zip(overloads.symbols, overloads.functions, strict=True)
+    return {symbol: _function(world, symbol, f, overloads) for symbol, f in pairs}
 
 
 def _check_size(facts: Facts, g: GlobalSymbol) -> None:

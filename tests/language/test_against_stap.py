@@ -18,7 +18,10 @@ from compiler import program as p
 from compiler import syntax
 from compiler.diagnostics import CompileError, render_all
 from tests.language import case as language
+from tests.language.fuzz.text import script as text_of
+from tests.language.fuzz.tree import Program
 from tests.language.stap import NO_STAP, Stap, Types, Verdict
+from tests.language.test_programs import COUNT, GROUP, SEED, group
 from tests.language.userspace import Script, analyse, parse_script
 
 pytestmark = pytest.mark.host
@@ -30,6 +33,7 @@ _KERNEL = re.compile(
 )
 _SIZE = re.compile(r"^(\w+)(?:%?\[\d+\])?%?:")
 
+MADE = max(16, COUNT // 20)
 # Script -> why stap is not asked.
 LEFT_OUT = {
     "golden/syntax/too-many-probe-points": "stap works on it for minutes",
@@ -157,3 +161,40 @@ def test_script(name: str, verdicts: dict[str, Verdict]) -> None:
 
 def test_every_explanation_is_of_a_script() -> None:
     assert set(DIFFERENT) <= set(SCRIPTS)
+
+
+def made_up() -> list[Program]:
+    """Programs of the fuzzer that stap 4.8 can know: it has no >>>."""
+    groups = range(SEED * 1_000_000, SEED * 1_000_000 + MADE // GROUP)
+    made = [program for number in groups for program in group(number)]
+    return [program for program in made if ">>>" not in text_of(program, brackets=False)]
+
+
+def test_made_up_programs() -> None:
+    """What the fuzzer makes is taken by stap, with our types."""
+    stap = Stap.find()
+    if stap is None:
+        pytest.skip(NO_STAP)
+    scripts = [Script("p", text_of(program, brackets=False)) for program in made_up()]
+    verdicts = stap.judge_all([(script, 2) for script in scripts])
+    for script, verdict in zip(scripts, verdicts, strict=True):
+        found = differences(script, verdict)
+        assert not found, "\n".join([str(script.text), *found])
+
+
+def test_the_fuzzer_knows_the_precedence_of_operators() -> None:
+    """With the fewest brackets and with all, stap sees the same tree."""
+    stap = Stap.find()
+    if stap is None:
+        pytest.skip(NO_STAP)
+    made = made_up()
+    trees = []
+    for brackets in (False, True):
+        scripts = [Script("p", text_of(program, brackets=brackets)) for program in made]
+        found = stap.judge_all([(script, 1) for script in scripts])
+        trees.append(
+            [verdict.output.partition("# file")[2].partition("\n")[2] for verdict in found]
+        )
+    for few, many in zip(*trees, strict=True):
+        assert few
+        assert few == many

@@ -192,8 +192,10 @@ class Maker:
 
     def sprint(self, scope: Scope, depth: int) -> t.Print:
         kind = self.pick(("sprint", "sprintln", "sprintd", "sprintdln"))
-        args = tuple(self.expr(scope, self.type(), depth) for _ in range(self.number(1, 3)))
-        return t.Print(kind, args, self.pick(_TEXTS) if "d" in kind[6:7] else "")
+        joined = "d" in kind[6:7]  # at least two values, to stap
+        count = self.number(2 if joined else 1, 3)
+        args = tuple(self.expr(scope, self.type(), depth) for _ in range(count))
+        return t.Print(kind, args, self.pick(_TEXTS) if joined else "")
 
     def leaf(self, scope: Scope, type_: t.Type) -> t.Expr:
         names = [v for v in scope.names if v.type == type_ and v != scope.hot]
@@ -399,9 +401,11 @@ class Maker:
         kind = self.pick(("println", "print", "printd", "printdln", "printf"))
         if kind == "printf":
             return t.Print(kind, format=self.format(scope, 2))
-        args = tuple(self.full(scope, self.type(), 2) for _ in range(1))
-        args += tuple(self.plain(scope, self.type(), 1) for _ in range(self.number(0, 2)))
-        return t.Print(kind, args, self.pick(_TEXTS) if "d" in kind[5:6] else "")
+        joined = "d" in kind[5:6]
+        rest = self.number(1 if joined else 0, 2)
+        args: tuple[t.Expr, ...] = (self.full(scope, self.type(), 2),)
+        args += tuple(self.plain(scope, self.type(), 1) for _ in range(rest))
+        return t.Print(kind, args, self.pick(_TEXTS) if joined else "")
 
     def update(self, scope: Scope) -> t.Stmt:
         """Of a global that handlers also read."""

@@ -84,7 +84,9 @@ class _Writer:
             case t.In():
                 if len(e.keys) == 1 and e.keys[0] is not None:
                     return f"{self.inside(e.keys[0], _IN + 1)} in {e.array}", _IN
-                return f"[{self.keys(e.keys)}] in {e.array}", _IN
+                # stap wants brackets round a key that compares
+                keys = ("*" if k is None else self.inside(k, _LEVEL["<<"]) for k in e.keys)
+                return f"[{', '.join(keys)}] in {e.array}", _IN
             case t.Extract():
                 return f"@{e.what}({self.place(e.stat, e.keys)})", _PRIMARY
             case t.Call():
