@@ -149,9 +149,12 @@ def test_what_is_accepted_compiles_and_runs() -> None:
     chance = random.Random(SEED)
     accepted: list[Script] = []
     for _ in range(COUNT):
-        script = as_script(*mutate(chance))
+        case, tokens = mutate(chance)
+        script = as_script(case, tokens)
         if len(accepted) == RUN:
             break
+        if b"%{" in b"".join(tokens):  # C of the script's own, which gcc may well refuse
+            continue
         try:
             translate(script)
         except CompileError:
