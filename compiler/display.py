@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from compiler import program as p
-from compiler.traits import Node, body_of, children
+from compiler.traits import Node, body_of, children, roots_of
 
 
 def displayed(program: p.Program, library: Collection[str]) -> frozenset[str]:
@@ -19,9 +19,7 @@ def displayed(program: p.Program, library: Collection[str]) -> frozenset[str]:
     written: set[str] = set()
     roots: list[Node] = [s for f in program.functions for s in body_of(f)]
     for probe in program.probes:
-        roots += [*probe.body.stmts, *probe.entry]
-        if probe.condition is not None:
-            roots.append(probe.condition)
+        roots += roots_of(probe)
     for root in roots:
         for name, reads in _uses(root):
             (read if reads else written).add(name)

@@ -13,6 +13,7 @@ from typing import Any
 
 from compiler import program as p
 from compiler.traits import is_node
+from runtime.number import wrapped
 from runtime.record import fields, replace
 
 _LONGEST = 100  # bytes of joined literals; what limits strings is not known here
@@ -87,9 +88,9 @@ def _expr(e: Any) -> Any:
         case p.Arithmetic(op=op, left=p.Number(value=a), right=p.Number(value=b), span=span):
             if op in ("/", "%") and b == 0:
                 return inside
-            return p.Number(_wrap(_arithmetic(op, a, b)), span)
+            return p.Number(wrapped(_arithmetic(op, a, b)), span)
         case p.Unary(op=op, operand=p.Number(value=a), span=span):
-            return p.Number(_wrap({"-": -a, "~": ~a, "!": int(not a)}[op]), span)
+            return p.Number(wrapped({"-": -a, "~": ~a, "!": int(not a)}[op]), span)
         case p.Compare(op=op, left=p.Number(value=a), right=p.Number(value=b), span=span):
             return p.Number(int(_compare(op, a, b)), span)
         case p.Compare(op=op, left=p.String(value=a), right=p.String(value=b), span=span):
@@ -160,7 +161,3 @@ def _compare(op: p.CompareOp, a: Any, b: Any) -> bool:
 def _text(value: str) -> str:
     """A literal as the kernel sees it: up to its first NUL."""
     return value.partition("\0")[0]
-
-
-def _wrap(value: int) -> int:
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from compiler import program as p
 from compiler.fold import fold
 from compiler.storage import accesses
-from compiler.traits import Node, body_of, children, has_effect, reachable, walk
+from compiler.traits import Node, body_of, children, has_effect, reachable, roots_of, walk
 from runtime.record import replace
 
 
@@ -25,11 +25,7 @@ def optimise(program: p.Program) -> p.Program:
         replace(f, body=_trim(f.body, pure)) if f.body is not None else f for f in program.functions
     ]
     by_symbol = {f.symbol: f for f in functions}
-    roots: list[Node] = []
-    for probe in probes:
-        roots += [*probe.body.stmts, *probe.entry]
-        if probe.condition is not None:
-            roots.append(probe.condition)
+    roots = [root for probe in probes for root in roots_of(probe)]
     used = reachable(roots, by_symbol)
     kept = [f for f in functions if f.symbol in used]
     touched = set()
@@ -117,8 +113,6 @@ def _stmt(s: p.Stmt, read: set[str], pure: frozenset[str]) -> p.Stmts:
             return (s,) if has_effect(value, pure) or _may_fail_alone(value) else ()
         case p.If():
             then, otherwise = _stmts(s.then, read, pure), _stmts(s.otherwise, read, pure)
-            if isinstance(s.test, p.Number):
-                return then if s.test.value else otherwise
             if not then and not otherwise and not has_effect(s.test, pure):
                 return ()
             return (replace(s, then=then, otherwise=otherwise),)

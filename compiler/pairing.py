@@ -17,17 +17,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from compiler import program as p
-from compiler.traits import Node, body_of, can_fail, children, has_effect, rewritten, walk
+from compiler.optimise import optimise
+from compiler.traits import Node, body_of, can_fail, children, has_effect, rewritten, roots_of, walk
 from runtime.record import dataclass, replace
 
 
 def pair(program: p.Program) -> p.Program:
-    """The program without the arrays that only carry a value from an entry to its return."""
+    """The program without the arrays that only carry a value from an entry to its return, optimised again."""
+    paired = program
     for g in program.globals:
-        found = _pair(program, g)
-        if found is not None:
-            program = found
-    return program
+        paired = _pair(paired, g) or paired
+    return program if paired is program else optimise(paired)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,7 @@ def _pair(program: p.Program, g: p.Global) -> p.Program | None:
 
 
 def _uses(probe: p.Probe, name: str) -> bool:
-    roots: list[Node] = [*probe.body.stmts, *probe.entry]
-    if probe.condition is not None:
-        roots.append(probe.condition)
-    return any(_touches(root, name) for root in roots)
+    return any(_touches(root, name) for root in roots_of(probe))
 
 
 def _touches(node: Node, name: str) -> bool:

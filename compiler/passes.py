@@ -152,7 +152,7 @@ def run_passes(
         return Response(True, passes=tuple(clock.passes), warnings=said, output=output), None
     clock.start()
     if request.optimise:
-        program = optimise(pair(program))
+        program = pair(program)
     options = Options(
         defined.limits,
         strict=request.run_mode,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from compiler import syntax as s
 from compiler.lexer import Token
 from compiler.source import join
+from runtime.number import wrapped
 
 if TYPE_CHECKING:
     from compiler.diagnostics import Diagnostics
@@ -66,8 +67,7 @@ class PointBuilder:
 
     def negative(self, sign: Token, number: Token) -> s.Number:
         value: Any = number.value
-        wrapped = (-value + (1 << 63)) % (1 << 64) - (1 << 63)
-        return s.Number(wrapped, join(sign.span, number.span))
+        return s.Number(wrapped(-value), join(sign.span, number.span))
 
     def string(self, text: Token) -> s.String:
         return s.String(str(text.value), text.span)

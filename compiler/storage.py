@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
 from compiler import program as p
-from compiler.traits import Node, body_of, children, reachable, walk
+from compiler.traits import Node, body_of, children, reachable, roots_of, walk
 from runtime.manifest import Storage
 from runtime.record import dataclass
 
@@ -40,9 +40,8 @@ def uses(program: p.Program) -> list[Use]:
     found = []
     for probe in program.probes:
         hook = probe.hook.kind
-        roots: list[Node] = [*probe.body.stmts, *probe.entry]
+        roots = roots_of(probe)
         if probe.condition is not None:
-            roots.append(probe.condition)
             # whoever changes a condition looks at it, at each hit
             refs = (n for n in walk(probe.condition) if isinstance(n, p.GlobalRef))
             found += [Use(ref.name, Access.READ, p.HookKind.FTRACE) for ref in refs]

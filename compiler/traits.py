@@ -102,6 +102,12 @@ def body_of(f: p.Function) -> p.Stmts:
     return (p.ExprStmt(touch, f.span),)
 
 
+def roots_of(probe: p.Probe) -> list[Node]:
+    """All that a probe runs: its body, what it saves at a function's entry, and its condition."""
+    condition = [] if probe.condition is None else [probe.condition]
+    return [*probe.body.stmts, *probe.entry, *condition]
+
+
 def reachable(stmts: Sequence[Node], functions: dict[str, p.Function]) -> set[str]:
     """Functions called, and those that they call."""
     found: set[str] = set()

@@ -15,6 +15,7 @@ from itertools import repeat
 from typing import Final
 
 from runtime.manifest import Statistic
+from runtime.number import wrapped
 from runtime.record import dataclass
 
 _BLOCK: Final = 32768  # bytes added up at a time: what stays in a CPU's first cache
@@ -216,8 +217,4 @@ def _variance(shift: int, parts: list[tuple[int, int, int]], sum_: int | None) -
     between = sum(count * (mean - middle) ** 2 for count, mean, _ in parts)
     # each part's own variance is rounded first, as SystemTap does
     within = sum((count - 1) * quotient(m2, count - 1) for count, _, m2 in parts if count > 1)
-    return quotient(_wrapped(between + within), n - 1) >> 2 * shift
-
-
-def _wrapped(value: int) -> int:
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+    return quotient(wrapped(between + within), n - 1) >> 2 * shift

@@ -28,6 +28,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import Final, assert_never
 
+from runtime.number import wrapped
 from runtime.record import dataclass
 
 MAXIMUM: Final = 8192  # of a width or precision: SystemTap's print buffer
@@ -290,7 +291,7 @@ def _convert(
 
 
 def _signed(flag: str, width: int, precision: int, value: int) -> bytes:
-    value = (value + (1 << 63) & _U64) - (1 << 63)
+    value = wrapped(value)
     sign = "-" if value < 0 else flag if flag and flag in "+ " else ""
     return _padded(flag, width, precision, sign, str(abs(value)))
 

@@ -433,9 +433,7 @@ def _handler(unit: Unit, index: int, probe: p.Probe) -> str:
         inner.line("\tgoto out;")
     s.emit(probe.body.stmts)
     frame = _frame(unit, v, f"probe_{index}", probe.body.locals)
-    roots: list[traits.Node] = [*probe.body.stmts, *probe.entry]
-    if probe.condition is not None:
-        roots.append(probe.condition)
+    roots = traits.roots_of(probe)
     arms = arming.changed_by(unit.program, roots)
     conditions = [unit.program.probes[i].condition for i in arms]
     locks, sequences = _locks(unit, [*roots, *(c for c in conditions if c is not None)])

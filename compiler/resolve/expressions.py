@@ -24,6 +24,7 @@ from compiler.resolve.scope import GlobalSymbol, Overloads, Scope
 from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.source import Span
 from runtime.manifest import Histogram, HistogramKind, ValueType
+from runtime.number import wrapped
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _LINEAR_BUCKETS = 128  # at most this many intervals, as SystemTap's MAXBUCKETS
@@ -300,12 +301,8 @@ def _unary(scope: Scope, e: syntax.Unary) -> p.Expr:
     if e.op == "+":
         return operand
     if e.op == "-" and isinstance(operand, p.Number):
-        return p.Number(_wrap(-operand.value), e.span)
+        return p.Number(wrapped(-operand.value), e.span)
     return p.Unary(e.op, operand, e.span)
-
-
-def _wrap(value: int) -> int:
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def _binary(scope: Scope, e: syntax.Binary) -> p.Expr:

@@ -13,11 +13,7 @@ from compiler.diagnostics import Diagnostic
 from compiler.kernel.nearby import did_you_mean
 from compiler.resolve.scope import GlobalSymbol
 from compiler.source import Source, Span, decode
-
-
-def wrapped(value: int) -> int:
-    """A number as signed 64 bits."""
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+from runtime.number import wrapped
 
 
 def given(

@@ -24,7 +24,7 @@ def paired(text: str) -> p.Program:
     script = parse(f"global start, t, n {text}", "x.stp", conditions=conditions)
     known = library.parse_all(library.read(), conditions)
     program = resolve("x", [script], known, Environment(golden_kernel()))
-    return optimise(pair(optimise(program)))
+    return pair(optimise(program))
 
 
 def kept(text: str) -> bool:

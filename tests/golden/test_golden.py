@@ -104,7 +104,7 @@ def print_program(case: Case) -> str:
 def print_c(case: Case) -> str:
     """From the first struct to the handlers; the tables behind them look alike in every module."""
     target = Target(case.path.stem.replace("-", "_"), "0" * 64, "6.1.0-golden", bytes(20), "0")
-    text = generate(optimise(pair(case.resolve())), target, Options()).c_text
+    text = generate(pair(case.resolve()), target, Options()).c_text
     return text.partition("static const struct sw_probe probes[]")[0].rstrip() + "\n"
 
 

@@ -140,7 +140,7 @@ def translate(script: Script) -> Generated:
     defined = with_defines(Limits(), script.defines)
     program = analyse(script)
     if script.optimise:
-        program = optimise(pair(program))
+        program = pair(program)
     options = Options(defined.limits, strict=script.strict, defines=defined.macros)
     return generate(program, Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0"), options)
 
