@@ -9,10 +9,11 @@ files give macros.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from runtime.pattern import pattern
 
 if TYPE_CHECKING:  # reading is quick, and often all that is wanted
     from compiler.conditions import Conditions
@@ -22,7 +23,10 @@ if TYPE_CHECKING:  # reading is quick, and often all that is wanted
 TAPSET = Path(__file__).parent / "tapset"
 OURS = "tapset/"  # begins the names of our own files
 _SUFFIXES = (".stp", ".stpm")
-_VERSION = re.compile(r"[0-9]+\.[0-9]")
+_VERSION = pattern(r"[0-9]+\.[0-9]")
+_WORD = pattern(rb"\w+")
+# Every name that a file of ours declares: a declaration begins its line, and lists nothing.
+_DECLARED = pattern(rb"(?m)^(?:private )?(?:function|global|probe|@define) (\w+)")
 # Subfolders for another runtime or another machine.
 _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
@@ -50,6 +54,22 @@ def _is_for(part: str, release: str) -> bool:
     if _VERSION.match(part):
         return release == part or release.startswith((part + ".", part + "-"))
     return part not in _ELSEWHERE
+
+
+def needed(tapset: Mapping[str, bytes], texts: Iterable[bytes]) -> dict[str, bytes]:
+    """The files that scripts with these texts may need: the user's, and those of ours that declare a
+    name which occurs in a text or in another file that is needed. Parsing the rest would take longer
+    than parsing the scripts does."""
+    found = {name: text for name, text in tapset.items() if not name.startswith(OURS)}
+    rest = {name: text for name, text in tapset.items() if name not in found}
+    declared = {name: set(_DECLARED.findall(text)) for name, text in rest.items()}
+    fresh = [*texts, *found.values()]
+    while fresh and rest:
+        words = set(_WORD.findall(b" ".join(fresh)))
+        more = [name for name in rest if not words.isdisjoint(declared[name])]
+        fresh = [rest.pop(name) for name in more]
+        found.update(zip(more, fresh, strict=True))
+    return {name: text for name, text in tapset.items() if name in found}
 
 
 def macros(tapset: Mapping[str, bytes], conditions: Conditions) -> dict[str, Macro]:
@@ -87,13 +107,19 @@ def parse_all(
 ) -> list[Script]:
     """Parse the library's scripts; embedded C is allowed there. `public`: its macros, where they are
     known already. Raises CompileError."""
-    from compiler.parser import parse
-
     if public is None:
         public = macros(tapset, conditions)
-
     return [
-        parse(text, name, conditions=conditions, library_macros=public, privileged=True)
+        parse_script(name, text, conditions, public)
         for name, text in tapset.items()
         if name.endswith(".stp")
     ]
+
+
+def parse_script(
+    name: str, text: bytes, conditions: Conditions, public: Mapping[str, Macro]
+) -> Script:
+    """One of its files. Raises CompileError."""
+    from compiler.parser import parse
+
+    return parse(text, name, conditions=conditions, library_macros=public, privileged=True)

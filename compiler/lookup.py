@@ -14,7 +14,6 @@ import functools
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,15 +21,18 @@ from typing import TYPE_CHECKING
 from compiler import library
 from compiler.build.cache import Cache, default_root, key_of
 from compiler.build.sources import Sources
+from compiler.kernel import kept
 from compiler.kernel.image import running_build_id
 from compiler.request import Fault, Pass, Request, Response
 from compiler.version import VERSION
+from runtime.pattern import pattern
 from runtime.record import asdict, dataclass
 
 if TYPE_CHECKING:
     from compiler.kernel.release import Kernel
 
-_NAME = re.compile(r"[^a-z0-9_]+")
+_CODE = Path(__file__).parent
+_NAME = pattern(r"[^a-z0-9_]+")
 _MODULE_STEM = 32  # characters of the script's name in its module's
 _NOTE = "result.json"
 _NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel"))
@@ -62,7 +64,7 @@ def ask(request: Request) -> Question:
     cache = Cache(Path(request.cache) if request.cache else default_root())
     kernel = _kernel_elsewhere(request, cache)
     tapset = library.read(request.library, kernel.release if kernel else os.uname().release)
-    identity = _identity(request, text, tapset, kernel)
+    identity = _identity(request, text, tapset, kernel, cache.root / "kernels")
     module = request.module or _module_name(request.name, identity)
     return Question(request, file, text, tapset, kernel, cache, identity, module)
 
@@ -142,7 +144,11 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
 
 
 def _identity(
-    request: Request, text: str | bytes, tapset: dict[str, bytes], kernel: Kernel | None
+    request: Request,
+    text: str | bytes,
+    tapset: dict[str, bytes],
+    kernel: Kernel | None,
+    cache: Path,
 ) -> str:
     options = {k: v for k, v in asdict(request).items() if k not in _NOT_IN_IDENTITY}
     tapset_digest = hashlib.sha256()
@@ -151,7 +157,7 @@ def _identity(
     return key_of(
         "script",
         VERSION,
-        _compiler_digest(),
+        _compiler_digest(cache),
         Sources.our_digest(),
         tapset_digest.hexdigest(),
         kernel.release if kernel else os.uname().release,
@@ -163,14 +169,21 @@ def _identity(
 
 
 @functools.cache
-def _compiler_digest() -> str:
-    """Changes with the compiler's own code, so that an upgrade never serves old modules."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted([*folder.glob("*.py"), *folder.glob("*.lark"), *folder.glob("*/*.py")]):
-        data = path.read_bytes()
-        digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
-    return digest.hexdigest()
+def _compiler_digest(cache: Path) -> str:
+    """Changes with the compiler's own code, so that an upgrade never serves old modules. Kept under
+    the sizes and times of its files: reading them all takes longer than looking a module up."""
+    paths = [*_CODE.glob("*.py"), *_CODE.glob("*.lark"), *_CODE.glob("*/*.py")]
+    paths.sort()
+    place = cache / f"{key_of('code', json.dumps(signatures(map(str, paths))))[:40]}.code"
+    known = kept.load(place)
+    if known is None:
+        digest = hashlib.sha256()
+        for path in paths:
+            data = path.read_bytes()
+            digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
+        known = digest.hexdigest().encode()
+        kept.store(place, known)
+    return known.decode()
 
 
 def _module_name(name: str, identity: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library
+from compiler import library, syntax
 from compiler.parser import CompileError, parse
 from compiler.printer import print_script
 from tests.frontend.support import KERNEL
@@ -86,3 +86,42 @@ def test_each_macro_of_ours_expands_to_a_statement_or_value(name: str) -> None:
         library_macros=library.macros(library.read(), KERNEL),
     )
     assert len(script.items) == 1
+
+
+OURS = library.read()
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_each_name_of_a_file_is_found_without_parsing_it(name: str) -> None:
+    """A declaration that is written otherwise would not be there for scripts that use it."""
+    if name.endswith(".stpm"):
+        names = set(library.macros({name: OURS[name]}, KERNEL))
+    else:
+        items = library.parse_all({name: OURS[name]}, KERNEL, library.macros(OURS, KERNEL))[0].items
+        names = {declared for item in items for declared in _declared(item)}
+    assert names
+    for wanted in names:
+        assert name in library.needed(OURS, [b"probe begin { " + wanted.encode() + b" }"]), wanted
+
+
+def _declared(item: syntax.Item) -> list[str]:
+    match item:
+        case syntax.Function() | syntax.Global():
+            return [item.name]
+        case syntax.ProbeAlias():
+            return [name.components[0].name for name in item.names]
+        case _:
+            return []
+
+
+def test_a_file_is_needed_for_what_another_needs() -> None:
+    files = {
+        "tapset/a.stp": b"function a () { return b() }",
+        "tapset/b.stp": b"function b () { return 1 }",
+        "tapset/c.stp": b"function c () { return @m }",
+        "tapset/m.stpm": b"@define m %( a() %)",
+        "/mine/d.stp": b"function d () { return 2 }",
+    }
+    assert set(library.needed(files, [b"a()"])) == {"tapset/a.stp", "tapset/b.stp", "/mine/d.stp"}
+    assert set(library.needed(files, [b"d()"])) == {"/mine/d.stp"}
+    assert library.needed(files, [b"c()"]) == files
