@@ -25,8 +25,13 @@ OURS = "tapset/"  # begins the names of our own files
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
 _WORD = pattern(rb"\w+")
-# Every name that a file of ours declares: a declaration begins its line, and lists nothing.
-_DECLARED = pattern(rb"(?m)^(?:private )?(?:function|global|probe|@define) (\w+)")
+# Every name that a file of ours declares: a declaration begins its line, and lists nothing but
+# aliases, `probe a.b = c.d = ...`, which are found by their first two parts.
+_DECLARED = pattern(rb"(?m)^(?:private )?(?:function|global|@define) (\w+)")
+_ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
+_ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")
+_REMARK = pattern(rb"(?m)^[ \t]*#.*$")
+_WILD = pattern(rb"\bprobe\b[^{\"]*(?:[*\[]|\w\?|\?[\w.])")
 # Subfolders for another runtime or another machine.
 _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
@@ -62,14 +67,32 @@ def needed(tapset: Mapping[str, bytes], texts: Iterable[bytes]) -> dict[str, byt
     than parsing the scripts does."""
     found = {name: text for name, text in tapset.items() if not name.startswith(OURS)}
     rest = {name: text for name, text in tapset.items() if name not in found}
-    declared = {name: set(_DECLARED.findall(text)) for name, text in rest.items()}
+    declared = {name: _declared(text) for name, text in rest.items()}
     fresh = [*texts, *found.values()]
+    wild = any(_WILD.search(text) for text in fresh)
+    words: set[bytes] = set()
     while fresh and rest:
-        words = set(_WORD.findall(b" ".join(fresh)))
-        more = [name for name in rest if not words.isdisjoint(declared[name])]
-        fresh = [rest.pop(name) for name in more]
-        found.update(zip(more, fresh, strict=True))
+        words.update(*(_WORD.findall(text) for text in fresh))
+        more = [name for name in rest if _is_named(declared[name], words, wild)]
+        fresh = [_REMARK.sub(b"", rest[name]) for name in more]
+        found.update((name, rest.pop(name)) for name in more)
     return {name: text for name, text in tapset.items() if name in found}
+
+
+def _declared(text: bytes) -> tuple[frozenset[bytes], frozenset[tuple[bytes, bytes]]]:
+    """Names, and what aliases begin with: (b"syscall", b"close")."""
+    aliases = (_ALIAS.findall(names) for names in _ALIASES.findall(text))
+    return frozenset(_DECLARED.findall(text)), frozenset(a for names in aliases for a in names)
+
+
+def _is_named(
+    declared: tuple[frozenset[bytes], frozenset[tuple[bytes, bytes]]], words: set[bytes], wild: bool
+) -> bool:
+    """`wild`: a probe point has a pattern, so that parts of names need not occur."""
+    names, aliases = declared
+    if not words.isdisjoint(names):
+        return True
+    return any((wild or a in words) and (wild or not b or b in words) for a, b in aliases)
 
 
 def macros(tapset: Mapping[str, bytes], conditions: Conditions) -> dict[str, Macro]:

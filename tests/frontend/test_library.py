@@ -109,9 +109,28 @@ def _declared(item: syntax.Item) -> list[str]:
         case syntax.Function() | syntax.Global():
             return [item.name]
         case syntax.ProbeAlias():
-            return [name.components[0].name for name in item.names]
+            return [".".join(c.name for c in name.components[:2]) for name in item.names]
         case _:
             return []
+
+
+def test_a_file_of_aliases_is_needed_for_their_first_two_parts() -> None:
+    files = {
+        "tapset/a.stp": b"probe x.a = y.a = begin ? { n = 1 }",
+        "tapset/b.stp": b"# x.a is another\nprobe x.b = begin { }\nprobe z = begin { }",
+        "tapset/c.stp": b"probe w.c = x.b { }",
+    }
+    for text, wanted in (
+        (b"probe x.a { }", {"a"}),
+        (b"probe y.a.return { }", {"a"}),
+        (b"probe x.{a,b} { }", {"a", "b"}),
+        (b"probe w.c { }", {"b", "c"}),
+        (b"probe z { }", {"b"}),
+        (b"probe x.* { }", {"a", "b", "c"}),
+        (b"probe ?.a { }", {"a", "b", "c"}),
+        (b"probe begin { p = q * r }", set()),
+    ):
+        assert {name[7] for name in library.needed(files, [text])} == wanted, text
 
 
 def test_a_file_is_needed_for_what_another_needs() -> None:
