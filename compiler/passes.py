@@ -135,7 +135,7 @@ def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed
     return _Parsed(script, extras, scripts)
 
 
-def _needed(job: Question) -> dict[str, bytes]:
+def _needed(job: Question) -> Mapping[str, bytes]:
     """The library's files that the request may need."""
     request = job.request
     if request.listing is not None:
