@@ -30,9 +30,12 @@ OURS = "tapset/"  # begins the names of our own files
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
 _WORD = pattern(rb"[A-Za-z_]\w*")
-_DECLARED = pattern(rb"(?m)^(?:(?:private )?(?:function|global)|@define|probe) (\w+)(?:\.(\w+))?")
+_DECLARED = pattern(rb"(?m)^(?:(?:private )?(?:function|global)|@define) (\w+)")
+_ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
+_ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")
+_REMARK = pattern(rb"(?m)^[ \t]*#.*$")
 # a probe point whose first part has a wildcard, or what looks like one
-_WILD_FIRST = pattern(rb"\w*[*?][\w*?]*\s*\.\s*[A-Za-z_{]")
+_WILD_FIRST = pattern(rb"\bprobe\b[^{\"]*[*?][\w*?]*\s*\.\s*[A-Za-z_{]")
 # Subfolders for another runtime or another machine.
 _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
@@ -78,8 +81,12 @@ class Index:
 
 
 def declared(text: bytes) -> list[tuple[str, str]]:
-    """What a file of ours declares. A declaration begins its line, and is of one name."""
-    return [(n.decode(), second.decode()) for n, second in set(_DECLARED.findall(text))]
+    """What a file of ours declares. A declaration begins its line, and is of one name or of several
+    aliases, `probe a.b = c.d = ...`."""
+    found = {(name, b"") for name in _DECLARED.findall(text)}
+    for names in _ALIASES.findall(text):
+        found.update(_ALIAS.findall(names))
+    return sorted((name.decode(), second.decode()) for name, second in found)
 
 
 def read(folders: Iterable[str] = (), release: str = "", keep: Path | None = None) -> Tapset:
@@ -123,8 +130,8 @@ def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
     while fresh and rest:
         use = _Use(b"\n".join(fresh))
         more = [name for name, names in rest.items() if any(use.has(*each) for each in names)]
-        fresh = [tapset[name] for name in more]
-        found.update(zip(more, fresh, strict=True))
+        found.update((name, tapset[name]) for name in more)
+        fresh = [_REMARK.sub(b"", found[name]) for name in more]
         for name in more:
             del rest[name]
     return {name: found[name] for name in tapset if name in found}
