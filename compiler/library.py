@@ -30,10 +30,12 @@ OURS = "tapset/"  # begins the names of our own files
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
 _WORD = pattern(rb"[A-Za-z_]\w*")
-_DECLARED = pattern(rb"(?m)^(?:(?:private )?(?:function|global)|@define) (\w+)")
+_CALLED = pattern(rb"([A-Za-z_]\w*)\s*\(")
+_DECLARED = pattern(rb"(?m)^(?:private )?(function|global|@define) (\w+)")
 _ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
 _ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")
-_REMARK = pattern(rb"(?m)^[ \t]*#.*$")
+# embedded C, comments, strings
+_NO_NAMES = pattern(rb"(?s)%\{.*?%\}|/\*.*?\*/|(?:#|//)[^\n]*|\"(?:[^\"\\]|\\.)*\"")
 # a probe point whose first part has a wildcard, or what looks like one
 _WILD_FIRST = pattern(rb"\bprobe\b[^{\"]*[*?][\w*?]*\s*\.\s*[A-Za-z_{]")
 # Subfolders for another runtime or another machine.
@@ -66,10 +68,11 @@ class Tapset(Mapping[str, bytes]):
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Of our files: what each declares, as (name, "") or, of an alias, (`syscall`, `open`); and a
-    digest of all."""
+    """Of our files: what each declares, as (name, "("), of an alias (`syscall`, `open`), of what is
+    no function (name, ""); the others that it needs; and a digest of all."""
 
     declared: Mapping[str, Sequence[Sequence[str]]]
+    needs: Mapping[str, Sequence[str]]
     digest: str
 
     @classmethod
@@ -77,13 +80,18 @@ class Index:
         digest = hashlib.sha256()
         for name, text in sorted(files.items()):
             digest.update(f"{name}\0{len(text)}\0".encode() + text)
-        return cls({name: declared(text) for name, text in files.items()}, digest.hexdigest())
+        names = {name: declared(text) for name, text in files.items()}
+        needs = {}
+        for name, text in files.items():
+            use = _Use(_NO_NAMES.sub(b" ", text))
+            needs[name] = [n for n, each in names.items() if n != name and use.has_any(each)]
+        return cls(names, needs, digest.hexdigest())
 
 
 def declared(text: bytes) -> list[tuple[str, str]]:
     """What a file of ours declares. A declaration begins its line, and is of one name or of several
     aliases, `probe a.b = c.d = ...`."""
-    found = {(name, b"") for name in _DECLARED.findall(text)}
+    found = {(name, b"(" if kind == b"function" else b"") for kind, name in _DECLARED.findall(text)}
     for names in _ALIASES.findall(text):
         found.update(_ALIAS.findall(names))
     return sorted((name.decode(), second.decode()) for name, second in found)
@@ -109,7 +117,11 @@ def _index(ours: Mapping[str, Path], keep: Path | None) -> Index:
         found = Index.of({name: path.read_bytes() for name, path in ours.items()})
         return json.dumps(asdict(found)).encode()
 
-    data = made() if keep is None else kept.derived(keep, "tapset", ours.values(), made)
+    data = (
+        made()
+        if keep is None
+        else kept.derived(keep, "tapset", [Path(__file__), *ours.values()], made)
+    )
     return Index(**json.loads(data))
 
 
@@ -121,20 +133,19 @@ def _is_for(part: str, release: str) -> bool:
 
 
 def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
-    """The files that scripts with these texts may need: the user's, and those of ours that declare a
-    name which occurs in a text or in another file that is needed. Parsing the rest would take longer
+    """The files that scripts with these texts may need: the user's, those of ours that declare a
+    name which occurs in one of all these, and what they need. Parsing the rest would take longer
     than parsing the scripts does."""
-    found = dict(tapset.users)
-    rest = dict(tapset.index.declared)
-    fresh = [*texts, *found.values()]
-    while fresh and rest:
-        use = _Use(b"\n".join(fresh))
-        more = [name for name, names in rest.items() if any(use.has(*each) for each in names)]
-        found.update((name, tapset[name]) for name in more)
-        fresh = [_REMARK.sub(b"", found[name]) for name in more]
-        for name in more:
-            del rest[name]
-    return {name: found[name] for name in tapset if name in found}
+    index = tapset.index
+    use = _Use(b"\n".join([*texts, *tapset.users.values()]))
+    fresh = [name for name, names in index.declared.items() if use.has_any(names)]
+    found = set(tapset.users)
+    while fresh:
+        name = fresh.pop()
+        if name not in found:
+            found.add(name)
+            fresh += index.needs[name]
+    return {name: tapset[name] for name in tapset if name in found}
 
 
 class _Use:
@@ -143,10 +154,16 @@ class _Use:
     def __init__(self, text: bytes) -> None:
         self._text = text
         self._words = {word.decode() for word in _WORD.findall(text)}
+        self._called = {word.decode() for word in _CALLED.findall(text)}
         self._any = _WILD_FIRST.search(text) is not None
         self._wild: dict[str, bool] = {}
 
-    def has(self, name: str, second: str = "") -> bool:
+    def has_any(self, names: Iterable[Sequence[str]]) -> bool:
+        return any(self._has(*each) for each in names)
+
+    def _has(self, name: str, second: str) -> bool:
+        if second == "(":
+            return name in self._called
         if second and self._any:
             return True
         if name not in self._words:

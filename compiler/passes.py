@@ -140,7 +140,7 @@ def _needed(job: Question) -> Mapping[str, bytes]:
     request = job.request
     if request.listing is not None:
         return job.tapset
-    texts = [job.text, *request.extra, *request.args, PROBED_FUNCTION]
+    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
     return library.needed(
         job.tapset,
         [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],

@@ -104,7 +104,9 @@ def test_each_name_of_a_file_is_found_without_parsing_it(name: str) -> None:
 
 def _declared(item: syntax.Item) -> list[tuple[str, str]]:
     match item:
-        case syntax.Function() | syntax.Global():
+        case syntax.Function():
+            return [(item.name, "(")]
+        case syntax.Global():
             return [(item.name, "")]
         case syntax.ProbeAlias():
             parts = [[c.name for c in name.components] for name in item.names]
