@@ -135,12 +135,12 @@ def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed
     return _Parsed(script, extras, scripts)
 
 
-def _needed(job: Question) -> dict[str, bytes]:
+def _needed(job: Question) -> Mapping[str, bytes]:
     """The library's files that the request may need."""
     request = job.request
     if request.listing is not None:
         return job.tapset
-    texts = [job.text, *request.extra, *request.args, PROBED_FUNCTION]
+    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
     return library.needed(
         job.tapset,
         [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],
