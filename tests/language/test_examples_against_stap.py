@@ -42,7 +42,6 @@ _WITH_VALUE = frozenset("cxTsodlLeEDGIrmB")
 _PROGRAMS = "probes in programs need their symbols and uprobes, which there are none of here"
 _NETFILTER = "there are no netfilter probes"
 _KEYS = "there are no probes for keys"
-_JSON = "there are no files in /proc to serve JSON from; the agent serves the globals"
 _ARGV = "the library is not given the script's arguments as argv[]"
 EXPLAINED = {
     "general/eventcount.stp": _KEYS,
@@ -51,7 +50,7 @@ EXPLAINED = {
     "io/switchfile.stp": "switch_file(): output is not rotated on a script's word",
     "lwtools/biolatency-nd.stp": "a function without a value counts as 0 in an expression",
     "memory/hw_watch_sym.stp": "there are no hardware watchpoints",
-    "network/net_xmit_json.stp": _JSON,
+    "network/net_xmit_json.stp": _ARGV,
     "network/netfilter_drop.stp": _NETFILTER,
     "network/netfilter_summary.stp": _NETFILTER,
     "network/netfilter_summary_json.stp": _NETFILTER,
