@@ -57,7 +57,6 @@ EXPLAINED = {
     "network/packet_contents.stp": _NETFILTER,
     "network/stp_dump.stp": _NETFILTER,
     "network/who_sent_it.stp": _NETFILTER,
-    "process/ltrace.stp": _PROGRAMS,
     "process/pstree.stp": _PROGRAMS,
     "process/schedtimes.stp": "'!@defined()' decides a branch only once the branch was looked at",
     "profiling/ucalls.stp": _ARGV,
