@@ -11,7 +11,9 @@ from compiler import program as p
 from compiler import syntax
 from compiler.literal import place
 from compiler.program import LONG, STRING
+from compiler.resolve.aggregates import buckets
 from compiler.resolve.facts import UNKNOWN, article
+from compiler.resolve.names import key_name
 from compiler.resolve.scope import Scope
 from compiler.source import Span
 from runtime.directive import Argument, DirectiveError, Kind, Role, Star, arguments, parse
@@ -90,8 +92,6 @@ def lower_log(scope: Scope, e: syntax.Call) -> p.Stmt:
 def _parts(
     scope: Scope, e: syntax.Print
 ) -> tuple[str, tuple[p.Expr | p.Buckets, ...], tuple[str, ...]]:
-    from compiler.resolve.expressions import buckets
-
     args: list[p.Expr | p.Buckets] = []
     names: list[str] = []
     if e.format is not None:
@@ -186,8 +186,6 @@ def _escape(text: str) -> str:
 
 
 def _name(e: syntax.Expr | None, number: int) -> str:
-    from compiler.resolve.expressions import key_name
-
     found = key_name(e) if e is not None else None
     if isinstance(e, syntax.Extract | syntax.Histogram):
         found = getattr(e, "extractor", None) or "histogram"
