@@ -20,7 +20,7 @@ from compiler.kernel.faults import KernelFactError
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Span
-from runtime.record import dataclass
+from runtime.record import dataclass, replace
 
 _DEPTH = 32  # aliases of aliases; more is a cycle
 
@@ -46,6 +46,7 @@ class _Path:
     prologue: tuple[syntax.Block, ...] = ()
     epilogue: tuple[syntax.Block, ...] = ()
     conditions: tuple[syntax.Expr, ...] = ()
+    alias: str = ""  # the first of them
 
 
 class Aliases:
@@ -187,13 +188,15 @@ def _walk(
         )
     matches = aliases.matches(components)
     if not matches:
-        yield from ((site, path, False) for site in _family(components, aliases, environment))
+        sites = _family(components, aliases, environment)
+        yield from ((replace(site, alias=path.alias), path, False) for site in sites)
         return
-    for _, alias, rest in matches:
+    for name, alias, rest in matches:
         before, after = [alias.body], [alias.after] if alias.after is not None else []
         if alias.epilogue:
             before, after = [], [alias.body, *after]
-        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions)
+        spelled = path.alias or ".".join((*name, *([spell(rest)] if rest else [])))
+        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions, spelled)
         sufficient = False
         for point in alias.points:
             if sufficient:
@@ -201,7 +204,7 @@ def _walk(
             conditions = way.conditions
             if point.condition is not None:
                 conditions = (*conditions, point.condition)
-            inner = _Path(way.prologue, way.epilogue, conditions)
+            inner = _Path(way.prologue, way.epilogue, conditions, spelled)
             for choice in _alternatives((*point.components, *rest)):
                 try:
                     found = list(_walk(choice, inner, aliases, environment, depth + 1, missed))

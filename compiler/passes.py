@@ -35,7 +35,7 @@ from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
 from compiler.syntax import Script
 from compiler.version import VERSION
-from compiler.waste import warnings
+from compiler.waste import require_probes, warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field
 
@@ -132,7 +132,10 @@ def run_passes(
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
         whole, program = program, optimise(program)
-        wasted = tuple(Fault.of(d) for d in warnings(whole, program, [script, *extras]))
+        found = warnings(whole, program, [script, *extras])
+        wasted = tuple(Fault.of(d) for d in found)
+        if request.run_mode:
+            require_probes(program, script, found)
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",

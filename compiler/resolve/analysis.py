@@ -15,9 +15,8 @@ from compiler import syntax
 from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
-from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, loops
+from compiler.resolve import conditions, expressions, loops
 from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts, Symbol
 from compiler.resolve.overloads import learn_parameters
@@ -25,7 +24,6 @@ from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
-from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.resolve.targets import hidden_local
 from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions, walk
@@ -241,7 +239,7 @@ def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
     scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
-        _check_condition(world, test)
+        conditions.check(scope, test)
         found = scope.typed(test, LONG)
         condition = found if condition is None else p.Logical("&&", condition, found, test.span)
     stmts: list[p.Stmt] = []
@@ -265,21 +263,6 @@ def _look_at(world: World, probe: syntax.Probe, index: int) -> None:
     scope = Scope(world, key, probe.span.source.name, None, expressions.lower)
     scope.blind = scope.unplaced = True
     lower_block(scope, probe.body)
-
-
-def _check_condition(world: World, test: syntax.Expr) -> None:
-    """A condition is looked at outside the handler: it has no locals."""
-    for node in walk_syntax(test):
-        if isinstance(node, syntax.Name) and not (
-            world.find_global(node.name, test.span.source.name) or node.name in world.functions
-        ):
-            world.facts.fault(
-                "condition-variable",
-                f"the condition names '{node.name}', which is no global",
-                node.span,
-                did_you_mean(node.name, {n for _, n in world.globals})
-                or f"declare it: global {node.name}",
-            )
 
 
 def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:

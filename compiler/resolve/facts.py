@@ -16,6 +16,8 @@ from compiler.source import Span
 from runtime.manifest import ValueType
 from runtime.record import dataclass, field
 
+_MOST_KEYS = 9
+
 Symbol: TypeAlias = tuple[str | int, ...]
 
 # The type of what no round has settled yet; never in a finished program.
@@ -104,6 +106,15 @@ class Facts:
 
     def learn_arity(self, name: str, arity: int, span: Span) -> None:
         """Note how many keys a global has; 0 for a scalar."""
+        if arity > _MOST_KEYS:
+            self.missing(
+                "keys",
+                name,
+                "too-many-keys",
+                f"'{name}' has {arity} keys, and an array has at most {_MOST_KEYS}",
+                span,
+                'join some: sprintf("%d,%s", ...)',
+            )
         known = self.arity.get(name)
         if known is None:
             self.arity[name] = (arity, span)

@@ -52,11 +52,16 @@ def _print(scope: Scope, e: syntax.Print) -> p.Print:
 
 
 def lower_special(scope: Scope, e: syntax.Call) -> p.Expr | None:
-    """Functions whose meaning is the probe's: pp(), probefunc()."""
+    """Functions whose meaning is the probe's: pp(), pn(), probefunc()."""
     site = scope.site
     if site is None or e.args:
         return None
     match e.name:
+        case "pn" if site.alias:
+            scope.is_special = True
+            return p.String(site.alias, e.span)
+        case "pn":
+            return lower_special(scope, syntax.Call("pp", (), e.name_span, e.span))
         case "pp" if site.hook.functions:
             before, _, after = site.point.partition(site.function)
             name = function_name(scope, e.span)

@@ -60,7 +60,9 @@ class World:
         """Contextual functions as they run for a probe point."""
         names = []
         for symbol in found.symbols:
-            known = self.clones.setdefault((symbol, site.point), f"{symbol}__at{len(self.clones)}")
+            known = self.clones.setdefault(
+                (symbol, f"{site.alias} {site.point}"), f"{symbol}__at{len(self.clones)}"
+            )
             self.sites[known] = site
             names.append(known)
         return Overloads(found.functions, tuple(names))
