@@ -13,7 +13,7 @@ from itertools import product
 
 from compiler import syntax
 from compiler.diagnostics import Diagnostic, Label
-from compiler.family import FAMILIES, Environment, Refusal, Site
+from compiler.family import FAMILIES, SHAPES, Environment, Refusal, Site
 from compiler.family.absent import ABSENT
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
@@ -187,10 +187,10 @@ def _walk(
             "alias-cycle", f"alias '{spell(components)}' leads to itself", components[0].span
         )
     matches = aliases.matches(components)
-    if not matches:
-        sites = _family(components, aliases, environment)
+    wild = list(_shapes(components)) if _is_wild(components) else []
+    if wild or not matches:
+        sites = [s for shape in wild or [components] for s in _family(shape, aliases, environment)]
         yield from ((replace(site, alias=path.alias), path, False) for site in sites)
-        return
     for name, alias, rest in matches:
         before, after = [alias.body], [alias.after] if alias.after is not None else []
         if alias.epilogue:
@@ -216,6 +216,21 @@ def _walk(
                 sufficient = sufficient or (point.sufficient and bool(found))
                 soft = point.optional or point.sufficient
                 yield from ((site, way_, soft or s) for site, way_, s in found)
+
+
+def _is_wild(components: Sequence[syntax.Component]) -> bool:
+    return any(ch in c.name for c in components for ch in "*?[")
+
+
+def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:
+    """`t*.s(5)` -> `timer.s(5)`: all the families' forms that the names fit."""
+    kinds = [{int: "(number)", str: "(string)"}.get(type(c.arg), "") for c in components]
+    patterns = [glob_regex(c.name) + re.escape(k) for c, k in zip(components, kinds, strict=True)]
+    for shape in SHAPES:
+        names = tuple(shape.split("."))
+        if _fits(names, patterns):
+            pairs = zip(components, names, strict=True)
+            yield tuple(replace(c, name=name.partition("(")[0]) for c, name in pairs)
 
 
 def _family(

@@ -143,7 +143,7 @@ def assign(scope: Scope, e: syntax.Assign, wish: ValueType | None = None) -> p.E
     known = target.type if target.type is not UNKNOWN else wish
     value = scope.expr(e.value, want or known)
     if value.type is None:
-        scope.facts.fault("no-value", "this function returns no value", e.value.span)
+        scope.require(value, LONG, e.value.span)
         return scope.unsettled(e.span)
     if want is not None:
         scope.require(value, want, e.value.span)

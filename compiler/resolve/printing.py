@@ -118,10 +118,13 @@ def _parts(
         if isinstance(value, p.String):
             pieces.append(_escape(value.value))
             continue
+        if value.type is None:
+            scope.require(value, LONG, arg.span)
+            continue
         if value.type not in (LONG, STRING, UNKNOWN):
             scope.facts.fault(
                 "type-mismatch",
-                f"{article(value.type) if value.type else 'nothing'} cannot be printed",
+                f"{article(value.type)} cannot be printed",
                 arg.span,
                 "print one of its extractors, such as @count(...)",
             )

@@ -127,7 +127,12 @@ class Scope:
 
     def require(self, found: p.Expr, want: ValueType, span: Span) -> None:
         if found.type is None:
-            self.facts.fault("no-value", "this function returns no value", span)
+            self.facts.fault(
+                "no-value",
+                "this function returns no value",
+                span,
+                "call it as a statement; or let it return something: return 0",
+            )
         elif found.type is not UNKNOWN and found.type != want:
             self.facts.fault(
                 "type-mismatch", f"{article(want)} is needed here, not {article(found.type)}", span

@@ -171,7 +171,7 @@ CASES = [
     ),
     Case(
         "bottomless",
-        "function f(n) { return f(n + 1) } probe begin { println(f(0)) }",
+        "function f(n) { return 1 + f(n + 1) } probe begin { println(f(0)) }",
         errors=("MAXNESTING exceeded",),
     ),
     Case(
