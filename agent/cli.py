@@ -137,9 +137,10 @@ def _add_compile_options(command: argparse.ArgumentParser, last: int) -> None:
 
 
 def _agent(options: argparse.Namespace) -> int:
-    from agent.thrift import avoid_huge_pages
+    from runtime.thrift import avoid_huge_pages, leave_out_openssl
 
     avoid_huge_pages()  # first of all: what is imported stays
+    leave_out_openssl()
 
     import asyncio
 

@@ -12,9 +12,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-_MODULE = re.compile(r"[a-z0-9_]{1,55}")
-_DEFINE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(=-?[A-Za-z0-9_]+)?")
-_GLOBAL = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*=.*", re.DOTALL)
+from runtime.pattern import pattern
+
+_MODULE = pattern(r"[a-z0-9_]{1,55}")
+_DEFINE = pattern(r"[A-Za-z_][A-Za-z0-9_]*(=-?[A-Za-z0-9_]+)?")
+_GLOBAL = pattern(r"[A-Za-z_][A-Za-z0-9_$]*=.*", re.DOTALL)
 _MOST_MEGABYTES = 4095
 
 _SERVER = "scripts are compiled here; 'stapwatch build' makes modules for other kernels"

@@ -15,7 +15,6 @@ from typing import Any, cast
 from compiler.diagnostics import Diagnostics
 from compiler.grammar_table import END, Table
 from compiler.lexer import Token
-from compiler.mistakes import report
 from compiler.source import Span
 
 MAX_DEPTH = 256
@@ -49,6 +48,8 @@ class Automaton:
             while True:
                 action = actions[state].get(kind)
                 if action is None:
+                    from compiler.mistakes import report
+
                     report(tokens, at, token, table, self.faults)
                     return None
                 if action > 0:

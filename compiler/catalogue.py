@@ -22,8 +22,9 @@ from compiler.kernel.globs import glob_regex
 from compiler.kernel.spelling import type_name
 from compiler.listing import signature
 from compiler.resolve.analysis import resolve
+from runtime.pattern import pattern
 
-_WILD = re.compile(r"[*?\[]")
+_WILD = pattern(r"[*?\[]")
 
 
 def points(

@@ -189,7 +189,9 @@ def _walk(
     matches = aliases.matches(components)
     wild = list(_shapes(components)) if _is_wild(components) else []
     if wild or not matches:
-        sites = [s for shape in wild or [components] for s in _family(shape, aliases, environment)]
+        sites = [
+            s for shape in wild or [tuple(components)] for s in _family(shape, aliases, environment)
+        ]
         yield from ((replace(site, alias=path.alias), path, False) for site in sites)
     for name, alias, rest in matches:
         before, after = [alias.body], [alias.after] if alias.after is not None else []

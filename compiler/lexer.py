@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 from compiler.diagnostics import Diagnostic
 from compiler.source import Source, Span
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 KEYWORDS = {
@@ -71,7 +72,7 @@ class Junk:
 
 _OPERATOR = "|".join(sorted(map(re.escape, OPERATORS), key=len, reverse=True))
 # Atomic groups keep garbage linear: nothing that was read as blank is ever tried again.
-_TOKEN = re.compile(
+_TOKEN = pattern(
     rf"""
     (?> [ \t\r\n\f\v]++ | \#[^\n]*+ | //[^\n]*+ | /\*(?>.*?\*/) )*+
     (?:
@@ -91,8 +92,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
-ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]+)|(.))", re.DOTALL)
-_QUOTED = re.compile(r"([^'\"\n%]*)'")
+ESCAPE = pattern(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]+)|(.))", re.DOTALL)
+_QUOTED = pattern(r"([^'\"\n%]*)'")
 _ESCAPES = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 
 

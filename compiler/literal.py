@@ -11,8 +11,9 @@ import re
 from compiler import syntax
 from compiler.lexer import ESCAPE, unescape
 from compiler.source import Span
+from runtime.pattern import pattern
 
-_PIECE = re.compile(r'"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
+_PIECE = pattern(r'"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
 
 
 def place(literal: syntax.String, start: int, end: int) -> Span:

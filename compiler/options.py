@@ -14,7 +14,7 @@ from compiler.diagnostics import Diagnostic
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Source, Span, decode
 from runtime.manifest import Histogram
-from runtime.record import dataclass, field, replace
+from runtime.record import dataclass, field, fields, replace
 
 MINIMUM_RING = 4096
 MOST_ACTIONS = (1 << 31) - 1
@@ -43,6 +43,7 @@ class Limits:
         return min(max(1, self.MAXTRYLOCK * self.TRYLOCKDELAY * 2), MOST_ACTIONS)
 
 
+_LIMITS = frozenset(f.name for f in fields(Limits))
 _RANGES = {
     "MAXACTION": (1, MOST_ACTIONS),
     "MAXACTION_INTERRUPTIBLE": (1, MOST_ACTIONS),
@@ -110,7 +111,7 @@ def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defined:
         if name in _WITHOUT_MEANING:
             message = f"'{name}' has no effect: {_WITHOUT_MEANING[name]}"
             warnings.append(_told("unused-define", message, name, text, None, "warning"))
-        elif name not in Limits.__slots__:
+        elif name not in _LIMITS:
             macros[name] = text
         else:
             low, high = _RANGES.get(name, _MOST)
@@ -128,7 +129,7 @@ def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defined:
 
 def unread(macros: Mapping[str, str]) -> list[Diagnostic]:
     """Warnings for macros of a script without embedded C: most are limits with a wrong letter."""
-    known = (*Limits.__slots__, *_WITHOUT_MEANING)
+    known = (*_LIMITS, *_WITHOUT_MEANING)
     return [
         _told(
             "unused-define",

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The passes in order: parse, resolve, translate, compile.
 
+Modules that few requests need are imported where they are used, here and in what is called from
+here: all imports together would be a third of what a typical script costs.
+
 run_passes(Question(request, ...), passes, progress)
   -> Response, and BuildResult with the module where the builder put it
 """
@@ -10,17 +13,17 @@ from __future__ import annotations
 import functools
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from compiler import catalogue, library, listing
+from compiler import library
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
 from compiler.codegen.module import Target, generate
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
-from compiler.display import displayed
 from compiler.family import Environment
 from compiler.kernel.release import Kernel
 from compiler.lookup import Question
@@ -29,7 +32,7 @@ from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.preprocessor import Macro
-from compiler.program import Program
+from compiler.program import PROBED_FUNCTION, Program
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
@@ -37,7 +40,7 @@ from compiler.syntax import Script
 from compiler.version import VERSION
 from compiler.waste import require_probes, warnings
 from runtime.manifest import Histogram, HistogramKind
-from runtime.record import dataclass, field
+from runtime.record import dataclass, field, replace
 
 
 @dataclass(slots=True)
@@ -82,20 +85,66 @@ def _running(cache: Path) -> Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class _Library:
-    macros: dict[str, Macro]
-    scripts: list[Script]
+class _Setting:
+    """What the text of a library file means depends on."""
+
+    kernel: Kernel
+    guru: bool
+    compatible: str | None
+    macros: tuple[tuple[str, bytes], ...] = ()  # files of macros
 
 
-@functools.lru_cache(maxsize=1)
-def _parsed(
-    kernel: Kernel, guru: bool, compatible: str | None, tapset: tuple[tuple[str, bytes], ...]
-) -> _Library:
-    """The library, parsed. Raises CompileError."""
-    files = dict(tapset)
-    conditions = _conditions(kernel, guru, compatible)
-    public = library.macros(files, conditions)
-    return _Library(public, library.parse_all(files, conditions, public))
+@functools.lru_cache(maxsize=16)
+def _macros(setting: _Setting) -> dict[str, Macro]:
+    return library.macros(dict(setting.macros), _conditions(setting))
+
+
+@functools.lru_cache(maxsize=512)
+def _library_script(setting: _Setting, name: str, text: bytes) -> Script:
+    return library.parse_script(name, text, _conditions(setting), _macros(setting))
+
+
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    script: Script
+    extras: list[Script]
+    scripts: list[Script]  # of the library
+
+    @property
+    def own(self) -> list[Script]:
+        return [self.script, *self.extras]
+
+
+def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed:
+    """The request's scripts and these files of the library. Raises CompileError."""
+    request = job.request
+    plain = _Setting(kernel, request.guru, request.compatible)
+    setting = replace(plain, macros=tuple(f for f in files.items() if f[0].endswith(".stpm")))
+    given: dict[str, Any] = {
+        "conditions": _conditions(plain),
+        "args": request.args,
+        "library_macros": _macros(setting),
+    }
+    script = parse(job.text, job.file, **given)
+    extras = [parse(text, f"<-E {i}>", **given) for i, text in enumerate(request.extra, 1)]
+    scripts = [
+        _library_script(setting, name, text)
+        for name, text in files.items()
+        if name.endswith(".stp")
+    ]
+    return _Parsed(script, extras, scripts)
+
+
+def _needed(job: Question) -> Mapping[str, bytes]:
+    """The library's files that the request may need."""
+    request = job.request
+    if request.listing is not None:
+        return job.tapset
+    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
+    return library.needed(
+        job.tapset,
+        [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],
+    )
 
 
 def run_passes(
@@ -105,37 +154,48 @@ def run_passes(
 
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
-    request, file, module = job.request, job.file, job.module
     kernel = job.kernel or _running(job.cache.root / "kernels")
+    files = _needed(job)
+    try:
+        return _run(job, kernel, files, passes, progress)
+    except CompileError:
+        if len(files) == len(job.tapset):
+            raise
+    passes.clear()  # once more with all there is: what is meant may be there, under another name
+    return _run(job, kernel, job.tapset, passes, progress)
+
+
+def _run(
+    job: Question,
+    kernel: Kernel,
+    files: Mapping[str, bytes],
+    passes: list[Pass],
+    progress: Callable[[str], None],
+) -> tuple[Response, BuildResult | None]:
+    request, module = job.request, job.module
     clock = Clock(passes)
     clock.start()
-    conditions = _conditions(kernel, request.guru, request.compatible)
-    parsed = _parsed(kernel, request.guru, request.compatible, tuple(job.tapset.items()))
-    public = parsed.macros
-    script = parse(job.text, file, conditions=conditions, args=request.args, library_macros=public)
-    extras = [
-        parse(text, f"<-E {i}>", conditions=conditions, args=request.args, library_macros=public)
-        for i, text in enumerate(request.extra, 1)
-    ]
-    scripts = parsed.scripts
-    clock.stop("parsed user script", f"and {len(scripts)} library scripts")
+    parsed = _parse(job, kernel, files)
+    clock.stop("parsed user script", f"and {len(parsed.scripts)} library scripts")
     if request.listing is not None:
-        return _listed(request, script, extras, scripts, kernel), None
+        return _listed(request, parsed, kernel), None
     if request.last_pass < 2:
-        trees = "".join(map(listing.tree, (script, *extras)))
+        from compiler import listing
+
+        trees = "".join(map(listing.tree, parsed.own))
         return Response(True, passes=tuple(clock.passes), output=trees), None
     clock.start()
     defined = with_defines(Limits(), request.defines)
     if defined.errors:
         raise CompileError(defined.errors)
-    program = _resolve(request, [script, *extras], scripts, kernel)
+    program = _resolve(request, parsed, kernel)
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
         whole, program = program, optimise(program)
-        found = warnings(whole, program, [script, *extras])
+        found = warnings(whole, program, parsed.own)
         wasted = tuple(Fault.of(d) for d in found)
         if request.run_mode:
-            require_probes(program, script, found)
+            require_probes(program, parsed.own[0], found)
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",
@@ -151,6 +211,8 @@ def run_passes(
         )
     )
     if request.last_pass < 3:
+        from compiler import listing
+
         output = listing.program(program)
         return Response(True, passes=tuple(clock.passes), warnings=said, output=output), None
     clock.start()
@@ -162,7 +224,7 @@ def run_passes(
         export=request.export,
         histograms={name: _histogram(tree) for name, tree in request.statistics.items()},
         capacities=dict(request.capacities),
-        displayed=displayed(program, job.tapset) if request.display else frozenset(),
+        displayed=_displayed(program, job) if request.display else frozenset(),
         defines=defined.macros,
     )
     target = Target(module, job.identity, kernel.release, kernel.build_id, VERSION)
@@ -186,7 +248,7 @@ def run_passes(
     )
     clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
     slow = tuple(
-        Fault.without_place("slow-build", w, file, severity="warning") for w in built.warnings
+        Fault.without_place("slow-build", w, job.file, severity="warning") for w in built.warnings
     )
     done = Response(
         True, module, str(built.path), job.identity, False, tuple(passes), warnings=said + slow
@@ -200,11 +262,12 @@ def _toolchain(job: Question) -> Toolchain:
     return There(Path(job.request.kernel["root"]), job.cache.root)
 
 
-def _conditions(kernel: Kernel, guru: bool, compatible: str | None) -> Conditions:
+def _conditions(setting: _Setting) -> Conditions:
+    kernel, compatible = setting.kernel, setting.compatible
     return Conditions(
         kernel_vr=kernel.release,
         arch=kernel.arch,
-        guru_mode=guru,
+        guru_mode=setting.guru,
         config=_LazyConfig(kernel),
         **({"systemtap_v": compatible} if compatible else {}),
     )
@@ -228,9 +291,13 @@ class _LazyConfig(dict[str, str]):
         return isinstance(name, str) and self.get(name) is not None
 
 
-def _resolve(request: Request, own: list[Script], scripts: list[Script], kernel: Kernel) -> Program:
+def _resolve(request: Request, parsed: _Parsed, kernel: Kernel) -> Program:
     return resolve(
-        request.name, own, scripts, Environment(kernel, request.guru), dict(request.globals)
+        request.name,
+        parsed.own,
+        parsed.scripts,
+        Environment(kernel, request.guru),
+        dict(request.globals),
     )
 
 
@@ -246,22 +313,31 @@ def _absent(request: Request) -> list[Diagnostic]:
     return faults
 
 
-def _listed(
-    request: Request, script: Script, extras: list[Script], scripts: list[Script], kernel: Kernel
-) -> Response:
+def _listed(request: Request, parsed: _Parsed, kernel: Kernel) -> Response:
     """The answer to `-l`, `-L` and the `--dump` options."""
+    from compiler import catalogue
+
     environment = Environment(kernel)
+    known = [*parsed.scripts, *parsed.extras]
     match request.listing:
         case "functions":
-            lines = catalogue.functions([*scripts, *extras], environment)
+            lines = catalogue.functions(known, environment)
         case "types":
             lines = catalogue.probe_types()
         case "aliases":
-            lines = catalogue.probe_aliases([*scripts, *extras])
+            lines = catalogue.probe_aliases(known)
         case _:
             wanted = request.listing == "variables"
-            lines = catalogue.points(script, extras, scripts, environment, variables=wanted)
+            lines = catalogue.points(
+                parsed.script, parsed.extras, parsed.scripts, environment, variables=wanted
+            )
     return Response(True, output="".join(f"{line}\n" for line in lines))
+
+
+def _displayed(program: Program, job: Question) -> frozenset[str]:
+    from compiler.display import displayed
+
+    return displayed(program, job.tapset)
 
 
 def _histogram(tree: object) -> Histogram:

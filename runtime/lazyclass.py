@@ -6,7 +6,7 @@
         x: int
         y: int = 0
 
-    Point.__init__ is a stub that replaces itself by `def __init__(self, x, y=...)` in the first call
+    Point.__init__ replaces itself by `def __init__(self, x, y=...)` when it has been called often
 
 The standard library writes and compiles six methods for every class when it is defined, 0.6 ms each
 time, whether or not they are ever called; 200 classes cost more than compiling a script does. What
@@ -19,6 +19,8 @@ from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
+_OFTEN = 12  # calls of an `__init__`: as long as writing it takes
+_set = object.__setattr__
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
 
 
@@ -120,70 +122,136 @@ class _StandardFields:
         return found
 
 
+_STANDARD_FIELDS = _StandardFields()
+
+
 def _process(
     cls: type, *, frozen: bool = False, slots: bool = False, eq: bool = True, order: bool = False
 ) -> type:
-    inherited: dict[str, Field] = {f.name: f for f in getattr(cls, "__record_fields__", ())}
-    own: dict[str, Field] = {}
-    for name in cls.__annotations__:
-        given = cls.__dict__.get(name, _MISSING)
-        one = given if type(given) is Field else Field(default=given)
-        one.name = name
-        own[name] = one
-        if type(given) is Field:
-            delattr(cls, name)  # a default comes back below, where there are no slots
-    found = list((inherited | own).values())
+    """As little as can be: what the fields are is looked at when somebody asks. `slots` is for
+    readers and mypy: to make it true, each class would have to be made twice."""
+    own = cls.__dict__
     members: dict[str, Any] = {
-        "__record_fields__": tuple(found),
-        "__dataclass_fields__": _StandardFields(),
-        "__match_args__": tuple(f.name for f in found if f.init),
+        "__record_fields__": _Later("__record_fields__", _find_fields),
+        "__match_args__": _Later("__match_args__", _match_args),
+        "__dataclass_fields__": _STANDARD_FIELDS,
     }
-    if "__repr__" not in cls.__dict__:
+    if "__init__" not in own:
+        members["__init__"] = _init(cls, frozen)
+    if "__repr__" not in own:
         members["__repr__"] = _repr
-    if eq:
-        _add_comparing(members, cls, found, frozen, order)
+    if eq and "__eq__" not in own:
+        members["__eq__"] = _first(cls, "__eq__", lambda: _equal(cls))
+        if own.get("__hash__") is None:
+            hashed = _first(cls, "__hash__", lambda: _hash(cls)) if frozen else None
+            members["__hash__"] = hashed
+    if order:
+        members["__lt__"] = _first(cls, "__lt__", lambda: _less(cls))
     if frozen:
         members["__setattr__"] = members["__delattr__"] = _refuse
-    if slots:
-        cls = _with_slots(cls, tuple(own), members)
-    else:
-        for f in own.values():
-            if f.default is not _MISSING:
-                setattr(cls, f.name, f.default)
-        for name, value in members.items():
-            setattr(cls, name, value)
-    if "__init__" not in cls.__dict__:
-        cls.__init__ = _stub(cls, found, frozen)  # type: ignore[misc]
+    for name, value in members.items():
+        setattr(cls, name, value)
     return cls
 
 
-def _with_slots(cls: type, names: tuple[str, ...], members: dict[str, Any]) -> type:
-    """The class again: slots can be given only when one is made."""
-    body = {name: value for name, value in cls.__dict__.items() if name not in _OF_THE_OLD}
-    for name in names:
-        body.pop(name, None)
-    made = type(cls)(cls.__name__, cls.__bases__, {**body, **members, "__slots__": names})
-    made.__qualname__ = cls.__qualname__
-    return made
+class _Later:
+    """An attribute of a class that is computed when it is first read."""
+
+    __slots__ = ("compute", "name")
+
+    def __init__(self, name: str, compute: Callable[[type], Any]) -> None:
+        self.name, self.compute = name, compute
+
+    def __get__(self, thing: Any, owner: type) -> Any:
+        home = next(c for c in owner.__mro__ if c.__dict__.get(self.name) is self)
+        found = self.compute(home)
+        setattr(home, self.name, found)
+        return found
 
 
-_OF_THE_OLD = ("__dict__", "__weakref__")
+def _find_fields(cls: type) -> tuple[Field, ...]:
+    found: dict[str, Field] = {}
+    for base in cls.__mro__[:0:-1]:
+        if "__record_fields__" in base.__dict__:
+            found |= {f.name: f for f in base.__record_fields__}  # type: ignore[attr-defined]
+    for name in vars(cls).get("__annotations__", ()):
+        given = cls.__dict__.get(name, _MISSING)
+        one = given if type(given) is Field else Field(default=given)
+        one.name = name
+        found[name] = one
+        if type(given) is Field:
+            if one.default is _MISSING:
+                delattr(cls, name)
+            else:
+                setattr(cls, name, one.default)
+    return tuple(found.values())
 
 
-def _stub(cls: type, found: list[Field], frozen: bool) -> Callable[..., None]:
+def _match_args(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in fields(cls) if f.init)
+
+
+def _first(cls: type, name: str, write: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
+    """A method that writes the real one in its first call."""
+
+    def method(self: Any, /, *given: Any, **named: Any) -> Any:
+        made = write()
+        setattr(cls, name, made)
+        return made(self, *given, **named)
+
+    return method
+
+
+def _init(cls: type, frozen: bool) -> Callable[..., None]:
+    """An `__init__` that goes through the fields, until there have been so many calls that writing
+    the real one is worth it."""
+    calls = 0
+
     def __init__(self: Any, /, *given: Any, **named: Any) -> None:
-        made = _written(cls, found, frozen)
-        cls.__init__ = made  # type: ignore[misc]
-        made(self, *given, **named)
+        nonlocal calls
+        calls += 1
+        if calls > _OFTEN or not _filled(self, fields(cls), given, named):
+            made = _written(cls, frozen)
+            cls.__init__ = made  # type: ignore[misc]
+            made(self, *given, **named)
+        elif hasattr(cls, "__post_init__"):
+            self.__post_init__()
 
     return __init__
 
 
-def _written(cls: type, found: list[Field], frozen: bool) -> Callable[..., None]:
-    """The real `__init__`."""
-    scope: dict[str, Any] = {"_set": object.__setattr__, "_missing": _MISSING}
-    parameters, lines = ["self"], []
+def _filled(
+    self: Any, found: tuple[Field, ...], given: tuple[Any, ...], named: dict[str, Any]
+) -> bool:
+    """Sets every field; False if the arguments are wrong, which a written method tells best."""
+    used = by_name = 0
     for f in found:
+        name = f.name
+        if f.init and used < len(given):
+            value = given[used]
+            used += 1
+            if name in named:
+                return False
+        elif f.init and name in named:
+            value = named[name]
+            by_name += 1
+        elif f.default is not _MISSING:
+            value = f.default
+        elif f.default_factory is not _MISSING:
+            value = f.default_factory()
+        elif f.init:
+            return False
+        else:
+            continue
+        _set(self, name, value)
+    return used == len(given) and by_name == len(named)
+
+
+def _written(cls: type, frozen: bool) -> Callable[..., None]:
+    """The real `__init__`."""
+    scope: dict[str, Any] = {"_set": _set, "_missing": _MISSING}
+    parameters, lines = ["self"], []
+    for f in fields(cls):
         value = name = f.name
         if f.default_factory is not _MISSING:
             scope[f"_make_{name}"] = f.default_factory
@@ -212,31 +280,40 @@ def _written(cls: type, found: list[Field], frozen: bool) -> Callable[..., None]
     return made
 
 
-def _add_comparing(
-    members: dict[str, Any], cls: type, found: list[Field], frozen: bool, order: bool
-) -> None:
-    names = [f.name for f in found if f.compare]
-    values: Callable[[Any], Any] = attrgetter(*names) if names else lambda self: ()
+def _values(cls: type) -> Callable[[Any], Any]:
+    names = [f.name for f in fields(cls) if f.compare]
+    return attrgetter(*names) if names else lambda self: ()
+
+
+def _equal(cls: type) -> Callable[[Any, Any], Any]:
+    values = _values(cls)
 
     def __eq__(self: Any, other: Any) -> Any:
         if other.__class__ is not self.__class__:
             return NotImplemented
         return values(self) == values(other)
 
+    return __eq__
+
+
+def _hash(cls: type) -> Callable[[Any], int]:
+    values = _values(cls)
+
     def __hash__(self: Any) -> int:
         return hash(values(self))
+
+    return __hash__
+
+
+def _less(cls: type) -> Callable[[Any, Any], Any]:
+    values = _values(cls)
 
     def __lt__(self: Any, other: Any) -> Any:
         if other.__class__ is not self.__class__:
             return NotImplemented
         return values(self) < values(other)
 
-    if "__eq__" not in cls.__dict__:
-        members["__eq__"] = __eq__
-        if cls.__dict__.get("__hash__") is None:
-            members["__hash__"] = __hash__ if frozen else None
-    if order:
-        members["__lt__"] = __lt__
+    return __lt__
 
 
 def _repr(self: Any) -> str:

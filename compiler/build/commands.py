@@ -14,15 +14,16 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 HERE = "@HERE@"  # stands for the folder that the words of a command belong to
 _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idirafter"))
-_DROPPED = re.compile(r"-[IDUW](?!a,)|-nostdinc$|-g|-f(?:macro|file|debug)-prefix-map=|-MM?D$")
+_DROPPED = pattern(r"-[IDUW](?!a,)|-nostdinc$|-g|-f(?:macro|file|debug)-prefix-map=|-MM?D$")
 # what a file of generated code is checked for; it is ours, so other warnings help nobody
 _CHECKS = ("-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types")
-_OBJTOOL = re.compile(r"^\s*(\S*/objtool/objtool \S.*/script\.o)\s*$", re.MULTILINE)
-_INFO = re.compile(r"^stapwatch-(folder|tracing) ?(.*)$", re.MULTILINE)
+_OBJTOOL = pattern(r"^\s*(\S*/objtool/objtool \S.*/script\.o)\s*$", re.MULTILINE)
+_INFO = pattern(r"^stapwatch-(folder|tracing) ?(.*)$", re.MULTILINE)
 
 
 class Unlearnable(Exception):

@@ -18,20 +18,21 @@ from compiler.build.faults import BuildError
 from compiler.build.request import BuildInput, KernelFacts
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Ran, Toolchain
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 # -g0: kbuild's debug information is fifty times the code, and nobody reads it. Without it no type
 # information can be made either; kernels load modules that have none.
 MAKE_FLAGS = ("KCFLAGS=-g0", "KAFLAGS=-g0", "CONFIG_DEBUG_INFO_BTF_MODULES=")
 _TIMEOUT = 600.0
-_NO_COMMAND = re.compile(
+_NO_COMMAND = pattern(
     r"(?:^|[ :/])([\w.+-]*(?:gcc|clang|ld|objtool|pahole)[\w.+-]*): "
     r"(?:\d+: )?(?:command )?(?:not found|No such file or directory)",
     re.MULTILINE,
 )
-_COMPLAINT = re.compile(r"error:|ERROR:|undefined!|: \w*error\w*$", re.IGNORECASE)
-_WHOLE_FAILED = re.compile(r"\*\*\* \[.*whole\.o\]")
-_CONFIGURED = re.compile(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
+_COMPLAINT = pattern(r"error:|ERROR:|undefined!|: \w*error\w*$", re.IGNORECASE)
+_WHOLE_FAILED = pattern(r"\*\*\* \[.*whole\.o\]")
+_CONFIGURED = pattern(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)

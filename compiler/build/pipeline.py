@@ -17,19 +17,21 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from compiler.build import fast, kbuild, target
+from compiler.build import fast, kbuild
 from compiler.build.cache import Cache, key_of
 from compiler.build.fast import STUB
 from compiler.build.faults import BuildError
-from compiler.build.headers import precompiled
 from compiler.build.kbuild import Headers
 from compiler.build.preparation import Preparation, Workshop, prepare
 from compiler.build.request import BuildInput, BuildResult, KernelFacts, Tier
-from compiler.build.signing import SigningKey, sign
 from compiler.build.sources import Sources
 from compiler.build.toolchain import Here, Toolchain
 from runtime.record import dataclass, field
+
+if TYPE_CHECKING:
+    from compiler.build.signing import SigningKey
 
 _KEPT_FAILURES = 16
 _RESULT = "result.json"
@@ -82,6 +84,8 @@ class Builder:
                 path, tier = self._make(request, preparation, work, warnings)
                 if self.signing is not None:
                     headers = Headers.of(request.kernel, self.toolchain)
+                    from compiler.build.signing import sign
+
                     sign(path, self.signing, headers, self.toolchain)
             except BuildError as error:
                 if error.slug == "compile-failed":
@@ -111,6 +115,8 @@ class Builder:
             try:
                 ready = None
                 if request.embedded:
+                    from compiler.build.headers import precompiled
+
                     ready = precompiled(kit, self.cache, preparation.identity, self.progress)
                 path, complaints = fast.build(kit, request, folder, ready)
                 warnings += complaints
@@ -124,6 +130,8 @@ class Builder:
             if self.only is Tier.FAST:
                 raise BuildError("link-failed", text)
             warnings.append(f"{text}; kbuild is used, which takes seconds")
+        from compiler.build import target
+
         folder = work / "kbuild"
         folder.mkdir()
         kbuild.lay_out(folder, self.sources, target.header(request.kernel.btf), request)

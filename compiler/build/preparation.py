@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compiler.build import fast, kbuild, selfcheck, target, versions
+from compiler.build import fast, kbuild, versions
 from compiler.build.cache import Cache, Entry, key_of
 from compiler.build.commands import HERE, Commands, Unlearnable, learn
 from compiler.build.elf import Elf
@@ -111,6 +111,8 @@ def _make(shop: Workshop, key: str) -> None:
             manifest='{"stub":"of the fast tier"}',
             kernel=shop.kernel,
         )
+        from compiler.build import target
+
         kbuild.lay_out(slow, shop.sources, target.header(shop.kernel.btf), stub)
         output = kbuild.make(slow, shop.headers, shop.toolchain, stub, verbose=True).output
         files: dict[str, bytes | Path] = {}
@@ -170,6 +172,8 @@ def _compare(shop: Workshop, kit: Kit, stub: BuildInput, slow: Path) -> str:
         except BuildError as error:
             return str(error)
         kbuilt = Elf((slow / f"{STUB}.ko").read_bytes())
+        from compiler.build import selfcheck
+
         return selfcheck.difference(kbuilt, Elf(made.read_bytes()))
 
 

@@ -8,16 +8,16 @@ BuildInput(module="stapwatch_reads", c_text="#include ...", manifest="{...}", ke
 from __future__ import annotations
 
 import enum
-import re
 from pathlib import Path
 from typing import Protocol
 
 from compiler.build.faults import BuildError
 from compiler.kernel.btf import Btf
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 NAME_SIZE = 56  # the kernel's MODULE_NAME_LEN, the final NUL included
-_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
+_NAME = pattern(r"[a-z][a-z0-9_]*\Z")
 
 
 class Tier(enum.StrEnum):

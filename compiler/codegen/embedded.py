@@ -18,24 +18,32 @@ from compiler.program import LONG, STRING
 from compiler.source import Span
 from compiler.traits import body_of, walk
 from runtime.manifest import Argument, Print
+from runtime.pattern import pattern
 
 if TYPE_CHECKING:
     from compiler.codegen.values import Unit
 
-_PRAGMAS = re.compile(
+_PRAGMAS = pattern(
     r"/\*\s*(?:pure|stable|unprivileged|myproc-unprivileged|guru|unmangled|unmodified-fnargs|string"
     r"|padded|bound:\s*\d+|pragma:[\w:]*)\s*\*/"
 )
 PADDED = (
     "/* padded */"  # the function writes NULs up to its result's bound: a key can be its target
 )
-_LEAVES = re.compile(r"\bSTAP_(?:RETURN|ERROR)\b|\bgoto\s+out\b")
-_OWN_LABEL = re.compile(r"^\s*out\s*:", re.MULTILINE)
+_LEAVES = pattern(r"\bSTAP_(?:RETURN|ERROR)\b|\bgoto\s+out\b")
+_OWN_LABEL = pattern(r"^\s*out\s*:", re.MULTILINE)
 
 
 def plain(code: str) -> str:
     """C without the comments that were meant for the compiler."""
     return _PRAGMAS.sub("", code).strip()
+
+
+def _dedented(code: str) -> list[str]:
+    """Its lines, without the indentation that all of them have."""
+    lines = [line.rstrip() for line in code.strip("\n").splitlines()]
+    least = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
+    return "\n".join(line[least:] for line in lines).strip().splitlines()
 
 
 # Stands where the numbers of the generated file go on.
@@ -65,7 +73,6 @@ def numbered(text: str) -> str:
 
 def function(unit: Unit, w: Writer, f: p.Function) -> None:
     """A function whose body is C: its parameters and result have the names that the code uses."""
-    import textwrap
 
     code = f.code or ""
     defined = _definitions(unit, f, code)
@@ -92,7 +99,7 @@ def function(unit: Unit, w: Writer, f: p.Function) -> None:
         if not f.library:
             file, line, _ = f.span.location
             user_line(w, file, line + _lines_before(code))
-        for text in textwrap.dedent(_PRAGMAS.sub("", code).strip("\n")).strip().splitlines():
+        for text in _dedented(_PRAGMAS.sub("", code)):
             w.line(text.rstrip())
         if not f.library:
             w.lines.append(HERE)
@@ -194,7 +201,7 @@ def _array_getter(w: Writer, g: Placed) -> None:
         w.line("u32 n;")
         w.line()
         _fill_key(w, g)
-        w.line(f"n = sw_array_find(SW_ARRAY(s->{g.c}), &key);")
+        w.line(f"n = {g.finder}(&SW_ARRAY(s->{g.c}), &key);")
         row = f"s->{g.c}_values[n - 1]"
         w.line(f"return n ? {row}{'.value' if string else ''} : {chr(34) * 2 if string else 0};")
     w.line()

@@ -31,6 +31,7 @@ from runtime.manifest import (
 from runtime.record import dataclass, field
 
 _WORD = 8
+_SHORT_KEY = 64  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,15 @@ class Placed:
     @property
     def percpu(self) -> bool:
         return self.storage is Storage.PERCPU
+
+    @property
+    def long_keys(self) -> bool:
+        """Whether keys are hashed and compared by the runtime's code and not in line."""
+        return self.slots.stride - self.slots.key_offset > _SHORT_KEY
+
+    @property
+    def finder(self) -> str:
+        return "sw_array_find_long" if self.long_keys else "sw_array_find"
 
     @property
     def is_array(self) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from compiler import arming, traits
 from compiler import program as p
 from compiler.bounds import measure
-from compiler.codegen import embedded, regexes
+from compiler.codegen import embedded
 from compiler.codegen import text as t
 from compiler.codegen.layout import Layout, Placed, Region, lay_out
 from compiler.codegen.statements import Statements
@@ -82,9 +82,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     )
     functions = [_function(unit, f) for f in _callees_first(program.functions)]
     handlers = [_handler(unit, i, probe) for i, probe in enumerate(program.probes)]
-    groups = regexes.most_groups(unit.regexes)
-    if groups:
-        unit.frames.append(regexes.frame(groups))
+    matchers = _matchers(unit)
     headers = (
         bool(program.embedded)
         or any(f.code is not None and not f.library for f in program.functions)
@@ -103,8 +101,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     for placed in layout.globals.values():
         _accessors(w, placed)
     embedded.accessors(w, unit)
-    for (pattern, captures), number in unit.regexes.items():
-        regexes.matcher(w, pattern, captures, number)
+    w.lines += matchers
     for symbol in sorted(unit.recursive):
         w.line(f"{_function_head(unit.functions[symbol])};")
     w.line()
@@ -118,6 +115,21 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     _initial_values(w, unit)
     _tables(w, unit, target)
     return Generated(embedded.numbered(t.tidy(w.text())), _manifest(unit, target), headers)
+
+
+def _matchers(unit: Unit) -> list[str]:
+    """The functions of the regular expressions that the handlers use."""
+    if not unit.regexes:
+        return []
+    from compiler.codegen import regexes
+
+    groups = regexes.most_groups(unit.regexes)
+    if groups:
+        unit.frames.append(regexes.frame(groups))
+    w = Writer()
+    for (pattern, captures), number in unit.regexes.items():
+        regexes.matcher(w, pattern, captures, number)
+    return w.lines
 
 
 # ---------------------------------------------------------------- declarations
@@ -188,36 +200,57 @@ def _accessors(w: Writer, g: Placed) -> None:
         _stat_accessors(w, g)
     if not g.is_array:
         return
-    key = f"const struct key_{g.c} *key"
     new, verb = ("append", "add") if g.percpu else ("insert", "put")
+    parameters = f"(struct area *a, struct shared *s, const struct key_{g.c} *key)"
+    about = "1 + the slot of an element, a new one zero; 0: the array is full, and it is counted."
+    if g.long_keys:
+        w.line(f"/* {about} */")
+        w.line(f"static noinline u32 {verb}_{g.c}{parameters}")
+        with w.block(""):
+            w.line(f"const struct sw_array array = SW_ARRAY(s->{g.c});")
+            w.line("u32 n = sw_array_find_long(&array, key);")
+            w.line()
+            w.line("if (likely(n))")
+            w.line("\treturn n;")
+            w.line(f"n = {_call_new(g, new, '&array')};")
+            _new_element(w, g, "&array")
+        w.line()
+        return
+    array = f"&SW_ARRAY(s->{g.c})"
     w.line("/* Out of line: a stack protector, if any, is paid here and not at each hit. */")
-    w.line(f"static noinline u32 {new}_{g.c}(struct area *a, struct shared *s, {key}, u32 hash)")
+    w.line(f"static noinline u32 {new}_{g.c}{parameters}")
     with w.block(""):
-        last = f"&s->{g.lock}" if g.percpu else str(g.g.wrap).lower()
-        w.line(f"u32 n = sw_array_{new}(&SW_ARRAY(s->{g.c}), key, hash, {last});")
+        w.line(f"u32 n = {_call_new(g, new, array)};")
         w.line()
-        if g.percpu:
-            w.line("if (unlikely(!n))")
-            w.line(f"\ta->lane.{g.c}_dropped++;")
-        else:
-            with w.block("if (unlikely(!n))"):
-                w.line(f"a->lane.{g.c}_dropped++;")
-                w.line("return 0;")
-            zero = "0" if g.g.type is LONG else f"({g.row.c_type}){{ 0 }}"
-            w.line(f"s->{g.c}_values[n - 1] = {zero};")
-            w.line(f"sw_array_publish(&SW_ARRAY(s->{g.c}), n);")
-        w.line("return n;")
+        _new_element(w, g, array)
     w.line()
-    w.line(
-        "/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */"
-    )
-    w.line(f"static __always_inline u32 {verb}_{g.c}(struct area *a, struct shared *s, {key})")
+    w.line(f"/* {about} */")
+    w.line(f"static __always_inline u32 {verb}_{g.c}{parameters}")
     with w.block(""):
-        w.line("u32 hash = sw_hash(key, sizeof(*key));")
-        w.line(f"u32 n = sw_array_find_hash(&SW_ARRAY(s->{g.c}), key, hash);")
+        w.line(f"u32 n = sw_array_find({array}, key);")
         w.line()
-        w.line(f"return likely(n) ? n : {new}_{g.c}(a, s, key, hash);")
+        w.line(f"return likely(n) ? n : {new}_{g.c}(a, s, key);")
     w.line()
+
+
+def _call_new(g: Placed, new: str, array: str) -> str:
+    last = f"&s->{g.lock}" if g.percpu else str(g.g.wrap).lower()
+    return f"sw_array_{new}({array}, key, {last})"
+
+
+def _new_element(w: Writer, g: Placed, array: str) -> None:
+    """What follows _call_new()."""
+    if g.percpu:
+        w.line("if (unlikely(!n))")
+        w.line(f"\ta->lane.{g.c}_dropped++;")
+    else:
+        with w.block("if (unlikely(!n))"):
+            w.line(f"a->lane.{g.c}_dropped++;")
+            w.line("return 0;")
+        zero = "0" if g.g.type is LONG else f"({g.row.c_type}){{ 0 }}"
+        w.line(f"s->{g.c}_values[n - 1] = {zero};")
+        w.line(f"sw_array_publish({array}, n);")
+    w.line("return n;")
 
 
 def _stat_accessors(w: Writer, g: Placed) -> None:

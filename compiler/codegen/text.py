@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runtime.pattern import pattern
 from runtime.record import dataclass, field
 
 # C's keywords, and what the runtime's headers or the generated code itself use
@@ -102,7 +102,7 @@ class Writer:
         return "\n".join(self.lines) + "\n"
 
 
-_BLANKS = re.compile(r"\n{3,}")
+_BLANKS = pattern(r"\n{3,}")
 
 
 def tidy(text: str) -> str:

@@ -505,7 +505,7 @@ class Values:
         g = self.placed(e.name)
         key = self.key(g, e.keys)
         n = self.temporary("u32", "n")
-        self.w.line(f"{n} = sw_array_find(SW_ARRAY(s->{g.c}), {key});")
+        self.w.line(f"{n} = {g.finder}(&SW_ARRAY(s->{g.c}), {key});")
         return n
 
     def read(self, e: p.GlobalRef) -> C:
@@ -531,7 +531,7 @@ class Values:
         found = self.temporary("s64")
         if all(k is not None for k in e.keys):
             key = self.key(g, tuple(k for k in e.keys if k is not None))
-            self.w.line(f"{found} = sw_array_find(SW_ARRAY(s->{g.c}), {key}) != 0;")
+            self.w.line(f"{found} = {g.finder}(&SW_ARRAY(s->{g.c}), {key}) != 0;")
             return C(found)
         wanted = self.slice_values(e.keys)
         self.w.line(f"{found} = 0;")

@@ -13,7 +13,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_NAME: Final = re.compile(r"CONFIG_\w+")
+from runtime.pattern import pattern
+
+_NAME: Final = pattern(r"CONFIG_\w+")
 
 
 class Config:

@@ -3,7 +3,7 @@
 
     store(folder / "e4f18d9d.types", data);  load(folder / "e4f18d9d.types") -> data, or None
 
-A file is its contents behind their digest, so what is damaged is made again. Few kernels matter at
+A file is its contents behind their checksum, so what is damaged is made again. Few kernels matter at
 a time: the files used least recently go.
 """
 
@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
+import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-_DIGEST: Final = 20
+_CHECK: Final = 4  # bytes
 _MOST: Final = 16  # files; a kernel's types are 5 MB
 
 
@@ -26,8 +29,31 @@ def load(path: Path) -> bytes | None:
         os.utime(path)
     except OSError:
         return None
-    body = data[_DIGEST:]
-    return body if _digest(body) == data[:_DIGEST] else None
+    body = data[_CHECK:]
+    return body if _checksum(body) == data[:_CHECK] else None
+
+
+def derived(folder: Path, kind: str, paths: Iterable[Path], make: Callable[[], bytes]) -> bytes:
+    """What `make` makes of files: kept until the size or the time of one changes."""
+    signs = json.dumps(signatures(map(str, paths)), sort_keys=True)
+    place = folder / f"{hashlib.sha256(signs.encode()).hexdigest()[:40]}.{kind}"
+    found = load(place)
+    if found is None:
+        found = make()
+        store(place, found)
+    return found
+
+
+def signatures(paths: Iterable[str]) -> dict[str, str]:
+    """Size and time of each file; empty for one that is missing."""
+    found = {}
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - hundreds of them for every script
+            found[path] = f"{status.st_size}:{status.st_mtime_ns}"
+        except OSError:
+            found[path] = ""
+    return found
 
 
 def store(path: Path, body: bytes) -> None:
@@ -35,7 +61,7 @@ def store(path: Path, body: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        work.write_bytes(_digest(body) + body)
+        work.write_bytes(_checksum(body) + body)
         work.replace(path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -43,8 +69,8 @@ def store(path: Path, body: bytes) -> None:
     _prune(path.parent)
 
 
-def _digest(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=_DIGEST).digest()
+def _checksum(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(_CHECK, "little")
 
 
 def _prune(folder: Path) -> None:

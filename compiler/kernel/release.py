@@ -22,23 +22,21 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from compiler.kernel import image, kept
 from compiler.kernel.btf import Btf
-from compiler.kernel.config import Config
 from compiler.kernel.faults import BadBtf, NoConfig, NoHeaders, NoKernel, NoSymbols
 from compiler.kernel.nearby import did_you_mean
 from compiler.kernel.places import Places
 from compiler.kernel.symbols import KALLSYMS, TRACEFS, Hookable, Symbols
-from compiler.kernel.syscalls import Syscalls
 from compiler.kernel.sysroot import inside
-from compiler.kernel.tracepoints import (
-    Tracepoints,
-    systems_from_headers,
-    systems_from_tracefs,
-)
 from runtime.record import dataclass
+
+if TYPE_CHECKING:
+    from compiler.kernel.config import Config
+    from compiler.kernel.syscalls import Syscalls
+    from compiler.kernel.tracepoints import Tracepoints
 
 SYS_BTF: Final = Path("/sys/kernel/btf")
 PROC_CONFIG: Final = Path("/proc/config.gz")
@@ -105,7 +103,7 @@ class Kernel:
     @cached_property
     def btf(self) -> Btf:
         """The kernel's types. Raises BadBtf or BadImage."""
-        place = self.cache / f"{self.build_id.hex()}.types" if self.cache is not None else None
+        place = self.cache / f"{self.build_id.hex()}.names" if self.cache is not None else None
         known = kept.load(place) if place is not None else None
         if self.is_running:
             btf = Btf.read(SYS_BTF / "vmlinux", index=known)
@@ -132,11 +130,15 @@ class Kernel:
     @cached_property
     def tracepoints(self) -> Tracepoints:
         """The kernel proper's tracepoints; for a module's, give its BTF to `Tracepoints`."""
+        from compiler.kernel.tracepoints import Tracepoints
+
         return Tracepoints(self.btf, self.trace_systems)
 
     @cached_property
     def trace_systems(self) -> dict[str, str]:
         """Tracepoint -> system, from tracefs where it is mounted, else from the headers."""
+        from compiler.kernel.tracepoints import systems_from_headers, systems_from_tracefs
+
         found: dict[str, str] = {}
         if self.is_running:
             mounts = (systems_from_tracefs(mount) for mount in TRACEFS)
@@ -218,6 +220,8 @@ class Kernel:
     def syscalls(self) -> Syscalls:
         """Prototypes and numbers of system calls; says so when asked if headers are missing."""
 
+        from compiler.kernel.syscalls import Syscalls
+
         def is_configured(option: str) -> bool:
             return self.config.is_set(option)
 
@@ -226,6 +230,8 @@ class Kernel:
     @cached_property
     def config(self) -> Config:
         """The build configuration. Raises NoConfig."""
+        from compiler.kernel.config import Config
+
         candidates = [inside(self.root, f"/boot/config-{self.release}")]
         if self.is_running:
             candidates.insert(0, PROC_CONFIG)

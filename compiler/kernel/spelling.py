@@ -8,13 +8,13 @@ spelled(btf, "const char __user *")        -> Spelled(type_id=<char>, pointers=1
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from compiler.kernel import kinds as k
 from compiler.kernel.btf import Btf
 from compiler.kernel.faults import NoSuchType
 from compiler.kernel.kinds import VOID, TypeId
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 _DEPTH: Final = 64  # longest chain of types believed
@@ -28,7 +28,7 @@ _IGNORED: Final = frozenset(
     ["const", "volatile", "restrict", "__user", "__kernel", "__iomem", "__percpu", "__rcu"]
 )
 _WORDS: Final = frozenset(["char", "short", "int", "long", "signed", "unsigned", "_Bool", "bool"])
-_TOKEN: Final = re.compile(r"\s*(?:(\w+)|(\*)|(\S))")
+_TOKEN: Final = pattern(r"\s*(?:(\w+)|(\*)|(\S))")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import Final
 from compiler.kernel.faults import AddressesHidden, NoSuchSymbol, NoSymbols
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 KALLSYMS: Final = Path("/proc/kallsyms")
@@ -173,7 +174,7 @@ class Hookable:
         return cls(traced, refused)
 
 
-_SYMBOL: Final = re.compile(_LINE % (rb"\S", rb"\S+"))
+_SYMBOL: Final = pattern(_LINE % (rb"\S", rb"\S+"))
 
 
 def _symbol(match: re.Match[bytes]) -> Symbol:

@@ -21,6 +21,7 @@ from typing import Final
 
 from compiler.kernel.faults import NoHeaders, NoSuchSyscall
 from compiler.kernel.nearby import did_you_mean
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 PREFIX: Final = "__x64_sys_"  # what x86-64 puts before the name of each entry function
@@ -67,15 +68,15 @@ _UNNAMED: Final[dict[str, tuple[str, ...]]] = {
     "socketpair": ("domain", "type", "protocol", "sv"),
 }
 
-_COMMENT: Final = re.compile(r"/\*.*?\*/|//[^\n]*", re.S)
-_ITEM: Final = re.compile(
+_COMMENT: Final = pattern(r"/\*.*?\*/|//[^\n]*", re.S)
+_ITEM: Final = pattern(
     r"^[ \t]*#[ \t]*(?P<directive>ifdef|ifndef|if|else|elif|endif)\b(?P<condition>[^\n]*)"
     r"|^asmlinkage\s+long\s+sys_(?P<name>\w+)\s*\((?P<params>[^;]*)\)\s*;",
     re.M,
 )
-_DEFINED: Final = re.compile(r"(?P<negated>!)?\s*defined\s*\(?\s*(?P<option>\w+)\s*\)?")
-_NUMBER: Final = re.compile(r"^#define\s+__NR_(\w+)\s+(\d+)", re.M)
-_NAMED: Final = re.compile(r"(?P<type>.*[\s*])(?P<name>\w+)(?P<array>(\[\w*\])*)", re.S)
+_DEFINED: Final = pattern(r"(?P<negated>!)?\s*defined\s*\(?\s*(?P<option>\w+)\s*\)?")
+_NUMBER: Final = pattern(r"^#define\s+__NR_(\w+)\s+(\d+)", re.M)
+_NAMED: Final = pattern(r"(?P<type>.*[\s*])(?P<name>\w+)(?P<array>(\[\w*\])*)", re.S)
 _TYPE_WORDS: Final = frozenset(["char", "short", "int", "long", "unsigned", "signed", "void"])
 
 

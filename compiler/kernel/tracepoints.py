@@ -24,13 +24,14 @@ from compiler.kernel.btf import Btf
 from compiler.kernel.faults import BadBtf, NoSuchTracepoint, NoSuchType
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
 _TYPEDEF: Final = "btf_trace_"
 _FUNCTION: Final = "__traceiter_"
-_SYSTEM: Final = re.compile(rb"^#define\s+TRACE_SYSTEM\s+(\w+)", re.M)
-_EVENT: Final = re.compile(rb"^\s*(?:TRACE_EVENT|DECLARE_TRACE|DECLARE_EVENT)\w*\(\s*(\w+)", re.M)
-_INSTANCE: Final = re.compile(rb"^\s*DEFINE_EVENT\w*\(\s*\w+\s*,\s*(\w+)", re.M)
+_SYSTEM: Final = pattern(rb"^#define\s+TRACE_SYSTEM\s+(\w+)", re.M)
+_EVENT: Final = pattern(rb"^\s*(?:TRACE_EVENT|DECLARE_TRACE|DECLARE_EVENT)\w*\(\s*(\w+)", re.M)
+_INSTANCE: Final = pattern(rb"^\s*DEFINE_EVENT\w*\(\s*\w+\s*,\s*(\w+)", re.M)
 _WILD: Final = ("*", "")
 
 

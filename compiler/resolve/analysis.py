@@ -6,7 +6,6 @@ resolve(scripts, library, environment) -> Program
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -27,10 +26,11 @@ from compiler.resolve.surroundings import contextual_functions, written_names
 from compiler.resolve.targets import hidden_local
 from compiler.source import Span
 from compiler.traits import fallible_functions, pure_functions, walk
+from runtime.pattern import pattern
 from runtime.record import replace
 
 _ROUNDS = 1000  # at most; each but the last two learns something
-_CAPTURES = re.compile(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
+_CAPTURES = pattern(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(

@@ -13,12 +13,13 @@ import re
 
 from compiler.resolve.scope import Scope
 from compiler.source import Span
+from runtime.pattern import pattern
 from runtime.record import dataclass
 
-_PRAGMA = re.compile(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
-_RESULT = re.compile(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
-_FAILS = re.compile(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
-_LEGACY = re.compile(r"\bTHIS\s*->\s*(\w+)")
+_PRAGMA = pattern(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
+_RESULT = pattern(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
+_FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
+_LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,6 @@ from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.literal import place
 from compiler.program import LONG, STAT, STRING
-from compiler.regex import automaton
-from compiler.regex.pattern import PatternError
-from compiler.regex.threads import TooLargeError
 from compiler.resolve import embedded, overloads, pointees, printing, targets, writes
 from compiler.resolve.aggregates import buckets, extract, statistic
 from compiler.resolve.at_operators import at, entry
@@ -250,6 +247,10 @@ def _match(scope: Scope, e: syntax.Match) -> p.Expr:
 
 
 def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None:
+    from compiler.regex import automaton
+    from compiler.regex.pattern import PatternError
+    from compiler.regex.threads import TooLargeError
+
     try:
         automaton.compile(literal.value, captures)
     except PatternError as error:

@@ -53,14 +53,20 @@ void sw_array_publish(const struct sw_array *a, u32 n)
 	sw_store_release(&slot->sequence, slot->sequence + 1);
 }
 
-u32 sw_array_append(const struct sw_array *a, const void *key, u32 hash, u32 *lock)
+u32 sw_array_find_long(const struct sw_array *a, const void *key)
 {
-	u32 n;
+	return sw_array_find(a, key);
+}
+
+u32 sw_array_append(const struct sw_array *a, const void *key, u32 *lock)
+{
+	u32 n, hash;
 
 	if (READ_ONCE(a->head->used) >= a->capacity)
 		return 0;
 	if (!sw_lock(lock))
 		return 0;
+	hash = sw_hash(key, a->key_size);
 	n = sw_array_find_hash(a, key, hash);
 	if (!n && a->head->used < a->capacity) {
 		n = a->head->used + 1;
@@ -74,8 +80,9 @@ u32 sw_array_append(const struct sw_array *a, const void *key, u32 hash, u32 *lo
 	return n;
 }
 
-u32 sw_array_insert(const struct sw_array *a, const void *key, u32 hash, bool wraps)
+u32 sw_array_insert(const struct sw_array *a, const void *key, bool wraps)
 {
+	u32 hash = sw_hash(key, a->key_size);
 	struct sw_array_head *head = a->head;
 	struct sw_slot *slot;
 	u32 n;

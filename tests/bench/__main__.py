@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from lab import LabError
+from lab import DEFAULT_KERNEL, Image, LabError
 from tests.bench import compiling, events, scraping
 from tests.bench.rows import Section, to_json, to_markdown, with_tables
 
@@ -44,7 +44,7 @@ def main() -> int:
             if "compile" in parts:
                 sections.append(compiling.measure(folder / "compile"))
             if "scrape" in parts:
-                sections.append(scraping.measure())
+                sections.append(scraping.measure(Image.ensure(DEFAULT_KERNEL)))
     except LabError as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -3,24 +3,36 @@
 
 measure() -> Section("Scrape", (Row("100,000 counter series, 3 labels", "ns a sample", 63.0, ...), ...))
 
-CPU time of this process, medians, after a first scrape that builds what later ones keep. The memory is
-laid out as a module maps it; numbers change between scrapes. The peer is prometheus_client, with as many
-series of its own.
+CPU time of one process, medians, after a first scrape that builds what later ones keep. The memory is
+laid out as a module maps it, and added up by the module's own C, compiled for the process; numbers change
+between scrapes. The peer is prometheus_client, with as many series of its own. All that runs natively in
+the root folder of a guest, with the Python that its users have:
+
+    python3 -m tests.bench.scraping 100000 1000 9  -> the rows, as JSON
 """
 
 from __future__ import annotations
 
 import array
+import ctypes
+import json
 import random
 import statistics
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
 from agent.exposition import Exposition, Format
 from agent.families import Member, plan
+from lab import Image as Root
+from lab import app
 from lab.host import say
 from runtime import manifest
 from runtime.device import Image
@@ -30,13 +42,49 @@ from runtime.table import TableValues
 from tests.bench.rows import Row, Section
 from tests.reader.images import Plan, Writer
 
+PROJECT = Path(__file__).parents[2]
 SERIES = 100_000
 SETS = 1_000
 BUCKETS = 30
 LANES = 2
 ROUNDS = 9
+PAGE = 256  # samples of a page
 PEER = "prometheus_client"
 LOG2 = manifest.Histogram(HistogramKind.LOG2, word=1, buckets=65)
+
+
+@cache
+def module_code() -> ctypes.CDLL:
+    """The module's sums, as a library."""
+    runtime = Path(manifest.__file__).parent
+    flags = ["-O2", "-std=gnu11", "-fPIC", "-shared", "-fvisibility=hidden", "-fwrapv"]
+    flags += ["-fno-strict-aliasing", "-fno-tree-vectorize", "-DSW_USERSPACE"]
+    flags += ["-ffunction-sections", "-Wl,--gc-sections"]
+    flags += [f"-I{runtime / folder}" for folder in ("include", "src")]
+    sources = [Path(__file__).parent / "lanes.c"]
+    sources += [runtime / "src" / f"{name}.c" for name in ("statistic", "number")]
+    with tempfile.TemporaryDirectory(prefix="stapwatch-bench-") as folder:
+        output = Path(folder) / "lanes.so"
+        subprocess.run(["gcc", *flags, *sources, "-o", output], check=True, timeout=120)
+        return ctypes.CDLL(str(output))
+
+
+class ModuleImage(Image):
+    """An image that adds up its lanes as a module does when it is asked to."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__(writer.data)
+        base = ctypes.addressof(ctypes.c_char.from_buffer(writer.data)) + writer.first_lane
+        starts = [base + n * writer.lane_stride for n in range(self.header().nr_lanes)]
+        self._lanes = (ctypes.c_void_p * len(starts))(*starts)
+
+    def sums(self, offset: int, count: int) -> bytes:
+        buffer = bytearray(8 * count)
+        if count:
+            to = ctypes.byref(ctypes.c_char.from_buffer(buffer))
+            at, words = ctypes.c_uint64(offset), ctypes.c_uint64(count)
+            module_code().add_lanes(self._lanes, len(self._lanes), to, at, words)
+        return bytes(buffer)
 
 
 class Scraped:
@@ -44,14 +92,14 @@ class Scraped:
 
     def __init__(self, table: Table, writer: Writer) -> None:
         self.table, self.writer = table, writer
-        self._image = Image(writer.data)
+        self._image = ModuleImage(writer)
         self._reader = SnapshotReader(self._image)
         families, problems = plan([("bench", writer.manifest, {})], set())
         assert not problems
         self._exposition = Exposition(families)
 
     def scrape(self, form: Format = Format.OPENMETRICS) -> bytes:
-        snapshot = self._reader.read()
+        snapshot = self._reader.read(spread=False)
         tables = {table.table.name: table for table in snapshot.tables}
 
         def read(member: Member) -> TableValues | None:
@@ -69,7 +117,8 @@ class Scraped:
             lanes = range(header.nr_lanes)
             bases = [header.lanes_offset + lane * header.lane_stride for lane in lanes]
         for base in (base + self.table.rows for base in bases):
-            rows = array.array("q", (chosen.randrange(1 << 30) for _ in range(slots.capacity)))
+            words = array.array("I", chosen.randbytes(4 * slots.capacity))
+            rows = array.array("q", map((1 << 30).__rmod__, words))
             self.writer.data[base : base + len(rows) * rows.itemsize] = rows.tobytes()
 
 
@@ -91,26 +140,48 @@ def key_of(n: int) -> tuple[str, str, int]:
     return (f"/api/v1/handler{n // 20:05}", ("get", "put", "post", "head")[n % 4], n % 5)
 
 
-def histograms(sets: int, lanes: int) -> Scraped:
+class Latencies(Scraped):
     """Histograms of powers of two, with one label, filled in BUCKETS of them."""
+
+    def renumber(self, seed: int) -> None:
+        chosen = random.Random(seed)
+        filled = BUCKETS - 2  # the one below the first is shown as well, and so is +Inf
+        assert self.table.slots
+        for n in range(self.table.slots.capacity):
+            for lane in range(self._image.header().nr_lanes):
+                counts = [0] * 8 + [chosen.randrange(1, 1 << 20) for _ in range(filled)]
+                self.writer.row(self.table, lane, n, sum(counts), *counts)
+
+
+def histograms(sets: int, lanes: int) -> Scraped:
     layout = Plan(lanes)
     kept = Statistic(sum=0, histogram=LOG2)
     table = layout.array(
         "latency", {"handler": 32}, sets, value=ValueType.STAT, row_size=8 * 66, statistic=kept
     )
     writer = layout.image()
-    chosen = random.Random(1)
-    filled = BUCKETS - 2  # the one below the first is shown as well, and so is +Inf
     for n in range(sets):
         writer.slot(table, n, 2, (f"/api/v1/handler{n:05}",))
-        for lane in range(lanes):
-            counts = [0] * 8 + [chosen.randrange(1 << 20) for _ in range(filled)]
-            writer.row(table, lane, n, sum(counts), *counts)
-    return Scraped(table, writer)
+    scraped = Latencies(table, writer)
+    scraped.renumber(0)
+    return scraped
 
 
-def measure(series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Section:
-    say("scrape: laying out memory")
+def measure(root: Root, series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Section:
+    """In the root folder of a guest."""
+    place = "/mnt/stapwatch"
+    binds = {PROJECT: place, app.ensure_vendor(PROJECT, root): "/mnt/vendor"}
+    env = {"PYTHONPATH": f"{place}:{place}/packaging:/mnt/vendor"}
+    argv = ["python3", "-P", "-m", __name__, str(series), str(sets), str(rounds)]
+    say("scrape: natively")
+    done = root.chroot_run(argv, binds=binds, env=env, timeout=1800)
+    rows = tuple(Row(**tree) for tree in json.loads(done.stdout))
+    note = "CPU time, medians; steady state, two CPUs' memory, OpenMetrics. Ratios have a tolerance for noise."
+    return Section("Scrape", rows, (note,))
+
+
+def measured(series: int, sets: int, rounds: int) -> list[Row]:
+    """Here."""
     page = counters(series, LANES)
     lines = [line for line in page.scrape().splitlines() if not line.startswith(b"#")]
     assert len(lines) == series, f"{len(lines)} samples of {series}"
@@ -119,7 +190,6 @@ def measure(series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Sec
         page.renumber(n)
         return cpu(page.scrape)
 
-    say("scrape: counters")
     whole = median(steady, rounds)
     peer = peer_counters(series)
     rows = [
@@ -127,29 +197,48 @@ def measure(series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Sec
             f"{series:,} counter series, 3 labels",
             "ns a sample",
             round(1e9 * whole / series, 1),
-            {PEER: round(1e9 * median(lambda n: cpu(peer), 3) / series)},
+            {
+                PEER: round(1e9 * median(lambda n: cpu(peer), 3) / series),
+                "its `%` alone": round(1e9 * formatting(lines, rounds) / series, 1),
+            },
             100,
         )
     ]
-    say("scrape: histograms")
     table = histograms(sets, LANES)
     text = table.scrape()
     assert text.count(b"_bucket{") == sets * BUCKETS, text[:3000]
     other = peer_histograms(sets)
+
+    def filled(n: int) -> float:
+        table.renumber(1 + n)
+        return cpu(table.scrape)
+
     rows.append(
         Row(
             f"{sets:,} label sets x {BUCKETS} buckets",
             "ms",
-            round(1e3 * median(lambda n: cpu(table.scrape), rounds), 2),
+            round(1e3 * median(filled, rounds), 2),
             {PEER: round(1e3 * median(lambda n: cpu(other), 3), 1)},
             10,
         )
     )
-    say("scrape: a change of one key, linearity")
     rows.append(one_change(series, rounds))
-    rows += linear(series, rounds)
-    note = "CPU time, medians; steady state, two CPUs' memory, OpenMetrics. Ratios have a tolerance for noise."
-    return Section("Scrape", tuple(rows), (note,))
+    return rows + linear(series, rounds)
+
+
+def formatting(lines: list[bytes], rounds: int) -> float:
+    """The floor: the numbers of these samples, as integers, into the text of their pages."""
+    pages = []
+    for start in range(0, len(lines), PAGE):
+        parts = [line.rpartition(b" ") for line in lines[start : start + PAGE]]
+        template = b"".join(b"%b %%d\n" % name.replace(b"%", b"%%") for name, _, _ in parts)
+        pages.append((template, tuple(int(number) for _, _, number in parts)))
+
+    def fill() -> None:
+        for template, numbers in pages:
+            template % numbers
+
+    return median(lambda n: cpu(fill), rounds)
 
 
 def one_change(series: int, rounds: int) -> Row:
@@ -190,7 +279,12 @@ def linear(series: int, rounds: int) -> list[Row]:
     def took(series: int, lanes: int) -> float:
         scraped = counters(series, lanes)
         scraped.scrape()
-        return median(lambda n: cpu(scraped.scrape), rounds)
+
+        def steady(n: int) -> float:
+            scraped.renumber(n)
+            return cpu(scraped.scrape)
+
+        return median(steady, rounds)
 
     half, lanes = series // 2, 16
     by_series = took(series, LANES) / took(half, LANES)
@@ -228,3 +322,7 @@ def cpu(work: Callable[[], object]) -> float:
 
 def median(measured: Callable[[int], float], rounds: int) -> float:
     return statistics.median(measured(n) for n in range(rounds))
+
+
+if __name__ == "__main__":
+    print(json.dumps([asdict(row) for row in measured(*map(int, sys.argv[1:4]))]))

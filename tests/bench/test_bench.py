@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import LabError
+from lab import DEFAULT_KERNEL, Image, LabError
 from tests.bench import compiling, events, scraping
 from tests.bench.rows import Row, Section, to_json, to_markdown, with_tables
 
@@ -106,7 +106,7 @@ def test_events(tmp_path: Path) -> None:
 
 
 def test_scrapes() -> None:
-    section = scraping.measure(series=1280, sets=20, rounds=2)
+    section = scraping.measure(Image.ensure(DEFAULT_KERNEL), series=1280, sets=20, rounds=2)
     assert len(section.rows) == 5
     assert all(row.ours is not None and row.ours > 0 for row in section.rows)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library
+from compiler import library, syntax
 from compiler.parser import CompileError, parse
 from compiler.printer import print_script
 from tests.frontend.support import KERNEL
@@ -86,3 +86,76 @@ def test_each_macro_of_ours_expands_to_a_statement_or_value(name: str) -> None:
         library_macros=library.macros(library.read(), KERNEL),
     )
     assert len(script.items) == 1
+
+
+OURS = library.read()
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_each_name_of_a_file_is_found_without_parsing_it(name: str) -> None:
+    """A declaration that is written otherwise would not be there for scripts that use it."""
+    if name.endswith(".stpm"):
+        names = {(macro, "") for macro in library.macros({name: OURS[name]}, KERNEL)}
+    else:
+        items = library.parse_all({name: OURS[name]}, KERNEL, library.macros(OURS, KERNEL))[0].items
+        names = {each for item in items for each in _declared(item)}
+    assert names == set(map(tuple, OURS.index.declared[name]))
+
+
+def _declared(item: syntax.Item) -> list[tuple[str, str]]:
+    match item:
+        case syntax.Function():
+            return [(item.name, "(")]
+        case syntax.Global():
+            return [(item.name, "")]
+        case syntax.ProbeAlias():
+            parts = [[c.name for c in name.components] for name in item.names]
+            return [(part[0], part[1] if len(part) > 1 else "") for part in parts]
+        case _:
+            return []
+
+
+def tapset(ours: dict[str, bytes], users: dict[str, bytes], folder: Path) -> library.Tapset:
+    paths = {name: folder / name.removeprefix("tapset/") for name in ours}
+    for name, path in paths.items():
+        path.write_bytes(ours[name])
+    return library.Tapset(users, paths, library.Index.of(ours))
+
+
+def test_a_file_is_needed_for_what_another_needs(tmp_path: Path) -> None:
+    ours = {
+        "tapset/a.stp": b"function a () { return b() }",
+        "tapset/b.stp": b"function b () { return 1 }",
+        "tapset/c.stp": b"function c () { return @m }",
+        "tapset/m.stpm": b"@define m %( a() %)",
+    }
+    mine = {"/mine/d.stp": b"function d () { return 2 }"}
+    known = tapset(ours, mine, tmp_path)
+    assert set(library.needed(known, [b"a()"])) == {"tapset/a.stp", "tapset/b.stp", "/mine/d.stp"}
+    assert set(library.needed(known, [b"d()"])) == {"/mine/d.stp"}
+    assert library.needed(known, [b"c()"]) == {**ours, **mine}
+
+
+@pytest.mark.parametrize(
+    ("point", "files"),
+    [
+        ("syscall.open", "open"),
+        ("syscall . open . return", "open"),
+        ("syscall.{open, close}", "open close"),
+        ("syscall.{read,cl*}", "open close"),  # as likely as not
+        ("syscall.*", "open close"),
+        ("syscall.?lose.return", "open close vfs"),  # `?lose.` looks like a first part
+        ("sys*.open", "open close vfs"),
+        ("s*", ""),
+        ("vfs.read", "vfs"),
+        ('kernel.function("sys_*")', ""),
+    ],
+)
+def test_a_file_of_aliases_is_needed_for_a_point(point: str, files: str, tmp_path: Path) -> None:
+    ours = {
+        "tapset/open.stp": b"probe syscall.open = begin { }\nprobe syscall.openat = begin { }",
+        "tapset/close.stp": b"probe syscall.close.return = begin { }",
+        "tapset/vfs.stp": b"probe vfs.read = begin { }",
+    }
+    found = library.needed(tapset(ours, {}, tmp_path), [f"probe {point} {{ }}".encode()])
+    assert set(found) == {f"tapset/{name}.stp" for name in files.split()}

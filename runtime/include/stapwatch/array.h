@@ -66,7 +66,7 @@ static __always_inline bool sw_same_key(const void *a, const void *b, u32 size)
 	return true;
 }
 
-/* 1 + the slot of a key; 0: there is none. */
+/* 1 + the slot of a key with this hash; 0: there is none. */
 static __always_inline u32 sw_array_find_hash(const struct sw_array *a, const void *key, u32 hash)
 {
 	u32 i, n;
@@ -80,19 +80,23 @@ static __always_inline u32 sw_array_find_hash(const struct sw_array *a, const vo
 	return 0;
 }
 
-static __always_inline u32 sw_array_find(struct sw_array a, const void *key)
+/* 1 + the slot of a key; 0: there is none. */
+static __always_inline u32 sw_array_find(const struct sw_array *a, const void *key)
 {
-	return sw_array_find_hash(&a, key, sw_hash(key, a.key_size));
+	return sw_array_find_hash(a, key, sw_hash(key, a->key_size));
 }
 
 /*
- * In the runtime object. Append looks again first, for arrays without deletion; insert is for
- * arrays under their global's lock: the caller resets the value and then publishes the slot, so
- * that no reader sees the new key with an old value. A full array that `wraps` forgets its oldest
- * element. 0: the array is full (or, shared by all, stayed locked).
+ * In the runtime object. The first is for long keys: its loops take hundreds of instructions, so a
+ * call to them is nothing, and the compiler need not see them for each array. Append looks again
+ * first, for arrays without deletion; insert is for arrays under their global's lock: the caller
+ * resets the value and then publishes the slot, so that no reader sees the new key with an old
+ * value. A full array that `wraps` forgets its oldest element. 0: the array is full (or, shared by
+ * all, stayed locked).
  */
-u32 sw_array_append(const struct sw_array *a, const void *key, u32 hash, u32 *lock);
-u32 sw_array_insert(const struct sw_array *a, const void *key, u32 hash, bool wraps);
+u32 sw_array_find_long(const struct sw_array *a, const void *key);
+u32 sw_array_append(const struct sw_array *a, const void *key, u32 *lock);
+u32 sw_array_insert(const struct sw_array *a, const void *key, bool wraps);
 void sw_array_publish(const struct sw_array *a, u32 n);
 void sw_array_remove(const struct sw_array *a, u32 n);
 void sw_array_clear(const struct sw_array *a);

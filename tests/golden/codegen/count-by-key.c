@@ -48,9 +48,9 @@ _Static_assert(offsetof(struct shared, reads_lock) == 16, "reads_lock");
 _Static_assert(offsetof(struct shared, reads) == 24, "reads");
 
 /* Out of line: a stack protector, if any, is paid here and not at each hit. */
-static noinline u32 append_reads(struct area *a, struct shared *s, const struct key_reads *key, u32 hash)
+static noinline u32 append_reads(struct area *a, struct shared *s, const struct key_reads *key)
 {
-	u32 n = sw_array_append(&SW_ARRAY(s->reads), key, hash, &s->reads_lock);
+	u32 n = sw_array_append(&SW_ARRAY(s->reads), key, &s->reads_lock);
 
 	if (unlikely(!n))
 		a->lane.reads_dropped++;
@@ -60,10 +60,9 @@ static noinline u32 append_reads(struct area *a, struct shared *s, const struct 
 /* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
 static __always_inline u32 add_reads(struct area *a, struct shared *s, const struct key_reads *key)
 {
-	u32 hash = sw_hash(key, sizeof(*key));
-	u32 n = sw_array_find_hash(&SW_ARRAY(s->reads), key, hash);
+	u32 n = sw_array_find(&SW_ARRAY(s->reads), key);
 
-	return likely(n) ? n : append_reads(a, s, key, hash);
+	return likely(n) ? n : append_reads(a, s, key);
 }
 
 /* tapset/task.stp:4: function execname */

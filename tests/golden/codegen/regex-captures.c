@@ -48,23 +48,18 @@ _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, threads_lock) == 16, "threads_lock");
 _Static_assert(offsetof(struct shared, threads) == 24, "threads");
 
-/* Out of line: a stack protector, if any, is paid here and not at each hit. */
-static noinline u32 append_threads(struct area *a, struct shared *s, const struct key_threads *key, u32 hash)
+/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
+static noinline u32 add_threads(struct area *a, struct shared *s, const struct key_threads *key)
 {
-	u32 n = sw_array_append(&SW_ARRAY(s->threads), key, hash, &s->threads_lock);
+	const struct sw_array array = SW_ARRAY(s->threads);
+	u32 n = sw_array_find_long(&array, key);
 
+	if (likely(n))
+		return n;
+	n = sw_array_append(&array, key, &s->threads_lock);
 	if (unlikely(!n))
 		a->lane.threads_dropped++;
 	return n;
-}
-
-/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
-static __always_inline u32 add_threads(struct area *a, struct shared *s, const struct key_threads *key)
-{
-	u32 hash = sw_hash(key, sizeof(*key));
-	u32 n = sw_array_find_hash(&SW_ARRAY(s->threads), key, hash);
-
-	return likely(n) ? n : append_threads(a, s, key, hash);
 }
 
 /* "^kworker/([0-9]+):" */

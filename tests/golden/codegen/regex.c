@@ -48,9 +48,9 @@ _Static_assert(offsetof(struct shared, shells_lock) == 16, "shells_lock");
 _Static_assert(offsetof(struct shared, shells) == 24, "shells");
 
 /* Out of line: a stack protector, if any, is paid here and not at each hit. */
-static noinline u32 append_shells(struct area *a, struct shared *s, const struct key_shells *key, u32 hash)
+static noinline u32 append_shells(struct area *a, struct shared *s, const struct key_shells *key)
 {
-	u32 n = sw_array_append(&SW_ARRAY(s->shells), key, hash, &s->shells_lock);
+	u32 n = sw_array_append(&SW_ARRAY(s->shells), key, &s->shells_lock);
 
 	if (unlikely(!n))
 		a->lane.shells_dropped++;
@@ -60,10 +60,9 @@ static noinline u32 append_shells(struct area *a, struct shared *s, const struct
 /* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
 static __always_inline u32 add_shells(struct area *a, struct shared *s, const struct key_shells *key)
 {
-	u32 hash = sw_hash(key, sizeof(*key));
-	u32 n = sw_array_find_hash(&SW_ARRAY(s->shells), key, hash);
+	u32 n = sw_array_find(&SW_ARRAY(s->shells), key);
 
-	return likely(n) ? n : append_shells(a, s, key, hash);
+	return likely(n) ? n : append_shells(a, s, key);
 }
 
 /* "^(ba|da|z)\077sh$" */

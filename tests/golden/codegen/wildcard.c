@@ -56,23 +56,18 @@ _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, by_lock) == 96, "by_lock");
 _Static_assert(offsetof(struct shared, by) == 104, "by");
 
-/* Out of line: a stack protector, if any, is paid here and not at each hit. */
-static noinline u32 append_by(struct area *a, struct shared *s, const struct key_by *key, u32 hash)
+/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
+static noinline u32 add_by(struct area *a, struct shared *s, const struct key_by *key)
 {
-	u32 n = sw_array_append(&SW_ARRAY(s->by), key, hash, &s->by_lock);
+	const struct sw_array array = SW_ARRAY(s->by);
+	u32 n = sw_array_find_long(&array, key);
 
+	if (likely(n))
+		return n;
+	n = sw_array_append(&array, key, &s->by_lock);
 	if (unlikely(!n))
 		a->lane.by_dropped++;
 	return n;
-}
-
-/* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
-static __always_inline u32 add_by(struct area *a, struct shared *s, const struct key_by *key)
-{
-	u32 hash = sw_hash(key, sizeof(*key));
-	u32 n = sw_array_find_hash(&SW_ARRAY(s->by), key, hash);
-
-	return likely(n) ? n : append_by(a, s, key, hash);
 }
 
 static const struct sw_stat_layout layout_sizes __maybe_unused = {
