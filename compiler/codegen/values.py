@@ -157,7 +157,7 @@ class Values:
                 case p.Arithmetic(op="/" | "%", right=right) if not isinstance(right, p.Number):
                     return False
                 case (
-                    p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Format()
+                    p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Drawing() | p.Format()
                     | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
                     | p.Register() | p.After()
                 ):  # fmt: skip
@@ -238,6 +238,10 @@ class Values:
                 return self._extract(e)
             case p.Bucket():
                 return self._bucket(e)
+            case p.Drawing():
+                from compiler.codegen.printing import drawing
+
+                return drawing(self, e)
             case p.Format():
                 return self._format(e)
             case p.Argument():
