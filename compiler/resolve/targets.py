@@ -52,12 +52,19 @@ def lower_target(scope: Scope, e: Target) -> p.Expr:
         return _lower(scope, e)
     except (Fault, KernelFactError) as fault:
         report(scope, fault, e.span)
-    return p.Number(0, e.span)
+    return scope.unsettled(e.span)
 
 
 def report(scope: Scope, fault: Fault | KernelFactError, span: Span) -> None:
     """One diagnostic; what the kernel's types do not have is told where the path stands."""
-    if isinstance(fault, Fault):
+    if scope.blind:
+        scope.missed = True
+        return
+    if isinstance(fault, Fault) and fault.slug == "unknown-context-variable":
+        scope.facts.missing(
+            "no variable", fault.message, fault.slug, fault.message, fault.span, fault.hint
+        )
+    elif isinstance(fault, Fault):
         scope.facts.fault(fault.slug, fault.message, fault.span, fault.hint)
     else:
         scope.facts.fault("bad-context-variable", fault.message, span, fault.hint)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library, listing
+from compiler import listing
 from compiler.codegen.module import Target, generate
 from compiler.diagnostics import SLUGS, CompileError, render_all
 from compiler.family import Environment
@@ -36,6 +36,7 @@ from compiler.printer import print_script
 from compiler.program import Program
 from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
+from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
 ROOT = Path(__file__).resolve().parent
@@ -69,10 +70,15 @@ class Case:
         return parse(self.text, self.path.name, conditions=self.conditions, args=self.args)
 
     def resolve(self) -> Program:
-        script = self.parse()
-        known = library.parse_all(library.read(), self.conditions)
+        """As the passes do: with the library's files that are needed, after a mistake with all."""
+        try:
+            return self._resolved(known(self.text, self.conditions))
+        except CompileError:
+            return self._resolved(library.parse_all(library.read(), self.conditions))
+
+    def _resolved(self, files: list[Script]) -> Program:
         environment = Environment(golden_kernel(), guru=self.conditions.guru_mode)
-        return optimise(resolve(self.path.stem, [script], known, environment))
+        return optimise(resolve(self.path.stem, [self.parse()], files, environment))
 
     def _option(self, name: str) -> str | None:
         for line in self.text.decode("utf-8", "replace").splitlines():
