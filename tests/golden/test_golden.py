@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import listing
+from compiler import library, listing
 from compiler.codegen.module import Target, generate
 from compiler.diagnostics import SLUGS, CompileError, render_all
 from compiler.family import Environment
