@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -26,11 +26,19 @@ _parsed: dict[tuple[str, str], s.Script] = {}
 
 
 def known(text: str | bytes, conditions: Conditions = KERNEL) -> list[s.Script]:
-    """The library's files that a script may need."""
+    """The library's files that a script may need, parsed."""
     given = text.encode() if isinstance(text, str) else text
     files = library.needed(library.read(), [given, f"{PROBED_FUNCTION}()".encode()])
-    public = library.macros(files, conditions)
-    found = []
+    return _all_parsed(files, conditions)
+
+
+def everything(conditions: Conditions = KERNEL) -> list[s.Script]:
+    """The whole library, parsed."""
+    return _all_parsed(library.read(), conditions)
+
+
+def _all_parsed(files: Mapping[str, bytes], conditions: Conditions) -> list[s.Script]:
+    public, found = library.macros(files, conditions), []
     for name, contents in files.items():
         if name.endswith(".stp"):
             key = (name, repr(conditions))

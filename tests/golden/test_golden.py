@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library, listing
+from compiler import listing
 from compiler.codegen.module import Target, generate
 from compiler.diagnostics import SLUGS, CompileError, render_all
 from compiler.family import Environment
@@ -36,7 +36,7 @@ from compiler.printer import print_script
 from compiler.program import Program
 from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
-from tests.frontend.support import known
+from tests.frontend.support import everything, known
 from tests.golden.kernel import golden_kernel
 
 ROOT = Path(__file__).resolve().parent
@@ -74,7 +74,7 @@ class Case:
         try:
             return self._resolved(known(self.text, self.conditions))
         except CompileError:
-            return self._resolved(library.parse_all(library.read(), self.conditions))
+            return self._resolved(everything(self.conditions))
 
     def _resolved(self, files: list[Script]) -> Program:
         environment = Environment(golden_kernel(), guru=self.conditions.guru_mode)
