@@ -12,6 +12,7 @@ from compiler.kernel.faults import KernelFactError
 from compiler.program import LONG
 from compiler.resolve import targets, writes
 from compiler.resolve.scope import Scope
+from compiler.resolve.type_names import Fault
 from runtime.manifest import ValueType
 
 
@@ -49,7 +50,7 @@ def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
         case "kregister", _:
             try:
                 return writes.lower_register(scope, e)
-            except targets.Fault as fault:
+            except Fault as fault:
                 targets.report(scope, fault, e.span)
         case "perf", (syntax.String(value=name),):
             scope.facts.fault(

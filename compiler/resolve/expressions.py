@@ -21,6 +21,7 @@ from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.guards import constant, dead_value, guards
 from compiler.resolve.names import array, element, lower_keys, lvalue, require_known, scalar
 from compiler.resolve.scope import Scope
+from compiler.resolve.type_names import Fault
 from compiler.source import Span
 from runtime.manifest import ValueType
 from runtime.number import wrapped
@@ -164,7 +165,7 @@ def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, sp
             old = targets.load(scope, targets.place(scope, target), span)
             given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
         return writes.lower_write(scope, target, given, span)
-    except (targets.Fault, KernelFactError) as fault:
+    except (Fault, KernelFactError) as fault:
         targets.report(scope, fault, target.span)
     return scope.unsettled(span)
 
