@@ -574,7 +574,10 @@ def _may_capture(unit: Unit, roots: Sequence[traits.Node]) -> bool:
     """Whether a handler looks at what a regular expression matched: not at an earlier handler's."""
     nodes = list(roots)
     for symbol in traits.reachable(roots, unit.functions):
-        nodes += traits.body_of(unit.functions[symbol])
+        f = unit.functions[symbol]
+        if f.code is not None and traits.asks_for_match(f.code):
+            return True
+        nodes += traits.body_of(f)
     return any(isinstance(n, p.Match) and n.captures for n in traits.walk(*nodes))
 
 
