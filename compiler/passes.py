@@ -21,7 +21,8 @@ from compiler import library
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.diagnostics import CompileError
 from compiler.family import Environment
 from compiler.options import Limits, Options, unread, with_defines

@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from agent.families import plan
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.family import Environment
 from compiler.options import Options
 from compiler.parser import Conditions, parse

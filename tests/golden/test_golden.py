@@ -25,7 +25,8 @@ from pathlib import Path
 import pytest
 
 from compiler import listing
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.diagnostics import SLUGS, CompileError, render_all
 from compiler.family import Environment
 from compiler.optimise import optimise

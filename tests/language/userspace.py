@@ -26,7 +26,8 @@ from typing import Any
 
 from compiler import library
 from compiler import syntax as s
-from compiler.codegen.module import Generated, Target, generate
+from compiler.codegen.module import Generated, generate
+from compiler.codegen.tables import Target
 from compiler.diagnostics import CompileError, render_all
 from compiler.driver import allow_depth
 from compiler.family import Environment
