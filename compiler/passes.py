@@ -21,7 +21,8 @@ from compiler import library
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
@@ -195,7 +196,7 @@ def _run(
         found = warnings(whole, program, parsed.own)
         wasted = tuple(Fault.of(d) for d in found)
         if request.run_mode:
-            require_probes(program, parsed.own[0], found)
+            require_probes(program, parsed.script, found)
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",

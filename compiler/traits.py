@@ -11,11 +11,13 @@ from typing import TypeAlias
 
 from compiler import program as p
 from runtime.directive import Kind, arguments, parse
+from runtime.pattern import pattern
 from runtime.record import fields, is_dataclass, replace
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
 _NO_NODES = (p.Local, p.Sort)
+_MATCH = pattern(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 class _Kinds(dict[type, "tuple[str, ...] | None"]):
@@ -118,6 +120,11 @@ def reachable(stmts: Sequence[Node], functions: dict[str, p.Function]) -> set[st
             found.add(symbol)
             waiting |= calls(body_of(functions[symbol]))
     return found
+
+
+def asks_for_match(code: str) -> bool:
+    """Whether a function's C looks at what a regular expression has matched."""
+    return bool(_MATCH.search(code))
 
 
 def recursive_functions(functions: Sequence[p.Function]) -> frozenset[str]:

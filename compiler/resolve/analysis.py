@@ -25,12 +25,10 @@ from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
 from compiler.resolve.targets import hidden_local
 from compiler.source import Span
-from compiler.traits import fallible_functions, pure_functions, walk
-from runtime.pattern import pattern
+from compiler.traits import asks_for_match, fallible_functions, pure_functions, walk
 from runtime.record import replace
 
 _ROUNDS = 1000  # at most; each but the last two learns something
-_CAPTURES = pattern(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(
@@ -289,7 +287,7 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
-        if _CAPTURES.search(code) and not world.facts.captures:
+        if asks_for_match(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)

@@ -51,3 +51,8 @@ u64 sw_average_load(u32 n)
 {
 	return n < 3 ? READ_ONCE(avenrun[n]) : 0;
 }
+
+void sw_kernel_log(u32 level, const char *text)
+{
+	printk("%c%c%s\n", KERN_SOH_ASCII, (char)('0' + level), text);
+}

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import library, listing
+from compiler import listing
 from compiler.diagnostics import CompileError, render
 from compiler.family import Environment
 from compiler.optimise import optimise
@@ -13,6 +13,7 @@ from compiler.parser import Conditions, parse
 from compiler.program import Program
 from compiler.resolve.analysis import resolve
 from compiler.waste import require_probes, warnings
+from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 from tests.language.workbench import Ran, run
 
@@ -23,8 +24,9 @@ READ = 'kernel.function("vfs_read")'
 def programs(text: str) -> tuple[Program, Program, list[str]]:
     """As resolved, as optimised, and the warnings' slugs."""
     script = parse(text, "x.stp", conditions=CONDITIONS)
-    known = library.parse_all(library.read(), CONDITIONS)
-    before = resolve("x", [script], known, Environment(golden_kernel(), guru=True))
+    before = resolve(
+        "x", [script], known(text, CONDITIONS), Environment(golden_kernel(), guru=True)
+    )
     after = optimise(before)
     return before, after, [d.slug for d in warnings(before, after, [script])]
 
@@ -151,10 +153,8 @@ def test_warnings(script: str, wanted: list[str]) -> None:
 
 
 def test_a_warning_shows_its_place() -> None:
-    script = parse("global spare\nprobe begin { exit() }", "x.stp", conditions=CONDITIONS)
-    before = resolve(
-        "x", [script], library.parse_all(library.read(), CONDITIONS), Environment(golden_kernel())
-    )
+    script = parse("global spare\nprobe begin { println(1) }", "x.stp", conditions=CONDITIONS)
+    before = resolve("x", [script], [], Environment(golden_kernel()))
     (found,) = warnings(before, optimise(before), [script])
     assert render(found).startswith(
         "warning[unused-global]: the global 'spare' is never used\n --> x.stp:1:8\n"
