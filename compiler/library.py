@@ -9,11 +9,17 @@ files give macros.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compiler.kernel import kept
 from runtime.pattern import pattern
+from runtime.record import asdict, dataclass
 
 if TYPE_CHECKING:  # reading is quick, and often all that is wanted
     from compiler.conditions import Conditions
@@ -24,29 +30,100 @@ TAPSET = Path(__file__).parent / "tapset"
 OURS = "tapset/"  # begins the names of our own files
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
-_WORD = pattern(rb"\w+")
-# Every name that a file of ours declares: a declaration begins its line, and lists nothing.
-_DECLARED = pattern(rb"(?m)^(?:private )?(?:function|global|probe|@define) (\w+)")
+_WORD = pattern(rb"[A-Za-z_]\w*")
+_CALLED = pattern(rb"([A-Za-z_]\w*)\s*\(")
+_DECLARED = pattern(rb"(?m)^(?:private )?(function|global|@define) (\w+)")
+_ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
+_ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")
+# embedded C, comments, strings
+_NO_NAMES = pattern(rb"(?s)%\{.*?%\}|/\*.*?\*/|(?:#|//)[^\n]*|\"(?:[^\"\\]|\\.)*\"")
+# a probe point whose first part has a wildcard, or what looks like one
+_WILD_FIRST = pattern(rb"\bprobe\b[^{\"]*[*?][\w*?]*\s*\.\s*[A-Za-z_{]")
 # Subfolders for another runtime or another machine.
 _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
 )
 
 
-def read(folders: Iterable[str] = (), release: str = "") -> dict[str, bytes]:
-    """Every library file: name for messages -> bytes. The user's folders come after ours; one that
-    is not there is empty. `release`: the kernel's, for folders of scripts for one version."""
-    found = {
-        f"{OURS}{path.name}": path.read_bytes()
-        for path in sorted(TAPSET.iterdir())
-        if path.suffix in _SUFFIXES
+class Tapset(Mapping[str, bytes]):
+    """Every library file: name for messages -> contents, of ours read when first asked for."""
+
+    def __init__(self, users: Mapping[str, bytes], ours: Mapping[str, Path], index: Index) -> None:
+        self.users, self._ours, self.index = users, ours, index
+        self._read: dict[str, bytes] = {}
+
+    def __getitem__(self, name: str) -> bytes:
+        if name not in self._ours:
+            return self.users[name]
+        if name not in self._read:
+            self._read[name] = self._ours[name].read_bytes()
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._ours
+        yield from self.users
+
+    def __len__(self) -> int:
+        return len(self._ours) + len(self.users)
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Of our files: what each declares, as (name, "("), of an alias (`syscall`, `open`), of what is
+    no function (name, ""); the others that it needs; and a digest of all."""
+
+    declared: Mapping[str, Sequence[Sequence[str]]]
+    needs: Mapping[str, Sequence[str]]
+    digest: str
+
+    @classmethod
+    def of(cls, files: Mapping[str, bytes]) -> Index:
+        digest = hashlib.sha256()
+        for name, text in sorted(files.items()):
+            digest.update(f"{name}\0{len(text)}\0".encode() + text)
+        names = {name: declared(text) for name, text in files.items()}
+        needs = {}
+        for name, text in files.items():
+            use = _Use(_NO_NAMES.sub(b" ", text))
+            needs[name] = [n for n, each in names.items() if n != name and use.has_any(each)]
+        return cls(names, needs, digest.hexdigest())
+
+
+def declared(text: bytes) -> list[tuple[str, str]]:
+    """What a file of ours declares. A declaration begins its line, and is of one name or of several
+    aliases, `probe a.b = c.d = ...`."""
+    found = {(name, b"(" if kind == b"function" else b"") for kind, name in _DECLARED.findall(text)}
+    for names in _ALIASES.findall(text):
+        found.update(_ALIAS.findall(names))
+    return sorted((name.decode(), second.decode()) for name, second in found)
+
+
+def read(folders: Iterable[str] = (), release: str = "", keep: Path | None = None) -> Tapset:
+    """The user's folders come after ours; one that is not there is empty. `release`: the kernel's,
+    for folders of scripts for one version. `keep`: where the index of ours is kept."""
+    ours = {
+        f"{OURS}{path.name}": path for path in sorted(TAPSET.iterdir()) if path.suffix in _SUFFIXES
     }
+    users = {}
     for folder in map(Path, folders):
         for path in sorted(folder.rglob("*.stp*")):
             inner = path.relative_to(folder).parts[:-1]
             if path.suffix in _SUFFIXES and all(_is_for(part, release) for part in inner):
-                found[str(path)] = path.read_bytes()
-    return found
+                users[str(path)] = path.read_bytes()
+    return Tapset(users, ours, _index(ours, keep))
+
+
+@functools.cache
+def _our_index() -> Index:
+    return Index.of({f"{OURS}{path.name}": path.read_bytes() for path in TAPSET.glob("*.stp*")})
+
+
+def _index(ours: Mapping[str, Path], keep: Path | None) -> Index:
+    if keep is None:
+        return _our_index()
+    paths = [Path(__file__), *ours.values()]
+    data = kept.derived(keep, "tapset", paths, lambda: json.dumps(asdict(_our_index())).encode())
+    return Index(**json.loads(data))
 
 
 def _is_for(part: str, release: str) -> bool:
@@ -56,20 +133,51 @@ def _is_for(part: str, release: str) -> bool:
     return part not in _ELSEWHERE
 
 
-def needed(tapset: Mapping[str, bytes], texts: Iterable[bytes]) -> dict[str, bytes]:
-    """The files that scripts with these texts may need: the user's, and those of ours that declare a
-    name which occurs in a text or in another file that is needed. Parsing the rest would take longer
+def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
+    """The files that scripts with these texts may need: the user's, those of ours that declare a
+    name which occurs in one of all these, and what they need. Parsing the rest would take longer
     than parsing the scripts does."""
-    found = {name: text for name, text in tapset.items() if not name.startswith(OURS)}
-    rest = {name: text for name, text in tapset.items() if name not in found}
-    declared = {name: set(_DECLARED.findall(text)) for name, text in rest.items()}
-    fresh = [*texts, *found.values()]
-    while fresh and rest:
-        words = set(_WORD.findall(b" ".join(fresh)))
-        more = [name for name in rest if not words.isdisjoint(declared[name])]
-        fresh = [rest.pop(name) for name in more]
-        found.update(zip(more, fresh, strict=True))
-    return {name: text for name, text in tapset.items() if name in found}
+    index = tapset.index
+    use = _Use(b"\n".join([*texts, *tapset.users.values()]))
+    fresh = [name for name, names in index.declared.items() if use.has_any(names)]
+    found = set(tapset.users)
+    while fresh:
+        name = fresh.pop()
+        if name not in found:
+            found.add(name)
+            fresh += index.needs[name]
+    return {name: tapset[name] for name in tapset if name in found}
+
+
+class _Use:
+    """The names that a text may use."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self._words = {word.decode() for word in _WORD.findall(text)}
+        self._called = {word.decode() for word in _CALLED.findall(text)}
+        self._any = _WILD_FIRST.search(text) is not None
+        self._wild: dict[str, bool] = {}
+
+    def has_any(self, names: Iterable[Sequence[str]]) -> bool:
+        return any(self._has(*each) for each in names)
+
+    def _has(self, name: str, second: str) -> bool:
+        if second == "(":
+            return name in self._called
+        if second and self._any:
+            return True
+        if name not in self._words:
+            return False
+        return not second or second in self._words or self._is_wild(name)
+
+    def _is_wild(self, name: str) -> bool:
+        """Whether `name.` is followed by a wildcard somewhere."""
+        known = self._wild.get(name)
+        if known is None:
+            pattern = rb"\b%b\s*\.\s*(?:\{[^}]*|[\w.]*)[*?\[]" % name.encode()
+            known = self._wild[name] = re.search(pattern, self._text) is not None
+        return known
 
 
 def macros(tapset: Mapping[str, bytes], conditions: Conditions) -> dict[str, Macro]:

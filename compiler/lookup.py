@@ -45,7 +45,7 @@ class Question:
     request: Request
     file: str  # for messages
     text: str | bytes
-    tapset: dict[str, bytes]
+    tapset: library.Tapset
     kernel: Kernel | None  # None: the running one
     cache: Cache
     identity: str
@@ -63,8 +63,10 @@ def ask(request: Request) -> Question:
     text = request.text if request.text is not None else Path(file).read_bytes()
     cache = Cache(Path(request.cache) if request.cache else default_root())
     kernel = _kernel_elsewhere(request, cache)
-    tapset = library.read(request.library, kernel.release if kernel else os.uname().release)
-    identity = _identity(request, text, tapset, kernel, cache.root / "kernels")
+    release = kernel.release if kernel else os.uname().release
+    keep = cache.root / "kernels"
+    tapset = library.read(request.library, release, keep)
+    identity = _identity(request, text, tapset, kernel, keep)
     module = request.module or _module_name(request.name, identity)
     return Question(request, file, text, tapset, kernel, cache, identity, module)
 
@@ -77,7 +79,7 @@ def answer(question: Question) -> Response | None:
         return None
     note = json.loads(entry.read(_NOTE))
     made = cache.get(note["key"])
-    if made is None or note["inputs"] != signatures(note["inputs"]):
+    if made is None or note["inputs"] != kept.signatures(note["inputs"]):
         cache.drop(key_of("compiled", question.identity))
         return None
     return Response(
@@ -95,7 +97,7 @@ def remember(question: Question, done: Response, key: str, inputs: Iterable[Path
     """That the module of this identity is the cache's entry `key`, as long as `inputs` stay."""
     note = {
         "key": key,
-        "inputs": signatures(map(str, inputs)),
+        "inputs": kept.signatures(map(str, inputs)),
         "passes": [asdict(p) for p in done.passes],
         "warnings": [asdict(w) for w in done.warnings],
     }
@@ -116,18 +118,6 @@ def deliver(path: Path, request: Request) -> str:
     return str(made)
 
 
-def signatures(paths: Iterable[str]) -> dict[str, str]:
-    """Size and time of each file; empty for one that is missing."""
-    found = {}
-    for path in paths:
-        try:
-            status = os.stat(path)  # noqa: PTH116 - twenty of them for every script
-            found[path] = f"{status.st_size}:{status.st_mtime_ns}"
-        except OSError:
-            found[path] = ""
-    return found
-
-
 def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
     """The kernel of a root folder; None for the running one."""
     if request.kernel is None:
@@ -146,20 +136,21 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
 def _identity(
     request: Request,
     text: str | bytes,
-    tapset: dict[str, bytes],
+    tapset: library.Tapset,
     kernel: Kernel | None,
     cache: Path,
 ) -> str:
     options = {k: v for k, v in asdict(request).items() if k not in _NOT_IN_IDENTITY}
-    tapset_digest = hashlib.sha256()
-    for name, data in sorted(tapset.items()):
-        tapset_digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    users = hashlib.sha256()
+    for name, data in sorted(tapset.users.items()):
+        users.update(f"{name}\0{len(data)}\0".encode() + data)
     return key_of(
         "script",
         VERSION,
         _compiler_digest(cache),
         Sources.our_digest(),
-        tapset_digest.hexdigest(),
+        tapset.index.digest,
+        users.hexdigest(),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),
         request.source or "",
@@ -170,20 +161,18 @@ def _identity(
 
 @functools.cache
 def _compiler_digest(cache: Path) -> str:
-    """Changes with the compiler's own code, so that an upgrade never serves old modules. Kept under
-    the sizes and times of its files: reading them all takes longer than looking a module up."""
-    paths = [*_CODE.glob("*.py"), *_CODE.glob("*.lark"), *_CODE.glob("*/*.py")]
-    paths.sort()
-    place = cache / f"{key_of('code', json.dumps(signatures(map(str, paths))))[:40]}.code"
-    known = kept.load(place)
-    if known is None:
+    """Changes with the compiler's own code, so that an upgrade never serves old modules. Kept:
+    reading it all takes longer than looking a module up."""
+    paths = sorted([*_CODE.glob("*.py"), *_CODE.glob("*.lark"), *_CODE.glob("*/*.py")])
+
+    def made() -> bytes:
         digest = hashlib.sha256()
         for path in paths:
             data = path.read_bytes()
             digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
-        known = digest.hexdigest().encode()
-        kept.store(place, known)
-    return known.decode()
+        return digest.hexdigest().encode()
+
+    return kept.derived(cache, "code", paths, made).decode()
 
 
 def _module_name(name: str, identity: str) -> str:

@@ -21,7 +21,8 @@ from compiler import library
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
@@ -38,7 +39,7 @@ from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
 from compiler.syntax import Script
 from compiler.version import VERSION
-from compiler.waste import warnings
+from compiler.waste import require_probes, warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field, replace
 
@@ -135,12 +136,12 @@ def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed
     return _Parsed(script, extras, scripts)
 
 
-def _needed(job: Question) -> dict[str, bytes]:
+def _needed(job: Question) -> Mapping[str, bytes]:
     """The library's files that the request may need."""
     request = job.request
     if request.listing is not None:
         return job.tapset
-    texts = [job.text, *request.extra, *request.args, PROBED_FUNCTION]
+    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
     return library.needed(
         job.tapset,
         [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],
@@ -192,7 +193,10 @@ def _run(
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
         whole, program = program, optimise(program)
-        wasted = tuple(Fault.of(d) for d in warnings(whole, program, parsed.own))
+        found = warnings(whole, program, parsed.own)
+        wasted = tuple(Fault.of(d) for d in found)
+        if request.run_mode:
+            require_probes(program, parsed.script, found)
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",

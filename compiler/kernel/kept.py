@@ -10,8 +10,11 @@ a time: the files used least recently go.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import zlib
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,29 @@ def load(path: Path) -> bytes | None:
         return None
     body = data[_CHECK:]
     return body if _checksum(body) == data[:_CHECK] else None
+
+
+def derived(folder: Path, kind: str, paths: Iterable[Path], make: Callable[[], bytes]) -> bytes:
+    """What `make` makes of files: kept until the size or the time of one changes."""
+    signs = json.dumps(signatures(map(str, paths)), sort_keys=True)
+    place = folder / f"{hashlib.sha256(signs.encode()).hexdigest()[:40]}.{kind}"
+    found = load(place)
+    if found is None:
+        found = make()
+        store(place, found)
+    return found
+
+
+def signatures(paths: Iterable[str]) -> dict[str, str]:
+    """Size and time of each file; empty for one that is missing."""
+    found = {}
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - hundreds of them for every script
+            found[path] = f"{status.st_size}:{status.st_mtime_ns}"
+        except OSError:
+            found[path] = ""
+    return found
 
 
 def store(path: Path, body: bytes) -> None:

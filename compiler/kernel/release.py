@@ -103,7 +103,7 @@ class Kernel:
     @cached_property
     def btf(self) -> Btf:
         """The kernel's types. Raises BadBtf or BadImage."""
-        place = self.cache / f"{self.build_id.hex()}.types" if self.cache is not None else None
+        place = self.cache / f"{self.build_id.hex()}.names" if self.cache is not None else None
         known = kept.load(place) if place is not None else None
         if self.is_running:
             btf = Btf.read(SYS_BTF / "vmlinux", index=known)

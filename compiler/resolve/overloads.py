@@ -62,7 +62,7 @@ def go_on(scope: Scope, span: Span) -> p.Stmts:
             )
         args.append(p.LocalRef(local, span))
     args += hidden
-    if scope.result not in {*scope.facts.types, *scope.facts.valued}:
+    if scope.facts.gives_nothing(scope.result):
         call = p.Call(symbol, tuple(args), None, span)
         return (p.ExprStmt(call, span), p.Return(None, span))
     call = p.Call(symbol, tuple(args), scope.facts.type_of(scope.result), span)

@@ -25,5 +25,6 @@
 #include "stapwatch/task.h"
 #include "stapwatch/clock.h"
 #include "stapwatch/syscall.h"
+#include "stapwatch/stack.h"
 
 #endif

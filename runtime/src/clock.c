@@ -28,3 +28,8 @@ u64 sw_jiffies(void)
 {
 	return READ_ONCE(jiffies);
 }
+
+u64 sw_hz(void)
+{
+	return HZ;
+}

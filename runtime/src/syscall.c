@@ -74,16 +74,104 @@ static const char *const error_names[] = {
 	[30] = "EROFS",
 	[31] = "EMLINK",
 	[32] = "EPIPE",
+	[33] = "EDOM",
+	[34] = "ERANGE",
+	[35] = "EDEADLK",
 	[36] = "ENAMETOOLONG",
+	[37] = "ENOLCK",
 	[38] = "ENOSYS",
 	[39] = "ENOTEMPTY",
 	[40] = "ELOOP",
+	[42] = "ENOMSG",
+	[43] = "EIDRM",
+	[44] = "ECHRNG",
+	[45] = "EL2NSYNC",
+	[46] = "EL3HLT",
+	[47] = "EL3RST",
+	[48] = "ELNRNG",
+	[49] = "EUNATCH",
+	[50] = "ENOCSI",
+	[51] = "EL2HLT",
+	[52] = "EBADE",
+	[53] = "EBADR",
+	[54] = "EXFULL",
+	[55] = "ENOANO",
+	[56] = "EBADRQC",
+	[57] = "EBADSLT",
+	[59] = "EBFONT",
+	[60] = "ENOSTR",
+	[61] = "ENODATA",
+	[62] = "ETIME",
+	[63] = "ENOSR",
+	[64] = "ENONET",
+	[65] = "ENOPKG",
+	[66] = "EREMOTE",
+	[67] = "ENOLINK",
+	[68] = "EADV",
+	[69] = "ESRMNT",
+	[70] = "ECOMM",
+	[71] = "EPROTO",
+	[72] = "EMULTIHOP",
+	[73] = "EDOTDOT",
+	[74] = "EBADMSG",
 	[75] = "EOVERFLOW",
+	[76] = "ENOTUNIQ",
+	[77] = "EBADFD",
+	[78] = "EREMCHG",
+	[79] = "ELIBACC",
+	[80] = "ELIBBAD",
+	[81] = "ELIBSCN",
+	[82] = "ELIBMAX",
+	[83] = "ELIBEXEC",
+	[84] = "EILSEQ",
+	[85] = "ERESTART",
+	[86] = "ESTRPIPE",
+	[87] = "EUSERS",
+	[88] = "ENOTSOCK",
+	[89] = "EDESTADDRREQ",
+	[90] = "EMSGSIZE",
+	[91] = "EPROTOTYPE",
+	[92] = "ENOPROTOOPT",
+	[93] = "EPROTONOSUPPORT",
+	[94] = "ESOCKTNOSUPPORT",
 	[95] = "EOPNOTSUPP",
+	[96] = "EPFNOSUPPORT",
+	[97] = "EAFNOSUPPORT",
+	[98] = "EADDRINUSE",
+	[99] = "EADDRNOTAVAIL",
+	[100] = "ENETDOWN",
+	[101] = "ENETUNREACH",
+	[102] = "ENETRESET",
+	[103] = "ECONNABORTED",
 	[104] = "ECONNRESET",
+	[105] = "ENOBUFS",
+	[106] = "EISCONN",
+	[107] = "ENOTCONN",
+	[108] = "ESHUTDOWN",
+	[109] = "ETOOMANYREFS",
 	[110] = "ETIMEDOUT",
 	[111] = "ECONNREFUSED",
+	[112] = "EHOSTDOWN",
+	[113] = "EHOSTUNREACH",
+	[114] = "EALREADY",
 	[115] = "EINPROGRESS",
+	[116] = "ESTALE",
+	[117] = "EUCLEAN",
+	[118] = "ENOTNAM",
+	[119] = "ENAVAIL",
+	[120] = "EISNAM",
+	[121] = "EREMOTEIO",
+	[122] = "EDQUOT",
+	[123] = "ENOMEDIUM",
+	[124] = "EMEDIUMTYPE",
+	[125] = "ECANCELED",
+	[126] = "ENOKEY",
+	[127] = "EKEYEXPIRED",
+	[128] = "EKEYREVOKED",
+	[129] = "EKEYREJECTED",
+	[130] = "EOWNERDEAD",
+	[131] = "ENOTRECOVERABLE",
+	[132] = "ERFKILL",
 };
 
 /* The kernel's own codes for an interrupted call. */
@@ -91,17 +179,19 @@ static const char *const restarts[] = {
 	"ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND", "ENOIOCTLCMD", "ERESTART_RESTARTBLOCK",
 };
 
+const char *sw_error_name(s64 error)
+{
+	if (error > 0 && error < (s64)(sizeof(error_names) / sizeof(error_names[0])))
+		return error_names[error];
+	if (error >= 512 && error < 512 + (s64)(sizeof(restarts) / sizeof(restarts[0])))
+		return restarts[error - 512];
+	return NULL;
+}
+
 void sw_return_text(struct sw_context *c, char *to, u32 size, s64 value)
 {
-	const char *name = NULL;
-	s64 error = -value;
+	const char *name = value < 0 && value >= -4095 ? sw_error_name(-value) : NULL;
 
-	if (value < 0 && value >= -4095) {
-		if (error < (s64)(sizeof(error_names) / sizeof(error_names[0])))
-			name = error_names[error];
-		else if (error >= 512 && error <= 516)
-			name = restarts[error - 512];
-	}
 	if (name)
 		sw_format(c, to, size, "%d (%s)", &value, &name);
 	else

@@ -4,6 +4,8 @@
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/sched/loadavg.h>
+#include <linux/sched/task_stack.h>
 #include "runtime.h"
 
 static_assert(SW_COMM_SIZE == TASK_COMM_LEN);
@@ -26,4 +28,31 @@ s64 sw_pgrp(void)
 s64 sw_sid(void)
 {
 	return task_session_nr_ns(current, &init_pid_ns);
+}
+
+u64 sw_task_of(s64 tid)
+{
+	struct task_struct *task;
+
+	if (tid <= 0 || tid > INT_MAX)
+		return 0;
+	rcu_read_lock();
+	task = pid_task(find_pid_ns((int)tid, &init_pid_ns), PIDTYPE_PID);
+	rcu_read_unlock();
+	return (u64)(unsigned long)task;
+}
+
+u64 sw_user_address(void)
+{
+	return current->mm ? task_pt_regs(current)->ip : 0;
+}
+
+u64 sw_average_load(u32 n)
+{
+	return n < 3 ? READ_ONCE(avenrun[n]) : 0;
+}
+
+void sw_kernel_log(u32 level, const char *text)
+{
+	printk("%c%c%s\n", KERN_SOH_ASCII, (char)('0' + level), text);
 }

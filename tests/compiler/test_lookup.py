@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import lookup
+from compiler import library, lookup
 from compiler.build.cache import Cache, key_of
 from compiler.lookup import Question
 from compiler.request import Pass, Request, Response
@@ -21,7 +21,9 @@ MADE = key_of("a module")
 def question(tmp_path: Path) -> Question:
     request = Request("x", text="probe begin {}", output=str(tmp_path / "out"))
     cache = Cache(tmp_path / "cache")
-    return Question(request, "<x>", "probe begin {}", {}, None, cache, "abc1", "sw_x_abc1")
+    return Question(
+        request, "<x>", "probe begin {}", library.read(), None, cache, "abc1", "sw_x_abc1"
+    )
 
 
 @pytest.fixture

@@ -95,33 +95,67 @@ OURS = library.read()
 def test_each_name_of_a_file_is_found_without_parsing_it(name: str) -> None:
     """A declaration that is written otherwise would not be there for scripts that use it."""
     if name.endswith(".stpm"):
-        names = set(library.macros({name: OURS[name]}, KERNEL))
+        names = {(macro, "") for macro in library.macros({name: OURS[name]}, KERNEL)}
     else:
         items = library.parse_all({name: OURS[name]}, KERNEL, library.macros(OURS, KERNEL))[0].items
-        names = {declared for item in items for declared in _declared(item)}
-    assert names
-    for wanted in names:
-        assert name in library.needed(OURS, [b"probe begin { " + wanted.encode() + b" }"]), wanted
+        names = {each for item in items for each in _declared(item)}
+    assert names == set(map(tuple, OURS.index.declared[name]))
 
 
-def _declared(item: syntax.Item) -> list[str]:
+def _declared(item: syntax.Item) -> list[tuple[str, str]]:
     match item:
-        case syntax.Function() | syntax.Global():
-            return [item.name]
+        case syntax.Function():
+            return [(item.name, "(")]
+        case syntax.Global():
+            return [(item.name, "")]
         case syntax.ProbeAlias():
-            return [name.components[0].name for name in item.names]
+            parts = [[c.name for c in name.components] for name in item.names]
+            return [(part[0], part[1] if len(part) > 1 else "") for part in parts]
         case _:
             return []
 
 
-def test_a_file_is_needed_for_what_another_needs() -> None:
-    files = {
+def tapset(ours: dict[str, bytes], users: dict[str, bytes], folder: Path) -> library.Tapset:
+    paths = {name: folder / name.removeprefix("tapset/") for name in ours}
+    for name, path in paths.items():
+        path.write_bytes(ours[name])
+    return library.Tapset(users, paths, library.Index.of(ours))
+
+
+def test_a_file_is_needed_for_what_another_needs(tmp_path: Path) -> None:
+    ours = {
         "tapset/a.stp": b"function a () { return b() }",
         "tapset/b.stp": b"function b () { return 1 }",
         "tapset/c.stp": b"function c () { return @m }",
         "tapset/m.stpm": b"@define m %( a() %)",
-        "/mine/d.stp": b"function d () { return 2 }",
     }
-    assert set(library.needed(files, [b"a()"])) == {"tapset/a.stp", "tapset/b.stp", "/mine/d.stp"}
-    assert set(library.needed(files, [b"d()"])) == {"/mine/d.stp"}
-    assert library.needed(files, [b"c()"]) == files
+    mine = {"/mine/d.stp": b"function d () { return 2 }"}
+    known = tapset(ours, mine, tmp_path)
+    assert set(library.needed(known, [b"a()"])) == {"tapset/a.stp", "tapset/b.stp", "/mine/d.stp"}
+    assert set(library.needed(known, [b"d()"])) == {"/mine/d.stp"}
+    assert library.needed(known, [b"c()"]) == {**ours, **mine}
+
+
+@pytest.mark.parametrize(
+    ("point", "files"),
+    [
+        ("syscall.open", "open"),
+        ("syscall . open . return", "open"),
+        ("syscall.{open, close}", "open close"),
+        ("syscall.{read,cl*}", "open close"),  # as likely as not
+        ("syscall.*", "open close"),
+        ("syscall.?lose.return", "open close vfs"),  # `?lose.` looks like a first part
+        ("sys*.open", "open close vfs"),
+        ("s*", ""),
+        ("vfs.read", "vfs"),
+        ('kernel.function("sys_*")', ""),
+    ],
+)
+def test_a_file_of_aliases_is_needed_for_a_point(point: str, files: str, tmp_path: Path) -> None:
+    ours = {
+        "tapset/open.stp": b"probe syscall.open = begin { }\nprobe syscall.openat = begin { }",
+        "tapset/close.stp": b"probe syscall.close.return = begin { }",
+        "tapset/vfs.stp": b"probe vfs.read = begin { }",
+    }
+    found = library.needed(tapset(ours, {}, tmp_path), [f"probe {point} {{ }}".encode()])
+    assert set(found) == {f"tapset/{name}.stp" for name in files.split()}

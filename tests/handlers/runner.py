@@ -24,6 +24,7 @@ from runtime import event as events
 from runtime import loader
 from runtime.abi import UNLIMITED_ERRORS, EventKind, State
 from runtime.device import Device, DeviceError, Image
+from runtime.record import asdict
 from runtime.snapshot import read
 
 DEADLINE = 60.0
@@ -114,7 +115,7 @@ def adds_up(device: Device) -> bool:
 
 
 def vars_of(value: object) -> dict[str, Any]:
-    return {name: getattr(value, name) for name in value.__slots__}  # type: ignore[attr-defined]
+    return asdict(value)  # type: ignore[call-overload, no-any-return]
 
 
 def main() -> int:

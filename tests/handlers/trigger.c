@@ -5,10 +5,14 @@
  *
  *	trigger read 1000 write 10 open /etc/passwd 3
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -88,6 +92,104 @@ static void crowd(long n, long each)
 		;
 }
 
+/* A process that runs /bin/echo with two arguments, and ends. */
+static void spawn(void)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork");
+	if (!pid) {
+		if (freopen("/dev/null", "w", stdout))
+			execl("/bin/echo", "echo", "one", "two words", NULL);
+		_exit(1);
+	}
+	if (waitpid(pid, NULL, 0) != pid)
+		fail("waitpid");
+}
+
+/* A process that waits, and dies of a signal. */
+static void kill_child(int number)
+{
+	pid_t pid = fork();
+
+	if (pid < 0)
+		fail("fork");
+	if (!pid) {
+		pause();
+		_exit(1);
+	}
+	if (kill(pid, number) || waitpid(pid, NULL, 0) != pid)
+		fail("kill");
+}
+
+static int bound(int type, struct sockaddr_in *to)
+{
+	socklen_t length = sizeof(*to);
+	int fd = socket(AF_INET, type, 0);
+
+	memset(to, 0, sizeof(*to));
+	to->sin_family = AF_INET;
+	to->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (fd < 0 || bind(fd, (struct sockaddr *)to, length) ||
+	    getsockname(fd, (struct sockaddr *)to, &length))
+		fail("bind");
+	return fd;
+}
+
+/* `n` bytes to itself. */
+static void send_bytes(int type, long n)
+{
+	static char buffer[1 << 14];
+	struct sockaddr_in to;
+	int from = socket(AF_INET, type, 0), at = bound(type, &to);
+
+	if (type == SOCK_STREAM && listen(at, 1))
+		fail("listen");
+	if (connect(from, (struct sockaddr *)&to, sizeof(to)))
+		fail("connect");
+	if (type == SOCK_STREAM) {
+		int listener = at;
+
+		at = accept(listener, NULL, NULL);
+		if (at < 0)
+			fail("accept");
+		close(listener);
+	}
+	if (send(from, buffer, (size_t)n, 0) != n || recv(at, buffer, (size_t)n, MSG_WAITALL) != n)
+		fail("send");
+	close(from);
+	close(at);
+}
+
+/* Pages of memory, each written to. */
+static void touch(long n)
+{
+	size_t size = (size_t)n * 4096;
+	char *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long i;
+
+	if (at == MAP_FAILED)
+		fail("mmap");
+	madvise(at, size, MADV_NOHUGEPAGE);
+	for (i = 0; i < n; i++)
+		at[i * 4096] = 1;
+	if (munmap(at, size))
+		fail("munmap");
+}
+
+/* A file of `n` bytes that reaches the disk, and goes. */
+static void save(const char *path, long n)
+{
+	static char buffer[1 << 16];
+	int fd = open(path, O_RDWR | O_CREAT, 0600);
+
+	if (fd < 0 || write(fd, buffer, (size_t)n) != n || fsync(fd))
+		fail(path);
+	close(fd);
+	unlink(path);
+}
+
 int main(int argc, char **argv)
 {
 	int i = 1;
@@ -112,6 +214,22 @@ int main(int argc, char **argv)
 
 			while (n--)
 				syscall(SYS_getppid);
+		} else if (!strcmp(what, "spawn")) {
+			long n = atol(argv[i++]);
+
+			while (n--)
+				spawn();
+		} else if (!strcmp(what, "kill")) {
+			kill_child(atoi(argv[i++]));
+		} else if (!strcmp(what, "tcp")) {
+			send_bytes(SOCK_STREAM, atol(argv[i++]));
+		} else if (!strcmp(what, "udp")) {
+			send_bytes(SOCK_DGRAM, atol(argv[i++]));
+		} else if (!strcmp(what, "touch")) {
+			touch(atol(argv[i++]));
+		} else if (!strcmp(what, "save") && i + 1 < argc) {
+			save(argv[i], atol(argv[i + 1]));
+			i += 2;
 		} else if (!strcmp(what, "sleep")) {
 			usleep((useconds_t)atol(argv[i++]) * 1000);
 		} else {

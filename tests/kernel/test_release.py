@@ -119,7 +119,7 @@ def test_the_cache_of_images(elf: tuple[bytes, bytes], tmp_path: Path) -> None:
 
 def test_an_index_of_types_is_kept_and_gives_the_same_types(debian: Kernel, tmp_path: Path) -> None:
     made, again = (replace(debian, cache=tmp_path).btf for _ in range(2))
-    assert len(list(tmp_path.glob("*.types"))) == 1
+    assert len(list(tmp_path.glob("*.names"))) == 1
     assert again.index == made.index
     ids = [TypeId(number) for number in range(1, len(made), 1000)]
     assert [again[i] for i in ids] == [made[i] for i in ids]
@@ -128,11 +128,11 @@ def test_an_index_of_types_is_kept_and_gives_the_same_types(debian: Kernel, tmp_
 
 def test_only_so_many_facts_are_kept(tmp_path: Path) -> None:
     for number in range(20):
-        kept.store(tmp_path / f"{number}.types", b"x")
-        os.utime(tmp_path / f"{number}.types", (number, number))
+        kept.store(tmp_path / f"{number}.names", b"x")
+        os.utime(tmp_path / f"{number}.names", (number, number))
     names = {path.name for path in tmp_path.iterdir()}
     assert len(names) == 16
-    assert "19.types" in names and "0.types" not in names
+    assert "19.names" in names and "0.names" not in names
 
 
 def test_notes_of_the_running_kernel() -> None:

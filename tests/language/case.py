@@ -25,7 +25,7 @@ from tests.language.userspace import Script
 CASES = Path(__file__).parent / "cases"
 ITEMS = (
     "lexical", "arguments", "macros", "globals", "types", "statements", "operators", "aggregates", "functions",
-    "regex", "printing", "probes", "context", "embedded", "optimiser",
+    "regex", "printing", "probes", "context", "embedded", "optimiser", "library",
 )  # fmt: skip
 
 

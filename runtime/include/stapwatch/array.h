@@ -88,10 +88,11 @@ static __always_inline u32 sw_array_find(const struct sw_array *a, const void *k
 
 /*
  * In the runtime object. The first is for long keys: its loops take hundreds of instructions, so a
- * call to them is nothing, and the compiler need not see them for each array. Append looks again first, for arrays without deletion; insert is for
- * arrays under their global's lock: the caller resets the value and then publishes the slot, so
- * that no reader sees the new key with an old value. A full array that `wraps` forgets its oldest
- * element. 0: the array is full (or, shared by all, stayed locked).
+ * call to them is nothing, and the compiler need not see them for each array. Append looks again
+ * first, for arrays without deletion; insert is for arrays under their global's lock: the caller
+ * resets the value and then publishes the slot, so that no reader sees the new key with an old
+ * value. A full array that `wraps` forgets its oldest element. 0: the array is full (or, shared by
+ * all, stayed locked).
  */
 u32 sw_array_find_long(const struct sw_array *a, const void *key);
 u32 sw_array_append(const struct sw_array *a, const void *key, u32 *lock);

@@ -8,5 +8,6 @@ u64 sw_clock_monotonic(void); /* ns since boot, without sleep */
 u64 sw_clock_boot(void);      /* ns since boot, with sleep */
 u64 sw_cycles(void);
 u64 sw_jiffies(void);
+u64 sw_hz(void); /* jiffies a second */
 
 #endif

@@ -98,7 +98,13 @@ static __always_inline u64 sw_task(void)
 s64 sw_ppid(void);
 s64 sw_pgrp(void);
 s64 sw_sid(void);
-s64 sw_target(void); /* the process of `-x` or `-c`; 0: none */
+u64 sw_task_of(s64 tid);    /* the address of that thread's task; 0: there is none */
+u64 sw_user_address(void);  /* where the process will go on; 0: a thread of the kernel's */
+u64 sw_average_load(u32 n); /* of 1 (0), 5 (1), 15 (2) minutes, times 2048 */
+s64 sw_target(void);	    /* the process of `-x` or `-c`; 0: none */
+
+/* A line of the kernel's log; `level`: 0 (emergency) to 7 (debugging). */
+void sw_kernel_log(u32 level, const char *text);
 
 /* Nothing handles an event after this one: the module goes to SW_EXITING and its reader is told. */
 void sw_exit(struct sw_context *c);
