@@ -12,16 +12,16 @@ from agent.worker import environment
 
 def leave_behind(output: str) -> int:
     """Start it and print its process id; the exit status. It has compiled already: the module comes
-    out of the cache. What it says besides its output goes into the file as well."""
+    out of the cache. What it says besides its output goes to the system's log."""
     command, *words = sys.argv[1:]
-    with Path(output).open("ab") as file:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", "agent", command, "--in-background", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=file,
-            stderr=file,
-            start_new_session=True,
-            env=environment(),
-        )
+    Path(output).touch()  # it is there, or cannot be, when we end
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "agent", command, "--in-background", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env=environment(),
+    )
     print(child.pid)
     return 0

@@ -25,10 +25,11 @@ from compiler.version import VERSION
 _STATUS = """exit status:
   0  all went well
   1  a script is wrong, or something could not be done
-  2  the command line or the configuration is wrong
+  2  the command line or the configuration is wrong; of run, 1, as with stap
   3  status: no agent answers
   130  ended by Ctrl-C before the script ran
 """
+_RUN_STATUS = 1  # of a wrong command line of `run`, as stap's
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -44,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 from agent.check import check
 
                 wrong = run_options.shared_mistake(options)
-                return check(options) if wrong is None else _wrong(wrong)
+                return check(options) if wrong is None else _wrong(wrong, 2)
             case _:
                 from agent.status import status
 
@@ -60,9 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line, and where the options are listed."""
 
+    status = 2  # of a command line that is wrong
+
     def error(self, message: str) -> NoReturn:
         print(f"error: {message}\nhint: '{self.prog} --help' lists the options", file=sys.stderr)
-        raise SystemExit(2)
+        raise SystemExit(self.status)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -91,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run", help="compile, load and run one script, as stap does", allow_abbrev=False
     )
+    run.status = _RUN_STATUS
     run_options.add(run)
     _add_compile_options(run, 5)
     run.add_argument(
@@ -178,19 +182,19 @@ def _run(options: argparse.Namespace) -> int:
     rest = options.rest[1:] if options.rest[:1] == ["--"] else options.rest
     wrong = run_options.mistake(options)
     if wrong is not None:
-        return _wrong(wrong)
+        return _wrong(wrong, _RUN_STATUS)
     pattern = options.points or options.variables
     if run_options.listing(options) is not None:
         options.text = f"probe {pattern or 'begin'} {{}}"
     elif options.attach is not None:
         options.text = ""
     if options.text is None and not rest:
-        return _wrong("no script: give a file, or its text with -e")
+        return _wrong("no script: give a file, or its text with -e", _RUN_STATUS)
     file = None if options.text is not None else rest[0]
     arguments = rest if options.text is not None else rest[1:]
     return asyncio.run(Session(options, file, arguments).run())
 
 
-def _wrong(message: str) -> int:
+def _wrong(message: str, status: int) -> int:
     print(f"error: {message}", file=sys.stderr)
-    return 2
+    return status

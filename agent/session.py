@@ -21,7 +21,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from agent import background, display, run_options
+from agent import background, display, messages, run_options
 from agent.command import Command
 from agent.compile_options import compile_request
 from agent.compiling import Compiled, CompileError, Compiler, Pass, Request
@@ -62,6 +62,7 @@ class Session:
         self._skipped = False  # more than MAXSKIPPED allows
         self._left = False  # the module goes on without us
         self._output = 1
+        self._say = messages.sayer(background=options.background)
         self._listing = run_options.listing(options)
         self._held: list[bytes] | None = []  # output until the probes are armed; None: they are
 
@@ -237,6 +238,7 @@ class Session:
             if command is not None:
                 command.release()
             await self._wait(command, running)
+            command_failed = command is not None and bool(command.status)
         finally:
             if command is not None:
                 await command.end()
@@ -249,10 +251,10 @@ class Session:
         if self._verbose:
             self._say(f"Run completed in {clock.text()}.")
         self._sum_up(shot)
-        if command is not None and command.status:
-            self._say(f"WARNING: the command ended with status {command.status}")
+        if command is not None and command.status and command_failed:
+            self._say(f"WARNING: {messages.command_failed(command.status)}")
         self._watch(shot)
-        failed = self._errors and not self._options.tolerant
+        failed = command_failed or (self._errors and not self._options.tolerant)
         return 1 if failed or self._skipped or running.gave_up or running.broken else 0
 
     def _detach(self, running: Running) -> int:
@@ -375,11 +377,6 @@ class Session:
 
     def _failed_pass(self, clock: Clock) -> None:
         self._passed("run failed", clock)
-
-    @staticmethod
-    def _say(text: str) -> None:
-        with contextlib.suppress(BrokenPipeError):
-            print(text, file=sys.stderr, flush=True)
 
 
 def _limit(defines: Sequence[str], name: str, default: int) -> int:

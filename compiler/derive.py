@@ -13,14 +13,14 @@ from itertools import product
 
 from compiler import syntax
 from compiler.diagnostics import Diagnostic, Label
-from compiler.family import FAMILIES, Environment, Refusal, Site
+from compiler.family import FAMILIES, SHAPES, Environment, Refusal, Site
 from compiler.family.absent import ABSENT
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.globs import glob_regex
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Span
-from runtime.record import dataclass
+from runtime.record import dataclass, replace
 
 _DEPTH = 32  # aliases of aliases; more is a cycle
 
@@ -46,6 +46,7 @@ class _Path:
     prologue: tuple[syntax.Block, ...] = ()
     epilogue: tuple[syntax.Block, ...] = ()
     conditions: tuple[syntax.Expr, ...] = ()
+    alias: str = ""  # the first of them
 
 
 class Aliases:
@@ -186,14 +187,18 @@ def _walk(
             "alias-cycle", f"alias '{spell(components)}' leads to itself", components[0].span
         )
     matches = aliases.matches(components)
-    if not matches:
-        yield from ((site, path, False) for site in _family(components, aliases, environment))
-        return
-    for _, alias, rest in matches:
+    wild = list(_shapes(components)) if _is_wild(components) else []
+    if wild or not matches:
+        sites = [
+            s for shape in wild or [tuple(components)] for s in _family(shape, aliases, environment)
+        ]
+        yield from ((replace(site, alias=path.alias), path, False) for site in sites)
+    for name, alias, rest in matches:
         before, after = [alias.body], [alias.after] if alias.after is not None else []
         if alias.epilogue:
             before, after = [], [alias.body, *after]
-        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions)
+        spelled = path.alias or ".".join((*name, *([spell(rest)] if rest else [])))
+        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions, spelled)
         sufficient = False
         for point in alias.points:
             if sufficient:
@@ -201,7 +206,7 @@ def _walk(
             conditions = way.conditions
             if point.condition is not None:
                 conditions = (*conditions, point.condition)
-            inner = _Path(way.prologue, way.epilogue, conditions)
+            inner = _Path(way.prologue, way.epilogue, conditions, spelled)
             for choice in _alternatives((*point.components, *rest)):
                 try:
                     found = list(_walk(choice, inner, aliases, environment, depth + 1, missed))
@@ -213,6 +218,21 @@ def _walk(
                 sufficient = sufficient or (point.sufficient and bool(found))
                 soft = point.optional or point.sufficient
                 yield from ((site, way_, soft or s) for site, way_, s in found)
+
+
+def _is_wild(components: Sequence[syntax.Component]) -> bool:
+    return any(ch in c.name for c in components for ch in "*?[")
+
+
+def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:
+    """`t*.s(5)` -> `timer.s(5)`: all the families' forms that the names fit."""
+    kinds = [{int: "(number)", str: "(string)"}.get(type(c.arg), "") for c in components]
+    patterns = [glob_regex(c.name) + re.escape(k) for c, k in zip(components, kinds, strict=True)]
+    for shape in SHAPES:
+        names = tuple(shape.split("."))
+        if _fits(names, patterns):
+            pairs = zip(components, names, strict=True)
+            yield tuple(replace(c, name=name.partition("(")[0]) for c, name in pairs)
 
 
 def _family(

@@ -30,7 +30,7 @@ def fold(program: p.Program) -> p.Program:
         replace(
             probe,
             body=replace(probe.body, stmts=stmts(probe.body.stmts)),
-            condition=_expr(probe.condition) if probe.condition is not None else None,
+            condition=folded(probe.condition) if probe.condition is not None else None,
         )
         for probe in program.probes
     )
@@ -79,10 +79,11 @@ def _value(value: Any) -> Any:
             return value
         same = len(after) == len(value) and all(a is b for a, b in zip(after, value, strict=True))
         return value if same else after
-    return _expr(value) if is_node(value) else value
+    return folded(value) if is_node(value) else value
 
 
-def _expr(e: Any) -> Any:
+def folded(e: Any) -> Any:
+    """An expression with everything in it folded."""
     inside = _inside(e)
     match inside:
         case p.Arithmetic(op=op, left=p.Number(value=a), right=p.Number(value=b), span=span):

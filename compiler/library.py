@@ -9,6 +9,7 @@ files give macros.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import re
@@ -112,16 +113,16 @@ def read(folders: Iterable[str] = (), release: str = "", keep: Path | None = Non
     return Tapset(users, ours, _index(ours, keep))
 
 
-def _index(ours: Mapping[str, Path], keep: Path | None) -> Index:
-    def made() -> bytes:
-        found = Index.of({name: path.read_bytes() for name, path in ours.items()})
-        return json.dumps(asdict(found)).encode()
+@functools.cache
+def _our_index() -> Index:
+    return Index.of({f"{OURS}{path.name}": path.read_bytes() for path in TAPSET.glob("*.stp*")})
 
-    data = (
-        made()
-        if keep is None
-        else kept.derived(keep, "tapset", [Path(__file__), *ours.values()], made)
-    )
+
+def _index(ours: Mapping[str, Path], keep: Path | None) -> Index:
+    if keep is None:
+        return _our_index()
+    paths = [Path(__file__), *ours.values()]
+    data = kept.derived(keep, "tapset", paths, lambda: json.dumps(asdict(_our_index())).encode())
     return Index(**json.loads(data))
 
 

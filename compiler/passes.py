@@ -21,7 +21,8 @@ from compiler import library
 from compiler.build.pipeline import Builder
 from compiler.build.request import BuildInput, BuildResult
 from compiler.build.toolchain import Here, There, Toolchain
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
@@ -38,7 +39,7 @@ from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
 from compiler.syntax import Script
 from compiler.version import VERSION
-from compiler.waste import warnings
+from compiler.waste import require_probes, warnings
 from runtime.manifest import Histogram, HistogramKind
 from runtime.record import dataclass, field, replace
 
@@ -192,7 +193,10 @@ def _run(
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
         whole, program = program, optimise(program)
-        wasted = tuple(Fault.of(d) for d in warnings(whole, program, parsed.own))
+        found = warnings(whole, program, parsed.own)
+        wasted = tuple(Fault.of(d) for d in found)
+        if request.run_mode:
+            require_probes(program, parsed.script, found)
     embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
     clock.stop(
         "analyzed script",

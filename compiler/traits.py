@@ -11,11 +11,13 @@ from typing import TypeAlias
 
 from compiler import program as p
 from runtime.directive import Kind, arguments, parse
+from runtime.pattern import pattern
 from runtime.record import fields, is_dataclass, replace
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
 _NO_NODES = (p.Local, p.Sort)
+_MATCH = pattern(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 class _Kinds(dict[type, "tuple[str, ...] | None"]):
@@ -120,6 +122,11 @@ def reachable(stmts: Sequence[Node], functions: dict[str, p.Function]) -> set[st
     return found
 
 
+def asks_for_match(code: str) -> bool:
+    """Whether a function's C looks at what a regular expression has matched."""
+    return bool(_MATCH.search(code))
+
+
 def recursive_functions(functions: Sequence[p.Function]) -> frozenset[str]:
     """Functions that can be under way twice."""
     by_symbol = {f.symbol: f for f in functions}
@@ -148,7 +155,7 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
+        case p.Bucket() | p.Drawing() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
             return True
         case p.Store(place=p.Deref()):
             return True

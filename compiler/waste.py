@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from compiler import program as p
 from compiler import syntax
-from compiler.diagnostics import Diagnostic
+from compiler.diagnostics import CompileError, Diagnostic
 from compiler.source import Span
 from compiler.traits import Node, walk
 
@@ -26,6 +26,16 @@ def warnings(
     found = [*_items(items, before, after), *_locals(before, after, files)]
     found += _probes(before, after, files)
     return sorted(dict.fromkeys(found), key=lambda d: (d.span.source.name, d.span.start))
+
+
+def require_probes(after: p.Program, script: syntax.Script, found: Sequence[Diagnostic]) -> None:
+    """Refuses to run what has nothing to run, telling why. Raises CompileError."""
+    points = [point for i in script.items if isinstance(i, syntax.Probe) for point in i.points]
+    waits = any(point.components[0].name == "never" for point in points)
+    if not (waits or any(probe.body.stmts for probe in after.probes)):
+        message = "nothing is left to run: no probe does anything"
+        hint = "give a probe a handler with an effect: probe begin { println(...) }"
+        raise CompileError([*found, Diagnostic("no-probe", message, script.span, hint=hint)])
 
 
 def _warning(slug: str, message: str, span: Span, hint: str | None = None) -> Diagnostic:

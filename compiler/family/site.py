@@ -73,6 +73,7 @@ class Site:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
     system: str = ""  # of a tracepoint
+    alias: str = ""  # the alias that the script names, wildcards resolved
 
 
 @dataclass(frozen=True, slots=True)

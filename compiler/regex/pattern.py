@@ -201,7 +201,7 @@ class _Parser:
         while self.at < len(self.text) and self.text[self.at] in "*+?{":
             start = self.at
             char = self.text[start]
-            if isinstance(node, Begin | End):
+            if isinstance(node, Begin | End) and self.text[start - 1] in "^$":  # not in brackets
                 raise PatternError(
                     start, start + 1, f"'{char}' has nothing to repeat: an anchor takes no text"
                 )

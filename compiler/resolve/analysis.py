@@ -14,25 +14,21 @@ from compiler import syntax
 from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
 from compiler.family import Environment
-from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, loops
+from compiler.resolve import conditions, expressions, loops
 from compiler.resolve.embedded import inspect, symbols
-from compiler.resolve.facts import Facts
-from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.facts import Facts, Symbol
+from compiler.resolve.overloads import around, goes_on, learn_parameters
 from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
 from compiler.resolve.surroundings import contextual_functions, written_names
-from compiler.resolve.surroundings import walk as walk_syntax
 from compiler.resolve.targets import hidden_local
 from compiler.source import Span
-from compiler.traits import fallible_functions, pure_functions, walk
-from runtime.pattern import pattern
+from compiler.traits import asks_for_match, fallible_functions, pure_functions, walk
 from runtime.record import replace
 
 _ROUNDS = 1000  # at most; each but the last two learns something
-_CAPTURES = pattern(r"\bc->match\b|\bsw_matched\b|\bsw_groups\b")
 
 
 def resolve(
@@ -48,9 +44,10 @@ def resolve(
     """
     items = [item for script in scripts for item in script.items]
     known = [item for script in library for item in script.items]
-    derived, faults = derive(
-        [i for i in items if isinstance(i, syntax.Probe)], Aliases([*items, *known]), environment
-    )
+    written = [i for i in items if isinstance(i, syntax.Probe)]
+    derived, faults = derive(written, Aliases([*items, *known]), environment)
+    placed = {id(d.body) for d in derived}
+    unplaced = [probe for probe in written if id(probe.body) not in placed] if faults else []
     functions: dict[str, list[syntax.Function]] = {}
     for item in [*items, *known]:
         if isinstance(item, syntax.Function):
@@ -61,23 +58,31 @@ def resolve(
     users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
     called: list[Overloads] = []
     for number in range(_ROUNDS):
-        facts.changed = False
+        facts.begin_round()
         world = World(
             facts, environment, globals_, functions, names, {}, contextual=users, clones=clones
         )
         # a long chain of calls: arguments go down it in one round, and results up, callees first
         slow = number > 4 and not facts.final
-        probes, lowered = _round(world, derived, reversed(called) if slow else ())
+        probes, lowered = _round(world, derived, unplaced, reversed(called) if slow else ())
         if facts.final:
-            break
+            if not facts.undecided or facts.assumed or faults or facts.faults or facts.spared:
+                break
+            facts.assumed = True
+            continue
         called = list(world.wanted_functions.values())
-        facts.final = not facts.changed or number == _ROUNDS - 2
-    if not any(isinstance(i, syntax.Probe) for i in items) and not faults and scripts:
+        settled = not facts.end_round() or number >= _ROUNDS - 3
+        facts.final = settled and (facts.wanting or not facts.wanted)
+        facts.wanting = settled
+    if not written and not faults and scripts:
         faults.append(
             Diagnostic(
                 "no-probe", "the script has no probe", scripts[0].span, hint="probe begin { ... }"
             )
         )
+    if not (faults or facts.faults) and facts.spared is not None:
+        faults.append(facts.spared)
+    faults = _each_point_once(faults)
     faults += facts.faults or loops.check(probes, lowered)
     values = _values(world, overrides, faults)
     if faults:
@@ -94,6 +99,15 @@ def resolve(
         tuple(probes),
         tuple(embedded),
     )
+
+
+def _each_point_once(faults: list[Diagnostic]) -> list[Diagnostic]:
+    """A probe point that is not known is told once, however many probes have it."""
+    found: dict[object, Diagnostic] = {}
+    for fault in faults:
+        named = fault.slug == "unknown-probe-point"  # the message has the whole point
+        found.setdefault(fault.message if named else id(fault), fault)
+    return list(found.values())
 
 
 def _globals(
@@ -125,7 +139,10 @@ def _globals(
 
 
 def _round(
-    world: World, derived: Sequence[Derived], before: Iterable[Overloads]
+    world: World,
+    derived: Sequence[Derived],
+    unplaced: Sequence[syntax.Probe],
+    before: Iterable[Overloads],
 ) -> tuple[list[p.Probe], list[p.Function]]:
     """Everything once, in the light of what is known; `before` says functions to look at before all."""
     for g in world.globals.values():
@@ -138,17 +155,29 @@ def _round(
     for overloads in before:
         _lower(world, overloads)
     probes = _probes(world, derived)
+    for index, lost in enumerate(unplaced):
+        _look_at(world, lost, index)
     functions: dict[str, p.Function] = {}
     while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
         for overloads in waiting:
             functions |= _lower(world, overloads)
+    if world.facts.final:
+        _check_globals(world)
     return probes, list(functions.values())
 
 
 def _lower(world: World, overloads: Overloads) -> dict[str, p.Function]:
     learn_parameters(world, overloads)
-    pairs = zip(overloads.symbols, overloads.functions, strict=True)
-    return {symbol: _function(world, symbol, f, overloads) for symbol, f in pairs}
+    lowered: dict[str, p.Function] = {}
+    for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
+        made = lowered[symbol] = _function(world, symbol, f, overloads)
+        if made.code is not None and goes_on(f):
+            site = world.sites.get(symbol)
+            scope = Scope(world, ("function", symbol), f.span.source.name, site, expressions.lower)
+            scope.parameters = tuple(parameter.name for parameter in f.parameters)
+            scope.result, scope.overloads = overloads.result, overloads
+            lowered |= {both.symbol: both for both in around(scope, made)}
+    return lowered
 
 
 def _check_size(facts: Facts, g: GlobalSymbol) -> None:
@@ -160,6 +189,24 @@ def _check_size(facts: Facts, g: GlobalSymbol) -> None:
             where,
             f"compare {':'.join(map(str, g.declared.span.location))}",
         )
+
+
+def _check_globals(world: World) -> None:
+    """What a global holds is told by what is put into it."""
+    for g in world.used_globals.values():
+        facts, name = world.facts, g.declared.name
+        told = (
+            "assign to it"
+            if not facts.arity.get(g.symbol, (0,))[0]
+            else f"fill it: {name}[...] = ..."
+        )
+        missing: list[Symbol] = [("global", g.symbol)]
+        missing += [("key", g.symbol, i) for i in range(facts.arity.get(g.symbol, (0,))[0])]
+        for symbol in missing:
+            if symbol not in facts.types:
+                message = f"'{name}' is used, but nothing tells what it holds"
+                facts.suspect(symbol, message, g.declared.span, told)
+                break
 
 
 def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
@@ -198,7 +245,7 @@ def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
     scope.written = written_names(d.body)
     condition: p.Expr | None = None
     for test in d.conditions:
-        _check_condition(world, test)
+        conditions.check(scope, test)
         found = scope.typed(test, LONG)
         condition = found if condition is None else p.Logical("&&", condition, found, test.span)
     stmts: list[p.Stmt] = []
@@ -216,19 +263,12 @@ def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
     return probe, scope.is_special or not hook.functions
 
 
-def _check_condition(world: World, test: syntax.Expr) -> None:
-    """A condition is looked at outside the handler: it has no locals."""
-    for node in walk_syntax(test):
-        if isinstance(node, syntax.Name) and not (
-            world.find_global(node.name, test.span.source.name) or node.name in world.functions
-        ):
-            world.facts.fault(
-                "condition-variable",
-                f"the condition names '{node.name}', which is no global",
-                node.span,
-                did_you_mean(node.name, {n for _, n in world.globals})
-                or f"declare it: global {node.name}",
-            )
+def _look_at(world: World, probe: syntax.Probe, index: int) -> None:
+    """A probe that could not be placed: its body tells types, and its own mistakes."""
+    key = ("unplaced", index)
+    scope = Scope(world, key, probe.span.source.name, None, expressions.lower)
+    scope.blind = scope.unplaced = True
+    lower_block(scope, probe.body)
 
 
 def _function(world: World, symbol: str, f: syntax.Function, overloads: Overloads) -> p.Function:
@@ -247,14 +287,7 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
-        if "STAP_NEXT" in code:
-            world.facts.fault(
-                "not-supported",
-                "STAP_NEXT cannot be compiled yet",
-                f.body.span,
-                "write this overload in the script language, with 'next'",
-            )
-        if _CAPTURES.search(code) and not world.facts.captures:
+        if asks_for_match(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)
@@ -273,9 +306,7 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
             *(p.Local(n, world.facts.type_of((*key, n))) for n in parameters),
             *(hidden_local(n) for n in hidden),
         ),
-        world.facts.type_of(result)
-        if result in {*world.facts.types, *world.facts.valued}
-        else None,
+        None if world.facts.gives_nothing(result) else world.facts.type_of(result),
         body,
         code,
         pure,

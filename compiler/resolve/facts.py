@@ -16,6 +16,8 @@ from compiler.source import Span
 from runtime.manifest import ValueType
 from runtime.record import dataclass, field
 
+_MOST_KEYS = 9
+
 Symbol: TypeAlias = tuple[str | int, ...]
 
 # The type of what no round has settled yet; never in a finished program.
@@ -29,27 +31,55 @@ class Facts:
     types: dict[Symbol, tuple[ValueType, Span]] = field(default_factory=dict)
     arity: dict[str, tuple[int, Span]] = field(default_factory=dict)
     key_names: dict[tuple[str, int], str] = field(default_factory=dict)
-    valued: set[Symbol] = field(default_factory=set)  # results that some `return` gives
+    valued: set[Symbol] = field(default_factory=set)  # results that embedded C gives
+    # results of which some `return` gives a value of no known type: seen in this round, and before
+    returned: set[Symbol] = field(default_factory=set)
+    returning: frozenset[Symbol] = frozenset()
+    # symbols that were given a value of which no type is known, likewise
+    clouded: set[Symbol] = field(default_factory=set)
+    clouded_before: frozenset[Symbol] = frozenset()
     # what numbers are pointers to, where all that is assigned agrees; None where it does not
     pointees: dict[Symbol, TypeId | None] = field(default_factory=dict)
     # context variables that a function uses; its callers pass their values
     hidden: dict[str, tuple[str, ...]] = field(default_factory=dict)
     captures: bool = False  # some function asks what a regular expression has matched
     contradicted: set[Symbol] = field(default_factory=set)  # reported
+    reported: set[Symbol] = field(default_factory=set)  # that they have no type, or are not there
     changed: bool = False
+    wanted: bool = False  # a call's surroundings want a type of a function that told none
+    wanting: bool = False  # after what functions tell themselves: callers tell it
     final: bool = False
+    undecided: bool = False  # the last round met a symbol without a type
+    assumed: bool = False  # such are numbers: nothing asks for them
     faults: list[Diagnostic] = field(default_factory=list)
+    spared: Diagnostic | None = None  # the first mistake that seemed to follow from another
+
+    def begin_round(self) -> None:
+        self.changed = self.wanted = self.undecided = False
+        self.returned, self.clouded = set(), set()
+
+    def end_round(self) -> bool:
+        """Whether the round has learned something. What it has seen is kept for the next one to look at."""
+        learned = self.changed or self.returned != self.returning
+        self.returning, self.clouded_before = frozenset(self.returned), frozenset(self.clouded)
+        return learned
 
     def type_of(self, symbol: Symbol) -> ValueType:
-        """The symbol's type; in the last round an undecided one is a number."""
+        """The symbol's type, as far as it is known."""
         known = self.types.get(symbol)
         if known is not None:
             return known[0]
-        return LONG if self.final else UNKNOWN
+        self.undecided = True
+        return LONG if self.assumed else UNKNOWN
+
+    def gives_nothing(self, result: Symbol) -> bool:
+        """Whether no `return` of a function has a value, and nobody wants one."""
+        return not (result in self.types or result in self.valued or result in self.returning)
 
     def learn(self, symbol: Symbol, type_: ValueType, span: Span) -> None:
         """Note a symbol's type, or report that it contradicts what is known."""
         if type_ is UNKNOWN:
+            self.clouded.add(symbol)
             return
         known = self.types.get(symbol)
         if known is None:
@@ -76,6 +106,15 @@ class Facts:
 
     def learn_arity(self, name: str, arity: int, span: Span) -> None:
         """Note how many keys a global has; 0 for a scalar."""
+        if arity > _MOST_KEYS:
+            self.missing(
+                "keys",
+                name,
+                "too-many-keys",
+                f"'{name}' has {arity} keys, and an array has at most {_MOST_KEYS}",
+                span,
+                'join some: sprintf("%d,%s", ...)',
+            )
         known = self.arity.get(name)
         if known is None:
             self.arity[name] = (arity, span)
@@ -88,6 +127,23 @@ class Facts:
                 span,
                 f"compare {file}:{line}:{column}",
             )
+
+    def suspect(self, symbol: Symbol, message: str, span: Span, hint: str) -> None:
+        """Report once that nothing tells a symbol's type, unless what it is given has no type either."""
+        if not self.final or symbol in self.reported:
+            return
+        self.reported.add(symbol)
+        if symbol in self.clouded_before:
+            fault = Diagnostic("unresolved-type", message, span, hint=hint)
+            self.spared = self.spared or fault
+        else:
+            self.fault("unresolved-type", message, span, hint)
+
+    def missing(self, kind: str, name: str, slug: str, message: str, span: Span, hint: str) -> None:
+        """Report once that there is nothing of a name."""
+        if self.final and (kind, name) not in self.reported:
+            self.reported.add((kind, name))
+            self.fault(slug, message, span, hint)
 
     def fault(self, slug: str, message: str, span: Span, hint: str | None = None) -> None:
         """Report a mistake; before the last round it may only be that too little is known."""

@@ -15,7 +15,8 @@ from compiler.kernel import kinds, layout
 from compiler.kernel.kinds import TypeId
 from compiler.resolve.printing import function_name
 from compiler.resolve.scope import Scope
-from compiler.resolve.targets import Fault, Typed, address_of, btf_of, load, plus, variable
+from compiler.resolve.targets import Typed, address_of, btf_of, load, plus, variable
+from compiler.resolve.type_names import Fault
 from compiler.source import Span
 from runtime.record import dataclass, field
 

@@ -11,7 +11,9 @@ from compiler import program as p
 from compiler import syntax
 from compiler.literal import place
 from compiler.program import LONG, STRING
+from compiler.resolve.aggregates import buckets
 from compiler.resolve.facts import UNKNOWN, article
+from compiler.resolve.names import key_name
 from compiler.resolve.scope import Scope
 from compiler.source import Span
 from runtime.directive import Argument, DirectiveError, Kind, Role, Star, arguments, parse
@@ -23,10 +25,17 @@ def lower_print(scope: Scope, e: syntax.Print) -> p.Expr:
         return p.After(_print(scope, e), p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
-        scope.facts.fault("histogram-value", "a histogram cannot become a string", e.span)
-        return p.String("", e.span)
+        return _drawing(scope, e, format_, args)
     values = tuple(a for a in args if not isinstance(a, p.Buckets))
     return p.Format(format_, values, e.span)
+
+
+def _drawing(
+    scope: Scope, e: syntax.Print, form: str, args: tuple[p.Expr | p.Buckets, ...]
+) -> p.Expr:
+    """Histograms among the arguments are drawn first, and are texts as others are."""
+    values = tuple(p.Drawing(a, e.span) if isinstance(a, p.Buckets) else a for a in args)
+    return values[0] if form == "%s" else p.Format(form, values, e.span)
 
 
 def lower_print_stmt(scope: Scope, e: syntax.Print) -> p.Stmt:
@@ -50,11 +59,16 @@ def _print(scope: Scope, e: syntax.Print) -> p.Print:
 
 
 def lower_special(scope: Scope, e: syntax.Call) -> p.Expr | None:
-    """Functions whose meaning is the probe's: pp(), probefunc()."""
+    """Functions whose meaning is the probe's: pp(), pn(), probefunc()."""
     site = scope.site
     if site is None or e.args:
         return None
     match e.name:
+        case "pn" if site.alias:
+            scope.is_special = True
+            return p.String(site.alias, e.span)
+        case "pn":
+            return lower_special(scope, syntax.Call("pp", (), e.name_span, e.span))
         case "pp" if site.hook.functions:
             before, _, after = site.point.partition(site.function)
             name = function_name(scope, e.span)
@@ -90,8 +104,6 @@ def lower_log(scope: Scope, e: syntax.Call) -> p.Stmt:
 def _parts(
     scope: Scope, e: syntax.Print
 ) -> tuple[str, tuple[p.Expr | p.Buckets, ...], tuple[str, ...]]:
-    from compiler.resolve.expressions import buckets
-
     args: list[p.Expr | p.Buckets] = []
     names: list[str] = []
     if e.format is not None:
@@ -113,10 +125,13 @@ def _parts(
         if isinstance(value, p.String):
             pieces.append(_escape(value.value))
             continue
+        if value.type is None:
+            scope.require(value, LONG, arg.span)
+            continue
         if value.type not in (LONG, STRING, UNKNOWN):
             scope.facts.fault(
                 "type-mismatch",
-                f"{article(value.type) if value.type else 'nothing'} cannot be printed",
+                f"{article(value.type)} cannot be printed",
                 arg.span,
                 "print one of its extractors, such as @count(...)",
             )
@@ -186,8 +201,6 @@ def _escape(text: str) -> str:
 
 
 def _name(e: syntax.Expr | None, number: int) -> str:
-    from compiler.resolve.expressions import key_name
-
     found = key_name(e) if e is not None else None
     if isinstance(e, syntax.Extract | syntax.Histogram):
         found = getattr(e, "extractor", None) or "histogram"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from compiler import program as p
 from compiler import syntax
 from compiler.family import Environment, Site
-from compiler.resolve.facts import Facts
+from compiler.resolve.facts import UNKNOWN, Facts, article
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
 from runtime.record import dataclass, field
@@ -60,7 +60,9 @@ class World:
         """Contextual functions as they run for a probe point."""
         names = []
         for symbol in found.symbols:
-            known = self.clones.setdefault((symbol, site.point), f"{symbol}__at{len(self.clones)}")
+            known = self.clones.setdefault(
+                (symbol, f"{site.alias} {site.point}"), f"{symbol}__at{len(self.clones)}"
+            )
             self.sites[known] = site
             names.append(known)
         return Overloads(found.functions, tuple(names))
@@ -92,6 +94,11 @@ class Scope:
     written: frozenset[str] = frozenset()  # variables that the probe's own body assigns to
     loops: int = 0
     temporaries: int = 0
+    blind: bool = False  # what cannot run: that the context lacks something is only noted, here:
+    missed: bool = False
+    unplaced: bool = (
+        False  # a probe of no known place: what its context and aliases have is unknown
+    )
     is_special: bool = False  # the body depends on the very site, not only on its kind
 
     @property
@@ -119,14 +126,21 @@ class Scope:
         return found
 
     def require(self, found: p.Expr, want: ValueType, span: Span) -> None:
-        from compiler.resolve.facts import UNKNOWN, article
-
         if found.type is None:
-            self.facts.fault("no-value", "this function returns no value", span)
+            self.facts.fault(
+                "no-value",
+                "this function returns no value",
+                span,
+                "call it as a statement; or let it return something: return 0",
+            )
         elif found.type is not UNKNOWN and found.type != want:
             self.facts.fault(
                 "type-mismatch", f"{article(want)} is needed here, not {article(found.type)}", span
             )
+
+    def unsettled(self, span: Span) -> p.Number:
+        """Stands for what has been reported: of no type, so that nothing else is said of it."""
+        return p.Number(0, span, UNKNOWN)
 
     def local(self, name: str) -> p.Local:
         """The local of that name, declared by its first use."""

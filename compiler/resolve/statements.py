@@ -3,21 +3,32 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import assert_never
 
 from compiler import program as p
 from compiler import syntax
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import expressions, overloads, pointees, printing
-from compiler.resolve.facts import UNKNOWN
+from compiler.resolve import overloads, pointees, printing
+from compiler.resolve.aggregates import buckets, statistic
+from compiler.resolve.facts import UNKNOWN, article
+from compiler.resolve.guards import constant, dead, guards, unreached
+from compiler.resolve.names import array, lower_keys
 from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
 from runtime.manifest import ValueType
 
+_LEAVES = (syntax.Next, syntax.Return, syntax.Break, syntax.Continue)
+
 
 def lower_block(scope: Scope, block: syntax.Block) -> p.Stmts:
     """All statements of a block."""
-    return tuple(found for s in block.body for found in lower_stmt(scope, s))
+    found: list[p.Stmt] = []
+    left = False
+    for s in block.body:
+        found += unreached(scope, partial(lower_stmt, scope, s)) if left else lower_stmt(scope, s)
+        left = left or isinstance(s, _LEAVES)
+    return tuple(found)
 
 
 def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
@@ -33,7 +44,8 @@ def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
             return _if(scope, s)
         case syntax.While():
             test = scope.typed(s.test, LONG)
-            return (p.Loop(test, None, _body(scope, s.body), s.span),)
+            body = _loop_body(scope, s.test, s.body)
+            return (p.Loop(test, None, body, s.span),)
         case syntax.For():
             return _for(scope, s)
         case syntax.Foreach():
@@ -69,6 +81,14 @@ def _body(scope: Scope, s: syntax.Stmt) -> p.Stmts:
     return found
 
 
+def _loop_body(scope: Scope, test: syntax.Expr | None, s: syntax.Stmt) -> p.Stmts:
+    """The body of a loop, which may never run."""
+    value = constant(scope, test) if test is not None else None
+    if test is not None and isinstance(value, p.Number) and not value.value:
+        return dead(scope, test, partial(_body, scope, s))
+    return _body(scope, s)
+
+
 def _expr_stmt(scope: Scope, s: syntax.ExprStmt) -> p.Stmts:
     match s.value:
         case syntax.Print() as e:
@@ -78,28 +98,36 @@ def _expr_stmt(scope: Scope, s: syntax.ExprStmt) -> p.Stmts:
         case syntax.Assign(op="<<<") as e:
             return _accumulate(scope, e)
         case syntax.Conditional() as e:  # often used as a statement; its branches may print
-            test = scope.typed(e.test, LONG)
-            then = lower_stmt(scope, syntax.ExprStmt(e.then, e.then.span))
-            otherwise = lower_stmt(scope, syntax.ExprStmt(e.otherwise, e.otherwise.span))
-            return (p.If(test, then, otherwise, s.span),)
+            then = syntax.ExprStmt(e.then, e.then.span)
+            otherwise = syntax.ExprStmt(e.otherwise, e.otherwise.span)
+            return _if(scope, syntax.If(e.test, then, otherwise, s.span))
         case e:
             return (p.ExprStmt(scope.expr(e, None), s.span),)
 
 
 def _accumulate(scope: Scope, e: syntax.Assign) -> p.Stmts:
-    target = expressions.statistic(scope, e.target)
+    target = statistic(scope, e.target)
     value = scope.typed(e.value, LONG)
     return (p.Accumulate(target, value, e.span),) if target is not None else ()
 
 
 def _if(scope: Scope, s: syntax.If) -> p.Stmts:
+    value = constant(scope, s.test)
+    runs = (True, True)
+    if isinstance(value, p.Number):
+        if guards(s.test):  # the other branch is not for this probe
+            chosen = s.then if value.value else s.otherwise
+            return lower_stmt(scope, chosen) if chosen is not None else ()
+        runs = (value.value != 0, value.value == 0)
     test = scope.typed(s.test, LONG)
-    written = isinstance(s.test, syntax.Number | syntax.Unary)
-    if isinstance(test, p.Number) and not written:  # @defined() guards what may not be there
-        chosen = s.then if test.value else s.otherwise
-        return lower_stmt(scope, chosen) if chosen is not None else ()
-    then = lower_stmt(scope, s.then)
-    otherwise = lower_stmt(scope, s.otherwise) if s.otherwise is not None else ()
+    then, otherwise = (
+        ()
+        if branch is None
+        else lower_stmt(scope, branch)
+        if does_run
+        else unreached(scope, partial(lower_stmt, scope, branch))
+        for branch, does_run in zip((s.then, s.otherwise), runs, strict=True)
+    )
     return (p.If(test, then, otherwise, s.span),)
 
 
@@ -108,7 +136,7 @@ def _for(scope: Scope, s: syntax.For) -> p.Stmts:
     if s.init is not None:
         init = lower_stmt(scope, syntax.ExprStmt(s.init, s.init.span))
     test = scope.typed(s.test, LONG) if s.test is not None else p.Number(1, s.span)
-    body = _body(scope, s.body)
+    body = _loop_body(scope, s.test, s.body)
     step = scope.expr(s.step, None) if s.step is not None else None
     return (*init, p.Loop(test, step, body, s.span))
 
@@ -129,7 +157,7 @@ def _foreach(scope: Scope, s: syntax.Foreach) -> p.Stmts:
     limit = scope.typed(s.limit, LONG) if s.limit is not None else None
     if isinstance(s.over, syntax.Histogram):
         return _foreach_bucket(scope, s, s.over, limit)
-    found = expressions.array(scope, s.over)
+    found = array(scope, s.over)
     if found is None:
         return ()
     scope.facts.learn_arity(found.symbol, len(s.keys), s.span)
@@ -148,7 +176,7 @@ def _foreach(scope: Scope, s: syntax.Foreach) -> p.Stmts:
         value = _variable(scope, s.value, ("global", found.symbol))
     slice_: tuple[p.Expr | None, ...] = ()
     if s.slice:
-        slice_ = expressions.lower_keys(scope, found, s.slice, s.span)
+        slice_ = lower_keys(scope, found, s.slice, s.span)
     sort = None
     if s.sort is not None:
         sort = _sort(scope, s.sort, found)
@@ -172,7 +200,7 @@ def _sort(scope: Scope, s: syntax.Sort, found: GlobalSymbol) -> p.Sort:
 def _foreach_bucket(
     scope: Scope, s: syntax.Foreach, over: syntax.Histogram, limit: p.Expr | None
 ) -> p.Stmts:
-    found = expressions.buckets(scope, over)
+    found = buckets(scope, over)
     if len(s.keys) != 1:
         scope.facts.fault("arity-mismatch", "a histogram's buckets have one key", s.span)
     names = [s.keys[0], *([s.value] if s.value is not None else [])]
@@ -200,12 +228,23 @@ def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
         if s.value is not None:
             scope.facts.fault("return-in-probe", "a probe returns no value", s.span, "write 'next'")
         return (p.Next(s.span),)
-    if s.value is None:
-        return (p.Return(None, s.span),)
-    scope.facts.valued.add(scope.result)
     known = scope.facts.types.get(scope.result)
+    if s.value is None:
+        if known is not None:
+            _, line, column = known[1].location
+            scope.facts.fault(
+                "no-value",
+                f"this returns nothing from a function that gives {article(known[0])}",
+                s.span,
+                f"compare {known[1].location[0]}:{line}:{column}",
+            )
+        return (p.Return(None, s.span),)
     value = scope.expr(s.value, known[0] if known else None)
-    if value.type is STAT or value.type is None:
+    if value.type is None:  # what it calls gives nothing, and nobody wants a value
+        return (p.ExprStmt(value, s.value.span), p.Return(None, s.span))
+    if value.type is UNKNOWN:
+        scope.facts.returned.add(scope.result)
+    if value.type is STAT:
         scope.require(value, LONG, s.value.span)
     else:
         scope.facts.learn(scope.result, value.type, s.value.span)
@@ -218,11 +257,11 @@ def _delete(scope: Scope, s: syntax.Delete) -> p.Stmts:
         case syntax.Name() as name:
             if name.name in scope.locals and scope.world.find_global(name.name, scope.file) is None:
                 return _reset_local(scope, name, s.span)
-            found = expressions.array(scope, name)
+            found = array(scope, name)
             keys: tuple[p.Expr | None, ...] = ()
         case syntax.Index() as e:
-            found = expressions.array(scope, e.array)
-            keys = expressions.lower_keys(scope, found, e.keys, e.span) if found else ()
+            found = array(scope, e.array)
+            keys = lower_keys(scope, found, e.keys, e.span) if found else ()
         case _:
             scope.facts.fault("bad-delete", "only globals and their elements are deleted", s.span)
             return ()

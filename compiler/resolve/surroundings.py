@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from compiler import syntax
 from runtime.record import fields, is_dataclass
 
-_OF_THE_PROBE = frozenset({"pp", "ppfunc", "probefunc"})  # calls whose value is the probe's
+OF_THE_PROBE = frozenset({"pn", "pp", "ppfunc", "probefunc"})  # calls whose value is the probe's
 
 
 def walk(node: object) -> Iterator[object]:
@@ -62,7 +62,7 @@ def contextual_functions(functions: Mapping[str, Sequence[syntax.Function]]) -> 
                         found.add(name)
                     case syntax.Call(name=called):
                         callers.setdefault(called, set()).add(name)
-                        if called in _OF_THE_PROBE and called not in functions:
+                        if called in OF_THE_PROBE and called not in functions:
                             found.add(name)
                     case _:
                         pass

@@ -17,6 +17,7 @@ from compiler.kernel.kinds import TypeId
 from compiler.kernel.nearby import did_you_mean
 from compiler.kernel.spelling import type_name
 from compiler.resolve.scope import Scope
+from compiler.resolve.type_names import Fault, named_type
 from compiler.source import Span
 from runtime.record import dataclass
 
@@ -39,25 +40,25 @@ class Typed:
     pointed: bool = False
 
 
-class Fault(Exception):
-    """A mistake in a path; `lower_target` reports it."""
-
-    def __init__(self, slug: str, message: str, span: Span, hint: str = "") -> None:
-        self.slug, self.message, self.span, self.hint = slug, message, span, hint
-
-
 def lower_target(scope: Scope, e: Target) -> p.Expr:
     """The value of a context variable or of a path from one, as a number (or, pretty, a string)."""
     try:
         return _lower(scope, e)
     except (Fault, KernelFactError) as fault:
         report(scope, fault, e.span)
-    return p.Number(0, e.span)
+    return scope.unsettled(e.span)
 
 
 def report(scope: Scope, fault: Fault | KernelFactError, span: Span) -> None:
     """One diagnostic; what the kernel's types do not have is told where the path stands."""
-    if isinstance(fault, Fault):
+    if scope.blind:
+        scope.missed = True
+        return
+    if isinstance(fault, Fault) and fault.slug == "unknown-context-variable":
+        scope.facts.missing(
+            "no variable", fault.message, fault.slug, fault.message, fault.span, fault.hint
+        )
+    elif isinstance(fault, Fault):
         scope.facts.fault(fault.slug, fault.message, fault.span, fault.hint)
     else:
         scope.facts.fault("bad-context-variable", fault.message, span, fault.hint)
@@ -92,7 +93,7 @@ def pointee_of(scope: Scope, e: Target) -> TypeId | None:
                 found = place(scope, e)
                 return found.type_id if found.in_memory else None
             case syntax.Cast():
-                return _cast_type(scope, e)
+                return named_type(btf_of(scope), e)
             case _:
                 found = place(scope, e)
     except (Fault, KernelFactError):
@@ -126,7 +127,7 @@ def _lower(scope: Scope, e: Target) -> p.Expr:
                 return pretty.describe(scope, found, e.pretty, e.span)
             return load(scope, found, e.span)
         case syntax.Cast():
-            _cast_type(scope, e)
+            named_type(btf_of(scope), e)
             return scope.typed(e.operand, p.LONG)
         case _:
             return load(scope, place(scope, e), e.span)
@@ -139,7 +140,7 @@ def place(scope: Scope, e: syntax.Expr) -> Typed:
             return variable(scope, e.name, e.span)
         case syntax.Cast():
             operand = scope.typed(e.operand, p.LONG)
-            return Typed(operand, _cast_type(scope, e), True, pointed=True)
+            return Typed(operand, named_type(btf_of(scope), e), True, pointed=True)
         case syntax.AtVar():
             return _at_var(scope, e)
         case syntax.Access():
@@ -254,45 +255,6 @@ def _kernel_variable(scope: Scope, name: str, span: Span) -> Typed:
     return Typed(address, kinds.VOID, True)
 
 
-def _cast_type(scope: Scope, e: syntax.Cast) -> TypeId:
-    btf = btf_of(scope)
-    name = " ".join(e.type_name.replace("*", " ").split())
-    keyword, _, rest = name.partition(" ")
-    wanted: tuple[type[kinds.Struct | kinds.Union | kinds.Enum | kinds.Typedef | kinds.Int], ...]
-    match keyword if rest else "":
-        case "struct":
-            name, wanted = rest, (kinds.Struct,)
-        case "union":
-            name, wanted = rest, (kinds.Union,)
-        case "enum":
-            name, wanted = rest, (kinds.Enum,)
-        case _:
-            wanted = (kinds.Struct, kinds.Typedef, kinds.Union, kinds.Int, kinds.Enum)
-    for kind in wanted:
-        for spelled in (name, _SPELLED.get(name, name)):
-            found = btf.find_all(kind, spelled)
-            if found:
-                return found[0].id
-    raise Fault(
-        "unknown-type",
-        f"the kernel has no type '{e.type_name}'",
-        e.span,
-        did_you_mean(name, btf.names(kinds.Struct)),
-    )
-
-
-# Integers as compilers spell them in type information.
-_SPELLED = {
-    "unsigned": "unsigned int",
-    "long": "long int",
-    "unsigned long": "long unsigned int",
-    "short": "short int",
-    "unsigned short": "short unsigned int",
-    "long long": "long long int",
-    "unsigned long long": "long long unsigned int",
-}
-
-
 def _follow(scope: Scope, start: Typed, path: tuple[syntax.Field | syntax.Element, ...]) -> Typed:
     btf = scope.world.environment.kernel.btf
     at = start
@@ -381,14 +343,7 @@ def load(scope: Scope, at: Typed, span: Span) -> p.Expr:
     btf = btf_of(scope)
     if at.bits is not None:
         unit = p.Deref(at.expr, at.bits.unit, False, False, span)
-        shifted = p.Arithmetic(">>>", unit, p.Number(at.bits.shift, span), span)
-        mask = p.Number((1 << at.bits.width) - 1, span)
-        value: p.Expr = p.Arithmetic("&", shifted, mask, span)
-        kind = layout.integer(btf, at.type_id)
-        if kind is not None and kind.signed:
-            up = p.Number(64 - at.bits.width, span)
-            value = p.Arithmetic(">>", p.Arithmetic("<<", value, up, span), up, span)
-        return value
+        return extract_bits(scope, at, at.bits, unit, span)
     integer = layout.integer(btf, at.type_id)
     if integer is not None:
         return p.Deref(at.expr, integer.size, integer.signed, False, span)
@@ -402,3 +357,14 @@ def load(scope: Scope, at: Typed, span: Span) -> p.Expr:
         span,
         "name one of its members, or its address with &",
     )
+
+
+def extract_bits(scope: Scope, at: Typed, bits: layout.Bits, unit: p.Expr, span: Span) -> p.Expr:
+    """The value of a bitfield, from the value of the unit that holds it."""
+    shifted = p.Arithmetic(">>>", unit, p.Number(bits.shift, span), span)
+    value = p.Arithmetic("&", shifted, p.Number((1 << bits.width) - 1, span), span)
+    kind = layout.integer(btf_of(scope), at.type_id)
+    if kind is None or not kind.signed:
+        return value
+    up = p.Number(64 - bits.width, span)
+    return p.Arithmetic(">>", p.Arithmetic("<<", value, up, span), up, span)

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from compiler import program as p
 from compiler import syntax
+from compiler.kernel.layout import Bits
 from compiler.resolve.scope import Scope
-from compiler.resolve.targets import Fault, Target, load, place
+from compiler.resolve.targets import Target, Typed, extract_bits, load, place
+from compiler.resolve.type_names import Fault
 from compiler.source import Span
+from runtime.number import wrapped
 
 # x86-64's registers by their number in DWARF, as @kregister() has them.
 _REGISTERS = (
@@ -33,8 +36,10 @@ def lower_write(scope: Scope, e: Target, value: p.Expr, span: Span) -> p.Expr:
             "run with -g, if you trust the script with the whole kernel; or copy the value",
         )
     at = place(scope, e)
-    if (isinstance(e, syntax.Access) and (e.address or e.pretty)) or at.bits is not None:
+    if isinstance(e, syntax.Access) and (e.address or e.pretty):
         raise Fault("not-assignable", "this cannot be assigned to", e.span)
+    if at.bits is not None:
+        return _write_bits(scope, at, at.bits, value, span)
     if at.in_memory:
         reader = load(scope, at, e.span)
         if not isinstance(reader, p.Deref):
@@ -47,6 +52,17 @@ def lower_write(scope: Scope, e: Target, value: p.Expr, span: Span) -> p.Expr:
             return p.Store(p.Register(_ARGUMENTS[index], e.span), value, span)
         case _:
             raise Fault("not-assignable", "no register holds this value here", e.span)
+
+
+def _write_bits(scope: Scope, at: Typed, bits: Bits, value: p.Expr, span: Span) -> p.Expr:
+    """The unit that holds them is read, changed and written; what they hold then is the value."""
+    unit = p.Deref(at.expr, bits.unit, False, False, span)
+    mask = (1 << bits.width) - 1
+    others = p.Arithmetic("&", unit, p.Number(wrapped(~(mask << bits.shift)), span), span)
+    kept = p.Arithmetic("&", value, p.Number(mask, span), span)
+    moved = p.Arithmetic("<<", kept, p.Number(bits.shift, span), span)
+    stored = p.Store(unit, p.Arithmetic("|", others, moved, span), span)
+    return extract_bits(scope, at, bits, stored, span)
 
 
 def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:

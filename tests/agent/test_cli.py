@@ -45,7 +45,7 @@ def test_version() -> None:
 @pytest.mark.parametrize(
     ("args", "status", "text"),
     [
-        (["run"], 2, "error: no script: give a file, or its text with -e\n"),
+        (["run"], 1, "error: no script: give a file, or its text with -e\n"),
         (["run", "/nonexistent.stp"], 1, "error: cannot read /nonexistent.stp: no such file or directory\n"),
         (["check", "/nonexistent.stp"], 1,
          "error: cannot read /nonexistent.stp: no such file or directory\n"),
@@ -138,7 +138,7 @@ def test_options_that_cannot_be(
     except SystemExit as end:
         status = int(str(end.code))
     told = capsys.readouterr().err
-    assert status == 2
+    assert status == 1  # as stap's
     assert message in told
     assert len(told.splitlines()) <= 2
 
@@ -242,7 +242,11 @@ def test_a_command_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert (tmp_path / "out").read_text() == "hello\n"
     assert kernel.loaded == {}
     status, _ = session("stay", "-c", "exit 3; true")
-    assert "WARNING: the command ended with status 3" in capfd.readouterr().err
+    assert status == 1
+    assert "WARNING: Child process exited with status 3\n" in capfd.readouterr().err
+    status, _ = session("stay", "-c", "kill -9 $$")
+    assert status == 1
+    assert "WARNING: Child process exited with signal 9 (Killed)\n" in capfd.readouterr().err
 
 
 def test_a_run_ends_after_its_time() -> None:
@@ -300,6 +304,7 @@ def test_the_module_stays_with_a_name(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_exit_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:
     status, kernel = session("exit", "-c", "sleep 600")
     assert status == 0 and kernel.loaded == {}
+    assert "Child process" not in capfd.readouterr().err
 
 
 def test_a_closed_pipe_ends_the_run() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import catalogue, library
+from compiler import catalogue
 from compiler.family import FAMILIES, SHAPES, Environment
 from compiler.parser import Conditions, parse
+from tests.frontend.support import everything
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
@@ -23,7 +24,7 @@ probe my.missing = kernel.function("no_such_function")? { }
 def listed(pattern: str, *, variables: bool = False, extra: str = MINE) -> list[str]:
     script = parse(f"probe {pattern} {{}}", "-l", conditions=CONDITIONS)
     extras = [parse(extra, "-E", conditions=CONDITIONS)]
-    known = library.parse_all(library.read(), CONDITIONS)
+    known = everything(CONDITIONS)
     environment = Environment(golden_kernel())
     return catalogue.points(script, extras, known, environment, variables=variables)
 

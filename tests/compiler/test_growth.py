@@ -6,13 +6,14 @@ from __future__ import annotations
 import cProfile
 import pstats
 
-from compiler import library
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.family import Environment
 from compiler.optimise import optimise
 from compiler.options import Options
 from compiler.parser import Conditions, parse
 from compiler.resolve.analysis import resolve
+from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
@@ -42,12 +43,12 @@ def calls(copies: int) -> int:
     text = "global enabled = 1\n" + "".join(
         UNIT.replace("@", str(n)).replace("#", "@") for n in range(copies)
     )
-    known = library.parse_all(library.read(), CONDITIONS)
+    files = known(text, CONDITIONS)
     environment = Environment(golden_kernel())
     profile = cProfile.Profile()
     profile.enable()
     script = parse(text, "x.stp", conditions=CONDITIONS)
-    program = optimise(resolve("x", [script], known, environment))
+    program = optimise(resolve("x", [script], files, environment))
     generate(program, Target("sw_x", "0", "6.1.0", bytes(20), "0"), Options())
     profile.disable()
     return int(pstats.Stats(profile).prim_calls)  # type: ignore[attr-defined]

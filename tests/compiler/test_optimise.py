@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import library, listing
-from compiler.diagnostics import render
+from compiler import listing
+from compiler.diagnostics import CompileError, render
 from compiler.family import Environment
 from compiler.optimise import optimise
 from compiler.parser import Conditions, parse
 from compiler.program import Program
 from compiler.resolve.analysis import resolve
-from compiler.waste import warnings
+from compiler.waste import require_probes, warnings
+from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 from tests.language.workbench import Ran, run
 
@@ -23,8 +24,9 @@ READ = 'kernel.function("vfs_read")'
 def programs(text: str) -> tuple[Program, Program, list[str]]:
     """As resolved, as optimised, and the warnings' slugs."""
     script = parse(text, "x.stp", conditions=CONDITIONS)
-    known = library.parse_all(library.read(), CONDITIONS)
-    before = resolve("x", [script], known, Environment(golden_kernel(), guru=True))
+    before = resolve(
+        "x", [script], known(text, CONDITIONS), Environment(golden_kernel(), guru=True)
+    )
     after = optimise(before)
     return before, after, [d.slug for d in warnings(before, after, [script])]
 
@@ -99,18 +101,35 @@ def test_what_acts_stays() -> None:
     script = f"""
     global written, read_only = 4, s, a
     function acts() {{ written++; return 1 }}
-    probe {READ} if (acts()) {{ }}
+    probe {READ} {{ acts() }}
     probe timer.s(1) {{ x = acts(); s <<< 1; a[1] = 2; written = read_only }}
     """
     _, after, slugs = programs(script)
     assert [g.name for g in after.globals] == ["written", "read_only", "s", "a"]
     assert len(after.probes) == 2
-    assert slugs == ["empty-probe", "unused-local"]
+    assert slugs == ["unused-local"]
 
 
 def test_a_script_of_empty_probes_still_runs() -> None:
     _, after, _ = programs(f"probe {READ} {{ }}")
     assert len(after.probes) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["probe begin { }", "probe begin { x = 1 }", "probe end { if (0) println(1) } probe begin { }"],
+)
+def test_a_session_of_nothing_is_refused(text: str) -> None:
+    _, after, _ = programs(text)
+    script = parse(text, "x.stp", conditions=CONDITIONS)
+    with pytest.raises(CompileError) as caught:
+        require_probes(after, script, [])
+    assert [d.slug for d in caught.value.diagnostics] == ["no-probe"]
+
+
+def test_a_session_that_only_waits_is_not() -> None:
+    text = "probe never { println(1) }"
+    require_probes(programs(text)[1], parse(text, "x.stp", conditions=CONDITIONS), [])
 
 
 @pytest.mark.parametrize(
@@ -134,10 +153,8 @@ def test_warnings(script: str, wanted: list[str]) -> None:
 
 
 def test_a_warning_shows_its_place() -> None:
-    script = parse("global spare\nprobe begin { exit() }", "x.stp", conditions=CONDITIONS)
-    before = resolve(
-        "x", [script], library.parse_all(library.read(), CONDITIONS), Environment(golden_kernel())
-    )
+    script = parse("global spare\nprobe begin { println(1) }", "x.stp", conditions=CONDITIONS)
+    before = resolve("x", [script], [], Environment(golden_kernel()))
     (found,) = warnings(before, optimise(before), [script])
     assert render(found).startswith(
         "warning[unused-global]: the global 'spare' is never used\n --> x.stp:1:8\n"

@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import library
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.diagnostics import CompileError
 from compiler.family import Environment
 from compiler.options import Limits, Options, unread, with_defines
 from compiler.parser import Conditions, parse
 from compiler.resolve.analysis import resolve
+from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
@@ -60,8 +61,7 @@ def test_other_names_are_macros_or_slips() -> None:
 
 def c_text(text: str, defines: dict[str, str]) -> str:
     script = parse(text, "x.stp", conditions=CONDITIONS)
-    known = library.parse_all(library.read(), CONDITIONS)
-    program = resolve("x", [script], known, Environment(golden_kernel()))
+    program = resolve("x", [script], known(text, CONDITIONS), Environment(golden_kernel()))
     found = with_defines(Limits(), defines)
     target = Target("sw_x", "0", "6.1.0", bytes(20), "0")
     return generate(program, target, Options(found.limits, defines=found.macros)).c_text

@@ -6,13 +6,14 @@ from __future__ import annotations
 import pytest
 
 from agent.families import plan
-from compiler import library
-from compiler.codegen.module import Target, generate
+from compiler.codegen.module import generate
+from compiler.codegen.tables import Target
 from compiler.family import Environment
 from compiler.options import Options
 from compiler.parser import Conditions, parse
 from compiler.resolve.analysis import resolve
 from runtime.manifest import Manifest, Storage
+from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
 READ = 'probe kernel.function("vfs_read")'
@@ -21,8 +22,7 @@ READ = 'probe kernel.function("vfs_read")'
 def manifest(text: str) -> Manifest:
     conditions = Conditions(kernel_vr="6.1.0", arch="x86_64")
     script = parse(text, "x.stp", conditions=conditions)
-    known = library.parse_all(library.read(), conditions)
-    program = resolve("x", [script], known, Environment(golden_kernel()))
+    program = resolve("x", [script], known(text, conditions), Environment(golden_kernel()))
     return generate(program, Target("sw_x", "0", "6.1.0", bytes(20), "0"), Options()).manifest
 
 

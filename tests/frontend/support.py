@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
+from compiler import library
 from compiler import syntax as s
 from compiler.diagnostics import Diagnostic
 from compiler.parser import CompileError, Conditions, parse
 from compiler.printer import print_expression
+from compiler.program import PROBED_FUNCTION
 
 KERNEL = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", config={"CONFIG_SMP": "y"})
 GURU = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", guru_mode=True)
@@ -18,6 +20,32 @@ GURU = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", guru_mode=True)
 
 def tree(text: bytes | str, *args: str, conditions: Conditions = KERNEL) -> s.Script:
     return parse(text, "x.stp", conditions=conditions, args=args)
+
+
+_parsed: dict[tuple[str, str], s.Script] = {}
+
+
+def known(text: str | bytes, conditions: Conditions = KERNEL) -> list[s.Script]:
+    """The library's files that a script may need, parsed."""
+    given = text.encode() if isinstance(text, str) else text
+    files = library.needed(library.read(), [given, f"{PROBED_FUNCTION}()".encode()])
+    return _all_parsed(files, conditions)
+
+
+def everything(conditions: Conditions = KERNEL) -> list[s.Script]:
+    """The whole library, parsed."""
+    return _all_parsed(library.read(), conditions)
+
+
+def _all_parsed(files: Mapping[str, bytes], conditions: Conditions) -> list[s.Script]:
+    public, found = library.macros(files, conditions), []
+    for name, contents in files.items():
+        if name.endswith(".stp"):
+            key = (name, repr(conditions))
+            if key not in _parsed:
+                _parsed[key] = library.parse_script(name, contents, conditions, public)
+            found.append(_parsed[key])
+    return found
 
 
 def statements(text: str, *args: str) -> tuple[s.Stmt, ...]:

@@ -21,7 +21,7 @@ probe kprobe.function("{SID}").return if (on >= 2) {{ if (pid() == target()) n["
 probe kernel.function("{UMASK}") if (once) {{ if (pid() == target()) once-- }}
 probe timer.ms(10) if (on > 2) {{ n["timer"]++ }}
 probe kernel.trace("sys_enter") if (on & 1) {{ if (pid() == target()) n["trace"]++ }}
-probe timer.ms(20) if (pid() >= 0) {{ n["always"]++ }}
+probe timer.ms(20) if (n["never"] == 0) {{ n["always"]++ }}
 """
 # the switch, what ftrace lists, and which probes are armed: lseek, getpgid, getsid's return, umask (whose
 # own handler has taken its hook out after three hits), a timer, a tracepoint, what cannot be disarmed

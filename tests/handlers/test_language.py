@@ -171,7 +171,7 @@ CASES = [
     ),
     Case(
         "bottomless",
-        "function f(n) { return f(n + 1) } probe begin { println(f(0)) }",
+        "function f(n) { return 1 + f(n + 1) } probe begin { println(f(0)) }",
         errors=("MAXNESTING exceeded",),
     ),
     Case(
@@ -300,7 +300,8 @@ CASES = [
     ),
     Case(
         "conditions",
-        """global on = 1, n; probe kernel.function("vfs_read") if (pid() == target() && on) { n++ }""",
+        """global on = 1, n; probe kernel.function("vfs_read") if (on > 0) {
+            if (pid() == target()) n++ }""",
         trigger="read 25",
         values={"n": 25},
     ),

@@ -242,8 +242,19 @@ def test_script_in_the_background(guest: Guest) -> None:
     pid = int(done.stdout)
     guest.run("until grep -q 2 /tmp/ticks; do sleep 0.1; done", timeout=120).check()
     guest.run(f"kill -INT {pid}; while kill -0 {pid} 2>/dev/null; do sleep 0.1; done", timeout=120)
-    # the end probe ran; what there is to warn of is in the file as well
-    assert guest.run("grep -c -x 3 /tmp/ticks").stdout == "1\n"
+    assert guest.run("grep -c -x 3 /tmp/ticks").stdout == "1\n"  # the end probe ran
+
+
+def test_messages_from_the_background(guest: Guest) -> None:
+    """They are in the system's log; the file is the script's own."""
+    script = 'probe begin { println("mine") error("wrong") }'
+    words = ["stapwatch", "run", "-F", "-o", "/tmp/mine", "-e", script]
+    done = guest.run(words, timeout=300)
+    assert done.status == 0, done.stderr
+    pid = int(done.stdout)
+    guest.run(f"while kill -0 {pid} 2>/dev/null; do sleep 0.1; done", timeout=120).check()
+    assert guest.run("cat /tmp/mine").stdout == "mine\n"
+    assert "ERROR: wrong" in guest.run(f"journalctl _PID={pid}").stdout
     assert no_module_is_left(guest)
 
 

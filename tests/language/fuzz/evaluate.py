@@ -7,23 +7,24 @@ evaluate(program) -> "l0=3\nERROR: division by 0\n"
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import assert_never
 
+from tests.language.fuzz import directive, histogram, library
 from tests.language.fuzz import tree as t
-
-Value = int | str
-Keys = tuple[Value, ...]
+from tests.language.fuzz.histogram import Statistic
+from tests.language.fuzz.values import (
+    OPERATORS,
+    Failure,
+    Keys,
+    TooLong,
+    Value,
+    compare,
+    number,
+    text,
+    wrap,
+)
 
 MOST_STEPS = 400  # statements of one handler; MAXACTION allows more
-
-
-class TooLong(Exception):
-    """The program does more than a script may."""
-
-
-class Failure(Exception):
-    """A script's error."""
 
 
 class _Left(Exception):
@@ -31,65 +32,6 @@ class _Left(Exception):
 
     def __init__(self, word: str, value: Value = 0) -> None:
         self.word, self.value = word, value
-
-
-@dataclass(slots=True)
-class Statistic:
-    values: list[int] = field(default_factory=list)
-
-
-def wrap(value: int) -> int:
-    """As a signed number of 64 bits."""
-    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
-
-
-def divide(a: int, b: int) -> int:
-    """Towards zero."""
-    if b == 0:
-        raise Failure("division by 0")
-    return wrap(abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))
-
-
-_LONG_OPERATORS: dict[str, Callable[[int, int], int]] = {
-    "+": lambda a, b: wrap(a + b),
-    "-": lambda a, b: wrap(a - b),
-    "*": lambda a, b: wrap(a * b),
-    "/": divide,
-    "%": lambda a, b: wrap(a - b * divide(a, b)),
-    "&": lambda a, b: a & b,
-    "|": lambda a, b: a | b,
-    "^": lambda a, b: a ^ b,
-    "<<": lambda a, b: wrap(a << (b & 63)),
-    ">>": lambda a, b: a >> (b & 63),
-    ">>>": lambda a, b: wrap((a % (1 << 64)) >> (b & 63)),
-}
-
-
-def compare(op: str, a: Value, b: Value) -> int:
-    left, right = (a, b) if isinstance(a, int) else (str(a), str(b))
-    match op:
-        case "==":
-            return int(left == right)
-        case "!=":
-            return int(left != right)
-        case "<":
-            return int(left < right)  # type: ignore[operator]
-        case "<=":
-            return int(left <= right)  # type: ignore[operator]
-        case ">":
-            return int(left > right)  # type: ignore[operator]
-        case _:
-            return int(left >= right)  # type: ignore[operator]
-
-
-def number(value: Value) -> int:
-    assert isinstance(value, int)
-    return value
-
-
-def text(value: Value) -> str:
-    assert isinstance(value, str)
-    return value
 
 
 def evaluate(program: t.Program) -> str:
@@ -101,7 +43,7 @@ class _World:
     def __init__(self, program: t.Program) -> None:
         self.program = program
         self.room = program.room - 1
-        self.functions = {f.name: f for f in program.functions}
+        self.match: library.Match | None = None
         self.declared = {g.name: g for g in program.globals}
         self.arrays: dict[str, dict[Keys, Value | Statistic]] = {}
         for g in program.globals:
@@ -132,6 +74,7 @@ class _World:
         timers = [p for p in probes if p.point.startswith("timer")] * self.program.rounds
         for probe in (*begins, *timers, *ends):
             self.locals = {}
+            self.match = None
             self.steps = 0
             try:
                 self.block(probe.body)
@@ -172,6 +115,8 @@ class _World:
                 self.count(s)
             case t.Foreach():
                 self.foreach(s)
+            case t.EachBucket():
+                self.each_bucket(s)
             case t.Leave():
                 raise _Left(s.word)
             case t.Return():
@@ -216,14 +161,15 @@ class _World:
         ]
         limit = None if s.limit is None else number(self.value(s.limit))
         if s.sort is not None:
-            by = s.sort
+            by, shift = s.sort, self.declared[s.array].shift or 0
 
             def order(row: tuple[Keys, Value | Statistic]) -> Value:
                 if isinstance(by, str):
-                    return self.extract(by, row[1])
+                    assert isinstance(row[1], Statistic)
+                    return histogram.extract(by, row[1].values, shift)
                 if by >= 0:
                     return row[0][by]
-                return self.extract("count", row[1]) if isinstance(row[1], Statistic) else row[1]
+                return len(row[1].values) if isinstance(row[1], Statistic) else row[1]
 
             rows.sort(key=order, reverse=s.down)
         if limit is not None:
@@ -236,6 +182,24 @@ class _World:
                 self.locals[s.value.name] = value
             if not self.body(s.body):
                 return
+
+    def each_bucket(self, s: t.EachBucket) -> None:
+        counts = list(enumerate(histogram.filled(s.buckets.shape, self.samples(s.buckets))))
+        if s.down:
+            counts.reverse()
+        if s.limit is not None:
+            counts = counts[: max(number(self.value(s.limit)), 0)]
+        for index, count in counts:
+            self.locals[s.index.name] = index
+            if s.value is not None:
+                self.locals[s.value.name] = count
+            if not self.body(s.body):
+                return
+
+    def samples(self, place: t.Buckets | t.Extract) -> list[int]:
+        """All that a statistic has been given."""
+        found = self.arrays[place.stat].get(self.keys(place.keys))
+        return found.values if isinstance(found, Statistic) else []
 
     def delete(self, s: t.Delete) -> None:
         declared = self.declared[s.name]
@@ -320,7 +284,18 @@ class _World:
                     )
                 )
             case t.Extract():
-                return self.extract(e.what, self.arrays[e.stat].get(self.keys(e.keys)))
+                return histogram.extract(e.what, self.samples(e), e.shift or 0)
+            case t.Bucket():
+                index = number(self.value(e.index))
+                return histogram.picked(e.buckets.shape, self.samples(e.buckets), index)
+            case t.Draw():
+                drawn = histogram.drawn(e.buckets.shape, self.samples(e.buckets))
+                self.printed.append(drawn + ("\n" if e.kind == "println" else ""))
+                return 0
+            case t.Match():
+                subject = text(self.value(e.value))
+                self.match = library.match(e.pattern, subject)
+                return int((self.match is None) == e.negated)
             case t.Call():
                 return self.call(e)
             case t.Assign():
@@ -343,8 +318,8 @@ class _World:
         right = self.value(e.right)
         if e.op == ".":
             return self.cut(text(left) + text(right))
-        if e.op in _LONG_OPERATORS:
-            return _LONG_OPERATORS[e.op](number(left), number(right))
+        if e.op in OPERATORS:
+            return OPERATORS[e.op](number(left), number(right))
         return compare(e.op, left, right)
 
     def assign(self, e: t.Assign) -> Value:
@@ -352,51 +327,43 @@ class _World:
             return self.write(e.target, lambda old: self.value(e.value))
         if e.op == ".=":
             return self.write(e.target, lambda old: self.cut(text(old) + text(self.value(e.value))))
-        operator = _LONG_OPERATORS[e.op[:-1]]
+        operator = OPERATORS[e.op[:-1]]
         return self.write(e.target, lambda old: operator(number(old), number(self.value(e.value))))
-
-    @staticmethod
-    def extract(what: str, found: Value | Statistic | None) -> int:
-        values = found.values if isinstance(found, Statistic) else []
-        match what:
-            case "count":
-                return len(values)
-            case "sum":
-                return wrap(sum(values))
-        if not values:
-            raise Failure("empty aggregate")
-        match what:
-            case "min":
-                return min(values)
-            case "max":
-                return max(values)
-            case _:
-                return divide(wrap(sum(values)), len(values))
 
     def call(self, e: t.Call) -> Value:
         args = [self.value(a) for a in e.args]
-        match e.function, args:
-            case "strlen", [str(s)]:
-                return len(s)
-            case "substr", [str(s), int(start), int(length)]:
-                if start < 0 or length <= 0:
-                    return ""
-                return s[start : start + length]
-            case "isinstr", [str(s), str(part)]:
-                return int(part in s)
-            case "strtol", [str(s), int(base)]:
-                return wrap(int(s, base))
-        function = self.functions[e.function]
+        if e.function in library.NAMES:
+            return self.cut_value(library.call(e.function, args, self.match))
+        # the number of arguments tells which are meant; of those the first, and those that `next` asks for
+        meant = [
+            f
+            for f in self.program.functions
+            if f.name == e.function and len(f.parameters) == len(args)
+        ]
+        for f in sorted(meant, key=lambda f: f.priority or 0):
+            try:
+                return self.result(f, args)
+            except _Left as left:
+                assert left.word == "next"
+        raise Failure(f"no function {e.function}() is left for 'next'")
+
+    def result(self, f: t.Function, args: list[Value]) -> Value:
+        if f.code is not None:
+            return self.cut_value(library.EMBEDDED[f.code].meaning(*args))
         outer = self.locals
-        self.locals = {p.name: a for p, a in zip(function.parameters, args, strict=True)}
+        self.locals = {p.name: a for p, a in zip(f.parameters, args, strict=True)}
         try:
-            self.block(function.body)
+            self.block(f.body)
         except _Left as left:
-            assert left.word == "return"
+            if left.word != "return":
+                raise
             return left.value
         finally:
             self.locals = outer
-        return self.zero(function.type)
+        return self.zero(f.type)
+
+    def cut_value(self, value: Value) -> Value:
+        return self.cut(value) if isinstance(value, str) else value
 
     # ------------------------------------------------------------ printing
 
@@ -419,30 +386,5 @@ class _World:
         args = iter([self.value(a) for a in form.args])
         for d in form.directives:
             width = str(next(args)) if d.width == "*" else d.width
-            said += d.before + directive(d, width, next(args))
+            said += d.before + directive.shown(d, width, next(args))
         return said + form.after
-
-
-def directive(d: t.Directive, width: str, value: Value) -> str:
-    """One value as SystemTap's printf does it: as C's, but 0 and # hold beside a precision, and for 0 too."""
-    room = int(width or 0)
-    flag = d.flags or ("0" if width.startswith("0") and d.width != "*" else "")
-    if d.conversion == "s":
-        shown = str(value)[: int(d.precision[1:])] if d.precision else str(value)
-        return shown.ljust(room) if flag == "-" else shown.rjust(room)
-    if d.conversion == "c":
-        shown = chr(number(value))
-        return shown.ljust(room) if flag == "-" else shown.rjust(room)
-    signed = d.conversion in "di"
-    size = abs(number(value)) if signed else number(value) % (1 << 64)
-    body = format(size, "d" if d.conversion in "diu" else d.conversion)
-    if d.precision:
-        body = body.zfill(int(d.precision[1:]))
-    head = ""
-    if signed:
-        head = "-" if number(value) < 0 else flag if flag in ("+", " ") else ""
-    elif flag == "#":
-        head = {"x": "0x", "X": "0X", "o": "0", "u": ""}[d.conversion]
-    if flag == "0":
-        body = body.zfill(room - len(head))
-    return (head + body).ljust(room) if flag == "-" else (head + body).rjust(room)

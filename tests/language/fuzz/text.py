@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from tests.language.fuzz import tree as t
+from tests.language.fuzz.regex import pattern_text
 
 # From the language reference, tightest last: SystemTap's order, not C's.
 _LEVELS = (
@@ -88,7 +89,19 @@ class _Writer:
                 keys = ("*" if k is None else self.inside(k, _LEVEL["<<"]) for k in e.keys)
                 return f"[{', '.join(keys)}] in {e.array}", _IN
             case t.Extract():
-                return f"@{e.what}({self.place(e.stat, e.keys)})", _PRIMARY
+                shift = "" if e.shift is None else f", {e.shift}"
+                return f"@{e.what}({self.place(e.stat, e.keys)}{shift})", _PRIMARY
+            case t.Bucket():
+                return f"{self.buckets(e.buckets)}[{self.value(e.index)}]", _PRIMARY
+            case t.Draw():
+                return f"{e.kind}({self.buckets(e.buckets)})", _PRIMARY
+            case t.Match():
+                left = self.inside(e.value, _LEVEL["<<"])
+                op = "!~" if e.negated else "=~"
+                return (
+                    f"{left} {op} {literal(pattern_text(e.pattern))}",
+                    _IN,
+                )  # it is in no row with other comparisons
             case t.Call():
                 return f"{e.function}({self.list(e.args)})", _PRIMARY
             case t.Assign():
@@ -106,6 +119,12 @@ class _Writer:
 
     def keys(self, keys: tuple[t.Expr | None, ...]) -> str:
         return ", ".join("*" if key is None else self.value(key) for key in keys)
+
+    def buckets(self, b: t.Buckets) -> str:
+        place = self.place(b.stat, b.keys)
+        if not b.shape.interval:
+            return f"@hist_log({place})"
+        return f"@hist_linear({place}, {b.shape.low}, {b.shape.high}, {b.shape.interval})"
 
     def place(self, name: str, keys: tuple[t.Expr | None, ...]) -> str:
         return f"{name}[{self.keys(keys)}]" if keys else name
@@ -146,6 +165,8 @@ class _Writer:
                 return f"{n} = {s.times}; while ({n} > 0) {{ {n}--; {self.stmts(s.body)} }}"
             case t.Foreach():
                 return self.foreach(s)
+            case t.EachBucket():
+                return self.each_bucket(s)
             case t.Leave():
                 return f"{s.word};"
             case t.Return():
@@ -173,16 +194,26 @@ class _Writer:
         limit = f" limit {self.value(s.limit)}" if s.limit is not None else ""
         return f"foreach ({value}{keys} in {array}{limit}) {self.block(s.body)}"
 
+    def each_bucket(self, s: t.EachBucket) -> str:
+        value = f"{s.value.name} = " if s.value else ""
+        limit = f" limit {self.value(s.limit)}" if s.limit is not None else ""
+        head = f"{value}{s.index.name}{'-' if s.down else ''} in {self.buckets(s.buckets)}{limit}"
+        return f"foreach ({head}) {self.block(s.body)}"
+
     # ------------------------------------------------------------ items
 
     def program(self, program: t.Program) -> str:
         items = [self.declaration(g) for g in program.globals]
-        for f in program.functions:
-            kinds = [f"{p.name}:{p.type}" if f.annotated else p.name for p in f.parameters]
-            result = f":{f.type}" if f.annotated else ""
-            items.append(f"function {f.name}{result}({', '.join(kinds)}) {self.block(f.body)}")
+        items += [self.function(f) for f in program.functions]
         items += [f"probe {p.point} {self.block(p.body)}" for p in program.probes]
         return "\n".join(items) + "\n"
+
+    def function(self, f: t.Function) -> str:
+        kinds = [f"{p.name}:{p.type}" if f.annotated else p.name for p in f.parameters]
+        result = f":{f.type}" if f.annotated else ""
+        priority = "" if f.priority is None else f":{f.priority}"
+        body = self.block(f.body) if f.code is None else f"%{{ {f.code} %}}"
+        return f"function {f.name}{result}({', '.join(kinds)}){priority} {body}"
 
     def declaration(self, g: t.Declaration) -> str:
         size = f"[{g.size}]" if g.size is not None else ""

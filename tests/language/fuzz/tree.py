@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tests.language.fuzz.regex import Pattern
+
 Type = Literal["long", "string"]
 Kind = Literal["long", "string", "stat"]
 
@@ -72,11 +74,58 @@ class In:
 
 @dataclass(frozen=True, slots=True)
 class Extract:
-    """@count, @sum, @min, @max or @avg of a statistic, an array's element if it has keys."""
+    """@count, @sum, @min, @max, @avg or @variance of a statistic, an array's element if it has keys.
+
+    `shift`: the second argument of @variance, where it is written.
+    """
 
     what: str
     stat: str
     keys: tuple[Expr, ...]
+    shift: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """@hist_linear from `low` to `high` by `interval`; @hist_log where that is 0."""
+
+    low: int = 0
+    high: int = 0
+    interval: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """A histogram of a statistic: no value of its own."""
+
+    shape: Histogram
+    stat: str
+    keys: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """`@hist_log(stat)[index]`"""
+
+    buckets: Buckets
+    index: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """print or println of a histogram"""
+
+    kind: str
+    buckets: Buckets
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`"""
+
+    value: Expr
+    pattern: Pattern
+    negated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +181,7 @@ class Print:
 
 Expr = (
     Number | Text | Variable | Element | Unary | Binary | Conditional | In | Extract | Call | Assign | Increment
-    | Print
+    | Print | Bucket | Draw | Match
 )  # fmt: skip
 
 
@@ -182,8 +231,20 @@ class Foreach:
 
 
 @dataclass(frozen=True, slots=True)
+class EachBucket:
+    """A loop over a histogram's buckets; `value`: what they count."""
+
+    index: Variable
+    value: Variable | None
+    buckets: Buckets
+    down: bool
+    limit: Expr | None
+    body: Stmts
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
-    """break, continue or next"""
+    """break, continue or next; a function's next goes on to the next function of its name"""
 
     word: str
 
@@ -215,19 +276,26 @@ class Fail:
     message: Expr
 
 
-Stmt = Do | Accumulate | If | Count | Foreach | Leave | Return | Delete | Try | Fail
+Stmt = (
+    Do | Accumulate | If | Count | Foreach | EachBucket | Leave | Return | Delete | Try | Fail
+)  # fmt: skip
 Stmts = tuple[Stmt, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Declaration:
-    """`size`: of a small array; `start`: a scalar's initial value."""
+    """`size`: of a small array; `start`: a scalar's initial value.
+
+    Of a statistic: the one `histogram` and the one `shift` of @variance that it may be asked for.
+    """
 
     name: str
     keys: tuple[Type, ...]
     kind: Kind
     size: int | None = None
     start: int | str | None = None
+    histogram: Histogram | None = None
+    shift: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +305,8 @@ class Function:
     type: Type
     body: Stmts
     annotated: bool
+    priority: int | None = None
+    code: str | None = None  # of C, in place of the body
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,13 +317,17 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Timers fire `rounds` times; strings have `room` bytes, the end included (MAXSTRINGLEN)."""
+    """Timers fire `rounds` times; strings have `room` bytes, the end included (MAXSTRINGLEN).
+
+    `lanes`: CPUs that handlers run on. @variance is kept by each, so it has one meaning on one only.
+    """
 
     globals: tuple[Declaration, ...]
     functions: tuple[Function, ...]
     probes: tuple[Probe, ...]
     rounds: int
     room: int
+    lanes: int
 
 
 def type_of(e: Expr) -> Type:
@@ -268,7 +342,7 @@ def type_of(e: Expr) -> Type:
             return type_of(e.then)
         case Assign():
             return e.target.type
-        case Print():
+        case Print() | Draw():
             return "string"
         case _:
             return "long"

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Operators that begin with `@` and ask what the probe, the kernel or the compiler knows.
+
+@entry($count) -> EntryValue(0)       @const("PAGE_SHIFT") -> Number(12)
+"""
+
+from __future__ import annotations
+
+from compiler import program as p
+from compiler import syntax
+from compiler.kernel.faults import KernelFactError
+from compiler.program import LONG
+from compiler.resolve import targets, writes
+from compiler.resolve.scope import Scope
+from compiler.resolve.type_names import Fault
+from runtime.manifest import ValueType
+
+
+def entry(scope: Scope, e: syntax.Entry) -> p.Expr:
+    site = scope.site
+    if scope.unplaced:
+        scope.expr(e.operand, None)
+        return scope.unsettled(e.span)
+    if site is None or scope.in_function or site.hook.kind is not p.HookKind.KRETPROBE:
+        scope.facts.fault(
+            "entry-outside-return", "@entry stands only in a function's return probe", e.span
+        )
+        return scope.unsettled(e.span)
+    inner = Scope(scope.world, scope.key, scope.file, site, scope.lower)
+    inner.in_entry = True
+    inner.locals = scope.locals
+    return scope.entry(inner.expr(e.operand, None), e.span)
+
+
+def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
+    match e.name, e.args:
+        case "choose_defined", (first, second):
+            return scope.expr(first if targets.is_defined(scope, first) else second, want)
+        case "const" | "enum", (syntax.String(value=name), *_):
+            return _constant(scope, e, name)
+        case "kderef" | "uderef", (syntax.Number(value=size), address):
+            where = scope.typed(address, LONG)
+            if size in (1, 2, 4, 8):
+                return p.Deref(where, size, False, e.name == "uderef", e.span)
+            scope.facts.fault("bad-deref", "1, 2, 4 or 8 bytes can be read", e.args[0].span)
+        case "probewrite", (syntax.Name(name=name),):
+            return p.Number(int(name in scope.written), e.span)
+        case "probewrite", (syntax.TargetVar(name=name),):
+            return p.Number(int(f"${name}" in scope.written), e.span)
+        case "kregister", _:
+            try:
+                return writes.lower_register(scope, e)
+            except Fault as fault:
+                targets.report(scope, fault, e.span)
+        case "perf", (syntax.String(value=name),):
+            scope.facts.fault(
+                "unknown-counter",
+                f"no probe declares a performance counter '{name}'",
+                e.span,
+                "counters belong to probes of user processes; 'perf stat -p PID' counts for one",
+            )
+        case _:
+            scope.facts.fault(
+                "needs-debuginfo",
+                f"@{e.name} needs the probed process's debuginfo",
+                e.span,
+                "read arguments with $name, or user memory with user_long(address)",
+            )
+    return scope.unsettled(e.span)
+
+
+def _constant(scope: Scope, e: syntax.AtCall, name: str) -> p.Expr:
+    """An enumerator by the kernel's types; @const also takes what the kernel's headers define."""
+    enumerator = name.rpartition(" ")[2].rpartition(":")[2]
+    try:
+        return p.Number(scope.world.environment.kernel.btf.constant(enumerator), e.span)
+    except KernelFactError as fault:
+        if e.name == "const" and scope.world.environment.guru:
+            return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
+        scope.facts.fault("unknown-constant", fault.message, e.span, fault.hint)
+    return scope.unsettled(e.span)

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Calls: which functions of a name run, and what arguments and results tell each other.
+
+f(x) -> Call("f", (LocalRef("x"),)); x is of the type of f's parameter, the call of its result's
+"""
+
+from __future__ import annotations
+
+from compiler import program as p
+from compiler import syntax
+from compiler.arrange import PRINT_KINDS
+from compiler.kernel.nearby import did_you_mean
+from compiler.program import LONG, STAT, STRING
+from compiler.resolve import embedded, overloads, pointees, printing
+from compiler.resolve.facts import UNKNOWN
+from compiler.resolve.scope import Overloads, Scope
+from compiler.resolve.surroundings import OF_THE_PROBE
+from compiler.source import Span
+from runtime.manifest import ValueType
+
+
+def call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
+    special = printing.lower_special(scope, e)
+    if special is not None:
+        return special
+    if scope.unplaced and not e.args and e.name in OF_THE_PROBE:
+        return scope.unsettled(e.span)
+    found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
+    if found is None:
+        _report_unknown(scope, e)
+        for arg in e.args:
+            scope.expr(arg, None)
+        return scope.unsettled(e.span)
+    if isinstance(found.functions[0].body, syntax.EmbeddedC):
+        _check_embedded(scope, e, found, want)
+    if scope.unplaced and e.name in scope.world.contextual:
+        for arg in e.args:
+            scope.expr(arg, None)
+        return scope.unsettled(e.span)
+    site = scope.site
+    if site is not None and e.name in scope.world.contextual:
+        scope.is_special = True
+        found = scope.world.clone(found, site)
+    found = scope.world.wanted_functions.setdefault(found.symbols[0], found)
+    overloads.learn_parameters(scope.world, found)
+    symbol = found.symbols[0]
+    args = []
+    for parameter, arg in zip(found.functions[0].parameters, e.args, strict=True):
+        fact = ("function", symbol, parameter.name)
+        known = scope.facts.type_of(fact)
+        value = scope.expr(arg, None if known is UNKNOWN else known)
+        if value.type is None or value.type is STAT:
+            scope.require(value, LONG, arg.span)
+        else:
+            scope.facts.learn(fact, value.type, arg.span)
+            pointees.flow(scope, arg, fact)
+        args.append(value)
+    args += overloads.hidden_arguments(scope, symbol, e.span)
+    return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
+
+
+def _check_embedded(scope: Scope, e: syntax.Call, found: Overloads, want: ValueType | None) -> None:
+    """C does not tell the type of its result: callers do. What is unsafe is for guru mode."""
+    f = found.functions[0]
+    assert isinstance(f.body, syntax.EmbeddedC)
+    c = embedded.inspect(f.body.code)
+    if f.type is None and c.gives:
+        scope.facts.valued.add(found.result)
+        if want in (LONG, STRING):
+            scope.facts.learn(found.result, want, e.span)
+    library = scope.file in scope.world.library_files
+    if c.guru and not scope.world.environment.guru and not library:
+        scope.facts.fault(
+            "needs-guru-mode",
+            f"{e.name}() needs guru mode",
+            e.span,
+            "run with -g, if you trust the script with the whole kernel",
+        )
+
+
+def _result(
+    scope: Scope, fact: tuple[str, ...], want: ValueType | None, span: Span
+) -> ValueType | None:
+    """What a call gives. A function that returns nothing gives 0 or "" where a value is wanted."""
+    facts = scope.facts
+    if fact not in facts.types:
+        if want in (LONG, STRING) and not facts.wanting:
+            facts.wanted = True
+            return UNKNOWN
+        if want not in (LONG, STRING):
+            if fact in facts.valued and facts.final:
+                return LONG
+            return None if facts.gives_nothing(fact) else facts.type_of(fact)
+    if want in (LONG, STRING):
+        facts.learn(fact, want, span)
+    return facts.type_of(fact)
+
+
+def _report_unknown(scope: Scope, e: syntax.Call) -> None:
+    candidates = overloads.visible(scope.world, e.name, scope.file)
+    if candidates:
+        counts = " or ".join(map(str, sorted({len(f.parameters) for f in candidates})))
+        scope.facts.fault(
+            "wrong-arguments",
+            f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
+            e.span,
+        )
+        return
+    scope.facts.missing(
+        "no function",
+        e.name,
+        "unknown-function",
+        f"there is no function '{e.name}'",
+        e.name_span,
+        did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
+    )

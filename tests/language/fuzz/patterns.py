@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Regular expressions and what they are matched against, so that some match and some do not.
+
+match(scope, 1)  ->  Match(Variable("s", "string"), Repeat(One("a", frozenset("a")), 1, None), False)
+"""
+
+from __future__ import annotations
+
+from tests.language.fuzz import regex
+from tests.language.fuzz import tree as t
+from tests.language.fuzz.choices import Scope
+from tests.language.fuzz.samples import Samples
+
+_ONES = (
+    regex.One("a", frozenset("a")),
+    regex.One("b", frozenset("b")),
+    regex.One("a", frozenset("a")),
+    regex.One("c", frozenset("c")),
+    regex.One("[ab]", frozenset("ab")),
+    regex.One("[^a]", frozenset("a"), negated=True),
+    regex.One(".", frozenset(), negated=True),
+    regex.One("[a-c]", frozenset("abc")),
+    regex.One("[[:digit:]]", frozenset("0123456789")),
+    regex.One("[]x-]", frozenset("]x-")),
+    regex.One("\\\\", frozenset("\\")),
+    regex.One("\\.", frozenset(".")),
+    regex.One("%", frozenset("%")),
+    regex.One("\t", frozenset("\t")),
+    regex.One("\\w", frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")),
+)
+_TIMES: tuple[tuple[int, int | None], ...] = (
+    (0, None), (1, None), (0, 1), (0, None), (1, None), (2, 2), (1, 3), (2, None), (0, 2), (0, 0),
+)  # fmt: skip
+_SUBJECTS = ("ab", "aab", "abab", "cba", "aaa", "b1.c", "]x-a", "")
+
+
+class Patterns(Samples):
+    def pattern(self) -> regex.Pattern:
+        self.groups = 0
+        return self.choices_of(2 if self.chance(4) else 1)
+
+    def choices_of(self, depth: int) -> regex.Pattern:
+        if not self.chance(3):
+            return self.sequence(depth)
+        return regex.Choice(tuple(self.sequence(depth) for _ in range(2)))
+
+    def sequence(self, depth: int) -> regex.Pattern:
+        low = 0 if self.chance(6) else 1
+        return regex.Sequence(tuple(self.part(depth) for _ in range(self.number(low, 3))))
+
+    def part(self, depth: int) -> regex.Pattern:
+        kind = self.number(0, 11)
+        if kind == 11:
+            return regex.Begin() if self.chance(2) else regex.End()
+        inner: regex.Pattern = self.pick(_ONES)
+        if kind >= 8 and depth > 0:
+            number = None
+            if not self.chance(4):
+                self.groups += 1
+                number = self.groups
+            inner = regex.Group(number, self.choices_of(depth - 1))
+        if self.chance(3):
+            return regex.Repeat(inner, *self.pick(_TIMES))
+        return inner
+
+    def match(self, scope: Scope, depth: int) -> t.Match:
+        subject = self.string(scope, min(depth, 1))
+        if self.chance(2):
+            subject = t.Binary(".", subject, t.Text(self.pick(_SUBJECTS)))
+        return t.Match(subject, self.pattern(), self.chance(4))
+
+    def matching(self, scope: Scope) -> t.Stmt:
+        """A test, and what it has matched."""
+        made = self.match(scope, 1)  # without failures: a statement of its own
+        shown: list[t.Expr] = [matched(0), t.Call("ngroups", (), "long")]
+        if regex.is_plain(
+            made.pattern
+        ):  # else what groups take depends on rounds that take nothing
+            shown += [matched(n) for n in range(1, regex.count_groups(made.pattern))]
+        found = (t.Do(t.Print("printdln", tuple(shown), "|")),)
+        missed = (t.Do(t.Print("println", (t.Text("no"),))),)
+        return t.If(made, missed, found) if made.negated else t.If(made, found, missed)
+
+    def reminder(self) -> t.Stmt:
+        """What was matched last, or the error that nothing was, or that it had no such group."""
+        asked: t.Expr = matched(self.pick((0, 0, 9)))
+        if self.chance(3):
+            asked = t.Call("ngroups", (), "long")
+        message = t.Variable(self.name("m"), "string")
+        caught = t.Do(t.Print("println", (message,)))
+        return t.Try((t.Do(t.Print("println", (asked,))),), message.name, (caught,))
+
+
+def matched(n: int) -> t.Call:
+    return t.Call("matched", (t.Number(n),), "string")

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Values as the language has them: numbers of 64 bits that wrap, and texts.
+
+divide(-7, 2)  ->  -3
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Value = int | str
+Keys = tuple[Value, ...]
+
+
+class TooLong(Exception):
+    """The program does more than a script may."""
+
+
+class Failure(Exception):
+    """A script's error."""
+
+
+def wrap(value: int) -> int:
+    """As a signed number of 64 bits."""
+    return (value + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def divide(a: int, b: int) -> int:
+    """Towards zero."""
+    if b == 0:
+        raise Failure("division by 0")
+    return wrap(abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))
+
+
+OPERATORS: dict[str, Callable[[int, int], int]] = {
+    "+": lambda a, b: wrap(a + b),
+    "-": lambda a, b: wrap(a - b),
+    "*": lambda a, b: wrap(a * b),
+    "/": divide,
+    "%": lambda a, b: wrap(a - b * divide(a, b)),
+    "&": lambda a, b: a & b,
+    "|": lambda a, b: a | b,
+    "^": lambda a, b: a ^ b,
+    "<<": lambda a, b: wrap(a << (b & 63)),
+    ">>": lambda a, b: a >> (b & 63),
+    ">>>": lambda a, b: wrap((a % (1 << 64)) >> (b & 63)),
+}
+
+
+def compare(op: str, a: Value, b: Value) -> int:
+    left, right = (a, b) if isinstance(a, int) else (str(a), str(b))
+    match op:
+        case "==":
+            return int(left == right)
+        case "!=":
+            return int(left != right)
+        case "<":
+            return int(left < right)  # type: ignore[operator]
+        case "<=":
+            return int(left <= right)  # type: ignore[operator]
+        case ">":
+            return int(left > right)  # type: ignore[operator]
+        case _:
+            return int(left >= right)  # type: ignore[operator]
+
+
+def number(value: Value) -> int:
+    assert isinstance(value, int)
+    return value
+
+
+def text(value: Value) -> str:
+    assert isinstance(value, str)
+    return value
