@@ -48,7 +48,6 @@ EXPLAINED = {
     "general/sizeof_interactive.stp": _KEYS,
     "general/watchdog.stp": "system(): scripts start no programs",
     "io/switchfile.stp": "switch_file(): output is not rotated on a script's word",
-    "lwtools/biolatency-nd.stp": "a function without a value counts as 0 in an expression",
     "memory/hw_watch_sym.stp": "there are no hardware watchpoints",
     "network/net_xmit_json.stp": _ARGV,
     "network/netfilter_drop.stp": _NETFILTER,
@@ -58,7 +57,6 @@ EXPLAINED = {
     "network/stp_dump.stp": _NETFILTER,
     "network/who_sent_it.stp": _NETFILTER,
     "process/pstree.stp": _PROGRAMS,
-    "process/schedtimes.stp": "'!@defined()' decides a branch only once the branch was looked at",
     "profiling/ucalls.stp": _ARGV,
 }
 
