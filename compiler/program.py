@@ -228,7 +228,7 @@ class Extract:
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """A histogram of a statistic; appears in `Bucket`, `ForeachBucket` and `Print` only."""
+    """A histogram of a statistic; appears in `Bucket`, `Drawing`, `ForeachBucket` and `Print` only."""
 
     histogram: Histogram
     stat: GlobalRef
@@ -241,6 +241,15 @@ class Bucket:
     index: Expr
     span: Span
     type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A histogram as text, made in the kernel."""
+
+    buckets: Buckets
+    span: Span
+    type: ValueType = STRING
 
 
 @dataclass(frozen=True, slots=True)
@@ -375,7 +384,7 @@ class EmbeddedExpr:
 
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
-    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Format | Argument
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
     | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
     | Guard | After | EmbeddedExpr
 )  # fmt: skip

@@ -155,7 +155,7 @@ def _own_failure(node: Node) -> bool:
             return True
         case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
             return True
-        case p.Bucket() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
+        case p.Bucket() | p.Drawing() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
             return True
         case p.Store(place=p.Deref()):
             return True

@@ -21,7 +21,7 @@ from runtime.manifest import Argument, Print
 from runtime.pattern import pattern
 
 if TYPE_CHECKING:
-    from compiler.codegen.values import Unit
+    from compiler.codegen.body import Unit
 
 _PRAGMAS = pattern(
     r"/\*\s*(?:pure|stable|unprivileged|myproc-unprivileged|guru|unmangled|unmodified-fnargs|string"
@@ -30,7 +30,7 @@ _PRAGMAS = pattern(
 PADDED = (
     "/* padded */"  # the function writes NULs up to its result's bound: a key can be its target
 )
-_LEAVES = pattern(r"\bSTAP_(?:RETURN|ERROR)\b|\bgoto\s+out\b")
+_LEAVES = pattern(r"\bSTAP_(?:RETURN|ERROR|NEXT)\b|\bgoto\s+out\b")
 _OWN_LABEL = pattern(r"^\s*out\s*:", re.MULTILINE)
 
 
@@ -96,6 +96,8 @@ def function(unit: Unit, w: Writer, f: p.Function) -> None:
             w.line()
         if f.result is STRING:
             w.line("STAP_RETVALUE[0] = 0;")
+        if "STAP_NEXT" in code:
+            w.line("c->next = false;")
         if not f.library:
             file, line, _ = f.span.location
             user_line(w, file, line + _lines_before(code))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from compiler import program as p
 from compiler.codegen.text import C
 from compiler.program import LONG, STAT, STRING
-from runtime.manifest import Argument, Print
+from runtime.manifest import Argument, HistogramKind, Print
 
 if TYPE_CHECKING:
     from compiler.codegen.values import Values
@@ -66,6 +66,21 @@ def write_record(v: Values, s: p.Print) -> None:
 
 def _words(size: int) -> int:
     return (size + 7) // 8 * 8
+
+
+def drawing(v: Values, e: p.Drawing) -> C:
+    """sprint() of a histogram."""
+    buffer = v.buffer(v.unit.sizes.expr(e, v.body))
+    stat, shape = e.buckets.stat, e.buckets.histogram
+    g = v.placed(stat.name)
+    place = v.stat_place(stat)
+    v.raise_if(f"!{v.merged(g, *place)}.count", "empty aggregate", e.span)
+    steps = f"{shape.low}, {shape.interval}" if shape.kind is HistogramKind.LINEAR else "0, 0"
+    _, offset, shared = place
+    v.w.line(
+        f"sw_stat_draw(c, {buffer}, sizeof({buffer}), &layout_{g.c}, {offset}, {shared}, {steps});"
+    )
+    return C(buffer)
 
 
 def _buckets(v: Values, a: p.Buckets, s: p.Print) -> tuple[int, str]:

@@ -18,7 +18,7 @@ from compiler.program import LONG, STAT, STRING
 from compiler.resolve import conditions, expressions, loops
 from compiler.resolve.embedded import inspect, symbols
 from compiler.resolve.facts import Facts, Symbol
-from compiler.resolve.overloads import learn_parameters
+from compiler.resolve.overloads import around, goes_on, learn_parameters
 from compiler.resolve.overrides import given, unknown
 from compiler.resolve.scope import GlobalSymbol, Overloads, Scope, World
 from compiler.resolve.statements import lower_block
@@ -168,8 +168,16 @@ def _round(
 
 def _lower(world: World, overloads: Overloads) -> dict[str, p.Function]:
     learn_parameters(world, overloads)
-    pairs = zip(overloads.symbols, overloads.functions, strict=True)
-    return {symbol: _function(world, symbol, f, overloads) for symbol, f in pairs}
+    lowered: dict[str, p.Function] = {}
+    for symbol, f in zip(overloads.symbols, overloads.functions, strict=True):
+        made = lowered[symbol] = _function(world, symbol, f, overloads)
+        if made.code is not None and goes_on(f):
+            site = world.sites.get(symbol)
+            scope = Scope(world, ("function", symbol), f.span.source.name, site, expressions.lower)
+            scope.parameters = tuple(parameter.name for parameter in f.parameters)
+            scope.result, scope.overloads = overloads.result, overloads
+            lowered |= {both.symbol: both for both in around(scope, made)}
+    return lowered
 
 
 def _check_size(facts: Facts, g: GlobalSymbol) -> None:
@@ -279,13 +287,6 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
-        if "STAP_NEXT" in code:
-            world.facts.fault(
-                "not-supported",
-                "STAP_NEXT cannot be compiled yet",
-                f.body.span,
-                "write this overload in the script language, with 'next'",
-            )
         if asks_for_match(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:

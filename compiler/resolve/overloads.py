@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from compiler import program as p
 from compiler import syntax
+from compiler.program import LONG
 from compiler.resolve import targets
 from compiler.resolve.scope import Overloads, Scope, World
 from compiler.resolve.surroundings import walk
 from compiler.source import Span
 from runtime.manifest import ValueType
+from runtime.record import replace
 
 
 def visible(world: World, name: str, file: str) -> list[syntax.Function]:
@@ -35,7 +37,7 @@ def choose(world: World, name: str, arity: int, file: str) -> Overloads | None:
         return None
     ordered = sorted(fitting, key=lambda f: _priority(world, f))
     users = [f for f in ordered if not _of_library(world, f)]
-    if users and not _goes_on(users[-1]):
+    if users and not goes_on(users[-1]):
         ordered = users
     known = world.functions[name]
     symbols = tuple(_symbol(world, f, known) for f in ordered)
@@ -67,6 +69,29 @@ def go_on(scope: Scope, span: Span) -> p.Stmts:
         return (p.ExprStmt(call, span), p.Return(None, span))
     call = p.Call(symbol, tuple(args), scope.facts.type_of(scope.result), span)
     return (p.Return(call, span),)
+
+
+def around(scope: Scope, made: p.Function) -> tuple[p.Function, p.Function]:
+    """C that may ask for the next overload: a function that calls it, and does as it asks."""
+    span = made.span
+    inner = replace(made, symbol=f"{made.symbol}__c")
+    given = tuple(p.LocalRef(scope.local(name), span) for name in scope.parameters)
+    call = p.Call(inner.symbol, given, made.result, span)
+    asked = p.EmbeddedExpr("sw_next_wanted(c)", LONG, span, fallible=False)
+    choice = p.If(asked, go_on(scope, span), (), span)
+    stmts: p.Stmts = (p.ExprStmt(call, span), choice)
+    if made.result is not None:
+        kept = p.LocalRef(scope.temporary(made.result), span)
+        stmts = (
+            p.ExprStmt(p.Assign(None, kept, call, made.result, span), span),
+            choice,
+            p.Return(kept, span),
+        )
+    own = tuple(local for name, local in scope.locals.items() if name not in scope.parameters)
+    outer = replace(
+        made, body=p.Body(own, stmts), code=None, pure=False, bound=None, reads=(), writes=()
+    )
+    return outer, inner
 
 
 def hidden_arguments(scope: Scope, symbol: str, span: Span) -> list[p.Expr]:
@@ -114,7 +139,7 @@ def _symbol(world: World, f: syntax.Function, known: list[syntax.Function]) -> s
     return symbol
 
 
-def _goes_on(f: syntax.Function) -> bool:
+def goes_on(f: syntax.Function) -> bool:
     """Whether a function has a `next`."""
     if isinstance(f.body, syntax.EmbeddedC):
         return "STAP_NEXT" in f.body.code

@@ -25,10 +25,17 @@ def lower_print(scope: Scope, e: syntax.Print) -> p.Expr:
         return p.After(_print(scope, e), p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
-        scope.facts.fault("histogram-value", "a histogram cannot become a string", e.span)
-        return p.String("", e.span)
+        return _drawing(scope, e, format_, args)
     values = tuple(a for a in args if not isinstance(a, p.Buckets))
     return p.Format(format_, values, e.span)
+
+
+def _drawing(
+    scope: Scope, e: syntax.Print, form: str, args: tuple[p.Expr | p.Buckets, ...]
+) -> p.Expr:
+    """Histograms among the arguments are drawn first, and are texts as others are."""
+    values = tuple(p.Drawing(a, e.span) if isinstance(a, p.Buckets) else a for a in args)
+    return values[0] if form == "%s" else p.Format(form, values, e.span)
 
 
 def lower_print_stmt(scope: Scope, e: syntax.Print) -> p.Stmt:

@@ -61,6 +61,18 @@
 		goto out;                                                                          \
 	} while (0)
 
+/* The following overload is to run: who called this function asks for it. */
+#define STAP_NEXT                                                                                  \
+	do {                                                                                       \
+		c->next = true;                                                                    \
+		goto out;                                                                          \
+	} while (0)
+
+static inline bool sw_next_wanted(const struct sw_context *c)
+{
+	return c->next;
+}
+
 /* SW_PRINT_SITE: of this function's prints, in the manifest. */
 #define STAP_PRINTF(...) sw_embedded_printf(c, SW_PRINT_SITE, __VA_ARGS__)
 

@@ -12,7 +12,18 @@ from pathlib import Path
 
 RUNTIME = Path(__file__).parents[2] / "runtime"
 SHARED = (
-    *("memory", "string", "regex", "format", "event", "array", "statistic", "number", "syscall"),
+    *(
+        "memory",
+        "string",
+        "regex",
+        "format",
+        "event",
+        "array",
+        "statistic",
+        "drawing",
+        "number",
+        "syscall",
+    ),
 )
 # as the kernel: signed numbers wrap
 DIALECT = ("-std=gnu11", "-DSW_USERSPACE", "-fwrapv", "-fno-strict-aliasing")

@@ -41,6 +41,7 @@ struct sw_context {
 	struct sw_lane_counts *counts; /* this lane's */
 	struct sw_ring *ring;
 	u64 ring_end;	       /* position after the record that is being written */
+	bool next;	       /* embedded C has left a function for its next overload */
 	struct sw_match match; /* of the last regular expression, where a script asks for it */
 	char error_text[512];  /* the script's own, and messages with a value in them */
 };

@@ -35,6 +35,10 @@ s64 sw_stat_bucket(const struct sw_stat_layout *layout, u32 row_offset, const vo
 u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset,
 		     const void *shared);
 
+/* All of them as a drawing; `interval` 0: the buckets are logarithmic. */
+void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat_layout *layout,
+		  u32 row_offset, const void *shared, s64 low, s64 interval);
+
 /* The sum of a number in all lanes. */
 s64 sw_lanes_sum(u32 offset);
 
