@@ -21,7 +21,7 @@ from runtime.manifest import Argument, Print
 from runtime.pattern import pattern
 
 if TYPE_CHECKING:
-    from compiler.codegen.values import Unit
+    from compiler.codegen.body import Unit
 
 _PRAGMAS = pattern(
     r"/\*\s*(?:pure|stable|unprivileged|myproc-unprivileged|guru|unmangled|unmodified-fnargs|string"

@@ -12,9 +12,10 @@ from compiler import program as p
 from compiler import traits
 from compiler.codegen import embedded
 from compiler.codegen import text as t
+from compiler.codegen.body import Unit
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
-from compiler.codegen.values import Unit, Values
+from compiler.codegen.values import Values
 from compiler.program import LONG, STRING
 
 

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from compiler import arming, traits
 from compiler import program as p
 from compiler.codegen import text as t
+from compiler.codegen.body import Unit
 from compiler.codegen.functions import frame_lines, zeroed
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
-from compiler.codegen.values import Unit, Values
+from compiler.codegen.values import Values
 from compiler.program import STRING, HookKind
 from compiler.storage import Access, accesses
 from runtime.manifest import Storage

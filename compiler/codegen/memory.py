@@ -7,9 +7,10 @@ declare(w, reads) -> struct key_reads { ... };      accessors(w, reads) -> stati
 from __future__ import annotations
 
 from compiler.codegen import text as t
+from compiler.codegen.body import Unit
+from compiler.codegen.globals import bucket_of
 from compiler.codegen.layout import Placed, Region
 from compiler.codegen.text import Writer
-from compiler.codegen.values import Unit, bucket_of
 from compiler.program import LONG, STAT
 from runtime.manifest import HistogramKind
 

@@ -11,13 +11,14 @@ from compiler import program as p
 from compiler.bounds import measure
 from compiler.codegen import embedded
 from compiler.codegen import text as t
+from compiler.codegen.body import Unit
 from compiler.codegen.functions import callees_first, function_text, head_of
 from compiler.codegen.handlers import handler_text
 from compiler.codegen.layout import lay_out
 from compiler.codegen.memory import accessors, declare, regions
 from compiler.codegen.tables import Target, initial_values, manifest_of, write_tables
 from compiler.codegen.text import Writer
-from compiler.codegen.values import Unit, Values
+from compiler.codegen.values import Values
 from compiler.options import Options
 from runtime.manifest import Manifest
 from runtime.record import dataclass

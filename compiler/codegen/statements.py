@@ -8,9 +8,10 @@ from typing import assert_never
 
 from compiler import program as p
 from compiler.codegen import text as t
+from compiler.codegen.globals import bucket_of, each_slot
 from compiler.codegen.layout import Placed
 from compiler.codegen.printing import write_record
-from compiler.codegen.values import Values, bucket_of, each_slot
+from compiler.codegen.values import Values
 from compiler.program import LONG, STAT, STRING
 from compiler.source import Span
 from compiler.traits import body_of, reachable, walk

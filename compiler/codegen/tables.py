@@ -9,10 +9,10 @@ from __future__ import annotations
 from compiler import arming
 from compiler import program as p
 from compiler.codegen import text as t
+from compiler.codegen.body import Unit
 from compiler.codegen.handlers import paired_with
 from compiler.codegen.layout import Layout
 from compiler.codegen.text import Writer
-from compiler.codegen.values import Unit
 from compiler.options import Limits
 from compiler.program import HookKind
 from runtime.manifest import Manifest, Probe

@@ -59,6 +59,17 @@ def number(value: int) -> str:
 # how tightly operators bind; higher is tighter
 ATOM, UNARY, MULTIPLY, ADD, SHIFT, RELATION, EQUALITY = 16, 14, 13, 12, 11, 10, 9
 BIT_AND, BIT_XOR, BIT_OR, AND, OR, CHOICE = 8, 7, 6, 5, 4, 3
+# operators that C has with the same meaning, and those that are functions of the runtime
+ARITHMETIC = {
+    "|": BIT_OR, "^": BIT_XOR, "&": BIT_AND, "+": ADD, "-": ADD, "*": MULTIPLY,
+}  # fmt: skip
+CALLED = {
+    "/": "sw_divide",
+    "%": "sw_modulo",
+    "<<": "sw_shift_left",
+    ">>": "sw_shift_right",
+    ">>>": "sw_shift_right_logical",
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,8 +49,11 @@ from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
 
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
-# what AddressSanitizer sees as well, and takes a third of the time
-REDUNDANT = ("-fno-sanitize=null,object-size,nonnull-attribute,returns-nonnull-attribute",)
+# what AddressSanitizer sees as well, and takes half of the time; its own checks by calls, which are short
+REDUNDANT = (
+    "-fno-sanitize=null,object-size,nonnull-attribute,returns-nonnull-attribute,pointer-overflow",
+    "--param=asan-instrumentation-with-call-threshold=100",
+)
 # what generated C may do: as odd as scripts are: constants that overflow, comparisons that are always true
 WARNINGS = ("-Werror", "-Wno-overflow", "-Wno-div-by-zero", "-Wno-shift-count-overflow")
 USER = ("batch", "slot", "run", "world", "process")
