@@ -13,6 +13,11 @@ _PROGRAMS = (
     "probe what the program asks of the kernel, as syscall.* or kernel.trace(...), and compare"
     " pid() with target()"
 )
+_MODULES = (
+    "probe the system call or vfs.* that leads there, or a tracepoint: -l 'kernel.trace(\"*\")'"
+)
+_BLOCK = 'use ioblock.request and ioblock.end, or kernel.trace("block_rq_issue")'
+_COUNTERS = 'use tcp.*, udp.*, netdev.*, or a tracepoint such as kernel.trace("tcp_retransmit_skb")'
 
 ABSENT: Mapping[str, tuple[str, str, str]] = {
     "process": (_SLUG, "functions and marks of programs cannot be probed", _PROGRAMS),
@@ -39,15 +44,17 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
         "there are no files in /proc to read a script by",
         "globals are served as metrics; print in a timer or an end probe",
     ),
-    "prometheus": (
-        _SLUG,
-        "there is no need to print metrics",
-        "globals are served as metrics by the agent; leave this probe out",
-    ),
-    "json_data": (
-        _SLUG,
-        "there are no files in /proc to read a script by",
-        "globals are served as metrics; print in a timer or an end probe",
-    ),
+    "nfs": (_SLUG, "functions of the nfs module cannot be probed", _MODULES),
+    "nfsd": (_SLUG, "functions of the nfsd module cannot be probed", _MODULES),
+    "sunrpc": (_SLUG, "functions of the sunrpc module cannot be probed", _MODULES),
+    "scsi": (_SLUG, "functions of the SCSI modules cannot be probed", _BLOCK),
+    "ioscheduler": (_SLUG, "the old schedulers of block devices are gone", _BLOCK),
+    "ioscheduler_trace": (_SLUG, "the old schedulers of block devices are gone", _BLOCK),
+    "tcpmib": (_SLUG, "the kernel's counters of TCP are no places in code", _COUNTERS),
+    "ipmib": (_SLUG, "the kernel's counters of IP are no places in code", _COUNTERS),
+    "linuxmib": (_SLUG, "the kernel's network counters are no places in code", _COUNTERS),
+    "stap": (_SLUG, "there is no stap whose passes could be probed", _PROGRAMS),
+    "staprun": (_SLUG, "there is no staprun that could be probed", _PROGRAMS),
+    "stapio": (_SLUG, "there is no stapio that could be probed", _PROGRAMS),
     "input": (_SLUG, "keys cannot be probed", 'use kernel.function("input_event")'),
 }
