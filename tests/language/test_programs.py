@@ -138,5 +138,5 @@ def test_programs_do_what_the_language_says(workshop: Workshop) -> None:
 @given(programs())
 def test_brackets_that_precedence_makes_needless_change_nothing(program: Program) -> None:
     texts = [script(program, brackets=brackets) for brackets in (False, True)]
-    few, many = (print_script(parse_script(Script("p", text))) for text in texts)
+    few, many = (print_script(parse_script(Script("p", text, guru=True))) for text in texts)
     assert few == many

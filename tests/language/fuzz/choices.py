@@ -95,6 +95,12 @@ class Choices(ABC):
         self.fresh += 1
         return f"{stem}{self.fresh}"
 
+    def attempt(self, asked: t.Expr) -> t.Stmt:
+        """The value, or the error that there is none."""
+        message = t.Variable(self.name("m"), "string")
+        caught = t.Do(t.Print("println", (message,)))
+        return t.Try((t.Do(t.Print("println", (asked,))),), message.name, (caught,))
+
     # ------------------------------------------------------------ what subclasses make
 
     @abstractmethod

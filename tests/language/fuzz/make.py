@@ -19,7 +19,7 @@ from tests.language.fuzz.samples import extracts
 
 class Maker(Functions):
     def program(self) -> t.Program:
-        self.lanes = self.number(1, 2)
+        self.lanes = self.pick((1, 2, 1))
         self.declared = [self.declaration() for _ in range(self.number(1, 5))]
         self.accumulated = [self.pile() for _ in range(self.number(0, 2))]
         functions: list[t.Function] = []  # of overloads that hand on one, for all of them
@@ -37,7 +37,7 @@ class Maker(Functions):
         return t.Program(declared, tuple(self.defined), tuple(probes), rounds, room, self.lanes)
 
     def declaration(self) -> t.Declaration:
-        kind: t.Kind = self.pick(("long", "long", "string", "stat"))
+        kind: t.Kind = self.pick(("long", "stat", "string", "stat", "long"))
         keys = tuple(self.type() for _ in range(self.pick((0, 0, 1, 1, 2, 3))))
         size = self.number(2, 4) if keys and kind != "stat" and self.chance(3) else None
         start: int | str | None = None

@@ -77,18 +77,17 @@ class Patterns(Samples):
             made.pattern
         ):  # else what groups take depends on rounds that take nothing
             shown += [matched(n) for n in range(1, regex.count_groups(made.pattern))]
-        found = (t.Do(t.Print("printdln", tuple(shown), "|")),)
+        found: t.Stmts = (t.Do(t.Print("printdln", tuple(shown), "|")),)
+        if self.chance(4):
+            found = (*found, self.reminder())
         missed = (t.Do(t.Print("println", (t.Text("no"),))),)
         return t.If(made, missed, found) if made.negated else t.If(made, found, missed)
 
     def reminder(self) -> t.Stmt:
         """What was matched last, or the error that nothing was, or that it had no such group."""
-        asked: t.Expr = matched(self.pick((0, 0, 9)))
         if self.chance(3):
-            asked = t.Call("ngroups", (), "long")
-        message = t.Variable(self.name("m"), "string")
-        caught = t.Do(t.Print("println", (message,)))
-        return t.Try((t.Do(t.Print("println", (asked,))),), message.name, (caught,))
+            return self.attempt(t.Call("ngroups", (), "long"))
+        return self.attempt(matched(self.pick((0, 0, 9))))
 
 
 def matched(n: int) -> t.Call:

@@ -50,6 +50,15 @@ class Samples(Choices):
             return t.Bucket(t.Buckets(g.histogram, g.name, keys), self.index(scope, g.histogram))
         return self.pick(extracts(g, keys, empty=False))
 
+    def question(self, scope: Scope) -> t.Expr:
+        """One thing that a statistic may have no answer to."""
+        g = self.pick([g for g in self.declared if g.kind == "stat"])
+        keys = self.keys(scope, g)
+        asked = self.pick(extracts(g, keys, empty=False)[2:])  # the average, and what is rarer
+        if isinstance(asked, t.Bucket):
+            return t.Bucket(asked.buckets, self.index(scope, asked.buckets.shape))
+        return asked
+
     def index(self, scope: Scope, shape: t.Histogram) -> t.Expr:
         """Of a bucket: mostly one that is used, some that are none."""
         if self.chance(8):

@@ -18,10 +18,10 @@ class Statements(Loops):
         return tuple(self.stmt(scope, depth) for _ in range(self.number(1, most)))
 
     def stmt(self, scope: Scope, depth: int) -> t.Stmt:
-        kind = self.number(0, 19)
-        if kind >= 10 and depth > 0:
-            return self.compound(scope, depth - 1, kind)
-        match kind % 10:
+        kind = self.number(0, 21)
+        if kind >= 12 and depth > 0:
+            return self.compound(scope, depth - 1, kind - 2)
+        match kind % 12:
             case 0 | 1 | 2:
                 return self.assignment(scope)
             case 3 | 4 if not scope.pure:
@@ -31,7 +31,9 @@ class Statements(Loops):
             case 7 if not scope.pure:
                 return self.accumulation(scope)
             case 8 if not scope.pure:
-                return self.deletion(scope) if self.chance(2) else self.report(scope)
+                return self.deletion(scope)
+            case 10 | 11 if not scope.pure:
+                return self.report(scope)
             case 9 if self.effects and scope.returns is None and not scope.iterated:
                 f = self.pick(self.effects)
                 call = t.Call(f.name, self.arguments(scope, f, 1), f.type)
@@ -43,13 +45,18 @@ class Statements(Loops):
                 return self.assignment(scope)
 
     def report(self, scope: Scope) -> t.Stmt:
-        """What a match or a statistic has come to."""
+        """What a match, a statistic or a function comes to, errors included."""
         known = self.charted(scope)
-        match self.number(0, 3):
+        match self.number(0, 6):
             case 0 if known:
                 return self.draw_chart(scope, known)
             case 1:
                 return self.reminder()
+            case 2 | 3 if scope.globals and any(g.kind == "stat" for g in self.declared):
+                return self.attempt(self.question(scope))
+            case 4 if scope.functions:
+                f = self.pick(scope.functions)
+                return self.attempt(t.Call(f.name, self.arguments(scope, f, 1), f.type))
             case _:
                 return self.matching(scope)
 
