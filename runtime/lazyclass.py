@@ -174,7 +174,7 @@ def _find_fields(cls: type) -> tuple[Field, ...]:
     for base in cls.__mro__[:0:-1]:
         if "__record_fields__" in base.__dict__:
             found |= {f.name: f for f in base.__record_fields__}  # type: ignore[attr-defined]
-    for name in vars(cls).get("__annotations__", ()):
+    for name in cls.__annotations__:
         given = cls.__dict__.get(name, _MISSING)
         one = given if type(given) is Field else Field(default=given)
         one.name = name
