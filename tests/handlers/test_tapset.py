@@ -127,7 +127,7 @@ CASES = [
         name="stack of a kprobe",
     ),
     facts(
-        'symname(stack(0)) =~ "__traceiter_sys_enter|syscall_trace_enter|do_syscall"',
+        'symname(stack(0)) =~ "sys_enter|syscall"',
         'isinstr(sprint_backtrace(), "do_syscall_64")',
         point='kernel.trace("sys_enter")',
         name="stack of a tracepoint",
