@@ -153,6 +153,7 @@ def _identity(
         users.hexdigest(),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),
+        "symbols" if request.kernel and request.kernel.get("symbols") else "",
         request.source or "",
         text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"),
         json.dumps(options, sort_keys=True, default=str),
