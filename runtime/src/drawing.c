@@ -7,9 +7,10 @@
  */
 #include "stapwatch.h"
 
-#define WIDTH 50 /* columns of a full bar */
-#define FRAME 2	 /* empty rows kept next to full ones */
-#define ZERO  64 /* the bucket of 0 in a logarithmic histogram */
+#define WIDTH 50  /* columns of a full bar */
+#define FRAME 2	  /* empty rows kept next to full ones */
+#define ZERO  64  /* the bucket of 0 in a logarithmic histogram */
+#define MOST  192 /* rows; scripts' histograms have at most 130 */
 
 struct text {
 	char *to;
@@ -24,7 +25,7 @@ struct drawing {
 	s64 low, interval; /* interval 0: logarithmic */
 	s32 first, last;   /* rows to show */
 	u64 most;
-	u64 full[3]; /* bit n: bucket n has counted something */
+	u64 full[MOST / 64]; /* bit n: bucket n has counted something */
 };
 
 static void put(struct text *t, char ch)
@@ -110,7 +111,8 @@ static u32 label_width(const struct drawing *d, s32 row)
 /* Looks at all buckets once. */
 static void survey(struct drawing *d)
 {
-	s32 n = d->layout->nr_buckets, floor = d->interval ? 1 : ZERO, ceiling = n - 1, row;
+	s32 n = d->layout->nr_buckets < MOST ? d->layout->nr_buckets : MOST;
+	s32 floor = d->interval ? 1 : ZERO, ceiling = n - 1, row;
 
 	d->first = n;
 	d->last = -1;
