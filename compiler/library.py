@@ -31,7 +31,7 @@ OURS = "tapset/"  # begins the names of our own files
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
 _WORD = pattern(rb"[A-Za-z_]\w*")
-_CALLED = pattern(rb"([A-Za-z_]\w*)\s*\(")
+_CALLED = pattern(rb"\b([A-Za-z_]\w*+)\s*+\(")
 _DECLARED = pattern(rb"(?m)^(?:private )?(function|global|@define) (\w+)")
 _ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
 _ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")

@@ -41,7 +41,7 @@ def call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
     if site is not None and e.name in scope.world.contextual:
         scope.is_special = True
         found = scope.world.clone(found, site)
-    found = scope.world.wanted_functions.setdefault(found.symbols[0], found)
+    found = scope.world.want(found)
     overloads.learn_parameters(scope.world, found)
     symbol = found.symbols[0]
     args = []

@@ -74,7 +74,8 @@ class Facts:
 
     def gives_nothing(self, result: Symbol) -> bool:
         """Whether no `return` of a function has a value, and nobody wants one."""
-        return not (result in self.types or result in self.valued or result in self.returning)
+        seen = result in self.returning or result in self.returned
+        return not (seen or result in self.types or result in self.valued)
 
     def learn(self, symbol: Symbol, type_: ValueType, span: Span) -> None:
         """Note a symbol's type, or report that it contradicts what is known."""

@@ -29,9 +29,8 @@ def pointee(scope: Scope, e: syntax.Expr) -> TypeId | None:
             # each overload has a result of its own; they count if they agree
             known = {
                 scope.facts.pointees.get(found.result)
-                for found in scope.world.wanted_functions.values()
-                for f in found.functions[:1]
-                if f.name == e.name and len(f.parameters) == len(e.args)
+                for found in scope.world.wanted_names.get(e.name, ())
+                if len(found.functions[0].parameters) == len(e.args)
             }
             return known.pop() if len(known) == 1 else None
         case syntax.Conditional():

@@ -51,6 +51,7 @@ class World:
     shifts: dict[str, int] = field(default_factory=dict)  # by global: its variance's bit shift
     used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)
     wanted_functions: dict[str, Overloads] = field(default_factory=dict)  # by the first's symbol
+    wanted_names: dict[str, list[Overloads]] = field(default_factory=dict)  # the same, by name
     # functions that use context variables: a clone for each probe point, with the point's symbols
     contextual: frozenset[str] = frozenset()
     clones: dict[tuple[str, str], str] = field(default_factory=dict)
@@ -66,6 +67,14 @@ class World:
             self.sites[known] = site
             names.append(known)
         return Overloads(found.functions, tuple(names))
+
+    def want(self, found: Overloads) -> Overloads:
+        """Functions that something calls; the same object each time."""
+        known = self.wanted_functions.get(found.symbols[0])
+        if known is None:
+            known = self.wanted_functions[found.symbols[0]] = found
+            self.wanted_names.setdefault(found.functions[0].name, []).append(found)
+        return known
 
     def find_global(self, name: str, file: str) -> GlobalSymbol | None:
         found = self.globals.get((file, name)) or self.globals.get(("", name))
