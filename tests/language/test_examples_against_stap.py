@@ -32,7 +32,7 @@ from compiler.request import Request
 from lab import DEFAULT_KERNEL, Guest, Image
 from tests.language.stap import NO_STAP
 
-pytestmark = [pytest.mark.host, pytest.mark.lab]
+pytestmark = [pytest.mark.host, pytest.mark.lab, pytest.mark.timeout(3600)]
 
 EXAMPLES = Path("/usr/share/systemtap/examples")
 _END = re.compile(r"[;|&>#]|\|\||&&|2>&1")
