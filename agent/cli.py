@@ -34,7 +34,11 @@ _RUN_STATUS = 1  # of a wrong command line of `run`, as stap's
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the result is the exit status."""
-    options = parser().parse_args(run_options.complete(sys.argv[1:] if argv is None else argv))
+    words = run_options.complete(sys.argv[1:] if argv is None else argv)
+    top = parser()
+    if words[:1] == ["run"]:
+        top.status = _RUN_STATUS  # it is the one to find words that no command knows
+    options = top.parse_args(words)
     try:
         match options.command:
             case "agent":
@@ -68,7 +72,7 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(self.status)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> _Parser:
     top = _Parser(
         prog="stapwatch",
         description="Probe scripts in the SystemTap language as Prometheus series and logs.",

@@ -332,9 +332,9 @@ def test_the_passes_print_what_they_made(guest: Guest) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "said"),
     [
-        (["run"], 2, "no script"),
+        (["run"], 1, "no script"),
         (["run", "/root/no-such.stp"], 1, "cannot read /root/no-such.stp"),
-        (["run", "--no-such-option"], 2, "no-such-option"),
+        (["run", "--no-such-option"], 1, "no-such-option"),
         (["check", "/root/no-such.stp"], 1, "cannot read /root/no-such.stp"),
         (["status"], 3, "no agent answers"),
         (["no-such-command"], 2, "no-such-command"),
