@@ -45,15 +45,15 @@ u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
 
 u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
 {
-	const struct pt_regs *regs = current->mm ? task_pt_regs(current) : NULL;
+	struct pt_regs *regs = current->mm ? task_pt_regs(current) : NULL;
 	unsigned long frame[2];
 	u64 at, next;
 	u32 n = 0;
 
 	if (!regs || !user_mode(regs))
 		return 0;
-	if (c->regs && user_mode((const struct pt_regs *)c->regs))
-		regs = (const struct pt_regs *)c->regs;
+	if (c->regs && user_mode((struct pt_regs *)c->regs))
+		regs = (struct pt_regs *)c->regs;
 	if (n < most)
 		to[n++] = regs->ip;
 	for (at = regs->bp; n < most; at = next) {

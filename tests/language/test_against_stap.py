@@ -167,6 +167,9 @@ def test_every_explanation_is_of_a_script() -> None:
     assert set(DIFFERENT) <= set(SCRIPTS)
 
 
+_CRASH = "Assertion `"  # of stap itself: its regular expressions are not up to all of ours
+
+
 def made_up() -> list[Program]:
     """Programs of the fuzzer that stap 4.8 can know: it has no >>>."""
     groups = range(SEED * 1_000_000, SEED * 1_000_000 + MADE // GROUP)
@@ -181,7 +184,9 @@ def test_made_up_programs() -> None:
         pytest.skip(NO_STAP)
     scripts = [Script("p", text_of(program, brackets=False)) for program in made_up()]
     verdicts = stap.judge_all([(script, 2) for script in scripts])
-    for script, verdict in zip(scripts, verdicts, strict=True):
+    judged = [(s, v) for s, v in zip(scripts, verdicts, strict=True) if _CRASH not in v.complaint]
+    assert len(judged) > len(scripts) * 3 // 4
+    for script, verdict in judged:
         found = differences(script, verdict)
         assert not found, "\n".join([str(script.text), *found])
 
