@@ -7,10 +7,10 @@
  */
 #include "stapwatch.h"
 
-#define WIDTH 50  /* columns of a full bar */
-#define FRAME 2	  /* empty rows kept next to full ones */
-#define ZERO  64  /* the bucket of 0 in a logarithmic histogram */
-#define MOST  192 /* rows; scripts' histograms have at most 130 */
+#define WIDTH	  50  /* columns of a full bar */
+#define FRAME	  2   /* empty rows kept next to full ones */
+#define ZERO	  64  /* the bucket of 0 in a logarithmic histogram */
+#define MOST_ROWS 192 /* rows; scripts' histograms have at most 130 */
 
 struct text {
 	char *to;
@@ -25,10 +25,10 @@ struct drawing {
 	s64 low, interval; /* interval 0: logarithmic */
 	s32 first, last;   /* rows to show */
 	u64 most;
-	u64 full[MOST / 64]; /* bit n: bucket n has counted something */
+	u64 full[MOST_ROWS / 64]; /* bit n: bucket n has counted something */
 };
 
-static void put(struct text *t, char ch)
+static void put_char(struct text *t, char ch)
 {
 	if (t->length + 1 < t->size)
 		t->to[t->length++] = ch;
@@ -39,13 +39,13 @@ static void put(struct text *t, char ch)
 static void repeat(struct text *t, char ch, u32 n)
 {
 	while (n--)
-		put(t, ch);
+		put_char(t, ch);
 }
 
 static void put_all(struct text *t, const char *s)
 {
 	while (*s)
-		put(t, *s++);
+		put_char(t, *s++);
 }
 
 static u64 magnitude(s64 v)
@@ -76,7 +76,7 @@ static void put_digits(struct text *t, u64 v)
 	for (n = digits(v); n > 1; n--)
 		unit *= 10;
 	for (; unit; unit /= 10)
-		put(t, (char)('0' + v / unit % 10));
+		put_char(t, (char)('0' + v / unit % 10));
 }
 
 static bool is_full(const struct drawing *d, s32 row)
@@ -111,7 +111,7 @@ static u32 label_width(const struct drawing *d, s32 row)
 /* Looks at all buckets once. */
 static void survey(struct drawing *d)
 {
-	s32 n = d->layout->nr_buckets < MOST ? d->layout->nr_buckets : MOST;
+	s32 n = d->layout->nr_buckets < MOST_ROWS ? d->layout->nr_buckets : MOST_ROWS;
 	s32 floor = d->interval ? 1 : ZERO, ceiling = n - 1, row;
 
 	d->first = n;
@@ -179,9 +179,9 @@ static void put_row(struct text *t, const struct drawing *d, s32 row, u32 margin
 	bar = count / scale < WIDTH ? (u32)(count / scale) : WIDTH; /* it may have grown */
 	repeat(t, ' ', margin - label_width(d, row));
 	if (sign_of(d, row))
-		put(t, sign_of(d, row));
+		put_char(t, sign_of(d, row));
 	if (value < 0)
-		put(t, '-');
+		put_char(t, '-');
 	put_digits(t, magnitude(value));
 	put_all(t, " |");
 	repeat(t, '@', bar);
@@ -189,7 +189,7 @@ static void put_row(struct text *t, const struct drawing *d, s32 row, u32 margin
 	if (digits(count) < digits(d->most))
 		repeat(t, ' ', digits(d->most) - digits(count));
 	put_digits(t, count);
-	put(t, '\n');
+	put_char(t, '\n');
 }
 
 void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat_layout *layout,
@@ -225,7 +225,7 @@ void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat
 		}
 		put_row(&t, &d, row, margin, d.most > WIDTH ? (d.most + WIDTH - 1) / WIDTH : 1);
 	}
-	put(&t, '\n');
+	put_char(&t, '\n');
 	to[t.length] = 0;
 	c->counts->strings_cut += t.cut;
 }

@@ -11,21 +11,21 @@
 #include <linux/stacktrace.h>
 #include "runtime.h"
 
-#define MOST	  64
-#define NEAR	  16 /* bytes from a function's start to where a probe finds itself */
-#define PAST_LAST 48 /* entries in which the probed place is looked for */
+#define MOST_FRAMES 64
+#define NEAR	    16 /* bytes from a function's start to where a probe finds itself */
+#define PAST_LAST   48 /* entries in which the probed place is looked for */
 
 /* Where the hit happened; 0: the probe has no registers. */
-static u64 place(const struct sw_context *c)
+static u64 hit_place(const struct sw_context *c)
 {
 	return c->regs ? c->regs->ip : 0;
 }
 
 u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
 {
-	unsigned long entries[MOST];
-	u32 n = stack_trace_save(entries, MOST, 0), first = 0, i;
-	u64 ip = place(c);
+	unsigned long entries[MOST_FRAMES];
+	u32 n = stack_trace_save(entries, MOST_FRAMES, 0), first = 0, i;
+	u64 ip = hit_place(c);
 
 	for (i = 0; i < n && i < PAST_LAST; i++) {
 		if (ip && entries[i] - ip + NEAR <= 2 * NEAR) {
