@@ -36,6 +36,7 @@ from runtime.loader import can_load_modules
 from runtime.record import replace
 from runtime.snapshot import Snapshot
 from runtime.table import TableValues
+from runtime.thrift import give_back
 
 _TICK = 1.0  # seconds between looks at half lines and silent ends
 _PATIENCE = 60.0  # seconds that systemd is asked for while scripts compile
@@ -138,10 +139,12 @@ class Service:
         self._notifier.status(f"compiling {len(settings.scripts)} scripts")
         await self._supervisor.find_leftovers()
         await self._apply(settings)
+        give_back()
         while True:
             await self._reload.wait()
             self._reload.clear()
             await self._reload_now()
+            give_back()
 
     async def _reload_now(self) -> None:
         """Read everything again; on any error all stays as it is, and the reason is shown."""

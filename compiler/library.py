@@ -48,9 +48,24 @@ _ELSEWHERE = frozenset(
 class Tapset(Mapping[str, bytes]):
     """Every library file: name for messages -> contents, of ours read when first asked for."""
 
-    def __init__(self, users: Mapping[str, bytes], ours: Mapping[str, Path], index: Index) -> None:
-        self.users, self._ours, self.index = users, ours, index
+    def __init__(
+        self, users: Mapping[str, bytes], ours: Mapping[str, Path], index: Index | bytes
+    ) -> None:
+        """`index`: as kept, for whoever looks at its digest only."""
+        self.users, self._ours, self._index = users, ours, index
         self._read: dict[str, bytes] = {}
+
+    @property
+    def index(self) -> Index:
+        if isinstance(self._index, bytes):
+            self._index = Index(**json.loads(self._index))
+        return self._index
+
+    @property
+    def digest(self) -> str:
+        """Of our files."""
+        known = self._index
+        return hashlib.sha256(known).hexdigest() if isinstance(known, bytes) else known.digest
 
     def __getitem__(self, name: str) -> bytes:
         if name not in self._ours:
@@ -118,12 +133,11 @@ def _our_index() -> Index:
     return Index.of({f"{OURS}{path.name}": path.read_bytes() for path in TAPSET.glob("*.stp*")})
 
 
-def _index(ours: Mapping[str, Path], keep: Path | None) -> Index:
+def _index(ours: Mapping[str, Path], keep: Path | None) -> Index | bytes:
     if keep is None:
         return _our_index()
     paths = [Path(__file__), *ours.values()]
-    data = kept.derived(keep, "tapset", paths, lambda: json.dumps(asdict(_our_index())).encode())
-    return Index(**json.loads(data))
+    return kept.derived(keep, "tapset", paths, lambda: json.dumps(asdict(_our_index())).encode())
 
 
 def _is_for(part: str, release: str) -> bool:

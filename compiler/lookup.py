@@ -149,7 +149,7 @@ def _identity(
         VERSION,
         _compiler_digest(cache),
         Sources.our_digest(),
-        tapset.index.digest,
+        tapset.digest,
         users.hexdigest(),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),

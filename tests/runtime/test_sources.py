@@ -10,7 +10,9 @@ from pathlib import Path
 import runtime
 
 SOURCES = sorted((Path(runtime.__file__).parent / "src").glob("*.c"))
-_DEFINED = re.compile(r"^(?:#define (\w+)|static [^;=({]*?(\w+)\([^;{]*\)\n\{|(struct \w+) \{)", re.M)
+_DEFINED = re.compile(
+    r"^(?:#define (\w+)|static [^;=({]*?(\w+)\([^;{]*\)\n\{|(struct \w+) \{)", re.M
+)
 
 
 def test_no_name_is_defined_twice() -> None:
