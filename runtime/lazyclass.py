@@ -134,6 +134,7 @@ def _process(
     members: dict[str, Any] = {
         "__record_fields__": _Later("__record_fields__", _find_fields),
         "__match_args__": _Later("__match_args__", _match_args),
+        "__signature__": _Later("__signature__", _signature),
         "__dataclass_fields__": _STANDARD_FIELDS,
     }
     if "__init__" not in own:
@@ -189,6 +190,22 @@ def _find_fields(cls: type) -> tuple[Field, ...]:
 
 def _match_args(cls: type) -> tuple[str, ...]:
     return tuple(f.name for f in fields(cls) if f.init)
+
+
+def _signature(cls: type) -> Any:
+    """For those who ask how a class is called, before its method is written."""
+    import inspect
+
+    found = []
+    for f in fields(cls):
+        if f.init:
+            given = f.default if f.default_factory is _MISSING else _MISSING
+            optional = given is not _MISSING or f.default_factory is not _MISSING
+            default = given if optional else inspect.Parameter.empty
+            found.append(
+                inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default)
+            )
+    return inspect.Signature(found)
 
 
 def _first(cls: type, name: str, write: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:

@@ -29,12 +29,12 @@ from runtime.slots import KeyPage, KeyTuple, SlotReader, alive, text
 Value = int | str | StatValue
 
 _ATTEMPTS: Final = 8  # to copy a slot that is being changed, before it is left out of this read
-_PAGE_WORDS: Final = 256
+_PAGE_WORDS: Final = 512
 _SCALAR: Final = KeyPage(b"", None, 1, lambda _: [()])
 
 
 def per_page(table: Table) -> int:
-    """Rows in a page: 256 numbers, or a few statistics."""
+    """Rows in a page: 512 numbers, or a few statistics."""
     return max(1, 8 * _PAGE_WORDS // table.row_size)
 
 
