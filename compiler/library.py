@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from compiler.build.cache import digest_of
 from compiler.kernel import kept
 from runtime.pattern import pattern
 from runtime.record import asdict, dataclass
@@ -93,15 +94,12 @@ class Index:
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> Index:
-        digest = hashlib.sha256()
-        for name, text in sorted(files.items()):
-            digest.update(f"{name}\0{len(text)}\0".encode() + text)
         names = {name: declared(text) for name, text in files.items()}
         needs = {}
         for name, text in files.items():
             use = _Use(_NO_NAMES.sub(b" ", text))
             needs[name] = [n for n, each in names.items() if n != name and use.has_any(each)]
-        return cls(names, needs, digest.hexdigest())
+        return cls(names, needs, digest_of(sorted(files.items())))
 
 
 def declared(text: bytes) -> list[tuple[str, str]]:

@@ -11,7 +11,6 @@ the answer with size and time, and an answer whose tools have changed is none.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler import library
-from compiler.build.cache import Cache, default_root, key_of
+from compiler.build.cache import Cache, default_root, digest_of, key_of
 from compiler.build.sources import Sources
 from compiler.kernel import kept
 from compiler.kernel.image import running_build_id
@@ -141,16 +140,13 @@ def _identity(
     cache: Path,
 ) -> str:
     options = {k: v for k, v in asdict(request).items() if k not in _NOT_IN_IDENTITY}
-    users = hashlib.sha256()
-    for name, data in sorted(tapset.users.items()):
-        users.update(f"{name}\0{len(data)}\0".encode() + data)
     return key_of(
         "script",
         VERSION,
         _compiler_digest(cache),
         Sources.our_digest(),
         tapset.digest,
-        users.hexdigest(),
+        digest_of(sorted(tapset.users.items())),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),
         "symbols" if request.kernel and request.kernel.get("symbols") else "",
@@ -167,11 +163,7 @@ def _compiler_digest(cache: Path) -> str:
     paths = sorted([*_CODE.glob("*.py"), *_CODE.glob("*.lark"), *_CODE.glob("*/*.py")])
 
     def made() -> bytes:
-        digest = hashlib.sha256()
-        for path in paths:
-            data = path.read_bytes()
-            digest.update(f"{path.name}\0{len(data)}\0".encode() + data)
-        return digest.hexdigest().encode()
+        return digest_of((path.name, path.read_bytes()) for path in paths).encode()
 
     return kept.derived(cache, "code", paths, made).decode()
 

@@ -9,11 +9,11 @@ Laid out as a module's build folder: headers for scripts under include/, the res
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import runtime
+from compiler.build.cache import digest_of
 from runtime.record import dataclass
 
 TEMPLATE = Path(__file__).parent / "template"
@@ -31,11 +31,7 @@ class Sources:
         """Take `include/**/*.h`, `src/*.{c,h}` and `src/Kbuild`."""
         files = dict(_files(include, src))
         pipeline = {p.name: p.read_bytes() for p in Path(__file__).parent.glob("*.py")}
-        digest = hashlib.sha256()
-        for name, data in sorted({**files, **pipeline}.items()):
-            digest.update(f"{name}\0{len(data)}\0".encode())
-            digest.update(data)
-        return cls(files, digest.hexdigest())
+        return cls(files, digest_of(sorted({**files, **pipeline}.items())))
 
     @classmethod
     def ours(cls) -> Sources:
