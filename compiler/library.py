@@ -10,7 +10,6 @@ files give macros.
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 from compiler.build.cache import digest_of
 from compiler.kernel import kept
 from runtime.pattern import pattern
-from runtime.record import asdict, dataclass
+from runtime.record import dataclass
 
 if TYPE_CHECKING:  # reading is quick, and often all that is wanted
     from compiler.conditions import Conditions
@@ -45,6 +44,8 @@ _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
 )
 
+_DIGITS = 64  # of a digest
+
 
 class Tapset(Mapping[str, bytes]):
     """Every library file: name for messages -> contents, of ours read when first asked for."""
@@ -52,21 +53,21 @@ class Tapset(Mapping[str, bytes]):
     def __init__(
         self, users: Mapping[str, bytes], ours: Mapping[str, Path], index: Index | bytes
     ) -> None:
-        """`index`: as kept, for whoever looks at its digest only."""
+        """`index`: packed, as it is kept, for whoever looks at its digest only."""
         self.users, self._ours, self._index = users, ours, index
         self._read: dict[str, bytes] = {}
 
     @property
     def index(self) -> Index:
         if isinstance(self._index, bytes):
-            self._index = Index(**json.loads(self._index))
+            self._index = Index.unpacked(self._index)
         return self._index
 
     @property
     def digest(self) -> str:
         """Of our files."""
         known = self._index
-        return hashlib.sha256(known).hexdigest() if isinstance(known, bytes) else known.digest
+        return known[:_DIGITS].decode() if isinstance(known, bytes) else known.digest
 
     def __getitem__(self, name: str) -> bytes:
         if name not in self._ours:
@@ -100,6 +101,14 @@ class Index:
             use = _Use(_NO_NAMES.sub(b" ", text))
             needs[name] = [n for n, each in names.items() if n != name and use.has_any(each)]
         return cls(names, needs, digest_of(sorted(files.items())))
+
+    def packed(self) -> bytes:
+        return self.digest.encode() + json.dumps([self.declared, self.needs]).encode()
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Index:
+        names, needs = json.loads(data[_DIGITS:])
+        return cls(names, needs, data[:_DIGITS].decode())
 
 
 def declared(text: bytes) -> list[tuple[str, str]]:
@@ -135,7 +144,7 @@ def _index(ours: Mapping[str, Path], keep: Path | None) -> Index | bytes:
     if keep is None:
         return _our_index()
     paths = [Path(__file__), *ours.values()]
-    return kept.derived(keep, "tapset", paths, lambda: json.dumps(asdict(_our_index())).encode())
+    return kept.derived(keep, "tapset", paths, lambda: _our_index().packed())
 
 
 def _is_for(part: str, release: str) -> bool:
