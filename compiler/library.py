@@ -44,6 +44,7 @@ _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
 )
 
+_ARGUMENT = pattern(rb"[$@][0-9#]")
 _DIGITS = 64  # of a digest
 
 
@@ -246,9 +247,20 @@ def parse_all(
 
 
 def parse_script(
-    name: str, text: bytes, conditions: Conditions, public: Mapping[str, Macro]
+    name: str,
+    text: bytes,
+    conditions: Conditions,
+    public: Mapping[str, Macro],
+    args: Sequence[str] = (),
 ) -> Script:
-    """One of its files. Raises CompileError."""
+    """One of its files. `args`: the script's. Raises CompileError."""
     from compiler.parser import parse
 
-    return parse(text, name, conditions=conditions, library_macros=public, privileged=True)
+    return parse(
+        text, name, conditions=conditions, args=args, library_macros=public, privileged=True
+    )
+
+
+def asks_for_arguments(text: bytes) -> bool:
+    """Whether what a file means may depend on the script's arguments."""
+    return _ARGUMENT.search(text) is not None

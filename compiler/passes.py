@@ -101,8 +101,8 @@ def _macros(setting: _Setting) -> dict[str, Macro]:
 
 
 @functools.lru_cache(maxsize=512)
-def _library_script(setting: _Setting, name: str, text: bytes) -> Script:
-    return library.parse_script(name, text, _conditions(setting), _macros(setting))
+def _library_script(setting: _Setting, name: str, text: bytes, args: tuple[str, ...]) -> Script:
+    return library.parse_script(name, text, _conditions(setting), _macros(setting), args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +129,9 @@ def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed
     script = parse(job.text, job.file, **given)
     extras = [parse(text, f"<-E {i}>", **given) for i, text in enumerate(request.extra, 1)]
     scripts = [
-        _library_script(setting, name, text)
+        _library_script(
+            setting, name, text, tuple(request.args) if library.asks_for_arguments(text) else ()
+        )
         for name, text in files.items()
         if name.endswith(".stp")
     ]
