@@ -557,16 +557,23 @@ class HookKind(IntEnum):
     KRETPROBE = 8
     TRACEPOINT = 9
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
+    INPUT_CHAR = 11
+    INPUT_LINE = 12
 
     @property
     def phase(self) -> bool:
-        """Runs at the start or the end, without a hook in the kernel."""
-        return self < HookKind.TIMER_NS
+        """Runs by the module's own doing, without a hook in the kernel."""
+        return self < HookKind.TIMER_NS or self.typed
+
+    @property
+    def typed(self) -> bool:
+        """Of what is typed where the session runs."""
+        return self in (HookKind.INPUT_CHAR, HookKind.INPUT_LINE)
 
     @property
     def cold(self) -> bool:
         """Runs seldom enough to merge every CPU's values in the handler."""
-        return self < HookKind.PROFILE
+        return self < HookKind.PROFILE or self.typed
 
 
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit

@@ -15,6 +15,7 @@ FAMILIES: dict[str, Family] = {
     "end": phases.resolve,
     "error": phases.resolve,
     "never": phases.resolve,
+    "input": phases.resolve_input,
     "timer": timers.resolve,
     "kernel": functions.resolve_kernel,
     "kprobe": functions.resolve_kprobe,
@@ -43,6 +44,8 @@ SHAPES = (
         for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
     ),
     "kernel.trace(string)",
+    "input.char_typed",
+    "input.line_typed",
 )
 
 __all__ = ["FAMILIES", "SHAPES", "Environment", "Family", "Refusal", "Site", "Variable"]

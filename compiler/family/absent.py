@@ -56,5 +56,4 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
     "stap": (_SLUG, "there is no stap whose passes could be probed", _PROGRAMS),
     "staprun": (_SLUG, "there is no staprun that could be probed", _PROGRAMS),
     "stapio": (_SLUG, "there is no stapio that could be probed", _PROGRAMS),
-    "input": (_SLUG, "keys cannot be probed", 'use kernel.function("input_event")'),
 }

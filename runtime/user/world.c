@@ -180,6 +180,16 @@ void sw_reader_kick(void)
 {
 }
 
+s64 sw_input_char(void)
+{
+	return 'k';
+}
+
+const char *sw_input_line(void)
+{
+	return "a line\n";
+}
+
 /* Who fires probes looks at their conditions. */
 void sw_rearm(void)
 {

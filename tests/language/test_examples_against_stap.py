@@ -41,12 +41,7 @@ _WITH_VALUE = frozenset("cxTsodlLeEDGIrmB")
 # Example that stap takes and we do not -> why.
 _PROGRAMS = "probes in programs need their symbols and uprobes, which there are none of here"
 _NETFILTER = "there are no netfilter probes"
-_KEYS = "there are no probes for keys"
 EXPLAINED = {
-    "general/eventcount.stp": _KEYS,
-    "general/sizeof_interactive.stp": _KEYS,
-    "general/watchdog.stp": "system(): scripts start no programs",
-    "io/switchfile.stp": "switch_file(): output is not rotated on a script's word",
     "memory/hw_watch_sym.stp": "there are no hardware watchpoints",
     "network/netfilter_drop.stp": _NETFILTER,
     "network/netfilter_summary.stp": _NETFILTER,

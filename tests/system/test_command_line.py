@@ -81,6 +81,37 @@ probe begin {
 TICKS = "probe begin { println(1) } probe timer.ms(50) { println(2) } probe end { println(3) }"
 LOOP = "probe begin { for (i = 0; i < 20000; i++) n = i println(n) exit() }"
 COMPILERS = "pgrep -f -- '-[m] compiler'"
+ASKS = """\
+probe begin {
+    println("a")
+    system("cat /tmp/asks >&2; echo from the shell")
+    switch_file()
+    println("b")
+    exit()
+}
+"""
+KEYS = """\
+probe begin { println("armed") }
+probe input.line { printf("[%s]", line) }
+probe input.char { if (char == "q") exit() else printf("<%s>", char == "\\n" ? "-" : char) }
+"""
+# types into a terminal of its own what it is given, once the script is armed
+TYPE = """\
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execvp("stapwatch", ["stapwatch", "run", "-e", sys.argv[2]])
+seen = b""
+while True:
+    try:
+        seen += os.read(terminal, 4096)
+    except OSError:
+        break
+    if b"armed" in seen and sys.argv[1]:
+        os.write(terminal, sys.argv[1].encode())
+        sys.argv[1] = ""
+print(repr(seen))
+"""
 TARGET = "probe begin { println(target()) exit() }"
 ENDLESS = 'probe begin { println("armed") }'
 BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": DIVIDE}
@@ -91,7 +122,7 @@ def ready(guest: Guest, setting: Setting) -> None:
     """Script files, and all that is run here compiled already, but for the first of the tests."""
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
-    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS)]
+    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS)]
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
     setting.install_cache(guest)
 
@@ -256,6 +287,23 @@ def test_messages_from_the_background(guest: Guest) -> None:
     assert guest.run("cat /tmp/mine").stdout == "mine\n"
     assert "ERROR: wrong" in guest.run(f"journalctl _PID={pid}").stdout
     assert no_module_is_left(guest)
+
+
+def test_what_a_script_asks_of_the_session(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-o", "/tmp/asks", "-e", ASKS], timeout=300)
+    assert (done.status, done.stdout) == (0, "from the shell\n"), done.stderr
+    # what was printed before was in the file when the shell looked
+    assert done.stderr == "a\n"
+    assert guest.run("cat /tmp/asks").stdout == "a\n"
+    assert guest.run("cat /tmp/asks.1").stdout == "b\n"
+
+
+def test_keys(guest: Guest) -> None:
+    """From a pipe, and from a terminal that does not show them."""
+    done = guest.run(f"printf 'a b\\nq' | stapwatch run -e '{KEYS}'", timeout=300)
+    assert (done.status, done.stdout) == (0, "armed\n<a>< ><b><->[a b\n]"), done.stderr
+    done = guest.run(["python3", "-c", TYPE, "xyq", KEYS], timeout=300)
+    assert done.stdout == repr(b"armed\r\n<x><y>") + "\n", done.stderr
 
 
 def test_watching_a_script(guest: Guest) -> None:

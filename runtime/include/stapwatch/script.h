@@ -18,6 +18,7 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   KPROBE             -                   int handler(void *kprobe, struct sw_regs *)
  *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
+ *   INPUT_*            -                   void handler(void)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
  */
 enum sw_hook {
@@ -32,6 +33,8 @@ enum sw_hook {
 	SW_KRETPROBE,
 	SW_TRACEPOINT,
 	SW_PAIRED,
+	SW_INPUT_CHAR,
+	SW_INPUT_LINE,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be

@@ -109,4 +109,8 @@ void sw_kernel_log(u32 level, const char *text);
 /* Nothing handles an event after this one: the module goes to SW_EXITING and its reader is told. */
 void sw_exit(struct sw_context *c);
 
+/* What an input probe is about. */
+s64 sw_input_char(void);
+const char *sw_input_line(void);
+
 #endif
