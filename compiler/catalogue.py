@@ -222,6 +222,8 @@ def _locals(
 
 def _context(site: Site, environment: Environment) -> Iterator[str]:
     """A site's context variables under their own names; `$argN` only where there is no other."""
+    for name in site.answers:
+        yield f" ${name}:string"
     named = {v.index for v in site.variables.values() if not re.fullmatch(r"arg\d+", v.name)}
     for name, variable in site.variables.items():
         if variable.type_id is None:

@@ -159,8 +159,15 @@ def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
     """The files that scripts with these texts may need: the user's, those of ours that declare a
     name which occurs in one of all these, and what they need. Parsing the rest would take longer
     than parsing the scripts does."""
+    from compiler.family import NEEDED
+    from compiler.program import PROBED_FUNCTION
+
     index = tapset.index
-    use = _Use(b"\n".join([*texts, *tapset.users.values()]))
+    text = b"\n".join([*texts, *tapset.users.values()])
+    unwritten = [PROBED_FUNCTION]
+    for family, functions in NEEDED.items():
+        unwritten += functions if family.encode() in text else ()
+    use = _Use(text + b"".join(b"\n%b()" % name.encode() for name in unwritten))
     fresh = [name for name, names in index.declared.items() if use.has_any(names)]
     found = set(tapset.users)
     while fresh:

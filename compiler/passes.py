@@ -33,7 +33,7 @@ from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.preprocessor import Macro
-from compiler.program import PROBED_FUNCTION, Program
+from compiler.program import Program
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
@@ -143,7 +143,7 @@ def _needed(job: Question) -> Mapping[str, bytes]:
     request = job.request
     if request.listing is not None:
         return job.tapset
-    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
+    texts = [job.text, *request.extra, *request.args]
     return library.needed(
         job.tapset,
         [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],

@@ -559,6 +559,8 @@ class HookKind(IntEnum):
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
     INPUT_CHAR = 11
     INPUT_LINE = 12
+    PROCFS_READ = 13
+    PROCFS_WRITE = 14
 
     @property
     def phase(self) -> bool:
@@ -571,9 +573,14 @@ class HookKind(IntEnum):
         return self in (HookKind.INPUT_CHAR, HookKind.INPUT_LINE)
 
     @property
+    def of_file(self) -> bool:
+        """Of a file in /proc."""
+        return self in (HookKind.PROCFS_READ, HookKind.PROCFS_WRITE)
+
+    @property
     def cold(self) -> bool:
         """Runs seldom enough to merge every CPU's values in the handler."""
-        return self < HookKind.PROFILE or self.typed
+        return self < HookKind.PROFILE or self.typed or self.of_file
 
 
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit

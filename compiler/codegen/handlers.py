@@ -27,6 +27,8 @@ _SIGNATURES = {
     HookKind.ERROR: "void {name}(void)",
     HookKind.INPUT_CHAR: "void {name}(void)",
     HookKind.INPUT_LINE: "void {name}(void)",
+    HookKind.PROCFS_READ: "void {name}(void)",
+    HookKind.PROCFS_WRITE: "void {name}(void)",
     HookKind.TIMER_NS: "void {name}(struct sw_regs *regs)",
     HookKind.TIMER_JIFFIES: "void {name}(struct sw_regs *regs)",
     HookKind.PROFILE: "void {name}(struct sw_regs *regs)",

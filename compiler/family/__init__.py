@@ -7,8 +7,8 @@
 One file a family; `FAMILIES` names them by a probe point's first component.
 """
 
-from compiler.family import functions, phases, timers
-from compiler.family.site import Environment, Family, Refusal, Site, Variable
+from compiler.family import functions, phases, procfs, timers
+from compiler.family.site import Answer, Environment, Family, Refusal, Site, Variable
 
 FAMILIES: dict[str, Family] = {
     "begin": phases.resolve,
@@ -17,9 +17,13 @@ FAMILIES: dict[str, Family] = {
     "never": phases.resolve,
     "input": phases.resolve_input,
     "timer": timers.resolve,
+    "procfs": procfs.resolve,
     "kernel": functions.resolve_kernel,
     "kprobe": functions.resolve_kprobe,
 }
+
+# Functions of the library that the variables of a family are.
+NEEDED = {"procfs": procfs.FUNCTIONS}
 
 # The forms that the families take, for those who ask what there is.
 SHAPES = (
@@ -44,8 +48,24 @@ SHAPES = (
         for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
     ),
     "kernel.trace(string)",
+    *(
+        f"procfs{name}{umask}.{way}"
+        for name in ("", "(string)")
+        for umask in ("", ".umask(number)")
+        for way in ("read", "read.maxsize(number)", "write")
+    ),
     "input.char_typed",
     "input.line_typed",
 )
 
-__all__ = ["FAMILIES", "SHAPES", "Environment", "Family", "Refusal", "Site", "Variable"]
+__all__ = [
+    "FAMILIES",
+    "NEEDED",
+    "SHAPES",
+    "Answer",
+    "Environment",
+    "Family",
+    "Refusal",
+    "Site",
+    "Variable",
+]

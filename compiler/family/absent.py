@@ -39,11 +39,6 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
         "netfilter's hooks cannot be probed",
         'use kernel.trace("netif_receive_skb") or kernel.function("ip_rcv")',
     ),
-    "procfs": (
-        _SLUG,
-        "there are no files in /proc to read a script by",
-        "globals are served as metrics; print in a timer or an end probe",
-    ),
     "nfs": (_SLUG, "functions of the nfs module cannot be probed", _MODULES),
     "nfsd": (_SLUG, "functions of the nfsd module cannot be probed", _MODULES),
     "sunrpc": (_SLUG, "functions of the sunrpc module cannot be probed", _MODULES),

@@ -41,6 +41,16 @@ class Variable:
     at_entry: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A context variable that is text: functions of the library that read it, set it and append;
+    "": that cannot be."""
+
+    read: str = ""
+    set: str = ""
+    append: str = ""
+
+
 class Lazy(Mapping[str, Variable]):
     """Variables that are looked up when the first is asked for: most of a wildcard's are never."""
 
@@ -73,6 +83,7 @@ class Site:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
     system: str = ""  # of a tracepoint
+    answers: Mapping[str, Answer] = field(default_factory=dict)
     alias: str = ""  # the alias that the script names, wildcards resolved
 
 

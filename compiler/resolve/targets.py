@@ -10,6 +10,7 @@ from typing import cast
 
 from compiler import program as p
 from compiler import syntax
+from compiler.family import Answer
 from compiler.kernel import kinds, layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.faults import KernelFactError
@@ -49,6 +50,13 @@ def lower_target(scope: Scope, e: Target) -> p.Expr:
     return scope.unsettled(e.span)
 
 
+def answer_of(scope: Scope, e: syntax.Expr) -> Answer | None:
+    """The functions that a context variable stands for."""
+    if isinstance(e, syntax.TargetVar) and scope.site is not None and not scope.in_function:
+        return scope.site.answers.get(e.name)
+    return None
+
+
 def report(scope: Scope, fault: Fault | KernelFactError, span: Span) -> None:
     """One diagnostic; what the kernel's types do not have is told where the path stands."""
     if scope.blind:
@@ -68,6 +76,8 @@ def is_defined(scope: Scope, e: syntax.Expr) -> bool:
     """Whether `@defined(e)` holds: everything the expression names is there."""
     try:
         match e:
+            case syntax.TargetVar() if answer_of(scope, e) is not None:
+                pass
             case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
                 _lower(scope, e)
             case syntax.Call():
@@ -177,7 +187,8 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         )
     found = site.variables.get(name)
     if found is None:
-        known = [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
+        known = [*site.answers]
+        known += [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
         if btf_of(scope).find_all(kinds.Variable, name):
             return _kernel_variable(scope, name, span)
         hint = did_you_mean(name, known).replace("'", "'$", 1) or (

@@ -52,6 +52,13 @@
 #define SW_FTRACE_GUARDED FTRACE_OPS_FL_RECURSION_SAFE
 #endif
 
+/* 5.17 made the macro-like name a common one. */
+#ifdef SW_HAVE_PDE_DATA
+#define sw_pde_data(inode) pde_data(inode)
+#else
+#define sw_pde_data(inode) PDE_DATA(inode)
+#endif
+
 /* A kernel that is not preemptible has nothing to call when the last handler leaves. */
 #ifdef CONFIG_PREEMPTION
 #define sw_preempt_schedule() __preempt_schedule_notrace()

@@ -41,6 +41,8 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_KRETPROBE] = &sw_kretprobe_hook,
 	[SW_TRACEPOINT] = &sw_tracepoint_hook,
 	[SW_PAIRED] = &paired_hook,
+	[SW_PROCFS_READ] = &sw_procfs_hook,
+	[SW_PROCFS_WRITE] = &sw_procfs_hook,
 	[SW_INPUT_CHAR] = &sw_phase_hook,
 	[SW_INPUT_LINE] = &sw_phase_hook,
 };

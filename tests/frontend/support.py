@@ -12,7 +12,6 @@ from compiler import syntax as s
 from compiler.diagnostics import Diagnostic
 from compiler.parser import CompileError, Conditions, parse
 from compiler.printer import print_expression
-from compiler.program import PROBED_FUNCTION
 
 KERNEL = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", config={"CONFIG_SMP": "y"})
 GURU = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", guru_mode=True)
@@ -30,7 +29,7 @@ def known(
 ) -> list[s.Script]:
     """The library's files that a script may need, parsed. `args`: the script's."""
     given = text.encode() if isinstance(text, str) else text
-    files = library.needed(library.read(), [given, f"{PROBED_FUNCTION}()".encode()])
+    files = library.needed(library.read(), [given])
     return _all_parsed(files, conditions, args)
 
 

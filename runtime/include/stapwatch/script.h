@@ -19,6 +19,7 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
  *   INPUT_*            -                   void handler(void)
+ *   PROCFS_*           umask, -1: none     void handler(void)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
  */
 enum sw_hook {
@@ -35,6 +36,8 @@ enum sw_hook {
 	SW_PAIRED,
 	SW_INPUT_CHAR,
 	SW_INPUT_LINE,
+	SW_PROCFS_READ,
+	SW_PROCFS_WRITE,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
@@ -54,7 +57,8 @@ struct sw_probe {
 	const char *symbol;
 	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function */
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
-	s64 randomize; /* timers: +- this much, in the unit of `number` */
+	s64 randomize; /* timers: +- this much, in the unit of `number`; PROCFS_*: bytes of the
+			  value, 0: the default */
 	void *handler;
 	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
 			non-zero: no return wanted */

@@ -113,4 +113,9 @@ void sw_exit(struct sw_context *c);
 s64 sw_input_char(void);
 const char *sw_input_line(void);
 
+/* $value of a procfs probe. */
+const char *sw_procfs_value(void);
+void sw_procfs_set(struct sw_context *c, const char *text);
+void sw_procfs_append(struct sw_context *c, const char *text);
+
 #endif
