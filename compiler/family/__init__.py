@@ -20,6 +20,7 @@ FAMILIES: dict[str, Family] = {
     "procfs": procfs.resolve,
     "kernel": functions.resolve_kernel,
     "kprobe": functions.resolve_kprobe,
+    "module": functions.resolve_module,
 }
 
 # Functions of the library that the variables of a family are.
@@ -44,7 +45,7 @@ SHAPES = (
     "timer.profile.freq.hz(number)",
     *(
         f"{family}.function(string){suffix}"
-        for family in ("kernel", "kprobe")
+        for family in ("kernel", "kprobe", "module(string)")
         for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
     ),
     "kernel.trace(string)",

@@ -24,11 +24,6 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
     "java": (_SLUG, "methods of Java programs cannot be probed", _PROGRAMS),
     "python2": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
     "python3": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
-    "module": (
-        "needs-debuginfo",
-        "places inside modules are known to debuginfo only",
-        "probe the kernel's function that calls into it, or a tracepoint",
-    ),
     "perf": (
         _SLUG,
         "hardware counters cannot be probed",

@@ -84,6 +84,7 @@ class Site:
     function: str = ""
     system: str = ""  # of a tracepoint
     answers: Mapping[str, Answer] = field(default_factory=dict)
+    module: str = ""  # whose function it is; "": the kernel proper's
     alias: str = ""  # the alias that the script names, wildcards resolved
 
 

@@ -103,7 +103,7 @@ def pointee_of(scope: Scope, e: Target) -> TypeId | None:
                 found = place(scope, e)
                 return found.type_id if found.in_memory else None
             case syntax.Cast():
-                return named_type(btf_of(scope), e)
+                return _cast_type(scope, e)
             case _:
                 found = place(scope, e)
     except (Fault, KernelFactError):
@@ -115,6 +115,11 @@ def pointee_of(scope: Scope, e: Target) -> TypeId | None:
             return element
         case _:
             return None
+
+
+def _cast_type(scope: Scope, e: syntax.Cast) -> TypeId:
+    module = scope.site.module if scope.site is not None else ""
+    return named_type(scope.world.environment.kernel, e, module)
 
 
 def btf_of(scope: Scope) -> Btf:
@@ -137,7 +142,7 @@ def _lower(scope: Scope, e: Target) -> p.Expr:
                 return pretty.describe(scope, found, e.pretty, e.span)
             return load(scope, found, e.span)
         case syntax.Cast():
-            named_type(btf_of(scope), e)
+            _cast_type(scope, e)
             return scope.typed(e.operand, p.LONG)
         case _:
             return load(scope, place(scope, e), e.span)
@@ -150,7 +155,7 @@ def place(scope: Scope, e: syntax.Expr) -> Typed:
             return variable(scope, e.name, e.span)
         case syntax.Cast():
             operand = scope.typed(e.operand, p.LONG)
-            return Typed(operand, named_type(btf_of(scope), e), True, pointed=True)
+            return Typed(operand, _cast_type(scope, e), True, pointed=True)
         case syntax.AtVar():
             return _at_var(scope, e)
         case syntax.Access():
