@@ -31,7 +31,7 @@ CASES = [
         f"""probe module("ext4").function("ext4_sync_file") {{ {MINE}
             super = $file->f_inode->i_sb
             println(@cast(super->s_fs_info, "ext4_sb_info")->s_sb == super) }}
-        probe kernel.function("vfs_fsync_range") {{ {MINE}
+        probe kernel.function("vfs_write") {{ {MINE}
             super = $file->f_inode->i_sb
             println(@cast(super->s_fs_info, "ext4_sb_info", "ext4")->s_sb == super) }}""",
         SAVED,
