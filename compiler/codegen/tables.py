@@ -68,7 +68,7 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(".flags = SW_PROBE_OPTIONAL,")
                 if hook.symbol:
                     w.line(f".symbol = {t.string(hook.symbol)},")
-                for member in ("offset", "number", "randomize"):
+                for member in ("offset", "number", "randomize", "type", "config"):
                     value = getattr(hook, member)
                     if member == "number" and hook.kind is HookKind.KRETPROBE:
                         value = value or unit.options.limits.KRETACTIVE

@@ -34,11 +34,6 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
         "hardware counters cannot be probed",
         "timer.profile samples every CPU; timer.hz(N) runs at any rate",
     ),
-    "netfilter": (
-        _SLUG,
-        "netfilter's hooks cannot be probed",
-        'use kernel.trace("netif_receive_skb") or kernel.function("ip_rcv")',
-    ),
     "procfs": (
         _SLUG,
         "there are no files in /proc to read a script by",

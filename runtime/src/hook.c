@@ -41,6 +41,7 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_KRETPROBE] = &sw_kretprobe_hook,
 	[SW_TRACEPOINT] = &sw_tracepoint_hook,
 	[SW_PAIRED] = &paired_hook,
+	[SW_NETFILTER] = &sw_netfilter_hook,
 };
 
 static DEFINE_MUTEX(arming); /* hooks come and go under it */

@@ -19,6 +19,8 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
+ *   NETFILTER          priority            sw_packet_handler; `type`: the protocol family,
+ *                                          `config`: the hook's number in it
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -32,12 +34,19 @@ enum sw_hook {
 	SW_KRETPROBE,
 	SW_TRACEPOINT,
 	SW_PAIRED,
+	SW_NETFILTER,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
  * read. */
 typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
 			       struct sw_regs *regs);
+
+/* Gives the verdict on a packet (struct sk_buff). `in` and `out`: struct net_device, 0 where there
+ * is none. */
+typedef u32 sw_packet_handler(u64 hook, u64 packet, u64 in, u64 out);
+
+#define SW_ACCEPT 1 /* the kernel's NF_ACCEPT: the packet goes on as if nobody had looked */
 
 /* One of the functions that a probe hooks. */
 struct sw_function {
@@ -52,6 +61,8 @@ struct sw_probe {
 	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function */
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
 	s64 randomize; /* timers: +- this much, in the unit of `number` */
+	u32 type;      /* and `config`: see the hook */
+	s64 config;
 	void *handler;
 	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
 			non-zero: no return wanted */
