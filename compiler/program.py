@@ -567,6 +567,7 @@ class HookKind(IntEnum):
     TRACEPOINT = 9
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
     NETFILTER = 11
+    WATCHPOINT = 12
 
     @property
     def phase(self) -> bool:

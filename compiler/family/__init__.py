@@ -45,6 +45,11 @@ SHAPES = (
     ),
     "kernel.trace(string)",
     *(
+        f"kernel.data({place}.{access}"
+        for place in ("string)", "number)", "number).length(number)")
+        for access in ("write", "rw")
+    ),
+    *(
         f"netfilter.{place}{priority}"
         for place in ("hook(string).pf(string)", "pf(string).hook(string)")
         for priority in ("", ".priority(string)")

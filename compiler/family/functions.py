@@ -8,7 +8,7 @@ kernel.function("vfs_read").return  -> KRETPROBE; parameters are saved at the en
 from collections.abc import Sequence
 
 from compiler import syntax
-from compiler.family import tracepoints
+from compiler.family import tracepoints, watchpoints
 from compiler.family.hookable import exists, fitting, place
 from compiler.family.site import (
     Environment,
@@ -31,7 +31,6 @@ _INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _NEEDS_DEBUGINFO = {
     "statement": "kernel.statement needs line numbers, which BTF does not have",
     "inline": "inlined functions leave no trace in BTF",
-    "data": "there are no hardware watchpoints",
     "mark": "the kernel has had no marks since its tracepoints came",
     "callee": "callees are not known without debuginfo",
     "callees": "callees are not known without debuginfo",
@@ -43,12 +42,14 @@ _NEEDS_DEBUGINFO = {
 def resolve_kernel(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
     """The `kernel.*` points."""
     if len(components) < 2:
-        raise unexpected(components[0], ("function", "trace"))
+        raise unexpected(components[0], ("data", "function", "trace"))
     match components[1].name:
         case "function":
             return _resolve(components, environment, typed=True)
         case "trace":
             return tracepoints.resolve(components, environment)
+        case "data":
+            return watchpoints.resolve(components, environment)
         case name if name in _NEEDS_DEBUGINFO:
             raise Refusal(
                 "needs-debuginfo",
@@ -57,7 +58,7 @@ def resolve_kernel(components: Sequence[syntax.Component], environment: Environm
                 _INSTEAD,
             )
         case _:
-            raise unexpected(components[1], ("function", "trace"))
+            raise unexpected(components[1], ("data", "function", "trace"))
 
 
 def resolve_kprobe(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:

@@ -42,6 +42,7 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_TRACEPOINT] = &sw_tracepoint_hook,
 	[SW_PAIRED] = &paired_hook,
 	[SW_NETFILTER] = &sw_netfilter_hook,
+	[SW_WATCHPOINT] = &sw_watchpoint_hook,
 };
 
 static DEFINE_MUTEX(arming); /* hooks come and go under it */
@@ -120,10 +121,13 @@ void sw_hook_free(void *hook, size_t size)
 
 static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
 {
+	const struct sw_hook_ops *family = families[p->probe->hook];
+	const char *why = family->refusal ? family->refusal(error) : NULL;
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d%s%s", symbol ?: "timer", error,
+		 why ? ", " : "", why ?: "");
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);

@@ -91,6 +91,9 @@ static void fire(const struct sw_probe *p)
 	case SW_NETFILTER:
 		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
 		break;
+	case SW_WATCHPOINT:
+		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
+		break;
 	default: /* phases have their time, and a tracepoint's arguments are its own */
 		return;
 	}

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -212,6 +213,23 @@ static void send_to(const char *where)
 	close(fd);
 }
 
+/* A number that the kernel shows as a file; "-": reads it. */
+static void set(const char *path, const char *text, long n)
+{
+	bool reads = !strcmp(text, "-");
+	char buffer[64];
+
+	while (n--) {
+		int fd = open(path, reads ? O_RDONLY : O_WRONLY);
+		size_t size = strlen(text);
+
+		if (fd < 0 || (reads ? read(fd, buffer, sizeof(buffer)) < 1
+				     : write(fd, text, size) != (ssize_t)size))
+			fail(path);
+		close(fd);
+	}
+}
+
 /* Pages of memory, each written to. */
 static void touch(long n)
 {
@@ -278,6 +296,9 @@ int main(int argc, char **argv)
 		} else if (!strncmp(what, "datagrams", 9) && i + 1 < argc) {
 			datagrams(what[9] ? AF_INET6 : AF_INET, atol(argv[i]), atol(argv[i + 1]));
 			i += 2;
+		} else if (!strcmp(what, "set") && i + 2 < argc) {
+			set(argv[i], argv[i + 1], atol(argv[i + 2]));
+			i += 3;
 		} else if (!strcmp(what, "udp_to")) {
 			send_to(argv[i++]);
 		} else if (!strcmp(what, "touch")) {

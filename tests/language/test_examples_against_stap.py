@@ -47,7 +47,6 @@ EXPLAINED = {
     "general/sizeof_interactive.stp": _KEYS,
     "general/watchdog.stp": "system(): scripts start no programs",
     "io/switchfile.stp": "switch_file(): output is not rotated on a script's word",
-    "memory/hw_watch_sym.stp": "there are no hardware watchpoints",
     "network/net_xmit_json.stp": _ARGV,
     "process/pstree.stp": _PROGRAMS,
     "profiling/ucalls.stp": _ARGV,

@@ -21,6 +21,8 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
  *   NETFILTER          priority            sw_packet_handler; `type`: the protocol family,
  *                                          `config`: the hook's number in it
+ *   WATCHPOINT         bytes: 1, 2, 4, 8   sw_event_handler; `symbol` or, if not 0, the address
+ *                                          `offset`; `type`: SW_WATCH_*
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -35,6 +37,7 @@ enum sw_hook {
 	SW_TRACEPOINT,
 	SW_PAIRED,
 	SW_NETFILTER,
+	SW_WATCHPOINT,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
@@ -46,7 +49,14 @@ typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *
  * is none. */
 typedef u32 sw_packet_handler(u64 hook, u64 packet, u64 in, u64 out);
 
-#define SW_ACCEPT 1 /* the kernel's NF_ACCEPT: the packet goes on as if nobody had looked */
+/* Of the perf subsystem. `event`: its struct perf_event. */
+typedef void sw_event_handler(void *event, void *sample, struct sw_regs *interrupted);
+
+/* Accesses that a watchpoint tells of. */
+#define SW_WATCH_WRITES 2
+#define SW_WATCH_ALL	3
+
+#define SW_ACCEPT	1 /* the kernel's NF_ACCEPT: the packet goes on as if nobody had looked */
 
 /* One of the functions that a probe hooks. */
 struct sw_function {
@@ -58,7 +68,8 @@ struct sw_probe {
 	enum sw_hook hook;
 	u32 flags; /* SW_PROBE_* */
 	const char *symbol;
-	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function */
+	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function;
+			SW_WATCHPOINT: the address */
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
 	s64 randomize; /* timers: +- this much, in the unit of `number` */
 	u32 type;      /* and `config`: see the hook */
