@@ -568,6 +568,7 @@ class HookKind(IntEnum):
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
     NETFILTER = 11
     WATCHPOINT = 12
+    PERF = 13
 
     @property
     def phase(self) -> bool:
@@ -594,6 +595,7 @@ class Hook:
     randomize: int = 0
     type: int = 0
     config: int = 0
+    frequency: bool = False  # PERF: `number` is hits a second
     optional: bool = False
     arguments: int = 0  # of a tracepoint
     functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset

@@ -33,6 +33,7 @@ _SIGNATURES = {
     HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
     HookKind.KRETPROBE: "int {name}(void *instance, struct sw_regs *regs)",
     HookKind.WATCHPOINT: "void {name}(void *event, void *sample, struct sw_regs *regs)",
+    HookKind.PERF: "void {name}(void *event, void *sample, struct sw_regs *regs)",
     HookKind.NETFILTER: "u32 {name}(u64 arg0, u64 arg1, u64 arg2, u64 arg3)",
 }
 # What a handler gives back.
@@ -126,7 +127,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
 
 _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
-    HookKind.KRETPROBE, HookKind.WATCHPOINT,
+    HookKind.KRETPROBE, HookKind.WATCHPOINT, HookKind.PERF,
 )  # fmt: skip
 
 

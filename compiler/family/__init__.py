@@ -7,7 +7,7 @@
 One file a family; `FAMILIES` names them by a probe point's first component.
 """
 
-from compiler.family import functions, netfilter, phases, timers
+from compiler.family import counters, functions, netfilter, phases, timers
 from compiler.family.site import Environment, Family, Refusal, Site, Variable
 
 FAMILIES: dict[str, Family] = {
@@ -19,6 +19,7 @@ FAMILIES: dict[str, Family] = {
     "kernel": functions.resolve_kernel,
     "kprobe": functions.resolve_kprobe,
     "netfilter": netfilter.resolve,
+    "perf": counters.resolve,
 }
 
 # The forms that the families take, for those who ask what there is.
@@ -49,6 +50,7 @@ SHAPES = (
         for place in ("string)", "number)", "number).length(number)")
         for access in ("write", "rw")
     ),
+    *(f"perf.type(number).config(number){way}" for way in ("", ".sample(number)", ".hz(number)")),
     *(
         f"netfilter.{place}{priority}"
         for place in ("hook(string).pf(string)", "pf(string).hook(string)")

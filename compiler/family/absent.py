@@ -29,11 +29,6 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
         "places inside modules are known to debuginfo only",
         "probe the kernel's function that calls into it, or a tracepoint",
     ),
-    "perf": (
-        _SLUG,
-        "hardware counters cannot be probed",
-        "timer.profile samples every CPU; timer.hz(N) runs at any rate",
-    ),
     "procfs": (
         _SLUG,
         "there are no files in /proc to read a script by",

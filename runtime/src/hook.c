@@ -43,6 +43,7 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_PAIRED] = &paired_hook,
 	[SW_NETFILTER] = &sw_netfilter_hook,
 	[SW_WATCHPOINT] = &sw_watchpoint_hook,
+	[SW_PERF] = &sw_perf_hook,
 };
 
 static DEFINE_MUTEX(arming); /* hooks come and go under it */

@@ -36,6 +36,7 @@ extern const struct sw_hook_ops sw_kretprobe_hook;
 extern const struct sw_hook_ops sw_tracepoint_hook;
 extern const struct sw_hook_ops sw_netfilter_hook;
 extern const struct sw_hook_ops sw_watchpoint_hook;
+extern const struct sw_hook_ops sw_perf_hook;
 
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);

@@ -180,3 +180,54 @@ const struct sw_hook_ops sw_watchpoint_hook = {
 	.remove = events_remove,
 	.refusal = watchpoint_refusal,
 };
+
+/* A clock counts nanoseconds: as often as any timer, but not more often. */
+static bool is_clock(const struct perf_event_attr *attr)
+{
+	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
+						    attr->config == PERF_COUNT_SW_TASK_CLOCK);
+}
+
+static int perf_place(struct sw_placement *p)
+{
+	const struct sw_probe *probe = p->probe;
+	struct perf_event_attr attr = {
+		.type = probe->type,
+		.config = probe->config,
+		.size = sizeof(attr),
+	};
+
+	if (probe->flags & SW_PROBE_FREQUENCY) {
+		attr.freq = 1;
+		attr.sample_freq = min_t(s64, probe->number, SW_MOST_HITS);
+	} else {
+		attr.sample_period = probe->number;
+		if (is_clock(&attr))
+			attr.sample_period = max_t(s64, probe->number, NSEC_PER_SEC / SW_MOST_HITS);
+	}
+	return events_place(p, &attr);
+}
+
+static const char *perf_refusal(int error)
+{
+	switch (error) {
+	case -ENOENT:
+	case -EOPNOTSUPP:
+	case -ENODEV:
+		return "neither the kernel nor the processor counts this";
+	case -ENOSPC:
+	case -EBUSY:
+		return "the processor has no counter left";
+	case -EINVAL:
+		return "perf does not know this configuration";
+	default:
+		return NULL;
+	}
+}
+
+const struct sw_hook_ops sw_perf_hook = {
+	.place = perf_place,
+	.remove = events_remove,
+	.refusal = perf_refusal,
+	.late = true,
+};

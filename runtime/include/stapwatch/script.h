@@ -23,6 +23,9 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *                                          `config`: the hook's number in it
  *   WATCHPOINT         bytes: 1, 2, 4, 8   sw_event_handler; `symbol` or, if not 0, the address
  *                                          `offset`; `type`: SW_WATCH_*
+ *   PERF               events a hit        sw_event_handler; `type` and `config` as in struct
+ *                                          perf_event_attr; SW_PROBE_FREQUENCY: `number` is hits a
+ *                                          second
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -38,6 +41,7 @@ enum sw_hook {
 	SW_PAIRED,
 	SW_NETFILTER,
 	SW_WATCHPOINT,
+	SW_PERF,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
@@ -88,6 +92,7 @@ struct sw_probe {
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
 #define SW_PROBE_OPTIONAL	 1 /* a hook that cannot be placed is no failure (`?`) */
+#define SW_PROBE_FREQUENCY	 2 /* SW_PERF */
 
 /*
  * One CPU's memory is one block: the private part (context, then the handlers' frames), then from
