@@ -226,13 +226,13 @@ def _is_wild(components: Sequence[syntax.Component]) -> bool:
 
 def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:
     """`t*.s(5)` -> `timer.s(5)`: all the families' forms that the names fit."""
-    kinds = [{int: "(number)", str: "(string)"}.get(type(c.arg), "") for c in components]
-    patterns = [glob_regex(c.name) + re.escape(k) for c, k in zip(components, kinds, strict=True)]
+    kinds = [{int: "number)", str: "string)"}.get(type(c.arg), "") for c in components]
+    patterns = [glob_regex(c.name) for c in components]
     for shape in SHAPES:
-        names = tuple(shape.split("."))
-        if _fits(names, patterns):
-            pairs = zip(components, names, strict=True)
-            yield tuple(replace(c, name=name.partition("(")[0]) for c, name in pairs)
+        parts = [part.partition("(") for part in shape.split(".")]
+        names = tuple(name for name, _, _ in parts)
+        if [kind for _, _, kind in parts] == kinds and _fits(names, patterns):
+            yield tuple(replace(c, name=n) for c, n in zip(components, names, strict=True))
 
 
 def _family(

@@ -25,7 +25,7 @@ from compiler.codegen.module import generate
 from compiler.codegen.tables import Target
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
-from compiler.family import Environment
+from compiler.family import Environment, watchpoints
 from compiler.kernel.release import Kernel
 from compiler.lookup import Question
 from compiler.optimise import optimise
@@ -210,6 +210,7 @@ def _run(
         for w in (
             *_absent(request),
             *defined.warnings,
+            *watchpoints.warnings(program),
             *(() if request.guru else unread(defined.macros)),
         )
     )

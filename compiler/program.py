@@ -332,6 +332,14 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to become of the packet that a netfilter probe has hit."""
+
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolAddress:
     """Where the kernel has a variable; looked up when the module is loaded."""
 
@@ -351,9 +359,10 @@ class PercpuAddress:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Guru mode: writes an integer to kernel memory or a register; gives the value written."""
+    """Guru mode: writes an integer to kernel memory, a register or a packet's verdict; gives the
+    value written."""
 
-    place: Deref | Register
+    place: Deref | Register | Verdict
     value: Expr
     span: Span
     type: ValueType = LONG
@@ -385,7 +394,7 @@ class EmbeddedExpr:
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
-    | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | Verdict | SymbolAddress | PercpuAddress | Store
     | Guard | After | EmbeddedExpr
 )  # fmt: skip
 
@@ -561,6 +570,9 @@ class HookKind(IntEnum):
     INPUT_LINE = 12
     PROCFS_READ = 13
     PROCFS_WRITE = 14
+    NETFILTER = 15
+    WATCHPOINT = 16
+    PERF = 17
 
     @property
     def phase(self) -> bool:
@@ -595,6 +607,9 @@ class Hook:
     offset: int = 0
     number: int = 0
     randomize: int = 0
+    type: int = 0
+    config: int = 0
+    frequency: bool = False  # PERF: `number` is hits a second
     optional: bool = False
     arguments: int = 0  # of a tracepoint
     functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset

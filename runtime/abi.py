@@ -26,6 +26,7 @@ START = struct.Struct("<Qq48x")
 SUMS = struct.Struct("<QQ")
 
 NO_PROBE = 0xFFFFFFFF
+NO_SITE = 0xFFFFFFFF  # of an error that is none of the script's: its hook could not be placed
 UNLIMITED_ERRORS = 0xFFFFFFFFFFFFFFFF
 
 

@@ -64,11 +64,13 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             hook = probe.hook
             with w.block("", "},"):
                 w.line(f".hook = SW_{hook.kind.name},")
-                if hook.optional:
-                    w.line(".flags = SW_PROBE_OPTIONAL,")
+                flags = ["SW_PROBE_OPTIONAL"] * hook.optional
+                flags += ["SW_PROBE_FREQUENCY"] * hook.frequency
+                if flags:
+                    w.line(f".flags = {' | '.join(flags)},")
                 if hook.symbol:
                     w.line(f".symbol = {t.string(hook.symbol)},")
-                for member in ("offset", "number", "randomize"):
+                for member in ("offset", "number", "randomize", "type", "config"):
                     value = getattr(hook, member)
                     if member == "number" and hook.kind is HookKind.KRETPROBE:
                         value = value or unit.options.limits.KRETACTIVE

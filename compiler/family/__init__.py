@@ -7,7 +7,7 @@
 One file a family; `FAMILIES` names them by a probe point's first component.
 """
 
-from compiler.family import functions, phases, procfs, timers
+from compiler.family import counters, functions, netfilter, phases, procfs, timers
 from compiler.family.site import Answer, Environment, Family, Refusal, Site, Variable
 
 FAMILIES: dict[str, Family] = {
@@ -21,6 +21,8 @@ FAMILIES: dict[str, Family] = {
     "kernel": functions.resolve_kernel,
     "kprobe": functions.resolve_kprobe,
     "module": functions.resolve_module,
+    "netfilter": netfilter.resolve,
+    "perf": counters.resolve,
 }
 
 # Functions of the library that the variables of a family are.
@@ -57,6 +59,17 @@ SHAPES = (
     ),
     "input.char_typed",
     "input.line_typed",
+    *(
+        f"kernel.data({place}.{access}"
+        for place in ("string)", "number)", "number).length(number)")
+        for access in ("write", "rw")
+    ),
+    *(f"perf.type(number).config(number){way}" for way in ("", ".sample(number)", ".hz(number)")),
+    *(
+        f"netfilter.{place}{priority}"
+        for place in ("hook(string).pf(string)", "pf(string).hook(string)")
+        for priority in ("", ".priority(string)")
+    ),
 )
 
 __all__ = [

@@ -24,16 +24,6 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
     "java": (_SLUG, "methods of Java programs cannot be probed", _PROGRAMS),
     "python2": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
     "python3": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
-    "perf": (
-        _SLUG,
-        "hardware counters cannot be probed",
-        "timer.profile samples every CPU; timer.hz(N) runs at any rate",
-    ),
-    "netfilter": (
-        _SLUG,
-        "netfilter's hooks cannot be probed",
-        'use kernel.trace("netif_receive_skb") or kernel.function("ip_rcv")',
-    ),
     "nfs": (_SLUG, "functions of the nfs module cannot be probed", _MODULES),
     "nfsd": (_SLUG, "functions of the nfsd module cannot be probed", _MODULES),
     "sunrpc": (_SLUG, "functions of the sunrpc module cannot be probed", _MODULES),

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from compiler import syntax
-from compiler.family import tracepoints
+from compiler.family import tracepoints, watchpoints
 from compiler.family.hookable import exists, fitting, module_with, modules_fitting, place
 from compiler.family.site import (
     Environment,
@@ -34,7 +34,6 @@ _INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _NEEDS_DEBUGINFO = {
     "statement": "statements are told apart by line numbers, which BTF does not have",
     "inline": "inlined functions leave no trace in BTF",
-    "data": "there are no hardware watchpoints",
     "mark": "the kernel has had no marks since its tracepoints came",
     "callee": "callees are not known without debuginfo",
     "callees": "callees are not known without debuginfo",
@@ -46,16 +45,18 @@ _NEEDS_DEBUGINFO = {
 def resolve_kernel(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
     """The `kernel.*` points."""
     if len(components) < 2:
-        raise unexpected(components[0], ("function", "trace"))
+        raise unexpected(components[0], ("data", "function", "trace"))
     match components[1].name:
         case "function":
             return list(_resolve(components, environment, typed=True))
         case "trace":
             return tracepoints.resolve(components, environment)
+        case "data":
+            return watchpoints.resolve(components, environment)
         case name if name in _NEEDS_DEBUGINFO:
             raise _needs_debuginfo(components[1])
         case _:
-            raise unexpected(components[1], ("function", "trace"))
+            raise unexpected(components[1], ("data", "function", "trace"))
 
 
 def resolve_kprobe(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:

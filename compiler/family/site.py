@@ -29,13 +29,14 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A context variable: an argument (`index`) or the return value, with its BTF type.
+    """A context variable: an argument (`index`), the return value or a packet's verdict, with its
+    BTF type.
 
     `at_entry`: the probe fires at the function's return, so the value is saved at its entry.
     """
 
     name: str
-    source: Literal["argument", "return"]
+    source: Literal["argument", "return", "verdict"]
     index: int
     type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
     at_entry: bool = False

@@ -211,10 +211,19 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
             span,
         )
     value: p.Expr
+    if found.source == "verdict" and not scope.world.environment.guru:
+        raise Fault(
+            "write-context",
+            "the verdict on a packet is known and written in guru mode only",
+            span,
+            "run with -g, if you trust the script with the network",
+        )
     if scope.in_function:
         symbol = cast(str, scope.key[1])
         scope.facts.learn_hidden(symbol, name)
         value = p.LocalRef(hidden_local(name), span)
+    elif found.source == "verdict":
+        value = p.Verdict(span)
     elif found.source == "return":
         value = p.ReturnValue(integer.size, integer.signed, span)
     else:

@@ -45,6 +45,9 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_PROCFS_WRITE] = &sw_procfs_hook,
 	[SW_INPUT_CHAR] = &sw_phase_hook,
 	[SW_INPUT_LINE] = &sw_phase_hook,
+	[SW_NETFILTER] = &sw_netfilter_hook,
+	[SW_WATCHPOINT] = &sw_watchpoint_hook,
+	[SW_PERF] = &sw_perf_hook,
 };
 
 static DEFINE_MUTEX(arming); /* hooks come and go under it */
@@ -123,10 +126,13 @@ void sw_hook_free(void *hook, size_t size)
 
 static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
 {
+	const struct sw_hook_ops *family = families[p->probe->hook];
+	const char *why = family->refusal ? family->refusal(error) : NULL;
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d%s%s", symbol ?: "timer", error,
+		 why ? ", " : "", why ?: "");
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);

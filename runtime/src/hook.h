@@ -22,6 +22,7 @@ struct sw_hook_ops {
 	int (*place)(struct sw_placement *p);
 	void (*remove)(struct sw_placement *p);
 	u64 (*missed)(const struct sw_placement *p); /* of the hook in place; NULL: never misses */
+	const char *(*refusal)(int error); /* what an error of `place` means, NULL: nothing more */
 	bool late; /* placed last, so that no tick is lost while slower hooks are placed */
 };
 
@@ -34,6 +35,9 @@ extern const struct sw_hook_ops sw_kprobe_hook;
 extern const struct sw_hook_ops sw_kretprobe_hook;
 extern const struct sw_hook_ops sw_tracepoint_hook;
 extern const struct sw_hook_ops sw_procfs_hook;
+extern const struct sw_hook_ops sw_netfilter_hook;
+extern const struct sw_hook_ops sw_watchpoint_hook;
+extern const struct sw_hook_ops sw_perf_hook;
 
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);
@@ -48,6 +52,21 @@ void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol
 /* A hook's own memory, zeroed and counted. */
 void *sw_hook_alloc(size_t size);
 void sw_hook_free(void *hook, size_t size);
+
+/* More hits a second than this would leave a CPU little else to do. */
+#define SW_MOST_HITS 20000
+
+/* cpus.c: for a hook that each CPU has for itself. The two are called on that CPU, in a process
+ * that may sleep and that holds the lock of CPUs. */
+struct sw_cpus {
+	struct hlist_node node;
+	void (*online)(struct sw_cpus *cpus, unsigned int cpu);
+	void (*offline)(struct sw_cpus *cpus, unsigned int cpu);
+};
+
+/* `all`: they are also called now, for the CPUs that are online. */
+int sw_cpus_follow(struct sw_cpus *cpus, bool all);
+void sw_cpus_leave(struct sw_cpus *cpus, bool all);
 
 /* phase.c: runs the probes of a phase in order of their number, while `state` lasts. */
 int sw_phases_create(void);

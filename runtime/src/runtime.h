@@ -62,6 +62,8 @@ int sw_build_id_check(bool trust);
 
 /* symbol.c: fills the script's table of addresses. */
 int sw_symbols_find(void);
+/* The address of one of the kernel's symbols; 0: there is none. */
+u64 sw_symbol_find(const char *name);
 
 /* ring.c */
 int sw_rings_create(void);

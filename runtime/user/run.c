@@ -94,6 +94,13 @@ static void fire(const struct sw_probe *p)
 	case SW_KRETPROBE:
 		fire_return(p);
 		break;
+	case SW_NETFILTER:
+		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
+		break;
+	case SW_WATCHPOINT:
+	case SW_PERF:
+		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
+		break;
 	default: /* phases have their time, and a tracepoint's arguments are its own */
 		return;
 	}

@@ -40,15 +40,7 @@ _WITH_VALUE = frozenset("cxTsodlLeEDGIrmB")
 
 # Example that stap takes and we do not -> why.
 _PROGRAMS = "probes in programs need their symbols and uprobes, which there are none of here"
-_NETFILTER = "there are no netfilter probes"
 EXPLAINED = {
-    "memory/hw_watch_sym.stp": "there are no hardware watchpoints",
-    "network/netfilter_drop.stp": _NETFILTER,
-    "network/netfilter_summary.stp": _NETFILTER,
-    "network/netfilter_summary_json.stp": _NETFILTER,
-    "network/packet_contents.stp": _NETFILTER,
-    "network/stp_dump.stp": _NETFILTER,
-    "network/who_sent_it.stp": _NETFILTER,
     "process/pstree.stp": _PROGRAMS,
 }
 
