@@ -557,6 +557,7 @@ class HookKind(IntEnum):
     KRETPROBE = 8
     TRACEPOINT = 9
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
+    PROCESS = 11
 
     @property
     def phase(self) -> bool:
@@ -572,6 +573,17 @@ class HookKind(IntEnum):
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
 
 
+class ProcessEvent(IntEnum):
+    """`enum sw_process_event` of the runtime."""
+
+    BEGIN = 0
+    END = 1
+    THREAD_BEGIN = 2
+    THREAD_END = 3
+    SYSCALL = 4
+    SYSCALL_RETURN = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """Where a handler is placed; the fields of `struct sw_probe`."""
@@ -584,6 +596,8 @@ class Hook:
     optional: bool = False
     arguments: int = 0  # of a tracepoint
     functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset
+    program: str = ""  # the path of what a process must run; `number` is its id
+    target: bool = False  # if there is a target(), only in it and what it started
 
 
 @dataclass(frozen=True, slots=True)

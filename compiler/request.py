@@ -18,7 +18,7 @@ from runtime.record import asdict, dataclass, field, fields
 @dataclass(frozen=True, slots=True)
 class Request:
     """`source` or `text`; `kernel`: None for the running one, or {"root", "release"} and perhaps
-    "symbols", a copy of its /proc/kallsyms."""
+    "symbols", a copy of its /proc/kallsyms, and "programs", the folder that its processes see as /."""
 
     name: str
     source: str | None = None

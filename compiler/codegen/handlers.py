@@ -32,6 +32,7 @@ _SIGNATURES = {
     "\t\t    struct sw_regs *regs)",
     HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
     HookKind.KRETPROBE: "int {name}(void *instance, struct sw_regs *regs)",
+    HookKind.PROCESS: "void {name}(struct sw_regs *regs)",
 }
 
 
@@ -119,7 +120,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
 
 _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
-    HookKind.KRETPROBE,
+    HookKind.KRETPROBE, HookKind.PROCESS,
 )  # fmt: skip
 
 

@@ -64,8 +64,11 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             hook = probe.hook
             with w.block("", "},"):
                 w.line(f".hook = SW_{hook.kind.name},")
-                if hook.optional:
-                    w.line(".flags = SW_PROBE_OPTIONAL,")
+                flags = ["OPTIONAL"] * hook.optional + ["TARGET"] * hook.target
+                if flags:
+                    w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
+                if hook.program:
+                    w.line(f".program = {t.string(hook.program)},")
                 if hook.symbol:
                     w.line(f".symbol = {t.string(hook.symbol)},")
                 for member in ("offset", "number", "randomize"):

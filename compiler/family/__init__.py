@@ -7,7 +7,7 @@
 One file a family; `FAMILIES` names them by a probe point's first component.
 """
 
-from compiler.family import functions, phases, timers
+from compiler.family import functions, phases, processes, timers
 from compiler.family.site import Environment, Family, Refusal, Site, Variable
 
 FAMILIES: dict[str, Family] = {
@@ -18,6 +18,7 @@ FAMILIES: dict[str, Family] = {
     "timer": timers.resolve,
     "kernel": functions.resolve_kernel,
     "kprobe": functions.resolve_kprobe,
+    "process": processes.resolve,
 }
 
 # The forms that the families take, for those who ask what there is.
@@ -43,6 +44,11 @@ SHAPES = (
         for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
     ),
     "kernel.trace(string)",
+    *(
+        f"process{which}.{event}"
+        for which in ("", "(number)", "(string)")
+        for event in processes.EVENTS
+    ),
 )
 
 __all__ = ["FAMILIES", "SHAPES", "Environment", "Family", "Refusal", "Site", "Variable"]

@@ -14,7 +14,8 @@ from typing import Literal
 from compiler import syntax
 from compiler.kernel.kinds import TypeId
 from compiler.kernel.release import Kernel
-from compiler.program import Hook
+from compiler.program import Expr, Hook
+from compiler.programs.files import Files
 from compiler.source import Span
 from runtime.record import dataclass, field
 
@@ -39,6 +40,7 @@ class Variable:
     index: int
     type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
     at_entry: bool = False
+    made: Callable[[Span], Expr] | None = None  # what it is, where it is neither
 
 
 class Lazy(Mapping[str, Variable]):
@@ -85,6 +87,7 @@ class Environment:
 
     kernel: Kernel
     guru: bool = False
+    programs: Files = field(default_factory=Files)
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]

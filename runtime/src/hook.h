@@ -5,13 +5,18 @@
 
 #include "runtime.h"
 
+struct sw_subject;
+
 /* A probe of the script and its hook. */
 struct sw_placement {
 	const struct sw_probe *probe;
 	u32 index;
 	bool placed;
 	void *hook; /* the family's own */
-	u64 missed; /* hits that could not be delivered, of hooks since removed */
+	struct sw_subject
+		*subject; /* the processes that the probe is about; NULL: not its business */
+	int unready;	  /* why the subject could not be found */
+	u64 missed;	  /* hits that could not be delivered, of hooks since removed */
 };
 
 /*
@@ -23,6 +28,7 @@ struct sw_hook_ops {
 	void (*remove)(struct sw_placement *p);
 	u64 (*missed)(const struct sw_placement *p); /* of the hook in place; NULL: never misses */
 	bool late; /* placed last, so that no tick is lost while slower hooks are placed */
+	bool has_subject;
 };
 
 extern const struct sw_hook_ops sw_phase_hook;
@@ -33,6 +39,7 @@ extern const struct sw_hook_ops sw_function_hook;
 extern const struct sw_hook_ops sw_kprobe_hook;
 extern const struct sw_hook_ops sw_kretprobe_hook;
 extern const struct sw_hook_ops sw_tracepoint_hook;
+extern const struct sw_hook_ops sw_process_hook;
 
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);
@@ -47,6 +54,20 @@ void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol
 /* A hook's own memory, zeroed and counted. */
 void *sw_hook_alloc(size_t size);
 void sw_hook_free(void *hook, size_t size);
+
+/* tracepoint.c: one of the kernel proper; NULL: there is none. */
+struct tracepoint *sw_tracepoint_find(const char *name);
+
+/*
+ * subject.c: which processes a probe is about. Paths mean what they mean to the process that starts
+ * the script; the files stay held until sw_subject_forget().
+ */
+int sw_subject_find(struct sw_placement *p);
+void sw_subject_forget(struct sw_placement *p);
+/* Any context. False for the kernel's own threads. */
+bool sw_subject_is_current(const struct sw_subject *subject);
+/* Of another task; a process may ask. */
+bool sw_subject_is(const struct sw_subject *subject, struct task_struct *task);
 
 /* phase.c: runs the probes of a phase in order of their number, while `state` lasts. */
 int sw_phases_create(void);

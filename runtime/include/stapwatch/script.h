@@ -19,6 +19,7 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
+ *   PROCESS            process id, 0: any  void handler(struct sw_regs *of_the_process)
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -32,6 +33,17 @@ enum sw_hook {
 	SW_KRETPROBE,
 	SW_TRACEPOINT,
 	SW_PAIRED,
+	SW_PROCESS,
+};
+
+/* What a SW_PROCESS probe waits for: its `offset`. */
+enum sw_process_event {
+	SW_PROCESS_BEGIN,
+	SW_PROCESS_END,
+	SW_PROCESS_THREAD_BEGIN,
+	SW_PROCESS_THREAD_END,
+	SW_PROCESS_SYSCALL,
+	SW_PROCESS_SYSCALL_RETURN,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
@@ -60,12 +72,14 @@ struct sw_probe {
 	u32 nr_functions;
 	u32 status;    /* of the first of `functions`: an index into the status of all probes */
 	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
+	const char *program; /* only in processes that run this file; NULL: in all */
 };
 
 /* The bytes that a call's instance keeps from its entry to its return. */
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
 #define SW_PROBE_OPTIONAL	 1 /* a hook that cannot be placed is no failure (`?`) */
+#define SW_PROBE_TARGET		 2 /* if there is a target(): only in it and what it started */
 
 /*
  * One CPU's memory is one block: the private part (context, then the handlers' frames), then from
