@@ -558,6 +558,8 @@ class HookKind(IntEnum):
     TRACEPOINT = 9
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
     PROCESS = 11
+    UPROBE = 12
+    URETPROBE = 13
 
     @property
     def phase(self) -> bool:
@@ -585,6 +587,17 @@ class ProcessEvent(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Binary:
+    """A program's file, and what tells that it is still the one that was read: its size, and the
+    `content` at `offset`."""
+
+    path: str
+    size: int
+    offset: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """Where a handler is placed; the fields of `struct sw_probe`."""
 
@@ -595,9 +608,11 @@ class Hook:
     randomize: int = 0
     optional: bool = False
     arguments: int = 0  # of a tracepoint
-    functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset
+    functions: tuple[tuple[str, int], ...] = ()  # hooked together, name and offset
     program: str = ""  # the path of what a process must run; `number` is its id
     target: bool = False  # if there is a target(), only in it and what it started
+    binary: Binary | None = None  # UPROBE: offsets are places in this file
+    semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
 
 
 @dataclass(frozen=True, slots=True)

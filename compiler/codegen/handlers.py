@@ -33,6 +33,8 @@ _SIGNATURES = {
     HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
     HookKind.KRETPROBE: "int {name}(void *instance, struct sw_regs *regs)",
     HookKind.PROCESS: "void {name}(struct sw_regs *regs)",
+    HookKind.UPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
+    HookKind.URETPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
 }
 
 
@@ -120,7 +122,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
 
 _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
-    HookKind.KRETPROBE, HookKind.PROCESS,
+    HookKind.KRETPROBE, HookKind.PROCESS, HookKind.UPROBE, HookKind.URETPROBE,
 )  # fmt: skip
 
 

@@ -49,6 +49,18 @@ SHAPES = (
         for which in ("", "(number)", "(string)")
         for event in processes.EVENTS
     ),
+    *(
+        f"process(string){library}.{place}"
+        for library in ("", ".library(string)")
+        for place in (
+            "function(string)",
+            "function(string).call",
+            "function(string).return",
+            "mark(string)",
+            "provider(string).mark(string)",
+            "statement(number)",
+        )
+    ),
 )
 
 __all__ = ["FAMILIES", "SHAPES", "Environment", "Family", "Refusal", "Site", "Variable"]

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from compiler import syntax
+from compiler.family import places
 from compiler.family.site import Environment, Refusal, Site, Variable, spell, unexpected
-from compiler.program import Expr, Hook, HookKind, ProcessEvent, Register
-from compiler.source import Span
+from compiler.program import Hook, HookKind, ProcessEvent, Register
 from runtime.record import replace
 
 EVENTS: Mapping[str, ProcessEvent] = {
@@ -23,7 +23,17 @@ EVENTS: Mapping[str, ProcessEvent] = {
     "syscall": ProcessEvent.SYSCALL,
     "syscall.return": ProcessEvent.SYSCALL_RETURN,
 }
-_FIRST = ("begin", "end", "thread", "syscall")
+_FIRST = ("begin", "end", "thread", "syscall", *places.WORDS)
+_REFUSED = {
+    "insn": (
+        "single instructions are not stepped through",
+        'probe functions: process("path").function("*")',
+    ),
+    "itrace": (
+        "single instructions are not stepped through",
+        'probe functions: process("path").function("*")',
+    ),
+}
 _ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")  # of a system call
 
 
@@ -32,6 +42,11 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     first, *rest = components
     if not rest:
         raise unexpected(first, _FIRST)
+    if rest[0].name in _REFUSED:
+        what, instead = _REFUSED[rest[0].name]
+        raise Refusal("no-such-family", what, rest[0].span, instead)
+    if rest[0].name in places.WORDS or rest[0].name == "plt":
+        return places.resolve(first, rest, _hooks(first, environment), environment)
     return _life(first, rest, environment)
 
 
@@ -41,24 +56,24 @@ def _life(
     """Beginnings, ends and system calls."""
     event = EVENTS.get(".".join(c.name for c in rest))
     if event is None:
-        known = {
-            name.split(".")[len(rest) - 1] for name in EVENTS if name.count(".") >= len(rest) - 1
-        }
-        raise unexpected(rest[-1], sorted(known))
+        last = len(rest) - 1
+        known = {name.split(".")[last] for name in EVENTS if name.count(".") >= last}
+        raise unexpected(rest[-1], sorted(known) if last else _FIRST)
     for component in rest:
         if component.arg is not None:
             raise unexpected(component, _FIRST)
     return [
         Site(
-            replace(hook, offset=event.value),
-            spell((replace(first, arg=hook.program or first.arg), *rest)),
+            replace(hook, symbol=point, offset=event.value),
+            point,
             _variables(event),
         )
-        for hook in hooks(first, environment)
+        for hook in _hooks(first, environment)
+        for point in [spell((replace(first, arg=hook.program or first.arg), *rest))]
     ]
 
 
-def hooks(first: syntax.Component, environment: Environment) -> list[Hook]:
+def _hooks(first: syntax.Component, environment: Environment) -> list[Hook]:
     """For each program that `process(...)` means, a hook that tells which processes are meant."""
     match first.arg:
         case None:
@@ -69,11 +84,11 @@ def hooks(first: syntax.Component, environment: Environment) -> list[Hook]:
             return [Hook(HookKind.PROCESS, number=pid)]
         case str(name):
             return [
-                Hook(HookKind.PROCESS, program=path) for path in paths(name, first, environment)
+                Hook(HookKind.PROCESS, program=path) for path in _paths(name, first, environment)
             ]
 
 
-def paths(name: str, component: syntax.Component, environment: Environment) -> list[str]:
+def _paths(name: str, component: syntax.Component, environment: Environment) -> list[str]:
     found = environment.programs.find(name)
     if not found:
         where = "on $PATH" if "/" not in name else "there"
@@ -89,19 +104,15 @@ def paths(name: str, component: syntax.Component, environment: Environment) -> l
 def _variables(event: ProcessEvent) -> dict[str, Variable]:
     match event:
         case ProcessEvent.SYSCALL:
-            found = [register("syscall", "orig_ax")]
-            found += [register(f"arg{i + 1}", name) for i, name in enumerate(_ARGUMENTS)]
+            found = [_register("syscall", "orig_ax")]
+            found += [_register(f"arg{i + 1}", name) for i, name in enumerate(_ARGUMENTS)]
         case ProcessEvent.SYSCALL_RETURN:
-            found = [register("syscall", "orig_ax"), register("return", "ax")]
+            found = [_register("syscall", "orig_ax"), _register("return", "ax")]
         case _:
             found = []
     return {variable.name: variable for variable in found}
 
 
-def register(name: str, register_name: str) -> Variable:
+def _register(name: str, of_process: str) -> Variable:
     """A context variable that is in a register of the process."""
-    return Variable(name, "argument", 0, None, made=partial(_read, register_name))
-
-
-def _read(name: str, span: Span) -> Expr:
-    return Register(name, span)
+    return Variable(name, "argument", 0, None, made=partial(Register, of_process))

@@ -75,6 +75,7 @@ class Site:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
     system: str = ""  # of a tracepoint
+    provider: str = ""  # of a mark
     alias: str = ""  # the alias that the script names, wildcards resolved
 
 

@@ -45,6 +45,15 @@ class Files:
             name = str(Path.cwd() / name)
         return sorted(set(self._fitting(name)))
 
+    def of_process(self, pid: int) -> str | None:
+        """The file that a process of this machine runs; None where that cannot be told."""
+        if self.root != Path("/"):
+            return None
+        try:
+            return str(Path(f"/proc/{pid}/exe").readlink())
+        except OSError:
+            return None
+
     def here(self, path: str) -> Path:
         """Where this process finds a file of that system."""
         return inside(self.root, path)

@@ -10,6 +10,7 @@ from typing import cast
 
 from compiler import program as p
 from compiler import syntax
+from compiler.family.site import Site
 from compiler.kernel import kinds, layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.faults import KernelFactError
@@ -176,6 +177,8 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
             "pass its value to the function as an argument",
         )
     found = site.variables.get(name)
+    if found is None and site.hook.binary is not None:
+        raise _unknown_in_program(site, name, span)
     if found is None:
         known = [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
         if btf_of(scope).find_all(kinds.Variable, name):
@@ -208,6 +211,21 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         if found.at_entry and not scope.in_entry:
             value = scope.entry(value, span)
     return Typed(value, type_id if type_id is not None else kinds.VOID, False)
+
+
+def _unknown_in_program(site: Site, name: str, span: Span) -> Fault:
+    if site.provider:
+        has = ", ".join(f"${v}" for v in site.variables)
+        hint = f"it has {has}" if has else "this mark has no arguments that can be read"
+        return Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
+    return Fault(
+        "needs-debuginfo",
+        f"'${name}' is known to the program's debuginfo only",
+        span,
+        "a return probe has $return"
+        if site.hook.kind is p.HookKind.URETPROBE
+        else "arguments are long_arg(1), pointer_arg(2), ..., or $arg1, $arg2, ...",
+    )
 
 
 def hidden_local(name: str) -> p.Local:

@@ -42,6 +42,8 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_TRACEPOINT] = &sw_tracepoint_hook,
 	[SW_PAIRED] = &paired_hook,
 	[SW_PROCESS] = &sw_process_hook,
+	[SW_UPROBE] = &sw_uprobe_hook,
+	[SW_URETPROBE] = &sw_uprobe_hook,
 };
 
 static DEFINE_MUTEX(arming); /* hooks come and go under it */
@@ -123,7 +125,12 @@ static void report(const struct sw_placement *p, const char *symbol, u32 kind, i
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
+	if (error == -ESTALE)
+		snprintf(text, sizeof(text),
+			 "cannot probe %s: its file is not the one that the script was made for",
+			 symbol);
+	else
+		snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);

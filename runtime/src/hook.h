@@ -40,6 +40,7 @@ extern const struct sw_hook_ops sw_kprobe_hook;
 extern const struct sw_hook_ops sw_kretprobe_hook;
 extern const struct sw_hook_ops sw_tracepoint_hook;
 extern const struct sw_hook_ops sw_process_hook;
+extern const struct sw_hook_ops sw_uprobe_hook;
 
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);
@@ -64,6 +65,10 @@ struct tracepoint *sw_tracepoint_find(const char *name);
  */
 int sw_subject_find(struct sw_placement *p);
 void sw_subject_forget(struct sw_placement *p);
+/* The probe's binary; NULL: it has none. */
+struct inode *sw_subject_binary(const struct sw_subject *subject);
+/* Whether the program is the one of these processes; any context. */
+bool sw_subject_runs(const struct sw_subject *subject, struct mm_struct *mm);
 /* Any context. False for the kernel's own threads. */
 bool sw_subject_is_current(const struct sw_subject *subject);
 /* Of another task; a process may ask. */

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -116,7 +117,120 @@ CASES = [
         trigger="getppid 9",
         values={"n": 3},
     ),
+    Case(
+        "functions",
+        f"""global n, back, sums
+        probe {MINE}.function("twice_of") {{
+            n[probefunc(), user_string($arg2), user_string(pointer_arg(2)), user_mode(), uaddr() == addr()]++
+            sums["in"] += long_arg(1) }}
+        probe {MINE}.function("twice_of").return {{ sums["out"] += returnval(); sums["$"] += $return; back[probefunc(), pid() == target()]++ }}
+        probe {MINE}.function("sum_of_eight") {{
+            println(int_arg(1), " ", $arg6, " ", long_arg(7), " ", long_arg(8), " ", @uregister(5) == $arg1, " ", @defined($x)) }}""",
+        program="program",
+        trigger="call 10 sum 80",
+        output="1 6 7 80 1 0\n",
+        values={
+            "n": {("twice_of", "inner", "inner", 1, 1): 10},
+            "back": {("twice_of", 1): 10},
+            "sums": {"in": 45, "out": 90, "$": 90},
+        },
+        guru=True,
+    ),
+    Case(
+        "functions by pattern",
+        f"""global n, m, back, here
+        probe {MINE}.function("twice_*") {{ n[probefunc()]++ }}
+        probe {MINE}.function("twice_*") {{ m++ }}
+        probe {MINE}.function("twice_*").return {{ back[ppfunc(), returnval() & 1]++ }}
+        probe {MINE}.function("no_such")?, {MINE}.function("no_such*")!, {MINE}.function("sum_of_e*") {{ here[$$name]++ }}""",
+        program="program",
+        trigger="call 20 sum 1",
+        values={
+            "n": {"twice_of": 20, "twice_and_one": 20},
+            "m": 40,
+            "back": {("twice_of", 0): 20, ("twice_and_one", 1): 20},
+            "here": {"sum_of_eight": 1},
+        },
+    ),
+    Case(
+        "a hook that takes itself out",
+        f"""global n
+        probe {MINE}.function("twice_of") if (n < 5) {{ n++ }}""",
+        program="program",
+        trigger="call 1000",
+        values={"n": 5},
+    ),
+    Case(
+        "hooks that come and go while they are hit",
+        f"""global on = 1, n, k
+        probe {MINE}.function("twice_*") if (on) {{ n++ }}
+        probe {MINE}.function("twice_*").return if (on) {{ k++ }}
+        probe timer.ms(25) {{ on = !on }}
+        probe end {{ println(n > 0, k > 0) }}""",
+        program="program",
+        trigger="call 100000",
+        output="11\n",
+    ),
+    Case(
+        "marks",
+        f"""global n
+        probe {MINE}.mark("simple") {{ n["simple"]++ }}
+        probe {MINE}.provider("ours").mark("several") {{
+            printf("%d %s %d %d %d %c %s %s\\n", $arg1, user_string($arg2), $arg3, $arg4, $arg5, $arg6, $$name, $$provider) }}
+        probe {MINE}.provider("theirs").mark("sev*") {{ printf("%d %s\\n", $arg1, $$vars) }}
+        probe {MINE}.mark("*") {{ n[$$name]++ }}
+        probe {MINE}.mark("busy") {{ n["busy"] += $arg1 }}""",
+        program="program",
+        trigger="mark 3",
+        output="".join(
+            f"{-i} a text 65535 -1 -7 t several ours\n-5 arg1=0xfffffffffffffffb\n"
+            for i in range(3)
+        ),
+        values={"n": {"simple": 6, "several": 6, "busy": 6}},
+    ),
+    Case(
+        "a mark that nobody looks at is not prepared",
+        f"""global n
+        probe {MINE}.mark("simple") {{ n["simple"]++ }}
+        probe {MINE}.provider("theirs").mark("several") {{ n[$$name]++ }}""",
+        program="program",
+        trigger="mark 4",
+        values={"n": {"simple": 4, "several": 4}},
+    ),
+    Case(
+        "functions of a library in one program",
+        """global n
+        probe process("/tmp/cases/linked").library("libtriple.so").function("triple") { n[execname(), $arg1, "one"]++ }
+        probe process("/tmp/cases/libtriple.so").function("tri*") { n[execname(), probefunc() == "triple", "all"]++ }
+        probe process("/tmp/cases/other").library("lib*").function("triple").return { n[execname(), returnval(), "other"]++ }""",
+        program="linked",
+        trigger="now",
+        values={
+            "n": {
+                **{("linked", i, "one"): 2 for i in range(1, 6)},
+                ("linked", 1, "all"): 10,
+            }
+        },
+    ),
+    Case(
+        "a file that has changed",
+        f"""global n
+        probe process("/tmp/cases/changed").function("main")? {{ n++ }}
+        probe {MINE}.function("main") {{ n++ }}""",
+        program="program",
+        trigger="call 1",
+        output=None,
+        values={"n": 1},
+    ),
 ]
+
+
+ALONE = ("-O1", "-fPIC", "-nostdlib", "-nostartfiles")
+
+
+def gcc(to: Path, source: str, *options: str | Path) -> None:
+    """Build one of this folder's programs."""
+    subprocess.run(["gcc", HERE / source, "-o", to, *options], check=True, timeout=60)
 
 
 @pytest.fixture(scope="module")
@@ -125,9 +239,18 @@ def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory
     system = folder / "system"
     there = system / PROGRAM[1:]
     there.parent.mkdir(parents=True)
-    options = ["-O1", "-static", "-pthread"]
-    subprocess.run(["gcc", *options, "-o", there, HERE / "program.c"], check=True)
-    shutil.copy(there, folder / "program")
+    here = folder / "program"
+    made = there.parent
+    gcc(here, "program.c", "-O1", "-static", "-pthread")
+    shutil.copy(here, there)
+    gcc(folder / "libtriple.so", "library.c", "-DLIBRARY", "-shared", *ALONE)
+    for name in ("linked", "other"):
+        linked = ("-L", folder, "-ltriple", "-Wl,-rpath,$ORIGIN", *ALONE)
+        gcc(folder / name, "library.c", f"-Wl,--defsym,{name}=0", *linked)
+    for name in ("libtriple.so", "linked", "other"):
+        shutil.copy(folder / name, made)
+    gcc(folder / "changed", "program.c", "-O1", "-static", "-pthread", "-DCHANGED")
+    gcc(made / "changed", "program.c", "-O2", "-static", "-pthread")
     (system / "usr/bin").mkdir(parents=True)
     shutil.copy(inside(image.rootfs, "/bin/echo"), system / "usr/bin/echo")
     (system / "bin").symlink_to("usr/bin")
@@ -137,6 +260,12 @@ def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, results: dict[str, Any]) -> None:
     check(case, results[case.name])
+
+
+def test_a_file_that_has_changed_is_told(results: dict[str, Any]) -> None:
+    assert "its file is not the one that the script was made for" in str(
+        results["a file that has changed"]["transcript"]
+    )
 
 
 def test_the_kernel_is_unhurt(guest: Guest, results: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
  *   PROCESS            process id, 0: any  void handler(struct sw_regs *of_the_process)
+ *   UPROBE, URETPROBE  the same            sw_uprobe_handler
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -34,6 +35,8 @@ enum sw_hook {
 	SW_TRACEPOINT,
 	SW_PAIRED,
 	SW_PROCESS,
+	SW_UPROBE,
+	SW_URETPROBE,
 };
 
 /* What a SW_PROCESS probe waits for: its `offset`. */
@@ -51,11 +54,25 @@ enum sw_process_event {
 typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
 			       struct sw_regs *regs);
 
+/* `place`: an index into the probe's functions. */
+typedef void sw_uprobe_handler(unsigned long place, struct sw_regs *regs);
+
 /* One of the functions that a probe hooks. */
 struct sw_function {
 	const char *symbol;
-	s64 offset; /* from register_ftrace_function(); 0: not known */
+	s64 offset; /* from register_ftrace_function(), 0: not known; SW_UPROBE: in the file */
 };
+
+/* A program's file. One of another size, or with other bytes at `offset`, is not probed. */
+struct sw_binary {
+	const char *path;
+	u64 size;
+	u64 offset;
+	const u8 *content;
+	u32 content_size; /* at most SW_MOST_CONTENT */
+};
+
+#define SW_MOST_CONTENT 64
 
 struct sw_probe {
 	enum sw_hook hook;
@@ -67,12 +84,14 @@ struct sw_probe {
 	void *handler;
 	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
 			non-zero: no return wanted */
-	const struct sw_function *functions; /* SW_FTRACE: hooked together, in order of their
-						offsets; NULL: `symbol` alone */
+	const struct sw_function *functions; /* hooked together, in order of their offsets; NULL:
+						`symbol` alone */
 	u32 nr_functions;
 	u32 status;    /* of the first of `functions`: an index into the status of all probes */
 	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
-	const char *program; /* only in processes that run this file; NULL: in all */
+	const char *program;		/* only in processes that run this file; NULL: in all */
+	const struct sw_binary *binary; /* SW_UPROBE */
+	s64 semaphore; /* SW_UPROBE: the place in the file of a count of users; 0: none */
 };
 
 /* The bytes that a call's instance keeps from its entry to its return. */
