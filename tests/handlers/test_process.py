@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from compiler.kernel.sysroot import inside
 from lab import Guest, Image
-from tests.handlers.conftest import HERE, Case, check, run_cases
+from tests.handlers.conftest import HERE, Case, check, compile_case, run_cases
 
 PROGRAM = "/tmp/cases/program"
 GETPPID = 110
@@ -225,6 +226,18 @@ CASES = [
 ]
 
 
+STORM = f"""
+global n
+probe {MINE}.function("twice_*") {{ n[probefunc()]++ }}
+probe {MINE}.function("twice_of").return {{ n["return"]++ }}
+probe {MINE}.mark("busy") {{ n["mark"]++ }}
+probe {MINE}.begin {{ n["begin"]++ }}
+probe {MINE}.end {{ n["end"]++ }}
+probe {MINE}.thread.begin {{ n["thread"]++ }}
+probe {MINE}.thread.end {{ n["thread"]-- }}
+probe {MINE}.syscall {{ n["syscall"]++ }}
+probe process.syscall.return {{ n["return"]++ }}
+"""
 ALONE = ("-O1", "-fPIC", "-nostdlib", "-nostartfiles")
 
 
@@ -234,8 +247,12 @@ def gcc(to: Path, source: str, *options: str | Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("cases")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cases")
+
+
+@pytest.fixture(scope="module")
+def results(guest: Guest, image: Image, folder: Path) -> dict[str, Any]:
     system = folder / "system"
     there = system / PROGRAM[1:]
     there.parent.mkdir(parents=True)
@@ -266,6 +283,27 @@ def test_a_file_that_has_changed_is_told(results: dict[str, Any]) -> None:
     assert "its file is not the one that the script was made for" in str(
         results["a file that has changed"]["transcript"]
     )
+
+
+def test_modules_come_and_go_in_a_storm(
+    results: dict[str, Any],
+    folder: Path,
+    guest: Guest,
+    image: Image,
+) -> None:
+    assert results  # the programs are in the guest
+    made = compile_case(Case("storm", STORM), image, folder, None, folder / "system")
+    assert made["ok"], made["errors"]
+    module = Path(made["path"])
+    guest.push(module, f"/tmp/{module.name}")
+    guest.push(HERE / "storm.py", "/tmp/storm.py")
+    argv = ["python3", "/tmp/storm.py", f"/tmp/{module.name}", PROGRAM, "15", "/tmp/storm.json"]
+    guest.run(argv, timeout=600, env={"PYTHONPATH": "/usr/lib/stapwatch"}).check()
+    guest.pull("/tmp/storm.json", folder / "storm.json")
+    found = json.loads((folder / "storm.json").read_text())
+    assert found["alive"] == 3
+    assert all(all(hits) for hits in found["rounds"]), found["rounds"]
+    assert guest.complaints() == []
 
 
 def test_the_kernel_is_unhurt(guest: Guest, results: dict[str, Any]) -> None:
