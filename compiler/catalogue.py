@@ -224,6 +224,9 @@ def _context(site: Site, environment: Environment) -> Iterator[str]:
     """A site's context variables under their own names; `$argN` only where there is no other."""
     named = {v.index for v in site.variables.values() if not re.fullmatch(r"arg\d+", v.name)}
     for name, variable in site.variables.items():
+        if variable.made is not None:
+            yield f" ${name}:long"
+            continue
         if variable.type_id is None:
             continue
         if re.fullmatch(r"arg\d+", name) and variable.index in named:

@@ -35,7 +35,7 @@ _CODE = Path(__file__).parent
 _NAME = pattern(r"[^a-z0-9_]+")
 _MODULE_STEM = 32  # characters of the script's name in its module's
 _NOTE = "result.json"
-_NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel"))
+_NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel", "target"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +138,9 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
 
 def _programs(request: Request) -> Files:
     if request.kernel is None:
-        return Files()
-    return Files(Path(request.kernel.get("programs") or request.kernel["root"]))
+        return Files(target=request.target)
+    root = Path(request.kernel.get("programs") or request.kernel["root"])
+    return Files(root, request.target)
 
 
 def _identity(
@@ -161,18 +162,18 @@ def _identity(
         kernel.build_id if kernel else running_build_id(),
         "symbols" if request.kernel and request.kernel.get("symbols") else "",
         request.source or "",
-        _surroundings(text),
+        _surroundings(request, text),
         text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"),
         json.dumps(options, sort_keys=True, default=str),
     )
 
 
-def _surroundings(text: str | bytes) -> str:
+def _surroundings(request: Request, text: str | bytes) -> str:
     """What names of programs are found by; their files are noted when they are known."""
     names_programs = b"process" in text if isinstance(text, bytes) else "process" in text
     if not names_programs:
         return ""
-    return f"{os.environ.get('PATH', '')}\0{Path.cwd()}"
+    return f"{os.environ.get('PATH', '')}\0{Path.cwd()}\0{request.target}"
 
 
 @functools.cache

@@ -612,6 +612,7 @@ class Hook:
     program: str = ""  # the path of what a process must run; `number` is its id
     target: bool = False  # if there is a target(), only in it and what it started
     binary: Binary | None = None  # UPROBE: offsets are places in this file
+    entry: bool = False  # UPROBE: at functions' first instructions
     semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
 
 

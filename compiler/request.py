@@ -42,6 +42,7 @@ class Request:
     listing: str | None = None  # "points", "variables", "functions", "types", "aliases": only list
     compatible: str | None = None  # systemtap_v, as conditionals see it
     module: str | None = None
+    target: str = ""  # the program of the process that is going to be target()
 
     @classmethod
     def from_tree(cls, tree: Mapping[str, Any]) -> Request:

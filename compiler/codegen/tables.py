@@ -70,6 +70,7 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             with w.block("", "},"):
                 w.line(f".hook = SW_{hook.kind.name},")
                 flags = ["OPTIONAL"] * hook.optional + ["TARGET"] * hook.target
+                flags += ["ENTRY"] * hook.entry
                 if flags:
                     w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
                 if hook.program:

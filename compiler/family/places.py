@@ -84,12 +84,14 @@ def _files(
     program = hook.program
     if hook.number:
         program = _of_process(first, hook.number, environment)
+    elif hook.target and environment.programs.target:
+        program = next(iter(environment.programs.find(environment.programs.target)), "")
     if not program:
         raise Refusal(
             "no-such-program",
             f"'{spell((first, *rest))}' does not tell which program it is about",
             first.span,
-            'name its file: process("path").function("name")',
+            'name its file, process("path").function("name"); or run with -c COMMAND or -x PID',
         )
     named = replace(first, arg=hook.number or program)
     if rest[0].name != "library":
@@ -101,7 +103,7 @@ def _files(
     opened: list[tuple[_File, Sequence[syntax.Component]]] = []
     for path in _libraries(program, library, environment):
         point = (named, replace(library, arg=path))
-        whose = replace(hook, program="" if hook.number else program)
+        whose = replace(hook, program="" if hook.number or hook.target else program)
         opened.append((_open(path, point, whose, library, environment), rest))
     return opened
 
@@ -148,7 +150,7 @@ def _open(
         raise Refusal(
             "no-such-program", f"'{path}' cannot be read: {error.strerror}", component.span
         ) from error
-    hook = replace(hook, kind=HookKind.UPROBE, target=False, binary=executable.binary(path))
+    hook = replace(hook, kind=HookKind.UPROBE, binary=executable.binary(path))
     return _File(point, hook, executable, path)
 
 
@@ -202,7 +204,7 @@ def _functions(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
     variables = _result() if returns else _arguments()
     sites = []
     for name, offsets in _fitting(file, pattern, wild, function).items():
-        hook = replace(file.hook, kind=kind, symbol=name, optional=wild)
+        hook = replace(file.hook, kind=kind, symbol=name, optional=wild, entry=not returns)
         places = tuple((name, offset) for offset in offsets)
         if wild or len(places) > 1:
             hook = replace(hook, functions=places)

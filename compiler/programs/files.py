@@ -23,10 +23,12 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Files:
-    """The files of one system, `root` being what its processes see as `/`."""
+    """The files of one system, `root` being what its processes see as `/`; `target`: the program of
+    the process that is going to be target(), "" where that is not known."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
+    def __init__(self, root: Path = Path("/"), target: str = "") -> None:
         self.root = root
+        self.target = target
         self._looked: dict[Path, None] = {}
 
     @property

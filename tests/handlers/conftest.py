@@ -51,6 +51,7 @@ class Case:
     guru: bool = False
     optimise: bool = True
     file: str | None = None
+    target: str = ""  # the program of the target, as the compiler is told it
 
 
 @pytest.fixture(scope="session")
@@ -89,6 +90,7 @@ def compile_case(
         "defines": case.defines,
         "args": case.args,
         "globals": case.globals,
+        "target": case.target,
         "guru": case.guru,
         "optimise": case.optimise,
         "export": bool(case.statistics),

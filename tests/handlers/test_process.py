@@ -214,6 +214,30 @@ CASES = [
         },
     ),
     Case(
+        "functions of the target",
+        """global n, other
+        probe process.function("twice_of"), process.mark("simple") { n[$$name]++ }
+        probe process.library("lib*").function("*")? { other++ }""",
+        program="program",
+        trigger="call 4 mark 5",
+        target=PROGRAM,
+        values={"n": {"twice_of": 4, "simple": 5}},
+    ),
+    Case(
+        "who called",
+        f"""global ok, from
+        probe {MINE}.function("twice_of") {{
+            from = ustack(1)
+            ok["name"] += umodname(uaddr()) == "program" && usymdata(uaddr()) =~ "^program.0x[0-9a-f]+$"
+            ok["other"] += usymdata(16) == "0x10" && usymname(16) == "0x10" && stack(0) != uaddr()
+            ok["lines"] += sprint_ubacktrace() =~ "^program.*program" }}
+        probe {MINE}.function("twice_of").return {{ ok["back"] += from == uaddr() && ustack(0) == from }}
+        probe {MINE}.end {{ ok["type"] += probe_type() == "process" }}""",
+        program="program",
+        trigger="call 4",
+        values={"ok": {"name": 4, "other": 4, "lines": 4, "back": 4, "type": 1}},
+    ),
+    Case(
         "a file that has changed",
         f"""global n
         probe process("/tmp/cases/changed").function("main")? {{ n++ }}

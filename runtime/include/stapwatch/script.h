@@ -98,6 +98,7 @@ struct sw_probe {
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
 #define SW_PROBE_OPTIONAL	 1 /* a hook that cannot be placed is no failure (`?`) */
+#define SW_PROBE_ENTRY		 4 /* SW_UPROBE: at a function's first instruction */
 #define SW_PROBE_TARGET		 2 /* if there is a target(): only in it and what it started */
 
 /*
