@@ -16,6 +16,17 @@ import signal
 import subprocess
 
 
+def _words(text: str) -> list[str]:
+    plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
+    return shlex.split(text) if plain else ["/bin/sh", "-c", text]
+
+
+def program_of(text: str) -> str | None:
+    """The file that a command runs; None where there is none. A shell, if only a shell can tell."""
+    words = _words(text)
+    return shutil.which(words[0]) if words else None
+
+
 class Command:
     """The command of -c: a process that waits, and becomes the command once the probes are armed.
 
@@ -30,9 +41,7 @@ class Command:
     @classmethod
     def prepare(cls, text: str) -> Command:
         """Fork the waiting process. OSError when there is no such command."""
-        plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
-        words = shlex.split(text) if plain else ["/bin/sh", "-c", text]
-        path = shutil.which(words[0]) if words else None
+        words, path = _words(text), program_of(text)
         if path is None:
             raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
         wait, gate = os.pipe()

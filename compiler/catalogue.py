@@ -223,6 +223,9 @@ def _context(site: Site, environment: Environment) -> Iterator[str]:
         yield f" ${name}:string"
     named = {v.index for v in site.variables.values() if not re.fullmatch(r"arg\d+", v.name)}
     for name, variable in site.variables.items():
+        if variable.made is not None:
+            yield f" ${name}:long"
+            continue
         if variable.type_id is None:
             continue
         if re.fullmatch(r"arg\d+", name) and variable.index in named:

@@ -34,6 +34,7 @@ from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.preprocessor import Macro
 from compiler.program import Program
+from compiler.programs.files import Files
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
@@ -181,7 +182,7 @@ def _run(
     parsed = _parse(job, kernel, files)
     clock.stop("parsed user script", f"and {len(parsed.scripts)} library scripts")
     if request.listing is not None:
-        return _listed(request, parsed, kernel), None
+        return _listed(request, parsed, kernel, job.programs), None
     if request.last_pass < 2:
         from compiler import listing
 
@@ -191,7 +192,7 @@ def _run(
     defined = with_defines(Limits(), request.defines)
     if defined.errors:
         raise CompileError(defined.errors)
-    program = _resolve(request, parsed, kernel)
+    program = _resolve(request, parsed, kernel, job.programs)
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
         whole, program = program, optimise(program)
@@ -295,12 +296,12 @@ class _LazyConfig(dict[str, str]):
         return isinstance(name, str) and self.get(name) is not None
 
 
-def _resolve(request: Request, parsed: _Parsed, kernel: Kernel) -> Program:
+def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) -> Program:
     return resolve(
         request.name,
         parsed.own,
         parsed.scripts,
-        Environment(kernel, request.guru),
+        Environment(kernel, request.guru, programs),
         dict(request.globals),
     )
 
@@ -317,11 +318,11 @@ def _absent(request: Request) -> list[Diagnostic]:
     return faults
 
 
-def _listed(request: Request, parsed: _Parsed, kernel: Kernel) -> Response:
+def _listed(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) -> Response:
     """The answer to `-l`, `-L` and the `--dump` options."""
     from compiler import catalogue
 
-    environment = Environment(kernel)
+    environment = Environment(kernel, programs=programs)
     known = [*parsed.scripts, *parsed.extras]
     match request.listing:
         case "functions":

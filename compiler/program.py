@@ -573,6 +573,9 @@ class HookKind(IntEnum):
     NETFILTER = 15
     WATCHPOINT = 16
     PERF = 17
+    PROCESS = 18
+    UPROBE = 19
+    URETPROBE = 20
 
     @property
     def phase(self) -> bool:
@@ -598,6 +601,28 @@ class HookKind(IntEnum):
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
 
 
+class ProcessEvent(IntEnum):
+    """`enum sw_process_event` of the runtime."""
+
+    BEGIN = 0
+    END = 1
+    THREAD_BEGIN = 2
+    THREAD_END = 3
+    SYSCALL = 4
+    SYSCALL_RETURN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A program's file, and what tells that it is still the one that was read: its size, and the
+    `content` at `offset`."""
+
+    path: str
+    size: int
+    offset: int
+    content: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Hook:
     """Where a handler is placed; the fields of `struct sw_probe`."""
@@ -612,7 +637,12 @@ class Hook:
     frequency: bool = False  # PERF: `number` is hits a second
     optional: bool = False
     arguments: int = 0  # of a tracepoint
-    functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset
+    functions: tuple[tuple[str, int], ...] = ()  # hooked together, name and offset
+    program: str = ""  # the path of what a process must run; `number` is its id
+    target: bool = False  # if there is a target(), only in it and what it started
+    binary: Binary | None = None  # UPROBE: offsets are places in this file
+    entry: bool = False  # UPROBE: at functions' first instructions
+    semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
 
 
 @dataclass(frozen=True, slots=True)

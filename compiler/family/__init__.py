@@ -7,7 +7,7 @@
 One file a family; `FAMILIES` names them by a probe point's first component.
 """
 
-from compiler.family import counters, functions, netfilter, phases, procfs, timers
+from compiler.family import counters, functions, netfilter, phases, processes, procfs, timers
 from compiler.family.site import Answer, Environment, Family, Refusal, Site, Variable
 
 FAMILIES: dict[str, Family] = {
@@ -23,6 +23,7 @@ FAMILIES: dict[str, Family] = {
     "module": functions.resolve_module,
     "netfilter": netfilter.resolve,
     "perf": counters.resolve,
+    "process": processes.resolve,
 }
 
 # Functions of the library that the variables of a family are.
@@ -69,6 +70,23 @@ SHAPES = (
         f"netfilter.{place}{priority}"
         for place in ("hook(string).pf(string)", "pf(string).hook(string)")
         for priority in ("", ".priority(string)")
+    ),
+    *(
+        f"process{which}.{event}"
+        for which in ("", "(number)", "(string)")
+        for event in processes.EVENTS
+    ),
+    *(
+        f"process(string){library}.{place}"
+        for library in ("", ".library(string)")
+        for place in (
+            "function(string)",
+            "function(string).call",
+            "function(string).return",
+            "mark(string)",
+            "provider(string).mark(string)",
+            "statement(number)",
+        )
     ),
 )
 

@@ -20,7 +20,6 @@ _BLOCK = 'use ioblock.request and ioblock.end, or kernel.trace("block_rq_issue")
 _COUNTERS = 'use tcp.*, udp.*, netdev.*, or a tracepoint such as kernel.trace("tcp_retransmit_skb")'
 
 ABSENT: Mapping[str, tuple[str, str, str]] = {
-    "process": (_SLUG, "functions and marks of programs cannot be probed", _PROGRAMS),
     "java": (_SLUG, "methods of Java programs cannot be probed", _PROGRAMS),
     "python2": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
     "python3": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),

@@ -249,12 +249,15 @@ def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
     for index, d in enumerate(derived):
         functions = d.site.hook.functions
         blocks = (*d.prologue, d.body, *d.epilogue)
-        key: object = (d.span, d.optional, tuple(map(id, blocks))) if functions else index
+        where = (d.site.hook.kind, d.site.hook.program, d.site.hook.binary, d.site.hook.semaphore)
+        key: object = (d.span, d.optional, where, tuple(map(id, blocks))) if functions else index
         if key not in alike:
             probe, is_special = _probe(world, d, index)
             own: object = index
             if probe.hook.functions:
-                own = (probe.span, probe.hook.optional, probe.condition, probe.entry, probe.body)
+                own = (
+                    probe.span, probe.hook.optional, where, probe.condition, probe.entry, probe.body,
+                )  # fmt: skip
             if not is_special:
                 alike[key] = own
             if own not in found:

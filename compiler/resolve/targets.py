@@ -10,7 +10,7 @@ from typing import cast
 
 from compiler import program as p
 from compiler import syntax
-from compiler.family import Answer
+from compiler.family.site import Answer, Site
 from compiler.kernel import kinds, layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.faults import KernelFactError
@@ -191,6 +191,8 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
             "pass its value to the function as an argument",
         )
     found = site.variables.get(name)
+    if found is None and site.hook.binary is not None:
+        raise _unknown_in_program(site, name, span)
     if found is None:
         known = [*site.answers]
         known += [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
@@ -224,6 +226,8 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         value = p.LocalRef(hidden_local(name), span)
     elif found.source == "verdict":
         value = p.Verdict(span)
+    elif found.made is not None:
+        value = found.made(span)
     elif found.source == "return":
         value = p.ReturnValue(integer.size, integer.signed, span)
     else:
@@ -231,6 +235,21 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         if found.at_entry and not scope.in_entry:
             value = scope.entry(value, span)
     return Typed(value, type_id if type_id is not None else kinds.VOID, False)
+
+
+def _unknown_in_program(site: Site, name: str, span: Span) -> Fault:
+    if site.provider:
+        has = ", ".join(f"${v}" for v in site.variables)
+        hint = f"it has {has}" if has else "this mark has no arguments that can be read"
+        return Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
+    return Fault(
+        "needs-debuginfo",
+        f"'${name}' is known to the program's debuginfo only",
+        span,
+        "a return probe has $return"
+        if site.hook.kind is p.HookKind.URETPROBE
+        else "arguments are long_arg(1), pointer_arg(2), ..., or $arg1, $arg2, ...",
+    )
 
 
 def hidden_local(name: str) -> p.Local:

@@ -293,6 +293,10 @@ void sw_probed_function(struct sw_context *c, char *to, u32 size)
 	u32 low = 0, high = probe->nr_functions;
 	char name[KSYM_SYMBOL_LEN];
 
+	if (probe->binary) {
+		sw_copy_key(c, to, size, probe->functions[c->address % high].symbol);
+		return;
+	}
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 

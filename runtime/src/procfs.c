@@ -67,7 +67,7 @@ static int handle(const struct sw_probe **probe, struct procfs_opened *opened)
 	return error;
 }
 
-static u32 size_of(const struct sw_probe *probe)
+static u32 value_size(const struct sw_probe *probe)
 {
 	return probe ? (u32)probe->randomize ?: SIZE : 0;
 }
@@ -80,7 +80,7 @@ static int procfs_open(struct inode *inode, struct file *file)
 
 	if (mutex_lock_killable(&handling))
 		return -EINTR;
-	size = max(size_of(node->read), size_of(node->write)) + 1;
+	size = max(value_size(node->read), value_size(node->write)) + 1;
 	mutex_unlock(&handling);
 	opened = kvzalloc(sizeof(*opened) + size, GFP_KERNEL);
 	if (!opened)
