@@ -17,7 +17,7 @@ from compiler.family import FAMILIES, SHAPES, Environment, Refusal, Site
 from compiler.family.absent import ABSENT
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
-from compiler.kernel.globs import glob_regex
+from compiler.kernel.globs import glob_regex, is_glob
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Span
 from runtime.record import dataclass, replace
@@ -68,7 +68,7 @@ class Aliases:
             head = components[:length]
             if any(c.arg is not None for c in head):
                 continue
-            wild = any(ch in c.name for c in head for ch in "*?[")
+            wild = _is_wild(head)
             if any("**" in c.name for c in head):
                 keys = self._across([c.name for c in head])
             elif wild:
@@ -221,7 +221,7 @@ def _walk(
 
 
 def _is_wild(components: Sequence[syntax.Component]) -> bool:
-    return any(ch in c.name for c in components for ch in "*?[")
+    return any(is_glob(c.name) for c in components)
 
 
 def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:

@@ -35,6 +35,7 @@ class Event:
     `time_ns` is CLOCK_MONOTONIC; add the header's `time_offset` for time since 1970. `site` counts
     prints (PRINT), errors (ERROR; NO_SITE: a hook's, not the script's) or is the new State (STATE).
     `args` are those of the print, a histogram as its buckets; an ERROR's and a WARNING's is its text.
+    A COMMAND's is the shell's line.
     """
 
     kind: EventKind
@@ -74,8 +75,10 @@ def text(event: Event, manifest: Manifest) -> str:
             return f"{event.args[0]} at {manifest.errors[event.site].location}"
         case EventKind.STATE:
             return f"module is {State(event.site).name.lower()}"
-        case EventKind.WARNING:
+        case EventKind.WARNING | EventKind.COMMAND:
             return str(event.args[0])
+        case EventKind.SWITCH:
+            return "switch to another file"
         case _ as never:
             assert_never(never)
 
@@ -89,6 +92,8 @@ def transcript(events: Iterable[Event], manifest: Manifest) -> str:
                 said.append(text(event, manifest))
             case EventKind.ERROR | EventKind.WARNING:
                 said.append(f"{event.kind.name}: {text(event, manifest)}\n")
+            case EventKind.COMMAND | EventKind.SWITCH:
+                said.append(f"[{event.kind.name.lower()}: {text(event, manifest)}]\n")
             case EventKind.STATE:
                 pass
             case _ as never:
@@ -133,8 +138,10 @@ def _wanted(kind: EventKind, site: int, manifest: Manifest) -> tuple[Argument, .
         case EventKind.STATE:
             State(site)
             return ()
-        case EventKind.WARNING:
+        case EventKind.WARNING | EventKind.COMMAND:
             return _TEXT
+        case EventKind.SWITCH:
+            return ()
         case _ as never:
             assert_never(never)
 

@@ -25,6 +25,10 @@ _SIGNATURES = {
     HookKind.BEGIN: "void {name}(void)",
     HookKind.END: "void {name}(void)",
     HookKind.ERROR: "void {name}(void)",
+    HookKind.INPUT_CHAR: "void {name}(void)",
+    HookKind.INPUT_LINE: "void {name}(void)",
+    HookKind.PROCFS_READ: "void {name}(void)",
+    HookKind.PROCFS_WRITE: "void {name}(void)",
     HookKind.TIMER_NS: "void {name}(struct sw_regs *regs)",
     HookKind.TIMER_JIFFIES: "void {name}(struct sw_regs *regs)",
     HookKind.PROFILE: "void {name}(struct sw_regs *regs)",
@@ -35,6 +39,9 @@ _SIGNATURES = {
     HookKind.WATCHPOINT: "void {name}(void *event, void *sample, struct sw_regs *regs)",
     HookKind.PERF: "void {name}(void *event, void *sample, struct sw_regs *regs)",
     HookKind.NETFILTER: "u32 {name}(u64 arg0, u64 arg1, u64 arg2, u64 arg3)",
+    HookKind.PROCESS: "void {name}(struct sw_regs *regs)",
+    HookKind.UPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
+    HookKind.URETPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
 }
 # What a handler gives back.
 _RESULTS = {HookKind.KPROBE: "0", HookKind.KRETPROBE: "0", HookKind.NETFILTER: "SW_ACCEPT"}
@@ -127,7 +134,8 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
 
 _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
-    HookKind.KRETPROBE, HookKind.WATCHPOINT, HookKind.PERF,
+    HookKind.KRETPROBE, HookKind.WATCHPOINT, HookKind.PERF, HookKind.PROCESS, HookKind.UPROBE,
+    HookKind.URETPROBE,
 )  # fmt: skip
 
 

@@ -23,7 +23,7 @@ static int on_offline(unsigned int cpu, struct hlist_node *node)
 	return 0;
 }
 
-static void forget_one(void)
+static void put_state(void)
 {
 	if (!--users)
 		cpuhp_remove_multi_state(state);
@@ -45,7 +45,7 @@ int sw_cpus_follow(struct sw_cpus *cpus, bool all)
 	else
 		error = cpuhp_state_add_instance_nocalls(state, &cpus->node);
 	if (error)
-		forget_one();
+		put_state();
 	return error;
 }
 
@@ -55,5 +55,5 @@ void sw_cpus_leave(struct sw_cpus *cpus, bool all)
 		cpuhp_state_remove_instance(state, &cpus->node);
 	else
 		cpuhp_state_remove_instance_nocalls(state, &cpus->node);
-	forget_one();
+	put_state();
 }

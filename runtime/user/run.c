@@ -85,6 +85,12 @@ static void fire(const struct sw_probe *p)
 	case SW_KPROBE:
 		((int (*)(void *, struct sw_regs *))p->handler)(NULL, &regs);
 		break;
+	case SW_PROCFS_READ:
+	case SW_PROCFS_WRITE:
+	case SW_INPUT_CHAR:
+	case SW_INPUT_LINE:
+		((void (*)(void))p->handler)();
+		break;
 	case SW_KRETPROBE:
 		fire_return(p);
 		break;
