@@ -6,7 +6,7 @@ reads[execname()]++  -> Increment(GlobalRef("reads", (Call("execname"),)), step=
 
 from __future__ import annotations
 
-from typing import Literal, assert_never, cast
+from typing import Literal, TypeGuard, assert_never, cast
 
 from compiler import program as p
 from compiler import syntax
@@ -71,7 +71,7 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
             index = scope.typed(e.index, LONG)
             return p.Bucket(found, index, e.span) if found else scope.unsettled(e.span)
         case syntax.Print():
-            return printing.lower_print(scope, e)
+            return printing.lower_print(scope, e, want)
         case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
             return targets.lower_target(scope, e)
         case syntax.Defined():
@@ -129,7 +129,7 @@ def assign(scope: Scope, e: syntax.Assign, wish: ValueType | None = None) -> p.E
         if stat is None:
             return scope.unsettled(e.span)
         return p.After(p.Accumulate(stat, given, e.span), added, e.span)
-    if isinstance(e.target, targets.Target):
+    if _is_place(e.target):
         return _write(scope, e.target, e.op, e.value, e.span)
     want: ValueType | None = STRING if e.op == ".=" else LONG
     if e.op == "=":
@@ -154,7 +154,13 @@ def assign(scope: Scope, e: syntax.Assign, wish: ValueType | None = None) -> p.E
     return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
 
 
-def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, span: Span) -> p.Expr:
+def _is_place(e: syntax.Expr) -> TypeGuard[writes.Place]:
+    """Whether this names the kernel's memory or a register."""
+    by_address = isinstance(e, syntax.AtCall) and e.name in ("kderef", "uderef", "kregister")
+    return by_address or isinstance(e, targets.Target)
+
+
+def _write(scope: Scope, target: writes.Place, op: str, value: syntax.Expr, span: Span) -> p.Expr:
     """Kernel memory or a register takes a value: guru mode."""
     if op == ".=":
         scope.facts.fault("type-mismatch", "a string is needed here, not a number", target.span)
@@ -162,7 +168,7 @@ def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, sp
     given = scope.typed(value, LONG)
     try:
         if op != "=":
-            old = targets.load(scope, targets.place(scope, target), span)
+            old = scope.typed(target, LONG)
             given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
         return writes.lower_write(scope, target, given, span)
     except (Fault, KernelFactError) as fault:
@@ -172,7 +178,7 @@ def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, sp
 
 def _increment(scope: Scope, e: syntax.Increment) -> p.Expr:
     step = 1 if e.op == "++" else -1
-    if isinstance(e.target, targets.Target):
+    if _is_place(e.target):
         new = _write(scope, e.target, "+=", syntax.Number(step, e.span), e.span)
         return new if e.prefix else p.Arithmetic("-", new, p.Number(step, e.span), e.span)
     target = lvalue(scope, e.target, LONG)
@@ -223,7 +229,7 @@ def _tells(e: p.Expr) -> bool:
 
 def _logic(scope: Scope, e: syntax.Binary, op: Literal["&&", "||"]) -> p.Expr:
     value = constant(scope, e)
-    if value is not None and guards(e):
+    if value is not None and guards(scope, e):
         return value
     left = constant(scope, e.left)
     decided = isinstance(left, p.Number) and bool(left.value) is (op == "||")

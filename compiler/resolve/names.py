@@ -119,12 +119,11 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
     """What can be assigned to; a Number stands in for what was reported."""
     match e:
         case syntax.Name():
-            if e.name not in scope.parameters and e.name not in scope.locals:
-                found = scope.world.find_global(e.name, scope.file)
-                if found is not None:
-                    return scalar(scope, found, e.span, want)
+            fact, found = scope.variable(e.name)
+            if found is not None:
+                return scalar(scope, found, e.span, want)
             if want is not None:
-                scope.facts.learn((*scope.key, e.name), want, e.span)
+                scope.facts.learn(fact, want, e.span)
             scope.assigned.add(e.name)
             return p.LocalRef(scope.local(e.name), e.span)
         case syntax.Index():
