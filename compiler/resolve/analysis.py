@@ -191,7 +191,7 @@ def _lower(world: World, overloads: Overloads) -> dict[str, p.Function]:
 
 def _check_size(facts: Facts, g: GlobalSymbol) -> None:
     arity, where = facts.arity.get(g.symbol, (None, g.declared.span))
-    if g.declared.size is not None and arity == 0:
+    if (g.declared.size is not None or g.declared.wrap) and arity == 0:
         facts.fault(
             "arity-mismatch",
             f"'{g.declared.name}' has no keys here, but is declared as an array",
@@ -276,10 +276,8 @@ def _is_never(point: syntax.ProbePoint) -> bool:
     return [c.name for c in point.components] == ["never"]
 
 
-def _look_at(
-    world: World, probe: syntax.Probe, number: tuple[int, int], site: Site | None
-) -> None:
-    """A probe that does not run, or has no place that is known: its body tells types, and its own mistakes."""
+def _look_at(world: World, probe: syntax.Probe, number: tuple[int, int], site: Site | None) -> None:
+    """A probe that does not run, or has no known place: its body tells types, and its own mistakes."""
     scope = Scope(world, ("lost", *number), probe.span.source.name, site, expressions.lower)
     scope.blind = scope.unplaced = site is None
     lower_block(scope, probe.body)

@@ -13,7 +13,7 @@ from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.literal import place
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import embedded, overloads, pointees, printing, targets, writes
+from compiler.resolve import embedded, pointees, printing, targets, writes
 from compiler.resolve.aggregates import buckets, extract, statistic
 from compiler.resolve.at_operators import at, entry
 from compiler.resolve.calls import call
@@ -107,10 +107,6 @@ def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
         found = scope.world.find_global(e.name, scope.file)
         if found is not None:
             return scalar(scope, found, e.span, want)
-        if e.name in scope.world.functions and (*scope.key, e.name) not in scope.facts.types:
-            visible = overloads.visible(scope.world, e.name, scope.file)
-            if any(not f.parameters for f in visible):
-                return call(scope, syntax.Call(e.name, (), e.span, e.span), want)
     if want is not None and want is not STAT:
         scope.facts.learn((*scope.key, e.name), want, e.span)
     require_known(scope, e.name, (*scope.key, e.name), e.span)

@@ -4,8 +4,8 @@
     if (@defined($x) && $x->y) ...        constant(test) -> Number(0) in a probe without $x
     if (0) println($x)                    $x is not looked for; the rest of the branch tells types
 
-@defined() and its like choose where there is a context: the other branch is not looked at. After literals, and
-in begin, timers and functions, it is; its types count, and only the probe's context is not asked.
+@defined() and its like choose where there is a context: the other branch is not looked at. After literals,
+and in begin, timers and functions, it is; its types count, and only the probe's context is not asked.
 """
 
 from __future__ import annotations

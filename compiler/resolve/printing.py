@@ -23,8 +23,9 @@ from runtime.manifest import ValueType
 def lower_print(scope: Scope, e: syntax.Print, want: ValueType | None = None) -> p.Expr:
     """A printing expression: of the `s` family the text, of the others 0, or "" where a string is wanted."""
     if not e.name.startswith("s"):
-        nothing: p.Expr = p.String("", e.span) if want is STRING else p.Number(0, e.span)
-        return p.After(_print(scope, e), nothing, e.span)
+        if want is STRING:
+            return p.After(_print(scope, e), p.String("", e.span), e.span, STRING)
+        return p.After(_print(scope, e), p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
         return _drawing(scope, e, format_, args)
