@@ -59,6 +59,14 @@ CASES = [
         values={"n": 5},
     ),
     Case(
+        "ticks that come too late are missed and counted",
+        """global n
+        probe perf.sw.cpu_clock.sample(1000000) { if (n < 5) mdelay(20); if (++n == 40) exit() }""",
+        until_exit=True,
+        guru=True,
+        values={"n": 40},
+    ),
+    Case(
         "what the processor does not count",
         """probe perf.hw.cpu_cycles ? { println("no") } probe perf.type(1).config(12345) ? { println("no") }
         probe perf.type(99).config(0) ? { println("no") } probe end { println("end") }""",
@@ -105,6 +113,13 @@ def test_case(case: Case, results: dict[str, Any]) -> None:
 def test_skips_are_counted(results: dict[str, Any]) -> None:
     outer, inner = results["hits inside a handler are skipped and counted"]["probes"]
     assert outer[1] == 0 and inner[1] >= 5
+
+
+def test_missed_ticks_are_counted(results: dict[str, Any]) -> None:
+    """Five handlers that take 20 ticks each, with the lock of what the other CPU's wants, too."""
+    (counts,) = results["ticks that come too late are missed and counted"]["probes"]
+    hits, _, waited, _, missed = counts
+    assert hits - waited == 40 and missed >= 80
 
 
 def test_refusals_are_told_with_a_reason(results: dict[str, Any]) -> None:
