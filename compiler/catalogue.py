@@ -15,7 +15,8 @@ from compiler import program as p
 from compiler import syntax
 from compiler.derive import Aliases, derive
 from compiler.diagnostics import CompileError
-from compiler.family import SHAPES, Environment, Site
+from compiler.family import Environment, Site
+from compiler.family.shapes import SHAPES
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.globs import glob_regex, is_glob

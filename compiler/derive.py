@@ -13,7 +13,7 @@ from itertools import product
 
 from compiler import syntax
 from compiler.diagnostics import Diagnostic, Label
-from compiler.family import FAMILIES, SHAPES, Environment, Refusal, Site
+from compiler.family import FAMILIES, Environment, Refusal, Site
 from compiler.family.absent import ABSENT
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
@@ -228,6 +228,8 @@ def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Com
     """`t*.s(5)` -> `timer.s(5)`: all the families' forms that the names fit."""
     kinds = [{int: "number)", str: "string)"}.get(type(c.arg), "") for c in components]
     patterns = [glob_regex(c.name) for c in components]
+    from compiler.family.shapes import SHAPES
+
     for shape in SHAPES:
         parts = [part.partition("(") for part in shape.split(".")]
         names = tuple(name for name, _, _ in parts)

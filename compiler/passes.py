@@ -25,7 +25,7 @@ from compiler.codegen.module import generate
 from compiler.codegen.tables import Target
 from compiler.conditions import Conditions
 from compiler.diagnostics import CompileError, Diagnostic
-from compiler.family import Environment, watchpoints
+from compiler.family import Environment
 from compiler.kernel.release import Kernel
 from compiler.lookup import Question
 from compiler.optimise import optimise
@@ -33,7 +33,7 @@ from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.preprocessor import Macro
-from compiler.program import Program
+from compiler.program import HookKind, Program
 from compiler.programs.files import Files
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
@@ -211,7 +211,7 @@ def _run(
         for w in (
             *_absent(request),
             *defined.warnings,
-            *watchpoints.warnings(program),
+            *_watched(program),
             *(() if request.guru else unread(defined.macros)),
         )
     )
@@ -304,6 +304,14 @@ def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files)
         Environment(kernel, request.guru, programs),
         dict(request.globals),
     )
+
+
+def _watched(program: Program) -> list[Diagnostic]:
+    if not any(probe.hook.kind is HookKind.WATCHPOINT for probe in program.probes):
+        return []
+    from compiler.family import watchpoints
+
+    return watchpoints.warnings(program)
 
 
 def _absent(request: Request) -> list[Diagnostic]:

@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from compiler import syntax
-from compiler.family import tracepoints, watchpoints
 from compiler.family.hookable import exists, fitting, module_with, modules_fitting, place
 from compiler.family.site import (
     Environment,
@@ -50,8 +49,12 @@ def resolve_kernel(components: Sequence[syntax.Component], environment: Environm
         case "function":
             return list(_resolve(components, environment, typed=True))
         case "trace":
+            from compiler.family import tracepoints
+
             return tracepoints.resolve(components, environment)
         case "data":
+            from compiler.family import watchpoints
+
             return watchpoints.resolve(components, environment)
         case name if name in _NEEDS_DEBUGINFO:
             raise _needs_debuginfo(components[1])

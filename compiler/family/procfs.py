@@ -30,7 +30,6 @@ _VALUES = {
     "read": Answer(set="__procfs_set", append="__procfs_append"),
     "write": Answer(read="__procfs_value"),
 }
-FUNCTIONS = ("__procfs_set", "__procfs_append", "__procfs_value")
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:

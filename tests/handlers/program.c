@@ -116,18 +116,25 @@ static void forks(long n)
 	}
 }
 
-/* A process whose parent is gone: process 1 wakes up to bury it. */
+/* A process whose parent is gone: process 1 wakes up to bury it. Returns when it is dying. */
 static void orphan(void)
 {
-	pid_t pid = fork();
+	int held[2];
+	pid_t pid;
+	char byte;
 
+	if (pipe(held))
+		fail("pipe");
+	pid = fork();
 	if (!pid) {
 		if (!fork())
 			usleep(10000);
 		_exit(0);
 	}
-	if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+	close(held[1]);
+	if (pid < 0 || waitpid(pid, NULL, 0) != pid || read(held[0], &byte, 1))
 		fail("fork");
+	close(held[0]);
 }
 
 int main(int argc, char **argv)
