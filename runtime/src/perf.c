@@ -38,7 +38,8 @@ static bool is_clock(const struct perf_event_attr *attr)
 }
 
 /* Of a clock with a period it is known how many ticks should have come since the first one. */
-static void on_tick(struct perf_event *event, struct perf_sample_data *sample, struct pt_regs *regs)
+static void on_clock_tick(struct perf_event *event, struct perf_sample_data *sample,
+			  struct pt_regs *regs)
 {
 	struct events *all = event->overflow_handler_context;
 	struct event *each = this_cpu_ptr(all->each);
@@ -61,7 +62,7 @@ static int event_create(struct events *all, u32 cpu)
 	struct perf_event *event;
 
 	if (is_clock(&all->attr) && !all->attr.freq)
-		handler = on_tick;
+		handler = on_clock_tick;
 	each->before = each->missed;
 	each->calls = 0;
 	event = perf_event_create_kernel_counter(&all->attr, cpu, NULL, handler, all);
