@@ -40,6 +40,10 @@ class Unit:
     symbols: list[str] = field(default_factory=list)  # of the kernel, looked up at loading
     regexes: dict[tuple[str, bool], int] = field(default_factory=dict)  # pattern, captures
 
+    @property
+    def name(self) -> t.Names:
+        return self.layout.names
+
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""
         file, line, column = span.location
@@ -84,7 +88,7 @@ class Body(ABC):
         return self.unit.layout.globals[name]
 
     def local(self, local: p.Local) -> str:
-        c = t.name(local.name)
+        c = self.unit.name(local.name)
         return f"f->{c}" if local.type is STRING else c
 
     def local_size(self, local: p.Local) -> int:

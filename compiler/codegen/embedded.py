@@ -85,7 +85,7 @@ def function(unit: Unit, w: Writer, f: p.Function) -> None:
         kind = "const char *" if local.type is STRING else "s64 "
         parameters.append(f"{kind}STAP_ARG_{local.name}")
     result = "s64" if f.result is LONG else "void"
-    w.line(f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})")
+    w.line(f"static {result} fn_{unit.name(f.symbol)}({', '.join(parameters)})")
     with w.block(""):
         if f.reads or f.writes:
             w.line("struct area *a __maybe_unused = (struct area *)c;")
@@ -173,14 +173,14 @@ def accessors(w: Writer, unit: Unit) -> None:
     written = {symbol for n in touched for _, symbol in n.writes}
     for symbol, g in unit.layout.globals.items():
         if g.is_array and symbol in read:
-            _array_getter(w, g)
+            _array_getter(w, unit, g)
         if g.is_array and symbol in written:
-            _array_setter(w, g)
+            _array_setter(w, unit, g)
 
 
-def _fill_key(w: Writer, g: Placed) -> None:
+def _fill_key(w: Writer, unit: Unit, g: Placed) -> None:
     for i, key in enumerate(g.table.keys):
-        member = f"key.{t.name(key.name)}"
+        member = f"key.{unit.name(key.name)}"
         if key.type is STRING:
             w.line(f"sw_copy_key(&a->c, {member}, sizeof({member}), k{i});")
         else:
@@ -195,21 +195,21 @@ def _parameters(g: Placed) -> str:
     return ", ".join(["struct area *a", "struct shared *s", *keys])
 
 
-def _array_getter(w: Writer, g: Placed) -> None:
+def _array_getter(w: Writer, unit: Unit, g: Placed) -> None:
     string = g.g.type is STRING
     w.line(f"static {'const char *' if string else 's64 '}get_{g.c}({_parameters(g)})")
     with w.block(""):
         w.line(f"struct key_{g.c} key;")
         w.line("u32 n;")
         w.line()
-        _fill_key(w, g)
+        _fill_key(w, unit, g)
         w.line(f"n = {g.finder}(&SW_ARRAY(s->{g.c}), &key);")
         row = f"s->{g.c}_values[n - 1]"
         w.line(f"return n ? {row}{'.value' if string else ''} : {chr(34) * 2 if string else 0};")
     w.line()
 
 
-def _array_setter(w: Writer, g: Placed) -> None:
+def _array_setter(w: Writer, unit: Unit, g: Placed) -> None:
     string = g.g.type is STRING
     value = "const char *value" if string else "s64 value"
     w.line(f"static void set_{g.c}({_parameters(g)}, {value})")
@@ -217,7 +217,7 @@ def _array_setter(w: Writer, g: Placed) -> None:
         w.line(f"struct key_{g.c} key;")
         w.line("u32 n;")
         w.line()
-        _fill_key(w, g)
+        _fill_key(w, unit, g)
         w.line(f"n = put_{g.c}(a, s, &key);")
         w.line("if (n)")
         row = f"s->{g.c}_values[n - 1]"

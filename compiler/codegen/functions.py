@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from compiler import program as p
 from compiler import traits
 from compiler.codegen import embedded
-from compiler.codegen import text as t
 from compiler.codegen.body import Unit
 from compiler.codegen.statements import Statements
 from compiler.codegen.text import Writer
@@ -46,10 +45,10 @@ def function_text(unit: Unit, f: p.Function) -> str:
     if f.code is not None:
         embedded.function(unit, w, f)
         return w.text()
-    w.line(head_of(f))
+    w.line(head_of(unit, f))
     inner = Writer(depth=1)
     v = Values(unit, inner, f.symbol)
-    v.names |= {t.name(x.name) for x in f.parameters}
+    v.names |= {unit.name(x.name) for x in f.parameters}
     s = Statements(v, result=f)
     body = f.body
     assert body is not None
@@ -58,12 +57,12 @@ def function_text(unit: Unit, f: p.Function) -> str:
         inner.line("c->depth++;")
     strings = [x for x in f.parameters if x.type is STRING]
     for x in strings:
-        inner.line(f"sw_copy(c, {v.local(x)}, sizeof({v.local(x)}), {t.name(x.name)}_given);")
+        inner.line(f"sw_copy(c, {v.local(x)}, sizeof({v.local(x)}), {unit.name(x.name)}_given);")
     longs = zeroed(unit, v, body.locals)
     if f.symbol in unit.paying:
         s.pay(body.stmts, f.span)
     s.emit(body.stmts)
-    frame = frame_lines(unit, v, f"fn_{t.name(f.symbol)}", (*strings, *body.locals), nested)
+    frame = frame_lines(unit, v, f"fn_{unit.name(f.symbol)}", (*strings, *body.locals), nested)
     with w.block(""):
         w.line("struct sw_context *c __maybe_unused = &a->c;")
         w.line("struct shared *s __maybe_unused = sw_shared;")
@@ -95,28 +94,27 @@ def function_text(unit: Unit, f: p.Function) -> str:
     return w.text()
 
 
-def head_of(f: p.Function) -> str:
+def head_of(unit: Unit, f: p.Function) -> str:
     parameters = ["struct area *a"]
     if f.result is STRING:
         parameters.append("char *result")
     for local in f.parameters:
-        given = f"{t.name(local.name)}_given" if local.type is STRING else t.name(local.name)
+        given = f"{unit.name(local.name)}_given" if local.type is STRING else unit.name(local.name)
         parameters.append(f"const char *{given}" if local.type is STRING else f"s64 {given}")
     result = "s64" if f.result is LONG else "void"
-    return f"static {result} fn_{t.name(f.symbol)}({', '.join(parameters)})"
+    return f"static {result} fn_{unit.name(f.symbol)}({', '.join(parameters)})"
 
 
 def zeroed(unit: Unit, v: Values, locals_: Sequence[p.Local]) -> list[str]:
     """Declarations of a body's numbers; its strings are emptied in the frame."""
-    del unit
     declarations = []
     for local in locals_:
-        v.names.add(t.name(local.name))
+        v.names.add(unit.name(local.name))
     for local in locals_:
         if local.type is STRING:
             v.w.line(f"{v.local(local)}[0] = 0;")
         else:
-            declarations.append(f"s64 {t.name(local.name)} = 0;")
+            declarations.append(f"s64 {unit.name(local.name)} = 0;")
     return declarations
 
 
@@ -125,7 +123,7 @@ def frame_lines(
 ) -> str:
     """Adds the body's strings to each CPU's block; gives the declaration of `f`, or ""."""
     members = [
-        f"char {t.name(x.name)}[{v.local_size(x)}];" for x in locals_ if x.type is STRING
+        f"char {unit.name(x.name)}[{v.local_size(x)}];" for x in locals_ if x.type is STRING
     ] + v.buffers
     if not members:
         return ""

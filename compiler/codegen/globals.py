@@ -29,7 +29,7 @@ class Globals(Body):
         found = f"f->key_{len(self.buffers)}"
         self.buffers.append(f"struct key_{g.c} {found.removeprefix('f->')};")
         for key, e in zip(g.table.keys, keys, strict=True):
-            member = f"{found}.{t.name(key.name)}"
+            member = f"{found}.{self.unit.name(key.name)}"
             if key.type is STRING:
                 self.into(e, member, padded=True)
             else:
@@ -98,7 +98,7 @@ class Globals(Body):
         """Whether slot n belongs to a slice."""
         tests = []
         for key, value in zip(g.table.keys, wanted, strict=True):
-            member = f"s->{g.c}.slots[{n} - 1].key.{t.name(key.name)}"
+            member = f"s->{g.c}.slots[{n} - 1].key.{self.unit.name(key.name)}"
             if value is not None:
                 tests.append(
                     f"!sw_compare({member}, {value})"

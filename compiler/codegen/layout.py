@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from compiler import program as p
 from compiler import storage
 from compiler.bounds import Sizes
-from compiler.codegen.text import name as c_name
+from compiler.codegen.text import Names
 from compiler.options import Options
 from runtime import abi
 from runtime.manifest import (
@@ -100,6 +100,7 @@ class Layout:
     lane: Region
     shared: Region
     sort_members: dict[int, str]  # id of a sorted Foreach -> its scratch member
+    names: Names
 
     @property
     def lane_size(self) -> int:
@@ -115,6 +116,7 @@ def lay_out(
     options: Options,
     sizes: Sizes,
     sorted_loops: Sequence[tuple[p.Foreach, bool]],
+    names: Names,
 ) -> Layout:
     """Place every global of a program, and what sorted loops need; True: one may run inside itself."""
     lane, shared = Region(), Region()
@@ -127,7 +129,14 @@ def lay_out(
     placements, asked = storage.place(program), storage.asked(program)
     placed = {
         g.name: _place(
-            asked.get(g.name, storage.Asked()), g, placements[g.name], options, sizes, lane, shared
+            asked.get(g.name, storage.Asked()),
+            g,
+            placements[g.name],
+            options,
+            sizes,
+            lane,
+            shared,
+            names,
         )
         for g in program.globals
     }
@@ -140,7 +149,7 @@ def lay_out(
         bounds = f"[MAXNESTING + 1][{capacity}]" if recursive else f"[{capacity}]"
         shared.add(f"struct sw_sort_entry {member}{bounds}", member, 16 * capacity * depths)
         scratch[id(loop)] = f"{member}[c->depth]" if recursive else member
-    return Layout(placed, lane, shared, scratch)
+    return Layout(placed, lane, shared, scratch, names)
 
 
 def _place(
@@ -151,10 +160,11 @@ def _place(
     sizes: Sizes,
     lane: Region,
     shared: Region,
+    names: Names,
 ) -> Placed:
-    c = c_name(g.name)
+    c = names(g.name)
     row = _row(question, g, c, options, sizes)
-    keys, key_fields, key_size = _keys(g, sizes)
+    keys, key_fields, key_size = _keys(g, sizes, names)
     percpu = placement.storage is Storage.PERCPU
     lock = ""
     if placement.storage is Storage.SHARED or (percpu and g.keys):
@@ -204,14 +214,14 @@ def _place(
     return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
 
 
-def _keys(g: p.Global, sizes: Sizes) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
+def _keys(g: p.Global, sizes: Sizes, names: Names) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
     keys, fields_, offset = [], [], 0
     seen: dict[str, int] = {}
     for i, (type_, label) in enumerate(zip(g.keys, g.key_names, strict=True)):
         seen[label] = seen.get(label, 0) + 1
         label = label if seen[label] == 1 else f"{label}_{seen[label]}"
         size = _WORD
-        member = c_name(label)
+        member = names(label)
         if type_ is ValueType.STRING:
             size = (sizes.get("key", g.name, i) + _WORD - 1) // _WORD * _WORD
             fields_.append(f"char {member}[{size}]")

@@ -17,7 +17,7 @@ from compiler.codegen.handlers import handler_text
 from compiler.codegen.layout import lay_out
 from compiler.codegen.memory import accessors, declare, regions
 from compiler.codegen.tables import Target, initial_values, manifest_of, write_tables
-from compiler.codegen.text import Writer
+from compiler.codegen.text import Names, Writer
 from compiler.codegen.values import Values
 from compiler.options import Options
 from runtime.manifest import Manifest
@@ -43,7 +43,13 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         for n in traits.walk(*stmts)
         if isinstance(n, p.Foreach) and n.sort is not None
     ]
-    layout = lay_out(program, options, sizes, loops)
+    headers = (
+        bool(program.embedded)
+        or any(f.code is not None and not f.library for f in program.functions)
+        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
+    )
+    names = Names(crowded=headers or bool(options.defines))
+    layout = lay_out(program, options, sizes, loops, names)
     unit = Unit(
         program,
         layout,
@@ -58,11 +64,6 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     functions = [function_text(unit, f) for f in callees_first(program.functions)]
     handlers = [handler_text(unit, i, probe) for i, probe in enumerate(program.probes)]
     matchers = _matchers(unit)
-    headers = (
-        bool(program.embedded)
-        or any(f.code is not None and not f.library for f in program.functions)
-        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
-    )
     w = Writer()
     _head(w, unit, target, headers)
     for code, span in program.embedded:
@@ -78,7 +79,7 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     embedded.accessors(w, unit)
     w.lines += matchers
     for symbol in sorted(unit.recursive):
-        w.line(f"{head_of(unit.functions[symbol])};")
+        w.line(f"{head_of(unit, unit.functions[symbol])};")
     w.line()
     if unit.symbols:
         w.line("/* Addresses of the kernel's variables, found when the module is loaded. */")

@@ -171,7 +171,7 @@ class Statements:
             w.line("\tbreak;")
         self.pay(s.body, s.span)
         for key, local in zip(g.table.keys, s.keys, strict=True):
-            member = f"s->{g.c}.slots[{n} - 1].key.{t.name(key.name)}"
+            member = f"s->{g.c}.slots[{n} - 1].key.{self.v.unit.name(key.name)}"
             self._set(local, member)
         if s.value is not None:
             row = f"s->{g.c}_values[{n} - 1]"
@@ -224,7 +224,7 @@ class Statements:
         """Whether elements are sorted as text, and by what; `{stat}` is the merged statistic."""
         if sort.key is not None:
             key = g.table.keys[sort.key]
-            return key.type is STRING, f"s->{g.c}.slots[{n} - 1].key.{t.name(key.name)}"
+            return key.type is STRING, f"s->{g.c}.slots[{n} - 1].key.{self.v.unit.name(key.name)}"
         match g.g.type:
             case ValueType.STAT:
                 if sort.extractor == "avg":

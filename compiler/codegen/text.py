@@ -16,15 +16,23 @@ long register restrict return short signed sizeof static struct switch typedef u
 volatile while asm typeof bool true false NULL
 a c f s u8 u16 u32 u64 s8 s16 s32 s64 size_t likely unlikely barrier offsetof noinline area lane
 shared frames probes counts regs data entry ip parent_ip ops key row slot order limit record result
-value stat init build_id current jiffies min max abs swap
+value stat init build_id current jiffies min max abs swap MAXSTRINGLEN MAXNESTING
 """
 _RESERVED = frozenset(_WORDS.split())
 
 
-def name(text: str) -> str:
-    """A script's identifier as C's: `$`s replaced, reserved words changed."""
-    text = text.replace("$", "_")
-    return text + "_" if text in _RESERVED or text.startswith("sw_") else text
+@dataclass(frozen=True, slots=True)
+class Names:
+    """A script's identifiers as C's. `crowded`: the file has macros of others, of any name."""
+
+    crowded: bool = False
+
+    def __call__(self, text: str) -> str:
+        """`$`s replaced, reserved words changed; where it is crowded, all."""
+        text = text.replace("$", "_")
+        if self.crowded:
+            return f"{text}__"
+        return text + "_" if text in _RESERVED or text.startswith("sw_") else text
 
 
 def string(text: str) -> str:

@@ -344,7 +344,7 @@ class Values(Globals):
     def call(self, e: p.Call, target: str | None = None, *, used: bool = True) -> C:
         """A function's result; a string's goes to `target`, or to a buffer."""
         f = self.unit.functions[e.function]
-        name = f"fn_{t.name(e.function)}"
+        name = f"fn_{self.unit.name(e.function)}"
         values = [str(v) for v in self.in_order(*e.args)]
         first = "c" if f.code is not None else "a"
         if f.result is STRING:

@@ -61,6 +61,30 @@
 		goto out;                                                                          \
 	} while (0)
 
+/* `*pointer`, a number or a pointer, read or written safely: where that fails, the function goes on
+ * behind its CATCH_DEREF_FAULT(), with the error noted. */
+#define kread(pointer)                                                                             \
+	({                                                                                         \
+		u64 value_ = sw_kernel_read(c, (u64)(pointer), sizeof(*(pointer)));                \
+		if (unlikely(c->error))                                                            \
+			goto deref_fault;                                                          \
+		(__typeof__(*(pointer)))value_;                                                    \
+	})
+#define kwrite(pointer, value)                                                                     \
+	({                                                                                         \
+		sw_kernel_write(c, (u64)(pointer), (s64)(value), sizeof(*(pointer)));              \
+		if (unlikely(c->error))                                                            \
+			goto deref_fault;                                                          \
+	})
+#define CATCH_DEREF_FAULT()                                                                        \
+	if (0) {                                                                                   \
+	deref_fault:;                                                                              \
+	}
+
+/* For C that is written for several versions of the language. */
+#define STAP_VERSION(major, minor) ((major)*1000 + (minor))
+#define STAP_COMPAT_VERSION	   STAP_VERSION(5, 2)
+
 /* The following overload is to run: who called this function asks for it. */
 #define STAP_NEXT                                                                                  \
 	do {                                                                                       \
