@@ -54,8 +54,8 @@ def test_marks_are_those_of_readelf(path: Path) -> None:
         (provider, name, int(at, 16), int(counter, 16), arguments.strip())
         for provider, name, at, counter, arguments in wanted
     ]
-    assert [m.name for m in found] == ["simple", "several", "several", "busy"]
-    assert [bool(m.semaphore) for m in found] == [False, False, False, True]
+    assert [m.name for m in found] == ["simple", "several", "global", "several", "busy"]
+    assert [bool(m.semaphore) for m in found] == [False, False, False, False, True]
 
 
 def test_the_identity_of_a_file_is_its_build_id(path: Path, tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_stripped_program_has_what_it_exports(path: Path, tmp_path: Path) -> N
     run("strip", "-o", stripped, path)
     elf = Executable.open(stripped)
     assert "twice_of" not in elf.functions
-    assert [m.name for m in elf.marks] == ["simple", "several", "several", "busy"]
+    assert [m.name for m in elf.marks] == ["simple", "several", "global", "several", "busy"]
 
 
 def test_what_is_no_program(tmp_path: Path) -> None:
