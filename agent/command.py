@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command of `run -c`: it starts when the probes are armed, and the run ends with it.
+"""Programs of a session: the command of -c, and what its script's system() asks for.
 
 command = Command.prepare("ls -l"); ...; command.release(); await command.wait()
+start_for_script("date >>log")
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
 
 
 def _words(text: str) -> list[str]:
@@ -85,3 +87,8 @@ class Command:
             pid, status = os.waitpid(self.pid, how)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
+
+
+def start_for_script(text: str) -> None:
+    """Nobody waits for it; it may outlive the session."""
+    subprocess.Popen(["/bin/sh", "-c", text])

@@ -33,7 +33,7 @@ from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.preprocessor import Macro
-from compiler.program import PROBED_FUNCTION, Program
+from compiler.program import HookKind, Program
 from compiler.programs.files import Files
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
@@ -102,8 +102,8 @@ def _macros(setting: _Setting) -> dict[str, Macro]:
 
 
 @functools.lru_cache(maxsize=512)
-def _library_script(setting: _Setting, name: str, text: bytes) -> Script:
-    return library.parse_script(name, text, _conditions(setting), _macros(setting))
+def _library_script(setting: _Setting, name: str, text: bytes, args: tuple[str, ...]) -> Script:
+    return library.parse_script(name, text, _conditions(setting), _macros(setting), args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,9 @@ def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed
     script = parse(job.text, job.file, **given)
     extras = [parse(text, f"<-E {i}>", **given) for i, text in enumerate(request.extra, 1)]
     scripts = [
-        _library_script(setting, name, text)
+        _library_script(
+            setting, name, text, tuple(request.args) if library.asks_for_arguments(text) else ()
+        )
         for name, text in files.items()
         if name.endswith(".stp")
     ]
@@ -142,7 +144,7 @@ def _needed(job: Question) -> Mapping[str, bytes]:
     request = job.request
     if request.listing is not None:
         return job.tapset
-    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
+    texts = [job.text, *request.extra, *request.args]
     return library.needed(
         job.tapset,
         [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],
@@ -209,6 +211,7 @@ def _run(
         for w in (
             *_absent(request),
             *defined.warnings,
+            *_watched(program),
             *(() if request.guru else unread(defined.macros)),
         )
     )
@@ -301,6 +304,14 @@ def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files)
         Environment(kernel, request.guru, programs),
         dict(request.globals),
     )
+
+
+def _watched(program: Program) -> list[Diagnostic]:
+    if not any(probe.hook.kind is HookKind.WATCHPOINT for probe in program.probes):
+        return []
+    from compiler.family import watchpoints
+
+    return watchpoints.warnings(program)
 
 
 def _absent(request: Request) -> list[Diagnostic]:

@@ -212,6 +212,10 @@ class Device(Image):
         """Bring counts that the kernel keeps elsewhere (missed hits, clock offset) up to date."""
         self._request("sync", lambda: fcntl.ioctl(self._fd, abi.IOC_SYNC))
 
+    def press(self, byte: int) -> None:
+        """Run the probes of keys; nothing happens unless the module is running."""
+        self._request("send a key to", lambda: fcntl.ioctl(self._fd, abi.IOC_KEY, byte))
+
     def sums(self, offset: int, count: int) -> bytes:
         """As Image.sums; the module itself adds up, 25 times faster. Older ones cannot."""
         if self._adds_up and count:

@@ -69,8 +69,8 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             hook = probe.hook
             with w.block("", "},"):
                 w.line(f".hook = SW_{hook.kind.name},")
-                flags = ["OPTIONAL"] * hook.optional + ["TARGET"] * hook.target
-                flags += ["ENTRY"] * hook.entry
+                flags = ["OPTIONAL"] * hook.optional + ["FREQUENCY"] * hook.frequency
+                flags += ["TARGET"] * hook.target + ["ENTRY"] * hook.entry
                 if flags:
                     w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
                 if hook.program:
@@ -79,7 +79,7 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
                     w.line(f".binary = &binary_{binaries.index(hook.binary)},")
                 if hook.symbol:
                     w.line(f".symbol = {t.string(hook.symbol)},")
-                for member in ("offset", "number", "randomize", "semaphore"):
+                for member in ("offset", "number", "randomize", "type", "config", "semaphore"):
                     value = getattr(hook, member)
                     if member == "number" and hook.kind is HookKind.KRETPROBE:
                         value = value or unit.options.limits.KRETACTIVE

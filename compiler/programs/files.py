@@ -14,11 +14,10 @@ import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from compiler.kernel.globs import glob_regex
+from compiler.kernel.globs import glob_regex, is_glob
 from compiler.kernel.sysroot import inside
 from runtime.pattern import pattern
 
-_WILD = pattern(r"[*?\[]")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -70,7 +69,7 @@ class Files:
         return os.access(self.here(path), os.X_OK)
 
     def _fitting(self, name: str) -> Iterator[str]:
-        paths = self._expanded(Path(name)) if _WILD.search(name) else [Path(name)]
+        paths = self._expanded(Path(name)) if is_glob(name) else [Path(name)]
         for path in paths:
             found = self.here(str(path))
             self._looked[self.root / path.relative_to("/")] = None
@@ -82,7 +81,7 @@ class Files:
         """What a path with wildcards fits, folder by folder."""
         found = [Path("/")]
         for part in path.parts[1:]:
-            if not _WILD.search(part):
+            if not is_glob(part):
                 found = [at / part for at in found]
                 continue
             regex = pattern(glob_regex(part))

@@ -32,6 +32,7 @@ def summary(scope: Scope, what: str, span: Span) -> p.Expr:
     if what != "name" and not (site.function or site.variables):
         raise Fault("unknown-context-variable", f"{site.point} has no context variables", span)
     named = [v for v in site.variables.values() if site.provider or not v.name.startswith("arg")]
+    named = [v for v in named if v.source != "verdict"]
     match what:
         case "vars":
             chosen = named

@@ -47,6 +47,8 @@ def lower_write(scope: Scope, e: Target, value: p.Expr, span: Span) -> p.Expr:
             raise Fault("not-assignable", "an array cannot be assigned to", e.span)
         return p.Store(reader, value, span)
     match at.expr:
+        case p.Verdict():
+            return p.Store(at.expr, value, span)
         case p.ReturnValue():
             return p.Store(p.Register("ax", e.span), value, span)
         case p.Argument(index=index) if index < len(_ARGUMENTS) and _has_registers(scope):

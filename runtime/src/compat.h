@@ -52,6 +52,13 @@
 #define SW_FTRACE_GUARDED FTRACE_OPS_FL_RECURSION_SAFE
 #endif
 
+/* 5.17 made the macro-like name a common one. */
+#ifdef SW_HAVE_PDE_DATA
+#define sw_pde_data(inode) pde_data(inode)
+#else
+#define sw_pde_data(inode) PDE_DATA(inode)
+#endif
+
 /*
  * 6.12 gives what was registered a name, and lets many be taken out before it is waited for all of
  * their handlers; before 6.11 a place with a count of users had a function of its own. 6.13 hands

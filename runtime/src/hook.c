@@ -41,6 +41,13 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_KRETPROBE] = &sw_kretprobe_hook,
 	[SW_TRACEPOINT] = &sw_tracepoint_hook,
 	[SW_PAIRED] = &paired_hook,
+	[SW_PROCFS_READ] = &sw_procfs_hook,
+	[SW_PROCFS_WRITE] = &sw_procfs_hook,
+	[SW_INPUT_CHAR] = &sw_phase_hook,
+	[SW_INPUT_LINE] = &sw_phase_hook,
+	[SW_NETFILTER] = &sw_netfilter_hook,
+	[SW_WATCHPOINT] = &sw_watchpoint_hook,
+	[SW_PERF] = &sw_perf_hook,
 	[SW_PROCESS] = &sw_process_hook,
 	[SW_UPROBE] = &sw_uprobe_hook,
 	[SW_URETPROBE] = &sw_uprobe_hook,
@@ -122,15 +129,13 @@ void sw_hook_free(void *hook, size_t size)
 
 static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
 {
+	const struct sw_hook_ops *family = families[p->probe->hook];
+	const char *why = family->refusal ? family->refusal(error) : NULL;
 	struct sw_context *c;
 	char text[160];
 
-	if (error == -ESTALE)
-		snprintf(text, sizeof(text),
-			 "cannot probe %s: its file is not the one that the script was made for",
-			 symbol);
-	else
-		snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d%s%s", symbol ?: "timer", error,
+		 why ? ", " : "", why ?: "");
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);

@@ -326,5 +326,6 @@ const struct sw_hook_ops sw_process_hook = {
 	.place = process_place,
 	.remove = process_remove,
 	.missed = process_missed,
+	.refusal = sw_subject_refusal,
 	.has_subject = true,
 };

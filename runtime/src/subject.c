@@ -161,3 +161,8 @@ bool sw_subject_is(const struct sw_subject *subject, struct task_struct *task)
 	task_unlock(task);
 	return found;
 }
+
+const char *sw_subject_refusal(int error)
+{
+	return error == -ESTALE ? "its file is not the one that the script was made for" : NULL;
+}

@@ -146,5 +146,6 @@ static int uprobe_place(struct sw_placement *p)
 const struct sw_hook_ops sw_uprobe_hook = {
 	.place = uprobe_place,
 	.remove = uprobe_remove,
+	.refusal = sw_subject_refusal,
 	.has_subject = true,
 };

@@ -18,7 +18,16 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   KPROBE             -                   int handler(void *kprobe, struct sw_regs *)
  *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
+ *   INPUT_*            -                   void handler(void)
+ *   PROCFS_*           umask, -1: none     void handler(void)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
+ *   NETFILTER          priority            sw_packet_handler; `type`: the protocol family,
+ *                                          `config`: the hook's number in it
+ *   WATCHPOINT         bytes: 1, 2, 4, 8   sw_event_handler; `symbol` or, if not 0, the address
+ *                                          `offset`; `type`: SW_WATCH_*
+ *   PERF               events a hit        sw_event_handler; `type` and `config` as in struct
+ *                                          perf_event_attr; SW_PROBE_FREQUENCY: `number` is hits a
+ *                                          second
  *   PROCESS            process id, 0: any  void handler(struct sw_regs *of_the_process)
  *   UPROBE, URETPROBE  the same            sw_uprobe_handler
  */
@@ -34,6 +43,13 @@ enum sw_hook {
 	SW_KRETPROBE,
 	SW_TRACEPOINT,
 	SW_PAIRED,
+	SW_INPUT_CHAR,
+	SW_INPUT_LINE,
+	SW_PROCFS_READ,
+	SW_PROCFS_WRITE,
+	SW_NETFILTER,
+	SW_WATCHPOINT,
+	SW_PERF,
 	SW_PROCESS,
 	SW_UPROBE,
 	SW_URETPROBE,
@@ -53,6 +69,19 @@ enum sw_process_event {
  * read. */
 typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
 			       struct sw_regs *regs);
+
+/* Gives the verdict on a packet (struct sk_buff). `in` and `out`: struct net_device, 0 where there
+ * is none. */
+typedef u32 sw_packet_handler(u64 hook, u64 packet, u64 in, u64 out);
+
+/* Of the perf subsystem. `event`: its struct perf_event. */
+typedef void sw_event_handler(void *event, void *sample, struct sw_regs *interrupted);
+
+/* Accesses that a watchpoint tells of. */
+#define SW_WATCH_WRITES 2
+#define SW_WATCH_ALL	3
+
+#define SW_ACCEPT	1 /* the kernel's NF_ACCEPT: the packet goes on as if nobody had looked */
 
 /* `place`: an index into the probe's functions. */
 typedef void sw_uprobe_handler(unsigned long place, struct sw_regs *regs);
@@ -78,9 +107,13 @@ struct sw_probe {
 	enum sw_hook hook;
 	u32 flags; /* SW_PROBE_* */
 	const char *symbol;
-	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function */
+	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function;
+			SW_WATCHPOINT: the address */
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
-	s64 randomize; /* timers: +- this much, in the unit of `number` */
+	s64 randomize; /* timers: +- this much, in the unit of `number`; PROCFS_*: bytes of the
+			  value, 0: the default */
+	u32 type;      /* and `config`: see the hook */
+	s64 config;
 	void *handler;
 	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
 			non-zero: no return wanted */
@@ -98,8 +131,9 @@ struct sw_probe {
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
 #define SW_PROBE_OPTIONAL	 1 /* a hook that cannot be placed is no failure (`?`) */
-#define SW_PROBE_ENTRY		 4 /* SW_UPROBE: at a function's first instruction */
-#define SW_PROBE_TARGET		 2 /* if there is a target(): only in it and what it started */
+#define SW_PROBE_FREQUENCY	 2 /* SW_PERF */
+#define SW_PROBE_TARGET		 4 /* if there is a target(): only in it and what it started */
+#define SW_PROBE_ENTRY		 8 /* SW_UPROBE: at a function's first instruction */
 
 /*
  * One CPU's memory is one block: the private part (context, then the handlers' frames), then from

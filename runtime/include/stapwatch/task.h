@@ -109,4 +109,13 @@ void sw_kernel_log(u32 level, const char *text);
 /* Nothing handles an event after this one: the module goes to SW_EXITING and its reader is told. */
 void sw_exit(struct sw_context *c);
 
+/* What an input probe is about. */
+s64 sw_input_char(void);
+const char *sw_input_line(void);
+
+/* $value of a procfs probe. */
+const char *sw_procfs_value(void);
+void sw_procfs_set(struct sw_context *c, const char *text);
+void sw_procfs_append(struct sw_context *c, const char *text);
+
 #endif
