@@ -324,6 +324,27 @@ def test_a_file_that_has_changed_is_told(results: dict[str, Any]) -> None:
     )
 
 
+def test_a_program_that_has_changed_is_compiled_for_anew(
+    image: Image, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/program"
+    gcc(program, "program.c", "-O1", "-static", "-pthread")
+    case = Case("anew", f'probe process("/bin/*").function("twice_of") {{ println("{tmp_path}") }}')
+
+    def cached() -> bool:
+        made = compile_case(case, image, folder, None, tmp_path)
+        assert made["ok"], made["errors"]
+        return bool(made["cached"])
+
+    assert [cached(), cached()] == [False, True]
+    with program.open("ab") as file:
+        file.write(b"more")
+    assert [cached(), cached()] == [False, True]
+    shutil.copy(program, tmp_path / "bin/another")
+    assert [cached(), cached()] == [False, True]
+
+
 def test_modules_come_and_go_in_a_storm(
     results: dict[str, Any],
     folder: Path,
