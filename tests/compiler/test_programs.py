@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -138,3 +140,11 @@ def test_programs_are_found_inside_a_root(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_operands(text: str, wanted: Operand | None) -> None:
     assert operands(f"{text} 8@%rax") == (wanted, Operand(8, False, base="ax"))
+
+
+def test_the_program_of_a_process_is_noted() -> None:
+    files = Files()
+    assert files.of_process(os.getpid()) == str(Path(sys.executable).resolve())
+    assert Path(f"/proc/{os.getpid()}/exe") in files.inputs
+    assert files.of_process(1 << 22) is None
+    assert Files(Path("/nowhere")).of_process(os.getpid()) is None
