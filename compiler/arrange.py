@@ -120,6 +120,8 @@ class _Arranger:
             self.pretty("FIELD", str(value), span)
         elif kind == "IDENT":
             printing = PRINT_KINDS.get(value)  # type: ignore[call-overload]
+            if item and item[-1].kind in ("FUNCTION", "GLOBAL"):
+                printing = None  # may be declared, though no call reaches it
             item.append(Token(printing, value, span) if printing else token)
         elif kind == "TARGET":
             self.pretty(kind, str(value), span)

@@ -64,6 +64,14 @@ class Builder(PointBuilder):
         after: s.Block,
     ) -> list[s.Item]:
         [alias] = self.probe_alias(word, aliases, points, body)
+        for name, epilogue in aliases:
+            if epilogue:
+                self.faults.error(
+                    "bad-alias",
+                    "an alias with both a block before and one after is defined with '='",
+                    name.span,
+                    hint="'+=' adds one block, after the probe's own",
+                )
         assert isinstance(alias, s.ProbeAlias)
         span = join(word.span, after.span)
         return [s.ProbeAlias(alias.names, alias.epilogue, alias.points, body, after, span)]
@@ -532,8 +540,8 @@ class Builder(PointBuilder):
     def print(self, word: Token, _o: Token, args: list[s.Expr], closing: Token) -> s.Print:
         return self.print_(word, args, closing)
 
-    def print_char(self, word: Token, _o: Token, value: s.Expr, closing: Token) -> s.Print:
-        return self.print_(word, [value], closing)
+    def print_char(self, word: Token, _o: Token, args: list[s.Expr], closing: Token) -> s.Print:
+        return self.print_(word, args, closing)
 
     def print_empty(self, word: Token, _o: Token, closing: Token) -> s.Print:
         return self.print_(word, [], closing)
@@ -546,6 +554,13 @@ class Builder(PointBuilder):
     def print_delimited(
         self, word: Token, _o: Token, text: Token, _c: Token, args: list[s.Expr], closing: Token
     ) -> s.Print:
+        if len(args) < 2:
+            self.faults.error(
+                "too-few-values",
+                f"{word.value}() puts its first text between values, and there is only one",
+                text.span,
+                hint=f'it takes at least two: {word.value}("{str(text.value) or ","}", a, b)',
+            )
         return self.print_(word, args, closing, delimiter=text)
 
     def print_format(self, word: Token, _o: Token, text: Token, closing: Token) -> s.Print:
@@ -649,6 +664,8 @@ class Builder(PointBuilder):
             case s.Index(keys=keys) if not any(isinstance(key, s.Wildcard) for key in keys):
                 return
             case s.Access(address=False, pretty=0):
+                return
+            case s.AtCall(name="kderef" | "uderef" | "kregister"):
                 return
         self.faults.error(
             "not-assignable",

@@ -51,6 +51,11 @@ def evaluate(
     tokens: Sequence[Token], opening: Token, conditions: Conditions, faults: Diagnostics
 ) -> bool:
     """The truth of a condition; True after reporting a malformed one."""
+    mistakes = [token.value.diagnostic for token in tokens if isinstance(token.value, Junk)]
+    for mistake in mistakes:
+        faults.add(mistake)
+    if mistakes:
+        return True
     try:
         truth = False
         for either in _split(tokens, "OR"):
@@ -69,11 +74,10 @@ def evaluate(
 
 
 def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool:
-    usable = [_mended(token) for token in tokens]
-    if len(usable) != 3:
-        at = usable[3] if len(usable) > 3 else (usable[-1] if usable else opening)
+    if len(tokens) != 3:
+        at = tokens[3] if len(tokens) > 3 else (tokens[-1] if tokens else opening)
         raise _BadCondition("expected one comparison", at.span)
-    left, operator, right = usable
+    left, operator, right = tokens
     if operator.kind != "COMPARE":
         raise _BadCondition("expected a comparison operator", operator.span)
     if _is_option(left) and _is_option(right):
@@ -104,14 +108,6 @@ def _number(option: str | None) -> int | None:
     if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)", option):
         return None
     return int(option, 16 if "x" in option.lower() else 10)
-
-
-def _mended(token: Token) -> Token:
-    if not isinstance(token.value, Junk):
-        return token
-    if token.value.instead is None:
-        raise _BadCondition(token.value.diagnostic.message, token.span)
-    return token.value.instead
 
 
 def _ask(name: str, left: Token, operator: Token, right: Token, known: Conditions) -> bool:

@@ -61,6 +61,8 @@ SLUGS: Mapping[str, str] = {
     "bad-priority": "a function priority that is not a positive number",
     "bad-array-size": "an array size that is not a positive number, or is too large",
     "array-initialised": "an initial value for an array",
+    "bad-alias": "an alias by '+=' with a block before the probe's own",
+    "too-few-values": "printd() or its like with one value, which nothing separates",
     "bad-alias-name": "a probe alias named by an optional, sufficient or braced probe point",
     "misplaced-suffix": "'?', '!' or a condition inside braces that more follows",
     "too-many-probe-points": "braces that stand for more probe points than any real script has",

@@ -150,6 +150,7 @@ class _Preprocessor:
                 param = ahead.pop()
                 if param.kind != "IDENT":
                     ahead.append(param)
+                    params.clear()
                     break
                 params.append(str(param.value))
                 if not ahead or ahead[-1].kind != "COMMA":

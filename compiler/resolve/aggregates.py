@@ -35,19 +35,20 @@ def statistic(scope: Scope, e: syntax.Expr) -> p.GlobalRef | None:
 
 def extract(scope: Scope, e: syntax.Extract) -> p.Expr:
     found = statistic(scope, e.stat)
-    shift = 0
+    shift, where = 0, e.span
     for arg in e.args:
         value = scope.typed(arg, LONG)
         if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
             scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
             continue
-        shift = value.value
-        known = scope.world.shifts.setdefault(found.name, shift) if found else shift
-        if found is not None and known != shift:
+        shift, where = value.value, arg.span
+    if found is not None and e.extractor == "variance":
+        known = scope.world.shifts.setdefault(found.name, shift)
+        if known != shift:
             scope.facts.fault(
                 "two-shifts",
                 f"'{found.name}' cannot keep its variance with a bit shift of both {known} and {shift}",
-                arg.span,
+                where,
                 "use one shift for all @variance of a statistic",
             )
     if found is None:

@@ -13,7 +13,7 @@ from compiler import program as p
 from compiler import syntax
 from compiler.derive import Aliases, Derived, derive
 from compiler.diagnostics import CompileError, Diagnostic
-from compiler.family import Environment
+from compiler.family import Environment, Site
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import conditions, expressions, loops
 from compiler.resolve.embedded import inspect, symbols
@@ -28,6 +28,7 @@ from compiler.source import Span
 from compiler.traits import asks_for_match, fallible_functions, pure_functions, walk
 from runtime.record import replace
 
+_NEVER = Site(p.Hook(p.HookKind.BEGIN), "never")
 _ROUNDS = 1000  # at most; each but the last two learns something
 
 
@@ -48,7 +49,9 @@ def resolve(
     aliases = Aliases([*items, *known])
     derived, faults = derive(written, aliases, environment)
     placed = {id(d.body) for d in derived}
-    unplaced = [probe for probe in written if id(probe.body) not in placed] if faults else []
+    left_out = [probe for probe in written if id(probe.body) not in placed]
+    never = [probe for probe in left_out if any(_is_never(point) for point in probe.points)]
+    unplaced = left_out if faults else []
     functions: dict[str, list[syntax.Function]] = {}
     for item in [*items, *known]:
         if isinstance(item, syntax.Function):
@@ -66,7 +69,8 @@ def resolve(
         )
         # a long chain of calls: arguments go down it in one round, and results up, callees first
         slow = number > 4 and not facts.final
-        probes, lowered = _round(world, derived, unplaced, reversed(called) if slow else ())
+        lost = ((unplaced, None), (never, _NEVER))
+        probes, lowered = _round(world, derived, lost, reversed(called) if slow else ())
         used = _used(world, derived) if waiting else set()
         joined = [waiting.pop(file) for file in sorted(used & waiting.keys())]
         if joined:  # in the first rounds: which names are used does not hang on types
@@ -83,11 +87,13 @@ def resolve(
         settled = not facts.end_round() or number >= _ROUNDS - 3
         facts.final = settled and (facts.wanting or not facts.wanted)
         facts.wanting = settled
-    if not written and not faults and scripts:
+    if not (written or faults) and scripts:
+        message = "the script has no probe"
+        faults.append(Diagnostic("no-probe", message, scripts[0].span, hint="probe begin { ... }"))
+    elif not (derived or never or faults) and scripts:
+        message = "none of the script's probe points is there, and all are optional"
         faults.append(
-            Diagnostic(
-                "no-probe", "the script has no probe", scripts[0].span, hint="probe begin { ... }"
-            )
+            Diagnostic("no-probe", message, written[0].span, hint="without '?' it is told why")
         )
     if not (faults or facts.faults) and facts.spared is not None:
         faults.append(facts.spared)
@@ -171,10 +177,12 @@ def _globals(
 def _round(
     world: World,
     derived: Sequence[Derived],
-    unplaced: Sequence[syntax.Probe],
+    lost: Iterable[tuple[Sequence[syntax.Probe], Site | None]],
     before: Iterable[Overloads],
 ) -> tuple[list[p.Probe], list[p.Function]]:
-    """Everything once, in the light of what is known; `before` says functions to look at before all."""
+    """Everything once, in the light of what is known; `lost` are probes that do not run, `before` says
+    functions to look at before all.
+    """
     for g in world.globals.values():
         _check_size(world.facts, g)
         init = g.declared.init
@@ -185,8 +193,9 @@ def _round(
     for overloads in before:
         _lower(world, overloads)
     probes = _probes(world, derived)
-    for index, lost in enumerate(unplaced):
-        _look_at(world, lost, index)
+    for number, (unheard, site) in enumerate(lost):
+        for index, probe in enumerate(unheard):
+            _look_at(world, probe, (number, index), site)
     functions: dict[str, p.Function] = {}
     while waiting := [o for s, o in world.wanted_functions.items() if s not in functions]:
         for overloads in waiting:
@@ -212,7 +221,7 @@ def _lower(world: World, overloads: Overloads) -> dict[str, p.Function]:
 
 def _check_size(facts: Facts, g: GlobalSymbol) -> None:
     arity, where = facts.arity.get(g.symbol, (None, g.declared.span))
-    if g.declared.size is not None and arity == 0:
+    if (g.declared.size is not None or g.declared.wrap) and arity == 0:
         facts.fault(
             "arity-mismatch",
             f"'{g.declared.name}' has no keys here, but is declared as an array",
@@ -296,11 +305,14 @@ def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
     return probe, scope.is_special or not hook.functions
 
 
-def _look_at(world: World, probe: syntax.Probe, index: int) -> None:
-    """A probe that could not be placed: its body tells types, and its own mistakes."""
-    key = ("unplaced", index)
-    scope = Scope(world, key, probe.span.source.name, None, expressions.lower)
-    scope.blind = scope.unplaced = True
+def _is_never(point: syntax.ProbePoint) -> bool:
+    return [c.name for c in point.components] == ["never"]
+
+
+def _look_at(world: World, probe: syntax.Probe, number: tuple[int, int], site: Site | None) -> None:
+    """A probe that does not run, or has no known place: its body tells types, and its own mistakes."""
+    scope = Scope(world, ("lost", *number), probe.span.source.name, site, expressions.lower)
+    scope.blind = scope.unplaced = site is None
     lower_block(scope, probe.body)
 
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 from compiler import program as p
 from compiler import syntax
 from compiler.kernel.faults import KernelFactError
-from compiler.program import LONG
+from compiler.program import LONG, STRING
 from compiler.resolve import targets, writes
+from compiler.resolve.guards import blindly
 from compiler.resolve.scope import Scope
 from compiler.resolve.type_names import Fault
 from runtime.manifest import ValueType
@@ -41,7 +42,14 @@ def entry(scope: Scope, e: syntax.Entry) -> p.Expr:
 def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
     match e.name, e.args:
         case "choose_defined", (first, second):
-            return scope.expr(first if targets.is_defined(scope, first) else second, want)
+            chosen, other = (first, second) if targets.is_defined(scope, first) else (second, first)
+            value = scope.expr(chosen, want)
+            if not scope.has_context:
+                known = value.type if value.type in (LONG, STRING) else None
+                unused, missed = blindly(scope, lambda: scope.expr(other, known))
+                if not missed and known is not None:
+                    scope.require(unused, known, other.span)
+            return value
         case "const" | "enum", (syntax.String(value=name), *_):
             return _constant(scope, e, name)
         case "kderef" | "uderef", (syntax.Number(value=size), address):
@@ -49,6 +57,13 @@ def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
             if size in (1, 2, 4, 8):
                 return p.Deref(where, size, False, e.name == "uderef", e.span)
             scope.facts.fault("bad-deref", "1, 2, 4 or 8 bytes can be read", e.args[0].span)
+        case "probewrite", _ if scope.in_function or not (scope.has_context or _alias(scope)):
+            scope.facts.fault(
+                "misplaced-probewrite",
+                "@probewrite stands only in probes of functions and tracepoints, and in aliases for them",
+                e.span,
+                "elsewhere, test a variable of your own",
+            )
         case "probewrite", (syntax.Name(name=name),):
             return p.Number(int(name in scope.written), e.span)
         case "probewrite", (syntax.TargetVar(name=name),):
@@ -73,6 +88,10 @@ def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
                 "read arguments with $name, or user memory with user_long(address)",
             )
     return scope.unsettled(e.span)
+
+
+def _alias(scope: Scope) -> str:
+    return scope.site.alias if scope.site is not None else ""
 
 
 def _constant(scope: Scope, e: syntax.AtCall, name: str) -> p.Expr:

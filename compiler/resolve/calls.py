@@ -14,12 +14,15 @@ from compiler.program import LONG, STAT, STRING
 from compiler.resolve import embedded, overloads, pointees, printing
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import Overloads, Scope
-from compiler.resolve.surroundings import OF_THE_PROBE
+from compiler.resolve.surroundings import OF_THE_PROBE, walk
 from compiler.source import Span
 from runtime.manifest import ValueType
 
 
-def call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
+def call(
+    scope: Scope, e: syntax.Call, want: ValueType | None, *, is_statement: bool = False
+) -> p.Expr:
+    """What a call runs and gives; nobody looks at what a statement gives."""
     special = printing.lower_special(scope, e)
     if special is not None:
         return special
@@ -32,7 +35,7 @@ def call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
             scope.expr(arg, None)
         return scope.unsettled(e.span)
     if isinstance(found.functions[0].body, syntax.EmbeddedC):
-        _check_embedded(scope, e, found, want)
+        _check_embedded(scope, e, found, want, is_statement)
     if scope.unplaced and e.name in scope.world.contextual:
         for arg in e.args:
             scope.expr(arg, None)
@@ -59,7 +62,18 @@ def call(scope: Scope, e: syntax.Call, want: ValueType | None) -> p.Expr:
     return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
 
 
-def _check_embedded(scope: Scope, e: syntax.Call, found: Overloads, want: ValueType | None) -> None:
+def check_names(scope: Scope, unreached: syntax.Stmt) -> None:
+    """Of statements that never run and tell nothing: whether there are the functions that they call."""
+    for node in walk(unreached):
+        if isinstance(node, syntax.Call) and not scope.unplaced:
+            found = overloads.choose(scope.world, node.name, len(node.args), scope.file)
+            if found is None and printing.lower_special(scope, node) is None:
+                _report_unknown(scope, node)
+
+
+def _check_embedded(
+    scope: Scope, e: syntax.Call, found: Overloads, want: ValueType | None, is_statement: bool
+) -> None:
     """C does not tell the type of its result: callers do. What is unsafe is for guru mode."""
     f = found.functions[0]
     assert isinstance(f.body, syntax.EmbeddedC)
@@ -68,6 +82,13 @@ def _check_embedded(scope: Scope, e: syntax.Call, found: Overloads, want: ValueT
         scope.facts.valued.add(found.result)
         if want in (LONG, STRING):
             scope.facts.learn(found.result, want, e.span)
+        elif not is_statement and found.result not in scope.facts.types:
+            scope.facts.suspect(
+                found.result,
+                f"nothing tells whether {e.name}() gives a number or a string",
+                e.span,
+                f"write it where the function begins: function {e.name}:long(...)",
+            )
     library = scope.file in scope.world.library_files
     if c.guru and not scope.world.environment.guru and not library:
         scope.facts.fault(
@@ -88,8 +109,6 @@ def _result(
             facts.wanted = True
             return UNKNOWN
         if want not in (LONG, STRING):
-            if fact in facts.valued and facts.final:
-                return LONG
             return None if facts.gives_nothing(fact) else facts.type_of(fact)
     if want in (LONG, STRING):
         facts.learn(fact, want, span)

@@ -6,14 +6,14 @@ reads[execname()]++  -> Increment(GlobalRef("reads", (Call("execname"),)), step=
 
 from __future__ import annotations
 
-from typing import Literal, assert_never, cast
+from typing import Literal, TypeGuard, assert_never, cast
 
 from compiler import program as p
 from compiler import syntax
 from compiler.kernel.faults import KernelFactError
 from compiler.literal import place
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import embedded, overloads, pointees, printing, targets, writes
+from compiler.resolve import embedded, pointees, printing, targets, writes
 from compiler.resolve.aggregates import buckets, extract, statistic
 from compiler.resolve.at_operators import at, entry
 from compiler.resolve.calls import call
@@ -71,7 +71,7 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
             index = scope.typed(e.index, LONG)
             return p.Bucket(found, index, e.span) if found else scope.unsettled(e.span)
         case syntax.Print():
-            return printing.lower_print(scope, e)
+            return printing.lower_print(scope, e, want)
         case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
             answer = targets.answer_of(scope, e)
             if answer is not None and not answer.read:
@@ -114,10 +114,6 @@ def _name(scope: Scope, e: syntax.Name, want: ValueType | None) -> p.Expr:
         found = scope.world.find_global(e.name, scope.file)
         if found is not None:
             return scalar(scope, found, e.span, want)
-        if e.name in scope.world.functions and (*scope.key, e.name) not in scope.facts.types:
-            visible = overloads.visible(scope.world, e.name, scope.file)
-            if any(not f.parameters for f in visible):
-                return call(scope, syntax.Call(e.name, (), e.span, e.span), want)
     if want is not None and want is not STAT:
         scope.facts.learn((*scope.key, e.name), want, e.span)
     require_known(scope, e.name, (*scope.key, e.name), e.span)
@@ -136,7 +132,7 @@ def assign(scope: Scope, e: syntax.Assign, wish: ValueType | None = None) -> p.E
         if stat is None:
             return scope.unsettled(e.span)
         return p.After(p.Accumulate(stat, given, e.span), added, e.span)
-    if isinstance(e.target, targets.Target):
+    if _is_place(e.target):
         return _write(scope, e.target, e.op, e.value, e.span)
     want: ValueType | None = STRING if e.op == ".=" else LONG
     if e.op == "=":
@@ -161,7 +157,13 @@ def assign(scope: Scope, e: syntax.Assign, wish: ValueType | None = None) -> p.E
     return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
 
 
-def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, span: Span) -> p.Expr:
+def _is_place(e: syntax.Expr) -> TypeGuard[writes.Place]:
+    """Whether this names the kernel's memory or a register."""
+    by_address = isinstance(e, syntax.AtCall) and e.name in ("kderef", "uderef", "kregister")
+    return by_address or isinstance(e, targets.Target)
+
+
+def _write(scope: Scope, target: writes.Place, op: str, value: syntax.Expr, span: Span) -> p.Expr:
     """Kernel memory or a register takes a value: guru mode. Or what a function takes."""
     answer = targets.answer_of(scope, target)
     if answer is not None and op in ("=", ".="):
@@ -176,7 +178,7 @@ def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, sp
     given = scope.typed(value, LONG)
     try:
         if op != "=":
-            old = targets.load(scope, targets.place(scope, target), span)
+            old = scope.typed(target, LONG)
             given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
         return writes.lower_write(scope, target, given, span)
     except (Fault, KernelFactError) as fault:
@@ -186,7 +188,7 @@ def _write(scope: Scope, target: targets.Target, op: str, value: syntax.Expr, sp
 
 def _increment(scope: Scope, e: syntax.Increment) -> p.Expr:
     step = 1 if e.op == "++" else -1
-    if isinstance(e.target, targets.Target):
+    if _is_place(e.target):
         new = _write(scope, e.target, "+=", syntax.Number(step, e.span), e.span)
         return new if e.prefix else p.Arithmetic("-", new, p.Number(step, e.span), e.span)
     target = lvalue(scope, e.target, LONG)
@@ -237,7 +239,7 @@ def _tells(e: p.Expr) -> bool:
 
 def _logic(scope: Scope, e: syntax.Binary, op: Literal["&&", "||"]) -> p.Expr:
     value = constant(scope, e)
-    if value is not None and guards(e):
+    if value is not None and guards(scope, e):
         return value
     left = constant(scope, e.left)
     decided = isinstance(left, p.Number) and bool(left.value) is (op == "||")

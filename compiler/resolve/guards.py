@@ -4,8 +4,8 @@
     if (@defined($x) && $x->y) ...        constant(test) -> Number(0) in a probe without $x
     if (0) println($x)                    $x is not looked for; the rest of the branch tells types
 
-@defined() and its like choose: the other branch is not looked at. After literals it is, its types count, and
-only the probe's context is not asked.
+@defined() and its like choose where there is a context: the other branch is not looked at. After literals,
+and in begin, timers and functions, it is; its types count, and only the probe's context is not asked.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ _EFFECTS = (
 )
 
 
-def guards(test: syntax.Expr) -> bool:
-    """Whether a test asks what is there."""
-    return any(
+def guards(scope: Scope, test: syntax.Expr) -> bool:
+    """Whether a test asks what is there, where it is not always the same."""
+    return scope.has_context and any(
         isinstance(n, syntax.Defined) or (isinstance(n, syntax.AtCall) and n.name in _ASKING)
         for n in walk(test)
     )
@@ -105,26 +105,26 @@ def _has_effect(e: syntax.Expr) -> bool:
 
 def dead(scope: Scope, test: syntax.Expr, look: Callable[[], p.Stmts]) -> p.Stmts:
     """Statements that cannot run, for the types they tell; none if they name what is not there."""
-    return () if guards(test) else unreached(scope, look)
+    return () if guards(scope, test) else unreached(scope, look)
 
 
 def dead_value(
     scope: Scope, test: syntax.Expr, e: syntax.Expr, want: ValueType | None
 ) -> p.Expr | None:
     """The same of an expression."""
-    if guards(test):
+    if guards(scope, test):
         return None
-    found, missed = _blindly(scope, lambda: scope.expr(e, want))
+    found, missed = blindly(scope, lambda: scope.expr(e, want))
     return None if missed else found
 
 
 def unreached(scope: Scope, look: Callable[[], p.Stmts]) -> p.Stmts:
     """Statements behind one that leaves the block; none if they name what is not there."""
-    found, missed = _blindly(scope, look)
+    found, missed = blindly(scope, look)
     return () if missed else found
 
 
-def _blindly(scope: Scope, look: Callable[[], _T]) -> tuple[_T, bool]:
+def blindly(scope: Scope, look: Callable[[], _T]) -> tuple[_T, bool]:
     before = scope.blind, scope.missed
     scope.blind, scope.missed = True, False
     found = look()

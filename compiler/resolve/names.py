@@ -21,12 +21,14 @@ def require_known(scope: Scope, name: str, fact: Symbol, span: Span) -> None:
     """A variable that nothing gives a type holds nothing: mostly it is another one's name misspelt."""
     if scope.facts.final and fact not in scope.facts.types and not scope.unplaced:
         known = {n for _, n in scope.world.globals} | set(scope.locals) - {name}
-        scope.facts.suspect(
-            fact,
-            f"'{name}' is used, but nothing gives it a value or a type",
-            span,
-            did_you_mean(name, known) or "assign to it, or give the parameter a type: name:long",
-        )
+        if name in scope.world.functions:
+            hint = f"it is a function, too: to call it, write {name}()"
+        elif name in scope.parameters:
+            hint = f"give the parameter a type: {name}:long"
+        else:
+            hint = did_you_mean(name, known) or "assign to it"
+        message = f"'{name}' is used, but nothing gives it a value or a type"
+        scope.facts.suspect(fact, message, span, hint)
 
 
 def scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | None) -> p.GlobalRef:
@@ -119,12 +121,11 @@ def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p
     """What can be assigned to; a Number stands in for what was reported."""
     match e:
         case syntax.Name():
-            if e.name not in scope.parameters and e.name not in scope.locals:
-                found = scope.world.find_global(e.name, scope.file)
-                if found is not None:
-                    return scalar(scope, found, e.span, want)
+            fact, found = scope.variable(e.name)
+            if found is not None:
+                return scalar(scope, found, e.span, want)
             if want is not None:
-                scope.facts.learn((*scope.key, e.name), want, e.span)
+                scope.facts.learn(fact, want, e.span)
             scope.assigned.add(e.name)
             return p.LocalRef(scope.local(e.name), e.span)
         case syntax.Index():

@@ -78,9 +78,7 @@ def symbol_of(scope: Scope, e: syntax.Expr) -> Symbol | None:
     """The symbol that holds a variable's or an element's value."""
     match e:
         case syntax.Name(name=name):
-            local = name in scope.parameters or name in scope.locals
-            found = None if local else scope.world.find_global(name, scope.file)
-            return ("global", found.symbol) if found is not None else (*scope.key, name)
+            return scope.variable(name)[0]
         case syntax.Index(array=array):
             found = scope.world.find_global(array.name, scope.file)
             return ("global", found.symbol) if found is not None else None

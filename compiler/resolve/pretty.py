@@ -29,7 +29,7 @@ def summary(scope: Scope, what: str, span: Span) -> p.Expr:
     site = scope.site if what == "name" else scope.own_site
     if site is None:
         raise Fault("context-variable-in-function", f"'$${what}' is known in probes only", span)
-    if what != "name" and not (site.function or site.variables):
+    if not (site.function or site.system or site.variables):
         raise Fault("unknown-context-variable", f"{site.point} has no context variables", span)
     named = [v for v in site.variables.values() if site.provider or not v.name.startswith("arg")]
     named = [v for v in named if v.source != "verdict"]

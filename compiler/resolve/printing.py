@@ -17,11 +17,14 @@ from compiler.resolve.names import key_name
 from compiler.resolve.scope import Scope
 from compiler.source import Span
 from runtime.directive import Argument, DirectiveError, Kind, Role, Star, arguments, parse
+from runtime.manifest import ValueType
 
 
-def lower_print(scope: Scope, e: syntax.Print) -> p.Expr:
-    """A printing expression: of the `s` family the text, of the others 0."""
+def lower_print(scope: Scope, e: syntax.Print, want: ValueType | None = None) -> p.Expr:
+    """A printing expression: of the `s` family the text, of the others 0, or "" where a string is wanted."""
     if not e.name.startswith("s"):
+        if want is STRING:
+            return p.After(_print(scope, e), p.String("", e.span), e.span, STRING)
         return p.After(_print(scope, e), p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
@@ -109,6 +112,8 @@ def _parts(
     if e.format is not None:
         return _formatted(scope, e, e.format)
     if e.name == "print_char":
+        for unused in e.args[1:]:
+            scope.expr(unused)
         return "%c", (scope.typed(e.args[0], LONG),), _unique([_name(e.args[0], 1)])
     pieces: list[str] = []
     for i, arg in enumerate(e.args):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from compiler import program as p
 from compiler import syntax
 from compiler.family import Environment, Site
-from compiler.resolve.facts import UNKNOWN, Facts, article
+from compiler.resolve.facts import UNKNOWN, Facts, Symbol, article
 from compiler.source import Span
 from runtime.manifest import Histogram, ValueType
 from runtime.record import dataclass, field
@@ -117,6 +117,14 @@ class Scope:
         return self.site
 
     @property
+    def has_context(self) -> bool:
+        """Whether there may be context variables; the library's code may run for any probe."""
+        if self.file in self.world.library_files or self.unplaced:
+            return True
+        site = self.site
+        return site is not None and bool(site.function or site.system or site.variables)
+
+    @property
     def in_function(self) -> bool:
         return self.result is not None
 
@@ -150,6 +158,12 @@ class Scope:
     def unsettled(self, span: Span) -> p.Number:
         """Stands for what has been reported: of no type, so that nothing else is said of it."""
         return p.Number(0, span, UNKNOWN)
+
+    def variable(self, name: str) -> tuple[Symbol, GlobalSymbol | None]:
+        """What a variable's name means here: the fact of its type, and the global if it is one."""
+        is_local = name in self.parameters or name in self.locals
+        found = None if is_local else self.world.find_global(name, self.file)
+        return (("global", found.symbol) if found is not None else (*self.key, name)), found
 
     def local(self, name: str) -> p.Local:
         """The local of that name, declared by its first use."""

@@ -9,7 +9,7 @@ from typing import assert_never
 from compiler import program as p
 from compiler import syntax
 from compiler.program import LONG, STAT, STRING
-from compiler.resolve import overloads, pointees, printing
+from compiler.resolve import calls, overloads, pointees, printing
 from compiler.resolve.aggregates import buckets, statistic
 from compiler.resolve.facts import UNKNOWN, article
 from compiler.resolve.guards import constant, dead, guards, unreached
@@ -22,11 +22,16 @@ _LEAVES = (syntax.Next, syntax.Return, syntax.Break, syntax.Continue)
 
 
 def lower_block(scope: Scope, block: syntax.Block) -> p.Stmts:
-    """All statements of a block."""
+    """All statements of a block. In functions, what is behind one that leaves it tells no types."""
     found: list[p.Stmt] = []
     left = False
     for s in block.body:
-        found += unreached(scope, partial(lower_stmt, scope, s)) if left else lower_stmt(scope, s)
+        if left and scope.in_function:
+            calls.check_names(scope, s)
+        elif left:
+            found += unreached(scope, partial(lower_stmt, scope, s))
+        else:
+            found += lower_stmt(scope, s)
         left = left or isinstance(s, _LEAVES)
     return tuple(found)
 
@@ -64,12 +69,11 @@ def lower_stmt(scope: Scope, s: syntax.Stmt) -> p.Stmts:
             return _delete(scope, s)
         case syntax.TryCatch():
             body = lower_block(scope, s.body)
-            variable = None
+            variable: p.Local | None = None
+            first: p.Stmts = ()
             if s.variable is not None:
-                scope.facts.learn((*scope.key, s.variable.name), STRING, s.variable.span)
-                scope.assigned.add(s.variable.name)
-                variable = scope.local(s.variable.name)
-            return (p.Try(body, variable, lower_block(scope, s.handler), s.span),)
+                variable, first = _given(scope, s.variable, STRING)
+            return (p.Try(body, variable, (*first, *lower_block(scope, s.handler)), s.span),)
         case _:
             assert_never(s)
 
@@ -95,6 +99,8 @@ def _expr_stmt(scope: Scope, s: syntax.ExprStmt) -> p.Stmts:
             return (printing.lower_print_stmt(scope, e),)
         case syntax.Call(name="log", args=(_,)) as e if "log" not in scope.world.functions:
             return (printing.lower_log(scope, e),)
+        case syntax.Call() as e:
+            return (p.ExprStmt(calls.call(scope, e, None, is_statement=True), s.span),)
         case syntax.Assign(op="<<<") as e:
             return _accumulate(scope, e)
         case syntax.Conditional() as e:  # often used as a statement; its branches may print
@@ -115,7 +121,7 @@ def _if(scope: Scope, s: syntax.If) -> p.Stmts:
     value = constant(scope, s.test)
     runs = (True, True)
     if isinstance(value, p.Number):
-        if guards(s.test):  # the other branch is not for this probe
+        if guards(scope, s.test):  # the other branch is not for this probe
             chosen = s.then if value.value else s.otherwise
             return lower_stmt(scope, chosen) if chosen is not None else ()
         runs = (value.value != 0, value.value == 0)
@@ -141,16 +147,32 @@ def _for(scope: Scope, s: syntax.For) -> p.Stmts:
     return (*init, p.Loop(test, step, body, s.span))
 
 
-def _variable(scope: Scope, name: syntax.Name, fact: tuple[str | int, ...]) -> p.Local:
+def _given(scope: Scope, name: syntax.Name, type_: ValueType) -> tuple[p.Local, p.Stmts]:
+    """A variable that a statement gives values of a type, and what its block begins with: a global takes them
+    over from a local.
+    """
+    fact, found = scope.variable(name.name)
+    scope.facts.learn(fact, type_, name.span)
+    if found is None:
+        scope.assigned.add(name.name)
+        return scope.local(name.name), ()
+    scope.facts.learn_arity(found.symbol, 0, name.span)
+    local = scope.temporary(scope.facts.type_of(fact))
+    target = p.GlobalRef(found.symbol, (), local.type, name.span)
+    value = p.LocalRef(local, name.span)
+    return local, (p.ExprStmt(p.Assign(None, target, value, local.type, name.span), name.span),)
+
+
+def _visited(
+    scope: Scope, name: syntax.Name, fact: tuple[str | int, ...]
+) -> tuple[p.Local, p.Stmts]:
     """A loop's variable, of the type of what it visits; each tells the other."""
-    own = (*scope.key, name.name)
+    own, _ = scope.variable(name.name)
     type_ = scope.facts.type_of(fact)
     if type_ is not STAT:
-        scope.facts.learn(own, type_, name.span)
         scope.facts.learn(fact, scope.facts.type_of(own), name.span)
         pointees.exchange(scope, own, fact)
-    scope.assigned.add(name.name)
-    return scope.local(name.name)
+    return _given(scope, name, UNKNOWN if type_ is STAT else type_)
 
 
 def _foreach(scope: Scope, s: syntax.Foreach) -> p.Stmts:
@@ -161,10 +183,9 @@ def _foreach(scope: Scope, s: syntax.Foreach) -> p.Stmts:
     if found is None:
         return ()
     scope.facts.learn_arity(found.symbol, len(s.keys), s.span)
-    keys = tuple(_variable(scope, k, ("key", found.symbol, i)) for i, k in enumerate(s.keys))
+    visited = [_visited(scope, k, ("key", found.symbol, i)) for i, k in enumerate(s.keys)]
     for i, k in enumerate(s.keys):
         scope.facts.key_names.setdefault((found.symbol, i), k.name)
-    value = None
     if s.value is not None:
         if scope.facts.type_of(("global", found.symbol)) is STAT:
             scope.facts.fault(
@@ -173,14 +194,17 @@ def _foreach(scope: Scope, s: syntax.Foreach) -> p.Stmts:
                 s.value.span,
                 f"use @count({s.over.name}[...]) in the loop",
             )
-        value = _variable(scope, s.value, ("global", found.symbol))
+        visited.append(_visited(scope, s.value, ("global", found.symbol)))
     slice_: tuple[p.Expr | None, ...] = ()
     if s.slice:
         slice_ = lower_keys(scope, found, s.slice, s.span)
     sort = None
     if s.sort is not None:
         sort = _sort(scope, s.sort, found)
-    body = _body(scope, s.body)
+    first = [stmt for _, stmts in visited for stmt in stmts]
+    body = (*first, *_body(scope, s.body))
+    locals_ = tuple(local for local, _ in visited)
+    keys, value = locals_[: len(s.keys)], locals_[-1] if s.value is not None else None
     return (p.Foreach(keys, value, found.symbol, slice_, sort, limit, body, s.span),)
 
 
@@ -203,13 +227,12 @@ def _foreach_bucket(
     found = buckets(scope, over)
     if len(s.keys) != 1:
         scope.facts.fault("arity-mismatch", "a histogram's buckets have one key", s.span)
-    names = [s.keys[0], *([s.value] if s.value is not None else [])]
-    for name in names:
-        scope.facts.learn((*scope.key, name.name), LONG, name.span)
-        scope.assigned.add(name.name)
-    index = scope.local(s.keys[0].name)
-    value = scope.local(s.value.name) if s.value is not None else None
-    body = _body(scope, s.body)
+    index, first = _given(scope, s.keys[0], LONG)
+    value: p.Local | None = None
+    second: p.Stmts = ()
+    if s.value is not None:
+        value, second = _given(scope, s.value, LONG)
+    body = (*first, *second, *_body(scope, s.body))
     if found is None:
         return ()
     if s.sort is not None and s.sort.key is None:

@@ -15,6 +15,8 @@ from compiler.resolve.type_names import Fault
 from compiler.source import Span
 from runtime.number import wrapped
 
+Place = Target | syntax.AtCall
+
 # x86-64's registers by their number in DWARF, as @kregister() has them.
 _REGISTERS = (
     "ax", "dx", "cx", "bx", "si", "di", "bp", "sp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
@@ -26,7 +28,7 @@ _WITH_REGISTERS = (p.HookKind.FTRACE, p.HookKind.KPROBE, p.HookKind.KRETPROBE)
 _IN_PROGRAMS = (p.HookKind.PROCESS, p.HookKind.UPROBE, p.HookKind.URETPROBE)
 
 
-def lower_write(scope: Scope, e: Target, value: p.Expr, span: Span) -> p.Expr:
+def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
     """`$p->member = value`: memory, or the register that holds an argument or the result."""
     library = scope.file in scope.world.library_files
     if not (scope.world.environment.guru or library):
@@ -36,6 +38,9 @@ def lower_write(scope: Scope, e: Target, value: p.Expr, span: Span) -> p.Expr:
             e.span,
             "run with -g, if you trust the script with the whole kernel; or copy the value",
         )
+    if isinstance(e, syntax.AtCall):
+        reader = scope.expr(e)
+        return p.Store(reader, value, span) if isinstance(reader, p.Deref | p.Register) else reader
     at = place(scope, e)
     if isinstance(e, syntax.Access) and (e.address or e.pretty):
         raise Fault("not-assignable", "this cannot be assigned to", e.span)

@@ -40,7 +40,6 @@ LEFT_OUT = {
 }
 # Script -> why stap's verdict, or a type, is not ours.
 DIFFERENT = {
-    "embedded/functions": "stap wants the types of embedded functions written; ours are long by default",
     "functions/bounded": "with -u, stap 4.8 does not find a function whose caller comes first",
     "functions/overload-next": "our overloads keep what they were given in locals, for the next one",
     "functions/private": "stap 4.8 takes the library's function before the file's private one",

@@ -9,14 +9,14 @@ from compiler.resolve.embedded import inspect
 from tests.language.workbench import Ran, compile_text, refusal, run
 
 CASES = {
-    "a result": ("function f(x) %{ STAP_RETVALUE = STAP_ARG_x + 1; %} probe begin { println(f(4)) }", "5\n"),
+    "a result": ("function f:long(x) %{ STAP_RETVALUE = STAP_ARG_x + 1; %} probe begin { println(f(4)) }", "5\n"),
     "a string": (
         'function f(s) %{ strlcpy(STAP_RETVALUE, STAP_ARG_s, MAXSTRINGLEN); strlcat(STAP_RETVALUE, "!", MAXSTRINGLEN); %}'
         ' probe begin { println(f("a") . "b") }',
         "a!b\n",
     ),
     "early returns": (
-        """function sign(x) %{ if (STAP_ARG_x < 0) STAP_RETURN(-1);
+        """function sign:long(x) %{ if (STAP_ARG_x < 0) STAP_RETURN(-1);
             if (!STAP_ARG_x) STAP_RETURN(0);
             STAP_RETVALUE = 1; %}
         function name:string(x:long) %{ if (STAP_ARG_x) STAP_RETURN("yes");
@@ -31,7 +31,7 @@ CASES = {
         "a 3 x\nend\nb\n",
     ),
     "errors": (
-        """function bad(n) %{ if (STAP_ARG_n > 1) STAP_ERROR("wrong guess: %d", (int)STAP_ARG_n);
+        """function bad:long(n) %{ if (STAP_ARG_n > 1) STAP_ERROR("wrong guess: %d", (int)STAP_ARG_n);
             STAP_RETVALUE = 7; %}
         probe begin { println(bad(1)); try { println(bad(2)) } catch (m) { println(m) } }""",
         "7\nwrong guess: 2\n",
@@ -58,7 +58,7 @@ CASES = {
         }
         %}
         @define ANSWER %( %{ ANSWER %} %)
-        function twice(n) %{ /* pure */ STAP_RETVALUE = twice(STAP_ARG_n); %}
+        function twice:long(n) %{ /* pure */ STAP_RETVALUE = twice(STAP_ARG_n); %}
         probe begin { println(@ANSWER, twice(@ANSWER), @const("ANSWER")) }""",
         "428442\n",
     ),
@@ -79,8 +79,8 @@ CASES = {
         "1one\n2many\n122again\n200\n",
     ),
     "what is pure and unused goes": (
-        """function pure() %{ /* pure */ STAP_RETVALUE = 1; STAP_PRINTF("gone\\n"); %}
-        function impure() %{ STAP_RETVALUE = 1; STAP_PRINTF("kept\\n"); %}
+        """function pure:long() %{ /* pure */ STAP_RETVALUE = 1; STAP_PRINTF("gone\\n"); %}
+        function impure:long() %{ STAP_RETVALUE = 1; STAP_PRINTF("kept\\n"); %}
         probe begin { x = pure(); pure(); y = impure(); z = %{ /* pure */ 1 %} }""",
         "kept\n",
     ),
@@ -130,7 +130,7 @@ def test_the_c_compiler_names_lines_of_the_script() -> None:
     int first;
     int wrong = undeclared_1;
     %}
-    function f() %{ /* pure */
+    function f:long() %{ /* pure */
         STAP_RETVALUE = 1;
         undeclared_2++;
     %}

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Two thousand small scripts of the whole language: what stap 4.8 takes, we take, and nothing else.
+
+verdicts/TOPIC.txt has a script a line behind stap's verdict, `+` or `-`:
+
+    + println(1)                                  the body of a begin probe, if there is no probe
+    - -g function f() %{ %} probe begin { g() }   -g: guru mode, -Gn=5: a global's value
+    + ARGS(5 "a b") println($1, @2)               arguments of the script; a newline is written as U+23CE
+
+    # differs: REASON
+    + break                                       up to the next empty line we say the opposite, on purpose
+
+`python -m tests.language.test_verdicts --update` asks stap for all of them again.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from compiler.diagnostics import CompileError, render_all
+from compiler.driver import allow_depth
+from tests.language.stap import NO_STAP, Stap
+from tests.language.test_against_stap import differences
+from tests.language.userspace import Script, analyse
+
+pytestmark = pytest.mark.host
+
+FOLDER = Path(__file__).parent / "verdicts"
+TOPICS = sorted(path.stem for path in FOLDER.glob("*.txt"))
+EVERY = 40  # one of so many is shown to stap again, and its types compared
+_ARGS = re.compile(r"ARGS\((.*?)\) ")
+_GLOBAL = re.compile(r"-G(\w+)=(\S+) ")
+_ITEM = re.compile(r"\b(probe|function|global)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    number: int
+    accepted: bool  # by stap
+    differs: str  # why we say the opposite; "" where we do not
+    text: str
+
+    @property
+    def script(self) -> Script:
+        text, guru = self.text, False
+        args: tuple[str, ...] = ()
+        globals_: dict[str, int | str] = {}
+        if text.startswith("-g "):
+            guru, text = True, text[3:]
+        if (found := _ARGS.match(text)) is not None:
+            args, text = tuple(shlex.split(found[1])), text[found.end() :]
+        while (found := _GLOBAL.match(text)) is not None:
+            number = re.fullmatch(r"-?\d+", found[2])
+            globals_[found[1]] = int(found[2]) if number else found[2]
+            text = text[found.end() :]
+        text = text.replace("\u23ce", "\n")
+        if not _ITEM.search(text):
+            text = f"probe begin {{ {text} }}"
+        return Script("x", text, args=args, guru=guru, globals=globals_)
+
+
+def lines(topic: str) -> Iterator[Line]:
+    differs = ""
+    text = (FOLDER / f"{topic}.txt").read_text()
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.startswith("# differs: "):
+            differs = line.removeprefix("# differs: ")
+        elif not line:
+            differs = ""
+        else:
+            yield Line(number, line[0] == "+", differs, line[2:])
+
+
+def complaint(script: Script) -> str:
+    """What we say against a script; "" if we take it."""
+    try:
+        analyse(replace(script, optimise=False))
+    except CompileError as error:
+        return render_all(error.diagnostics)
+    return ""
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_verdicts(topic: str) -> None:
+    allow_depth()
+    wrong = []
+    for line in lines(topic):
+        said = complaint(line.script)
+        if (said == "") is not (line.accepted is not bool(line.differs)):
+            stap = "takes" if line.accepted else "refuses"
+            wrong.append(f"{topic}.txt:{line.number}: stap {stap} {line.text}\n{said}")
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_stap_says_so(topic: str) -> None:
+    """A sample of them; also its types are ours."""
+    stap = Stap.find()
+    if stap is None:
+        pytest.skip(NO_STAP)
+    asked = [line for line in list(lines(topic))[::EVERY] if not line.differs]
+    verdicts = stap.judge_all([(line.script, 2) for line in asked])
+    for line, verdict in zip(asked, verdicts, strict=True):
+        assert verdict.accepted is line.accepted, line.text
+        found = differences(line.script, verdict)
+        assert not found, "\n".join([line.text, *found])
+
+
+def main() -> None:
+    stap = Stap.find()
+    if stap is None or sys.argv[1:] != ["--update"]:
+        sys.exit(NO_STAP if stap is None else __doc__)
+    for topic in TOPICS:
+        path = FOLDER / f"{topic}.txt"
+        rows = path.read_text().splitlines()
+        known = list(lines(topic))
+        for line, verdict in zip(
+            known, stap.judge_all([(line.script, 2) for line in known]), strict=True
+        ):
+            rows[line.number - 1] = f"{'+' if verdict.accepted else '-'} {line.text}"
+        path.write_text("\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
