@@ -22,7 +22,7 @@ LANE_COUNTS = struct.Struct("<QQQ")
 ARRAY_HEAD = struct.Struct("<IIIIII")
 SLOT = struct.Struct("<IIII")
 EVENT = struct.Struct("<IHHIIQ")
-START = struct.Struct("<Qq48x")
+START = struct.Struct("<Qqq16s24x")
 SUMS = struct.Struct("<QQ")
 
 NO_PROBE = 0xFFFFFFFF

@@ -16,6 +16,9 @@
 struct event {
 	struct perf_event *event; /* NULL: the CPU is offline, or has none */
 	bool stale;
+	u64 first, calls; /* of a clock: time of the first tick, and how many came */
+	u64 missed; /* ticks that did not come: others took too long, or perf held them back */
+	u64 before; /* of these, when the event was made */
 };
 
 struct events {
@@ -27,16 +30,45 @@ struct events {
 	struct event __percpu *each;
 };
 
+/* A clock counts nanoseconds. */
+static bool is_clock(const struct perf_event_attr *attr)
+{
+	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
+						    attr->config == PERF_COUNT_SW_TASK_CLOCK);
+}
+
+/* Of a clock with a period it is known how many ticks should have come since the first one. */
+static void on_clock_tick(struct perf_event *event, struct perf_sample_data *sample,
+			  struct pt_regs *regs)
+{
+	struct events *all = event->overflow_handler_context;
+	struct event *each = this_cpu_ptr(all->each);
+	sw_event_handler *handler = all->placement->probe->handler;
+	u64 now = ktime_get_mono_fast_ns(), due;
+
+	if (!each->calls++)
+		each->first = now;
+	due = each->before + div64_u64(now - each->first, all->attr.sample_period) + 1;
+	if (due > each->calls + each->missed)
+		WRITE_ONCE(each->missed, due - each->calls);
+	handler(event, sample, (struct sw_regs *)regs);
+}
+
 static int event_create(struct events *all, u32 cpu)
 {
+	struct event *each = per_cpu_ptr(all->each, cpu);
 	/* void (*)(void *, void *, struct sw_regs *) with our names for the kernel's types */
 	perf_overflow_handler_t handler = (perf_overflow_handler_t)all->placement->probe->handler;
 	struct perf_event *event;
 
-	event = perf_event_create_kernel_counter(&all->attr, cpu, NULL, handler, NULL);
+	if (is_clock(&all->attr) && !all->attr.freq)
+		handler = on_clock_tick;
+	each->before = each->missed;
+	each->calls = 0;
+	event = perf_event_create_kernel_counter(&all->attr, cpu, NULL, handler, all);
 	if (IS_ERR(event))
 		return cpu_online(cpu) ? PTR_ERR(event) : 0;
-	per_cpu_ptr(all->each, cpu)->event = event;
+	each->event = event;
 	return 0;
 }
 
@@ -47,6 +79,17 @@ static void event_release(struct events *all, u32 cpu)
 	if (each->event)
 		perf_event_release_kernel(each->event);
 	each->event = NULL;
+}
+
+static u64 events_missed(const struct sw_placement *p)
+{
+	const struct events *all = p->hook;
+	u64 missed = 0;
+	u32 cpu;
+
+	for_each_possible_cpu (cpu)
+		missed += READ_ONCE(per_cpu_ptr(all->each, cpu)->missed);
+	return missed;
 }
 
 static void renew(struct work_struct *work)
@@ -98,6 +141,7 @@ static void events_remove(struct sw_placement *p)
 	for_each_possible_cpu (cpu)
 		event_release(all, cpu);
 	synchronize_rcu();
+	p->missed += events_missed(p);
 	events_free(all);
 }
 
@@ -181,13 +225,6 @@ const struct sw_hook_ops sw_watchpoint_hook = {
 	.refusal = watchpoint_refusal,
 };
 
-/* A clock counts nanoseconds: as often as any timer, but not more often. */
-static bool is_clock(const struct perf_event_attr *attr)
-{
-	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
-						    attr->config == PERF_COUNT_SW_TASK_CLOCK);
-}
-
 static int perf_place(struct sw_placement *p)
 {
 	const struct sw_probe *probe = p->probe;
@@ -202,7 +239,7 @@ static int perf_place(struct sw_placement *p)
 		attr.sample_freq = min_t(s64, probe->number, SW_MOST_HITS);
 	} else {
 		attr.sample_period = probe->number;
-		if (is_clock(&attr))
+		if (is_clock(&attr)) /* as often as any timer, but not more often */
 			attr.sample_period = max_t(s64, probe->number, NSEC_PER_SEC / SW_MOST_HITS);
 	}
 	return events_place(p, &attr);
@@ -228,6 +265,7 @@ static const char *perf_refusal(int error)
 const struct sw_hook_ops sw_perf_hook = {
 	.place = perf_place,
 	.remove = events_remove,
+	.missed = events_missed,
 	.refusal = perf_refusal,
 	.late = true,
 };

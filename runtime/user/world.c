@@ -197,6 +197,16 @@ void sw_procfs_append(struct sw_context *c, const char *text)
 	sw_concat(c, file_text, sizeof(file_text), file_text, text);
 }
 
+s64 sw_seconds_west(void)
+{
+	return -3600;
+}
+
+const char *sw_time_zone(void)
+{
+	return "CET";
+}
+
 s64 sw_input_char(void)
 {
 	return 'k';

@@ -28,7 +28,6 @@ CASES = [
         probe perf.type(1).config(0).hz(200) { if (++n == 40) { println(pp()) exit() } }""",
         until_exit=True,
         output="perf.type(1).config(0).hz(200)\n",
-        values={"n": 40},
     ),
     Case(
         "page faults",
@@ -57,6 +56,13 @@ CASES = [
         trigger="read 5",
         guru=True,
         values={"n": 5},
+    ),
+    Case(
+        "ticks that come too late are missed and counted",
+        """global n
+        probe perf.sw.cpu_clock.sample(1000000) { if (n < 5) mdelay(20); if (++n == 40) exit() }""",
+        until_exit=True,
+        guru=True,
     ),
     Case(
         "what the processor does not count",
@@ -105,6 +111,13 @@ def test_case(case: Case, results: dict[str, Any]) -> None:
 def test_skips_are_counted(results: dict[str, Any]) -> None:
     outer, inner = results["hits inside a handler are skipped and counted"]["probes"]
     assert outer[1] == 0 and inner[1] >= 5
+
+
+def test_missed_ticks_are_counted(results: dict[str, Any]) -> None:
+    """Five handlers that take 20 ticks each, with the lock of what the other CPU's wants, too."""
+    (counts,) = results["ticks that come too late are missed and counted"]["probes"]
+    hits, _, waited, _, missed = counts
+    assert hits - waited >= 40 and missed >= 80
 
 
 def test_refusals_are_told_with_a_reason(results: dict[str, Any]) -> None:

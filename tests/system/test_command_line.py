@@ -145,6 +145,7 @@ while True:
         sys.argv[1] = ""
 print(repr(seen))
 """
+ZONE = 'probe begin { println(tz_ctime(1000000000), " ", tz_gmtoff()) exit() }'
 TARGET = "probe begin { println(target()) exit() }"
 ENDLESS = 'probe begin { println("armed") }'
 BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": DIVIDE}
@@ -155,7 +156,9 @@ def ready(guest: Guest, setting: Setting) -> None:
     """Script files, and all that is run here compiled already, but for the first of the tests."""
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
-    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS)]
+    texts = [
+        ["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS, ZONE)
+    ]
     texts.append(["-m", "files", "-e", FILES])
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
     setting.install_cache(guest)
@@ -350,6 +353,11 @@ def test_files_in_proc(guest: Guest) -> None:
     assert "more 1\n" in done.stdout
     assert guest.run("ls -d /proc/stapwatch-*").status != 0
     assert no_module_is_left(guest)
+
+
+def test_local_time_is_that_of_the_session(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-e", ZONE], env={"TZ": "HERE-2"}, timeout=300)
+    assert (done.status, done.stdout) == (0, "Sun Sep  9 03:46:40 2001 HERE -7200\n"), done.stderr
 
 
 def test_watching_a_script(guest: Guest) -> None:

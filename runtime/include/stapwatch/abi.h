@@ -115,7 +115,9 @@ struct sw_event {
 struct sw_start {
 	u64 max_errors; /* errors that are tolerated: one more ends the module; ~0: all */
 	s64 target;	/* what target() returns */
-	u64 reserved[6];
+	s64 west;	/* seconds that local time is behind UTC */
+	char zone[16];	/* its name, with a NUL */
+	u64 reserved[3];
 };
 
 /*
