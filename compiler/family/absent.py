@@ -13,6 +13,10 @@ _PROGRAMS = (
     "probe what the program asks of the kernel, as syscall.* or kernel.trace(...), and compare"
     " pid() with target()"
 )
+_INTERPRETERS = (
+    'probe the interpreter: its marks, as process("python3").mark("*"), where it was built with them,'
+    ' or its functions: process("python3").function("*")'
+)
 _MODULES = (
     "probe the system call or vfs.* that leads there, or a tracepoint: -l 'kernel.trace(\"*\")'"
 )
@@ -20,9 +24,9 @@ _BLOCK = 'use ioblock.request and ioblock.end, or kernel.trace("block_rq_issue")
 _COUNTERS = 'use tcp.*, udp.*, netdev.*, or a tracepoint such as kernel.trace("tcp_retransmit_skb")'
 
 ABSENT: Mapping[str, tuple[str, str, str]] = {
-    "java": (_SLUG, "methods of Java programs cannot be probed", _PROGRAMS),
-    "python2": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
-    "python3": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
+    "java": (_SLUG, "methods of Java programs cannot be probed", _INTERPRETERS),
+    "python2": (_SLUG, "functions of Python programs cannot be probed", _INTERPRETERS),
+    "python3": (_SLUG, "functions of Python programs cannot be probed", _INTERPRETERS),
     "nfs": (_SLUG, "functions of the nfs module cannot be probed", _MODULES),
     "nfsd": (_SLUG, "functions of the nfsd module cannot be probed", _MODULES),
     "sunrpc": (_SLUG, "functions of the sunrpc module cannot be probed", _MODULES),

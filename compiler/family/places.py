@@ -66,10 +66,15 @@ def resolve(
     missed: list[Refusal] = []
     for hook in hooks:
         try:
-            for file, last in _files(first, rest, hook, environment):
-                found += _in_file(file, last)
+            files, last = _files(first, rest, hook, environment)
         except Refusal as refusal:
             missed.append(refusal)
+            continue
+        for file in files:
+            try:
+                found += _in_file(file, last)
+            except Refusal as refusal:
+                missed.append(refusal)
     if missed and not found:
         raise missed[0]
     return found
@@ -80,7 +85,8 @@ def _files(
     rest: Sequence[syntax.Component],
     hook: Hook,
     environment: Environment,
-) -> list[tuple[_File, Sequence[syntax.Component]]]:
+) -> tuple[list[_File], Sequence[syntax.Component]]:
+    """The program or those of its libraries that are meant, and what is looked for in each."""
     program = hook.program
     if hook.number:
         program = _of_process(first, hook.number, environment)
@@ -96,16 +102,15 @@ def _files(
     named = replace(first, arg=hook.number or program)
     if rest[0].name != "library":
         own = replace(hook, program="")
-        return [(_open(program, (named,), own, first, environment), rest)]
+        return [_open(program, (named,), own, first, environment)], rest
     library, *rest = rest
     if not rest:
         raise unexpected(library, WORDS)
-    opened: list[tuple[_File, Sequence[syntax.Component]]] = []
-    for path in _libraries(program, library, environment):
-        point = (named, replace(library, arg=path))
-        whose = replace(hook, program="" if hook.number or hook.target else program)
-        opened.append((_open(path, point, whose, library, environment), rest))
-    return opened
+    whose = replace(hook, program="" if hook.number or hook.target else program)
+    return [
+        _open(path, (named, replace(library, arg=path)), whose, library, environment)
+        for path in _libraries(program, library, environment)
+    ], rest
 
 
 def _of_process(first: syntax.Component, pid: int, environment: Environment) -> str:

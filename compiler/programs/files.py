@@ -50,8 +50,10 @@ class Files:
         """The file that a process of this machine runs; None where that cannot be told."""
         if self.root != Path("/"):
             return None
+        link = Path(f"/proc/{pid}/exe")
+        self._looked[link] = None
         try:
-            return str(Path(f"/proc/{pid}/exe").readlink())
+            return str(link.readlink())
         except OSError:
             return None
 

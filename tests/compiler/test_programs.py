@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -54,8 +56,8 @@ def test_marks_are_those_of_readelf(path: Path) -> None:
         (provider, name, int(at, 16), int(counter, 16), arguments.strip())
         for provider, name, at, counter, arguments in wanted
     ]
-    assert [m.name for m in found] == ["simple", "several", "several", "busy"]
-    assert [bool(m.semaphore) for m in found] == [False, False, False, True]
+    assert [m.name for m in found] == ["simple", "several", "global", "several", "busy"]
+    assert [bool(m.semaphore) for m in found] == [False, False, False, False, True]
 
 
 def test_the_identity_of_a_file_is_its_build_id(path: Path, tmp_path: Path) -> None:
@@ -75,7 +77,7 @@ def test_a_stripped_program_has_what_it_exports(path: Path, tmp_path: Path) -> N
     run("strip", "-o", stripped, path)
     elf = Executable.open(stripped)
     assert "twice_of" not in elf.functions
-    assert [m.name for m in elf.marks] == ["simple", "several", "several", "busy"]
+    assert [m.name for m in elf.marks] == ["simple", "several", "global", "several", "busy"]
 
 
 def test_what_is_no_program(tmp_path: Path) -> None:
@@ -138,3 +140,11 @@ def test_programs_are_found_inside_a_root(tmp_path: Path, monkeypatch: pytest.Mo
 )
 def test_operands(text: str, wanted: Operand | None) -> None:
     assert operands(f"{text} 8@%rax") == (wanted, Operand(8, False, base="ax"))
+
+
+def test_the_program_of_a_process_is_noted() -> None:
+    files = Files()
+    assert files.of_process(os.getpid()) == str(Path(sys.executable).resolve())
+    assert Path(f"/proc/{os.getpid()}/exe") in files.inputs
+    assert files.of_process(1 << 22) is None
+    assert Files(Path("/nowhere")).of_process(os.getpid()) is None

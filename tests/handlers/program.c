@@ -44,6 +44,8 @@
 /* A counter that is there for the mark's users to add themselves to. */
 __attribute__((section(".probes"), used)) unsigned short busy_semaphore;
 
+__attribute__((used)) int global_numbers[2] = { 5, -6 };
+
 static void fail(const char *what)
 {
 	perror(what);
@@ -82,6 +84,7 @@ static void mark(long n)
 		MARK("ours", "simple", 0, "");
 		MARK("ours", "several", 0, "-4@%1 8@%2 2@%3 -2@%3 -8@$-7 1@(%4,%5,2)", "n"(0),
 		     "r"((int)-i), "r"(text), "m"(there.small), "r"(text), "r"(1L));
+		MARK("theirs", "global", 0, "-4@global_numbers+4(%%rip)", "n"(0));
 		MARK("theirs", "several", 0, "-4@%0", "m"(there.number));
 		if (*(volatile unsigned short *)&busy_semaphore)
 			MARK("ours", "busy", busy_semaphore, "8@%0", "r"(i));

@@ -172,22 +172,35 @@ CASES = [
         trigger="call 200 getppid 1 " * 60,
         output="ok\n",
     ),
+    *(
+        Case(
+            f"marks of {program}",
+            f"""global n
+            probe process("/tmp/cases/{program}").mark("simple") {{ n["simple"]++ }}
+            probe process("/tmp/cases/{program}").provider("ours").mark("several") {{
+                printf("%d %s %d %d %d %c %s %s\\n", $arg1, user_string($arg2), $arg3, $arg4, $arg5, $arg6, $$name, $$provider) }}
+            probe process("/tmp/cases/{program}").provider("theirs").mark("sev*") {{ printf("%d %s\\n", $arg1, $$vars) }}
+            probe process("/tmp/cases/{program}").mark("global") {{ n["global"] += $arg1 }}
+            probe process("/tmp/cases/{program}").mark("*") {{ n[$$name]++ }}
+            probe process("/tmp/cases/{program}").mark("busy") {{ n["busy"] += $arg1 }}""",
+            program=program,
+            trigger="mark 3",
+            output="".join(
+                f"{-i} a text 65535 -1 -7 t several ours\n-5 arg1=0xfffffffffffffffb\n"
+                for i in range(3)
+            ),
+            values={"n": {"simple": 6, "several": 6, "busy": 6, "global": -15}},
+        )
+        for program in ("program", "movable")
+    ),
     Case(
-        "marks",
+        "all functions",
         f"""global n
-        probe {MINE}.mark("simple") {{ n["simple"]++ }}
-        probe {MINE}.provider("ours").mark("several") {{
-            printf("%d %s %d %d %d %c %s %s\\n", $arg1, user_string($arg2), $arg3, $arg4, $arg5, $arg6, $$name, $$provider) }}
-        probe {MINE}.provider("theirs").mark("sev*") {{ printf("%d %s\\n", $arg1, $$vars) }}
-        probe {MINE}.mark("*") {{ n[$$name]++ }}
-        probe {MINE}.mark("busy") {{ n["busy"] += $arg1 }}""",
+        probe {MINE}.function("*") {{ n[probefunc()]++ }}
+        probe end {{ println(n["twice_of"], " ", n["twice_and_one"], " ", n["main"]) }}""",
         program="program",
-        trigger="mark 3",
-        output="".join(
-            f"{-i} a text 65535 -1 -7 t several ours\n-5 arg1=0xfffffffffffffffb\n"
-            for i in range(3)
-        ),
-        values={"n": {"simple": 6, "several": 6, "busy": 6}},
+        trigger="call 10",
+        output="10 10 1\n",
     ),
     Case(
         "a mark that nobody looks at is not prepared",
@@ -284,6 +297,8 @@ def results(guest: Guest, image: Image, folder: Path) -> dict[str, Any]:
     made = there.parent
     gcc(here, "program.c", "-O1", "-static", "-pthread")
     shutil.copy(here, there)
+    gcc(folder / "movable", "program.c", "-O1", "-static-pie", "-pthread")
+    shutil.copy(folder / "movable", made)
     gcc(folder / "libtriple.so", "library.c", "-DLIBRARY", "-shared", *ALONE)
     for name in ("linked", "other"):
         linked = ("-L", folder, "-ltriple", "-Wl,-rpath,$ORIGIN", *ALONE)
@@ -307,6 +322,27 @@ def test_a_file_that_has_changed_is_told(results: dict[str, Any]) -> None:
     assert "its file is not the one that the script was made for" in str(
         results["a file that has changed"]["transcript"]
     )
+
+
+def test_a_program_that_has_changed_is_compiled_for_anew(
+    image: Image, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin/program"
+    gcc(program, "program.c", "-O1", "-static", "-pthread")
+    case = Case("anew", f'probe process("/bin/*").function("twice_of") {{ println("{tmp_path}") }}')
+
+    def cached() -> bool:
+        made = compile_case(case, image, folder, None, tmp_path)
+        assert made["ok"], made["errors"]
+        return bool(made["cached"])
+
+    assert [cached(), cached()] == [False, True]
+    with program.open("ab") as file:
+        file.write(b"more")
+    assert [cached(), cached()] == [False, True]
+    shutil.copy(program, tmp_path / "bin/another")
+    assert [cached(), cached()] == [False, True]
 
 
 def test_modules_come_and_go_in_a_storm(

@@ -117,7 +117,7 @@ CASES = [
         'sprint_stack(callers(1)) == symdata(stack(0)) . "\\n" . symdata(stack(1)) . "\\n"',
         'modname(stack(0)) == "kernel" && symname(1) == "0x1" && symdata(0) == "0x0"',
         'stack(99) == 0 && ustack(0) == uaddr() && usymname(16) == "0x10"',
-        'ubacktrace() =~ "^0x[0-9a-f]+" && sprint_ubacktrace() =~ "^0x"',
+        'ubacktrace() =~ "^0x[0-9a-f]+" && sprint_ubacktrace() =~ "^trigger.0x"',
         "stack_size() == 16384 && stack_used() > 0 && stack_used() + stack_unused() == stack_size()",
         name="stacks",
     ),
@@ -345,7 +345,7 @@ def test_printed_stacks_have_a_line_for_each_caller(results: dict[str, Any]) -> 
     line = re.compile(r" 0xffffffff[0-9a-f]{8} : \w+(\.\w+)*\+0x[0-9a-f]+/0x[0-9a-f]+ \[kernel\]")
     assert all(line.fullmatch(text) for text in lines), kernel
     assert lines[0].split()[2].startswith("vfs_read+") and "do_syscall_64+" in kernel
-    assert re.fullmatch(r"( 0x[0-9a-f]+\n)+", user)
+    assert re.fullmatch(r"( 0x[0-9a-f]+ : trigger\+0x[0-9a-f]+\n)( 0x[0-9a-f]+( : \S+)?\n)*", user)
     assert given == " 0x10 : 0x10\n 0xff : 0xff\n 0x10\n 0xff\n"
 
 
