@@ -12,6 +12,7 @@ from compiler.arrange import PRINT_KINDS
 from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import embedded, overloads, pointees, printing
+from compiler.resolve.absent import ABSENT
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import Overloads, Scope
 from compiler.resolve.surroundings import OF_THE_PROBE, walk
@@ -32,6 +33,8 @@ def call(
     if found is None:
         _report_unknown(scope, e)
         for arg in e.args:
+            if isinstance(arg, syntax.Name):  # what it lacks, the function might have told
+                scope.facts.clouded.add(scope.variable(arg.name)[0])
             scope.expr(arg, None)
         return scope.unsettled(e.span)
     if isinstance(found.functions[0].body, syntax.EmbeddedC):
@@ -123,6 +126,13 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
             "wrong-arguments",
             f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
             e.span,
+        )
+        return
+    if e.name in ABSENT and not scope.world.functions.get(e.name):
+        why, instead = ABSENT[e.name]
+        message = f"there is no {e.name}() here: {why}"
+        scope.facts.missing(
+            "no function", e.name, "no-such-function", message, e.name_span, instead
         )
         return
     scope.facts.missing(
