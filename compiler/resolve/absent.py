@@ -15,6 +15,34 @@ _MODULE_CODE = "what modules like nfs and sunrpc have is known to debuginfo only
 _CAST = 'follow the pointer: @cast(pointer, "struct name")->member'
 _PRINT = "print what it would tell; the reader's output may go anywhere"
 
+# Words of other languages that look like calls.
+FOREIGN: Mapping[str, str] = {
+    "switch": "write: if (...) ... else if (...) ...",
+    "len": "use strlen(...)",
+    "length": "use strlen(...) for a string; a global that you count for an array",
+    "count": "use @count(...) for a statistic",
+    "sum": "use @sum(...) for a statistic",
+    "avg": "use @avg(...) for a statistic",
+    "min": "use @min(...) for a statistic, or: a < b ? a : b",
+    "max": "use @max(...) for a statistic, or: a > b ? a : b",
+    "hist": "use print(@hist_log(...))",
+    "quantize": "fill a statistic by '<<<', and print(@hist_log(...))",
+    "lquantize": "fill a statistic by '<<<', and print(@hist_linear(...))",
+    "strcmp": "compare with '==' or '<'",
+    "strcat": "strings are joined by '.'",
+    "strstr": "use isinstr(...)",
+    "atoi": "use strtol(text, 10)",
+    "sleep": "handlers never wait; use probe timer.s(...)",
+    "printk": "use println(...)",
+    "puts": "use println(...)",
+    "clear": "use delete",
+    "sizeof": 'use &@cast(0, "struct name")[1]',
+    "comm": "use execname()",
+    "nsecs": "use gettimeofday_ns()",
+    "kstack": "use print_backtrace()",
+    "str": "use user_string(...) or kernel_string(...)",
+}
+
 # names, why, what instead
 _GROUPS: Iterable[tuple[str, str, str]] = (
     (

@@ -12,7 +12,7 @@ from compiler.arrange import PRINT_KINDS
 from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import embedded, overloads, pointees, printing
-from compiler.resolve.absent import ABSENT
+from compiler.resolve.absent import ABSENT, FOREIGN
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import Overloads, Scope
 from compiler.resolve.surroundings import OF_THE_PROBE, walk
@@ -120,8 +120,9 @@ def _result(
 
 def _report_unknown(scope: Scope, e: syntax.Call) -> None:
     candidates = overloads.visible(scope.world, e.name, scope.file)
-    if candidates:
-        counts = " or ".join(map(str, sorted({len(f.parameters) for f in candidates})))
+    takes = {len(f.parameters) for f in candidates} or ({1} if e.name == "log" else set())
+    if takes:
+        counts = " or ".join(map(str, sorted(takes)))
         scope.facts.fault(
             "wrong-arguments",
             f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
@@ -141,5 +142,5 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
         "unknown-function",
         f"there is no function '{e.name}'",
         e.name_span,
-        did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
+        FOREIGN.get(e.name) or did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
     )
