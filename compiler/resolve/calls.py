@@ -30,6 +30,8 @@ def call(
     if scope.unplaced and not e.args and e.name in OF_THE_PROBE:
         return scope.unsettled(e.span)
     found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
+    if found is None and e.name == "log" and len(e.args) == 1:
+        return printing.lower_print(scope, e, want)
     if found is None:
         _report_unknown(scope, e)
         for arg in e.args:

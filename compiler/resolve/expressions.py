@@ -205,9 +205,9 @@ def _binary(scope: Scope, e: syntax.Binary) -> p.Expr:
         return _compare(scope, e)
     left, right = scope.expr(e.left, LONG), scope.expr(e.right, LONG)
     if left.type is right.type is STRING:  # one mistake, not two
-        hint = "strings are joined by '.'" if e.op == "+" else None
+        joined = "strings are joined by '.'" if e.op == "+" else None
         message = f"'{e.op}' takes numbers, and these are strings"
-        scope.facts.fault("type-mismatch", message, e.span, hint)
+        scope.facts.fault("type-mismatch", message, e.span, joined)
         return scope.unsettled(e.span)
     scope.require(left, LONG, e.left.span)
     scope.require(right, LONG, e.right.span)
