@@ -30,7 +30,7 @@ def call(
     if scope.unplaced and not e.args and e.name in OF_THE_PROBE:
         return scope.unsettled(e.span)
     found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
-    if found is None and e.name == "log" and len(e.args) == 1:
+    if found is None and _is_log(e):
         return printing.lower_print(scope, e, want)
     if found is None:
         _report_unknown(scope, e)
@@ -67,12 +67,18 @@ def call(
     return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
 
 
+def _is_log(e: syntax.Call) -> bool:
+    """The library's line of its own: no function, so that it keeps the names of what it prints."""
+    return e.name == "log" and len(e.args) == 1
+
+
 def check_names(scope: Scope, unreached: syntax.Stmt) -> None:
     """Of statements that never run and tell nothing: whether there are the functions that they call."""
     for node in walk(unreached):
         if isinstance(node, syntax.Call) and not scope.unplaced:
             found = overloads.choose(scope.world, node.name, len(node.args), scope.file)
-            if found is None and printing.lower_special(scope, node) is None:
+            special = _is_log(node) or printing.lower_special(scope, node) is not None
+            if found is None and not special:
                 _report_unknown(scope, node)
 
 
