@@ -38,7 +38,7 @@ bench: host table
 dev: python table
 
 check: python table lint
-	@FUZZ_PROGRAMS=40 $(PY) -m pytest -q -m 'not lab and not host' tests
+	@FUZZ_PROGRAMS=40 $(PY) -m pytest -q -n auto --dist loadfile -m 'not lab and not host' tests
 
 lint:
 	@$(PY) -m ruff check .

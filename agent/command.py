@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command of `run -c`: it starts when the probes are armed, and the run ends with it.
+"""Programs of a session: the command of -c, and what its script's system() asks for.
 
 command = Command.prepare("ls -l"); ...; command.release(); await command.wait()
+start_for_script("date >>log")
 """
 
 from __future__ import annotations
@@ -12,6 +13,18 @@ import os
 import shlex
 import shutil
 import signal
+import subprocess
+
+
+def _words(text: str) -> list[str]:
+    plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
+    return shlex.split(text) if plain else ["/bin/sh", "-c", text]
+
+
+def program_of(text: str) -> str | None:
+    """The file that a command runs; None where there is none. A shell, if only a shell can tell."""
+    words = _words(text)
+    return shutil.which(words[0]) if words else None
 
 
 class Command:
@@ -28,9 +41,7 @@ class Command:
     @classmethod
     def prepare(cls, text: str) -> Command:
         """Fork the waiting process. OSError when there is no such command."""
-        plain = not set(text) & set("|&;<>()$`\\*?[]#~{}=%!\n")
-        words = shlex.split(text) if plain else ["/bin/sh", "-c", text]
-        path = shutil.which(words[0]) if words else None
+        words, path = _words(text), program_of(text)
         if path is None:
             raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
         wait, gate = os.pipe()
@@ -76,3 +87,8 @@ class Command:
             pid, status = os.waitpid(self.pid, how)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
+
+
+def start_for_script(text: str) -> None:
+    """Nobody waits for it; it may outlive the session."""
+    subprocess.Popen(["/bin/sh", "-c", text])

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from agent import run_options
+from agent.command import program_of
 from agent.compiling import Request
 from agent.settings import Settings
 
@@ -54,7 +55,18 @@ def compile_request(
         "library": options.library,
         "last_pass": last_pass,
         "run_mode": run_mode,
+        "target": _target(options),
     }
+
+
+def _target(options: argparse.Namespace) -> str:
+    """The program of -c or -x, for probe points that name none; "" where there is none."""
+    if getattr(options, "shell", None):
+        return program_of(options.shell) or ""
+    try:
+        return str(Path(f"/proc/{getattr(options, 'target', 0)}/exe").readlink())
+    except OSError:
+        return ""
 
 
 def cache_folder() -> Path:

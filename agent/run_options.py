@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from agent.output import Rotation
 from runtime.pattern import pattern
 
 _MODULE = pattern(r"[a-z0-9_]{1,55}")
@@ -35,7 +36,6 @@ _UNSUPPORTED: dict[tuple[str, ...], tuple[int | str, str]] = {
     ("-d",): (1, _SYMBOLS),
     ("--ldd", "--all-modules"): (0, _SYMBOLS),
     ("--download-debuginfo",): ("?", "no debuginfo is needed"),
-    ("-S",): (1, "use logrotate, or send the output to a pipe"),
     ("-q",): (0, "types come from BTF; no debuginfo is read"),
     ("--skip-badvars",): (0, "use @defined($name) or @choose_defined($name, 0)"),
     ("--use-server", "--use-server-on-error", "--list-servers", "--trust-servers"): ("?", _SERVER),
@@ -115,6 +115,13 @@ def add(run: argparse.ArgumentParser) -> None:
         metavar="FILE",
         dest="output",
         help="write output to FILE; %%Y and the like as in date",
+    )
+    output.add_argument(
+        "-S",
+        metavar="MB[,N]",
+        type=_rotation,
+        dest="rotation",
+        help="with -o: go on in FILE.1, FILE.2, ... when FILE.0 is full; keep the last N",
     )
     output.add_argument("-k", action="store_true", dest="keep", help="keep the temporary folder")
     output.add_argument("-w", action="store_true", dest="quiet", help="no warnings")
@@ -211,6 +218,8 @@ def mistake(options: argparse.Namespace) -> str | None:
         return "-F without -o reads nothing, so it cannot wait for -c"
     if options.release and options.last_pass > 4 and options.release != os.uname().release:
         options.last_pass = 4
+    if options.rotation and options.output is None:
+        return "-S rotates the file of -o: give one"
     if options.points and options.variables:
         return "-l and -L exclude each other"
     return shared_mistake(options)
@@ -262,6 +271,13 @@ def _megabytes(text: str) -> int:
     if not 1 <= size <= _MOST_MEGABYTES:
         raise argparse.ArgumentTypeError(f"a buffer has 1 to {_MOST_MEGABYTES} megabytes")
     return size
+
+
+def _rotation(text: str) -> Rotation:
+    size, comma, files = text.partition(",")
+    if not size.isdecimal() or not int(size) or (comma and not (files.isdecimal() and int(files))):
+        raise argparse.ArgumentTypeError("megabytes, or megabytes and how many files to keep: 10,3")
+    return Rotation(int(size), int(files) if comma else None)
 
 
 def _verbose(text: str) -> int:

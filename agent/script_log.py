@@ -52,8 +52,11 @@ class ScriptLog:
                 level = "error" if event.kind is EventKind.ERROR else "warning"
                 text = events.readable(events.text(event, manifest))
                 self._write(level, Line(text, event.cpu, probe, moment, {}))
-            case EventKind.STATE:
-                pass  # for the supervisor
+            case EventKind.COMMAND:
+                text = f"system() starts programs with `stapwatch run` only, not: {event.args[0]}"
+                self._write("warning", Line(events.readable(text), event.cpu, probe, moment, {}))
+            case EventKind.STATE | EventKind.SWITCH:
+                pass  # for the supervisor; there is no file to switch
 
     def flush(self, everything: bool = False) -> None:
         """Show lines that still wait for their newline: old ones, or all."""

@@ -17,16 +17,17 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from agent import background, display, messages, run_options
-from agent.command import Command
+from agent.command import Command, start_for_script
 from agent.compile_options import compile_request
 from agent.compiling import Compiled, CompileError, Compiler, Pass, Request
+from agent.keyboard import Keyboard
 from agent.modules import ModuleError, Modules
 from agent.monitor import Monitor
+from agent.output import Output, expanded
 from agent.script import Running
 from agent.stopwatch import Clock, times
 from runtime import event as events
@@ -61,10 +62,9 @@ class Session:
         self._errors = 0
         self._skipped = False  # more than MAXSKIPPED allows
         self._left = False  # the module goes on without us
-        self._output = 1
         self._say = messages.sayer(background=options.background)
+        self._output = Output(self._end.set, self._say)  # at its end, as if interrupted
         self._listing = run_options.listing(options)
-        self._held: list[bytes] | None = []  # output until the probes are armed; None: they are
 
     async def run(self) -> int:
         """The exit status: 0, 1 after any error, 130 when interrupted before the script ran."""
@@ -87,7 +87,7 @@ class Session:
                 keep = self._show(compiled, folder) or keep
                 return 0
             if self._in_background():
-                return background.leave_behind(_expanded(self._options.output))
+                return background.leave_behind(expanded(self._options.output))
             return await self._execute(compiled)
         finally:
             if keep:
@@ -148,7 +148,8 @@ class Session:
 
     def _list(self, compiled: Compiled) -> int:
         """-l and the like; 1 when there is nothing to list."""
-        self._write_now(compiled.output.encode())
+        self._output.release()
+        self._output.write(compiled.output.encode())
         return 0 if compiled.output else 1
 
     async def _keep_c(self, folder: Path) -> None:
@@ -174,11 +175,7 @@ class Session:
             shutil.copy(compiled.path, f"{compiled.module}.ko")
         if self._options.output is not None:
             try:
-                self._output = os.open(
-                    _expanded(self._options.output),
-                    os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC,
-                    0o644,
-                )
+                self._output.to(self._options.output, self._options.rotation)
             except OSError as error:
                 self._say(f"error: cannot write {self._options.output}: {error.strerror}")
                 return 1
@@ -228,16 +225,20 @@ class Session:
             target = command.pid if command is not None else self._options.target
             self._passed(f'started run of "{running.name}.ko"', clock)
             running.attach()
-            try:
-                if start:
-                    await running.start(self._most_errors(), target)
-            finally:
-                self._release()
-            if self._options.detach and not self._options.output:
-                return self._detach(running)
-            if command is not None:
-                command.release()
-            await self._wait(command, running)
+            with self._keyboard(running) as keyboard:
+                try:
+                    if start:
+                        await running.start(self._most_errors(), target)
+                finally:
+                    # whoever reads what begin probes printed may rely on the others being armed
+                    self._output.release()
+                if self._options.detach and not self._options.output:
+                    return self._detach(running)
+                if command is not None:
+                    command.release()
+                if keyboard is not None:
+                    keyboard.listen()
+                await self._wait(command, running)
             command_failed = command is not None and bool(command.status)
         finally:
             if command is not None:
@@ -247,7 +248,7 @@ class Session:
         await running.stop()
         shot = running.snapshot(spread=True)
         if not running.gave_up and self._options.display:
-            self._write("".join(display.lines(shot)).encode(errors="surrogateescape"))
+            self._output.write("".join(display.lines(shot)).encode(errors="surrogateescape"))
         if self._verbose:
             self._say(f"Run completed in {clock.text()}.")
         self._sum_up(shot)
@@ -310,32 +311,24 @@ class Session:
             case EventKind.PRINT:
                 if running.manifest.prints[event.site].log and not text.endswith("\n"):
                     text += "\n"
-                self._write(text.encode(errors="surrogateescape"))
+                self._output.write(text.encode(errors="surrogateescape"))
             case EventKind.ERROR:
                 self._errors += 1
                 self._say(f"ERROR: {events.readable(text)}")
             case EventKind.WARNING if not self._options.quiet:
                 self._say(f"WARNING: {events.readable(text)}")
+            case EventKind.COMMAND:
+                self._output.after(lambda: start_for_script(text))
+            case EventKind.SWITCH:
+                self._output.switch()
             case _:
                 pass
 
-    def _release(self) -> None:
-        """Whoever reads what begin probes printed may rely on the other probes being armed."""
-        held, self._held = self._held or [], None
-        self._write(b"".join(held))
-
-    def _write(self, data: bytes) -> None:
-        if self._held is not None:
-            self._held.append(data)
-            return
-        self._write_now(data)
-
-    def _write_now(self, data: bytes) -> None:
-        try:
-            while data:
-                data = data[os.write(self._output, data) :]
-        except BrokenPipeError:
-            self._end.set()  # `stapwatch run ... | head`: end as if interrupted
+    def _keyboard(self, running: Running) -> contextlib.AbstractContextManager[Keyboard | None]:
+        """Standard input is the script's if it asks for keys."""
+        if any(probe.hook.startswith("input") for probe in running.manifest.probes):
+            return Keyboard(running.device.press)
+        return contextlib.nullcontext()
 
     def _sum_up(self, shot: Snapshot) -> None:
         """Say what was lost: a script's numbers are not to be trusted blindly."""
@@ -386,8 +379,3 @@ def _limit(defines: Sequence[str], name: str, default: int) -> int:
         if known == name and value.isdecimal():
             return int(value)
     return default
-
-
-def _expanded(name: str) -> str:
-    """The name of an output file, with the time in it as strftime() writes it."""
-    return time.strftime(name) if "%" in name else name

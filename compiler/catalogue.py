@@ -15,16 +15,14 @@ from compiler import program as p
 from compiler import syntax
 from compiler.derive import Aliases, derive
 from compiler.diagnostics import CompileError
-from compiler.family import SHAPES, Environment, Site
+from compiler.family import Environment, Site
+from compiler.family.shapes import SHAPES
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
-from compiler.kernel.globs import glob_regex
+from compiler.kernel.globs import glob_regex, is_glob
 from compiler.kernel.spelling import type_name
 from compiler.listing import signature
 from compiler.resolve.analysis import resolve
-from runtime.pattern import pattern
-
-_WILD = pattern(r"[*?\[]")
 
 
 def points(
@@ -157,7 +155,7 @@ def _names(
 ) -> Iterator[tuple[syntax.Component, ...]]:
     """The points whose names, without wildcards, fit: aliases, and families that need no argument
     that the pattern does not give."""
-    if not any(_WILD.search(c.name) for c in components):
+    if not any(is_glob(c.name) for c in components):
         yield components
         return
     last = components[-1].span
@@ -222,8 +220,13 @@ def _locals(
 
 def _context(site: Site, environment: Environment) -> Iterator[str]:
     """A site's context variables under their own names; `$argN` only where there is no other."""
+    for name in site.answers:
+        yield f" ${name}:string"
     named = {v.index for v in site.variables.values() if not re.fullmatch(r"arg\d+", v.name)}
     for name, variable in site.variables.items():
+        if variable.made is not None:
+            yield f" ${name}:long"
+            continue
         if variable.type_id is None:
             continue
         if re.fullmatch(r"arg\d+", name) and variable.index in named:

@@ -13,11 +13,11 @@ from itertools import product
 
 from compiler import syntax
 from compiler.diagnostics import Diagnostic, Label
-from compiler.family import FAMILIES, SHAPES, Environment, Refusal, Site
+from compiler.family import FAMILIES, Environment, Refusal, Site
 from compiler.family.absent import ABSENT
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
-from compiler.kernel.globs import glob_regex
+from compiler.kernel.globs import glob_regex, is_glob
 from compiler.kernel.nearby import did_you_mean
 from compiler.source import Span
 from runtime.record import dataclass, replace
@@ -68,7 +68,7 @@ class Aliases:
             head = components[:length]
             if any(c.arg is not None for c in head):
                 continue
-            wild = any(ch in c.name for c in head for ch in "*?[")
+            wild = _is_wild(head)
             if any("**" in c.name for c in head):
                 keys = self._across([c.name for c in head])
             elif wild:
@@ -221,18 +221,20 @@ def _walk(
 
 
 def _is_wild(components: Sequence[syntax.Component]) -> bool:
-    return any(ch in c.name for c in components for ch in "*?[")
+    return any(is_glob(c.name) for c in components)
 
 
 def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:
     """`t*.s(5)` -> `timer.s(5)`: all the families' forms that the names fit."""
-    kinds = [{int: "(number)", str: "(string)"}.get(type(c.arg), "") for c in components]
-    patterns = [glob_regex(c.name) + re.escape(k) for c, k in zip(components, kinds, strict=True)]
+    kinds = [{int: "number)", str: "string)"}.get(type(c.arg), "") for c in components]
+    patterns = [glob_regex(c.name) for c in components]
+    from compiler.family.shapes import SHAPES
+
     for shape in SHAPES:
-        names = tuple(shape.split("."))
-        if _fits(names, patterns):
-            pairs = zip(components, names, strict=True)
-            yield tuple(replace(c, name=name.partition("(")[0]) for c, name in pairs)
+        parts = [part.partition("(") for part in shape.split(".")]
+        names = tuple(name for name, _, _ in parts)
+        if [kind for _, _, kind in parts] == kinds and _fits(names, patterns):
+            yield tuple(replace(c, name=n) for c, n in zip(components, names, strict=True))
 
 
 def _family(

@@ -68,5 +68,5 @@ def _compile(request: Request, passes: list[Pass], progress: Callable[[str], Non
     done, built = run_passes(question, passes, progress)
     if built is None:
         return done
-    lookup.remember(question, done, built.key, built.inputs)
+    lookup.remember(question, done, built.key, (*built.inputs, *question.programs.inputs))
     return replace(done, path=lookup.deliver(built.path, request))

@@ -44,6 +44,7 @@ _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
 )
 
+_ARGUMENT = pattern(rb"[$@][0-9#]")
 _DIGITS = 64  # of a digest
 
 
@@ -158,8 +159,15 @@ def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
     """The files that scripts with these texts may need: the user's, those of ours that declare a
     name which occurs in one of all these, and what they need. Parsing the rest would take longer
     than parsing the scripts does."""
+    from compiler.family import NEEDED
+    from compiler.program import PROBED_FUNCTION
+
     index = tapset.index
-    use = _Use(b"\n".join([*texts, *tapset.users.values()]))
+    text = b"\n".join([*texts, *tapset.users.values()])
+    unwritten = [PROBED_FUNCTION]
+    for family, functions in NEEDED.items():
+        unwritten += functions if family.encode() in text else ()
+    use = _Use(text + b"".join(b"\n%b()" % name.encode() for name in unwritten))
     fresh = [name for name, names in index.declared.items() if use.has_any(names)]
     found = set(tapset.users)
     while fresh:
@@ -246,9 +254,20 @@ def parse_all(
 
 
 def parse_script(
-    name: str, text: bytes, conditions: Conditions, public: Mapping[str, Macro]
+    name: str,
+    text: bytes,
+    conditions: Conditions,
+    public: Mapping[str, Macro],
+    args: Sequence[str] = (),
 ) -> Script:
-    """One of its files. Raises CompileError."""
+    """One of its files. `args`: the script's. Raises CompileError."""
     from compiler.parser import parse
 
-    return parse(text, name, conditions=conditions, library_macros=public, privileged=True)
+    return parse(
+        text, name, conditions=conditions, args=args, library_macros=public, privileged=True
+    )
+
+
+def asks_for_arguments(text: bytes) -> bool:
+    """Whether what a file means may depend on the script's arguments."""
+    return _ARGUMENT.search(text) is not None

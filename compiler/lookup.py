@@ -22,10 +22,11 @@ from compiler.build.cache import Cache, default_root, digest_of, key_of
 from compiler.build.sources import Sources
 from compiler.kernel import kept
 from compiler.kernel.image import running_build_id
+from compiler.programs.files import Files
 from compiler.request import Fault, Pass, Request, Response
 from compiler.version import VERSION
 from runtime.pattern import pattern
-from runtime.record import asdict, dataclass
+from runtime.record import asdict, dataclass, field
 
 if TYPE_CHECKING:
     from compiler.kernel.release import Kernel
@@ -34,7 +35,7 @@ _CODE = Path(__file__).parent
 _NAME = pattern(r"[^a-z0-9_]+")
 _MODULE_STEM = 32  # characters of the script's name in its module's
 _NOTE = "result.json"
-_NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel"))
+_NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel", "target"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Question:
     cache: Cache
     identity: str
     module: str
+    programs: Files = field(default_factory=Files)
 
 
 def find(request: Request) -> Response | None:
@@ -67,7 +69,9 @@ def ask(request: Request) -> Question:
     tapset = library.read(request.library, release, keep)
     identity = _identity(request, text, tapset, kernel, keep)
     module = request.module or _module_name(request.name, identity)
-    return Question(request, file, text, tapset, kernel, cache, identity, module)
+    return Question(
+        request, file, text, tapset, kernel, cache, identity, module, _programs(request)
+    )
 
 
 def answer(question: Question) -> Response | None:
@@ -132,6 +136,13 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
     )
 
 
+def _programs(request: Request) -> Files:
+    if request.kernel is None:
+        return Files(target=request.target)
+    root = Path(request.kernel.get("programs") or request.kernel["root"])
+    return Files(root, request.target)
+
+
 def _identity(
     request: Request,
     text: str | bytes,
@@ -151,9 +162,18 @@ def _identity(
         kernel.build_id if kernel else running_build_id(),
         "symbols" if request.kernel and request.kernel.get("symbols") else "",
         request.source or "",
+        _surroundings(request, text),
         text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"),
         json.dumps(options, sort_keys=True, default=str),
     )
+
+
+def _surroundings(request: Request, text: str | bytes) -> str:
+    """What names of programs are found by; their files are noted when they are known."""
+    names_programs = b"process" in text if isinstance(text, bytes) else "process" in text
+    if not names_programs:
+        return ""
+    return f"{os.environ.get('PATH', '')}\0{Path.cwd()}\0{request.target}"
 
 
 @functools.cache

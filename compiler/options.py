@@ -67,7 +67,7 @@ _WITHOUT_MEANING = {
     "STP_OVERLOAD_THRESHOLD": "MAXACTION bounds each hit",
     "STP_NO_OVERLOAD": "there is no overload check to turn off",
     "STP_NO_VERREL_CHECK": "a module is always checked against the running kernel",
-    "STP_PROCFS_BUFSIZE": "there are no procfs probes",
+    "STP_PROCFS_BUFSIZE": "$value has 512 bytes, or as many as .maxsize(n) says",
     "STP_TIMING": "hits of each probe are always counted",
     "STP_BULKMODE": "output is merged by time",
     "TRYLOCKDELAY_MAX": "TRYLOCKDELAY is the whole delay",

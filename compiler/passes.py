@@ -33,7 +33,8 @@ from compiler.options import Limits, Options, unread, with_defines
 from compiler.pairing import pair
 from compiler.parser import parse
 from compiler.preprocessor import Macro
-from compiler.program import PROBED_FUNCTION, Program
+from compiler.program import HookKind, Program
+from compiler.programs.files import Files
 from compiler.request import Fault, Pass, Request, Response
 from compiler.resolve.analysis import resolve
 from compiler.source import Source, Span, decode
@@ -101,8 +102,8 @@ def _macros(setting: _Setting) -> dict[str, Macro]:
 
 
 @functools.lru_cache(maxsize=512)
-def _library_script(setting: _Setting, name: str, text: bytes) -> Script:
-    return library.parse_script(name, text, _conditions(setting), _macros(setting))
+def _library_script(setting: _Setting, name: str, text: bytes, args: tuple[str, ...]) -> Script:
+    return library.parse_script(name, text, _conditions(setting), _macros(setting), args)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,9 @@ def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed
     script = parse(job.text, job.file, **given)
     extras = [parse(text, f"<-E {i}>", **given) for i, text in enumerate(request.extra, 1)]
     scripts = [
-        _library_script(setting, name, text)
+        _library_script(
+            setting, name, text, tuple(request.args) if library.asks_for_arguments(text) else ()
+        )
         for name, text in files.items()
         if name.endswith(".stp")
     ]
@@ -141,7 +144,7 @@ def _needed(job: Question) -> Mapping[str, bytes]:
     request = job.request
     if request.listing is not None:
         return job.tapset
-    texts = [job.text, *request.extra, *request.args, f"{PROBED_FUNCTION}()"]
+    texts = [job.text, *request.extra, *request.args]
     return library.needed(
         job.tapset,
         [t if isinstance(t, bytes) else t.encode("utf-8", "surrogateescape") for t in texts],
@@ -179,7 +182,7 @@ def _run(
     parsed = _parse(job, kernel, files)
     clock.stop("parsed user script", f"and {len(parsed.scripts)} library scripts")
     if request.listing is not None:
-        return _listed(request, parsed, kernel), None
+        return _listed(request, parsed, kernel, job.programs), None
     if request.last_pass < 2:
         from compiler import listing
 
@@ -189,7 +192,7 @@ def _run(
     defined = with_defines(Limits(), request.defines)
     if defined.errors:
         raise CompileError(defined.errors)
-    program = _resolve(request, parsed, kernel)
+    program = _resolve(request, parsed, kernel, job.programs)
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
         whole, program = program, optimise(program)
@@ -208,6 +211,7 @@ def _run(
         for w in (
             *_absent(request),
             *defined.warnings,
+            *_watched(program),
             *(() if request.guru else unread(defined.macros)),
         )
     )
@@ -292,14 +296,22 @@ class _LazyConfig(dict[str, str]):
         return isinstance(name, str) and self.get(name) is not None
 
 
-def _resolve(request: Request, parsed: _Parsed, kernel: Kernel) -> Program:
+def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) -> Program:
     return resolve(
         request.name,
         parsed.own,
         parsed.scripts,
-        Environment(kernel, request.guru),
+        Environment(kernel, request.guru, programs),
         dict(request.globals),
     )
+
+
+def _watched(program: Program) -> list[Diagnostic]:
+    if not any(probe.hook.kind is HookKind.WATCHPOINT for probe in program.probes):
+        return []
+    from compiler.family import watchpoints
+
+    return watchpoints.warnings(program)
 
 
 def _absent(request: Request) -> list[Diagnostic]:
@@ -314,11 +326,11 @@ def _absent(request: Request) -> list[Diagnostic]:
     return faults
 
 
-def _listed(request: Request, parsed: _Parsed, kernel: Kernel) -> Response:
+def _listed(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) -> Response:
     """The answer to `-l`, `-L` and the `--dump` options."""
     from compiler import catalogue
 
-    environment = Environment(kernel)
+    environment = Environment(kernel, programs=programs)
     known = [*parsed.scripts, *parsed.extras]
     match request.listing:
         case "functions":

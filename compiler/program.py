@@ -332,6 +332,14 @@ class Register:
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to become of the packet that a netfilter probe has hit."""
+
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolAddress:
     """Where the kernel has a variable; looked up when the module is loaded."""
 
@@ -351,9 +359,10 @@ class PercpuAddress:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Guru mode: writes an integer to kernel memory or a register; gives the value written."""
+    """Guru mode: writes an integer to kernel memory, a register or a packet's verdict; gives the
+    value written."""
 
-    place: Deref | Register
+    place: Deref | Register | Verdict
     value: Expr
     span: Span
     type: ValueType = LONG
@@ -385,7 +394,7 @@ class EmbeddedExpr:
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
-    | ReturnValue | Deref | CharsAt | EntryValue | Register | SymbolAddress | PercpuAddress | Store
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | Verdict | SymbolAddress | PercpuAddress | Store
     | Guard | After | EmbeddedExpr
 )  # fmt: skip
 
@@ -557,19 +566,61 @@ class HookKind(IntEnum):
     KRETPROBE = 8
     TRACEPOINT = 9
     PAIRED = 10  # a function's entry, done by the return probe of the same symbol
+    INPUT_CHAR = 11
+    INPUT_LINE = 12
+    PROCFS_READ = 13
+    PROCFS_WRITE = 14
+    NETFILTER = 15
+    WATCHPOINT = 16
+    PERF = 17
+    PROCESS = 18
+    UPROBE = 19
+    URETPROBE = 20
 
     @property
     def phase(self) -> bool:
-        """Runs at the start or the end, without a hook in the kernel."""
-        return self < HookKind.TIMER_NS
+        """Runs by the module's own doing, without a hook in the kernel."""
+        return self < HookKind.TIMER_NS or self.typed
+
+    @property
+    def typed(self) -> bool:
+        """Of what is typed where the session runs."""
+        return self in (HookKind.INPUT_CHAR, HookKind.INPUT_LINE)
+
+    @property
+    def of_file(self) -> bool:
+        """Of a file in /proc."""
+        return self in (HookKind.PROCFS_READ, HookKind.PROCFS_WRITE)
 
     @property
     def cold(self) -> bool:
         """Runs seldom enough to merge every CPU's values in the handler."""
-        return self < HookKind.PROFILE
+        return self < HookKind.PROFILE or self.typed or self.of_file
 
 
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
+
+
+class ProcessEvent(IntEnum):
+    """`enum sw_process_event` of the runtime."""
+
+    BEGIN = 0
+    END = 1
+    THREAD_BEGIN = 2
+    THREAD_END = 3
+    SYSCALL = 4
+    SYSCALL_RETURN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A program's file, and what tells that it is still the one that was read: its size, and the
+    `content` at `offset`."""
+
+    path: str
+    size: int
+    offset: int
+    content: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -581,9 +632,17 @@ class Hook:
     offset: int = 0
     number: int = 0
     randomize: int = 0
+    type: int = 0
+    config: int = 0
+    frequency: bool = False  # PERF: `number` is hits a second
     optional: bool = False
     arguments: int = 0  # of a tracepoint
-    functions: tuple[tuple[str, int], ...] = ()  # FTRACE: hooked together, name and offset
+    functions: tuple[tuple[str, int], ...] = ()  # hooked together, name and offset
+    program: str = ""  # the path of what a process must run; `number` is its id
+    target: bool = False  # if there is a target(), only in it and what it started
+    binary: Binary | None = None  # UPROBE: offsets are places in this file
+    entry: bool = False  # UPROBE: at functions' first instructions
+    semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from runtime.record import asdict, dataclass, field, fields
 @dataclass(frozen=True, slots=True)
 class Request:
     """`source` or `text`; `kernel`: None for the running one, or {"root", "release"} and perhaps
-    "symbols", a copy of its /proc/kallsyms."""
+    "symbols", a copy of its /proc/kallsyms, and "programs", the folder that its processes see as /."""
 
     name: str
     source: str | None = None
@@ -42,6 +42,7 @@ class Request:
     listing: str | None = None  # "points", "variables", "functions", "types", "aliases": only list
     compatible: str | None = None  # systemtap_v, as conditionals see it
     module: str | None = None
+    target: str = ""  # the program of the process that is going to be target()
 
     @classmethod
     def from_tree(cls, tree: Mapping[str, Any]) -> Request:

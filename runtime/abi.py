@@ -22,10 +22,11 @@ LANE_COUNTS = struct.Struct("<QQQ")
 ARRAY_HEAD = struct.Struct("<IIIIII")
 SLOT = struct.Struct("<IIII")
 EVENT = struct.Struct("<IHHIIQ")
-START = struct.Struct("<Qq48x")
+START = struct.Struct("<Qqq16s24x")
 SUMS = struct.Struct("<QQ")
 
 NO_PROBE = 0xFFFFFFFF
+NO_SITE = 0xFFFFFFFF  # of an error that is none of the script's: its hook could not be placed
 UNLIMITED_ERRORS = 0xFFFFFFFFFFFFFFFF
 
 
@@ -37,6 +38,7 @@ IOC_START = _ioc(1, 1, START.size)
 IOC_STOP = _ioc(0, 2, 0)
 IOC_SYNC = _ioc(0, 3, 0)
 IOC_SUMS = _ioc(3, 4, SUMS.size)
+IOC_KEY = _ioc(0, 5, 0)
 
 
 class State(IntEnum):
@@ -52,6 +54,8 @@ class EventKind(IntEnum):
     ERROR = 1
     STATE = 2
     WARNING = 3
+    COMMAND = 4
+    SWITCH = 5
 
 
 @dataclass(frozen=True, slots=True)

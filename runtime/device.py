@@ -33,6 +33,7 @@ from runtime.manifest import Manifest
 
 _READ_SIZE: Final = 1 << 18
 _POLL_S: Final = 0.01
+_ZONE_ROOM: Final = 16  # bytes of a time zone's name, with its NUL
 
 
 class DeviceError(OSError):
@@ -186,8 +187,11 @@ class Device(Image):
         return self._fd
 
     def start(self, max_errors: int = abi.UNLIMITED_ERRORS, target: int = 0) -> None:
-        """Arm the probes and run begin probes; `target` is what target() returns."""
-        request = abi.START.pack(max_errors, target)
+        """Arm the probes and run begin probes; `target` is what target() returns. Local time is this
+        process's, as of now."""
+        here = time.localtime()
+        zone = here.tm_zone.encode()[: _ZONE_ROOM - 1]
+        request = abi.START.pack(max_errors, target, -here.tm_gmtoff, zone)
         try:
             self._request("start", lambda: fcntl.ioctl(self._fd, abi.IOC_START, request))
         except DeviceError as error:
@@ -211,6 +215,10 @@ class Device(Image):
     def sync(self) -> None:
         """Bring counts that the kernel keeps elsewhere (missed hits, clock offset) up to date."""
         self._request("sync", lambda: fcntl.ioctl(self._fd, abi.IOC_SYNC))
+
+    def press(self, byte: int) -> None:
+        """Run the probes of keys; nothing happens unless the module is running."""
+        self._request("send a key to", lambda: fcntl.ioctl(self._fd, abi.IOC_KEY, byte))
 
     def sums(self, offset: int, count: int) -> bytes:
         """As Image.sums; the module itself adds up, 25 times faster. Older ones cannot."""

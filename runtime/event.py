@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Final, assert_never
 
 from runtime import directive
-from runtime.abi import EVENT, NO_PROBE, EventKind, State
+from runtime.abi import EVENT, NO_PROBE, NO_SITE, EventKind, State
 from runtime.drawing import draw
 from runtime.manifest import Argument, Manifest, Print, ValueType
 from runtime.record import dataclass
@@ -33,8 +33,9 @@ class Event:
     """One record.
 
     `time_ns` is CLOCK_MONOTONIC; add the header's `time_offset` for time since 1970. `site` counts
-    prints (PRINT), errors (ERROR) or is the new State (STATE). `args` are those of the print, a
-    histogram as its buckets; an ERROR's and a WARNING's is its text.
+    prints (PRINT), errors (ERROR; NO_SITE: a hook's, not the script's) or is the new State (STATE).
+    `args` are those of the print, a histogram as its buckets; an ERROR's and a WARNING's is its text.
+    A COMMAND's is the shell's line.
     """
 
     kind: EventKind
@@ -69,11 +70,15 @@ def text(event: Event, manifest: Manifest) -> str:
         case EventKind.PRINT:
             return _printed(event, manifest.prints[event.site])
         case EventKind.ERROR:
+            if event.site == NO_SITE:
+                return str(event.args[0])
             return f"{event.args[0]} at {manifest.errors[event.site].location}"
         case EventKind.STATE:
             return f"module is {State(event.site).name.lower()}"
-        case EventKind.WARNING:
+        case EventKind.WARNING | EventKind.COMMAND:
             return str(event.args[0])
+        case EventKind.SWITCH:
+            return "switch to another file"
         case _ as never:
             assert_never(never)
 
@@ -87,6 +92,8 @@ def transcript(events: Iterable[Event], manifest: Manifest) -> str:
                 said.append(text(event, manifest))
             case EventKind.ERROR | EventKind.WARNING:
                 said.append(f"{event.kind.name}: {text(event, manifest)}\n")
+            case EventKind.COMMAND | EventKind.SWITCH:
+                said.append(f"[{event.kind.name.lower()}: {text(event, manifest)}]\n")
             case EventKind.STATE:
                 pass
             case _ as never:
@@ -125,14 +132,16 @@ def _wanted(kind: EventKind, site: int, manifest: Manifest) -> tuple[Argument, .
                 raise ValueError(f"print {site} of {len(manifest.prints)}")
             return manifest.prints[site].arguments
         case EventKind.ERROR:
-            if site >= len(manifest.errors):
+            if site != NO_SITE and site >= len(manifest.errors):
                 raise ValueError(f"error {site} of {len(manifest.errors)}")
             return _TEXT
         case EventKind.STATE:
             State(site)
             return ()
-        case EventKind.WARNING:
+        case EventKind.WARNING | EventKind.COMMAND:
             return _TEXT
+        case EventKind.SWITCH:
+            return ()
         case _ as never:
             assert_never(never)
 

@@ -9,6 +9,7 @@ elf.patched({".modinfo": b"..."}, {})   -> the file with that section replaced
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Mapping
 from functools import cached_property
@@ -35,6 +36,7 @@ class Section:
     size: int
     link: int
     info: int
+    address: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +52,22 @@ class Symbol:
 class Elf:
     """One file's contents. Raises BuildError for anything but a relocatable x86-64 file."""
 
-    def __init__(self, data: bytes) -> None:
+    kinds = frozenset((_RELOCATABLE,))
+
+    def __init__(self, data: bytes | mmap.mmap) -> None:
         self.data = data
         if len(data) < _HEADER.size or data[:6] != b"\x7fELF\x02\x01":
             raise BuildError("link-failed", "a tool wrote something else than a 64-bit ELF file")
         header = _HEADER.unpack_from(data)
-        if header[1:3] != (_RELOCATABLE, _X86_64):
+        if header[1] not in self.kinds or header[2] != _X86_64:
             raise BuildError("link-failed", "a tool wrote an ELF file of another kind")
         self._table, count, names = header[6], header[12], header[13]
+        self.segments_at, self.segments_count = header[5], header[10]
         raw = [_SECTION.unpack_from(data, self._table + i * _SECTION.size) for i in range(count)]
-        strings = raw[names][4]
+        strings = raw[names][4] if raw else 0
         self.sections = tuple(
-            Section(self._text(strings + s[0]), s[1], s[2], s[4], s[5], s[6], s[7]) for s in raw
+            Section(self.text(strings + s[0]), s[1], s[2], s[4], s[5], s[6], s[7], s[3])
+            for s in raw
         )
 
     @cached_property
@@ -72,7 +78,7 @@ class Elf:
         strings = self.sections[table.link].offset
         raw = _SYMBOL.iter_unpack(self.data[table.offset : table.offset + table.size])
         return tuple(
-            Symbol(self._text(strings + name), info >> 4 == _LOCAL, section, value)
+            Symbol(self.text(strings + name), info >> 4 == _LOCAL, section, value)
             for name, info, _, section, value, _ in raw
         )
 
@@ -132,5 +138,6 @@ class Elf:
                 struct.pack_into("<Q", data, at, values[symbol.name])
         return bytes(data)
 
-    def _text(self, offset: int) -> str:
-        return self.data[offset : self.data.index(b"\0", offset)].decode(errors="replace")
+    def text(self, offset: int) -> str:
+        """The NUL-terminated string there."""
+        return self.data[offset : self.data.find(b"\0", offset)].decode(errors="replace")

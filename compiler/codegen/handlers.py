@@ -25,6 +25,10 @@ _SIGNATURES = {
     HookKind.BEGIN: "void {name}(void)",
     HookKind.END: "void {name}(void)",
     HookKind.ERROR: "void {name}(void)",
+    HookKind.INPUT_CHAR: "void {name}(void)",
+    HookKind.INPUT_LINE: "void {name}(void)",
+    HookKind.PROCFS_READ: "void {name}(void)",
+    HookKind.PROCFS_WRITE: "void {name}(void)",
     HookKind.TIMER_NS: "void {name}(struct sw_regs *regs)",
     HookKind.TIMER_JIFFIES: "void {name}(struct sw_regs *regs)",
     HookKind.PROFILE: "void {name}(struct sw_regs *regs)",
@@ -32,7 +36,15 @@ _SIGNATURES = {
     "\t\t    struct sw_regs *regs)",
     HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
     HookKind.KRETPROBE: "int {name}(void *instance, struct sw_regs *regs)",
+    HookKind.WATCHPOINT: "void {name}(void *event, void *sample, struct sw_regs *regs)",
+    HookKind.PERF: "void {name}(void *event, void *sample, struct sw_regs *regs)",
+    HookKind.NETFILTER: "u32 {name}(u64 arg0, u64 arg1, u64 arg2, u64 arg3)",
+    HookKind.PROCESS: "void {name}(struct sw_regs *regs)",
+    HookKind.UPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
+    HookKind.URETPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
 }
+# What a handler gives back.
+_RESULTS = {HookKind.KPROBE: "0", HookKind.KRETPROBE: "0", HookKind.NETFILTER: "SW_ACCEPT"}
 
 
 def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
@@ -62,8 +74,9 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
     if _may_capture(unit, roots):
         inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
-    integer = probe.hook.kind in (HookKind.KPROBE, HookKind.KRETPROBE)
-    leave = "return 0;" if integer else "return;"
+    result = _RESULTS.get(probe.hook.kind)
+    leave = "return;" if result is None else f"return {result};"
+    judges = any(isinstance(n, p.Verdict) for n in traits.walk(*roots))
     with w.block(""):
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
         if "c->" in body or "(c" in body:
@@ -74,6 +87,8 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
             w.line(f"const struct entry_{index} *entry = SW_RETURN_DATA(instance);")
         if frame:
             w.line(f"__typeof__(a->frame_probe_{index}) *f;")
+        if judges:
+            w.line(f"u32 verdict = {result};")
         for declaration in (*longs, *v.temporaries):
             w.line(declaration)
         w.line()
@@ -112,14 +127,15 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
             w.line(f"sw_unlock(&s->{locks[i]});")
             w.label(f"unlock_{i}")
         w.line("sw_leave(&a->c);")
-        if integer:
-            w.line("return 0;")
+        if result is not None:
+            w.line("return verdict;" if judges else leave)
     return w.text()
 
 
 _WITH_REGS = (
     HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
-    HookKind.KRETPROBE,
+    HookKind.KRETPROBE, HookKind.WATCHPOINT, HookKind.PERF, HookKind.PROCESS, HookKind.UPROBE,
+    HookKind.URETPROBE,
 )  # fmt: skip
 
 

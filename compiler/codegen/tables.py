@@ -59,16 +59,27 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
                 for symbol, offset in _by_offset(probe.hook):
                     w.line(f"{{ {t.string(symbol)}, {t.number(offset)} }},")
             w.line()
+    binaries: list[p.Binary] = []
+    for probe in program.probes:
+        if probe.hook.binary is not None and probe.hook.binary not in binaries:
+            _write_binary(w, len(binaries), probe.hook.binary)
+            binaries.append(probe.hook.binary)
     with w.block("static const struct sw_probe probes[] =", "};"):
         for i, probe in enumerate(program.probes):
             hook = probe.hook
             with w.block("", "},"):
                 w.line(f".hook = SW_{hook.kind.name},")
-                if hook.optional:
-                    w.line(".flags = SW_PROBE_OPTIONAL,")
+                flags = ["OPTIONAL"] * hook.optional + ["FREQUENCY"] * hook.frequency
+                flags += ["TARGET"] * hook.target + ["ENTRY"] * hook.entry
+                if flags:
+                    w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
+                if hook.program:
+                    w.line(f".program = {t.string(hook.program)},")
+                if hook.binary is not None:
+                    w.line(f".binary = &binary_{binaries.index(hook.binary)},")
                 if hook.symbol:
                     w.line(f".symbol = {t.string(hook.symbol)},")
-                for member in ("offset", "number", "randomize"):
+                for member in ("offset", "number", "randomize", "type", "config", "semaphore"):
                     value = getattr(hook, member)
                     if member == "number" and hook.kind is HookKind.KRETPROBE:
                         value = value or unit.options.limits.KRETACTIVE
@@ -127,6 +138,18 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             w.line(f".nr_symbols = {len(unit.symbols)},")
             w.line(".symbols = symbol_names,")
             w.line(".addresses = symbols,")
+
+
+def _write_binary(w: Writer, index: int, binary: p.Binary) -> None:
+    digits = ", ".join(f"0x{b:02x}" for b in binary.content)
+    w.line(f"static const u8 content_{index}[] = {{ {digits} }};")
+    with w.block(f"static const struct sw_binary binary_{index} =", "};"):
+        w.line(f".path = {t.string(binary.path)},")
+        w.line(f".size = {binary.size},")
+        w.line(f".offset = {binary.offset},")
+        w.line(f".content = content_{index},")
+        w.line(f".content_size = sizeof(content_{index}),")
+    w.line()
 
 
 def _by_offset(hook: p.Hook) -> list[tuple[str, int]]:

@@ -44,7 +44,7 @@ class Values(Globals):
                 case (
                     p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Drawing() | p.Format()
                     | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
-                    | p.Register() | p.After()
+                    | p.Register() | p.Verdict() | p.After()
                 ):  # fmt: skip
                     return False
                 case p.Argument(index=index) if index > 5:
@@ -141,6 +141,8 @@ class Values(Globals):
                 return C(f"entry->v{e.index}")
             case p.Register():
                 return C(f"(s64)regs->{e.name}", t.UNARY)
+            case p.Verdict():
+                return C("verdict")
             case p.PercpuAddress():
                 return C(f"sw_percpu_address({t.number(e.distance)})")
             case p.SymbolAddress():
@@ -241,7 +243,7 @@ class Values(Globals):
         return C(found)
 
     def _argument(self, e: p.Argument) -> C:
-        if self.body_hook is p.HookKind.TRACEPOINT:
+        if self.body_hook in (p.HookKind.TRACEPOINT, p.HookKind.NETFILTER):
             return _narrow(f"arg{e.index}", e.size, e.signed)
         if e.index <= 5:
             return _narrow(f"SW_ARG{e.index}(regs)", e.size, e.signed)
@@ -269,6 +271,8 @@ class Values(Globals):
         match e.place:
             case p.Register(name=name):
                 self.w.line(f"regs->{name} = {value};")
+            case p.Verdict():
+                self.w.line(f"verdict = {value};")
             case p.Deref(address=address, size=size):
                 self.w.line(f"sw_kernel_write(c, {self.value(address)}, {value}, {size});")
                 self.check("kernel write fault", e.span)

@@ -4,45 +4,53 @@
     timer.s(5)                    -> Site(Hook(TIMER_NS, number=5_000_000_000), ...)
     kernel.function("vfs_read")   -> Site(Hook(FTRACE, "vfs_read"), variables {file, buf, count, pos})
 
-One file a family; `FAMILIES` names them by a probe point's first component.
+One file a family; `FAMILIES` names them by a probe point's first component. A file is imported when
+a script has the first point of its family.
 """
 
-from compiler.family import functions, phases, timers
-from compiler.family.site import Environment, Family, Refusal, Site, Variable
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import import_module
+
+from compiler import syntax
+from compiler.family.site import Answer, Environment, Family, Refusal, Site, Variable
+
+
+def _family(file: str, function: str = "resolve") -> Family:
+    def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+        found: Family = getattr(import_module(f"compiler.family.{file}"), function)
+        return found(components, environment)
+
+    return resolve
+
 
 FAMILIES: dict[str, Family] = {
-    "begin": phases.resolve,
-    "end": phases.resolve,
-    "error": phases.resolve,
-    "never": phases.resolve,
-    "timer": timers.resolve,
-    "kernel": functions.resolve_kernel,
-    "kprobe": functions.resolve_kprobe,
+    "begin": _family("phases"),
+    "end": _family("phases"),
+    "error": _family("phases"),
+    "never": _family("phases"),
+    "input": _family("phases", "resolve_input"),
+    "timer": _family("timers"),
+    "procfs": _family("procfs"),
+    "kernel": _family("functions", "resolve_kernel"),
+    "kprobe": _family("functions", "resolve_kprobe"),
+    "module": _family("functions", "resolve_module"),
+    "process": _family("processes"),
+    "netfilter": _family("netfilter"),
+    "perf": _family("counters"),
 }
 
-# The forms that the families take, for those who ask what there is.
-SHAPES = (
-    "begin",
-    "begin(number)",
-    "end",
-    "end(number)",
-    "error",
-    "error(number)",
-    "never",
-    *(
-        f"timer.{unit}(number){suffix}"
-        for unit in ("s", "sec", "ms", "msec", "us", "usec", "ns", "nsec", "jiffies")
-        for suffix in ("", ".randomize(number)")
-    ),
-    "timer.hz(number)",
-    "timer.profile",
-    "timer.profile.freq.hz(number)",
-    *(
-        f"{family}.function(string){suffix}"
-        for family in ("kernel", "kprobe")
-        for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
-    ),
-    "kernel.trace(string)",
-)
+# Functions of the library that the variables of a family are.
+NEEDED = {"procfs": ("__procfs_set", "__procfs_append", "__procfs_value")}
 
-__all__ = ["FAMILIES", "SHAPES", "Environment", "Family", "Refusal", "Site", "Variable"]
+__all__ = [
+    "FAMILIES",
+    "NEEDED",
+    "Answer",
+    "Environment",
+    "Family",
+    "Refusal",
+    "Site",
+    "Variable",
+]

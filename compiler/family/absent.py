@@ -20,30 +20,9 @@ _BLOCK = 'use ioblock.request and ioblock.end, or kernel.trace("block_rq_issue")
 _COUNTERS = 'use tcp.*, udp.*, netdev.*, or a tracepoint such as kernel.trace("tcp_retransmit_skb")'
 
 ABSENT: Mapping[str, tuple[str, str, str]] = {
-    "process": (_SLUG, "functions and marks of programs cannot be probed", _PROGRAMS),
     "java": (_SLUG, "methods of Java programs cannot be probed", _PROGRAMS),
     "python2": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
     "python3": (_SLUG, "functions of Python programs cannot be probed", _PROGRAMS),
-    "module": (
-        "needs-debuginfo",
-        "places inside modules are known to debuginfo only",
-        "probe the kernel's function that calls into it, or a tracepoint",
-    ),
-    "perf": (
-        _SLUG,
-        "hardware counters cannot be probed",
-        "timer.profile samples every CPU; timer.hz(N) runs at any rate",
-    ),
-    "netfilter": (
-        _SLUG,
-        "netfilter's hooks cannot be probed",
-        'use kernel.trace("netif_receive_skb") or kernel.function("ip_rcv")',
-    ),
-    "procfs": (
-        _SLUG,
-        "there are no files in /proc to read a script by",
-        "globals are served as metrics; print in a timer or an end probe",
-    ),
     "nfs": (_SLUG, "functions of the nfs module cannot be probed", _MODULES),
     "nfsd": (_SLUG, "functions of the nfsd module cannot be probed", _MODULES),
     "sunrpc": (_SLUG, "functions of the sunrpc module cannot be probed", _MODULES),
@@ -56,5 +35,4 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
     "stap": (_SLUG, "there is no stap whose passes could be probed", _PROGRAMS),
     "staprun": (_SLUG, "there is no staprun that could be probed", _PROGRAMS),
     "stapio": (_SLUG, "there is no stapio that could be probed", _PROGRAMS),
-    "input": (_SLUG, "keys cannot be probed", 'use kernel.function("input_event")'),
 }

@@ -1,26 +1,66 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernel functions there are to probe.
+"""Which functions of the kernel and of its modules there are to probe.
 
     exists(kernel, "vfs_read") -> True;  fitting(kernel, "vfs_*") -> {"vfs_create": (2064,), ...}
+    exists(kernel, "xfs_file_open", "xfs") -> True
 
 A running kernel's symbol table tells; for another kernel its BTF must do.
 """
 
+import re
+
 from compiler.kernel import kinds
 from compiler.kernel.faults import KernelFactError
+from compiler.kernel.globs import glob_regex
 from compiler.kernel.release import Kernel
 
-__all__ = ["exists", "fitting", "place"]
+__all__ = ["exists", "fitting", "module_with", "modules_fitting", "place"]
 
 
-def exists(kernel: Kernel, name: str) -> bool:
-    """Whether the kernel has a function of that name, as far as is known."""
-    if kernel.btf.find_all(kinds.Function, name):
+def exists(kernel: Kernel, name: str, module: str = "") -> bool:
+    """Whether the kernel, or a module of it, has a function of that name, as far as is known."""
+    if not module and kernel.btf.find_all(kinds.Function, name):
         return True
     try:
-        return any(symbol.is_function for symbol in kernel.symbols.find(name))
+        if any(s.is_function and s.module == module for s in kernel.symbols.find(name)):
+            return True
     except KernelFactError:
-        return False
+        pass
+    return bool(module) and name in _typed(kernel, name, module)
+
+
+def module_with(kernel: Kernel, name: str) -> str:
+    """A module that has a function of that name; "" if none is known."""
+    try:
+        found = [s.module for s in kernel.symbols.find(name) if s.is_function and s.module]
+    except KernelFactError:
+        found = []
+    return found[0] if found else ""
+
+
+def _typed(kernel: Kernel, pattern: str, module: str) -> list[str]:
+    """A module's own functions by its type information."""
+    try:
+        btf = kernel.module_btf(module)
+    except KernelFactError:
+        return []
+    return [
+        name
+        for name in btf.names(kinds.Function, pattern)
+        if btf.find_all(kinds.Function, name)[0].id >= len(kernel.btf)
+    ]
+
+
+def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
+    """Modules whose name fits a shell pattern; of a running kernel, those that are loaded."""
+    try:
+        names = kernel.symbols.modules()
+    except KernelFactError:
+        names = set()
+    if not names:
+        found = (path.name.partition(".ko")[0] for path in kernel.modules.rglob("*.ko*"))
+        names = {name.replace("-", "_") for name in found}
+    return sorted(name for name in names if re.fullmatch(glob_regex(pattern), name))
 
 
 def place(kernel: Kernel, name: str) -> int:
@@ -29,15 +69,15 @@ def place(kernel: Kernel, name: str) -> int:
     return found[0] if len(found) == 1 else 0
 
 
-def fitting(kernel: Kernel, pattern: str) -> dict[str, tuple[int, ...]]:
-    """Hookable functions of the kernel proper that fit a shell pattern, sorted: name -> the place of
-    each of that name; 0 where it is not known.
+def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[int, ...]]:
+    """Hookable functions of the kernel proper, or of a module, that fit a shell pattern, sorted:
+    name -> the place of each of that name; 0 where it is not known, as in modules.
 
     Of a running kernel these are the functions that ftrace reaches: code that may not be traced and
     assembly take kprobes, which cost five times as much a hit, and are probed by name only.
     """
-    found = kernel.places.fitting(pattern)
-    if not kernel.places.are_known:
+    found = _in_module(kernel, pattern, module) if module else kernel.places.fitting(pattern)
+    if not module and not kernel.places.are_known:
         found = dict.fromkeys(sorted(kernel.btf.names(kinds.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
     return {
@@ -45,3 +85,11 @@ def fitting(kernel: Kernel, pattern: str) -> dict[str, tuple[int, ...]]:
         for name, places in found.items()
         if name not in refused and (traced is None or name in traced)
     }
+
+
+def _in_module(kernel: Kernel, pattern: str, module: str) -> dict[str, tuple[int, ...]]:
+    try:
+        names = {symbol.name for symbol in kernel.symbols.functions(pattern, module)}
+    except KernelFactError:
+        names = set()
+    return dict.fromkeys(sorted(names or _typed(kernel, pattern, module)), (0,))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""begin, end, error (each with an order of execution) and never."""
+"""begin, end, error (each with an order of execution), keys and never."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,16 @@ from compiler.family.site import Environment, Site, number_of, spell, unexpected
 from compiler.program import Hook, HookKind
 
 _KINDS = {"begin": HookKind.BEGIN, "end": HookKind.END, "error": HookKind.ERROR}
+
+
+def resolve_input(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """`input.char_typed`: what the library's input.char stands for."""
+    del environment
+    first, *rest = components
+    kinds = {"char_typed": HookKind.INPUT_CHAR, "line_typed": HookKind.INPUT_LINE}
+    if len(rest) != 1 or rest[0].name not in kinds:
+        raise unexpected(rest[0] if rest else first, ("char", "line"))
+    return [Site(Hook(kinds[rest[0].name]), spell(components))]
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:

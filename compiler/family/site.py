@@ -14,7 +14,8 @@ from typing import Literal
 from compiler import syntax
 from compiler.kernel.kinds import TypeId
 from compiler.kernel.release import Kernel
-from compiler.program import Hook
+from compiler.program import Expr, Hook
+from compiler.programs.files import Files
 from compiler.source import Span
 from runtime.record import dataclass, field
 
@@ -29,16 +30,28 @@ class Refusal(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A context variable: an argument (`index`) or the return value, with its BTF type.
+    """A context variable: an argument (`index`), the return value or a packet's verdict, with its
+    BTF type.
 
     `at_entry`: the probe fires at the function's return, so the value is saved at its entry.
     """
 
     name: str
-    source: Literal["argument", "return"]
+    source: Literal["argument", "return", "verdict"]
     index: int
     type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
     at_entry: bool = False
+    made: Callable[[Span], Expr] | None = None  # what it is, where it is neither
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A context variable that is text: functions of the library that read it, set it and append;
+    "": that cannot be."""
+
+    read: str = ""
+    set: str = ""
+    append: str = ""
 
 
 class Lazy(Mapping[str, Variable]):
@@ -73,6 +86,9 @@ class Site:
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
     system: str = ""  # of a tracepoint
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    module: str = ""  # whose function it is; "": the kernel proper's
+    provider: str = ""  # of a mark
     alias: str = ""  # the alias that the script names, wildcards resolved
 
 
@@ -85,6 +101,7 @@ class Environment:
 
     kernel: Kernel
     guru: bool = False
+    programs: Files = field(default_factory=Files)
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]

@@ -13,6 +13,7 @@ from compiler.family.site import (
     unexpected,
 )
 from compiler.kernel.faults import KernelFactError
+from compiler.kernel.globs import is_glob
 from compiler.program import Hook, HookKind
 
 
@@ -24,7 +25,7 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     pattern = text_of(trace)
     points = environment.kernel.tracepoints
     try:
-        names = points.names(pattern) if any(c in pattern for c in "*?[") else [pattern]
+        names = points.names(pattern) if is_glob(pattern) else [pattern]
         found = [points.find(name) for name in names]
     except KernelFactError as fault:
         raise Refusal("unknown-tracepoint", fault.message, trace.span, fault.hint) from fault

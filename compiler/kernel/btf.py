@@ -141,7 +141,15 @@ class Btf:
         third = len(index) // 3
         columns = (memoryview(index)[n : n + third].cast("I") for n in range(0, 3 * third, third))
         self._starts, self._hashes, self._order = columns if third else (memoryview(b""),) * 3
-        self._first = len(base) if base else 1
+        # a module's own types begin in the file where the kernel's end, here where those of the
+        # modules before it do: the kernel's numbers lead to all of them
+        self._first = base._free if base else 1
+        self._moved = self._first - len(base) if base else 0
+        self._free: int = len(self)
+        self._modules: list[Btf] = []
+        if base is not None:
+            base._free = len(self)
+            base._modules.append(self)
         self._types: dict[int, k.Type] = {0: k.Void(VOID)}
         self._named: dict[str, tuple[TypeId, ...]] = {}
 
@@ -158,7 +166,7 @@ class Btf:
         return cls(data, base, path.name, index)
 
     def __len__(self) -> int:
-        """One more than the highest type number, the base's included."""
+        """One more than the highest type number of its own."""
         return self._first + len(self._starts)
 
     def __getitem__(self, type_id: TypeId) -> k.Type:
@@ -167,6 +175,9 @@ class Btf:
         if found is None:
             if self.base is not None and type_id < self._first:
                 return self.base[type_id]
+            for module in self._modules:
+                if module._first <= type_id < len(module):
+                    return module[type_id]
             if not 0 < type_id < len(self):
                 raise BadBtf(f"type number {type_id} of '{self.name}' does not exist")
             try:
@@ -360,7 +371,7 @@ class Btf:
         info, third = words[at + 1], words[at + 2]
         kind, count, flag = info >> 24 & 0x1F, info & 0xFFFF, bool(info >> 31)
         name = self._text(words[at])
-        target = TypeId(third)
+        target = self._id(third)
         at += 3
         match kind:
             case 1:
@@ -371,7 +382,7 @@ class Btf:
             case 2:
                 return k.Pointer(type_id, target)
             case 3:
-                return k.Array(type_id, TypeId(words[at]), words[at + 2])
+                return k.Array(type_id, self._id(words[at]), words[at + 2])
             case 4:
                 return k.Struct(type_id, name, third, self._members(at, count, flag))
             case 5:
@@ -405,13 +416,18 @@ class Btf:
             case _:  # 19; the walk in `_starts` refuses the unknown
                 return k.Enum(type_id, name, third, flag, self._values64(at, count, flag))
 
+    def _id(self, number: int) -> TypeId:
+        """The number here of what the file has another number for."""
+        moved = self._moved if self.base is not None and number >= len(self.base) else 0
+        return TypeId(number + moved)
+
     def _members(self, at: int, count: int, packs_bits: bool) -> tuple[k.Member, ...]:
         words, text = self._words, self._text
         found = []
         for i in range(at, at + 3 * count, 3):
             where = words[i + 2]
             offset, bits = (where & 0xFFFFFF, where >> 24) if packs_bits else (where, 0)
-            found.append(k.Member(text(words[i]), TypeId(words[i + 1]), offset, bits))
+            found.append(k.Member(text(words[i]), self._id(words[i + 1]), offset, bits))
         return tuple(found)
 
     def _values32(self, at: int, count: int, signed: bool) -> tuple[k.Enumerator, ...]:
@@ -436,14 +452,14 @@ class Btf:
     def _params(self, at: int, count: int) -> tuple[k.Param, ...]:
         words = self._words
         return tuple(
-            k.Param(self._text(words[i]), TypeId(words[i + 1]))
+            k.Param(self._text(words[i]), self._id(words[i + 1]))
             for i in range(at, at + 2 * count, 2)
         )
 
     def _placed(self, at: int, count: int) -> tuple[k.Placed, ...]:
         words = self._words
         return tuple(
-            k.Placed(TypeId(words[i]), words[i + 1], words[i + 2])
+            k.Placed(self._id(words[i]), words[i + 1], words[i + 2])
             for i in range(at, at + 3 * count, 3)
         )
 

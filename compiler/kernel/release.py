@@ -114,17 +114,27 @@ class Kernel:
         return btf
 
     def module_btf(self, module: str) -> Btf:
-        """A module's types on top of the kernel's. Raises BadBtf, also if it has none."""
+        """A module's types on top of the kernel's, whose `btf` knows their numbers from then on.
+        Raises BadBtf, also if it has none."""
         name = module.replace("-", "_")
+        if name not in self._module_types:
+            self._module_types[name] = self._read_module_btf(name)
+        return self._module_types[name]
+
+    @cached_property
+    def _module_types(self) -> dict[str, Btf]:
+        return {}
+
+    def _read_module_btf(self, name: str) -> Btf:
         loaded = SYS_BTF / name
         if self.is_running and loaded.exists():
             return Btf.read(loaded, self.btf)
         path = self._module_path(name)
         if path is None:
-            raise BadBtf(f"no module '{module}' of kernel '{self.release}'")
+            raise BadBtf(f"no module '{name}' of kernel '{self.release}'")
         data = image.read_section(path, ".BTF")
         if not data:
-            raise BadBtf(f"module '{module}' carries no type information")
+            raise BadBtf(f"module '{name}' carries no type information")
         return Btf(data, self.btf, name)
 
     @cached_property

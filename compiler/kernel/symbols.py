@@ -112,6 +112,10 @@ class Symbols:
         found = (s for s in map(_symbol, self._scan(pattern)))
         return [s for s in found if module is None or s.module == module]
 
+    def modules(self) -> set[str]:
+        """Of which there are symbols."""
+        return {m[1].decode() for m in re.finditer(rb"\t\[([^\]\n]+)\]$", self._data, re.M)}
+
     def names(self) -> Iterator[str]:
         """Every name, repeats included."""
         for match in re.finditer(rb"^\S+ \S (\S+)", self._data, re.M):

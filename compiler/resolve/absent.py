@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Functions of SystemTap's library that there are none of here: why, and what to use instead.
 
-ABSENT["system"] -> ("scripts start no programs", "let a program read what the script prints, ...")
+ABSENT["raise"] -> ("a script sends no signals", "print what it would tell; ...")
 
 A function that comes to be leaves this table for `tapset/`.
 """
@@ -50,16 +50,6 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
         " fp32_to_fp64 long_to_fp string_to_fp",
         "numbers are whole here",
         "scale them: 1000 * part / whole, printed as %d.%03d; the reader of a metric divides exactly",
-    ),
-    (
-        "system",
-        "scripts start no programs",
-        "let a program read what the script prints, or use an alert on its metrics",
-    ),
-    (
-        "switch_file",
-        "the script's output is not its own to switch",
-        "use run -S SIZE,N to rotate files",
     ),
     ("panic", "a script never stops the kernel", "exit() ends the script, error(...) the handler"),
     ("raise", "a script sends no signals", _PRINT),

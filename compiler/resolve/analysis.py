@@ -46,7 +46,8 @@ def resolve(
     items = [item for script in scripts for item in script.items]
     known = [item for script in library for item in script.items]
     written = [i for i in items if isinstance(i, syntax.Probe)]
-    derived, faults = derive(written, Aliases([*items, *known]), environment)
+    aliases = Aliases([*items, *known])
+    derived, faults = derive(written, aliases, environment)
     placed = {id(d.body) for d in derived}
     left_out = [probe for probe in written if id(probe.body) not in placed]
     never = [probe for probe in left_out if any(_is_never(point) for point in probe.points)]
@@ -56,6 +57,7 @@ def resolve(
         if isinstance(item, syntax.Function):
             functions.setdefault(item.name, []).append(item)
     names = frozenset(script.name for script in library)
+    waiting = _own_probes(library)
     globals_ = _globals(items, known, faults)
     facts = Facts()
     users, clones = contextual_functions(functions), dict[tuple[str, str], str]()
@@ -69,6 +71,13 @@ def resolve(
         slow = number > 4 and not facts.final
         lost = ((unplaced, None), (never, _NEVER))
         probes, lowered = _round(world, derived, lost, reversed(called) if slow else ())
+        used = _used(world, derived) if waiting else set()
+        joined = [waiting.pop(file) for file in sorted(used & waiting.keys())]
+        if joined:  # in the first rounds: which names are used does not hang on types
+            more, missed = derive([p for each in joined for p in each], aliases, environment)
+            derived += more
+            faults += missed
+            facts.changed = True
         if facts.final:
             if not facts.undecided or facts.assumed or faults or facts.faults or facts.spared:
                 break
@@ -107,6 +116,24 @@ def resolve(
     )
 
 
+def _own_probes(library: Sequence[syntax.Script]) -> dict[str, list[syntax.Probe]]:
+    """By file of the library: probes that run in every program that uses something of that file."""
+    found: dict[str, list[syntax.Probe]] = {}
+    for script in library:
+        for item in script.items:
+            if isinstance(item, syntax.Probe):
+                found.setdefault(script.name, []).append(item)
+    return found
+
+
+def _used(world: World, derived: Iterable[Derived]) -> set[str]:
+    """Files whose functions, globals or aliases the program uses."""
+    spans = [g.declared.span for g in world.used_globals.values()]
+    spans += [f.span for o in world.wanted_functions.values() for f in o.functions]
+    spans += [block.span for d in derived for block in (*d.prologue, *d.epilogue)]
+    return {span.source.name for span in spans}
+
+
 def _each_point_once(faults: list[Diagnostic]) -> list[Diagnostic]:
     """A probe point that is not known is told once, however many probes have it."""
     found: dict[object, Diagnostic] = {}
@@ -119,12 +146,15 @@ def _each_point_once(faults: list[Diagnostic]) -> list[Diagnostic]:
 def _globals(
     items: Sequence[syntax.Item], library: Sequence[syntax.Item], faults: list[Diagnostic]
 ) -> dict[tuple[str, str], GlobalSymbol]:
+    """By file, "" for those of all files, and name. A script's own hides the library's."""
     found: dict[tuple[str, str], GlobalSymbol] = {}
     symbols: set[str] = set()
-    for item in [*items, *library]:
+    own = {item.name for item in items if isinstance(item, syntax.Global)}
+    for place, item in enumerate([*items, *library]):
         if not isinstance(item, syntax.Global):
             continue
-        key = (item.span.source.name if item.private else "", item.name)
+        hidden = place >= len(items) and item.name in own
+        key = (item.span.source.name if item.private or hidden else "", item.name)
         if key in found:
             first = found[key].declared.span.location
             faults.append(
@@ -228,12 +258,15 @@ def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
     for index, d in enumerate(derived):
         functions = d.site.hook.functions
         blocks = (*d.prologue, d.body, *d.epilogue)
-        key: object = (d.span, d.optional, tuple(map(id, blocks))) if functions else index
+        where = (d.site.hook.kind, d.site.hook.program, d.site.hook.binary, d.site.hook.semaphore)
+        key: object = (d.span, d.optional, where, tuple(map(id, blocks))) if functions else index
         if key not in alike:
             probe, is_special = _probe(world, d, index)
             own: object = index
             if probe.hook.functions:
-                own = (probe.span, probe.hook.optional, probe.condition, probe.entry, probe.body)
+                own = (
+                    probe.span, probe.hook.optional, where, probe.condition, probe.entry, probe.body,
+                )  # fmt: skip
             if not is_special:
                 alike[key] = own
             if own not in found:

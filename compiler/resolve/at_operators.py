@@ -23,8 +23,14 @@ def entry(scope: Scope, e: syntax.Entry) -> p.Expr:
         scope.expr(e.operand, None)
         return scope.unsettled(e.span)
     if site is None or scope.in_function or site.hook.kind is not p.HookKind.KRETPROBE:
+        hint = None
+        if site is not None and site.hook.kind is p.HookKind.URETPROBE:
+            hint = "of a program's function: save it at the entry, as values[tid()] = $arg1"
         scope.facts.fault(
-            "entry-outside-return", "@entry stands only in a function's return probe", e.span
+            "entry-outside-return",
+            "@entry stands only in the return probe of a function of the kernel",
+            e.span,
+            hint,
         )
         return scope.unsettled(e.span)
     inner = Scope(scope.world, scope.key, scope.file, site, scope.lower)
@@ -62,7 +68,7 @@ def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
             return p.Number(int(name in scope.written), e.span)
         case "probewrite", (syntax.TargetVar(name=name),):
             return p.Number(int(f"${name}" in scope.written), e.span)
-        case "kregister", _:
+        case "kregister" | "uregister", _:
             try:
                 return writes.lower_register(scope, e)
             except Fault as fault:

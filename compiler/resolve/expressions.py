@@ -73,6 +73,13 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
         case syntax.Print():
             return printing.lower_print(scope, e, want)
         case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
+            answer = targets.answer_of(scope, e)
+            if answer is not None and not answer.read:
+                hint = "keep what you give in a variable"
+                scope.facts.fault("not-readable", "this is only given here", e.span, hint)
+                return scope.unsettled(e.span)
+            if answer is not None:
+                return call(scope, syntax.Call(answer.read, (), e.span, e.span), STRING)
             return targets.lower_target(scope, e)
         case syntax.Defined():
             return p.Number(int(targets.is_defined(scope, e.operand)), e.span)
@@ -157,7 +164,14 @@ def _is_place(e: syntax.Expr) -> TypeGuard[writes.Place]:
 
 
 def _write(scope: Scope, target: writes.Place, op: str, value: syntax.Expr, span: Span) -> p.Expr:
-    """Kernel memory or a register takes a value: guru mode."""
+    """Kernel memory or a register takes a value: guru mode. Or what a function takes."""
+    answer = targets.answer_of(scope, target)
+    if answer is not None and op in ("=", ".="):
+        function = answer.set if op == "=" else answer.append
+        if not function:
+            scope.facts.fault("not-assignable", "this is only read here", target.span)
+            return scope.unsettled(span)
+        return call(scope, syntax.Call(function, (value,), span, target.span), STRING)
     if op == ".=":
         scope.facts.fault("type-mismatch", "a string is needed here, not a number", target.span)
         return scope.unsettled(span)

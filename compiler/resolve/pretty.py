@@ -31,7 +31,8 @@ def summary(scope: Scope, what: str, span: Span) -> p.Expr:
         raise Fault("context-variable-in-function", f"'$${what}' is known in probes only", span)
     if not (site.function or site.system or site.variables):
         raise Fault("unknown-context-variable", f"{site.point} has no context variables", span)
-    named = [v for v in site.variables.values() if not v.name.startswith("arg")]
+    named = [v for v in site.variables.values() if site.provider or not v.name.startswith("arg")]
+    named = [v for v in named if v.source != "verdict"]
     match what:
         case "vars":
             chosen = named
@@ -43,6 +44,8 @@ def summary(scope: Scope, what: str, span: Span) -> p.Expr:
             chosen = []
         case "name":
             return function_name(scope, span) if site.function else p.String(site.point, span)
+        case "provider" if site.provider:
+            return p.String(site.provider, span)
         case "system" if site.system:
             return p.String(site.system, span)
         case _:

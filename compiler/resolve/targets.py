@@ -10,6 +10,7 @@ from typing import cast
 
 from compiler import program as p
 from compiler import syntax
+from compiler.family.site import Answer, Site
 from compiler.kernel import kinds, layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.faults import KernelFactError
@@ -49,6 +50,13 @@ def lower_target(scope: Scope, e: Target) -> p.Expr:
     return scope.unsettled(e.span)
 
 
+def answer_of(scope: Scope, e: syntax.Expr) -> Answer | None:
+    """The functions that a context variable stands for."""
+    if isinstance(e, syntax.TargetVar) and scope.site is not None and not scope.in_function:
+        return scope.site.answers.get(e.name)
+    return None
+
+
 def report(scope: Scope, fault: Fault | KernelFactError, span: Span) -> None:
     """One diagnostic; what the kernel's types do not have is told where the path stands."""
     if scope.blind:
@@ -68,6 +76,8 @@ def is_defined(scope: Scope, e: syntax.Expr) -> bool:
     """Whether `@defined(e)` holds: everything the expression names is there."""
     try:
         match e:
+            case syntax.TargetVar() if answer_of(scope, e) is not None:
+                pass
             case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
                 _lower(scope, e)
             case syntax.Call():
@@ -93,7 +103,7 @@ def pointee_of(scope: Scope, e: Target) -> TypeId | None:
                 found = place(scope, e)
                 return found.type_id if found.in_memory else None
             case syntax.Cast():
-                return named_type(btf_of(scope), e)
+                return _cast_type(scope, e)
             case _:
                 found = place(scope, e)
     except (Fault, KernelFactError):
@@ -105,6 +115,11 @@ def pointee_of(scope: Scope, e: Target) -> TypeId | None:
             return element
         case _:
             return None
+
+
+def _cast_type(scope: Scope, e: syntax.Cast) -> TypeId:
+    module = scope.site.module if scope.site is not None else ""
+    return named_type(scope.world.environment.kernel, e, module)
 
 
 def btf_of(scope: Scope) -> Btf:
@@ -127,7 +142,7 @@ def _lower(scope: Scope, e: Target) -> p.Expr:
                 return pretty.describe(scope, found, e.pretty, e.span)
             return load(scope, found, e.span)
         case syntax.Cast():
-            named_type(btf_of(scope), e)
+            _cast_type(scope, e)
             return scope.typed(e.operand, p.LONG)
         case _:
             return load(scope, place(scope, e), e.span)
@@ -140,7 +155,7 @@ def place(scope: Scope, e: syntax.Expr) -> Typed:
             return variable(scope, e.name, e.span)
         case syntax.Cast():
             operand = scope.typed(e.operand, p.LONG)
-            return Typed(operand, named_type(btf_of(scope), e), True, pointed=True)
+            return Typed(operand, _cast_type(scope, e), True, pointed=True)
         case syntax.AtVar():
             return _at_var(scope, e)
         case syntax.Access():
@@ -176,8 +191,11 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
             "pass its value to the function as an argument",
         )
     found = site.variables.get(name)
+    if found is None and site.hook.binary is not None:
+        raise _unknown_in_program(site, name, span)
     if found is None:
-        known = [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
+        known = [*site.answers]
+        known += [v for v in site.variables if not v.startswith("arg")] or list(site.variables)
         if btf_of(scope).find_all(kinds.Variable, name):
             return _kernel_variable(scope, name, span)
         hint = did_you_mean(name, known).replace("'", "'$", 1) or (
@@ -197,10 +215,21 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
             span,
         )
     value: p.Expr
+    if found.source == "verdict" and not scope.world.environment.guru:
+        raise Fault(
+            "write-context",
+            "the verdict on a packet is known and written in guru mode only",
+            span,
+            "run with -g, if you trust the script with the network",
+        )
     if scope.in_function:
         symbol = cast(str, scope.key[1])
         scope.facts.learn_hidden(symbol, name)
         value = p.LocalRef(hidden_local(name), span)
+    elif found.source == "verdict":
+        value = p.Verdict(span)
+    elif found.made is not None:
+        value = found.made(span)
     elif found.source == "return":
         value = p.ReturnValue(integer.size, integer.signed, span)
     else:
@@ -208,6 +237,21 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         if found.at_entry and not scope.in_entry:
             value = scope.entry(value, span)
     return Typed(value, type_id if type_id is not None else kinds.VOID, False)
+
+
+def _unknown_in_program(site: Site, name: str, span: Span) -> Fault:
+    if site.provider:
+        has = ", ".join(f"${v}" for v in site.variables)
+        hint = f"it has {has}" if has else "this mark has no arguments that can be read"
+        return Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
+    return Fault(
+        "needs-debuginfo",
+        f"'${name}' is known to the program's debuginfo only",
+        span,
+        "a return probe has $return"
+        if site.hook.kind is p.HookKind.URETPROBE
+        else "arguments are long_arg(1), pointer_arg(2), ..., or $arg1, $arg2, ...",
+    )
 
 
 def hidden_local(name: str) -> p.Local:

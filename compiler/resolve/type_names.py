@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from compiler import syntax
 from compiler.kernel import kinds
-from compiler.kernel.btf import Btf
 from compiler.kernel.kinds import TypeId
 from compiler.kernel.nearby import did_you_mean
+from compiler.kernel.release import Kernel
 from compiler.source import Span
 
 
@@ -21,8 +21,13 @@ class Fault(Exception):
         self.slug, self.message, self.span, self.hint = slug, message, span, hint
 
 
-def named_type(btf: Btf, e: syntax.Cast) -> TypeId:
-    """The type that `@cast(..., "name")` names. Raises Fault."""
+def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
+    """The type that `@cast(..., "name", "module:...")` names; `module`: the probe's, which is looked
+    into as well, before the kernel. Raises Fault, and KernelFactError if a named module has no types.
+    """
+    places = [place.partition("<")[0] for place in (e.module or "").split(":")]
+    named = [place for place in places if place not in ("", "kernel", "vmlinux")]
+    own = [module] if module and e.module is None else []
     name = " ".join(e.type_name.replace("*", " ").split())
     keyword, _, rest = name.partition(" ")
     wanted: tuple[type[kinds.Struct | kinds.Union | kinds.Enum | kinds.Typedef | kinds.Int], ...]
@@ -35,16 +40,19 @@ def named_type(btf: Btf, e: syntax.Cast) -> TypeId:
             name, wanted = rest, (kinds.Enum,)
         case _:
             wanted = (kinds.Struct, kinds.Typedef, kinds.Union, kinds.Int, kinds.Enum)
-    for kind in wanted:
-        for spelled in (name, _SPELLED.get(name, name)):
-            found = btf.find_all(kind, spelled)
-            if found:
-                return found[0].id
+    all_types = [*map(kernel.module_btf, (*named, *own)), kernel.btf]
+    for btf in all_types:
+        for kind in wanted:
+            for spelled in (name, _SPELLED.get(name, name)):
+                found = btf.find_all(kind, spelled)
+                if found:
+                    return found[0].id
+    owner = f"module '{named[0]}'" if named else "the kernel"
     raise Fault(
         "unknown-type",
-        f"the kernel has no type '{e.type_name}'",
+        f"{owner} has no type '{e.type_name}'",
         e.span,
-        did_you_mean(name, btf.names(kinds.Struct)),
+        did_you_mean(name, all_types[0].names(kinds.Struct)),
     )
 
 

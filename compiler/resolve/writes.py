@@ -25,6 +25,7 @@ _REGISTERS = (
 # Of an argument's register, by the argument's number.
 _ARGUMENTS = ("di", "si", "dx", "cx", "r8", "r9")
 _WITH_REGISTERS = (p.HookKind.FTRACE, p.HookKind.KPROBE, p.HookKind.KRETPROBE)
+_IN_PROGRAMS = (p.HookKind.PROCESS, p.HookKind.UPROBE, p.HookKind.URETPROBE)
 
 
 def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
@@ -51,6 +52,8 @@ def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
             raise Fault("not-assignable", "an array cannot be assigned to", e.span)
         return p.Store(reader, value, span)
     match at.expr:
+        case p.Verdict():
+            return p.Store(at.expr, value, span)
         case p.ReturnValue():
             return p.Store(p.Register("ax", e.span), value, span)
         case p.Argument(index=index) if index < len(_ARGUMENTS) and _has_registers(scope):
@@ -71,7 +74,7 @@ def _write_bits(scope: Scope, at: Typed, bits: Bits, value: p.Expr, span: Span) 
 
 
 def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
-    """`@kregister(n)`, n being DWARF's number of the register."""
+    """`@kregister(n)`, or of a program `@uregister(n)`, n being DWARF's number of the register."""
     number = e.args[0]
     assert isinstance(number, syntax.Number)
     if not 0 <= number.value < len(_REGISTERS):
@@ -81,15 +84,24 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
             number.span,
             "0 to 16: rax to rip",
         )
-    if scope.in_function or not _has_registers(scope):
+    own = e.name == "kregister"
+    if scope.in_function or not _is_of(scope, _WITH_REGISTERS if own else _IN_PROGRAMS):
         raise Fault(
             "no-register",
-            "registers are known in probes of functions only",
+            "registers are known in probes of functions only"
+            if own
+            else "registers of programs are known in probes of programs only",
             e.span,
-            'use kernel.function("name") or kprobe.function("name")',
+            'use kernel.function("name") or kprobe.function("name")'
+            if own
+            else 'use process("path").function("name")',
         )
     return p.Register(_REGISTERS[number.value], e.span)
 
 
 def _has_registers(scope: Scope) -> bool:
-    return scope.site is not None and scope.site.hook.kind in _WITH_REGISTERS
+    return _is_of(scope, _WITH_REGISTERS)
+
+
+def _is_of(scope: Scope, kinds: tuple[p.HookKind, ...]) -> bool:
+    return scope.site is not None and scope.site.hook.kind in kinds

@@ -52,6 +52,49 @@
 #define SW_FTRACE_GUARDED FTRACE_OPS_FL_RECURSION_SAFE
 #endif
 
+/* 5.17 made the macro-like name a common one. */
+#ifdef SW_HAVE_PDE_DATA
+#define sw_pde_data(inode) pde_data(inode)
+#else
+#define sw_pde_data(inode) PDE_DATA(inode)
+#endif
+
+/*
+ * 6.12 gives what was registered a name, and lets many be taken out before it is waited for all of
+ * their handlers; before 6.11 a place with a count of users had a function of its own. 6.13 hands
+ * handlers a word to keep from a function's entry to its return.
+ */
+#if defined(SW_HAVE_UPROBE_REFCTR)
+#define sw_uprobe_register(uprobe, inode, at, count, consumer)                                     \
+	((void)(uprobe), uprobe_register_refctr(inode, at, count, consumer))
+#define sw_uprobe_unregister(uprobe, inode, at, consumer) uprobe_unregister(inode, at, consumer)
+#define sw_uprobe_wait()                                                                           \
+	do {                                                                                       \
+	} while (0)
+#else
+#define sw_uprobe_register(uprobe, inode, at, count, consumer)                                     \
+	PTR_ERR_OR_ZERO(*(uprobe) = uprobe_register(inode, at, count, consumer))
+#ifdef SW_HAVE_UPROBE_NOSYNC
+#define sw_uprobe_unregister(uprobe, inode, at, consumer) uprobe_unregister_nosync(uprobe, consumer)
+#define sw_uprobe_wait()				  uprobe_unregister_sync()
+#else
+#define sw_uprobe_unregister(uprobe, inode, at, consumer) uprobe_unregister(uprobe, consumer)
+#define sw_uprobe_wait()                                                                           \
+	do {                                                                                       \
+	} while (0)
+#endif
+#endif
+#ifdef SW_HAVE_UPROBE_DATA
+#define SW_UPROBE_DATA , __u64 *data
+#else
+#define SW_UPROBE_DATA
+#endif
+#ifdef SW_HAVE_UPROBE_FILTER_CTX
+#define SW_UPROBE_FILTER_CTX enum uprobe_filter_ctx ctx,
+#else
+#define SW_UPROBE_FILTER_CTX
+#endif
+
 /* A kernel that is not preemptible has nothing to call when the last handler leaves. */
 #ifdef CONFIG_PREEMPTION
 #define sw_preempt_schedule() __preempt_schedule_notrace()

@@ -3,7 +3,7 @@
  * sw_exit(). */
 #include "hook.h"
 
-static s64 target;
+static struct sw_start given;
 
 u32 sw_state(void)
 {
@@ -12,7 +12,17 @@ u32 sw_state(void)
 
 s64 sw_target(void)
 {
-	return target;
+	return given.target;
+}
+
+s64 sw_seconds_west(void)
+{
+	return given.west;
+}
+
+const char *sw_time_zone(void)
+{
+	return given.zone;
 }
 
 static void announce(enum sw_state state)
@@ -52,7 +62,8 @@ int sw_control_start(const struct sw_start *options)
 
 	if (sw_state() != SW_LOADED && sw_state() != SW_STOPPED)
 		return -EBUSY;
-	target = options->target;
+	given = *options;
+	given.zone[sizeof(given.zone) - 1] = 0;
 	sw_errors_reset(options->max_errors);
 	sw_control_sync();
 	sw_header->started_ns = ktime_get_real_ns();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* device.c - /dev/stapwatch/NAME: tables by mmap, events by read and poll, control by ioctl. */
+/* device.c - /dev/stapwatch/NAME: tables by mmap, events by read and poll, the rest by ioctl. */
 #include <linux/miscdevice.h>
 #include "runtime.h"
 
@@ -80,6 +80,9 @@ static long device_ioctl(struct file *file, unsigned int command, unsigned long 
 		break;
 	case SW_IOC_SYNC:
 		sw_control_sync();
+		break;
+	case SW_IOC_KEY:
+		sw_input((u8)argument);
 		break;
 	default:
 		result = -ENOTTY;

@@ -4,7 +4,6 @@
 #define STAPWATCH_EVENTS_H
 
 #define SW_NO_PROBE 0xffffffffU
-#define SW_NO_SITE  0xffffffffU
 
 /*
  * One CPU's ring: positions only grow, `data + (position & (size - 1))` is where a record starts,
@@ -26,9 +25,5 @@ struct sw_ring {
 extern u32 sw_reader_asleep;
 /* Wakes readers, from any context. */
 void sw_reader_kick(void);
-
-/* A record without arguments, or with one text. */
-void sw_event_bare(struct sw_context *c, u32 kind, u32 site);
-void sw_event_text(struct sw_context *c, u32 kind, u32 site, const char *text);
 
 #endif

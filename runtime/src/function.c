@@ -50,9 +50,19 @@ static unsigned long address_of(const struct sw_function *f)
 	return f->offset ? anchor() + f->offset : 0;
 }
 
+/* MODULE:FUNCTION, as kprobes have it, is FUNCTION:mod:MODULE to ftrace. */
+static char *filter_of(const char *symbol)
+{
+	const char *function = strchr(symbol, ':');
+
+	if (!function)
+		return kstrdup(symbol, GFP_KERNEL);
+	return kasprintf(GFP_KERNEL, "%s:mod:%.*s", function + 1, (int)(function - symbol), symbol);
+}
+
 static int set_filter(struct ftrace_ops *ops, const char *symbol)
 {
-	char *name = kstrdup(symbol, GFP_KERNEL); /* ftrace parses it in place */
+	char *name = filter_of(symbol); /* ftrace parses it in place */
 	int error;
 
 	if (!name)
@@ -283,6 +293,10 @@ void sw_probed_function(struct sw_context *c, char *to, u32 size)
 	u32 low = 0, high = probe->nr_functions;
 	char name[KSYM_SYMBOL_LEN];
 
+	if (probe->binary) {
+		sw_copy_key(c, to, size, probe->functions[c->address % high].symbol);
+		return;
+	}
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 

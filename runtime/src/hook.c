@@ -41,6 +41,16 @@ static const struct sw_hook_ops *const families[] = {
 	[SW_KRETPROBE] = &sw_kretprobe_hook,
 	[SW_TRACEPOINT] = &sw_tracepoint_hook,
 	[SW_PAIRED] = &paired_hook,
+	[SW_PROCFS_READ] = &sw_procfs_hook,
+	[SW_PROCFS_WRITE] = &sw_procfs_hook,
+	[SW_INPUT_CHAR] = &sw_phase_hook,
+	[SW_INPUT_LINE] = &sw_phase_hook,
+	[SW_NETFILTER] = &sw_netfilter_hook,
+	[SW_WATCHPOINT] = &sw_watchpoint_hook,
+	[SW_PERF] = &sw_perf_hook,
+	[SW_PROCESS] = &sw_process_hook,
+	[SW_UPROBE] = &sw_uprobe_hook,
+	[SW_URETPROBE] = &sw_uprobe_hook,
 };
 
 static DEFINE_MUTEX(arming); /* hooks come and go under it */
@@ -119,10 +129,13 @@ void sw_hook_free(void *hook, size_t size)
 
 static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
 {
+	const struct sw_hook_ops *family = families[p->probe->hook];
+	const char *why = family->refusal ? family->refusal(error) : NULL;
 	struct sw_context *c;
 	char text[160];
 
-	snprintf(text, sizeof(text), "cannot probe %s: error %d", symbol ?: "timer", error);
+	snprintf(text, sizeof(text), "cannot probe %s: error %d%s%s", symbol ?: "timer", error,
+		 why ? ", " : "", why ?: "");
 	c = sw_context_take(p->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);
@@ -146,7 +159,7 @@ static bool is_wanted(const struct sw_placement *p)
 static int place(struct sw_placement *p)
 {
 	bool optional = p->probe->flags & SW_PROBE_OPTIONAL;
-	int error = families[p->probe->hook]->place(p);
+	int error = p->unready ?: families[p->probe->hook]->place(p);
 
 	sw_status[p->index].error = error;
 	sw_status[p->index].armed = !error;
@@ -181,6 +194,17 @@ static int place_all(bool late)
 	return error;
 }
 
+/* Once for all the times that a condition brings the hooks back: those are placed by a worker, to
+ * whom paths may mean other files. */
+static void find_subjects(void)
+{
+	u32 i;
+
+	for (i = 0; i < sw_script.nr_probes; i++)
+		if (families[placements[i].probe->hook]->has_subject)
+			placements[i].unready = sw_subject_find(&placements[i]);
+}
+
 static void remove_all(void)
 {
 	u32 i = sw_script.nr_probes;
@@ -189,6 +213,8 @@ static void remove_all(void)
 	while (i--)
 		if (placements[i].placed)
 			take_out(&placements[i]);
+	for (i = 0; i < sw_script.nr_probes; i++)
+		sw_subject_forget(&placements[i]);
 }
 
 int sw_hooks_place(void)
@@ -203,6 +229,7 @@ int sw_hooks_place(void)
 		if (sw_script.wanted)
 			sw_script.wanted[i] = is_wanted(&placements[i]);
 	}
+	find_subjects();
 	error = place_all(false);
 	if (!error)
 		error = place_all(true);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* phase.c - begin, end and error probes: no hook in the kernel, only an order. */
+/* phase.c - begin, end, error and input probes: no hook in the kernel, only an order. */
 #include <linux/sort.h>
 #include "hook.h"
 
@@ -8,7 +8,16 @@ static u32 nr_phases;
 
 static bool is_phase(const struct sw_probe *probe)
 {
-	return probe->hook == SW_BEGIN || probe->hook == SW_END || probe->hook == SW_ERROR;
+	switch (probe->hook) {
+	case SW_BEGIN:
+	case SW_END:
+	case SW_ERROR:
+	case SW_INPUT_CHAR:
+	case SW_INPUT_LINE:
+		return true;
+	default:
+		return false;
+	}
 }
 
 static int compare(const void *a, const void *b)

@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* profile.c - timer.profile: one pinned hrtimer on each online CPU, following CPUs as they come and
- * go. */
-#include <linux/cpuhotplug.h>
+/* profile.c - timer.profile: one pinned hrtimer on each online CPU. */
 #include <linux/hrtimer.h>
 #include <asm/irq_regs.h>
 #include "hook.h"
-
-/* More than this many hits a second would leave a CPU little else to do. */
-#define MOST_HITS 20000
 
 struct tick {
 	struct hrtimer timer;
@@ -16,15 +11,11 @@ struct tick {
 };
 
 struct profile {
-	struct hlist_node node;
+	struct sw_cpus cpus;
 	void (*handler)(struct sw_regs *interrupted);
 	ktime_t interval;
 	struct tick __percpu *ticks;
 };
-
-/* One hotplug state serves all profile probes of the module. */
-static int hotplug_state;
-static u32 users;
 
 static enum hrtimer_restart on_tick(struct hrtimer *timer)
 {
@@ -39,21 +30,19 @@ static enum hrtimer_restart on_tick(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-static int start_ticks(unsigned int cpu, struct hlist_node *node)
+static void start_ticks(struct sw_cpus *cpus, unsigned int cpu)
 {
-	struct profile *profile = hlist_entry(node, struct profile, node);
+	struct profile *profile = container_of(cpus, struct profile, cpus);
 	struct tick *tick = per_cpu_ptr(profile->ticks, cpu);
 
 	hrtimer_start(&tick->timer, profile->interval, HRTIMER_MODE_REL_PINNED_HARD);
-	return 0;
 }
 
-static int stop_ticks(unsigned int cpu, struct hlist_node *node)
+static void stop_ticks(struct sw_cpus *cpus, unsigned int cpu)
 {
-	struct profile *profile = hlist_entry(node, struct profile, node);
+	struct profile *profile = container_of(cpus, struct profile, cpus);
 
 	hrtimer_cancel(&per_cpu_ptr(profile->ticks, cpu)->timer);
-	return 0;
 }
 
 static u64 profile_missed(const struct sw_placement *p)
@@ -65,27 +54,6 @@ static u64 profile_missed(const struct sw_placement *p)
 	for_each_possible_cpu (cpu)
 		missed += READ_ONCE(per_cpu_ptr(profile->ticks, cpu)->missed);
 	return missed;
-}
-
-static int hotplug_get(void)
-{
-	int state;
-
-	if (!users) {
-		state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "stapwatch:profile",
-						start_ticks, stop_ticks);
-		if (state < 0)
-			return state;
-		hotplug_state = state;
-	}
-	users++;
-	return 0;
-}
-
-static void hotplug_put(void)
-{
-	if (!--users)
-		cpuhp_remove_multi_state(hotplug_state);
 }
 
 static void profile_free(struct profile *profile)
@@ -103,8 +71,10 @@ static struct profile *profile_create(const struct sw_probe *probe)
 
 	if (!profile)
 		return NULL;
+	profile->cpus.online = start_ticks;
+	profile->cpus.offline = stop_ticks;
 	profile->handler = probe->handler;
-	profile->interval = ns_to_ktime(NSEC_PER_SEC / clamp_t(s64, hits, 1, MOST_HITS));
+	profile->interval = ns_to_ktime(NSEC_PER_SEC / clamp_t(s64, hits, 1, SW_MOST_HITS));
 	profile->ticks = alloc_percpu(struct tick);
 	if (!profile->ticks) {
 		sw_hook_free(profile, sizeof(*profile));
@@ -127,20 +97,13 @@ static int profile_place(struct sw_placement *p)
 
 	if (!profile)
 		return -ENOMEM;
-	error = hotplug_get();
-	if (error)
-		goto failed;
-	error = cpuhp_state_add_instance(hotplug_state, &profile->node);
+	error = sw_cpus_follow(&profile->cpus, true);
 	if (error) {
-		hotplug_put();
-		goto failed;
+		profile_free(profile);
+		return error;
 	}
 	p->hook = profile;
 	return 0;
-
-failed:
-	profile_free(profile);
-	return error;
 }
 
 /* Calls stop_ticks for each online CPU, which waits for its handler. */
@@ -148,9 +111,8 @@ static void profile_remove(struct sw_placement *p)
 {
 	struct profile *profile = p->hook;
 
-	cpuhp_state_remove_instance(hotplug_state, &profile->node);
+	sw_cpus_leave(&profile->cpus, true);
 	p->missed += profile_missed(p);
-	hotplug_put();
 	profile_free(profile);
 }
 

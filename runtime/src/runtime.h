@@ -62,6 +62,8 @@ int sw_build_id_check(bool trust);
 
 /* symbol.c: fills the script's table of addresses. */
 int sw_symbols_find(void);
+/* The address of one of the kernel's symbols; 0: there is none. */
+u64 sw_symbol_find(const char *name);
 
 /* ring.c */
 int sw_rings_create(void);
@@ -83,6 +85,8 @@ u32 sw_state(void);
 int sw_control_start(const struct sw_start *options);
 void sw_control_stop(void);
 void sw_control_sync(void);
+/* Input probes run, for a byte that was typed. */
+void sw_input(u8 byte);
 
 /* context.c: this CPU's context from a process, as a handler would own it. */
 struct sw_context *sw_context_take(u32 probe);

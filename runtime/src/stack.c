@@ -15,10 +15,10 @@
 #define NEAR	    16 /* bytes from a function's start to where a probe finds itself */
 #define PAST_LAST   48 /* entries in which the probed place is looked for */
 
-/* Where the hit happened; 0: the probe has no registers. */
+/* Where in the kernel the hit happened; 0: nowhere, or the probe has no registers. */
 static u64 hit_place(const struct sw_context *c)
 {
-	return c->regs ? c->regs->ip : 0;
+	return c->regs && !user_mode((struct pt_regs *)c->regs) ? c->regs->ip : 0;
 }
 
 u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
@@ -43,6 +43,11 @@ u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
 	return i;
 }
 
+static bool is_entry(const struct sw_context *c)
+{
+	return c->regs && sw_script.probes[c->probe].flags & SW_PROBE_ENTRY;
+}
+
 u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
 {
 	struct pt_regs *regs = current->mm ? task_pt_regs(current) : NULL;
@@ -56,6 +61,10 @@ u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
 		regs = (struct pt_regs *)c->regs;
 	if (n < most)
 		to[n++] = regs->ip;
+	/* a function that has just been called has no frame yet, but its return address on top */
+	if (is_entry(c) && n < most &&
+	    !copy_from_user_nofault(frame, (const void __user *)regs->sp, sizeof(frame[0])))
+		to[n++] = frame[0];
 	for (at = regs->bp; n < most; at = next) {
 		if (at % 8 || at < regs->sp ||
 		    copy_from_user_nofault(frame, (const void __user *)at, sizeof(frame)))
@@ -90,6 +99,32 @@ bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole
 	if (whole && !strchr(name, '['))
 		sw_concat(c, to, size, to, " [kernel]");
 	return true;
+}
+
+/*
+ * The process's map is only tried: a handler may have interrupted whoever changes it, and giving it
+ * back may wake others, which takes interrupts.
+ */
+bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *offset)
+{
+	struct mm_struct *mm = current->mm;
+	const struct vm_area_struct *vma;
+	bool found = false;
+
+	if (!mm || irqs_disabled() || !down_read_trylock(&mm->mmap_lock))
+		return false;
+	vma = find_vma(mm, address);
+	if (vma && vma->vm_start <= address && vma->vm_file) {
+		const struct dentry *file = vma->vm_file->f_path.dentry;
+
+		rcu_read_lock();
+		found = sw_kernel_string(c, to, size,
+					 (u64)(unsigned long)READ_ONCE(file->d_name.name));
+		rcu_read_unlock();
+		*offset = address - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT);
+	}
+	up_read(&mm->mmap_lock);
+	return found;
 }
 
 u64 sw_stack_low(void)

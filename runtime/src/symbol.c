@@ -8,7 +8,7 @@
 #include <linux/kprobes.h>
 #include "runtime.h"
 
-static u64 find(const char *name)
+u64 sw_symbol_find(const char *name)
 {
 	struct kprobe probe = { .symbol_name = name };
 
@@ -22,7 +22,7 @@ int sw_symbols_find(void)
 	u32 i;
 
 	for (i = 0; i < sw_script.nr_symbols; i++) {
-		sw_script.addresses[i] = find(sw_script.symbols[i]);
+		sw_script.addresses[i] = sw_symbol_find(sw_script.symbols[i]);
 		if (!sw_script.addresses[i]) {
 			sw_log(KERN_ERR, "the kernel has no symbol '%s'", sw_script.symbols[i]);
 			return -ENOENT;

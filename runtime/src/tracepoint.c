@@ -56,13 +56,21 @@ static void search_modules(struct search *search)
 }
 #endif
 
+struct tracepoint *sw_tracepoint_find(const char *name)
+{
+	struct search search = { .name = name };
+
+	for_each_kernel_tracepoint(look_at, &search);
+	return search.found.point;
+}
+
 static int tracepoint_place(struct sw_placement *p)
 {
 	struct search search = { .name = p->probe->symbol };
 	struct trace *trace;
 	int error = -ENOMEM;
 
-	for_each_kernel_tracepoint(look_at, &search);
+	search.found.point = sw_tracepoint_find(search.name);
 	if (!search.found.point)
 		search_modules(&search);
 	if (!search.found.point)

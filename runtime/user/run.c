@@ -85,8 +85,21 @@ static void fire(const struct sw_probe *p)
 	case SW_KPROBE:
 		((int (*)(void *, struct sw_regs *))p->handler)(NULL, &regs);
 		break;
+	case SW_PROCFS_READ:
+	case SW_PROCFS_WRITE:
+	case SW_INPUT_CHAR:
+	case SW_INPUT_LINE:
+		((void (*)(void))p->handler)();
+		break;
 	case SW_KRETPROBE:
 		fire_return(p);
+		break;
+	case SW_NETFILTER:
+		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
+		break;
+	case SW_WATCHPOINT:
+	case SW_PERF:
+		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
 		break;
 	default: /* phases have their time, and a tracepoint's arguments are its own */
 		return;

@@ -184,6 +184,43 @@ void sw_reader_kick(void)
 {
 }
 
+static char file_text[512] = "written\n";
+
+const char *sw_procfs_value(void)
+{
+	return file_text;
+}
+
+void sw_procfs_set(struct sw_context *c, const char *text)
+{
+	sw_copy(c, file_text, sizeof(file_text), text);
+}
+
+void sw_procfs_append(struct sw_context *c, const char *text)
+{
+	sw_concat(c, file_text, sizeof(file_text), file_text, text);
+}
+
+s64 sw_seconds_west(void)
+{
+	return -3600;
+}
+
+const char *sw_time_zone(void)
+{
+	return "CET";
+}
+
+s64 sw_input_char(void)
+{
+	return 'k';
+}
+
+const char *sw_input_line(void)
+{
+	return "a line\n";
+}
+
 /* Who fires probes looks at their conditions. */
 void sw_rearm(void)
 {

@@ -315,7 +315,7 @@ def test_a_closed_pipe_ends_the_run() -> None:
         read, write = os.pipe()
         os.close(read)
         made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
-        made._output = write
+        made._output._fd = write
         try:
             return await made.run()
         finally:

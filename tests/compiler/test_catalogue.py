@@ -6,7 +6,8 @@ from __future__ import annotations
 import pytest
 
 from compiler import catalogue
-from compiler.family import FAMILIES, SHAPES, Environment
+from compiler.family import FAMILIES, Environment
+from compiler.family.shapes import SHAPES
 from compiler.parser import Conditions, parse
 from tests.frontend.support import everything
 from tests.golden.kernel import golden_kernel

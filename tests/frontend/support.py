@@ -12,7 +12,6 @@ from compiler import syntax as s
 from compiler.diagnostics import Diagnostic
 from compiler.parser import CompileError, Conditions, parse
 from compiler.printer import print_expression
-from compiler.program import PROBED_FUNCTION
 
 KERNEL = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", config={"CONFIG_SMP": "y"})
 GURU = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", guru_mode=True)
@@ -22,14 +21,16 @@ def tree(text: bytes | str, *args: str, conditions: Conditions = KERNEL) -> s.Sc
     return parse(text, "x.stp", conditions=conditions, args=args)
 
 
-_parsed: dict[tuple[str, str], s.Script] = {}
+_parsed: dict[tuple[str, str, tuple[str, ...]], s.Script] = {}
 
 
-def known(text: str | bytes, conditions: Conditions = KERNEL) -> list[s.Script]:
-    """The library's files that a script may need, parsed."""
+def known(
+    text: str | bytes, conditions: Conditions = KERNEL, args: tuple[str, ...] = ()
+) -> list[s.Script]:
+    """The library's files that a script may need, parsed. `args`: the script's."""
     given = text.encode() if isinstance(text, str) else text
-    files = library.needed(library.read(), [given, f"{PROBED_FUNCTION}()".encode()])
-    return _all_parsed(files, conditions)
+    files = library.needed(library.read(), [given])
+    return _all_parsed(files, conditions, args)
 
 
 def everything(conditions: Conditions = KERNEL) -> list[s.Script]:
@@ -37,13 +38,16 @@ def everything(conditions: Conditions = KERNEL) -> list[s.Script]:
     return _all_parsed(library.read(), conditions)
 
 
-def _all_parsed(files: Mapping[str, bytes], conditions: Conditions) -> list[s.Script]:
+def _all_parsed(
+    files: Mapping[str, bytes], conditions: Conditions, args: tuple[str, ...] = ()
+) -> list[s.Script]:
     public, found = library.macros(files, conditions), []
     for name, contents in files.items():
         if name.endswith(".stp"):
-            key = (name, repr(conditions))
+            own = args if library.asks_for_arguments(contents) else ()
+            key = (name, repr(conditions), own)
             if key not in _parsed:
-                _parsed[key] = library.parse_script(name, contents, conditions, public)
+                _parsed[key] = library.parse_script(name, contents, conditions, public, own)
             found.append(_parsed[key])
     return found
 

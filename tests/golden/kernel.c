@@ -114,6 +114,21 @@ long __x64_sys_openat(const struct pt_regs *regs)
 	return (long)regs->di;
 }
 
+struct net_device {
+	char name[16];
+};
+
+struct sk_buff {
+	unsigned int len;
+	struct net_device *dev;
+};
+
+struct nf_hook_state {
+	unsigned char hook;
+	struct net_device *in, *out;
+	int (*okfn)(struct net *net, struct sock *sock, struct sk_buff *skb);
+} keep_hook_state;
+
 typedef void (*btf_trace_sched_switch)(void *, _Bool, struct task_struct *, struct task_struct *,
 				       unsigned int);
 typedef void (*btf_trace_sys_enter)(void *, struct pt_regs *, long);

@@ -39,6 +39,7 @@ from compiler.resolve.analysis import resolve
 from compiler.syntax import Script
 from tests.frontend.support import everything, known
 from tests.golden.kernel import golden_kernel
+from tests.golden.programs import golden_programs
 
 ROOT = Path(__file__).resolve().parent
 
@@ -78,7 +79,8 @@ class Case:
             return self._resolved(everything(self.conditions))
 
     def _resolved(self, files: list[Script]) -> Program:
-        environment = Environment(golden_kernel(), guru=self.conditions.guru_mode)
+        guru = self.conditions.guru_mode
+        environment = Environment(golden_kernel(), guru=guru, programs=golden_programs())
         return optimise(resolve(self.path.stem, [self.parse()], files, environment))
 
     def _option(self, name: str) -> str | None:

@@ -36,6 +36,7 @@ class Case:
     name: str
     script: str
     trigger: str = ""
+    program: str = "trigger"  # that the trigger is for
     output: str | None = ""
     values: dict[str, Any] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
@@ -50,6 +51,7 @@ class Case:
     guru: bool = False
     optimise: bool = True
     file: str | None = None
+    target: str = ""  # the program of the target, as the compiler is told it
 
 
 @pytest.fixture(scope="session")
@@ -65,7 +67,11 @@ def guest(image: Image) -> Iterator[Guest]:
 
 
 def compile_case(
-    case: Case, image: Image, folder: Path, symbols: Path | None = None
+    case: Case,
+    image: Image,
+    folder: Path,
+    symbols: Path | None = None,
+    programs: Path | None = None,
 ) -> dict[str, Any]:
     """The compiler's response for a case, made by a process of its own as the agent does it."""
     request = {
@@ -76,6 +82,7 @@ def compile_case(
             "root": str(image.rootfs),
             "release": image.release,
             **({"symbols": str(symbols)} if symbols and case.symbols else {}),
+            **({"programs": str(programs)} if programs else {}),
         },
         "output": str(folder),
         "run_mode": case.strict,
@@ -83,6 +90,7 @@ def compile_case(
         "defines": case.defines,
         "args": case.args,
         "globals": case.globals,
+        "target": case.target,
         "guru": case.guru,
         "optimise": case.optimise,
         "export": bool(case.statistics),
@@ -100,8 +108,13 @@ def compile_case(
     return response
 
 
-def run_cases(cases: list[Case], guest: Guest, image: Image, folder: Path) -> dict[str, Any]:
-    """Compile all cases and run them in the guest; the runner's result for each."""
+def run_cases(
+    cases: list[Case], guest: Guest, image: Image, folder: Path, programs: Path | None = None
+) -> dict[str, Any]:
+    """Compile all cases and run them in the guest; the runner's result for each.
+
+    `programs`: a folder with the programs that cases probe, where the guest will have them.
+    """
     trigger = folder / "trigger"
     subprocess.run(["gcc", "-O1", "-static", "-o", trigger, HERE / "trigger.c"], check=True)
     modules = folder / "modules"
@@ -110,7 +123,8 @@ def run_cases(cases: list[Case], guest: Guest, image: Image, folder: Path) -> di
     guest.run("cat /proc/kallsyms >/tmp/kallsyms", timeout=120).check()
     guest.pull("/tmp/kallsyms", symbols)
     with ThreadPoolExecutor(2) as pool:
-        responses = list(pool.map(lambda case: compile_case(case, image, modules, symbols), cases))
+        made = pool.map(lambda c: compile_case(c, image, modules, symbols, programs), cases)
+        responses = list(made)
     plan, results = [], {}
     for case, response in zip(cases, responses, strict=True):
         if not response["ok"]:
@@ -121,7 +135,9 @@ def run_cases(cases: list[Case], guest: Guest, image: Image, folder: Path) -> di
                 "name": case.name,
                 "module": response["module"],
                 "path": f"/tmp/cases/modules/{response['module']}.ko",
-                "trigger": ["/tmp/cases/trigger", *case.trigger.split()] if case.trigger else [],
+                "trigger": [f"/tmp/cases/{case.program}", *case.trigger.split()]
+                if case.trigger
+                else [],
                 "until_exit": case.until_exit,
                 "errors": case.limit,
             }

@@ -6,8 +6,10 @@
  *	trigger read 1000 write 10 open /etc/passwd 3
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +164,72 @@ static void send_bytes(int type, long n)
 	close(at);
 }
 
+/* `n` packets to itself, in order; `arriving` of them, the last one too, come through. */
+static void datagrams(int family, long n, long arriving)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr_in to4;
+	struct sockaddr *address = (struct sockaddr *)&to;
+	socklen_t length = sizeof(to);
+	char text[77] = "packet";
+	long i, arrived = 0;
+	int from = socket(family, SOCK_DGRAM, 0), at;
+
+	if (family == AF_INET) {
+		at = bound(SOCK_DGRAM, &to4);
+		address = (struct sockaddr *)&to4;
+		length = sizeof(to4);
+	} else {
+		at = socket(family, SOCK_DGRAM, 0);
+		if (bind(at, address, length) || getsockname(at, address, &length))
+			fail("bind");
+	}
+	for (i = 0; i < n; i++) {
+		text[6] = '0' + (char)i;
+		if (sendto(from, text, sizeof(text), 0, address, length) < 0 && errno != EPERM)
+			fail("sendto");
+	}
+	do {
+		if (recv(at, text, sizeof(text), 0) != (ssize_t)sizeof(text))
+			fail("recv");
+		arrived++;
+	} while (text[6] != '0' + (char)(n - 1));
+	if (arrived != arriving) {
+		fprintf(stderr, "trigger: %ld of %ld packets arrived\n", arrived, n);
+		exit(1);
+	}
+	close(from);
+	close(at);
+}
+
+static void send_to(const char *where)
+{
+	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	if (inet_pton(AF_INET, where, &to.sin_addr) != 1 ||
+	    sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) != 1)
+		fail(where);
+	close(fd);
+}
+
+/* A number that the kernel shows as a file; "-": reads it. */
+static void set(const char *path, const char *text, long n)
+{
+	bool reads = !strcmp(text, "-");
+	char buffer[64];
+
+	while (n--) {
+		int fd = open(path, reads ? O_RDONLY : O_WRONLY);
+		size_t size = strlen(text);
+
+		if (fd < 0 || (reads ? read(fd, buffer, sizeof(buffer)) < 1
+				     : write(fd, text, size) != (ssize_t)size))
+			fail(path);
+		close(fd);
+	}
+}
+
 /* Pages of memory, each written to. */
 static void touch(long n)
 {
@@ -225,6 +293,14 @@ int main(int argc, char **argv)
 			send_bytes(SOCK_STREAM, atol(argv[i++]));
 		} else if (!strcmp(what, "udp")) {
 			send_bytes(SOCK_DGRAM, atol(argv[i++]));
+		} else if (!strncmp(what, "datagrams", 9) && i + 1 < argc) {
+			datagrams(what[9] ? AF_INET6 : AF_INET, atol(argv[i]), atol(argv[i + 1]));
+			i += 2;
+		} else if (!strcmp(what, "set") && i + 2 < argc) {
+			set(argv[i], argv[i + 1], atol(argv[i + 2]));
+			i += 3;
+		} else if (!strcmp(what, "udp_to")) {
+			send_to(argv[i++]);
 		} else if (!strcmp(what, "touch")) {
 			touch(atol(argv[i++]));
 		} else if (!strcmp(what, "save") && i + 1 < argc) {

@@ -185,6 +185,15 @@ def test_a_module_builds_on_the_kernel(debian: Kernel) -> None:
         debian.btf.find(k.Struct, "xfs_inode")
 
 
+def test_the_kernel_knows_the_numbers_of_several_modules(debian: Kernel) -> None:
+    names = {"xfs": "xfs_inode", "nf-conntrack": "nf_conntrack_net"}
+    found = {module: debian.module_btf(module).find(k.Struct, n) for module, n in names.items()}
+    assert [debian.btf[each.id] for each in found.values()] == list(found.values())
+    for module, each in found.items():
+        own = [member.type_id for member in each.members]
+        assert [debian.btf[i] for i in own] == [debian.module_btf(module)[i] for i in own]
+
+
 @pytest.mark.parametrize(
     ("data", "complaint"),
     [

@@ -45,6 +45,8 @@ DIFFERENT = {
     "functions/private": "stap 4.8 takes the library's function before the file's private one",
     "library/flag-names": "the functions behind our system calls' texts are ours",
     "library/wide-strings": "stap finds @var with debuginfo only",
+    "library/arguments": "the table of arguments is ours",
+    "library/session": "what is typed has hooks of its own here",
     "operators/arithmetic": "stap 4.8 does not know >>>",
     "probes/pn": "what uses the probe's context is a function for each probe here",
     "golden/resolve/bad-histogram": "stap takes an interval that ends before it begins",

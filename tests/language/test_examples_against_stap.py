@@ -40,24 +40,8 @@ _WITH_VALUE = frozenset("cxTsodlLeEDGIrmB")
 
 # Example that stap takes and we do not -> why.
 _PROGRAMS = "probes in programs need their symbols and uprobes, which there are none of here"
-_NETFILTER = "there are no netfilter probes"
-_KEYS = "there are no probes for keys"
-_ARGV = "the library is not given the script's arguments as argv[]"
 EXPLAINED = {
-    "general/eventcount.stp": _KEYS,
-    "general/sizeof_interactive.stp": _KEYS,
-    "general/watchdog.stp": "system(): scripts start no programs",
-    "io/switchfile.stp": "switch_file(): output is not rotated on a script's word",
-    "memory/hw_watch_sym.stp": "there are no hardware watchpoints",
-    "network/net_xmit_json.stp": _ARGV,
-    "network/netfilter_drop.stp": _NETFILTER,
-    "network/netfilter_summary.stp": _NETFILTER,
-    "network/netfilter_summary_json.stp": _NETFILTER,
-    "network/packet_contents.stp": _NETFILTER,
-    "network/stp_dump.stp": _NETFILTER,
-    "network/who_sent_it.stp": _NETFILTER,
     "process/pstree.stp": _PROGRAMS,
-    "profiling/ucalls.stp": _ARGV,
 }
 
 

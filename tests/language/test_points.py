@@ -39,6 +39,11 @@ POINTS = {
     "either": [READ],
     "perhaps.missing?, end": ["end"],
     'one if (1), kernel.function("vfs_write") if (0)': [READ, WRITE],
+    'kernel.data("x").{rw,write}': ['kernel.data("x").rw', 'kernel.data("x").write'],
+    "kernel.data(16).length(4).*": ["kernel.data(16).length(4).write", "kernel.data(16).length(4).rw"],
+    "perf.sw.{cpu_clock,task_clock.hz(9)}": ["perf.type(1).config(0)", "perf.type(1).config(1).hz(9)"],
+    "perf.type(1).config(0).*(5)": ["perf.type(1).config(0).sample(5)", "perf.type(1).config(0).hz(5)"],
+    'net*.pf("NFPROTO_ARP").hook("NF_ARP_IN")': ['netfilter.pf("NFPROTO_ARP").hook("NF_ARP_IN")'],
     "timer.s(1), timer.ms(100).randomize(5)": ["timer.s(1)", "timer.ms(100).randomize(5)"],
 }  # fmt: skip
 ALIASES = f"""

@@ -132,7 +132,7 @@ def analyse(script: Script) -> Program:
     environment = Environment(golden_kernel(), script.guru)
     text = script.text.encode() if isinstance(script.text, str) else script.text
     given = b" ".join([text, *(arg.encode() for arg in script.args)])
-    files = known(given, conditions(Script("", "")))
+    files = known(given, conditions(Script("", "")), script.args)
     program = resolve(script.name, [tree], files, environment, dict(script.globals))
     return optimise(program) if script.optimise else program
 

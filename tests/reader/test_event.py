@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.abi import NO_PROBE, EventKind
+from runtime.abi import NO_PROBE, NO_SITE, EventKind
 from runtime.drawing import draw
 from runtime.event import Event, decode, readable, text
 from runtime.manifest import Argument, ErrorSite, Histogram, HistogramKind, Manifest, ValueType
@@ -78,11 +78,13 @@ def test_other_kinds() -> None:
     manifest = replace(EMPTY, errors=(ErrorSite("division by 0", "x.stp:3:7"),))
     data = (
         event(EventKind.ERROR, encoded("division by 0"))
+        + event(EventKind.ERROR, encoded("cannot probe f2: error -2"), site=NO_SITE)
         + event(EventKind.STATE, b"", site=3, probe=NO_PROBE)
         + event(EventKind.WARNING, encoded("probe f1 was not placed"), probe=NO_PROBE)
     )
     assert [text(e, manifest) for e in decode(data, manifest)] == [
         "division by 0 at x.stp:3:7",
+        "cannot probe f2: error -2",
         "module is exiting",
         "probe f1 was not placed",
     ]

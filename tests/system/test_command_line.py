@@ -81,6 +81,71 @@ probe begin {
 TICKS = "probe begin { println(1) } probe timer.ms(50) { println(2) } probe end { println(3) }"
 LOOP = "probe begin { for (i = 0; i < 20000; i++) n = i println(n) exit() }"
 COMPILERS = "pgrep -f -- '-[m] compiler'"
+ASKS = """\
+probe begin {
+    println("a")
+    system("cat /tmp/asks >&2; echo from the shell")
+    switch_file()
+    println("b")
+    exit()
+}
+"""
+KEYS = """\
+probe begin { println("armed") }
+probe input.line { printf("[%s]", line) }
+probe input.char { if (char == "q") exit() else printf("<%s>", char == "\\n" ? "-" : char) }
+"""
+FILES = """\
+global seen, reads, more
+probe procfs("limits/most").umask(0022).write { seen .= $value }
+probe procfs("limits/most").umask(0022).read { $value = sprintf("%d ", ++reads) $value .= seen }
+probe procfs("limits/least").read if (more) { $value = "more\\n" }
+probe procfs.write { more = strtol($value, 10) println("more ", more) }
+probe procfs("long").read.maxsize(4) { $value = "abcdef" }
+"""
+USES = """\
+cd /proc/stapwatch-files
+echo one >limits/most
+echo two >limits/most
+cat limits/most; cat limits/most
+stat -c '%a %n' * limits/*
+cat command 2>&1
+echo 1 >command
+until cat limits/least 2>/dev/null; do sleep 0.1; done
+cat long; echo
+for i in 1 2 3 4; do (while cat limits/most >/dev/null; do :; done) 2>/dev/null & done
+"""
+USED = """\
+1 one
+two
+2 one
+two
+200 command
+555 limits
+400 long
+644 limits/most
+cat: command: No such device
+more
+abcd
+"""
+# types into a terminal of its own what it is given, once the script is armed
+TYPE = """\
+import os, pty, sys
+pid, terminal = pty.fork()
+if not pid:
+    os.execvp("stapwatch", ["stapwatch", "run", "-e", sys.argv[2]])
+seen = b""
+while True:
+    try:
+        seen += os.read(terminal, 4096)
+    except OSError:
+        break
+    if b"armed" in seen and sys.argv[1]:
+        os.write(terminal, sys.argv[1].encode())
+        sys.argv[1] = ""
+print(repr(seen))
+"""
+ZONE = 'probe begin { println(tz_ctime(1000000000), " ", tz_gmtoff()) exit() }'
 TARGET = "probe begin { println(target()) exit() }"
 ENDLESS = 'probe begin { println("armed") }'
 BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": DIVIDE}
@@ -91,7 +156,10 @@ def ready(guest: Guest, setting: Setting) -> None:
     """Script files, and all that is run here compiled already, but for the first of the tests."""
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
-    texts = [["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS)]
+    texts = [
+        ["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS, ZONE)
+    ]
+    texts.append(["-m", "files", "-e", FILES])
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
     setting.install_cache(guest)
 
@@ -256,6 +324,40 @@ def test_messages_from_the_background(guest: Guest) -> None:
     assert guest.run("cat /tmp/mine").stdout == "mine\n"
     assert "ERROR: wrong" in guest.run(f"journalctl _PID={pid}").stdout
     assert no_module_is_left(guest)
+
+
+def test_what_a_script_asks_of_the_session(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-o", "/tmp/asks", "-e", ASKS], timeout=300)
+    assert (done.status, done.stdout) == (0, "from the shell\n"), done.stderr
+    # what was printed before was in the file when the shell looked
+    assert done.stderr == "a\n"
+    assert guest.run("cat /tmp/asks").stdout == "a\n"
+    assert guest.run("cat /tmp/asks.1").stdout == "b\n"
+
+
+def test_keys(guest: Guest) -> None:
+    """From a pipe, and from a terminal that does not show them."""
+    done = guest.run(f"printf 'a b\\nq' | stapwatch run -e '{KEYS}'", timeout=300)
+    assert (done.status, done.stdout) == (0, "armed\n<a>< ><b><->[a b\n]"), done.stderr
+    done = guest.run(["python3", "-c", TYPE, "xyq", KEYS], timeout=300)
+    assert done.stdout == repr(b"armed\r\n<x><y>") + "\n", done.stderr
+
+
+def test_files_in_proc(guest: Guest) -> None:
+    """Handlers answer readers and writers; some still read while the module goes."""
+    guest.push_text(USES, "/root/uses.sh")
+    words = ["stapwatch", "run", "-m", "files", "-c", "sh /root/uses.sh", "-e", FILES]
+    done = guest.run(words, timeout=300)
+    told = done.stdout.replace("more 1\n", "", 1)
+    assert (done.status, told) == (0, USED), done.stderr
+    assert "more 1\n" in done.stdout
+    assert guest.run("ls -d /proc/stapwatch-*").status != 0
+    assert no_module_is_left(guest)
+
+
+def test_local_time_is_that_of_the_session(guest: Guest) -> None:
+    done = guest.run(["stapwatch", "run", "-e", ZONE], env={"TZ": "HERE-2"}, timeout=300)
+    assert (done.status, done.stdout) == (0, "Sun Sep  9 03:46:40 2001 HERE -7200\n"), done.stderr
 
 
 def test_watching_a_script(guest: Guest) -> None:

@@ -6,7 +6,7 @@
  *
  *   mmap (read-only)   header | manifest (JSON) | shared region | lane 0 | lane 1 | ... lane N-1
  *   read, poll         event records of all CPUs, merged by time
- *   ioctl              start, stop, sync, sums
+ *   ioctl              start, stop, sync, sums, key
  *
  * A lane is one possible CPU's part: what its handlers accumulate.  The manifest says where in the
  * shared region and in the lanes every table lies.  Offsets in the header are file offsets for
@@ -95,6 +95,8 @@ enum sw_event_kind {
 	SW_EVENT_ERROR = 1,   /* site: index into the manifest's errors; argument: the text */
 	SW_EVENT_STATE = 2,   /* site: the new enum sw_state */
 	SW_EVENT_WARNING = 3, /* argument: the text */
+	SW_EVENT_COMMAND = 4, /* argument: what the reader's shell is asked to run */
+	SW_EVENT_SWITCH = 5,  /* the reader is asked to go on in another file */
 };
 
 /*
@@ -113,7 +115,9 @@ struct sw_event {
 struct sw_start {
 	u64 max_errors; /* errors that are tolerated: one more ends the module; ~0: all */
 	s64 target;	/* what target() returns */
-	u64 reserved[6];
+	s64 west;	/* seconds that local time is behind UTC */
+	char zone[16];	/* its name, with a NUL */
+	u64 reserved[3];
 };
 
 /*
@@ -130,5 +134,6 @@ struct sw_sums {
 #define SW_IOC_STOP  _IO('w', 2)
 #define SW_IOC_SYNC  _IO('w', 3)
 #define SW_IOC_SUMS  _IOWR('w', 4, struct sw_sums)
+#define SW_IOC_KEY   _IO('w', 5) /* the argument: a byte that somebody typed */
 
 #endif

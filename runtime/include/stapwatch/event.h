@@ -22,6 +22,12 @@ u8 *sw_event_begin(struct sw_context *c, u32 kind, u32 site, u32 size);
 /* Publishes the record that ends at `end` and wakes the reader if it sleeps. */
 void sw_event_commit(struct sw_context *c, u8 *end);
 
+#define SW_NO_SITE 0xffffffffU
+
+/* A record without arguments, or with one text. */
+void sw_event_bare(struct sw_context *c, u32 kind, u32 site);
+void sw_event_text(struct sw_context *c, u32 kind, u32 site, const char *text);
+
 /* Bytes that a string of at most `size` bytes (with its NUL) takes in a record. */
 #define sw_string_room(size) (8 + (((size) + 7) & ~7u))
 

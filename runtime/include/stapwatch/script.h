@@ -18,7 +18,18 @@ struct sw_regs; /* the kernel's struct pt_regs */
  *   KPROBE             -                   int handler(void *kprobe, struct sw_regs *)
  *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
  *   TRACEPOINT         -                   void handler(void *data, arguments ...)
+ *   INPUT_*            -                   void handler(void)
+ *   PROCFS_*           umask, -1: none     void handler(void)
  *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
+ *   NETFILTER          priority            sw_packet_handler; `type`: the protocol family,
+ *                                          `config`: the hook's number in it
+ *   WATCHPOINT         bytes: 1, 2, 4, 8   sw_event_handler; `symbol` or, if not 0, the address
+ *                                          `offset`; `type`: SW_WATCH_*
+ *   PERF               events a hit        sw_event_handler; `type` and `config` as in struct
+ *                                          perf_event_attr; SW_PROBE_FREQUENCY: `number` is hits a
+ *                                          second
+ *   PROCESS            process id, 0: any  void handler(struct sw_regs *of_the_process)
+ *   UPROBE, URETPROBE  the same            sw_uprobe_handler
  */
 enum sw_hook {
 	SW_BEGIN,
@@ -32,6 +43,26 @@ enum sw_hook {
 	SW_KRETPROBE,
 	SW_TRACEPOINT,
 	SW_PAIRED,
+	SW_INPUT_CHAR,
+	SW_INPUT_LINE,
+	SW_PROCFS_READ,
+	SW_PROCFS_WRITE,
+	SW_NETFILTER,
+	SW_WATCHPOINT,
+	SW_PERF,
+	SW_PROCESS,
+	SW_UPROBE,
+	SW_URETPROBE,
+};
+
+/* What a SW_PROCESS probe waits for: its `offset`. */
+enum sw_process_event {
+	SW_PROCESS_BEGIN,
+	SW_PROCESS_END,
+	SW_PROCESS_THREAD_BEGIN,
+	SW_PROCESS_THREAD_END,
+	SW_PROCESS_SYSCALL,
+	SW_PROCESS_SYSCALL_RETURN,
 };
 
 /* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
@@ -39,33 +70,70 @@ enum sw_hook {
 typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
 			       struct sw_regs *regs);
 
+/* Gives the verdict on a packet (struct sk_buff). `in` and `out`: struct net_device, 0 where there
+ * is none. */
+typedef u32 sw_packet_handler(u64 hook, u64 packet, u64 in, u64 out);
+
+/* Of the perf subsystem. `event`: its struct perf_event. */
+typedef void sw_event_handler(void *event, void *sample, struct sw_regs *interrupted);
+
+/* Accesses that a watchpoint tells of. */
+#define SW_WATCH_WRITES 2
+#define SW_WATCH_ALL	3
+
+#define SW_ACCEPT	1 /* the kernel's NF_ACCEPT: the packet goes on as if nobody had looked */
+
+/* `place`: an index into the probe's functions. */
+typedef void sw_uprobe_handler(unsigned long place, struct sw_regs *regs);
+
 /* One of the functions that a probe hooks. */
 struct sw_function {
 	const char *symbol;
-	s64 offset; /* from register_ftrace_function(); 0: not known */
+	s64 offset; /* from register_ftrace_function(), 0: not known; SW_UPROBE: in the file */
 };
+
+/* A program's file. One of another size, or with other bytes at `offset`, is not probed. */
+struct sw_binary {
+	const char *path;
+	u64 size;
+	u64 offset;
+	const u8 *content;
+	u32 content_size; /* at most SW_MOST_CONTENT */
+};
+
+#define SW_MOST_CONTENT 64
 
 struct sw_probe {
 	enum sw_hook hook;
 	u32 flags; /* SW_PROBE_* */
 	const char *symbol;
-	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function */
+	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function;
+			SW_WATCHPOINT: the address */
 	s64 number;    /* interval, order, rate, maxactive: see the hook */
-	s64 randomize; /* timers: +- this much, in the unit of `number` */
+	s64 randomize; /* timers: +- this much, in the unit of `number`; PROCFS_*: bytes of the
+			  value, 0: the default */
+	u32 type;      /* and `config`: see the hook */
+	s64 config;
 	void *handler;
 	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
 			non-zero: no return wanted */
-	const struct sw_function *functions; /* SW_FTRACE: hooked together, in order of their
-						offsets; NULL: `symbol` alone */
+	const struct sw_function *functions; /* hooked together, in order of their offsets; NULL:
+						`symbol` alone */
 	u32 nr_functions;
 	u32 status;    /* of the first of `functions`: an index into the status of all probes */
 	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
+	const char *program;		/* only in processes that run this file; NULL: in all */
+	const struct sw_binary *binary; /* SW_UPROBE */
+	s64 semaphore; /* SW_UPROBE: the place in the file of a count of users; 0: none */
 };
 
 /* The bytes that a call's instance keeps from its entry to its return. */
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
 #define SW_PROBE_OPTIONAL	 1 /* a hook that cannot be placed is no failure (`?`) */
+#define SW_PROBE_FREQUENCY	 2 /* SW_PERF */
+#define SW_PROBE_TARGET		 4 /* if there is a target(): only in it and what it started */
+#define SW_PROBE_ENTRY		 8 /* SW_UPROBE: at a function's first instruction */
 
 /*
  * One CPU's memory is one block: the private part (context, then the handlers' frames), then from

@@ -18,6 +18,13 @@ u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most);
  */
 bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole);
 
+/*
+ * The name of the file that the current process has mapped at an address, and the place in that
+ * file. False where there is none, or it cannot be told here: with interrupts off, or while the
+ * process changes its map.
+ */
+bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *offset);
+
 /* The current task's kernel stack: its lowest address, its bytes, and where it is now. */
 u64 sw_stack_low(void);
 u64 sw_stack_size(void);

@@ -103,10 +103,23 @@ u64 sw_user_address(void);  /* where the process will go on; 0: a thread of the 
 u64 sw_average_load(u32 n); /* of 1 (0), 5 (1), 15 (2) minutes, times 2048 */
 s64 sw_target(void);	    /* the process of `-x` or `-c`; 0: none */
 
+/* Local time, of whoever started the module. */
+s64 sw_seconds_west(void);
+const char *sw_time_zone(void);
+
 /* A line of the kernel's log; `level`: 0 (emergency) to 7 (debugging). */
 void sw_kernel_log(u32 level, const char *text);
 
 /* Nothing handles an event after this one: the module goes to SW_EXITING and its reader is told. */
 void sw_exit(struct sw_context *c);
+
+/* What an input probe is about. */
+s64 sw_input_char(void);
+const char *sw_input_line(void);
+
+/* $value of a procfs probe. */
+const char *sw_procfs_value(void);
+void sw_procfs_set(struct sw_context *c, const char *text);
+void sw_procfs_append(struct sw_context *c, const char *text);
 
 #endif

@@ -91,7 +91,7 @@ class Module:
     # -- control --------------------------------------------------------------------------------
 
     def start(self, target: int = 0, max_errors: int = abi.UNLIMITED_ERRORS) -> None:
-        fcntl.ioctl(self.fd, abi.IOC_START, abi.START.pack(max_errors, target))
+        fcntl.ioctl(self.fd, abi.IOC_START, abi.START.pack(max_errors, target, 0, b""))
 
     def stop(self) -> None:
         fcntl.ioctl(self.fd, abi.IOC_STOP)

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packets, watchpoints and perf's events: what their handlers see, in user space."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.language.workbench import Ran, refusal, run
+
+PACKETS = 'netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4")'
+VALUES = "1,2,3,4"  # of the registers: a packet's hook, itself, where from and where to
+
+
+def test_a_packet() -> None:
+    script = f"""probe {PACKETS} {{
+        println($hooknum, $skb, $in, $out, $verdict)
+        println($$vars, " ", $$parms == $$vars, " ", registers_valid())
+        $verdict = 3; $verdict += 1; println($verdict++, $verdict) }}"""
+    seen = "12341\nhooknum=0x1 skb=0x2 in=0x3 out=0x4 1 0\n45\n"
+    assert run(script, rounds=2, registers=VALUES) == Ran(seen * 2)
+
+
+def test_a_packet_s_memory_is_read_with_care() -> None:
+    script = f"probe {PACKETS} {{ $verdict = 0; println($skb->len) }}"
+    assert run(script, rounds=1, registers=VALUES) == Ran("", ("kernel read fault at 0x2",))
+
+
+@pytest.mark.parametrize("value", ["$skb = 5", "$in++", "$hooknum = 1"])
+def test_a_packet_s_arguments_are_not_written(value: str) -> None:
+    assert refusal(f"probe {PACKETS} {{ {value} }}") == ["not-assignable"]
+
+
+@pytest.mark.parametrize(
+    "point", ['kernel.data("x").rw', "kernel.data(16).length(2).write", "perf.sw.cpu_clock.hz(50)"]
+)
+def test_what_was_interrupted(point: str) -> None:
+    script = f"probe {point} {{ println(registers_valid(), long_arg(2)) }}"
+    assert run(script, rounds=2, registers=VALUES) == Ran("12\n12\n")
+    assert refusal(f"probe {point} {{ println($$vars) }}") == ["unknown-context-variable"]
+
+
+def test_each_has_its_type() -> None:
+    script = (
+        f"""probe kernel.data("x").rw, perf.sw.cpu_clock, {PACKETS} {{ println(probe_type()) }}"""
+    )
+    assert run(script, rounds=1) == Ran("hwbreakpoint\nperf\nnetfilter\n")
