@@ -50,7 +50,6 @@ DIFFERENT = {
     "operators/arithmetic": "stap 4.8 does not know >>>",
     "probes/pn": "what uses the probe's context is a function for each probe here",
     "golden/resolve/bad-histogram": "stap takes an interval that ends before it begins",
-    "golden/resolve/no-such-function": "stap's library has these, ours says what to use instead",
     "golden/resolve/outside-loop": "stap finds out when it translates",
     "golden/resolve/overloads": "stap 4.8 takes the library's function before the file's private one",
     "golden/resolve/too-many-keys": "stap finds out when the C is compiled",
