@@ -138,6 +138,17 @@ def _hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str]) ->
         if previous.kind == "MATCH":
             return "a regular expression is a literal: it is compiled with the script"
         return "this has to be a literal, known when the script is compiled"
+    if kind == "COLON" and at + 1 < len(tokens) and tokens[at + 1].kind == "EQUAL":
+        return "'=' assigns"
+    words = [t.kind for t in tokens[:at]]
+    if kind == "COMMA" and words[-3:] == ["FOREACH", "LPAR", "IDENT"]:
+        return "several keys stand in brackets: foreach ([a, b] in array)"
+    if kind == "RPAR" and words[-5:] == ["FOR", "LPAR", "IDENT", "IN", "IDENT"]:
+        return f"a loop over an array is: foreach ({tokens[at - 3].value} in {previous.value})"
+    if kind == "IDENT" and expected == {"NUMBER", "STRING", "MINUS"}:
+        if previous.kind == "EQUAL":
+            return "an initial value is a literal; what is computed is assigned in 'probe begin'"
+        return f'names stand in quotes: "{text}"'
     if kind == "MATCH":
         return "put brackets around the other comparison"
     if previous.kind == "IDENT" and kind in ("IDENT", "LBRACE", "NUMBER"):

@@ -319,7 +319,7 @@ class After:
     statement: Print | Accumulate
     value: Expr
     span: Span
-    type: ValueType = LONG
+    type: ValueType | None = LONG
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from compiler.arrange import PRINT_KINDS
 from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import embedded, overloads, pointees, printing
+from compiler.resolve.absent import ABSENT, FOREIGN
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import Overloads, Scope
 from compiler.resolve.surroundings import OF_THE_PROBE, walk
@@ -29,9 +30,13 @@ def call(
     if scope.unplaced and not e.args and e.name in OF_THE_PROBE:
         return scope.unsettled(e.span)
     found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
+    if found is None and _is_log(e):
+        return printing.lower_print(scope, e, want)
     if found is None:
         _report_unknown(scope, e)
         for arg in e.args:
+            if isinstance(arg, syntax.Name):  # what it lacks, the function might have told
+                scope.facts.clouded.add(scope.variable(arg.name)[0])
             scope.expr(arg, None)
         return scope.unsettled(e.span)
     if isinstance(found.functions[0].body, syntax.EmbeddedC):
@@ -62,12 +67,18 @@ def call(
     return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
 
 
+def _is_log(e: syntax.Call) -> bool:
+    """The library's line of its own: no function, so that it keeps the names of what it prints."""
+    return e.name == "log" and len(e.args) == 1
+
+
 def check_names(scope: Scope, unreached: syntax.Stmt) -> None:
     """Of statements that never run and tell nothing: whether there are the functions that they call."""
     for node in walk(unreached):
         if isinstance(node, syntax.Call) and not scope.unplaced:
             found = overloads.choose(scope.world, node.name, len(node.args), scope.file)
-            if found is None and printing.lower_special(scope, node) is None:
+            special = _is_log(node) or printing.lower_special(scope, node) is not None
+            if found is None and not special:
                 _report_unknown(scope, node)
 
 
@@ -117,12 +128,20 @@ def _result(
 
 def _report_unknown(scope: Scope, e: syntax.Call) -> None:
     candidates = overloads.visible(scope.world, e.name, scope.file)
-    if candidates:
-        counts = " or ".join(map(str, sorted({len(f.parameters) for f in candidates})))
+    takes = {len(f.parameters) for f in candidates} or ({1} if e.name == "log" else set())
+    if takes:
+        counts = " or ".join(map(str, sorted(takes)))
         scope.facts.fault(
             "wrong-arguments",
             f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
             e.span,
+        )
+        return
+    if e.name in ABSENT and not scope.world.functions.get(e.name):
+        why, instead = ABSENT[e.name]
+        message = f"there is no {e.name}() here: {why}"
+        scope.facts.missing(
+            "no function", e.name, "no-such-function", message, e.name_span, instead
         )
         return
     scope.facts.missing(
@@ -131,5 +150,5 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
         "unknown-function",
         f"there is no function '{e.name}'",
         e.name_span,
-        did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
+        FOREIGN.get(e.name) or did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
     )

@@ -18,7 +18,7 @@ from runtime.record import dataclass
 
 _PRAGMA = pattern(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
 _RESULT = pattern(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
-_FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b")
+_FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b|\bk(?:read|write)\b")
 _LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
 
 

@@ -209,12 +209,35 @@ def _unary(scope: Scope, e: syntax.Unary) -> p.Expr:
 def _binary(scope: Scope, e: syntax.Binary) -> p.Expr:
     if e.op in ("&&", "||"):
         return _logic(scope, e, e.op)
+    if e.op == "." and isinstance(e.left, syntax.Number) and isinstance(e.right, syntax.Number):
+        hint = "scale it: count thousandths, and print them as %d.%03d"
+        scope.facts.fault("type-mismatch", "numbers are whole; '.' joins strings", e.span, hint)
+        return scope.unsettled(e.span)
     if e.op == ".":
-        return p.Concat(scope.typed(e.left, STRING), scope.typed(e.right, STRING), e.span)
+        return p.Concat(_text(scope, e.left, e.right), _text(scope, e.right), e.span)
     if e.op in _COMPARISONS:
         return _compare(scope, e)
-    left, right = scope.typed(e.left, LONG), scope.typed(e.right, LONG)
+    left, right = scope.expr(e.left, LONG), scope.expr(e.right, LONG)
+    if left.type is right.type is STRING:  # one mistake, not two
+        joined = "strings are joined by '.'" if e.op == "+" else None
+        message = f"'{e.op}' takes numbers, and these are strings"
+        scope.facts.fault("type-mismatch", message, e.span, joined)
+        return scope.unsettled(e.span)
+    scope.require(left, LONG, e.left.span)
+    scope.require(right, LONG, e.right.span)
     return p.Arithmetic(cast(p.ArithmeticOp, e.op), left, right, e.span)
+
+
+def _text(scope: Scope, e: syntax.Expr, after: syntax.Expr | None = None) -> p.Expr:
+    """An operand of '.', and what stands behind it."""
+    found = scope.expr(e, STRING)
+    is_path = isinstance(e, syntax.TargetVar | syntax.Access) and isinstance(after, syntax.Name)
+    if found.type is LONG:
+        hint = "members are reached by '->'" if is_path else "sprint(...) makes a string of it"
+        scope.facts.fault("type-mismatch", "'.' joins strings, and this is a number", e.span, hint)
+        return scope.unsettled(e.span)
+    scope.require(found, STRING, e.span)
+    return found
 
 
 def same_type(

@@ -16,6 +16,19 @@ from compiler.resolve.scope import GlobalSymbol, Scope
 from compiler.source import Span
 from runtime.manifest import ValueType
 
+_FOREIGN_TYPES = (
+    "int",
+    "char",
+    "unsigned",
+    "double",
+    "float",
+    "bool",
+    "auto",
+    "var",
+    "let",
+    "local",
+)
+
 
 def require_known(scope: Scope, name: str, fact: Symbol, span: Span) -> None:
     """A variable that nothing gives a type holds nothing: mostly it is another one's name misspelt."""
@@ -23,6 +36,8 @@ def require_known(scope: Scope, name: str, fact: Symbol, span: Span) -> None:
         known = {n for _, n in scope.world.globals} | set(scope.locals) - {name}
         if name in scope.world.functions:
             hint = f"it is a function, too: to call it, write {name}()"
+        elif name in _FOREIGN_TYPES:
+            hint = f"variables are not declared: leave '{name}' out"
         elif name in scope.parameters:
             hint = f"give the parameter a type: {name}:long"
         else:

@@ -20,12 +20,17 @@ from runtime.directive import Argument, DirectiveError, Kind, Role, Star, argume
 from runtime.manifest import ValueType
 
 
-def lower_print(scope: Scope, e: syntax.Print, want: ValueType | None = None) -> p.Expr:
+def lower_print(
+    scope: Scope, e: syntax.Print | syntax.Call, want: ValueType | None = None
+) -> p.Expr:
     """A printing expression: of the `s` family the text, of the others 0, or "" where a string is wanted."""
-    if not e.name.startswith("s"):
+    if isinstance(e, syntax.Call) or not e.name.startswith("s"):
+        printed = lower_log(scope, e) if isinstance(e, syntax.Call) else _print(scope, e)
+        if isinstance(e, syntax.Call) and want not in (LONG, STRING):
+            return p.After(printed, p.Number(0, e.span), e.span, None)
         if want is STRING:
-            return p.After(_print(scope, e), p.String("", e.span), e.span, STRING)
-        return p.After(_print(scope, e), p.Number(0, e.span), e.span)
+            return p.After(printed, p.String("", e.span), e.span, STRING)
+        return p.After(printed, p.Number(0, e.span), e.span)
     format_, args, _ = _parts(scope, e)
     if any(isinstance(a, p.Buckets) for a in args):
         return _drawing(scope, e, format_, args)
@@ -93,7 +98,7 @@ def function_name(scope: Scope, span: Span) -> p.Expr:
     return p.String(site.function, span)
 
 
-def lower_log(scope: Scope, e: syntax.Call) -> p.Stmt:
+def lower_log(scope: Scope, e: syntax.Call) -> p.Print:
     """`log(text)`: a line of its own."""
     value = scope.typed(e.args[0], STRING)
     if isinstance(value, p.String):

@@ -199,7 +199,9 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         if btf_of(scope).find_all(kinds.Variable, name):
             return _kernel_variable(scope, name, span)
         hint = did_you_mean(name, known).replace("'", "'$", 1) or (
-            f"it has {', '.join('$' + v for v in known)}" if known else ""
+            f"it has {', '.join('$' + v for v in known)}"
+            if known
+            else "there are such variables in probes of functions and tracepoints"
         )
         raise Fault("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
     btf = btf_of(scope)

@@ -6,6 +6,8 @@
 static atomic64_t errors;
 static u64 most_errors;
 
+const char sw_ended[] = "the script has ended itself";
+
 void sw_preempt_check(void)
 {
 	sw_preempt_schedule();
@@ -20,8 +22,10 @@ void sw_refused(struct sw_context *c, struct sw_probe_counts *counts)
 
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts)
 {
-	counts->errors++;
 	c->reserving = 0;
+	if (c->error == sw_ended)
+		return;
+	counts->errors++;
 	sw_event_text(c, SW_EVENT_ERROR, c->error_site, c->error);
 	if ((u64)atomic64_inc_return(&errors) > most_errors) {
 		WRITE_ONCE(sw_header->failed, 1);

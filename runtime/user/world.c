@@ -161,10 +161,14 @@ void sw_refused(struct sw_context *c, struct sw_probe_counts *counts)
 		counts->skipped_reentrant++;
 }
 
+const char sw_ended[] = "the script has ended itself";
+
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts)
 {
-	counts->errors++;
 	c->reserving = 0;
+	if (c->error == sw_ended)
+		return;
+	counts->errors++;
 	sw_event_text(c, SW_EVENT_ERROR, c->error_site, c->error);
 	if (++errors > most_errors) {
 		world_header.failed = 1;

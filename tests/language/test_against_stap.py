@@ -44,6 +44,7 @@ DIFFERENT = {
     "functions/overload-next": "our overloads keep what they were given in locals, for the next one",
     "functions/private": "stap 4.8 takes the library's function before the file's private one",
     "library/flag-names": "the functions behind our system calls' texts are ours",
+    "library/wide-strings": "stap finds @var with debuginfo only",
     "library/arguments": "the table of arguments is ours",
     "library/session": "what is typed has hooks of its own here",
     "operators/arithmetic": "stap 4.8 does not know >>>",

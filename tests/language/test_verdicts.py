@@ -30,8 +30,6 @@ from tests.language.stap import NO_STAP, Stap
 from tests.language.test_against_stap import differences
 from tests.language.userspace import Script, analyse
 
-pytestmark = pytest.mark.host
-
 FOLDER = Path(__file__).parent / "verdicts"
 TOPICS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 EVERY = 40  # one of so many is shown to stap again, and its types compared
@@ -99,6 +97,7 @@ def test_verdicts(topic: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.host
 @pytest.mark.parametrize("topic", TOPICS)
 def test_stap_says_so(topic: str) -> None:
     """A sample of them; also its types are ours."""

@@ -55,6 +55,8 @@ void sw_rearm(void);
 void sw_refused(struct sw_context *c, struct sw_probe_counts *counts);
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts);
 
+extern const char sw_ended[]; /* as `error`: the handler ends, without one */
+
 /*
  * This CPU's block, with the handler entered but no hit counted (what a return probe does at the
  * function's entry); NULL: the hit was skipped and counted.

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Functions of SystemTap's library that there are none of here: why, and what to use instead.
+
+ABSENT["raise"] -> ("a script sends no signals", "print what it would tell; ...")
+
+A function that comes to be leaves this table for `tapset/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+_REGISTERS = "assign to the parameter itself in guru mode: $count = 5"
+_MODULE_CODE = "what modules like nfs and sunrpc have is known to debuginfo only"
+_CAST = 'follow the pointer: @cast(pointer, "struct name")->member'
+_PRINT = "print what it would tell; the reader's output may go anywhere"
+
+# Words of other languages that look like calls.
+FOREIGN: Mapping[str, str] = {
+    "switch": "write: if (...) ... else if (...) ...",
+    "len": "use strlen(...)",
+    "length": "use strlen(...) for a string; a global that you count for an array",
+    "count": "use @count(...) for a statistic",
+    "sum": "use @sum(...) for a statistic",
+    "avg": "use @avg(...) for a statistic",
+    "min": "use @min(...) for a statistic, or: a < b ? a : b",
+    "max": "use @max(...) for a statistic, or: a > b ? a : b",
+    "hist": "use print(@hist_log(...))",
+    "quantize": "fill a statistic by '<<<', and print(@hist_log(...))",
+    "lquantize": "fill a statistic by '<<<', and print(@hist_linear(...))",
+    "strcmp": "compare with '==' or '<'",
+    "strcat": "strings are joined by '.'",
+    "strstr": "use isinstr(...)",
+    "atoi": "use strtol(text, 10)",
+    "sleep": "handlers never wait; use probe timer.s(...)",
+    "printk": "use println(...)",
+    "puts": "use println(...)",
+    "clear": "use delete",
+    "sizeof": 'use &@cast(0, "struct name")[1]',
+    "comm": "use execname()",
+    "nsecs": "use gettimeofday_ns()",
+    "kstack": "use print_backtrace()",
+    "str": "use user_string(...) or kernel_string(...)",
+}
+
+# names, why, what instead
+_GROUPS: Iterable[tuple[str, str, str]] = (
+    (
+        "fp_add fp_sub fp_mul fp_div fp_rem fp_sqrt fp_eq fp_le fp_lt fp_to_long fp_to_string"
+        " fp32_to_fp64 long_to_fp string_to_fp",
+        "numbers are whole here",
+        "scale them: 1000 * part / whole, printed as %d.%03d; the reader of a metric divides exactly",
+    ),
+    ("panic", "a script never stops the kernel", "exit() ends the script, error(...) the handler"),
+    ("raise", "a script sends no signals", _PRINT),
+    (
+        "dump_stack ftrace",
+        "the kernel's log is not the place for output",
+        "use print_backtrace() or println(...)",
+    ),
+    (
+        "stp_pid",
+        "a script's reader comes and goes, so it has no process of its own",
+        "target() is what -x or -c names",
+    ),
+    (
+        "module_name module_size",
+        "a script does not know its own module",
+        "series carry the script's name as a label",
+    ),
+    ("pnlabel", "labels in code are known to debuginfo only", "pn() and ppfunc() tell the place"),
+    (
+        "target_set_report",
+        "the target's descendants are not kept in a list",
+        "test one: target_set_pid(pid())",
+    ),
+    (
+        "task_backtrace",
+        "only the task that runs can be walked",
+        "use print_backtrace() in a probe that the task runs into",
+    ),
+    (
+        "set_int_arg set_uint_arg set_long_arg set_ulong_arg set_longlong_arg set_ulonglong_arg"
+        " set_pointer_arg set_s32_arg set_u32_arg set_s64_arg set_u64_arg",
+        "registers are written by the names of what they hold",
+        _REGISTERS,
+    ),
+    (
+        "set_user_char set_user_short set_user_int set_user_long set_user_pointer set_user_string"
+        " set_user_string_n set_user_string_arg",
+        "processes' memory is only read",
+        "in guru mode the kernel's memory and registers can be written: $count = 5",
+    ),
+    (
+        "ipmib_filter_key tcpmib_filter_key linuxmib_filter_key",
+        "the kernel's network counters are no probe points here",
+        "use tcp.*, udp.*, netdev.* or a tracepoint; their variables are keys for arrays",
+    ),
+    (
+        "nfsderror nfs3_cmode nfs4_ctype NFS_I NFS_PROTO NFS_SERVER addr_from_rqst addr_from_rqst_str"
+        " clones_from_clnt get_ip get_ip_from_client get_prot get_prot_from_client port_from_clnt"
+        " port_from_xprt proc_from_msg prog_from_clnt prot_from_clnt tasks_from_clnt vers_from_clnt"
+        " vers_from_prog xid_from_clnt",
+        _MODULE_CODE,
+        _CAST,
+    ),
+    (
+        "describe_data_direction describe_device_state get_devstate_from_req disk_major_from_request"
+        " disk_minor_from_request scsi_timer_pending",
+        _MODULE_CODE,
+        "ioblock.request and ioblock.end have devname, sector, size and opf",
+    ),
+    (
+        "print_java_backtrace sprint_java_backtrace Py2Object_GetAttr Py2Object_Repr Py3Object_GetAttr"
+        " Py3Object_Repr python2_get_locals python2_get_var_obj python3_get_locals python3_get_var_obj"
+        " python3_initialize python_print_backtrace python_sprint_backtrace",
+        "programs of Java and Python cannot be looked into",
+        "print_ubacktrace() has the addresses of the program that runs them",
+    ),
+    (
+        "umodaddr umodbuildid",
+        "programs' files are not looked up in the kernel",
+        "umodname(uaddr()) has its name",
+    ),
+    ("stp_print_binary", "there is no binary output of its own", "use printf with %1b %2b %4b %8b"),
+    (
+        "probing_32bit_app",
+        "32-bit programs are not told apart",
+        'see @cast(task_current(), "task_struct")->thread_info',
+    ),
+    ("rcu_dereference container_of_task_rcu", "pointers need no barrier to be read here", _CAST),
+    (
+        "cve_count_metric cve_record_metric cve_tmpdisable",
+        "there are no security bandaids here",
+        "count in a global",
+    ),
+    (
+        "get_netdev_name",
+        "its argument's type is told by BTF here",
+        'kernel_string(@cast(dev, "net_device")->name)',
+    ),
+    (
+        "bdevname disk_name bio_op tcp_get_info_snd_cwnd tcp_ts_get_info_rcv_mss"
+        " tcp_ts_get_info_snd_ssthresh",
+        "it only follows a pointer",
+        _CAST,
+    ),
+    (
+        "syscall_num",
+        "a system call's number has no function",
+        "syscall_any has syscall_nr, and name",
+    ),
+)
+
+ABSENT: Mapping[str, tuple[str, str]] = {
+    name: (why, instead) for names, why, instead in _GROUPS for name in names.split()
+}
