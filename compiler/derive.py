@@ -147,7 +147,14 @@ def _expand(
         conditions = (point.condition,) if point.condition is not None else ()
         path = _Path(conditions=conditions)
         optional = point.optional or point.sufficient
-        for site, way, soft in _walk(components, path, aliases, environment, 0, missed):
+        try:
+            found = list(_walk(components, path, aliases, environment, 0, missed))
+        except Refusal as refusal:
+            if not optional:
+                raise
+            missed.append(refusal)  # the others of `{a,b}?` may be there
+            continue
+        for site, way, soft in found:
             yield Derived(
                 site,
                 written,

@@ -4,7 +4,7 @@
 from collections.abc import Sequence
 
 from compiler import syntax
-from compiler.family.site import Environment, Site, number_of, spell, unexpected
+from compiler.family.site import Environment, Refusal, Site, number_of, spell, unexpected
 from compiler.program import Hook, HookKind
 
 _KINDS = {"begin": HookKind.BEGIN, "end": HookKind.END, "error": HookKind.ERROR}
@@ -26,7 +26,9 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     first, *rest = components
     if rest:
         raise unexpected(rest[0], ())
-    if first.name == "never":
+    if first.name == "never" and first.arg is None:
         return []
+    if first.name not in _KINDS:
+        raise Refusal("bad-probe-argument", f"'{first.name}' takes no argument", first.span)
     hook = Hook(_KINDS[first.name], number=number_of(first, default=0))
     return [Site(hook, spell(components))]

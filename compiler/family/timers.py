@@ -17,8 +17,9 @@ _UNITS_NS = {
     "ns": 1,
     "nsec": 1,
 }
-# a shorter interval would leave the host no time for anything else
-_SHORTEST_NS = 10_000
+# a shorter interval would leave the host no time for anything else; both are stap's bounds
+_SHORTEST_NS = 100_000
+_LONGEST_NS = 24 * 3600 * 1_000_000_000
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
@@ -31,7 +32,8 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     if unit.name == "profile":
         return [Site(Hook(HookKind.PROFILE, number=_rate(rest)), point)]
     if unit.name == "jiffies":
-        interval, randomize = _positive(unit), _randomize(rest)
+        interval = _positive(unit)
+        randomize = _randomize(rest, interval)
         return [Site(Hook(HookKind.TIMER_JIFFIES, number=interval, randomize=randomize), point)]
     if unit.name == "hz":
         interval, scale = 1_000_000_000 // _positive(unit), 1
@@ -47,7 +49,16 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
             unit.span,
             f"the shortest interval is {_SHORTEST_NS} ns",
         )
-    hook = Hook(HookKind.TIMER_NS, number=interval, randomize=_randomize(rest) * scale)
+    if interval > _LONGEST_NS:
+        raise Refusal(
+            "bad-probe-argument",
+            "a timer's interval is a day at most",
+            unit.span,
+            "count turns of a shorter one",
+        )
+    hook = Hook(
+        HookKind.TIMER_NS, number=interval, randomize=_randomize(rest, interval // scale) * scale
+    )
     return [Site(hook, point)]
 
 
@@ -60,12 +71,20 @@ def _positive(component: syntax.Component) -> int:
     return number
 
 
-def _randomize(rest: Sequence[syntax.Component]) -> int:
+def _randomize(rest: Sequence[syntax.Component], interval: int) -> int:
     if not rest:
         return 0
     if rest[0].name != "randomize" or len(rest) > 1:
         raise unexpected(rest[0], ("randomize",))
-    return _positive(rest[0])
+    number = number_of(rest[0])
+    if not 0 <= number <= interval:
+        raise Refusal(
+            "bad-probe-argument",
+            f"{number} is more than the interval, or below 0",
+            rest[0].span,
+            f"between 0 and {interval}",
+        )
+    return number
 
 
 def _rate(rest: Sequence[syntax.Component]) -> int:
