@@ -14,9 +14,11 @@ from compiler.kernel.kinds import TypeId
 from compiler.program import LONG
 from compiler.source import Span
 from runtime.manifest import ValueType
+from runtime.pattern import pattern
 from runtime.record import dataclass, field
 
 _MOST_KEYS = 9
+_NUMBERED = pattern(r"__(at)?\d+_*$")
 
 Symbol: TypeAlias = tuple[str | int, ...]
 
@@ -90,6 +92,8 @@ class Facts:
             if self.final:  # one message for a symbol, however often it is used
                 self.contradicted.add(symbol)
             name = next((part for part in reversed(symbol) if isinstance(part, str)), "?")
+            if symbol[0] == "result":  # of one of several functions of that name
+                name = _NUMBERED.sub("", name)
             _, line, column = known[1].location
             self.fault(
                 "type-mismatch",
