@@ -12,7 +12,6 @@ from compiler.arrange import PRINT_KINDS
 from compiler.kernel.nearby import did_you_mean
 from compiler.program import LONG, STAT, STRING
 from compiler.resolve import embedded, overloads, pointees, printing
-from compiler.resolve.absent import ABSENT, FOREIGN
 from compiler.resolve.facts import UNKNOWN
 from compiler.resolve.scope import Overloads, Scope
 from compiler.resolve.surroundings import OF_THE_PROBE, walk
@@ -137,6 +136,8 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
             e.span,
         )
         return
+    from compiler.resolve.absent import ABSENT, FOREIGN
+
     if e.name in ABSENT and not scope.world.functions.get(e.name):
         why, instead = ABSENT[e.name]
         message = f"there is no {e.name}() here: {why}"
