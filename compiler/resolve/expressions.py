@@ -274,7 +274,9 @@ def _logic(scope: Scope, e: syntax.Binary, op: Literal["&&", "||"]) -> p.Expr:
 def _compare(scope: Scope, e: syntax.Binary) -> p.Expr:
     left, right = same_type(scope, e.left, e.right)
     if not (_tells(left) or _tells(right)) and isinstance(left, p.Call):
-        left, right = scope.typed(e.left, LONG), scope.typed(e.right, LONG)
+        if scope.facts.wanting:  # the function gives nothing of its own
+            left, right = scope.typed(e.left, LONG), scope.typed(e.right, LONG)
+        scope.facts.wanted = True
     return p.Compare(cast(p.CompareOp, e.op), left, right, e.span)
 
 

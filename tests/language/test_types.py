@@ -42,6 +42,11 @@ CASES = {
         """global t probe begin { if (t == "") println("empty"); t = "x"; println(t < "y", t . t == "xx") }""",
         "empty\n11\n",
     ),
+    "a result compared before it is known": (
+        """function f(n) { if (n <= 0) return ""; return f(n - 1) . "x" }
+        probe begin { if (f(2) == s) println("no"); s = f(2); if (f(2) == s) println(s) }""",
+        "xx\n",
+    ),
     "types through recursion": (
         """function join(n) { if (n <= 0) return ""; return join(n - 1) . sprintf("%d", n) }
         probe begin { println(join(4)) }""",
