@@ -21,7 +21,16 @@ from compiler.source import Source, Span, join
 from tests.frontend.support import faults
 
 FRONT_END = (
-    *("arrange", "automaton", "builder", "conditions", "lexer", "mistakes", "parser"),
+    *(
+        "arrange",
+        "automaton",
+        "builder",
+        "expression_builder",
+        "conditions",
+        "lexer",
+        "mistakes",
+        "parser",
+    ),
     *("points", "preprocessor"),
 )
 

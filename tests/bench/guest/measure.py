@@ -32,7 +32,7 @@ from runtime.device import Device
 from runtime.snapshot import Snapshot, SnapshotReader, StatValue
 
 WARM_UP = 2000
-ATTEMPTS = 3  # what is printed in all of them must fit the ring
+WINDOWS = 3  # what is printed in all of them must fit the ring
 PATIENCE = 600.0  # a peer that compiles under emulation
 
 
@@ -62,13 +62,14 @@ def measure(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
     with placed(step) as count:
         loop.run(WARM_UP)
         count()
-        for _ in range(ATTEMPTS):
+        found = []
+        for _ in range(WINDOWS):
             before = count()
             ns = loop.run(reads)
-            counted = count() - before
-            # more: another process woke up meanwhile, and its events were paid for, too
-            if counted <= step["most"]:
-                break
+            found.append((ns, count() - before))
+    # other processes that woke up meanwhile only add: their events are too many, or they took time
+    undisturbed = [each for each in found if each[1] <= step["most"]]
+    ns, counted = min(undisturbed or found)
     return {"ns": ns / reads, "counted": counted}
 
 
