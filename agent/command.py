@@ -14,6 +14,11 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
+from pathlib import Path
+
+_READING = "0 "  # as the kernel tells of a process that sleeps in read(), by its number
+_LATE = 1.0  # seconds
 
 
 def _words(text: str) -> list[str]:
@@ -54,6 +59,7 @@ class Command:
             finally:
                 os._exit(127)
         os.close(wait)
+        _until_it_waits(pid)
         return cls(pid, gate)
 
     def release(self) -> None:
@@ -87,6 +93,16 @@ class Command:
             pid, status = os.waitpid(self.pid, how)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
+
+
+def _until_it_waits(pid: int) -> None:
+    """Until it is inside its read(): a script could count the call of one that is late."""
+    deadline = time.monotonic() + _LATE
+    with contextlib.suppress(OSError):  # a kernel that does not tell
+        while time.monotonic() < deadline:
+            if Path(f"/proc/{pid}/syscall").read_text().startswith(_READING):
+                break
+            time.sleep(0.001)
 
 
 def start_for_script(text: str) -> None:

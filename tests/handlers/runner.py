@@ -54,6 +54,9 @@ def measure(device: Device, case: dict[str, Any]) -> dict[str, Any]:
     os.close(gate)
     found: list[events.Event] = []
     errors = case.get("errors")
+    waiting = Path(f"/proc/{child}/syscall")
+    while not waiting.read_text().startswith("0 "):  # its read() is none of the script's business
+        time.sleep(0.001)
     device.start(UNLIMITED_ERRORS if errors is None else errors, child)
     os.write(go, b"!")
     os.close(go)
