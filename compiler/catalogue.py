@@ -13,13 +13,13 @@ from itertools import product
 
 from compiler import program as p
 from compiler import syntax
-from compiler.derive import Aliases, derive
+from compiler.derive import Aliases, derive, is_wild
 from compiler.diagnostics import CompileError
 from compiler.family import Environment, Site
 from compiler.family.shapes import SHAPES
 from compiler.family.site import spell
 from compiler.kernel.faults import KernelFactError
-from compiler.kernel.globs import glob_regex, is_glob
+from compiler.kernel.globs import glob_regex
 from compiler.kernel.spelling import type_name
 from compiler.listing import signature
 from compiler.resolve.analysis import resolve
@@ -155,7 +155,7 @@ def _names(
 ) -> Iterator[tuple[syntax.Component, ...]]:
     """The points whose names, without wildcards, fit: aliases, and families that need no argument
     that the pattern does not give."""
-    if not any(is_glob(c.name) for c in components):
+    if not is_wild(components):
         yield components
         return
     last = components[-1].span

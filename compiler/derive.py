@@ -68,7 +68,7 @@ class Aliases:
             head = components[:length]
             if any(c.arg is not None for c in head):
                 continue
-            wild = _is_wild(head)
+            wild = is_wild(head)
             if any("**" in c.name for c in head):
                 keys = self._across([c.name for c in head])
             elif wild:
@@ -194,7 +194,7 @@ def _walk(
             "alias-cycle", f"alias '{spell(components)}' leads to itself", components[0].span
         )
     matches = aliases.matches(components)
-    wild = list(_shapes(components)) if _is_wild(components) else []
+    wild = list(_shapes(components)) if is_wild(components) else []
     if wild or not matches:
         sites = [
             s for shape in wild or [tuple(components)] for s in _family(shape, aliases, environment)
@@ -227,7 +227,8 @@ def _walk(
                 yield from ((site, way_, soft or s) for site, way_, s in found)
 
 
-def _is_wild(components: Sequence[syntax.Component]) -> bool:
+def is_wild(components: Sequence[syntax.Component]) -> bool:
+    """Whether a name among them is a pattern."""
     return any(is_glob(c.name) for c in components)
 
 

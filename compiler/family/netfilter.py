@@ -28,7 +28,7 @@ from compiler.kernel.btf import Btf
 from compiler.kernel.faults import KernelFactError
 from compiler.kernel.kinds import TypeId
 from compiler.kernel.nearby import did_you_mean
-from compiler.program import Hook, HookKind
+from compiler.program import Hook, HookKind, Verdict
 from runtime.record import dataclass
 
 _INT_MIN, _INT_MAX = -(1 << 31), (1 << 31) - 1
@@ -185,7 +185,7 @@ def _variables(btf: Btf) -> dict[str, Variable]:
     types = _types(btf)
     names = ("hooknum", "skb", "in", "out")
     found = {n: Variable(n, "argument", i, types.get(n)) for i, n in enumerate(names)}
-    return found | {"verdict": Variable("verdict", "verdict", 0, None)}
+    return found | {"verdict": Variable("verdict", "verdict", 0, None, made=Verdict)}
 
 
 def _types(btf: Btf) -> dict[str, TypeId]:

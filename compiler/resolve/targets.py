@@ -226,8 +226,6 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
         symbol = cast(str, scope.key[1])
         scope.facts.learn_hidden(symbol, name)
         value = p.LocalRef(hidden_local(name), span)
-    elif found.source == "verdict":
-        value = p.Verdict(span)
     elif found.made is not None:
         value = found.made(span)
     elif found.source == "return":
