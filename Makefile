@@ -57,12 +57,12 @@ lab: host
 		$(if $(CMD),--cmd "$$CMD")
 
 golden: python
-	@$(PY) -m pytest -q tests/golden --update
+	@$(PY) -m tests.golden.test_golden --update
 
 # the parser's tables, which an installed package carries
 table: python
 	@mkdir -p build
-	@[ compiler/grammar.bin -nt compiler/grammar.lark ] || PYTHONPATH=. $(PY) -m compiler.parser --build-table
+	@[ compiler/frontend/grammar.bin -nt compiler/frontend/grammar.lark ] || PYTHONPATH=. $(PY) -m compiler.frontend.parser --build-table
 
 .PHONY: python host table lint
 python:
@@ -74,4 +74,4 @@ host:
 	@mkdir -p build
 
 clean:
-	rm -rf build .mypy_cache .ruff_cache .pytest_cache compiler/grammar.bin
+	rm -rf build .mypy_cache .ruff_cache .pytest_cache compiler/frontend/grammar.bin

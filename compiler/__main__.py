@@ -8,12 +8,12 @@ import gc
 import json
 import sys
 
-from runtime.thrift import hash_without_openssl
+from runtime.support.footprint import hash_without_openssl
 
 hash_without_openssl()
 
-from compiler.driver import compile_script  # noqa: E402 - hashlib is among what it imports
-from compiler.request import Request  # noqa: E402
+from compiler.driver.compile import compile_script  # noqa: E402 - hashlib is among what it imports
+from compiler.protocol import Request  # noqa: E402
 
 
 def main() -> int:

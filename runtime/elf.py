@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from runtime.manifest import Manifest
+from runtime.abi.manifest import Manifest
 
 MANIFEST_SECTION: Final = ".stapwatch.manifest"
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from compiler import program as p
-from compiler import traits
-from compiler.codegen import embedded
-from compiler.codegen.body import Unit
+from compiler.codegen import embedded_c
+from compiler.codegen.body_emitter import Unit
+from compiler.codegen.c_writer import Writer
+from compiler.codegen.expressions import Values
 from compiler.codegen.statements import Statements
-from compiler.codegen.text import Writer
-from compiler.codegen.values import Values
-from compiler.program import LONG, STRING
+from compiler.ir import program as p
+from compiler.ir import traits
+from compiler.ir.program import LONG, STRING
 
 
 def callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
@@ -43,7 +43,7 @@ def function_text(unit: Unit, f: p.Function) -> str:
     w = Writer()
     w.line(f"/* {file}:{line}: function {f.name} */")
     if f.code is not None:
-        embedded.function(unit, w, f)
+        embedded_c.function(unit, w, f)
         return w.text()
     w.line(head_of(unit, f))
     inner = Writer(depth=1)

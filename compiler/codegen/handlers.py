@@ -9,17 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from compiler import arming, traits
-from compiler import program as p
-from compiler.codegen import text as t
-from compiler.codegen.body import Unit
+from compiler.analysis import probe_conditions
+from compiler.analysis.storage_class import Access, accesses
+from compiler.codegen import c_writer as t
+from compiler.codegen.body_emitter import Unit
+from compiler.codegen.c_writer import Writer
+from compiler.codegen.expressions import Values
 from compiler.codegen.functions import frame_lines, zeroed
 from compiler.codegen.statements import Statements
-from compiler.codegen.text import Writer
-from compiler.codegen.values import Values
-from compiler.program import STRING, HookKind
-from compiler.storage import Access, accesses
-from runtime.manifest import Storage
+from compiler.ir import program as p
+from compiler.ir import traits
+from compiler.ir.program import STRING, HookKind
+from runtime.abi.manifest import Storage
 
 _SIGNATURES = {
     HookKind.BEGIN: "void {name}(void)",
@@ -68,7 +69,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
     s.emit(probe.body.stmts)
     frame = frame_lines(unit, v, f"probe_{index}", probe.body.locals)
     roots = traits.roots_of(probe)
-    arms = arming.changed_by(unit.program, roots)
+    arms = probe_conditions.changed_by(unit.program, roots)
     conditions = [unit.program.probes[i].condition for i in arms]
     locks, sequences = _locks(unit, [*roots, *(c for c in conditions if c is not None)])
     if _may_capture(unit, roots):

@@ -6,22 +6,23 @@ generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel
 
 from __future__ import annotations
 
-from compiler import arming, traits
-from compiler import program as p
-from compiler.bounds import measure
-from compiler.codegen import embedded
-from compiler.codegen import text as t
-from compiler.codegen.body import Unit
+from compiler.analysis import probe_conditions
+from compiler.analysis.string_sizes import measure
+from compiler.codegen import c_writer as t
+from compiler.codegen import embedded_c
+from compiler.codegen.body_emitter import Unit
+from compiler.codegen.c_writer import Names, Writer
+from compiler.codegen.data_layout import lay_out
+from compiler.codegen.expressions import Values
 from compiler.codegen.functions import callees_first, function_text, head_of
 from compiler.codegen.handlers import handler_text
-from compiler.codegen.layout import lay_out
-from compiler.codegen.memory import accessors, declare, regions
-from compiler.codegen.tables import Target, initial_values, manifest_of, write_tables
-from compiler.codegen.text import Names, Writer
-from compiler.codegen.values import Values
-from compiler.options import Options
-from runtime.manifest import Manifest
-from runtime.record import dataclass
+from compiler.codegen.probe_table import Target, initial_values, manifest_of, write_tables
+from compiler.codegen.struct_decls import accessors, declare, regions
+from compiler.ir import program as p
+from compiler.ir import traits
+from compiler.ir.options import Options
+from runtime.abi.manifest import Manifest
+from runtime.support.record import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,15 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
     _head(w, unit, target, headers)
     for code, span in program.embedded:
         file, line, _ = span.location
-        embedded.user_line(w, file, line + len(code) - len(code.lstrip("\n")))
-        w.lines += [*code.strip("\n").splitlines(), embedded.HERE]
+        embedded_c.user_line(w, file, line + len(code) - len(code.lstrip("\n")))
+        w.lines += [*code.strip("\n").splitlines(), embedded_c.HERE]
         w.line()
     for placed in layout.globals.values():
         declare(w, placed)
     regions(w, unit)
     for placed in layout.globals.values():
         accessors(w, placed)
-    embedded.accessors(w, unit)
+    embedded_c.accessors(w, unit)
     w.lines += matchers
     for symbol in sorted(unit.recursive):
         w.line(f"{head_of(unit, unit.functions[symbol])};")
@@ -90,21 +91,21 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         w.line(text)
     initial_values(w, unit)
     write_tables(w, unit, target)
-    return Generated(embedded.numbered(t.tidy(w.text())), manifest_of(unit, target), headers)
+    return Generated(embedded_c.numbered(t.tidy(w.text())), manifest_of(unit, target), headers)
 
 
 def _matchers(unit: Unit) -> list[str]:
     """The functions of the regular expressions that the handlers use."""
     if not unit.regexes:
         return []
-    from compiler.codegen import regexes
+    from compiler.codegen import regex_tables
 
-    groups = regexes.most_groups(unit.regexes)
+    groups = regex_tables.most_groups(unit.regexes)
     if groups:
-        unit.frames.append(regexes.frame(groups))
+        unit.frames.append(regex_tables.frame(groups))
     w = Writer()
     for (pattern, captures), number in unit.regexes.items():
-        regexes.matcher(w, pattern, captures, number)
+        regex_tables.matcher(w, pattern, captures, number)
     return w.lines
 
 
@@ -125,7 +126,7 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
 
 def _conditions(w: Writer, unit: Unit) -> None:
     """A function for each condition that arms and disarms its probe, and one for them all."""
-    found = arming.conditions(unit.program)
+    found = probe_conditions.conditions(unit.program)
     if not found:
         return
     w.line("/* Which hooks are to be in place, as last told to the runtime. */")

@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from compiler import program as p
-from compiler.codegen import text as t
-from compiler.codegen.globals import bucket_of, each_slot
-from compiler.codegen.layout import Placed
-from compiler.codegen.printing import write_record
-from compiler.codegen.values import Values
-from compiler.program import LONG, STAT, STRING
-from compiler.source import Span
-from compiler.traits import body_of, reachable, walk
-from runtime.manifest import ValueType
-from runtime.record import dataclass, field
+from compiler.codegen import c_writer as t
+from compiler.codegen.data_layout import Placed
+from compiler.codegen.event_records import write_record
+from compiler.codegen.expressions import Values
+from compiler.codegen.global_access import bucket_of, each_slot
+from compiler.ir import program as p
+from compiler.ir.program import LONG, STAT, STRING
+from compiler.ir.source import Span
+from compiler.ir.traits import body_of, reachable, walk
+from runtime.abi.manifest import ValueType
+from runtime.support.record import dataclass, field
 
 _TOO_LONG = "MAXACTION exceeded"
 

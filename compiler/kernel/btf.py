@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Final, TypeVar, cast
 from zlib import crc32
 
-from compiler.kernel import kinds as k
-from compiler.kernel.faults import AmbiguousFunction, BadBtf, NoSuchConstant, NoSuchType
-from compiler.kernel.globs import glob_regex
-from compiler.kernel.kinds import VOID, TypeId
-from compiler.kernel.nearby import did_you_mean
+from compiler.kernel import btf_types as k
+from compiler.kernel.btf_types import VOID, TypeId
+from compiler.kernel.errors import AmbiguousFunction, BadBtf, NoSuchConstant, NoSuchType
+from compiler.support.did_you_mean import did_you_mean
+from compiler.support.globs import glob_regex
 
 T = TypeVar("T", bound=k.Type)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from runtime.pattern import pattern
+from runtime.support.lazy_regex import pattern
 
 _NAME: Final = pattern(r"CONFIG_\w+")
 

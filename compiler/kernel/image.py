@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, cast
 
-from compiler.kernel import kept
-from compiler.kernel.faults import BadImage
-from runtime.record import dataclass
+from compiler.kernel.errors import BadImage
+from compiler.support import derived_cache
+from runtime.support.record import dataclass
 
 SYS_NOTES: Final = Path("/sys/kernel/notes")
 _ELF: Final = b"\x7fELF"
@@ -51,11 +51,11 @@ def read_image(path: Path, cache: Path | None = None) -> Image:
     if cache is None:
         return _image(_elf(data, path))
     place = cache / f"{hashlib.blake2b(data, digest_size=20).hexdigest()}.facts"
-    known = kept.load(place)
+    known = derived_cache.load(place)
     if known is not None:
         return _unpacked(known)
     found = _image(_elf(data, path))
-    kept.store(place, _packed(found))
+    derived_cache.store(place, _packed(found))
     return found
 
 
@@ -127,9 +127,9 @@ def _packed(found: Image) -> bytes:
     return struct.pack("<I", len(found.notes)) + found.notes + found.btf
 
 
-def _unpacked(kept: bytes) -> Image:
-    (size,) = struct.unpack_from("<I", kept)
-    return Image(btf=kept[4 + size :], notes=kept[4 : 4 + size])
+def _unpacked(packed: bytes) -> Image:
+    (size,) = struct.unpack_from("<I", packed)
+    return Image(btf=packed[4 + size :], notes=packed[4 : 4 + size])
 
 
 def _bytes(path: Path) -> bytes:

@@ -18,11 +18,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from compiler.kernel.faults import AddressesHidden, NoSuchSymbol, NoSymbols
-from compiler.kernel.globs import glob_regex
-from compiler.kernel.nearby import did_you_mean
-from runtime.pattern import pattern
-from runtime.record import dataclass
+from compiler.kernel.errors import AddressesHidden, NoSuchSymbol, NoSymbols
+from compiler.support.did_you_mean import did_you_mean
+from compiler.support.globs import glob_regex
+from runtime.support.lazy_regex import pattern
+from runtime.support.record import dataclass
 
 KALLSYMS: Final = Path("/proc/kallsyms")
 TRACEFS: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))

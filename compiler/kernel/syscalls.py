@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from compiler.kernel.faults import NoHeaders, NoSuchSyscall
-from compiler.kernel.nearby import did_you_mean
-from runtime.pattern import pattern
-from runtime.record import dataclass
+from compiler.kernel.errors import NoHeaders, NoSuchSyscall
+from compiler.support.did_you_mean import did_you_mean
+from runtime.support.lazy_regex import pattern
+from runtime.support.record import dataclass
 
 PREFIX: Final = "__x64_sys_"  # what x86-64 puts before the name of each entry function
 PROTOTYPES: Final = Path("include/linux/syscalls.h")

@@ -19,13 +19,13 @@ import re
 from pathlib import Path
 from typing import Final
 
-from compiler.kernel import kinds as k
+from compiler.kernel import btf_types as k
 from compiler.kernel.btf import Btf
-from compiler.kernel.faults import BadBtf, NoSuchTracepoint, NoSuchType
-from compiler.kernel.globs import glob_regex
-from compiler.kernel.nearby import did_you_mean
-from runtime.pattern import pattern
-from runtime.record import dataclass
+from compiler.kernel.errors import BadBtf, NoSuchTracepoint, NoSuchType
+from compiler.support.did_you_mean import did_you_mean
+from compiler.support.globs import glob_regex
+from runtime.support.lazy_regex import pattern
+from runtime.support.record import dataclass
 
 _TYPEDEF: Final = "btf_trace_"
 _FUNCTION: Final = "__traceiter_"

@@ -6,15 +6,15 @@
 
 from __future__ import annotations
 
-from compiler import program as p
-from compiler import syntax
-from compiler.kernel.faults import KernelFactError
-from compiler.program import LONG, STRING
-from compiler.resolve import targets, writes
-from compiler.resolve.guards import blindly
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.program import LONG, STRING
+from compiler.kernel.errors import KernelFactError
+from compiler.resolve import context_variables, guru_writes
 from compiler.resolve.scope import Scope
+from compiler.resolve.static_tests import blindly
 from compiler.resolve.type_names import Fault
-from runtime.manifest import ValueType
+from runtime.abi.manifest import ValueType
 
 
 def entry(scope: Scope, e: syntax.Entry) -> p.Expr:
@@ -42,7 +42,9 @@ def entry(scope: Scope, e: syntax.Entry) -> p.Expr:
 def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
     match e.name, e.args:
         case "choose_defined", (first, second):
-            chosen, other = (first, second) if targets.is_defined(scope, first) else (second, first)
+            chosen, other = (
+                (first, second) if context_variables.is_defined(scope, first) else (second, first)
+            )
             value = scope.expr(chosen, want)
             if not scope.has_context:
                 known = value.type if value.type in (LONG, STRING) else None
@@ -70,9 +72,9 @@ def at(scope: Scope, e: syntax.AtCall, want: ValueType | None) -> p.Expr:
             return p.Number(int(f"${name}" in scope.written), e.span)
         case "kregister" | "uregister", _:
             try:
-                return writes.lower_register(scope, e)
+                return guru_writes.lower_register(scope, e)
             except Fault as fault:
-                targets.report(scope, fault, e.span)
+                context_variables.report(scope, fault, e.span)
         case "perf", (syntax.String(value=name),):
             scope.facts.fault(
                 "unknown-counter",

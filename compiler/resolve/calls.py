@@ -6,31 +6,31 @@ f(x) -> Call("f", (LocalRef("x"),)); x is of the type of f's parameter, the call
 
 from __future__ import annotations
 
-from compiler import program as p
-from compiler import syntax
-from compiler.arrange import PRINT_KINDS
-from compiler.kernel.nearby import did_you_mean
-from compiler.program import LONG, STAT, STRING
-from compiler.resolve import embedded, overloads, pointees, printing
-from compiler.resolve.facts import UNKNOWN
+from compiler.frontend.item_tokens import PRINT_KINDS
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.program import LONG, STAT, STRING
+from compiler.ir.source import Span
+from compiler.resolve import embedded_c, overloads, pointer_types, print_statements
 from compiler.resolve.scope import Overloads, Scope
-from compiler.resolve.surroundings import OF_THE_PROBE, walk
-from compiler.source import Span
-from runtime.manifest import ValueType
+from compiler.resolve.syntax_queries import OF_THE_PROBE, walk
+from compiler.resolve.type_facts import UNKNOWN
+from compiler.support.did_you_mean import did_you_mean
+from runtime.abi.manifest import ValueType
 
 
 def call(
     scope: Scope, e: syntax.Call, want: ValueType | None, *, is_statement: bool = False
 ) -> p.Expr:
     """What a call runs and gives; nobody looks at what a statement gives."""
-    special = printing.lower_special(scope, e)
+    special = print_statements.lower_special(scope, e)
     if special is not None:
         return special
     if scope.unplaced and not e.args and e.name in OF_THE_PROBE:
         return scope.unsettled(e.span)
     found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
     if found is None and _is_log(e):
-        return printing.lower_print(scope, e, want)
+        return print_statements.lower_print(scope, e, want)
     if found is None:
         _report_unknown(scope, e)
         for arg in e.args:
@@ -60,7 +60,7 @@ def call(
             scope.require(value, LONG, arg.span)
         else:
             scope.facts.learn(fact, value.type, arg.span)
-            pointees.flow(scope, arg, fact)
+            pointer_types.flow(scope, arg, fact)
         args.append(value)
     args += overloads.hidden_arguments(scope, symbol, e.span)
     return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
@@ -76,7 +76,7 @@ def check_names(scope: Scope, unreached: syntax.Stmt) -> None:
     for node in walk(unreached):
         if isinstance(node, syntax.Call) and not scope.unplaced:
             found = overloads.choose(scope.world, node.name, len(node.args), scope.file)
-            special = _is_log(node) or printing.lower_special(scope, node) is not None
+            special = _is_log(node) or print_statements.lower_special(scope, node) is not None
             if found is None and not special:
                 _report_unknown(scope, node)
 
@@ -87,7 +87,7 @@ def _check_embedded(
     """C does not tell the type of its result: callers do. What is unsafe is for guru mode."""
     f = found.functions[0]
     assert isinstance(f.body, syntax.EmbeddedC)
-    c = embedded.inspect(f.body.code)
+    c = embedded_c.inspect(f.body.code)
     if f.type is None and c.gives:
         scope.facts.valued.add(found.result)
         if want in (LONG, STRING):
@@ -136,7 +136,7 @@ def _report_unknown(scope: Scope, e: syntax.Call) -> None:
             e.span,
         )
         return
-    from compiler.resolve.absent import ABSENT, FOREIGN
+    from compiler.resolve.unsupported_functions import ABSENT, FOREIGN
 
     if e.name in ABSENT and not scope.world.functions.get(e.name):
         why, instead = ABSENT[e.name]

@@ -8,23 +8,29 @@ from __future__ import annotations
 
 from typing import Literal, TypeGuard, assert_never, cast
 
-from compiler import program as p
-from compiler import syntax
-from compiler.kernel.faults import KernelFactError
-from compiler.literal import place
-from compiler.program import LONG, STAT, STRING
-from compiler.resolve import embedded, pointees, printing, targets, writes
-from compiler.resolve.aggregates import buckets, extract, statistic
+from compiler.frontend.literal_spans import place
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.program import LONG, STAT, STRING
+from compiler.ir.source import Span
+from compiler.kernel.errors import KernelFactError
+from compiler.resolve import (
+    context_variables,
+    embedded_c,
+    guru_writes,
+    pointer_types,
+    print_statements,
+)
 from compiler.resolve.at_operators import at, entry
 from compiler.resolve.calls import call
-from compiler.resolve.facts import UNKNOWN
-from compiler.resolve.guards import constant, dead_value, guards
-from compiler.resolve.names import array, element, lower_keys, lvalue, require_known, scalar
 from compiler.resolve.scope import Scope
+from compiler.resolve.static_tests import constant, dead_value, guards
+from compiler.resolve.statistics_ops import buckets, extract, statistic
+from compiler.resolve.type_facts import UNKNOWN
 from compiler.resolve.type_names import Fault
-from compiler.source import Span
-from runtime.manifest import ValueType
-from runtime.number import wrapped
+from compiler.resolve.variables import array, element, lower_keys, lvalue, require_known, scalar
+from runtime.abi.manifest import ValueType
+from runtime.support.int64 import wrapped
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 
@@ -71,18 +77,18 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
             index = scope.typed(e.index, LONG)
             return p.Bucket(found, index, e.span) if found else scope.unsettled(e.span)
         case syntax.Print():
-            return printing.lower_print(scope, e, want)
+            return print_statements.lower_print(scope, e, want)
         case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
-            answer = targets.answer_of(scope, e)
+            answer = context_variables.answer_of(scope, e)
             if answer is not None and not answer.read:
                 hint = "keep what you give in a variable"
                 scope.facts.fault("not-readable", "this is only given here", e.span, hint)
                 return scope.unsettled(e.span)
             if answer is not None:
                 return call(scope, syntax.Call(answer.read, (), e.span, e.span), STRING)
-            return targets.lower_target(scope, e)
+            return context_variables.lower_target(scope, e)
         case syntax.Defined():
-            return p.Number(int(targets.is_defined(scope, e.operand)), e.span)
+            return p.Number(int(context_variables.is_defined(scope, e.operand)), e.span)
         case syntax.Entry():
             return entry(scope, e)
         case syntax.AtCall():
@@ -94,15 +100,15 @@ def lower(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Expr:
 
 
 def _embedded(scope: Scope, e: syntax.EmbeddedExpr) -> p.Expr:
-    c = embedded.inspect(e.code)
+    c = embedded_c.inspect(e.code)
     return p.EmbeddedExpr(
         c.code,
         STRING if c.string else LONG,
         e.span,
         c.pure,
         c.fallible,
-        embedded.symbols(scope, c.reads, e.span),
-        embedded.symbols(scope, c.writes, e.span),
+        embedded_c.symbols(scope, c.reads, e.span),
+        embedded_c.symbols(scope, c.writes, e.span),
     )
 
 
@@ -152,20 +158,22 @@ def assign(scope: Scope, e: syntax.Assign, wish: ValueType | None = None) -> p.E
         scope.facts.fault("type-mismatch", "a statistic cannot be assigned", e.value.span)
     else:
         target = cast(p.Lvalue, lvalue(scope, e.target, value.type))
-        pointees.flow(scope, e.value, pointees.symbol_of(scope, e.target))
+        pointer_types.flow(scope, e.value, pointer_types.symbol_of(scope, e.target))
     op = None if e.op == "=" else e.op[:-1]
     return p.Assign(cast("p.ArithmeticOp | None", op), target, value, target.type, e.span)
 
 
-def _is_place(e: syntax.Expr) -> TypeGuard[writes.Place]:
+def _is_place(e: syntax.Expr) -> TypeGuard[guru_writes.Place]:
     """Whether this names the kernel's memory or a register."""
     by_address = isinstance(e, syntax.AtCall) and e.name in ("kderef", "uderef", "kregister")
-    return by_address or isinstance(e, targets.Target)
+    return by_address or isinstance(e, context_variables.Target)
 
 
-def _write(scope: Scope, target: writes.Place, op: str, value: syntax.Expr, span: Span) -> p.Expr:
+def _write(
+    scope: Scope, target: guru_writes.Place, op: str, value: syntax.Expr, span: Span
+) -> p.Expr:
     """Kernel memory or a register takes a value: guru mode. Or what a function takes."""
-    answer = targets.answer_of(scope, target)
+    answer = context_variables.answer_of(scope, target)
     if answer is not None and op in ("=", ".="):
         function = answer.set if op == "=" else answer.append
         if not function:
@@ -180,9 +188,9 @@ def _write(scope: Scope, target: writes.Place, op: str, value: syntax.Expr, span
         if op != "=":
             old = scope.typed(target, LONG)
             given = p.Arithmetic(cast(p.ArithmeticOp, op[:-1]), old, given, span)
-        return writes.lower_write(scope, target, given, span)
+        return guru_writes.lower_write(scope, target, given, span)
     except (Fault, KernelFactError) as fault:
-        targets.report(scope, fault, target.span)
+        context_variables.report(scope, fault, target.span)
     return scope.unsettled(span)
 
 
@@ -289,12 +297,12 @@ def _match(scope: Scope, e: syntax.Match) -> p.Expr:
 
 
 def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None:
-    from compiler.regex import automaton
-    from compiler.regex.pattern import PatternError
-    from compiler.regex.threads import TooLargeError
+    from compiler.regex import dfa
+    from compiler.regex.nfa import TooLargeError
+    from compiler.regex.parser import PatternError
 
     try:
-        automaton.compile(literal.value, captures)
+        dfa.compile(literal.value, captures)
     except PatternError as error:
         where = place(literal, error.start, error.end)
         scope.facts.fault("bad-regex", error.message, where, error.hint)

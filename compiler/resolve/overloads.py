@@ -12,15 +12,15 @@ a user may define a function whose name the library has.
 
 from __future__ import annotations
 
-from compiler import program as p
-from compiler import syntax
-from compiler.program import LONG
-from compiler.resolve import targets
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.program import LONG
+from compiler.ir.source import Span
+from compiler.resolve import context_variables
 from compiler.resolve.scope import Overloads, Scope, World
-from compiler.resolve.surroundings import walk
-from compiler.source import Span
-from runtime.manifest import ValueType
-from runtime.record import replace
+from compiler.resolve.syntax_queries import walk
+from runtime.abi.manifest import ValueType
+from runtime.support.record import replace
 
 
 def visible(world: World, name: str, file: str) -> list[syntax.Function]:
@@ -97,7 +97,7 @@ def around(scope: Scope, made: p.Function) -> tuple[p.Function, p.Function]:
 def hidden_arguments(scope: Scope, symbol: str, span: Span) -> list[p.Expr]:
     """Values of the context variables that a function uses, for its hidden parameters."""
     names = scope.facts.hidden.get(symbol, ())
-    return [targets.variable(scope, name, span).expr for name in names]
+    return [context_variables.variable(scope, name, span).expr for name in names]
 
 
 def learn_parameters(world: World, overloads: Overloads) -> None:

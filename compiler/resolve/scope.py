@@ -5,13 +5,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from compiler import program as p
-from compiler import syntax
-from compiler.family import Environment, Site
-from compiler.resolve.facts import UNKNOWN, Facts, Symbol, article
-from compiler.source import Span
-from runtime.manifest import Histogram, ValueType
-from runtime.record import dataclass, field
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.source import Span
+from compiler.probes import Environment, Site
+from compiler.resolve.type_facts import UNKNOWN, Facts, Symbol, article
+from runtime.abi.manifest import Histogram, ValueType
+from runtime.support.record import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

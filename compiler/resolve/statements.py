@@ -6,17 +6,17 @@ from __future__ import annotations
 from functools import partial
 from typing import assert_never
 
-from compiler import program as p
-from compiler import syntax
-from compiler.program import LONG, STAT, STRING
-from compiler.resolve import calls, overloads, pointees, printing
-from compiler.resolve.aggregates import buckets, statistic
-from compiler.resolve.facts import UNKNOWN, article
-from compiler.resolve.guards import constant, dead, guards, unreached
-from compiler.resolve.names import array, lower_keys
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.program import LONG, STAT, STRING
+from compiler.ir.source import Span
+from compiler.resolve import calls, overloads, pointer_types, print_statements
 from compiler.resolve.scope import GlobalSymbol, Scope
-from compiler.source import Span
-from runtime.manifest import ValueType
+from compiler.resolve.static_tests import constant, dead, guards, unreached
+from compiler.resolve.statistics_ops import buckets, statistic
+from compiler.resolve.type_facts import UNKNOWN, article
+from compiler.resolve.variables import array, lower_keys
+from runtime.abi.manifest import ValueType
 
 _LEAVES = (syntax.Next, syntax.Return, syntax.Break, syntax.Continue)
 
@@ -96,9 +96,9 @@ def _loop_body(scope: Scope, test: syntax.Expr | None, s: syntax.Stmt) -> p.Stmt
 def _expr_stmt(scope: Scope, s: syntax.ExprStmt) -> p.Stmts:
     match s.value:
         case syntax.Print() as e:
-            return (printing.lower_print_stmt(scope, e),)
+            return (print_statements.lower_print_stmt(scope, e),)
         case syntax.Call(name="log", args=(_,)) as e if "log" not in scope.world.functions:
-            return (printing.lower_log(scope, e),)
+            return (print_statements.lower_log(scope, e),)
         case syntax.Call() as e:
             return (p.ExprStmt(calls.call(scope, e, None, is_statement=True), s.span),)
         case syntax.Assign(op="<<<") as e:
@@ -171,7 +171,7 @@ def _visited(
     type_ = scope.facts.type_of(fact)
     if type_ is not STAT:
         scope.facts.learn(fact, scope.facts.type_of(own), name.span)
-        pointees.exchange(scope, own, fact)
+        pointer_types.exchange(scope, own, fact)
     return _given(scope, name, UNKNOWN if type_ is STAT else type_)
 
 
@@ -271,7 +271,7 @@ def _return(scope: Scope, s: syntax.Return) -> p.Stmts:
         scope.require(value, LONG, s.value.span)
     else:
         scope.facts.learn(scope.result, value.type, s.value.span)
-        pointees.flow(scope, s.value, scope.result)
+        pointer_types.flow(scope, s.value, scope.result)
     return (p.Return(value, s.span),)
 
 

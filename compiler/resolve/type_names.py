@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-from compiler import syntax
-from compiler.kernel import kinds
-from compiler.kernel.kinds import TypeId
-from compiler.kernel.nearby import did_you_mean
-from compiler.kernel.release import Kernel
-from compiler.source import Span
+from compiler.ir import syntax
+from compiler.ir.source import Span
+from compiler.kernel import btf_types
+from compiler.kernel.btf_types import TypeId
+from compiler.kernel.kernel import Kernel
+from compiler.support.did_you_mean import did_you_mean
 
 
 class Fault(Exception):
@@ -30,16 +30,27 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
     own = [module] if module and e.module is None else []
     name = " ".join(e.type_name.replace("*", " ").split())
     keyword, _, rest = name.partition(" ")
-    wanted: tuple[type[kinds.Struct | kinds.Union | kinds.Enum | kinds.Typedef | kinds.Int], ...]
+    wanted: tuple[
+        type[
+            btf_types.Struct | btf_types.Union | btf_types.Enum | btf_types.Typedef | btf_types.Int
+        ],
+        ...,
+    ]
     match keyword if rest else "":
         case "struct":
-            name, wanted = rest, (kinds.Struct,)
+            name, wanted = rest, (btf_types.Struct,)
         case "union":
-            name, wanted = rest, (kinds.Union,)
+            name, wanted = rest, (btf_types.Union,)
         case "enum":
-            name, wanted = rest, (kinds.Enum,)
+            name, wanted = rest, (btf_types.Enum,)
         case _:
-            wanted = (kinds.Struct, kinds.Typedef, kinds.Union, kinds.Int, kinds.Enum)
+            wanted = (
+                btf_types.Struct,
+                btf_types.Typedef,
+                btf_types.Union,
+                btf_types.Int,
+                btf_types.Enum,
+            )
     all_types = [*map(kernel.module_btf, (*named, *own)), kernel.btf]
     for btf in all_types:
         for kind in wanted:
@@ -52,7 +63,7 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
         "unknown-type",
         f"{owner} has no type '{e.type_name}'",
         e.span,
-        did_you_mean(name, all_types[0].names(kinds.Struct)),
+        did_you_mean(name, all_types[0].names(btf_types.Struct)),
     )
 
 

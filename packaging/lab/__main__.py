@@ -23,7 +23,7 @@ import tty
 from pathlib import Path
 from types import FrameType
 
-from lab import app
+from lab import install_app
 from lab.channel import ChannelClosed
 from lab.guest import Guest, Running
 from lab.host import LabError, say
@@ -54,8 +54,8 @@ def main() -> int:
         with Guest.boot(
             image, memory_mb=options.memory, share=options.share, fresh=options.fresh
         ) as guest:
-            if app.runs_in(image):
-                app.install(guest, PROJECT)
+            if install_app.runs_in(image):
+                install_app.install(guest, PROJECT)
             else:
                 say(f"the project is not installed: it cannot run on Python {image.python}")
             if options.cmd is None:

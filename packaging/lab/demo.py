@@ -26,11 +26,11 @@ from typing import Any
 
 import yaml
 
-from lab.board import Board
+from lab.demo_target import PROJECT, Here, Lab, Site, why_not_here
 from lab.guest import Guest
 from lab.host import LabError, say
 from lab.image import Image
-from lab.sites import PROJECT, Here, Lab, Site, why_not_here
+from lab.live_table import Board
 from lab.suites import DEFAULT_KERNEL, SUITES
 
 PATIENCE = 400.0  # seconds until the agent must be ready

@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 import pytest
 
-from agent import logs
-from agent.settings import LogFormat, LogSettings
+from agent import log_sinks
+from agent.config.settings import LogFormat, LogSettings
 
 T = TypeVar("T")
 PATIENCE = 60.0  # seconds after which a test is hung; none takes a tenth of it
@@ -37,10 +37,10 @@ class Lines:
 @pytest.fixture
 def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     found = Lines()
-    monkeypatch.setattr(logs, "JsonSink", lambda: found)
-    logs.configure(LogSettings(level="debug", format=LogFormat.JSON))
+    monkeypatch.setattr(log_sinks, "JsonSink", lambda: found)
+    log_sinks.configure(LogSettings(level="debug", format=LogFormat.JSON))
     yield found
-    logs.close()
+    log_sinks.close()
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:

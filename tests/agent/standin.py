@@ -18,14 +18,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agent.compiling import Compiler
-from agent.modules import BusyError, ModuleError, Modules
-from agent.settings import Settings
-from runtime import abi
-from runtime.abi import EventKind, State
-from runtime.device import Device, Image
-from runtime.event import Event, decode
-from runtime.manifest import Manifest, Table
+from agent.config.settings import Settings
+from agent.scripts.compile_client import Compiler
+from agent.scripts.kernel_modules import BusyError, ModuleError, Modules
+from runtime.abi import structs
+from runtime.abi.manifest import Manifest, Table
+from runtime.abi.structs import EventKind, State
+from runtime.events.decode import Event, decode
+from runtime.reader.device import Device, Image
 from tests.reader.images import Plan, Writer, encoded, event, with_print
 
 COMMAND = (sys.executable, __file__)
@@ -59,7 +59,7 @@ class StandInDevice(Device):
     def fileno(self) -> int:
         return self._read
 
-    def start(self, max_errors: int = abi.UNLIMITED_ERRORS, target: int = 0) -> None:
+    def start(self, max_errors: int = structs.UNLIMITED_ERRORS, target: int = 0) -> None:
         self.kernel.done.append(f"start {self.name}")
         self.set_state(State.RUNNING)
 

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from agent import cli
-from agent.compile_options import compile_request
-from agent.compiling import Compiler
-from agent.session import Session
-from agent.settings import CompileSettings
+from agent.cli import main
+from agent.config.settings import CompileSettings
+from agent.scripts.compile_client import Compiler
+from agent.session.compile_request import compile_request
+from agent.session.session import Session
 from compiler.version import VERSION
-from runtime.abi import UNLIMITED_ERRORS
+from runtime.abi.structs import UNLIMITED_ERRORS
 from tests.agent import standin
 from tests.agent.conftest import run
 from tests.agent.standin import StandInDevice, StandInKernel
@@ -94,7 +94,7 @@ def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_compiler() -> None:
-    options = cli.parser().parse_args(
+    options = main.parser().parse_args(
         ["run", "-ve", "probe x {}", "-G", "n=0x10", "-G", 's="a"', "-D", "MAXACTION=5", "-DTHIS", "-g",
          "-I/l", "-m", "mine", "one", "-two"]
     )  # fmt: skip
@@ -134,7 +134,7 @@ def test_options_that_cannot_be(
     words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:
-        status = cli.main(["run", *words])
+        status = main.main(["run", *words])
     except SystemExit as end:
         status = int(str(end.code))
     told = capsys.readouterr().err
@@ -159,7 +159,7 @@ def test_every_option_has_its_line_of_help() -> None:
 def test_what_options_mean_for_the_compiler() -> None:
     words = ["-u", "-E", "probe a {}", "-E", "probe b {}", "--compatible", "4.0", "-s", "2", "-g"]
     words += ["--suppress-time-limits", "-r", "6.1.0-x", "--sysroot", "/there", "-e", "x"]
-    options = cli.parser().parse_args(["run", *words])
+    options = main.parser().parse_args(["run", *words])
     wanted = compile_request(options, None, [], Path("/out"), 4, True)
     assert (wanted["optimise"], wanted["extra"]) == (False, ["probe a {}", "probe b {}"])
     assert wanted["compatible"] == "4.0"
@@ -199,7 +199,7 @@ class Ending(StandInKernel):
 
 def session(how: str, *args: str, text: str = "ok 1") -> tuple[int, Ending]:
     kernel = Ending(how)
-    options = cli.parser().parse_args(["run", "-e", text, *args])
+    options = main.parser().parse_args(["run", "-e", text, *args])
 
     async def work() -> int:
         compiler = Compiler(CompileSettings(), standin.COMMAND)
@@ -267,7 +267,7 @@ def test_a_script_left_running(capfd: pytest.CaptureFixture[str]) -> None:
     assert (status, out) == (0, f"hello\n{module}\n")
     assert f"stapwatch run -A {module}" in err
     assert kernel.held == set()
-    options = cli.parser().parse_args(["run", "-A", module, "-T", "0.05"])
+    options = main.parser().parse_args(["run", "-A", module, "-T", "0.05"])
     options.text = ""
 
     async def work() -> int:
@@ -309,7 +309,7 @@ def test_exit_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_closed_pipe_ends_the_run() -> None:
     kernel = Ending("stay")
-    options = cli.parser().parse_args(["run", "-e", "ok 1"])
+    options = main.parser().parse_args(["run", "-e", "ok 1"])
 
     async def work() -> int:
         read, write = os.pipe()
@@ -327,7 +327,7 @@ def test_a_closed_pipe_ends_the_run() -> None:
 
 def test_interrupting_a_compilation(capfd: pytest.CaptureFixture[str]) -> None:
     kernel = Ending("exit")
-    options: argparse.Namespace = cli.parser().parse_args(["run", "-e", "hang"])
+    options: argparse.Namespace = main.parser().parse_args(["run", "-e", "hang"])
 
     async def work() -> int:
         made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))

@@ -10,20 +10,20 @@ from typing import Any
 
 import pytest
 
-from agent import compiling
-from agent.compiling import CompileError, Compiler
-from agent.settings import CompileSettings, ScriptSettings, Settings
-from agent.yaml_tree import Place
+from agent.config.settings import CompileSettings, ScriptSettings, Settings
+from agent.config.yaml_tree import Place
+from agent.scripts import compile_client
+from agent.scripts.compile_client import CompileError, Compiler
 from tests.agent import standin
 from tests.agent.conftest import run
 
 
 def request(text: str, output: Path) -> dict[str, Any]:
     settings = Settings(work_folder=output, cache_folder=output)
-    return compiling.request(ScriptSettings("x", Place("t"), text=text), settings)
+    return compile_client.request(ScriptSettings("x", Place("t"), text=text), settings)
 
 
-def failure(text: str, output: Path, **settings: Any) -> compiling.Diagnostic:
+def failure(text: str, output: Path, **settings: Any) -> compile_client.Diagnostic:
     compiler = Compiler(CompileSettings(**settings), standin.COMMAND)
     with pytest.raises(CompileError) as caught:
         run(compiler.compile(request(text, output)))
@@ -152,7 +152,7 @@ def test_fingerprint_is_of_text_and_options(tmp_path: Path) -> None:
 
     def digest(**given: Any) -> str:
         script = ScriptSettings("x", Place("t"), file=file, **given)
-        return compiling.fingerprint(compiling.request(script, settings))
+        return compile_client.fingerprint(compile_client.request(script, settings))
 
     first = digest()
     assert digest() == first

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import config
-from agent.compiling import request
-from agent.config import ConfigError
-from agent.metric_schema import statistic
-from agent.naming import describe
-from agent.settings import Address, LogFormat, MetricType, Settings
+from agent.config import load
+from agent.config.load import ConfigError
+from agent.config.metric_names import describe
+from agent.config.metric_schema import statistic
+from agent.config.settings import Address, LogFormat, MetricType, Settings
+from agent.scripts.compile_client import request
 
 CASES = Path(__file__).parent / "config"
 PROJECT = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parents[2]
 @pytest.mark.parametrize("path", sorted(CASES.glob("*.yaml")), ids=lambda p: p.stem)
 def test_messages(path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
-        config.loads(path.read_text(), path.name)
+        load.loads(path.read_text(), path.name)
     expected = path.with_suffix(".err")
     if os.environ.get("UPDATE"):
         expected.write_text(f"{caught.value}\n")
@@ -40,7 +40,7 @@ def test_messages(path: Path) -> None:
 
 def test_a_wrong_key_as_users_see_it() -> None:
     with pytest.raises(ConfigError) as caught:
-        config.loads(
+        load.loads(
             "script_folders: []\nscripts:\n  a:\n    text: x\n    metrics:\n      n:\n        lables: []\n"
         )
     assert str(caught.value) == (
@@ -51,10 +51,10 @@ def test_a_wrong_key_as_users_see_it() -> None:
 def test_everything_can_be_declared(tmp_path: Path) -> None:
     """The packaged configuration, with all that is commented out put in, and it says the defaults."""
     text = (PROJECT / "packaging/stapwatch.yaml").read_text()
-    assert config.loads(re.sub("(?m)^script_folders.*", "", text)).scripts == {}
+    assert load.loads(re.sub("(?m)^script_folders.*", "", text)).scripts == {}
     full = re.sub(r"(?m)^#(?=\S|  )", "", text).replace("/etc/stapwatch/probes.d", str(tmp_path))
     (tmp_path / "vfs_latency.stp").write_text("probe begin {}")
-    settings = config.loads(full)
+    settings = load.loads(full)
     assert set(settings.scripts) == {"vfs_latency", "opens"}
     script = settings.scripts["vfs_latency"]
     assert script.file == tmp_path / "vfs_latency.stp"
@@ -73,8 +73,8 @@ def test_everything_can_be_declared(tmp_path: Path) -> None:
 
 
 def test_no_configuration_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "MAIN_FILE", tmp_path / "stapwatch.yaml")
-    settings = config.load()
+    monkeypatch.setattr(load, "MAIN_FILE", tmp_path / "stapwatch.yaml")
+    settings = load.load()
     assert settings.listen == (Address("127.0.0.1", 9436),)
 
 
@@ -89,7 +89,7 @@ def test_drop_ins_are_laid_over_in_order(tmp_path: Path) -> None:
     (tmp_path / "conf.d/20.yaml").write_text("log: {level: error}\nscripts: {vfs: {guru: true}}\n")
     (tmp_path / "conf.d/10.yaml").write_text("log: {level: warning}\nlisten: [':2', '[::1]:3']\n")
     (tmp_path / "conf.d/ignored.txt").write_text("{")
-    settings = config.load(main)
+    settings = load.load(main)
     assert (settings.log.level, settings.log.burst) == ("error", 7)
     assert settings.listen == (Address("0.0.0.0", 2), Address("::1", 3))
     assert (
@@ -112,7 +112,7 @@ def test_mistakes_of_all_files_come_together(tmp_path: Path) -> None:
     (tmp_path / "conf.d/c.yaml").symlink_to("nowhere.yaml")
     (tmp_path / "conf.d/d.yaml").write_bytes(b"log: {level: \xff}\n")
     with pytest.raises(ConfigError) as caught:
-        config.load(main)
+        load.load(main)
     found = str(caught.value).replace(f"{tmp_path}/", "").replace("config error: ", "").splitlines()
     assert found == [
         f"conf.d/a.yaml:2:11: duplicate script name 'a'; first at {main}:4:3".replace(
@@ -134,7 +134,7 @@ def test_an_unreadable_file_is_one_message(tmp_path: Path) -> None:
     with pytest.raises(
         ConfigError, match=r"^config error: .*/gone.yaml: cannot be read: No such file"
     ):
-        config.load(tmp_path / "gone.yaml")
+        load.load(tmp_path / "gone.yaml")
 
 
 def test_aliases_cannot_explode() -> None:
@@ -142,16 +142,16 @@ def test_aliases_cannot_explode() -> None:
         f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)
     ]
     with pytest.raises(ConfigError) as caught:
-        config.loads("\n".join(lines))
+        load.loads("\n".join(lines))
     assert len(caught.value.mistakes) == 30
     with pytest.raises(ConfigError, match="nested too deep"):
-        config.loads("a: &a [*a]\n")
+        load.loads("a: &a [*a]\n")
 
 
 @given(st.text(max_size=200))
 def test_any_text_gives_settings_or_mistakes(text: str) -> None:
     try:
-        config.loads(f"script_folders: []\n{text}")
+        load.loads(f"script_folders: []\n{text}")
     except ConfigError as error:
         assert error.mistakes
 
@@ -172,9 +172,7 @@ def test_any_tree_gives_settings_or_mistakes(tree: object) -> None:
 
     text = json.dumps(tree)
     try:
-        config.loads(
-            f'{{"script_folders": [], {text[1:]}' if text != "{}" else "script_folders: []"
-        )
+        load.loads(f'{{"script_folders": [], {text[1:]}' if text != "{}" else "script_folders: []")
     except ConfigError as error:
         assert all(mistake.place.line for mistake in error.mistakes)
 
@@ -198,7 +196,7 @@ def test_buckets_become_integers() -> None:
     text = "script_folders: []\nscripts: {s: {text: t, metrics: {x_us: {buckets: %s}}}}"
 
     def wanted(buckets: str) -> object:
-        script = config.loads(text % buckets).scripts["s"]
+        script = load.loads(text % buckets).scripts["s"]
         return statistic("s", script.metrics["x_us"])
 
     assert wanted("[1e-6, 0.001, 2.5]") == {"kind": "bounds", "bounds": [1, 1000, 2_500_000]}
@@ -209,5 +207,5 @@ def test_buckets_become_integers() -> None:
 
 
 def test_log_format_is_an_enum() -> None:
-    settings = config.loads("script_folders: []\nlog: {format: journald, rate_limit: 0}")
+    settings = load.loads("script_folders: []\nlog: {format: journald, rate_limit: 0}")
     assert settings.log.format is LogFormat.JOURNALD and settings.log.rate_limit == 0

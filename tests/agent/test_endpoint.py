@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from agent.endpoint import Endpoint, Limits, ListenError, Request, Response
-from agent.settings import Address
+from agent.config.settings import Address
+from agent.daemon.http_server import Endpoint, Limits, ListenError, Request, Response
 from tests.agent.conftest import run
 
 ANY = Address("127.0.0.1", 0)

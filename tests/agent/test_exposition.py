@@ -17,15 +17,15 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.exposition import Exposition, Format, compress, negotiate, wants_gzip
-from agent.families import Family, Member, plan
-from agent.scaling import bound_text, printed
-from agent.settings import MetricSettings, MetricType
-from agent.yaml_tree import Place
-from runtime.histogram import upper_bounds
-from runtime.manifest import Histogram, HistogramKind, Table
-from runtime.snapshot import StatValue, TableValues
-from runtime.table import per_page
+from agent.config.settings import MetricSettings, MetricType
+from agent.config.yaml_tree import Place
+from agent.exposition.families import Family, Member, plan
+from agent.exposition.render import Exposition, Format, compress, negotiate, wants_gzip
+from agent.exposition.units import bound_text, printed
+from runtime.abi.histogram import upper_bounds
+from runtime.abi.manifest import Histogram, HistogramKind, Table
+from runtime.reader.snapshot import StatValue, TableValues
+from runtime.reader.table import per_page
 from tests.agent import values
 from tests.agent.values import rows
 

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent import logs
-from agent.lines import LONGEST, LineJoiner, TokenBucket
-from agent.logs import JournalSink, JsonSink, journal_datagram
-from agent.script_log import ScriptLog
-from agent.settings import LogFormat, LogSettings
-from runtime.abi import NO_PROBE, EventKind
-from runtime.event import Event
-from runtime.manifest import Argument, ErrorSite, Manifest, Print, ValueType
+from agent import log_sinks
+from agent.config.settings import LogFormat, LogSettings
+from agent.log_sinks import JournalSink, JsonSink, journal_datagram
+from agent.scripts.line_buffer import LONGEST, LineJoiner, TokenBucket
+from agent.scripts.script_log import ScriptLog
+from runtime.abi.manifest import Argument, ErrorSite, Manifest, Print, ValueType
+from runtime.abi.structs import NO_PROBE, EventKind
+from runtime.events.decode import Event
 from tests.agent import values
 from tests.agent.conftest import Lines
 from tests.reader.images import Plan
@@ -198,21 +198,21 @@ def test_under_journald_by_device_and_inode(
     with (tmp_path / "stream").open("w") as stream:
         stat = os.fstat(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
-        assert logs.under_journald(stream.fileno())
+        assert log_sinks.under_journald(stream.fileno())
         monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino + 1}")
-        assert not logs.under_journald(stream.fileno())
+        assert not log_sinks.under_journald(stream.fileno())
 
 
 def test_levels(monkeypatch: pytest.MonkeyPatch) -> None:
-    logs.configure(LogSettings(level="warning", format=LogFormat.JSON))
+    log_sinks.configure(LogSettings(level="warning", format=LogFormat.JSON))
     found = Lines()
-    monkeypatch.setattr(logs, "_sink", found)
-    logs.log().info("quiet")
-    logs.log().warning("a %s b")
+    monkeypatch.setattr(log_sinks, "_sink", found)
+    log_sinks.log().info("quiet")
+    log_sinks.log().warning("a %s b")
     assert found.texts == ["a %s b"]
     assert found.entries[0]["timestamp"].endswith("Z")
     monkeypatch.undo()
-    logs.close()
+    log_sinks.close()
 
 
 def test_stand_in_manifest_is_whole() -> None:

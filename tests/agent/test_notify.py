@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.notify import Notifier, watchdog_period
+from agent.daemon.sd_notify import Notifier, watchdog_period
 from tests.agent.conftest import run
 
 

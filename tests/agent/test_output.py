@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.output import Output, Rotation
+from agent.session.output_file import Output, Rotation
 
 
 class Told:

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.exposition import Exposition, Format
-from agent.families import Member, plan
-from agent.samples import escape
-from runtime.aggregate import StatValue
-from runtime.device import Image
-from runtime.histogram import upper_bounds
-from runtime.manifest import Histogram, HistogramKind, Statistic, Storage, Table, ValueType
-from runtime.snapshot import SnapshotReader, read
-from runtime.table import TableValues
+from agent.exposition.families import Member, plan
+from agent.exposition.render import Exposition, Format
+from agent.exposition.samples import escape
+from runtime.abi.histogram import upper_bounds
+from runtime.abi.manifest import Histogram, HistogramKind, Statistic, Storage, Table, ValueType
+from runtime.reader.device import Image
+from runtime.reader.merge import StatValue
+from runtime.reader.snapshot import SnapshotReader, read
+from runtime.reader.table import TableValues
 from tests.reader.images import Plan, Writer
 
 LANES, CAPACITY = 3, 300  # two pages of numbers, many of statistics

@@ -7,10 +7,10 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from agent.exposition import Format
-from agent.selfmetrics import Health, SelfMetrics
-from runtime.device import Image
-from runtime.snapshot import SnapshotReader
+from agent.daemon.self_metrics import Health, SelfMetrics
+from agent.exposition.render import Format
+from runtime.reader.device import Image
+from runtime.reader.snapshot import SnapshotReader
 from tests.reader.images import Plan
 
 

@@ -22,7 +22,7 @@ from typing import Any
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from agent.service import Service
+from agent.daemon.service import Service
 from tests.agent import standin
 from tests.agent.conftest import Lines, run, until
 from tests.agent.standin import StandInKernel

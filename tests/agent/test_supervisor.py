@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from agent.exposition import Format
-from agent.script import ScriptState
-from agent.settings import CompileSettings, MetricSettings, ScriptSettings, Settings
-from agent.supervisor import Supervisor
-from agent.yaml_tree import Place
-from runtime.abi import State
+from agent.config.settings import CompileSettings, MetricSettings, ScriptSettings, Settings
+from agent.config.yaml_tree import Place
+from agent.daemon.supervisor import Supervisor
+from agent.exposition.render import Format
+from agent.scripts.script import ScriptState
+from runtime.abi.structs import State
 from tests.agent import standin
 from tests.agent.conftest import Lines, run, until
 from tests.agent.standin import StandInDevice, StandInKernel

@@ -10,10 +10,10 @@ import sys
 
 AGENT = """
 import sys, json
-from runtime.thrift import avoid_huge_pages, leave_out_openssl
+from runtime.support.footprint import avoid_huge_pages, leave_out_openssl
 avoid_huge_pages()
 leave_out_openssl()
-import agent.service, asyncio, hashlib, prometheus_client, ssl
+import agent.daemon.service, asyncio, hashlib, prometheus_client, ssl
 maps = open("/proc/self/maps").read()
 print(json.dumps({
     "digest": hashlib.sha256(b"x").hexdigest(),

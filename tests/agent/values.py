@@ -7,8 +7,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runtime.aggregate import StatValue
-from runtime.manifest import (
+from runtime.abi.manifest import (
     Histogram,
     HistogramKind,
     Key,
@@ -18,8 +17,9 @@ from runtime.manifest import (
     Table,
     ValueType,
 )
-from runtime.slots import KeyPage
-from runtime.table import TableValues, per_page
+from runtime.reader.merge import StatValue
+from runtime.reader.table import TableValues, per_page
+from runtime.reader.table_keys import KeyPage
 
 LOG2 = Histogram(HistogramKind.LOG2, word=1, buckets=65)
 

@@ -17,9 +17,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from compiler.driver import compile_script
-from compiler.request import Request
-from lab import DEFAULT_KERNEL, CommandTimeout, Guest, GuestDied, Image, LabError, app
+from compiler.driver.compile import compile_script
+from compiler.protocol import Request
+from lab import DEFAULT_KERNEL, CommandTimeout, Guest, GuestDied, Image, LabError, install_app
 from lab.host import cache_root, say
 from tests.bench.rows import Row, Section
 from tests.system.setting import Setting
@@ -65,7 +65,7 @@ def natively(image: Image, folder: Path, rounds: int, many: int) -> dict[str, An
     told = kernel_files(image)
     binds = {
         PROJECT: "/mnt/stapwatch",
-        app.ensure_vendor(PROJECT, image): "/mnt/vendor",
+        install_app.ensure_vendor(PROJECT, image): "/mnt/vendor",
         folder: "/mnt/work",
         told / "sys": "/sys",
         told / "proc/kallsyms": "/proc/kallsyms",
@@ -122,13 +122,13 @@ def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
     setting.compile_requests({"cached": cached})
     (folder / "request.json").write_text(json.dumps({**cached, "cache": "/var/cache/stapwatch"}))
     with Guest.boot(image, icount=True) as guest:
-        app.install(guest, PROJECT)
+        install_app.install(guest, PROJECT)
         setting.install(guest)
         guest.push(folder / "request.json", "/tmp/bench/request.json")
         guest.push(HERE / "guest/starting.py", "/tmp/bench/starting.py")
         argv = ["python3", "/tmp/bench/starting.py", "/tmp/bench/request.json"]
         argv.append(str(many))
-        env = {"PYTHONPATH": f"/{app.PREFIX}:/{app.PREFIX}/vendor"}
+        env = {"PYTHONPATH": f"/{install_app.PREFIX}:/{install_app.PREFIX}/vendor"}
         done = guest.run(argv, timeout=3600, env=env, stream=_tell).check()
         if complaints := guest.complaints():
             raise LabError("the guest's kernel complains:\n" + "\n".join(complaints))
@@ -157,11 +157,11 @@ def arming(image: Image, folder: Path, wildcards: str) -> dict[str, Any]:
         raise LabError("\n".join(error.text for error in made.errors))
     say("compile: in the lab: arming functions")
     with Guest.boot(image, icount=True) as guest:
-        app.install(guest, PROJECT)
+        install_app.install(guest, PROJECT)
         guest.push(folder / f"{made.module}.ko", f"/tmp/bench/{made.module}.ko")
         guest.push(HERE / "guest/arming.py", "/tmp/bench/arming.py")
         argv = ["python3", "/tmp/bench/arming.py", f"/tmp/bench/{made.module}.ko", made.module]
-        env = {"PYTHONPATH": f"/{app.PREFIX}"}
+        env = {"PYTHONPATH": f"/{install_app.PREFIX}"}
         try:
             done = guest.run(argv, timeout=ARMING_PATIENCE, env=env).check()
         except (CommandTimeout, GuestDied):  # in one system call, it cannot even be killed

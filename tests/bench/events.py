@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from compiler.driver import compile_script
-from compiler.request import Request
-from lab import Guest, Image, LabError, app
+from compiler.driver.compile import compile_script
+from compiler.protocol import Request
+from lab import Guest, Image, LabError, install_app
 from lab.host import say
 from tests.bench import hand, peers
 from tests.bench.disassembly import Module, Root
@@ -219,11 +219,11 @@ def run(image: Image, folder: Path, steps: list[dict[str, Any]]) -> dict[str, di
             )
 
     with Guest.boot(image, icount=True) as guest:
-        app.install(guest, PROJECT)
+        install_app.install(guest, PROJECT)
         guest.push(folder, FOLDER)
         guest.push(HERE / "guest/measure.py", f"{FOLDER}/measure.py")
         argv = ["python3", f"{FOLDER}/measure.py", f"{FOLDER}/plan.json", f"{FOLDER}/loop.so"]
-        env = {"PYTHONPATH": f"/{app.PREFIX}"}
+        env = {"PYTHONPATH": f"/{install_app.PREFIX}"}
         guest.run(argv, timeout=300 + 900 * len(steps), env=env, stream=hear).check()
         if complaints := guest.complaints():
             raise LabError("the guest's kernel complains:\n" + "\n".join(complaints))

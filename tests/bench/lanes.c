@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* lanes.c - how a module adds up its lanes, on memory that a benchmark has laid out. */
-#include "runtime.h"
+#include "core/runtime.h"
 
 void **sw_lane_areas;
 u32 sw_nr_lanes;

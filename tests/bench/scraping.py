@@ -29,16 +29,16 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 
-from agent.exposition import Exposition, Format
-from agent.families import Member, plan
+from agent.exposition.families import Member, plan
+from agent.exposition.render import Exposition, Format
 from lab import Image as Root
-from lab import app
+from lab import install_app
 from lab.host import say
-from runtime import manifest
-from runtime.device import Image
-from runtime.manifest import HistogramKind, Statistic, Storage, Table, ValueType
-from runtime.snapshot import SnapshotReader
-from runtime.table import TableValues
+from runtime.abi import manifest
+from runtime.abi.manifest import HistogramKind, Statistic, Storage, Table, ValueType
+from runtime.reader.device import Image
+from runtime.reader.snapshot import SnapshotReader
+from runtime.reader.table import TableValues
 from tests.bench.rows import Row, Section
 from tests.reader.images import Plan, Writer
 
@@ -56,13 +56,13 @@ LOG2 = manifest.Histogram(HistogramKind.LOG2, word=1, buckets=65)
 @cache
 def module_code() -> ctypes.CDLL:
     """The module's sums, as a library."""
-    runtime = Path(manifest.__file__).parent
+    runtime = Path(manifest.__file__).parents[1] / "kernel"
     flags = ["-O2", "-std=gnu11", "-fPIC", "-shared", "-fvisibility=hidden", "-fwrapv"]
     flags += ["-fno-strict-aliasing", "-fno-tree-vectorize", "-DSW_USERSPACE"]
     flags += ["-ffunction-sections", "-Wl,--gc-sections"]
-    flags += [f"-I{runtime / folder}" for folder in ("include", "src")]
+    flags += [f"-I{runtime / folder}" for folder in ("include", ".")]
     sources = [Path(__file__).parent / "lanes.c"]
-    sources += [runtime / "src" / f"{name}.c" for name in ("statistic", "number")]
+    sources += [runtime / "lib" / f"{name}.c" for name in ("statistic", "int64")]
     with tempfile.TemporaryDirectory(prefix="stapwatch-bench-") as folder:
         output = Path(folder) / "lanes.so"
         subprocess.run(["gcc", *flags, *sources, "-o", output], check=True, timeout=120)
@@ -170,7 +170,7 @@ def histograms(sets: int, lanes: int) -> Scraped:
 def measure(root: Root, series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Section:
     """In the root folder of a guest."""
     place = "/mnt/stapwatch"
-    binds = {PROJECT: place, app.ensure_vendor(PROJECT, root): "/mnt/vendor"}
+    binds = {PROJECT: place, install_app.ensure_vendor(PROJECT, root): "/mnt/vendor"}
     env = {"PYTHONPATH": f"{place}:{place}/packaging:/mnt/vendor"}
     argv = ["python3", "-P", "-m", __name__, str(series), str(sets), str(rounds)]
     say("scrape: natively")

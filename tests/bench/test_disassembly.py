@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.driver import compile_script
-from compiler.request import Request
+from compiler.driver.compile import compile_script
+from compiler.protocol import Request
 from lab import Image
 from tests.bench.disassembly import BLOCK, OWN, Module, Root
 

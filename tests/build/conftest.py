@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build.cache import Cache
-from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput
-from compiler.build.sources import Sources
 from compiler.kernel.btf import Btf
-from compiler.kernel.release import Kernel
+from compiler.kernel.kernel import Kernel
+from compiler.modbuild.builder import Builder
+from compiler.modbuild.request import BuildInput
+from compiler.modbuild.runtime_sources import Sources
+from compiler.support.content_store import Cache
 from lab import Image
-from runtime.record import dataclass
+from runtime.support.record import dataclass
 
 HERE = Path(__file__).parent
 
@@ -56,7 +56,7 @@ def facts() -> Facts:
 
 @pytest.fixture(scope="session")
 def standin() -> Sources:
-    return Sources.read(HERE / "standin/include", HERE / "standin/src")
+    return Sources.read(HERE / "standin/runtime")
 
 
 @pytest.fixture(scope="session")

@@ -17,16 +17,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runtime.record import dataclass, field
+from runtime.support.record import dataclass, field
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from compiler.build.cache import Cache
-from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput, Tier
-from compiler.build.toolchain import Here, Ran
 from compiler.kernel.btf import Btf
-from compiler.kernel.release import Kernel
+from compiler.kernel.kernel import Kernel
+from compiler.modbuild.builder import Builder
+from compiler.modbuild.request import BuildInput, Tier
+from compiler.modbuild.toolchain import Here, Ran
+from compiler.support.content_store import Cache
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build.cache import Cache, key_of
-from compiler.build.faults import BuildError
+from compiler.modbuild.errors import BuildError
+from compiler.support.content_store import Cache, key_of
 
 KEY = key_of("a key")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build.commands import HERE, Unlearnable, learn
+from compiler.modbuild.kbuild_commands import HERE, Unlearnable, learn
 
 GCC = (
     "gcc-12 -Wp,-MMD,{w}/.script.o.d -nostdinc -I./include -include ./include/linux/kconfig.h "

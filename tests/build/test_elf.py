@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build.elf import Elf
-from compiler.build.faults import BuildError
+from compiler.modbuild.errors import BuildError
+from compiler.support.elf import Elf
 
 C = """
 extern int wanted(void); extern int weakly(void) __attribute__((weak)); extern char table[];

@@ -12,16 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build.cache import Cache
-from compiler.build.elf import Elf
-from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput, BuildResult, Tier
-from compiler.build.selfcheck import difference
-from compiler.build.sources import Sources
-from compiler.build.toolchain import There
-from compiler.kernel.release import Kernel
+from compiler.kernel.kernel import Kernel
+from compiler.modbuild.builder import Builder
+from compiler.modbuild.request import BuildInput, BuildResult, Tier
+from compiler.modbuild.runtime_sources import Sources
+from compiler.modbuild.tier_check import difference
+from compiler.modbuild.toolchain import There
+from compiler.support.content_store import Cache
+from compiler.support.elf import Elf
 from lab import DEFAULT_KERNEL, Guest, Image
-from runtime.record import replace
+from runtime.support.record import replace
 
 pytestmark = pytest.mark.lab
 STANDIN = Path(__file__).parent / "standin"

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from compiler.build.cache import Cache
-from compiler.build.elf import Elf
-from compiler.build.faults import BuildError
-from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput, Tier
-from compiler.build.selfcheck import difference
-from compiler.build.signing import MARK, SigningKey
-from compiler.build.sources import Sources
-from compiler.build.toolchain import Here, Ran
-from compiler.build.versions import Exports, read_table
-from runtime.record import dataclass, field, replace
+from compiler.modbuild.builder import Builder
+from compiler.modbuild.errors import BuildError
+from compiler.modbuild.modversions import Exports, read_table
+from compiler.modbuild.request import BuildInput, Tier
+from compiler.modbuild.runtime_sources import Sources
+from compiler.modbuild.signing import MARK, SigningKey
+from compiler.modbuild.tier_check import difference
+from compiler.modbuild.toolchain import Here, Ran
+from compiler.support.content_store import Cache
+from compiler.support.elf import Elf
+from runtime.support.record import dataclass, field, replace
 
 HERE = Path(__file__).parent
 RequestFor = Callable[..., BuildInput]

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import catalogue
-from compiler.family import FAMILIES, Environment
-from compiler.family.shapes import SHAPES
-from compiler.parser import Conditions, parse
+from compiler.driver import list_probes
+from compiler.frontend.parser import Conditions, parse
+from compiler.probes import FAMILIES, Environment
+from compiler.probes.forms import SHAPES
 from tests.frontend.support import everything
 from tests.golden.kernel import golden_kernel
 
@@ -27,7 +27,7 @@ def listed(pattern: str, *, variables: bool = False, extra: str = MINE) -> list[
     extras = [parse(extra, "-E", conditions=CONDITIONS)]
     known = everything(CONDITIONS)
     environment = Environment(golden_kernel())
-    return catalogue.points(script, extras, known, environment, variables=variables)
+    return list_probes.points(script, extras, known, environment, variables=variables)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_variables() -> None:
 
 def test_each_family_has_its_forms() -> None:
     assert {shape.partition(".")[0].partition("(")[0] for shape in SHAPES} == set(FAMILIES)
-    assert catalogue.probe_types() == sorted(SHAPES)
+    assert list_probes.probe_types() == sorted(SHAPES)
 
 
 def test_functions() -> None:
@@ -78,7 +78,7 @@ def test_functions() -> None:
     function open(a) { return a } private function hidden() { return 1 }
     function _own() { return 1 } function c:long(s:string) %{ STAP_RETVALUE = 1; %}"""
     script = parse(text, "lib.stp", conditions=CONDITIONS, privileged=True)
-    assert catalogue.functions([script], Environment(golden_kernel())) == [
+    assert list_probes.functions([script], Environment(golden_kernel())) == [
         "c:long (s:string)",
         "inferred:string ()",
         "nothing:unknown ()",
@@ -89,5 +89,7 @@ def test_functions() -> None:
 
 def test_aliases() -> None:
     script = parse(MINE, "lib.stp", conditions=CONDITIONS)
-    assert catalogue.probe_aliases([script])[0] == "my.begin = begin"
-    assert 'my.missing = kernel.function("no_such_function")?' in catalogue.probe_aliases([script])
+    assert list_probes.probe_aliases([script])[0] == "my.begin = begin"
+    assert 'my.missing = kernel.function("no_such_function")?' in list_probes.probe_aliases(
+        [script]
+    )

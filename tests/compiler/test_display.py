@@ -5,18 +5,18 @@ from __future__ import annotations
 
 import pytest
 
-from agent import display
-from compiler import library
-from compiler.display import displayed
-from compiler.family import Environment
-from compiler.optimise import optimise
-from compiler.parser import Conditions, parse
-from compiler.resolve.analysis import resolve
-from runtime.aggregate import StatValue
-from runtime.manifest import Key, ValueType
-from runtime.record import replace
-from runtime.slots import KeyTuple
-from runtime.table import Value
+from agent.session import final_globals
+from compiler.analysis.write_only_globals import displayed
+from compiler.driver import tapset_index
+from compiler.frontend.parser import Conditions, parse
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.transform.dead_code import optimise
+from runtime.abi.manifest import Key, ValueType
+from runtime.reader.merge import StatValue
+from runtime.reader.table import Value
+from runtime.reader.table_keys import KeyTuple
+from runtime.support.record import replace
 from tests.golden.kernel import golden_kernel
 from tests.reader.images import Plan
 
@@ -25,8 +25,8 @@ CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
 
 def shown(text: str, extra: str = "") -> set[str]:
     script = parse(text, "x.stp", conditions=CONDITIONS)
-    tapset = {**library.read(), "extra.stp": extra.encode()}
-    known = library.parse_all(tapset, CONDITIONS)
+    tapset = {**tapset_index.read(), "extra.stp": extra.encode()}
+    known = tapset_index.parse_all(tapset, CONDITIONS)
     program = optimise(resolve("x", [script], known, Environment(golden_kernel())))
     return set(displayed(program, tapset))
 
@@ -72,7 +72,7 @@ def printed(name: str, elements: dict[KeyTuple, Value]) -> str:
         plan.manifest().tables[0],
         keys=tuple(Key(f"k{i}", ValueType.LONG, 8 * i, 8) for i in range(keys)),
     )
-    return "".join(display.table(table, list(elements), list(elements.values())))
+    return "".join(final_globals.table(table, list(elements), list(elements.values())))
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ import cProfile
 import pstats
 
 from compiler.codegen.module import generate
-from compiler.codegen.tables import Target
-from compiler.family import Environment
-from compiler.optimise import optimise
-from compiler.options import Options
-from compiler.parser import Conditions, parse
-from compiler.resolve.analysis import resolve
+from compiler.codegen.probe_table import Target
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir.options import Options
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.transform.dead_code import optimise
 from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.diagnostics import CompileError
-from compiler.family import Environment
-from compiler.parser import Conditions, parse
-from compiler.program import Program
-from compiler.resolve.analysis import resolve
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir.diagnostics import CompileError
+from compiler.ir.program import Program
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0-golden", arch="x86_64")

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library, lookup
-from compiler.build.cache import Cache, key_of
-from compiler.lookup import Question
-from compiler.request import Pass, Request, Response
+from compiler.driver import module_cache, tapset_index
+from compiler.driver.module_cache import Question
+from compiler.protocol import Pass, Request, Response
+from compiler.support.content_store import Cache, key_of
 
 MADE = key_of("a module")
 
@@ -22,7 +22,7 @@ def question(tmp_path: Path) -> Question:
     request = Request("x", text="probe begin {}", output=str(tmp_path / "out"))
     cache = Cache(tmp_path / "cache")
     return Question(
-        request, "<x>", "probe begin {}", library.read(), None, cache, "abc1", "sw_x_abc1"
+        request, "<x>", "probe begin {}", tapset_index.read(), None, cache, "abc1", "sw_x_abc1"
     )
 
 
@@ -33,12 +33,12 @@ def compiler(question: Question, tmp_path: Path) -> Path:
     tool.write_text("1")
     question.cache.put(MADE, {"sw_x_abc1.ko": b"code"})
     done = Response(True, passes=(Pass(1, "parsed", 0.1, 0.0, 0.1, "x"),))
-    lookup.remember(question, done, MADE, [tool, tmp_path / "missing"])
+    module_cache.remember(question, done, MADE, [tool, tmp_path / "missing"])
     return tool
 
 
 def test_the_answer_is_what_was_made(question: Question, compiler: Path) -> None:
-    found = lookup.answer(question)
+    found = module_cache.answer(question)
     assert found is not None and found.ok and found.cached
     assert (found.module, found.identity) == ("sw_x_abc1", "abc1")
     assert Path(found.path).read_bytes() == b"code"
@@ -47,7 +47,7 @@ def test_the_answer_is_what_was_made(question: Question, compiler: Path) -> None
 
 
 def test_nothing_made_is_no_answer(question: Question) -> None:
-    assert lookup.answer(question) is None
+    assert module_cache.answer(question) is None
 
 
 def _grow(tool: Path, cache: Cache) -> None:
@@ -81,5 +81,5 @@ def test_a_change_of_what_it_depends_on_makes_it_none(
     question: Question, compiler: Path, change: Callable[[Path, Cache], None]
 ) -> None:
     change(compiler, question.cache)
-    assert lookup.answer(question) is None
-    assert lookup.answer(question) is None
+    assert module_cache.answer(question) is None
+    assert module_cache.answer(question) is None

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import listing
-from compiler.diagnostics import CompileError, render
-from compiler.family import Environment
-from compiler.optimise import optimise
-from compiler.parser import Conditions, parse
-from compiler.program import Program
-from compiler.resolve.analysis import resolve
-from compiler.waste import require_probes, warnings
+from compiler.analysis.unused import require_probes, warnings
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir import program_printer
+from compiler.ir.diagnostics import CompileError, render
+from compiler.ir.program import Program
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.transform.dead_code import optimise
 from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 from tests.language.workbench import Ran, run
@@ -165,4 +165,4 @@ def test_without_optimising_all_stays() -> None:
     script = "global gone probe begin { if (0) gone++; x = 1; println(2 + 3) }"
     assert run(script, optimise=False) == run(script) == Ran("5\n")
     before, _, _ = programs(script)
-    assert "  # locals\n  x:long\n" in listing.program(before)
+    assert "  # locals\n  x:long\n" in program_printer.program(before)

@@ -6,12 +6,12 @@ from __future__ import annotations
 import pytest
 
 from compiler.codegen.module import generate
-from compiler.codegen.tables import Target
-from compiler.diagnostics import CompileError
-from compiler.family import Environment
-from compiler.options import Limits, Options, unread, with_defines
-from compiler.parser import Conditions, parse
-from compiler.resolve.analysis import resolve
+from compiler.codegen.probe_table import Target
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir.diagnostics import CompileError
+from compiler.ir.options import Limits, Options, unread, with_defines
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
 from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 

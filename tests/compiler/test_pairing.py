@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import program as p
-from compiler.family import Environment
-from compiler.optimise import optimise
-from compiler.pairing import pair
-from compiler.parser import Conditions, parse
-from compiler.resolve.analysis import resolve
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir import program as p
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.transform.dead_code import optimise
+from compiler.transform.entry_return_pairing import pair
 from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from compiler.programs.executable import Executable, ProgramError
-from compiler.programs.files import Files
-from compiler.programs.libraries import libraries
-from compiler.programs.operands import Operand, operands
+from compiler.userspace.elf_program import Executable, ProgramError
+from compiler.userspace.program_files import Files
+from compiler.userspace.sdt_operands import Operand, operands
+from compiler.userspace.shared_libraries import libraries
 
 SOURCE = Path(__file__).parents[1] / "handlers" / "program.c"
 

@@ -14,37 +14,37 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from compiler.regex import pattern
-from compiler.regex.automaton import MOST_CELLS, compile, search
-from compiler.regex.pattern import PatternError
-from compiler.regex.threads import TooLargeError
+from compiler.regex import parser
+from compiler.regex.dfa import MOST_CELLS, compile, search
+from compiler.regex.nfa import TooLargeError
+from compiler.regex.parser import PatternError
 from tests.language.userspace import Workshop
 
 
-def python(node: pattern.Node) -> str:
+def python(node: parser.Node) -> str:
     """The same expression for Python."""
     match node:
-        case pattern.Bytes(members):
+        case parser.Bytes(members):
             return (
                 "[" + "".join(f"\\x{b:02x}" for b in sorted(members)) + "]" if members else "(?!)"
             )
-        case pattern.Begin():
+        case parser.Begin():
             return r"\A"
-        case pattern.End():
+        case parser.End():
             return r"\Z"
-        case pattern.Cat(parts):
+        case parser.Cat(parts):
             return "".join(python(part) for part in parts)
-        case pattern.Alt(choices):
+        case parser.Alt(choices):
             return "(?:" + "|".join(python(choice) for choice in choices) + ")"
-        case pattern.Repeat(inner, low, high):
+        case parser.Repeat(inner, low, high):
             return f"(?:{python(inner)}){{{low},{'' if high is None else high}}}"
-        case pattern.Group(_, inner):
+        case parser.Group(_, inner):
             return f"({python(inner)})"
 
 
 def oracle(text: str, data: bytes) -> list[tuple[int, int]] | None:
     """The leftmost longest match and its groups, by Python."""
-    form = python(pattern.parse(text).root).encode("latin-1")
+    form = python(parser.parse(text).root).encode("latin-1")
     for start in range(len(data) + 1):
         for end in range(len(data), start - 1, -1):
             whole = rb"(?s:\A.{%d})(%s)(?s:.{%d}\Z)" % (start, form, len(data) - end)
@@ -188,7 +188,7 @@ def test_by_hand(text: str, data: bytes, wanted: list[tuple[int, int]]) -> None:
 )
 def test_refused(text: str, place: tuple[int, int], part: str) -> None:
     with pytest.raises(PatternError, match=re.escape(part)) as caught:
-        pattern.parse(text)
+        parser.parse(text)
     assert (caught.value.start, caught.value.end) == place
 
 

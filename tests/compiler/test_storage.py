@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from agent.families import plan
+from agent.exposition.families import plan
 from compiler.codegen.module import generate
-from compiler.codegen.tables import Target
-from compiler.family import Environment
-from compiler.options import Options
-from compiler.parser import Conditions, parse
-from compiler.resolve.analysis import resolve
-from runtime.manifest import Manifest, Storage
+from compiler.codegen.probe_table import Target
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir.options import Options
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from runtime.abi.manifest import Manifest, Storage
 from tests.frontend.support import known
 from tests.golden.kernel import golden_kernel
 

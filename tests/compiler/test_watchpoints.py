@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.family import Environment, watchpoints
-from compiler.parser import Conditions, parse
-from compiler.resolve.analysis import resolve
+from compiler.frontend.parser import Conditions, parse
+from compiler.probes import Environment, watchpoint
+from compiler.resolve.program import resolve
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
@@ -18,6 +18,6 @@ def test_the_fifth_is_told_of(count: int, told: int | None) -> None:
     lines = [f"probe kernel.data({0xFFFF << 48 | i}).rw {{ n++ }}" for i in range(count)]
     script = parse("\n".join([*lines, "global n"]), "x.stp", conditions=CONDITIONS)
     program = resolve("x", [script], [], Environment(golden_kernel()))
-    found = watchpoints.warnings(program)
+    found = watchpoint.warnings(program)
     assert [w.span.location[1] for w in found] == ([] if told is None else [told])
     assert all(w.slug == "many-watchpoints" and str(count) in w.message for w in found)

@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from compiler import grammar_table
-from compiler.parser import parse
+from compiler.frontend import grammar_table
+from compiler.frontend.parser import parse
 from tests.frontend.support import GURU
 
 UNIT = """

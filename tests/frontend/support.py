@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from compiler import library
-from compiler import syntax as s
-from compiler.diagnostics import Diagnostic
-from compiler.parser import CompileError, Conditions, parse
-from compiler.printer import print_expression
+from compiler.driver import tapset_index
+from compiler.frontend.parser import CompileError, Conditions, parse
+from compiler.ir import syntax as s
+from compiler.ir.diagnostics import Diagnostic
+from compiler.ir.syntax_printer import print_expression
 
 KERNEL = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", config={"CONFIG_SMP": "y"})
 GURU = Conditions(kernel_vr="6.1.0-13-amd64", arch="x86_64", guru_mode=True)
@@ -29,25 +29,25 @@ def known(
 ) -> list[s.Script]:
     """The library's files that a script may need, parsed. `args`: the script's."""
     given = text.encode() if isinstance(text, str) else text
-    files = library.needed(library.read(), [given])
+    files = tapset_index.needed(tapset_index.read(), [given])
     return _all_parsed(files, conditions, args)
 
 
 def everything(conditions: Conditions = KERNEL) -> list[s.Script]:
     """The whole library, parsed."""
-    return _all_parsed(library.read(), conditions)
+    return _all_parsed(tapset_index.read(), conditions)
 
 
 def _all_parsed(
     files: Mapping[str, bytes], conditions: Conditions, args: tuple[str, ...] = ()
 ) -> list[s.Script]:
-    public, found = library.macros(files, conditions), []
+    public, found = tapset_index.macros(files, conditions), []
     for name, contents in files.items():
         if name.endswith(".stp"):
-            own = args if library.asks_for_arguments(contents) else ()
+            own = args if tapset_index.asks_for_arguments(contents) else ()
             key = (name, repr(conditions), own)
             if key not in _parsed:
-                _parsed[key] = library.parse_script(name, contents, conditions, public, own)
+                _parsed[key] = tapset_index.parse_script(name, contents, conditions, public, own)
             found.append(_parsed[key])
     return found
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library
-from compiler.parser import CompileError, Conditions, Macro, parse
+from compiler.driver import tapset_index
+from compiler.frontend.parser import CompileError, Conditions, Macro, parse
 
 pytestmark = pytest.mark.host
 
@@ -29,7 +29,7 @@ TEMPLATES = {"security-bandaid-template.stp"}
 
 @cache
 def macros() -> dict[str, Macro]:
-    return library.macros(library.read(), CONDITIONS)
+    return tapset_index.macros(tapset_index.read(), CONDITIONS)
 
 
 def mistakes(text: bytes, name: str, arguments: tuple[str, ...]) -> str:

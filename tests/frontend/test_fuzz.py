@@ -9,11 +9,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.arrange import AT_KINDS, PRINT_KINDS
-from compiler.diagnostics import render_all
-from compiler.lexer import KEYWORDS, OPERATORS
-from compiler.parser import CompileError, parse
-from compiler.printer import print_script
+from compiler.frontend.item_tokens import AT_KINDS, PRINT_KINDS
+from compiler.frontend.lexer import KEYWORDS, OPERATORS
+from compiler.frontend.parser import CompileError, parse
+from compiler.ir.diagnostics import render_all
+from compiler.ir.syntax_printer import print_script
 from tests.frontend.support import GURU
 
 SCRIPTS = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler import grammar_table
-from compiler.builder import Builder
-from compiler.diagnostics import Diagnostics
+from compiler.frontend import grammar_table
+from compiler.frontend.actions import Builder
+from compiler.ir.diagnostics import Diagnostics
 
 
 def test_a_stored_table_is_the_table(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_parsing_with_a_stored_table_does_not_load_lark(tmp_path: Path) -> None:
     path = tmp_path / "grammar.bin"
     grammar_table.write(path)
     program = (
-        "import sys; from pathlib import Path; from compiler import grammar_table, parser\n"
+        "import sys; from pathlib import Path; from compiler.frontend import grammar_table, parser\n"
         f"grammar_table.TABLE = Path({str(path)!r})\n"
         "conditions = parser.Conditions(kernel_vr='6.1', arch='x86_64')\n"
         "print(len(parser.parse('probe begin {}', 'x', conditions=conditions).items))\n"

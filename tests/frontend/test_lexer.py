@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import pytest
 
-from compiler import syntax as s
-from compiler.lexer import Junk, scan, unescape
-from compiler.source import Source, decode, encode
+from compiler.frontend.lexer import Junk, scan, unescape
+from compiler.ir import syntax as s
+from compiler.ir.source import Source, decode, encode
 from tests.frontend.support import expression, faults, places, shape, slugs, statements
 
 

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from compiler import library, syntax
-from compiler.parser import CompileError, parse
-from compiler.printer import print_script
+from compiler.driver import tapset_index
+from compiler.frontend.parser import CompileError, parse
+from compiler.ir import syntax
+from compiler.ir.syntax_printer import print_script
 from tests.frontend.support import KERNEL
 
 
 def expanded(text: str, folder: Path, release: str = "6.1.0-13-amd64") -> str:
     """A script in its normal form, with the macros of a folder."""
-    public = library.macros(library.read([str(folder)], release), KERNEL)
+    public = tapset_index.macros(tapset_index.read([str(folder)], release), KERNEL)
     return print_script(parse(text, "x.stp", conditions=KERNEL, library_macros=public))
 
 
@@ -37,7 +38,7 @@ def test_public_macros_reach_scripts_and_each_other(tmp_path: Path) -> None:
 
 def test_macros_of_a_library_script_are_its_own(tmp_path: Path) -> None:
     write(tmp_path, a_DOT_stp="@define local %( 7 %) function f() { return @local }")
-    known = library.parse_all(library.read([str(tmp_path)]), KERNEL)
+    known = tapset_index.parse_all(tapset_index.read([str(tmp_path)]), KERNEL)
     assert "return 7;" in print_script(known[-1])
     with pytest.raises(CompileError, match="'@local' is neither a macro nor an operator"):
         expanded("probe begin { n = @local }", tmp_path)
@@ -71,33 +72,35 @@ def test_subfolders_may_be_for_one_kernel_or_machine(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert library.read([str(tmp_path / "no")]) == library.read()
+    assert tapset_index.read([str(tmp_path / "no")]) == tapset_index.read()
 
 
-@pytest.mark.parametrize("name", sorted(library.macros(library.read(), KERNEL)))
+@pytest.mark.parametrize("name", sorted(tapset_index.macros(tapset_index.read(), KERNEL)))
 def test_each_macro_of_ours_expands_to_a_statement_or_value(name: str) -> None:
-    macro = library.macros(library.read(), KERNEL)[name]
+    macro = tapset_index.macros(tapset_index.read(), KERNEL)[name]
     values = ['"text"' if p in ("type", "module", "name") else "x" for p in macro.params or ()]
     use = f"@{name}({', '.join(values)})" if values else f"@{name}"
     script = parse(
         f"probe begin {{ {use} }}",
         "x.stp",
         conditions=KERNEL,
-        library_macros=library.macros(library.read(), KERNEL),
+        library_macros=tapset_index.macros(tapset_index.read(), KERNEL),
     )
     assert len(script.items) == 1
 
 
-OURS = library.read()
+OURS = tapset_index.read()
 
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_each_name_of_a_file_is_found_without_parsing_it(name: str) -> None:
     """A declaration that is written otherwise would not be there for scripts that use it."""
     if name.endswith(".stpm"):
-        names = {(macro, "") for macro in library.macros({name: OURS[name]}, KERNEL)}
+        names = {(macro, "") for macro in tapset_index.macros({name: OURS[name]}, KERNEL)}
     else:
-        items = library.parse_all({name: OURS[name]}, KERNEL, library.macros(OURS, KERNEL))[0].items
+        items = tapset_index.parse_all(
+            {name: OURS[name]}, KERNEL, tapset_index.macros(OURS, KERNEL)
+        )[0].items
         names = {each for item in items for each in _declared(item)}
     assert names == set(map(tuple, OURS.index.declared[name]))
 
@@ -115,11 +118,11 @@ def _declared(item: syntax.Item) -> list[tuple[str, str]]:
             return []
 
 
-def tapset(ours: dict[str, bytes], users: dict[str, bytes], folder: Path) -> library.Tapset:
+def tapset(ours: dict[str, bytes], users: dict[str, bytes], folder: Path) -> tapset_index.Tapset:
     paths = {name: folder / name.removeprefix("tapset/") for name in ours}
     for name, path in paths.items():
         path.write_bytes(ours[name])
-    return library.Tapset(users, paths, library.Index.of(ours))
+    return tapset_index.Tapset(users, paths, tapset_index.Index.of(ours))
 
 
 def test_a_file_is_needed_for_what_another_needs(tmp_path: Path) -> None:
@@ -131,9 +134,13 @@ def test_a_file_is_needed_for_what_another_needs(tmp_path: Path) -> None:
     }
     mine = {"/mine/d.stp": b"function d () { return 2 }"}
     known = tapset(ours, mine, tmp_path)
-    assert set(library.needed(known, [b"a()"])) == {"tapset/a.stp", "tapset/b.stp", "/mine/d.stp"}
-    assert set(library.needed(known, [b"d()"])) == {"/mine/d.stp"}
-    assert library.needed(known, [b"c()"]) == {**ours, **mine}
+    assert set(tapset_index.needed(known, [b"a()"])) == {
+        "tapset/a.stp",
+        "tapset/b.stp",
+        "/mine/d.stp",
+    }
+    assert set(tapset_index.needed(known, [b"d()"])) == {"/mine/d.stp"}
+    assert tapset_index.needed(known, [b"c()"]) == {**ours, **mine}
 
 
 @pytest.mark.parametrize(
@@ -157,14 +164,14 @@ def test_a_file_of_aliases_is_needed_for_a_point(point: str, files: str, tmp_pat
         "tapset/close.stp": b"probe syscall.close.return = begin { }",
         "tapset/vfs.stp": b"probe vfs.read = begin { }",
     }
-    found = library.needed(tapset(ours, {}, tmp_path), [f"probe {point} {{ }}".encode()])
+    found = tapset_index.needed(tapset(ours, {}, tmp_path), [f"probe {point} {{ }}".encode()])
     assert set(found) == {f"tapset/{name}.stp" for name in files.split()}
 
 
 def test_one_digest_however_the_index_came(tmp_path: Path) -> None:
     """It is a part of a module's name: what one process made, another must find."""
-    fresh = library.read()
-    made, kept = (library.read(keep=tmp_path) for _ in range(2))
+    fresh = tapset_index.read()
+    made, kept = (tapset_index.read(keep=tmp_path) for _ in range(2))
     before = [made.digest, kept.digest]
     assert made.index.needs == kept.index.needs == fresh.index.needs
     assert {*before, made.digest, kept.digest} == {fresh.digest}

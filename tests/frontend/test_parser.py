@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from compiler import syntax as s
-from compiler.grammar_table import GRAMMAR
+from compiler.frontend.grammar_table import GRAMMAR
+from compiler.ir import syntax as s
 from tests.frontend.support import expression, faults, places, shape, slugs, statements, tree
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.conditions import compare_versions
-from compiler.parser import CompileError, parse, parse_macros
-from compiler.printer import print_script
+from compiler.frontend.parser import CompileError, parse, parse_macros
+from compiler.frontend.preprocessor_conditions import compare_versions
+from compiler.ir.syntax_printer import print_script
 from tests.frontend.support import GURU, KERNEL, faults, places, shape, slugs, tree
 
 

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from compiler.kernel.btf import Btf
-from compiler.kernel.release import Kernel
+from compiler.kernel.kernel import Kernel
 from runtime.elf import section
 
 SOURCE = Path(__file__).with_name("kernel.c")

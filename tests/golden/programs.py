@@ -8,7 +8,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from compiler.programs.files import Files
+from compiler.userspace.program_files import Files
 
 SOURCE = Path(__file__).parents[1] / "handlers" / "program.c"
 

@@ -24,19 +24,19 @@ from pathlib import Path
 
 import pytest
 
-from compiler import listing
 from compiler.codegen.module import generate
-from compiler.codegen.tables import Target
-from compiler.diagnostics import SLUGS, CompileError, render_all
-from compiler.family import Environment
-from compiler.optimise import optimise
-from compiler.options import Options
-from compiler.pairing import pair
-from compiler.parser import Conditions, parse
-from compiler.printer import print_script
-from compiler.program import Program
-from compiler.resolve.analysis import resolve
-from compiler.syntax import Script
+from compiler.codegen.probe_table import Target
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir import program_printer
+from compiler.ir.diagnostics import SLUGS, CompileError, render_all
+from compiler.ir.options import Options
+from compiler.ir.program import Program
+from compiler.ir.syntax import Script
+from compiler.ir.syntax_printer import print_script
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.transform.dead_code import optimise
+from compiler.transform.entry_return_pairing import pair
 from tests.frontend.support import everything, known
 from tests.golden.kernel import golden_kernel
 from tests.golden.programs import golden_programs
@@ -107,7 +107,7 @@ def print_errors(case: Case) -> str:
 
 
 def print_program(case: Case) -> str:
-    return listing.program(case.resolve())
+    return program_printer.program(case.resolve())
 
 
 def print_c(case: Case) -> str:

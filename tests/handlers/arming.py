@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from runtime import event as events
-from runtime import loader
-from runtime.abi import EventKind
-from runtime.device import Device
-from runtime.snapshot import read
+from runtime.abi.structs import EventKind
+from runtime.events import decode as events
+from runtime.reader import module_loader
+from runtime.reader.device import Device
+from runtime.reader.snapshot import read
 
 TRACED = Path("/sys/kernel/tracing/enabled_functions")
 WATCHED = ("__x64_sys_getpgid", "__x64_sys_getsid", "__x64_sys_umask")
@@ -64,7 +64,7 @@ def main() -> int:
     module, steps = Path(sys.argv[1]), json.loads(sys.argv[3])
     if not TRACED.exists():
         os.system("mount -t tracefs tracefs /sys/kernel/tracing")
-    loader.load(module)
+    module_loader.load(module)
     try:
         with Device.open(module.stem) as device, Path("/etc/passwd").open("rb") as file:
             device.start(1000, os.getpid())
@@ -81,7 +81,7 @@ def main() -> int:
             manifest = device.manifest()
             tables = {t.table.name: list(t.values) for t in read(device).tables}
     finally:
-        loader.unload(module.stem)
+        module_loader.unload(module.stem)
     errors = [
         events.text(e, manifest) for e in said if e.kind in (EventKind.ERROR, EventKind.WARNING)
     ]

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from lab import DEFAULT_KERNEL, Guest, Image, app
+from lab import DEFAULT_KERNEL, Guest, Image, install_app
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -62,7 +62,7 @@ def image() -> Image:
 @pytest.fixture(scope="session")
 def guest(image: Image) -> Iterator[Guest]:
     with Guest.boot(image) as started:
-        app.install(started, PROJECT)
+        install_app.install(started, PROJECT)
         yield started
 
 

@@ -20,9 +20,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from runtime import loader
-from runtime.device import Device, DeviceError
-from runtime.snapshot import read
+from runtime.reader import module_loader
+from runtime.reader.device import Device, DeviceError
+from runtime.reader.snapshot import read
 
 LIVES, FAILURES = 15, 3
 HITS = 20  # of each probe in a life
@@ -55,12 +55,12 @@ def wait(device: Device, condition: Callable[[], bool], do: Callable[[], object]
 
 @contextlib.contextmanager
 def loaded(path: Path) -> Any:
-    loader.load(path)
+    module_loader.load(path)
     try:
         with Device.open(path.stem) as device:
             yield device
     finally:
-        loader.unload(path.stem)
+        module_loader.unload(path.stem)
 
 
 def live(path: Path) -> tuple[list[int], int]:

@@ -20,24 +20,24 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from runtime import event as events
-from runtime import loader
-from runtime.abi import UNLIMITED_ERRORS, EventKind, State
-from runtime.device import Device, DeviceError, Image
-from runtime.record import asdict
-from runtime.snapshot import read
+from runtime.abi.structs import UNLIMITED_ERRORS, EventKind, State
+from runtime.events import decode as events
+from runtime.reader import module_loader
+from runtime.reader.device import Device, DeviceError, Image
+from runtime.reader.snapshot import read
+from runtime.support.record import asdict
 
 DEADLINE = 60.0
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
     """One case from loading to unloading."""
-    loader.load(Path(case["path"]))
+    module_loader.load(Path(case["path"]))
     try:
         with Device.open(case["module"]) as device:
             return measure(device, case)
     finally:
-        loader.unload(case["module"])
+        module_loader.unload(case["module"])
 
 
 def measure(device: Device, case: dict[str, Any]) -> dict[str, Any]:

@@ -13,9 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from runtime import loader
-from runtime.device import Device
-from runtime.snapshot import read
+from runtime.reader import module_loader
+from runtime.reader.device import Device
+from runtime.reader.snapshot import read
 
 DEADLINE = 30.0
 FOREVER = "1000000000"
@@ -23,7 +23,7 @@ FOREVER = "1000000000"
 
 def round_of(module: Path) -> tuple[list[int], int]:
     """Loads it, waits until every probe was hit, and unloads it: the hits and the skips."""
-    loader.load(module)
+    module_loader.load(module)
     try:
         with Device.open(module.stem) as device:
             device.start(1000, 0)
@@ -34,7 +34,7 @@ def round_of(module: Path) -> tuple[list[int], int]:
             device.stop()
             found = read(device)
     finally:
-        loader.unload(module.stem)
+        module_loader.unload(module.stem)
     return [p.hits for p in found.probes], sum(p.skipped_reentrant for p in found.probes)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from compiler.kernel.sysroot import inside
+from compiler.support.sysroot import inside
 from lab import Guest, Image
 from tests.handlers.conftest import HERE, Case, check, compile_case, run_cases
 

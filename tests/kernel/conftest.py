@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.kernel.release import SYS_BTF, Kernel
+from compiler.kernel.kernel import SYS_BTF, Kernel
 from tests.kernel.commands import LIMIT, run
 
 

@@ -10,19 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.kernel import kinds as k
+from compiler.kernel import btf_types as k
 from compiler.kernel.btf import Btf
-from compiler.kernel.faults import (
+from compiler.kernel.btf_types import TypeId
+from compiler.kernel.c_types import declaration, spelled, type_name
+from compiler.kernel.errors import (
     AmbiguousFunction,
     BadBtf,
     KernelFactError,
     NoSuchConstant,
     NoSuchType,
 )
-from compiler.kernel.kinds import TypeId
-from compiler.kernel.layout import integer, is_string, members, sizeof
-from compiler.kernel.release import Kernel
-from compiler.kernel.spelling import declaration, spelled, type_name
+from compiler.kernel.kernel import Kernel
+from compiler.kernel.type_layout import integer, is_string, members, sizeof
 
 
 def blob(types: bytes, text: bytes, version: int = 1) -> bytes:

@@ -11,10 +11,10 @@ from typing import assert_never
 
 import pytest
 
-from compiler.kernel import kinds as k
+from compiler.kernel import btf_types as k
 from compiler.kernel.btf import Btf
-from compiler.kernel.kinds import TypeId
-from compiler.kernel.release import Kernel
+from compiler.kernel.btf_types import TypeId
+from compiler.kernel.kernel import Kernel
 from tests.kernel.commands import run
 
 _INDEX_TYPE = re.compile(r" index_type_id=\d+")

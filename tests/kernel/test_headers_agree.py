@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from compiler.kernel import kinds as k
-from compiler.kernel import layout
+from compiler.kernel import btf_types as k
+from compiler.kernel import type_layout
 from compiler.kernel.btf import Btf
-from compiler.kernel.release import Kernel
-from compiler.kernel.spelling import declaration
+from compiler.kernel.c_types import declaration
+from compiler.kernel.kernel import Kernel
 from tests.kernel.commands import run
 
 MEMBERS = [
@@ -40,7 +40,7 @@ def _asserts(btf: Btf, kernel: Kernel) -> list[str]:
     lines: list[str] = []
     for name, path in MEMBERS:
         struct = btf.find(k.Struct, name)
-        offset = layout.place(btf, struct.id, path.split(".")).steps[0].offset
+        offset = type_layout.place(btf, struct.id, path.split(".")).steps[0].offset
         lines.append(f"_Static_assert(offsetof(struct {name}, {path}) == {offset});")
         lines.append(f"_Static_assert(sizeof(struct {name}) == {struct.size});")
     for name in FUNCTIONS:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from compiler.kernel import kinds as k
-from compiler.kernel import layout
+from compiler.kernel import btf_types as k
+from compiler.kernel import type_layout
 from compiler.kernel.btf import Btf
-from compiler.kernel.faults import NoSuchMember
+from compiler.kernel.btf_types import TypeId
+from compiler.kernel.errors import NoSuchMember
 from compiler.kernel.image import read_section
-from compiler.kernel.kinds import TypeId
-from compiler.kernel.layout import Place, Step
-from compiler.kernel.release import Kernel
+from compiler.kernel.kernel import Kernel
+from compiler.kernel.type_layout import Place, Step
 from tests.kernel.commands import run
 
 SOURCE = """
@@ -87,7 +87,7 @@ def btf(folder: Path) -> Btf:
 def test_places_are_where_c_puts_them(folder: Path, btf: Btf) -> None:
     root = btf.find(k.Struct, "root").id
     told = run(folder / "ask").splitlines()[: len(PLACES)]
-    assert [layout.place(btf, root, _path(text)).steps for text in PLACES] == [
+    assert [type_layout.place(btf, root, _path(text)).steps for text in PLACES] == [
         (Step(int(offset), False),) for offset in told
     ]
 
@@ -96,7 +96,7 @@ def test_bitfields_cover_the_bits_that_c_sets(folder: Path, btf: Btf) -> None:
     root = btf.find(k.Struct, "root").id
     told = run(folder / "ask").splitlines()[len(PLACES) :]
     for text, line in zip(BITS, told, strict=True):
-        found = layout.place(btf, root, _path(text))
+        found = type_layout.place(btf, root, _path(text))
         assert found.bits is not None, text
         mask = ((1 << found.bits.width) - 1) << found.bits.shift
         assert mask < 1 << 8 * found.bits.unit, text
@@ -106,12 +106,14 @@ def test_bitfields_cover_the_bits_that_c_sets(folder: Path, btf: Btf) -> None:
 
 def test_pointers_are_loaded_on_the_way(btf: Btf) -> None:
     root = btf.find(k.Struct, "root").id
-    offset = {m.name: m.bit_offset // 8 for m in layout.members(btf, btf.find(k.Struct, "root"))}
+    offset = {
+        m.name: m.bit_offset // 8 for m in type_layout.members(btf, btf.find(k.Struct, "root"))
+    }
     leaf = {m.name: m.bit_offset // 8 for m in btf.find(k.Struct, "leaf").members}
     size = btf.find(k.Struct, "leaf").size
 
     def steps(text: str) -> tuple[Step, ...]:
-        return layout.place(btf, root, _path(text)).steps
+        return type_layout.place(btf, root, _path(text)).steps
 
     assert steps("far.name") == (Step(offset["far"], False), Step(leaf["name"], True))
     assert steps("far.next.next.a") == (
@@ -133,11 +135,11 @@ def test_pointers_are_loaded_on_the_way(btf: Btf) -> None:
 
 
 def test_a_pointer_and_an_address_start_alike(btf: Btf) -> None:
-    far = layout.member(btf, btf.find(k.Struct, "root"), "far").type_id
+    far = type_layout.member(btf, btf.find(k.Struct, "root"), "far").type_id
     leaf = btf.find(k.Struct, "leaf").id
     for path in (["name"], ["next", "a"]):
-        assert layout.place(btf, far, path) == layout.place(btf, leaf, path)
-    assert layout.place(btf, leaf, []) == Place((Step(0, False),), leaf, None)
+        assert type_layout.place(btf, far, path) == type_layout.place(btf, leaf, path)
+    assert type_layout.place(btf, leaf, []) == Place((Step(0, False),), leaf, None)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_a_pointer_and_an_address_start_alike(btf: Btf) -> None:
 )
 def test_a_wrong_path_says_what_would_fit(btf: Btf, path: str, complaint: str) -> None:
     with pytest.raises(NoSuchMember, match=complaint):
-        layout.place(btf, btf.find(k.Struct, "root").id, _path(path))
+        type_layout.place(btf, btf.find(k.Struct, "root").id, _path(path))
 
 
 def test_structs_of_a_kernel_hold_their_members(kernel: Kernel) -> None:
@@ -163,7 +165,7 @@ def test_structs_of_a_kernel_hold_their_members(kernel: Kernel) -> None:
     for number in range(1, len(btf), 5):
         found = btf[TypeId(number)]
         if isinstance(found, k.Struct | k.Union):
-            for member in layout.members(btf, found):
+            for member in type_layout.members(btf, found):
                 assert member.bit_offset + member.bit_size <= 8 * found.size, (found, member)
                 count += 1
     assert count > 5_000

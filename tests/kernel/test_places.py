@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.kernel.places import ANCHOR, Places
 from compiler.kernel.symbols import Symbols
+from compiler.kernel.text_offsets import ANCHOR, Places
 
 FUNCTIONS = [
     ("vfs_read", 0x3000, ""),

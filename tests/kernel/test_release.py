@@ -16,14 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from compiler.kernel import kept
+from compiler.kernel.btf_types import TypeId
 from compiler.kernel.config import Config
-from compiler.kernel.faults import BadBtf, BadImage, NoConfig, NoHeaders, NoKernel, NoSymbols
+from compiler.kernel.errors import BadBtf, BadImage, NoConfig, NoHeaders, NoKernel, NoSymbols
 from compiler.kernel.image import SYS_NOTES, build_id, notes, read_image
-from compiler.kernel.kinds import TypeId
-from compiler.kernel.release import Kernel, releases
-from compiler.kernel.sysroot import inside
-from runtime.record import replace
+from compiler.kernel.kernel import Kernel, releases
+from compiler.support import derived_cache
+from compiler.support.sysroot import inside
+from runtime.support.record import replace
 from tests.kernel.commands import run
 
 
@@ -109,11 +109,11 @@ def test_the_cache_of_images(elf: tuple[bytes, bytes], tmp_path: Path) -> None:
     path, cache = tmp_path / "vmlinux", tmp_path / "cache"
     path.write_bytes(elf[0])
     first = read_image(path, cache)
-    (kept,) = cache.iterdir()
-    stored = kept.stat().st_ino
+    (derived_cache,) = cache.iterdir()
+    stored = derived_cache.stat().st_ino
     assert read_image(path, cache) == first == read_image(path)
-    assert kept.stat().st_ino == stored, "the second reading unpacked again"
-    kept.write_bytes(kept.read_bytes()[:-1])
+    assert derived_cache.stat().st_ino == stored, "the second reading unpacked again"
+    derived_cache.write_bytes(derived_cache.read_bytes()[:-1])
     assert read_image(path, cache) == first, "a damaged entry was believed"
 
 
@@ -128,7 +128,7 @@ def test_an_index_of_types_is_kept_and_gives_the_same_types(debian: Kernel, tmp_
 
 def test_only_so_many_facts_are_kept(tmp_path: Path) -> None:
     for number in range(20):
-        kept.store(tmp_path / f"{number}.names", b"x")
+        derived_cache.store(tmp_path / f"{number}.names", b"x")
         os.utime(tmp_path / f"{number}.names", (number, number))
     names = {path.name for path in tmp_path.iterdir()}
     assert len(names) == 16

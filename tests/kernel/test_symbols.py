@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from compiler.kernel.faults import AddressesHidden, NoSuchSymbol, NoSymbols
-from compiler.kernel.globs import glob_regex
+from compiler.kernel.errors import AddressesHidden, NoSuchSymbol, NoSymbols
 from compiler.kernel.symbols import KALLSYMS, Hookable, Symbol, Symbols
+from compiler.support.globs import glob_regex
 
 SPECIAL = """\
 0000000000000000 A first_percpu

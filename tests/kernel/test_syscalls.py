@@ -7,10 +7,10 @@ import re
 
 import pytest
 
-from compiler.kernel import kinds as k
-from compiler.kernel.faults import NoHeaders, NoSuchSyscall
-from compiler.kernel.release import Kernel
-from compiler.kernel.spelling import spelled
+from compiler.kernel import btf_types as k
+from compiler.kernel.c_types import spelled
+from compiler.kernel.errors import NoHeaders, NoSuchSyscall
+from compiler.kernel.kernel import Kernel
 from compiler.kernel.syscalls import NUMBERS, Argument, parse_numbers, parse_prototypes
 
 NUMBERED = {"prctl", "keyctl", "sysfs"}

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.kernel.faults import NoSuchTracepoint
-from compiler.kernel.release import Kernel
-from compiler.kernel.spelling import declaration
+from compiler.kernel.c_types import declaration
+from compiler.kernel.errors import NoSuchTracepoint
+from compiler.kernel.kernel import Kernel
 from compiler.kernel.tracepoints import Tracepoints, systems_from_tracefs
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import DEFAULT_KERNEL, Guest, Image, app
+from lab import DEFAULT_KERNEL, Guest, Image, install_app
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -40,8 +40,8 @@ def guest(image: Image) -> Iterator[Guest]:
 @pytest.fixture(scope="module")
 def installed(image: Image) -> Iterator[Guest]:
     """A guest with the project installed: its command, its units, its example probes."""
-    if not app.runs_in(image):
+    if not install_app.runs_in(image):
         pytest.skip(f"Python {image.python} of {image.suite.name} is too old for the project")
     with Guest.boot(image) as started:
-        app.install(started, PROJECT)
+        install_app.install(started, PROJECT)
         yield started

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.board import Board, duration
+from lab.live_table import Board, duration
 from tests.lab.conftest import PROJECT
 from tests.lab.test_lab import process_is_gone, wait_for
 

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler import program as p
-from compiler import syntax
-from compiler.diagnostics import CompileError, render_all
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.diagnostics import CompileError, render_all
 from tests.language import case as language
 from tests.language.fuzz.text import script as text_of
 from tests.language.fuzz.tree import Program

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.resolve.embedded import inspect
+from compiler.resolve.embedded_c import inspect
 from tests.language.workbench import Ran, compile_text, refusal, run
 
 CASES = {

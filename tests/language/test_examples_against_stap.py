@@ -27,8 +27,8 @@ from typing import Any
 
 import pytest
 
-from compiler.driver import compile_script
-from compiler.request import Request
+from compiler.driver.compile import compile_script
+from compiler.protocol import Request
 from lab import DEFAULT_KERNEL, Guest, Image
 from tests.language.stap import NO_STAP
 

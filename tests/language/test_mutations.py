@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from compiler.diagnostics import CompileError, render_all
-from compiler.lexer import KEYWORDS, OPERATORS
-from runtime.manifest import ValueType
+from compiler.frontend.lexer import KEYWORDS, OPERATORS
+from compiler.ir.diagnostics import CompileError, render_all
+from runtime.abi.manifest import ValueType
 from tests.language.case import Case
 from tests.language.userspace import Script, Workshop, analyse, translate
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
-from compiler.printer import print_script
+from compiler.ir.syntax_printer import print_script
 from tests.language.fuzz.evaluate import evaluate
 from tests.language.fuzz.make import programs
 from tests.language.fuzz.text import script

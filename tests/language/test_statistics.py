@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.aggregate import StatValue
+from runtime.reader.merge import StatValue
 from tests.language.userspace import Outcome, Script, Workshop
 
 

@@ -24,8 +24,8 @@ from pathlib import Path
 
 import pytest
 
-from compiler.diagnostics import CompileError, render_all
-from compiler.driver import allow_depth
+from compiler.driver.compile import allow_depth
+from compiler.ir.diagnostics import CompileError, render_all
 from tests.language.stap import NO_STAP, Stap
 from tests.language.test_against_stap import differences
 from tests.language.userspace import Script, analyse

@@ -24,24 +24,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from compiler import library
-from compiler import syntax as s
 from compiler.codegen.module import Generated, generate
-from compiler.codegen.tables import Target
-from compiler.diagnostics import CompileError, render_all
-from compiler.driver import allow_depth
-from compiler.family import Environment
-from compiler.optimise import optimise
-from compiler.options import Limits, Options, with_defines
-from compiler.pairing import pair
-from compiler.parser import Conditions, Macro, parse
-from compiler.program import Program
-from compiler.resolve.analysis import resolve
-from runtime import event as events
-from runtime.abi import EventKind
-from runtime.device import Image
-from runtime.manifest import Manifest
-from runtime.snapshot import Snapshot, read
+from compiler.codegen.probe_table import Target
+from compiler.driver import tapset_index
+from compiler.driver.compile import allow_depth
+from compiler.frontend.parser import Conditions, Macro, parse
+from compiler.ir import syntax as s
+from compiler.ir.diagnostics import CompileError, render_all
+from compiler.ir.options import Limits, Options, with_defines
+from compiler.ir.program import Program
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.transform.dead_code import optimise
+from compiler.transform.entry_return_pairing import pair
+from runtime.abi.manifest import Manifest
+from runtime.abi.structs import EventKind
+from runtime.events import decode as events
+from runtime.reader.device import Image
+from runtime.reader.snapshot import Snapshot, read
 from tests.frontend.support import known
 from tests.golden.kernel import SOURCE as KERNEL
 from tests.golden.kernel import golden_kernel
@@ -56,7 +56,7 @@ REDUNDANT = (
 )
 # what generated C may do: as odd as scripts are: constants that overflow, comparisons that are always true
 WARNINGS = ("-Werror", "-Wno-overflow", "-Wno-div-by-zero", "-Wno-shift-count-overflow")
-USER = ("batch", "slot", "run", "world", "process")
+USER = ("batch", "script_slot", "run", "harness", "fake_kernel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ def conditions(script: Script) -> Conditions:
 
 @cache
 def _macros() -> dict[str, Macro]:
-    return library.macros(library.read(), conditions(Script("", "")))
+    return tapset_index.macros(tapset_index.read(), conditions(Script("", "")))
 
 
 def parse_script(script: Script) -> s.Script:

@@ -11,8 +11,8 @@ from contextlib import ExitStack
 from functools import cache
 
 from compiler.codegen.module import Generated
-from compiler.diagnostics import CompileError
-from runtime.record import dataclass
+from compiler.ir.diagnostics import CompileError
+from runtime.support.record import dataclass
 from tests.language.userspace import Script, Workshop, translate
 
 

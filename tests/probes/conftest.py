@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from agent import compiling, config
-from lab import DEFAULT_KERNEL, Guest, Image, app
+from agent.config import load
+from agent.scripts import compile_client
+from lab import DEFAULT_KERNEL, Guest, Image, install_app
 from tests.system.service import PORT, Service
 from tests.system.setting import PROJECT, Setting
 
@@ -35,12 +36,12 @@ def image() -> Image:
 
 @pytest.fixture(scope="module")
 def guest(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    if not app.runs_in(image):
+    if not install_app.runs_in(image):
         pytest.skip(f"Python {image.python} of {image.suite.name} is too old for the project")
     trigger = tmp_path_factory.mktemp("trigger") / "trigger"
     subprocess.run(["gcc", "-O1", "-static", "-o", trigger, HERE / "trigger.c"], check=True)
     with Guest.boot(image) as started:
-        app.install(started, PROJECT)
+        install_app.install(started, PROJECT)
         started.push(trigger, TRIGGER)
         yield started
 
@@ -55,12 +56,12 @@ def service(
     for path in setting.etc.glob("conf.d/*.yaml"):
         path.write_text(path.read_text().replace("enabled: false", "enabled: true"))
     setting.write("conf.d/listen.yaml", f'listen: ["0.0.0.0:{PORT}"]\n')
-    settings = config.load(setting.etc / "stapwatch.yaml")
+    settings = load.load(setting.etc / "stapwatch.yaml")
     requests = {}
     for name, script in settings.scripts.items():
         assert script.file is not None
         text = (EXAMPLES / script.file.name).read_text()
-        found = compiling.request(replace(script, file=None, text=text), settings)
+        found = compile_client.request(replace(script, file=None, text=text), settings)
         requests[name] = {**found, "source": str(script.file)}
     for response in setting.compile_requests(requests).values():
         assert response["ok"], "\n".join(e["text"] for e in response["errors"])

@@ -10,18 +10,19 @@ from pathlib import Path
 
 import pytest
 
-from agent import compiling, config
-from agent.families import plan
-from compiler.driver import compile_script
-from compiler.request import Request
-from lab import DEFAULT_KERNEL, SUITES, Image, app
-from lab.warm import warm_cache
+from agent.config import load
+from agent.exposition.families import plan
+from agent.scripts import compile_client
+from compiler.driver.compile import compile_script
+from compiler.protocol import Request
+from lab import DEFAULT_KERNEL, SUITES, Image, install_app
+from lab.warm_cache import warm_cache
 from runtime.elf import manifest_of_module
 from tests.probes.conftest import EXAMPLES, packaged_configuration
 from tests.system.setting import PROJECT
 
 BUILT = [kernel for kernel in SUITES if Image.find(kernel).exists]
-KERNELS = {DEFAULT_KERNEL, *(kernel for kernel in BUILT if app.runs_in(Image.find(kernel)))}
+KERNELS = {DEFAULT_KERNEL, *(kernel for kernel in BUILT if install_app.runs_in(Image.find(kernel)))}
 NAMES = sorted(path.stem for path in EXAMPLES.glob("*.stp"))
 
 
@@ -39,11 +40,11 @@ def target(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_example(name: str, target: dict[str, object], tmp_path: Path) -> None:
-    settings = config.load(packaged_configuration(tmp_path))
+    settings = load.load(packaged_configuration(tmp_path))
     script = settings.scripts[name]
     assert script.file == Path("/usr/share/stapwatch/probes.d") / f"{name}.stp"
     script = replace(script, file=EXAMPLES / script.file.name)
-    wanted = compiling.request(script, settings)
+    wanted = compile_client.request(script, settings)
     tree = {**wanted, **target, "output": str(tmp_path)}
     response = compile_script(Request.from_tree(tree), lambda line: None)
     assert response.ok, "\n".join(fault.text for fault in response.errors)

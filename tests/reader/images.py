@@ -11,8 +11,8 @@ Image(image.data)
 import struct
 from dataclasses import replace
 
-from runtime import abi
-from runtime.manifest import (
+from runtime.abi import structs
+from runtime.abi.manifest import (
     Argument,
     ErrorSite,
     Histogram,
@@ -46,9 +46,9 @@ class Plan:
             Probe(f'kernel.function("f{n}")', 'kernel.function("f*")', "ftrace", f"x.stp:{n}:1")
             for n in range(probes)
         )
-        self.lane_counts = probes * abi.PROBE_COUNTS.size
-        self.lane_size = self.lane_counts + abi.LANE_COUNTS.size
-        self.shared_size = probes * abi.PROBE_STATUS.size
+        self.lane_counts = probes * structs.PROBE_COUNTS.size
+        self.lane_size = self.lane_counts + structs.LANE_COUNTS.size
+        self.shared_size = probes * structs.PROBE_STATUS.size
 
     def scalar(
         self,
@@ -89,10 +89,10 @@ class Plan:
             kind = ValueType.LONG if size is None else ValueType.STRING
             columns.append(Key(key, kind, offset, size or 8))
             offset += size or 8
-        head = self._room(Storage.SHARED, abi.ARRAY_HEAD.size)
-        stride = abi.SLOT.size + offset
+        head = self._room(Storage.SHARED, structs.ARRAY_HEAD.size)
+        stride = structs.SLOT.size + offset
         place = self._room(Storage.SHARED, stride * capacity)
-        slots = Slots(head, place, stride, abi.SLOT.size, capacity)
+        slots = Slots(head, place, stride, structs.SLOT.size, capacity)
         rows = self._room(storage, row_size * capacity)
         dropped = self._room(Storage.PERCPU, 8)
         table = Table(
@@ -158,18 +158,20 @@ class Writer:
         self.manifest = manifest
         self.data = bytearray(self.first_lane + lanes * self.lane_stride)
         self.header = [
-            abi.MAGIC, abi.ABI, lanes, PAGE, len(text), shared, page_up(manifest.shared_size),
-            self.first_lane, self.lane_stride, 1 << 20, 1_700_000_000, 0, abi.State.RUNNING, 0, 7,
+            structs.MAGIC, structs.ABI, lanes, PAGE, len(text), shared, page_up(manifest.shared_size),
+            self.first_lane, self.lane_stride, 1 << 20, 1_700_000_000, 0, structs.State.RUNNING, 0, 7,
         ]  # fmt: skip
         self.put_header()
         self.data[PAGE : PAGE + len(text)] = text
 
     def put_header(self) -> None:
-        abi.HEADER.pack_into(self.data, 0, *self.header)
+        structs.HEADER.pack_into(self.data, 0, *self.header)
 
     def used(self, table: Table, used: int) -> None:
         assert table.slots
-        abi.ARRAY_HEAD.pack_into(self.data, self.shared + table.slots.head, used, used, 0, 0, 0, 0)
+        structs.ARRAY_HEAD.pack_into(
+            self.data, self.shared + table.slots.head, used, used, 0, 0, 0, 0
+        )
 
     def sequence(self, table: Table, slot: int, sequence: int) -> None:
         assert table.slots
@@ -218,8 +220,8 @@ class Writer:
 def event(
     kind: int, args: bytes, *, site: int = 0, cpu: int = 0, probe: int = 0, time_ns: int = 0
 ) -> bytes:
-    size = abi.EVENT.size + len(args)
-    return abi.EVENT.pack(size, kind, cpu, site, probe, time_ns) + args
+    size = structs.EVENT.size + len(args)
+    return structs.EVENT.pack(size, kind, cpu, site, probe, time_ns) + args
 
 
 def encoded(*values: int | str | bytes | tuple[int, ...]) -> bytes:

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from runtime import abi
+from runtime.abi import structs
 
-INCLUDE = Path(abi.__file__).parent / "include" / "stapwatch"
+INCLUDE = Path(structs.__file__).parents[1] / "kernel/include/stapwatch"
 
 MIRRORS = {
-    "sw_header": abi.HEADER,
-    "sw_probe_counts": abi.PROBE_COUNTS,
-    "sw_probe_status": abi.PROBE_STATUS,
-    "sw_lane_counts": abi.LANE_COUNTS,
-    "sw_array_head": abi.ARRAY_HEAD,
-    "sw_slot": abi.SLOT,
-    "sw_event": abi.EVENT,
-    "sw_start": abi.START,
-    "sw_sums": abi.SUMS,
+    "sw_header": structs.HEADER,
+    "sw_probe_counts": structs.PROBE_COUNTS,
+    "sw_probe_status": structs.PROBE_STATUS,
+    "sw_lane_counts": structs.LANE_COUNTS,
+    "sw_array_head": structs.ARRAY_HEAD,
+    "sw_slot": structs.SLOT,
+    "sw_event": structs.EVENT,
+    "sw_start": structs.START,
+    "sw_sums": structs.SUMS,
 }
 
 
@@ -45,7 +45,7 @@ def from_c(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
             rows.append(f'P("{name}.{field}.size", sizeof(((struct {name} *)0)->{field}))')
     for constant in ("SW_ABI", "SW_IOC_START", "SW_IOC_STOP", "SW_IOC_SYNC", "SW_IOC_SUMS"):
         rows.append(f'P("{constant}", {constant})')
-    for prefix, numbers in (("SW", abi.State), ("SW_EVENT", abi.EventKind)):
+    for prefix, numbers in (("SW", structs.State), ("SW_EVENT", structs.EventKind)):
         for member in numbers:
             rows.append(f'P("{prefix}_{member.name}", {prefix}_{member.name})')
     source = folder / "abi.c"
@@ -83,14 +83,14 @@ def test_struct(name: str, from_c: dict[str, int]) -> None:
 
 
 def test_numbers(from_c: dict[str, int]) -> None:
-    assert from_c["SW_ABI"] == abi.ABI
-    assert from_c["SW_IOC_START"] == abi.IOC_START
-    assert from_c["SW_IOC_STOP"] == abi.IOC_STOP
-    assert from_c["SW_IOC_SYNC"] == abi.IOC_SYNC
-    assert from_c["SW_IOC_SUMS"] == abi.IOC_SUMS
-    for state in abi.State:
+    assert from_c["SW_ABI"] == structs.ABI
+    assert from_c["SW_IOC_START"] == structs.IOC_START
+    assert from_c["SW_IOC_STOP"] == structs.IOC_STOP
+    assert from_c["SW_IOC_SYNC"] == structs.IOC_SYNC
+    assert from_c["SW_IOC_SUMS"] == structs.IOC_SUMS
+    for state in structs.State:
         assert from_c[f"SW_{state.name}"] == state
-    for kind in abi.EventKind:
+    for kind in structs.EventKind:
         assert from_c[f"SW_EVENT_{kind.name}"] == kind
 
 
@@ -100,9 +100,10 @@ def test_every_struct_has_a_mirror() -> None:
 
 
 @pytest.mark.parametrize(
-    ("magic", "version", "why"), [(b"elsewise", abi.ABI, "magic"), (abi.MAGIC, 99, "ABI 99")]
+    ("magic", "version", "why"),
+    [(b"elsewise", structs.ABI, "magic"), (structs.MAGIC, 99, "ABI 99")],
 )
 def test_foreign_header(magic: bytes, version: int, why: str) -> None:
-    data = abi.HEADER.pack(magic, version, *[0] * 13)
+    data = structs.HEADER.pack(magic, version, *[0] * 13)
     with pytest.raises(ValueError, match=why):
-        abi.Header.unpack(data)
+        structs.Header.unpack(data)

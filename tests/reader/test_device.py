@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.device import Device, DeviceError
-from runtime.snapshot import SnapshotReader
+from runtime.reader.device import Device, DeviceError
+from runtime.reader.snapshot import SnapshotReader
 from tests.reader.images import Plan, Writer
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.directive import (
+from runtime.events.printf import (
     Conversion,
     Directive,
     DirectiveError,

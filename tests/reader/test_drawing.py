@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.drawing import draw
-from runtime.manifest import Histogram, HistogramKind
+from runtime.abi.manifest import Histogram, HistogramKind
+from runtime.events.histogram_text import draw
 
 PLAIN = Histogram(HistogramKind.LOG2, 0, 65)
 SIGNED = Histogram(HistogramKind.LOG2, 0, 128, negative=True)

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.abi import NO_PROBE, NO_SITE, EventKind
-from runtime.drawing import draw
-from runtime.event import Event, decode, readable, text
-from runtime.manifest import Argument, ErrorSite, Histogram, HistogramKind, Manifest, ValueType
+from runtime.abi.manifest import Argument, ErrorSite, Histogram, HistogramKind, Manifest, ValueType
+from runtime.abi.structs import NO_PROBE, NO_SITE, EventKind
+from runtime.events.decode import Event, decode, readable, text
+from runtime.events.histogram_text import draw
 from tests.reader.images import Plan, encoded, event, histogram_argument, with_print
 
 PID = Argument("pid", ValueType.LONG)

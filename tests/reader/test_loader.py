@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.loader import (
+from runtime.reader.module_loader import (
     KernelLog,
     LoadError,
     Module,

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runtime.abi.manifest import Manifest
 from runtime.elf import MANIFEST_SECTION, manifest_of_module, section
-from runtime.manifest import Manifest
 from tests.reader.images import Plan
 
 # lone surrogates have no UTF-8

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from runtime import lazyclass
+from runtime.support import lazy_record
 
 TEXT = """
 from __future__ import annotations
@@ -72,7 +72,7 @@ def classes(module: ModuleType) -> dict[str, Any]:
     return scope
 
 
-OURS, THEIRS = classes(lazyclass), classes(dataclasses)
+OURS, THEIRS = classes(lazy_record), classes(dataclasses)
 
 USES = """
 Plain(1)
@@ -133,7 +133,7 @@ def test_patterns_take_fields_by_position() -> None:
 
 
 def test_the_written_method_takes_the_stubs_place() -> None:
-    plain = classes(lazyclass)["Plain"]
+    plain = classes(lazy_record)["Plain"]
     stub = plain.__init__
     made = [plain(1, y=n) for n in range(30)]
     assert [(p.x, p.y) for p in made] == [(1, n) for n in range(30)]

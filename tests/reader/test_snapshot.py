@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runtime.abi import State
-from runtime.aggregate import StatValue
-from runtime.device import Image
-from runtime.histogram import upper_bounds
-from runtime.manifest import Histogram, HistogramKind, Statistic, Storage, Table, ValueType
-from runtime.snapshot import SnapshotReader, TableReader, TableValues, read
+from runtime.abi.histogram import upper_bounds
+from runtime.abi.manifest import Histogram, HistogramKind, Statistic, Storage, Table, ValueType
+from runtime.abi.structs import State
+from runtime.reader.device import Image
+from runtime.reader.merge import StatValue
+from runtime.reader.snapshot import SnapshotReader, TableReader, TableValues, read
 from tests.reader.images import Plan, Writer
 
 S64 = st.integers(-(1 << 63), (1 << 63) - 1)

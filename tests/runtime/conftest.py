@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from compiler.build import target
-from compiler.kernel.release import Kernel
-from lab import DEFAULT_KERNEL, Guest, Image, app
+from compiler.kernel.kernel import Kernel
+from compiler.modbuild import target_header
+from lab import DEFAULT_KERNEL, Guest, Image, install_app
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
@@ -32,7 +32,7 @@ Scenario = Callable[..., dict[str, Any]]
 @pytest.fixture(scope="session")
 def image() -> Image:
     found = Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)
-    if not app.runs_in(found):
+    if not install_app.runs_in(found):
         pytest.skip(f"Python {found.python} of {found.suite.name} is too old for the scenarios")
     return found
 
@@ -41,7 +41,7 @@ def write_headers(image: Image, folder: Path) -> None:
     """target.h and kernel.h of the guest's kernel, and a strange.h of no kernel at all."""
     kernel = Kernel.from_root(image.rootfs, image.release)
     (folder / "stapwatch").mkdir()
-    (folder / "stapwatch" / "target.h").write_text(target.header(kernel.btf))
+    (folder / "stapwatch" / "target.h").write_text(target_header.header(kernel.btf))
     notes = subprocess.run(
         ["readelf", "-n", image.folder / "vmlinux"], capture_output=True, text=True, check=True
     )
@@ -57,7 +57,7 @@ def build(name: str, image: Image, folder: Path, *, strange: bool = False) -> Pa
     """Build modules/NAME.c on the runtime, as sw_NAME.ko; warnings are failures."""
     module = f"sw_{'stranger' if strange else name}"
     work = folder / module
-    shutil.copytree(RUNTIME / "src", work)
+    shutil.copytree(RUNTIME / "kernel", work, ignore=shutil.ignore_patterns("include"))
     text = (HERE / "modules" / f"{name}.c").read_text()
     (work / "script.c").write_text(text.replace(f'"sw_{name}"', f'"{module}"'))
     includes = [
@@ -70,7 +70,7 @@ def build(name: str, image: Image, folder: Path, *, strange: bool = False) -> Pa
     make += [f"SW_MODULE={module}", f"SW_INCLUDE={' '.join(includes)}", "modules"]
     binds = {
         folder: "/mnt/out",
-        RUNTIME / "include": "/mnt/include",
+        RUNTIME / "kernel/include": "/mnt/include",
         HERE / "modules": "/mnt/modules",
     }
     done = image.chroot_run(make, binds=binds)
@@ -94,7 +94,10 @@ def guest(image: Image, modules: list[Path]) -> Iterator[Guest]:
     with Guest.boot(image, cpus=1) as started:
         for path in modules:
             started.push(path, f"{FOLDER}/{path.name}")
-        mirror = (RUNTIME / name for name in ("abi.py", "record.py", "lazyclass.py"))
+        mirror = (
+            RUNTIME / name
+            for name in ("abi/structs.py", "support/record.py", "support/lazy_record.py")
+        )
         for path in (*(HERE / "guest").glob("*.py"), *mirror):
             started.push(path, f"{FOLDER}/{path.relative_to(PROJECT)}")
         yield started

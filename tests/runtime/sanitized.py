@@ -13,29 +13,29 @@ from pathlib import Path
 RUNTIME = Path(__file__).parents[2] / "runtime"
 SHARED = (
     *(
-        "memory",
-        "string",
-        "regex",
-        "format",
-        "event",
-        "array",
-        "statistic",
-        "drawing",
-        "number",
-        "syscall",
+        "lib/read_string",
+        "lib/string",
+        "lib/regex",
+        "lib/sprintf",
+        "core/event",
+        "lib/array",
+        "lib/statistic",
+        "lib/histogram_text",
+        "lib/int64",
+        "lib/flag_names",
     ),
 )
 # as the kernel: signed numbers wrap
 DIALECT = ("-std=gnu11", "-DSW_USERSPACE", "-fwrapv", "-fno-strict-aliasing")
 WARNINGS = ("-Wall", "-Wextra", "-Wno-unused-parameter", "-Werror")
 SANITIZERS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=undefined")
-FOLDERS = (RUNTIME / "include", RUNTIME / "src", RUNTIME / "user")
+FOLDERS = (RUNTIME / "kernel/include", RUNTIME / "kernel", RUNTIME / "hosted")
 
 
 def sources(*user: str) -> list[Path]:
-    """The runtime's files that also run in user space, and those of runtime/user/ named."""
-    shared = [RUNTIME / "src" / f"{name}.c" for name in SHARED]
-    return shared + [RUNTIME / "user" / f"{name}.c" for name in user]
+    """The runtime's files that also run in user space, and those of runtime/hosted/ named."""
+    shared = [RUNTIME / "kernel" / f"{name}.c" for name in SHARED]
+    return shared + [RUNTIME / "hosted" / f"{name}.c" for name in user]
 
 
 def gcc(*arguments: str | Path, folders: Iterable[Path] = ()) -> None:
@@ -47,6 +47,6 @@ def gcc(*arguments: str | Path, folders: Iterable[Path] = ()) -> None:
 
 def build(source: Path, output: Path, *, includes: tuple[Path, ...] = (), with_main: bool) -> Path:
     """Compile and link `source`; with `with_main` it is a script, else it has a main() itself."""
-    user = ("main", "run", "world", "process") if with_main else ("world", "process")
+    user = ("main", "run", "harness", "fake_kernel") if with_main else ("harness", "fake_kernel")
     gcc("-g", "-O1", source, *sources(*user), "-o", output, folders=includes)
     return output

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import runtime
 
-SOURCES = sorted((Path(runtime.__file__).parent / "src").glob("*.c"))
+SOURCES = sorted((Path(runtime.__file__).parent / "kernel").rglob("*.c"))
 _DEFINED = re.compile(
     r"^(?:#define (\w+)|static [^;=({]*?(\w+)\([^;{]*\)\n\{|(struct \w+) \{)", re.M
 )

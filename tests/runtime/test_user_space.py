@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import abi, directive
-from runtime.abi import EventKind, Header, State
+from runtime.abi import structs
+from runtime.abi.structs import EventKind, Header, State
+from runtime.events import printf
 from tests.runtime.sanitized import build
 
 HERE = Path(__file__).parent
@@ -67,7 +68,7 @@ def cut_to(text: bytes, size: int) -> tuple[bytes, int]:
 
 def as_reader(form: str, args: tuple[int | bytes, ...], size: int) -> tuple[bytes, int]:
     """What a reader of events makes of the same format: a string of the kernel's ends at a NUL."""
-    whole = directive.format_bytes(directive.parse(form), args)
+    whole = printf.format_bytes(printf.parse(form), args)
     kept, cut = cut_to(whole, size)
     return kept.partition(b"\0")[0], cut
 
@@ -220,7 +221,7 @@ def test_a_script_runs_as_in_the_kernel(tmp_path: Path) -> None:
 
     data, at, found = events.read_bytes(), 0, []
     while at < len(data):
-        size, kind, _, site, _, _ = abi.EVENT.unpack_from(data, at)
+        size, kind, _, site, _, _ = structs.EVENT.unpack_from(data, at)
         found.append((EventKind(kind), site))
         at += size
     states = [site for kind, site in found if kind == EventKind.STATE]
@@ -235,6 +236,8 @@ def test_a_script_runs_as_in_the_kernel(tmp_path: Path) -> None:
     hits = [0] * 5
     for lane in range(3):
         for probe in range(5):
-            place = header.lanes_offset + lane * header.lane_stride + probe * abi.PROBE_COUNTS.size
-            hits[probe] += abi.PROBE_COUNTS.unpack_from(memory, place)[0]
+            place = (
+                header.lanes_offset + lane * header.lane_stride + probe * structs.PROBE_COUNTS.size
+            )
+            hits[probe] += structs.PROBE_COUNTS.unpack_from(memory, place)[0]
     assert hits == [10, 9, 9, 9, 1]  # the last tick let no other timer in

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from runtime.aggregate import words
-from runtime.device import Image
-from runtime.manifest import Statistic, Storage, ValueType
-from runtime.table import TableReader
+from runtime.abi.manifest import Statistic, Storage, ValueType
+from runtime.reader.device import Image
+from runtime.reader.merge import words
+from runtime.reader.table import TableReader
 from tests.reader.images import Plan, Writer
 
 HERE = Path(__file__).parent
-INCLUDE = HERE.parents[1] / "runtime" / "include"
+INCLUDE = HERE.parents[1] / "runtime" / "kernel/include"
 ROWS, SIZE, WORDS, READS = 40, 512, 8, 200
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import DEFAULT_KERNEL, Guest, Image, app
+from lab import DEFAULT_KERNEL, Guest, Image, install_app
 from tests.system.service import PORT, Service
 from tests.system.setting import PROJECT, Setting
 
@@ -41,10 +41,10 @@ def trigger(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def guest(image: Image, trigger: Path) -> Iterator[Guest]:
-    if not app.runs_in(image):
+    if not install_app.runs_in(image):
         pytest.skip(f"Python {image.python} of {image.suite.name} is too old for the project")
     with Guest.boot(image) as started:
-        app.install(started, PROJECT)
+        install_app.install(started, PROJECT)
         started.push(trigger, TRIGGER)
         yield started
 

@@ -23,10 +23,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from agent import cli, compiling, config
-from agent.compile_options import compile_request
+from agent.cli import main
+from agent.config import load
+from agent.scripts import compile_client
+from agent.session.compile_request import compile_request
 from lab import Guest, Image
-from lab.warm import warm_cache
+from lab.warm_cache import warm_cache
 
 PROJECT = Path(__file__).parents[2]
 ETC = "/etc/stapwatch"
@@ -73,7 +75,7 @@ class Setting:
 
     def compile(self, allowed_to_fail: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
         """Compile all scripts of the folder that are not cold; each one's response."""
-        settings = config.load(self.etc / "stapwatch.yaml")
+        settings = load.load(self.etc / "stapwatch.yaml")
         requests = {}
         for name, script in settings.scripts.items():
             if name in self.cold:
@@ -83,7 +85,7 @@ class Setting:
             if script.file.is_relative_to(self.etc):
                 place, here = Path(ETC) / script.file.relative_to(self.etc), script.file
             text = here.read_text()
-            found = compiling.request(replace(script, file=None, text=text), settings)
+            found = compile_client.request(replace(script, file=None, text=text), settings)
             requests[name] = {**found, "source": str(place)}
         responses = self.compile_requests(requests)
         for name, response in responses.items():
@@ -98,7 +100,7 @@ class Setting:
         """
         requests = {}
         for words in commands:
-            options = cli.parser().parse_args(["run", *words])
+            options = main.parser().parse_args(["run", *words])
             file, *arguments = options.rest if options.text is None else [None, *options.rest]
             request = compile_request(options, file, arguments, Path(), 4, run_mode=True)
             text = options.text if file is None else (texts or {})[file]

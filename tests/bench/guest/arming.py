@@ -11,13 +11,13 @@ import sys
 import time
 from pathlib import Path
 
-from runtime import loader
-from runtime.device import Device
-from runtime.snapshot import read
+from runtime.reader import module_loader
+from runtime.reader.device import Device
+from runtime.reader.snapshot import read
 
 
 def main() -> None:
-    loader.load(Path(sys.argv[1]))
+    module_loader.load(Path(sys.argv[1]))
     with Device.open(sys.argv[2]) as device:
         begun = time.monotonic()
         device.start()

@@ -27,9 +27,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from runtime import loader
-from runtime.device import Device
-from runtime.snapshot import Snapshot, SnapshotReader, StatValue
+from runtime.reader import module_loader
+from runtime.reader.device import Device
+from runtime.reader.snapshot import Snapshot, SnapshotReader, StatValue
 
 WARM_UP = 2000
 WINDOWS = 3  # what is printed in all of them must fit the ring
@@ -81,7 +81,7 @@ def nothing(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
 @contextlib.contextmanager
 def script(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
     """A module of ours: {"path", "module", "table": name, or None for the events printed}."""
-    loader.load(Path(step["path"]))
+    module_loader.load(Path(step["path"]))
     try:
         with Device.open(step["module"]) as device:
             reader = SnapshotReader(device)
@@ -93,7 +93,7 @@ def script(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
             device.sync()
             check(reader.read())
     finally:
-        loader.unload(step["module"])
+        module_loader.unload(step["module"])
 
 
 def events_of(snapshot: Snapshot, name: str | None) -> int:

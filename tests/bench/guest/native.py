@@ -20,15 +20,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from agent.compiling import Compiler
-from agent.settings import CompileSettings
-from agent.worker import COMMAND
-from compiler.build.cache import Cache
-from compiler.build.pipeline import Builder
-from compiler.build.request import BuildInput, Tier
-from compiler.driver import compile_script
-from compiler.kernel.release import Kernel
-from compiler.request import Request
+from agent.config.settings import CompileSettings
+from agent.scripts.compile_client import Compiler
+from agent.scripts.compile_worker import COMMAND
+from compiler.driver.compile import compile_script
+from compiler.kernel.kernel import Kernel
+from compiler.modbuild.builder import Builder
+from compiler.modbuild.request import BuildInput, Tier
+from compiler.protocol import Request
+from compiler.support.content_store import Cache
 
 JOBS = 2
 

@@ -16,7 +16,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from agent.worker import COMMAND
+from agent.scripts.compile_worker import COMMAND
 
 STEADY = 10  # seconds and scrapes until memory is what it stays
 

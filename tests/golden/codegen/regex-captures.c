@@ -127,14 +127,14 @@ static bool match_0(struct area *a, const char *s)
 	return sw_matched_keep(&a->c, a->match.text, sizeof(a->match.text), s, tags, 2);
 }
 
-/* tapset/task.stp:4: function execname */
+/* tapset/functions/task.stp:4: function execname */
 static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;
 	sw_execname(STAP_RETVALUE);
 }
 
-/* tapset/regex.stp:5: function matched */
+/* tapset/functions/regex.stp:5: function matched */
 static void fn_matched(struct sw_context *c __maybe_unused, char *STAP_RETVALUE, s64 STAP_ARG_n)
 {
 	STAP_RETVALUE[0] = 0;

@@ -87,7 +87,7 @@ static __always_inline void fill_sizes(struct row_sizes *row, s64 value)
 	row->buckets[sw_log2_bucket(value)]++;
 }
 
-/* tapset/probed.stp:4: function __probed_function */
+/* tapset/functions/probed.stp:4: function __probed_function */
 static void fn___probed_function(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;

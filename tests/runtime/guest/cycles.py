@@ -8,7 +8,7 @@ import sys
 import threading
 from pathlib import Path
 
-from runtime.abi import State
+from runtime.abi.structs import State
 from tests.runtime.guest.module import Module
 
 CYCLES = int(sys.argv[1])

@@ -7,7 +7,7 @@ import os
 import threading
 from pathlib import Path
 
-from runtime.abi import EventKind
+from runtime.abi.structs import EventKind
 from tests.runtime.guest.module import Module, Record, of_kind, records, states
 
 BUDGET = 2

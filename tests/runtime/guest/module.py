@@ -19,8 +19,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from runtime import abi
-from runtime.abi import EventKind, Header, State
+from runtime.abi import structs
+from runtime.abi.structs import EventKind, Header, State
 
 NR_WORDS = 16
 
@@ -64,7 +64,7 @@ class Module:
 
     def __init__(self, name: str, nr_probes: int) -> None:
         self.name, self.nr_probes = name, nr_probes
-        self.path = Path(abi.DEVICE_FOLDER) / name
+        self.path = Path(structs.DEVICE_FOLDER) / name
 
     def __enter__(self) -> Self:
         done = insmod(self.name)
@@ -90,17 +90,17 @@ class Module:
 
     # -- control --------------------------------------------------------------------------------
 
-    def start(self, target: int = 0, max_errors: int = abi.UNLIMITED_ERRORS) -> None:
-        fcntl.ioctl(self.fd, abi.IOC_START, abi.START.pack(max_errors, target, 0, b""))
+    def start(self, target: int = 0, max_errors: int = structs.UNLIMITED_ERRORS) -> None:
+        fcntl.ioctl(self.fd, structs.IOC_START, structs.START.pack(max_errors, target, 0, b""))
 
     def stop(self) -> None:
-        fcntl.ioctl(self.fd, abi.IOC_STOP)
+        fcntl.ioctl(self.fd, structs.IOC_STOP)
 
     # -- tables ---------------------------------------------------------------------------------
 
     @property
     def header(self) -> Header:
-        return Header.unpack(self.map[: abi.HEADER.size])
+        return Header.unpack(self.map[: structs.HEADER.size])
 
     @property
     def manifest(self) -> str:
@@ -116,24 +116,24 @@ class Module:
 
     def counts(self, probe: int) -> list[int]:
         """Return [hits, skipped_reentrant, skipped_lock, errors]."""
-        return self._sums(abi.PROBE_COUNTS, abi.PROBE_COUNTS.size * probe)
+        return self._sums(structs.PROBE_COUNTS, structs.PROBE_COUNTS.size * probe)
 
     def lane_counts(self) -> list[int]:
         """Return [events, events_lost, strings_cut]."""
-        return self._sums(abi.LANE_COUNTS, abi.PROBE_COUNTS.size * self.nr_probes)
+        return self._sums(structs.LANE_COUNTS, structs.PROBE_COUNTS.size * self.nr_probes)
 
     def words(self) -> list[int]:
-        start = abi.PROBE_COUNTS.size * self.nr_probes + abi.LANE_COUNTS.size
+        start = structs.PROBE_COUNTS.size * self.nr_probes + structs.LANE_COUNTS.size
         return self._sums(struct.Struct(f"<{NR_WORDS}Q"), start)
 
     def shared(self) -> list[int]:
-        at = self.header.shared_offset + abi.PROBE_STATUS.size * self.nr_probes
+        at = self.header.shared_offset + structs.PROBE_STATUS.size * self.nr_probes
         return list(struct.unpack_from(f"<{NR_WORDS}Q", self.map, at))
 
     def status(self, probe: int) -> list[int]:
         """Return [missed, armed, error]."""
-        at = self.header.shared_offset + abi.PROBE_STATUS.size * probe
-        return list(abi.PROBE_STATUS.unpack_from(self.map, at))
+        at = self.header.shared_offset + structs.PROBE_STATUS.size * probe
+        return list(structs.PROBE_STATUS.unpack_from(self.map, at))
 
     # -- events ---------------------------------------------------------------------------------
 
@@ -173,8 +173,8 @@ class Module:
 def records(data: bytes) -> Iterator[Record]:
     at = 0
     while at < len(data):
-        size, kind, _, site, probe, when = abi.EVENT.unpack_from(data, at)
-        yield Record(EventKind(kind), site, probe, when, data[at + abi.EVENT.size : at + size])
+        size, kind, _, site, probe, when = structs.EVENT.unpack_from(data, at)
+        yield Record(EventKind(kind), site, probe, when, data[at + structs.EVENT.size : at + size])
         at += size
     assert at == len(data)
 

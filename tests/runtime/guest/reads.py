@@ -10,7 +10,7 @@ import os
 import sys
 from functools import partial
 
-from runtime.abi import EventKind
+from runtime.abi.structs import EventKind
 from tests.runtime.guest.module import Module, errno_of, of_kind, rmmod, states
 
 N = int(sys.argv[1])

@@ -5,7 +5,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from runtime.abi import EventKind
+from runtime.abi.structs import EventKind
 from tests.runtime.guest.module import Module, errno_of, insmod, of_kind
 
 result: dict[str, object] = {}

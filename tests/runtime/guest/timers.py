@@ -3,7 +3,7 @@
 
 import json
 
-from runtime.abi import EventKind
+from runtime.abi.structs import EventKind
 from tests.runtime.guest.module import Module, of_kind, states
 
 with Module("sw_timers", 5) as module:

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The `metrics:` part of a script's configuration: read, checked, and turned into what the compiler needs.
+
+    {buckets: [0.001, 0.01], unit: seconds, scale: 1e-9} -> {"kind": "bounds", "bounds": [1000000, 10000000]}
+
+Declared buckets are in the exported unit; the kernel compares integers, so each must be one once scaled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal, localcontext
+from typing import Any
+
+from agent.config import schema
+from agent.config.metric_names import (
+    LABEL_NAME,
+    METRIC_NAME,
+    RESERVED_LABELS,
+    bad_ending,
+    describe,
+)
+from agent.config.schema import S64_MAX, Reader, Wrong
+from agent.config.settings import (
+    Bounds,
+    Buckets,
+    Linear,
+    Log2,
+    MetricSettings,
+    MetricType,
+    ScriptSettings,
+)
+from agent.config.yaml_tree import Entry, Mapping, Mistake, Node, Scalar, Sequence
+from runtime.support.record import replace
+
+MOST_BUCKETS = 256
+_WORD_HINT = "use letters, digits and '_', not starting with a digit"
+_BUCKETS_HINT = "write [0.001, 0.01], log2, or {low: 0, high: 100, interval: 10}"
+
+
+def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> MetricSettings | None:
+    """One global's settings; what is wrong goes to the reader's mistakes."""
+    fields = {
+        "name": schema.matching(METRIC_NAME, "a metric name", _WORD_HINT),
+        "help": schema.text,
+        "type": schema.choice(MetricType),
+        "unit": schema.matching(r"[a-z][a-z0-9_]*|", "a unit", "write seconds, bytes, ratio ..."),
+        "scale": _scale,
+        "labels": lambda n: _labels(n, reader),
+        "constant_labels": lambda n: _constant_labels(n, reader),
+        "buckets": _buckets,
+        "export": schema.truth,
+    }
+    try:
+        values = reader.record(entry.node, f"metric '{variable}'", fields)
+    except Wrong as wrong:
+        reader.mistakes.append(wrong.mistake)
+        return None
+    metric = MetricSettings(variable, entry.place, **values)
+    given = entry.node.entries if isinstance(entry.node, Mapping) else {}
+    if metric.name is not None and (ending := bad_ending(metric.name, metric.type)):
+        reader.mistakes.append(
+            Mistake(
+                given["name"].node.place,
+                f"metric name '{metric.name}' must not end in '{ending}'",
+                "leave the ending out: it belongs to single samples",
+            )
+        )
+    if twice := set(metric.labels or ()) & metric.constant_labels.keys():
+        reader.mistakes.append(
+            Mistake(given["constant_labels"].place, f"label '{min(twice)}' is declared twice")
+        )
+    if metric.buckets is not None and metric.type not in (None, MetricType.HISTOGRAM):
+        reader.mistakes.append(
+            Mistake(given["buckets"].place, f"a {metric.type} has no buckets", "leave them out")
+        )
+    if "buckets" in values:
+        try:
+            statistic(script, metric)
+        except ValueError as error:
+            message, _, hint = str(error).partition("; ")
+            reader.mistakes.append(Mistake(given["buckets"].node.place, message, hint))
+            metric = replace(metric, buckets=None)
+    return metric
+
+
+def statistic(script: str, metric: MetricSettings) -> dict[str, Any] | None:
+    """The compile request's `statistics` entry; ValueError when a bound is no integer in the kernel."""
+    match metric.buckets:
+        case None:
+            return None
+        case Log2():
+            return {"kind": "log2"}
+        case Linear(low, high, interval):
+            low_, high_, interval_ = (
+                _kernel_integer(script, metric, v) for v in (low, high, interval)
+            )
+            return {"kind": "linear", "low": low_, "high": high_, "interval": interval_}
+        case Bounds(bounds):
+            whole = [_kernel_integer(script, metric, bound) for bound in bounds]
+            return {"kind": "bounds", "bounds": whole}
+
+
+def check_families(scripts: Iterable[ScriptSettings], mistakes: list[Mistake]) -> None:
+    """Two globals declared under one metric name must agree, and be told apart by constant labels."""
+    seen: dict[str, MetricSettings] = {}
+    sets: dict[tuple[str, tuple[tuple[str, str], ...]], MetricSettings] = {}
+    for script in scripts:
+        for metric in script.metrics.values():
+            if metric.name is None or not metric.export or not script.enabled:
+                continue
+            name = describe(script.name, metric.variable, metric).name
+            first = seen.setdefault(name, metric)
+            constant = tuple(sorted(metric.constant_labels.items()))
+            if clash := _clash(first, metric):
+                mistakes.append(Mistake(metric.place, f"metric '{name}' {clash} at {first.place}"))
+            elif (name, constant) in sets:
+                mistakes.append(
+                    Mistake(
+                        metric.place,
+                        f"metric '{name}' has the same labels at {sets[name, constant].place}",
+                        "tell them apart with constant_labels, as {operation: read}",
+                    )
+                )
+            sets.setdefault((name, constant), metric)
+
+
+def _clash(first: MetricSettings, second: MetricSettings) -> str:
+    if first.type and second.type and first.type is not second.type:
+        return f"is a {second.type} here and a {first.type}"
+    if first.unit and second.unit and first.unit != second.unit:
+        return f"is in {second.unit} here and in {first.unit}"
+    if first.constant_labels.keys() != second.constant_labels.keys():
+        return "has other constant_labels than"
+    if first.labels and second.labels and first.labels != second.labels:
+        return "has other labels than"
+    return ""
+
+
+def _kernel_integer(script: str, metric: MetricSettings, bound: Decimal) -> int:
+    scale = describe(script, metric.variable, metric).scale
+    with localcontext() as context:
+        context.prec = 60
+        value = bound / scale
+    if value != value.to_integral_value():
+        raise ValueError(
+            f"bucket {bound:f} is not a whole number of the script's unit ({bound:f} / {scale})"
+            f"; the kernel compares integers: choose multiples of {scale:f}"
+        )
+    if abs(value) > S64_MAX:
+        raise ValueError(f"bucket {bound:f} does not fit 64 bits in the script's unit")
+    return int(value)
+
+
+def _scale(node: Node) -> Decimal:
+    scale = schema.number(node)
+    if scale <= 0:
+        raise Wrong(node.place, "scale must be above 0", "1e-9 turns nanoseconds into seconds")
+    return scale
+
+
+def _label(node: Node) -> str:
+    name = schema.matching(LABEL_NAME, "a label name", _WORD_HINT)(node)
+    if name in RESERVED_LABELS:
+        raise Wrong(node.place, f"label name '{name}' is reserved", "choose another")
+    return name
+
+
+def _labels(node: Node, reader: Reader) -> tuple[str, ...]:
+    names = reader.items(node, "labels", _label)
+    if len(set(names)) != len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Wrong(node.place, f"label '{twice}' is named twice")
+    return names
+
+
+def _constant_labels(node: Node, reader: Reader) -> dict[str, str]:
+    values: dict[str, str] = {}
+    for name, entry in schema.mapping(node, "constant_labels").entries.items():
+        key = reader.attempt(_label, Scalar(name, name, entry.place))
+        value = reader.attempt(schema.word, entry.node)
+        if key is not None and value is not None:
+            values[key] = value
+    return values
+
+
+def _buckets(node: Node) -> Buckets:
+    match node:
+        case Scalar(value="log2"):
+            return Log2()
+        case Mapping(entries):
+            wrong = next((k for k in entries if k not in ("low", "high", "interval")), None)
+            if wrong or len(entries) != 3:
+                raise Wrong(node.place, "buckets must have low, high and interval", _BUCKETS_HINT)
+            low, high, interval = (
+                schema.number(entries[k].node) for k in ("low", "high", "interval")
+            )
+            if interval <= 0 or high <= low:
+                raise Wrong(node.place, "buckets need high above low and interval above 0")
+            if (high - low) / interval > MOST_BUCKETS:
+                raise Wrong(node.place, f"more than {MOST_BUCKETS} buckets", "widen the interval")
+            return Linear(low, high, interval)
+        case Sequence(items) if items:
+            bounds = tuple(schema.number(item) for item in items)
+            for before, after, item in zip(bounds, bounds[1:], items[1:], strict=False):
+                if after <= before:
+                    raise Wrong(item.place, f"bucket {after:f} must be above {before:f}, before it")
+            if len(bounds) > MOST_BUCKETS:
+                raise Wrong(node.place, f"more than {MOST_BUCKETS} buckets", "leave some out")
+            return Bounds(bounds)
+        case _:
+            raise Wrong(node.place, "must be buckets", _BUCKETS_HINT)

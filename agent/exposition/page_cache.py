@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A table's samples as text, fast: a cached template for each page of elements, filled by one `%`.
+
+    page of 2 elements -> b'x_total{cpu="0"} %d\\nx_total{cpu="1"} %d\\n' % (12, 7)
+
+Building the text of labels costs a microsecond a series, filling in numbers 60 ns, and a page whose rows
+are as they were the last time is not even filled in: its text is kept. A template is rebuilt only when a
+key of its page has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from agent.exposition.families import Member
+from agent.exposition.samples import Samples, escape_doubly, label_layout
+from runtime.reader.table import TableValues
+from runtime.reader.table_keys import KeyPage
+from runtime.support.record import dataclass
+
+_HERE = "\0"  # where the labels of an element go
+
+
+@dataclass(slots=True)
+class _Page:
+    keys: KeyPage
+    template: bytes
+    rows: bytes = b""
+    text: bytes | None = None  # of these rows
+    refused: int = 0
+
+
+class Pages:
+    """One table's pages."""
+
+    def __init__(self, member: Member, samples: Samples) -> None:
+        self._member, self._samples = member, samples
+        self._pages: list[_Page] = []
+        # an element's template as a template itself, for its labels' values
+        labels = label_layout(member)
+        lines = samples.lines(_HERE if labels else "").replace("%", "%%")
+        self._layout, self._times = lines.replace(_HERE, labels), lines.count(_HERE)
+
+    @property
+    def refused(self) -> int:
+        """Elements that nothing is shown of, because a counter is never negative."""
+        return sum(page.refused for page in self._pages)
+
+    def render(self, found: TableValues) -> Iterator[bytes]:
+        """The text, page by page; `found` is of this member's table."""
+        pages, samples = self._pages, self._samples
+        del pages[len(found.key_pages) :]
+        fits = samples.fits(found.rows)
+        for number, (keys, rows) in enumerate(found.pages()):
+            if number == len(pages):
+                pages.append(_Page(keys, self._template(keys)))
+            page = pages[number]
+            if page.keys is not keys and page.keys != keys:
+                page = pages[number] = _Page(keys, self._template(keys))
+            if page.text is None or page.rows != rows:
+                page.rows, page.refused = rows, 0
+                if fits or samples.fits(rows):
+                    page.text = page.template % samples.arguments(rows)
+                else:
+                    self._pick(page)
+            if page.text:
+                yield page.text
+
+    def _elements(self, keys: KeyPage) -> Iterator[str]:
+        layout, times = self._layout, self._times
+        for key in keys.tuples():
+            yield layout % (tuple(map(escape_doubly, key)) * times)
+
+    def _template(self, keys: KeyPage) -> bytes:
+        return "".join(self._elements(keys)).encode()
+
+    def _pick(self, page: _Page) -> None:
+        """Fill a page with what may be shown of it."""
+        parts, size = [], self._member.table.row_size
+        for n, element in enumerate(self._elements(page.keys)):
+            row = page.rows[n * size : (n + 1) * size]
+            parts.append(self._samples.shown(element.encode(), row))
+            page.refused += not parts[-1]
+        page.text = b"".join(parts)

@@ -1,0 +1,251 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What one element of a table looks like on the page: its lines, and the numbers to fill in.
+
+Numbers(family, member).lines('cpu="0"')   -> 'x_total{cpu="0"} %d\\n'
+Numbers(family, member).arguments(rows)    -> (12, 7, ...)   of a page of rows
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import accumulate
+from struct import Struct
+from typing import Protocol
+
+from agent.config.settings import MetricType
+from agent.exposition.families import Family, Member
+from agent.exposition.units import bound_text, printed
+from runtime.abi.histogram import upper_bounds
+from runtime.abi.manifest import HistogramKind
+from runtime.reader.table import TableValues
+from runtime.reader.table_keys import text
+
+Arguments = tuple[int | bytes, ...]
+
+
+class Samples(Protocol):
+    """One family type's way."""
+
+    def lines(self, labels: str) -> str:
+        """An element's template for `%`; `labels` without braces."""
+
+    def arguments(self, rows: bytes) -> Arguments:
+        """What fills the templates of these rows' elements."""
+
+    def fits(self, rows: bytes) -> bool:
+        """Whether every element of these rows may be shown as `lines` has it."""
+
+    def shown(self, lines: bytes, row: bytes) -> bytes:
+        """An element of rows that do not fit, by its template: what may be shown, if anything."""
+
+
+class Numbers:
+    """Counters and gauges: one sample an element. A counter is never negative."""
+
+    def __init__(self, family: Family, member: Member) -> None:
+        counter = family.type is MetricType.COUNTER
+        self._name = f"{family.name}_total" if counter else family.name
+        self._positive = counter
+        self._printed = printed(member.scale)
+
+    def lines(self, labels: str) -> str:
+        return f"{self._name}{braces(labels)} {self._printed.mark}\n"
+
+    def arguments(self, rows: bytes) -> Arguments:
+        found: tuple[int, ...] = _numbers(len(rows) // 8).unpack(rows)
+        factor = self._printed.factor
+        return found if factor == 1 else tuple([value * factor for value in found])
+
+    def fits(self, rows: bytes) -> bool:
+        return not (self._positive and negative(rows))
+
+    def shown(self, lines: bytes, row: bytes) -> bytes:
+        return b"" if negative(row) else lines % self.arguments(row)
+
+
+class Summaries:
+    """Sum and count of statistics without buckets. OpenMetrics has no negative sum."""
+
+    def __init__(self, family: Family, member: Member, negative_sums: bool) -> None:
+        statistic = member.table.statistic
+        assert statistic is not None
+        self._name, self._any_sum = family.name, negative_sums
+        self._width = member.table.row_size // 8
+        self._sum, self._count = statistic.sum, statistic.count
+        hist = statistic.histogram  # declared a summary, it still counts by its buckets
+        self._buckets = slice(hist.word, hist.word + hist.buckets) if hist else slice(0)
+        self._printed = printed(member.scale)
+
+    def lines(self, labels: str) -> str:
+        count = f"{self._name}_count{braces(labels)} %d\n"
+        if self._sum is None:
+            return count
+        return f"{self._name}_sum{braces(labels)} {self._printed.mark}\n{count}"
+
+    def arguments(self, rows: bytes) -> Arguments:
+        found: list[int] = []
+        for row in _numbers(self._width).iter_unpack(rows):
+            if self._sum is not None:
+                found.append(row[self._sum] * self._printed.factor)
+            found.append(row[self._count] if self._count is not None else sum(row[self._buckets]))
+        return tuple(found)
+
+    def fits(self, rows: bytes) -> bool:
+        return self._any_sum or self._sum is None or not negative(rows, self._sum, self._width)
+
+    def shown(self, lines: bytes, row: bytes) -> bytes:
+        if self.fits(row):
+            return lines % self.arguments(row)
+        return lines[lines.index(b"\n") + 1 :] % self.arguments(row)[1:]
+
+
+class Infos:
+    """Texts, as the label `value` of a sample that is always 1."""
+
+    def __init__(self, family: Family, member: Member) -> None:
+        self._name, self._size = family.name, member.table.row_size
+
+    def lines(self, labels: str) -> str:
+        return f'{self._name}_info{{{labels}{"," if labels else ""}value="%b"}} 1\n'
+
+    def arguments(self, rows: bytes) -> Arguments:
+        texts = (rows[at : at + self._size] for at in range(0, len(rows), self._size))
+        return tuple([escape(text(row)).encode() for row in texts])
+
+    def fits(self, rows: bytes) -> bool:
+        return True
+
+    def shown(self, lines: bytes, row: bytes) -> bytes:
+        return lines % self.arguments(row)
+
+
+class Window:
+    """The bounds that a family of histograms shows, buckets `low` to `high`; it only grows.
+
+    Of a log2 histogram: from one below the lowest bucket ever filled in the family (but not below 0 for
+    that reason: quantiles are interpolated from it) to the highest, so that empty ends cost nothing.
+    Declared bounds are always all there.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        statistic = members[0].table.statistic
+        assert statistic is not None and statistic.histogram is not None
+        self.bounds = upper_bounds(statistic.histogram)
+        fixed = statistic.histogram.kind is not HistogramKind.LOG2
+        self._low, self.high = (0, len(self.bounds)) if fixed else (len(self.bounds), 0)
+
+    @property
+    def low(self) -> int:
+        below = self._low - 1
+        return below if below >= 0 and self.bounds[below] >= 0 else self._low
+
+    @property
+    def negative(self) -> bool:
+        """Whether negative values were counted."""
+        return self.low < self.high and self.bounds[self.low] < 0
+
+    def widen(self, member: Member, found: TableValues) -> bool:
+        """By what is filled now; True: it has changed."""
+        last, statistic = len(self.bounds), member.table.statistic
+        if self._low == 0 and self.high == last:
+            return False
+        assert statistic is not None and statistic.histogram is not None
+        size, first = member.table.row_size, 8 * statistic.histogram.word
+        zeros, before = bytes(8 * last), (self._low, self.high)
+        low, high, end = first + 8 * self._low, first + 8 * self.high, first + 8 * last
+        for page in found.pages():
+            for at in range(0, len(rows := page[1]), size):
+                if (
+                    rows[at + first : at + low] != zeros[: low - first]
+                    or rows[at + high : at + end] != zeros[: end - high]
+                ):
+                    self._fill(_numbers(last).unpack_from(rows, at + first))
+                    low, high = first + 8 * self._low, first + 8 * self.high
+        return before != (self._low, self.high)
+
+    def _fill(self, counts: Sequence[int]) -> None:
+        filled = [n for n, count in enumerate(counts) if count]
+        self._low, self.high = min(self._low, filled[0]), max(self.high, filled[-1] + 1)
+
+
+class Histograms:
+    """Buckets, sum and count; the count is the buckets' sum, so the two always agree.
+
+    OpenMetrics has no sum that can go down, and no count without a sum: with negative values, and where
+    no sum is kept, it gets buckets only (`whole` is false).
+    """
+
+    def __init__(self, family: Family, member: Member, window: Window, whole: bool) -> None:
+        statistic = member.table.statistic
+        assert statistic is not None and statistic.histogram is not None
+        self._name, self._whole = family.name, whole
+        self._size, self._sum = member.table.row_size, statistic.sum if whole else None
+        self._printed = printed(member.scale)
+        word, last = statistic.histogram.word, len(window.bounds)
+        low, high = window.low, max(window.low, window.high)
+        # buckets above `high` are empty but for the last, which has no bound
+        self._buckets = Struct(f"{8 * (word + low)}x{high - low}q{8 * (last - high)}xq")
+        self._bounds = [bound_text(b, member.scale) for b in window.bounds[low:high]] + ["+Inf"]
+
+    def lines(self, labels: str) -> str:
+        inside = f"{labels}," if labels else ""
+        name, parts = self._name, []
+        for bound in self._bounds:
+            parts.append(f'{name}_bucket{{{inside}le="{bound}"}} %d\n')
+        if self._sum is not None:
+            parts.append(f"{name}_sum{braces(labels)} {self._printed.mark}\n")
+        if self._whole:
+            parts.append(f"{name}_count{braces(labels)} %d\n")
+        return "".join(parts)
+
+    def arguments(self, rows: bytes) -> Arguments:
+        found: list[int] = []
+        read = self._buckets.unpack_from
+        for at in range(0, len(rows), self._size):
+            found += accumulate(read(rows, at))
+            if self._whole:
+                count = found[-1]
+                if self._sum is not None:
+                    total = _numbers(1).unpack_from(rows, at + 8 * self._sum)[0]
+                    found.append(total * self._printed.factor)
+                found.append(count)
+        return tuple(found)
+
+    def fits(self, rows: bytes) -> bool:
+        return True
+
+    def shown(self, lines: bytes, row: bytes) -> bytes:
+        return lines % self.arguments(row)
+
+
+def negative(rows: bytes, word: int = 0, width: int = 1) -> bool:
+    """Whether word `word` of any row of `width` words is below 0: by the top bit of its last byte."""
+    return not rows[8 * word + 7 :: 8 * width].isascii()
+
+
+def label_layout(member: Member) -> str:
+    """The labels of a series, without braces, as a template for the key's parts."""
+    pairs = [f'{name}="{escape_doubly(value)}"' for name, value in member.constant]
+    return ",".join([*(p.replace("%", "%%") for p in pairs), *(f'{n}="%s"' for n in member.labels)])
+
+
+def braces(labels: str) -> str:
+    return f"{{{labels}}}" if labels else ""
+
+
+def escape(text: str) -> str:
+    """A label's value as both formats write it; bytes that are no UTF-8 show as \\xNN."""
+    if not text.isascii():
+        text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def escape_doubly(part: int | str) -> int | str:
+    """A key's part for a template."""
+    return part if isinstance(part, int) else escape(part).replace("%", "%%")
+
+
+@lru_cache(maxsize=256)
+def _numbers(count: int) -> Struct:
+    return Struct(f"{count}q")

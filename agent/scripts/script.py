@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One script in the agent: its state, and the module that runs it.
+
+waiting -> compiling -> running -> exited            exit() was called; values stay
+                    \\-> failed                       the reason says why
+           (a new version fails) -> outdated          the one before goes on
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+from agent.config.settings import ScriptSettings
+from agent.scripts.compile_client import Compiled
+from agent.scripts.kernel_modules import ModuleError, Modules
+from agent.scripts.script_log import ScriptLog
+from runtime.abi.manifest import Manifest
+from runtime.abi.structs import UNLIMITED_ERRORS, State
+from runtime.events.decode import Event
+from runtime.reader.device import Device, DeviceError
+from runtime.reader.snapshot import Snapshot, SnapshotReader
+from runtime.support.record import dataclass, field
+
+_READS = 16  # of a device in one go, so that one that prints without end does not starve the others
+
+
+class ScriptState(StrEnum):
+    WAITING = "waiting"
+    COMPILING = "compiling"
+    RUNNING = "running"
+    EXITED = "exited"
+    OUTDATED = "outdated"
+    FAILED = "failed"
+
+
+FINAL = {ScriptState.RUNNING, ScriptState.EXITED, ScriptState.OUTDATED, ScriptState.FAILED}
+
+
+class Running:
+    """A loaded module that is read. `on_event` gets all it writes, `on_exit` is told once that it ended."""
+
+    def __init__(
+        self,
+        device: Device,
+        on_event: Callable[[Running, Event], None],
+        on_exit: Callable[[Running], None],
+    ) -> None:
+        """Take over an open device; ModuleError when its tables cannot be read."""
+        self.device = device
+        self.name = device.name
+        self.ended = False
+        self.broken = ""  # why it cannot be read any more
+        self._on_event, self._on_exit = on_event, on_exit
+        self._loop: asyncio.AbstractEventLoop | None = None
+        try:
+            self.manifest: Manifest = device.manifest()
+            self._reader = SnapshotReader(device)
+        except ValueError as error:
+            device.close()
+            raise ModuleError(f"module {device.name}: {error}") from error
+
+    def attach(self) -> None:
+        """Read events from now on, in the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self.device.fileno(), self._readable)
+
+    def detach(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self.device.fileno())
+            self._loop = None
+
+    def _readable(self) -> None:
+        try:
+            self.drain(_READS)
+        except ModuleError as error:
+            self.detach()  # it would be readable for ever
+            self.broken, self.ended = str(error), True
+            self._on_exit(self)
+
+    def drain(self, reads: int = 1 << 16) -> None:
+        """Hand over the events that wait; ModuleError when they cannot be read."""
+        try:
+            for _ in range(reads):
+                found = self.device.read_events()
+                for event in found:
+                    self._on_event(self, event)
+                if not found:
+                    break
+        except (DeviceError, ValueError) as error:
+            raise ModuleError(f"module {self.name}: {error}") from error
+        self.look()
+
+    def look(self) -> None:
+        """See whether the module ended by itself."""
+        if not self.ended and self.state in (State.EXITING, State.STOPPED):
+            self.ended = True
+            self._on_exit(self)
+
+    @property
+    def state(self) -> State:
+        return self.device.header().state
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether its error budget was used up."""
+        return self.device.header().failed
+
+    def snapshot(self, spread: bool = False) -> Snapshot:
+        """Without `spread`, without what no series is made of: min, max and variance."""
+        return self._reader.read(spread)
+
+    async def start(self, max_errors: int | None, target: int = 0) -> None:
+        limit = UNLIMITED_ERRORS if max_errors is None else max_errors
+        await _in_thread(lambda: self.device.start(limit, target))
+
+    async def stop(self) -> None:
+        """Run end probes and read what they wrote; tables keep their values."""
+        self.ended = True
+        if self.state not in (State.STOPPED, State.LOADED):
+            await _in_thread(self.device.stop)
+        self.drain()
+
+    async def unload(self, modules: Modules) -> None:
+        """Close and take the module out of the kernel; the object is of no use afterwards."""
+        self.detach()
+        self.device.close()
+        await _in_thread(lambda: modules.unload(self.name))
+
+
+@dataclass(slots=True)
+class Script:
+    """What is known of one script; the supervisor changes it."""
+
+    name: str
+    settings: ScriptSettings
+    log: ScriptLog
+    state: ScriptState = ScriptState.WAITING
+    reason: str = ""
+    detail: str = ""  # the reason in full: rendered diagnostics
+    fingerprint: str = ""  # of what `running` was made from
+    running: Running | None = None
+    compiled: Compiled | None = None
+    compile_seconds: float = 0.0
+    compile_failures: int = 0
+    load_seconds: float = 0.0
+    problems: tuple[str, ...] = field(default=())
+
+    def fail(self, reason: str, detail: str = "") -> None:
+        """A version failed: an older one that runs goes on."""
+        older = self.running is not None
+        self.state = ScriptState.OUTDATED if older else ScriptState.FAILED
+        self.reason, self.detail = reason, detail or reason
+
+
+async def _in_thread(action: Callable[[], object]) -> None:
+    """Run a call that blocks; its OSError becomes a ModuleError."""
+    try:
+        await asyncio.to_thread(action)
+    except DeviceError as error:
+        raise ModuleError(error.strerror or str(error)) from error

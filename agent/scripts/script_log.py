@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A script's events as structured log lines: text, script, probe, cpu, time, and each printed argument.
+
+printf("%s(%d) open\\n", execname(), pid())
+-> {"event": "cat(42) open", "script": "opens", "probe": "syscall.openat", "execname": "cat", "pid": 42}
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from agent import log_sinks
+from agent.config.settings import LogSettings
+from agent.scripts.line_buffer import Line, LineJoiner, TokenBucket
+from runtime.abi.manifest import Manifest
+from runtime.abi.structs import EventKind
+from runtime.events import decode as events
+from runtime.events.decode import Event
+
+_QUIET_NS = 1_000_000_000  # a line without its newline is shown when this old
+
+
+class ScriptLog:
+    """Counts what it wrote and what the limit kept back; lives as long as the script."""
+
+    def __init__(self, script: str, settings: LogSettings) -> None:
+        self.script = script
+        self.written = 0
+        self.dropped = 0
+        self._joiner = LineJoiner()
+        self.configure(settings)
+
+    def configure(self, settings: LogSettings) -> None:
+        self._bucket = TokenBucket(settings.rate_limit, settings.burst)
+
+    def add(self, event: Event, manifest: Manifest, time_offset: int) -> None:
+        """Log one event. `time_offset`: from the event's clock to ns since 1970."""
+        probe = manifest.probes[event.probe].point if event.probe is not None else ""
+        moment = event.time_ns + time_offset
+        match event.kind:
+            case EventKind.PRINT:
+                site = manifest.prints[event.site]
+                text = events.text(event, manifest)
+                if site.log and not text.endswith("\n"):
+                    text += "\n"
+                for line in self._joiner.add(
+                    events.readable(text), event.cpu, probe, moment, arguments(event, manifest)
+                ):
+                    self._write("info", line)
+            case EventKind.ERROR | EventKind.WARNING:
+                level = "error" if event.kind is EventKind.ERROR else "warning"
+                text = events.readable(events.text(event, manifest))
+                self._write(level, Line(text, event.cpu, probe, moment, {}))
+            case EventKind.COMMAND:
+                text = f"system() starts programs with `stapwatch run` only, not: {event.args[0]}"
+                self._write("warning", Line(events.readable(text), event.cpu, probe, moment, {}))
+            case EventKind.STATE | EventKind.SWITCH:
+                pass  # for the supervisor; there is no file to switch
+
+    def flush(self, everything: bool = False) -> None:
+        """Show lines that still wait for their newline: old ones, or all."""
+        before = None if everything else time.time_ns() - _QUIET_NS
+        for line in self._joiner.flush(before):
+            self._write("info", line)
+
+    def _write(self, level: str, line: Line) -> None:
+        if not self._bucket.take():
+            self.dropped += 1
+            return
+        self.written += 1
+        fields: dict[str, object] = {"script": self.script}
+        if line.probe:
+            fields["probe"] = line.probe
+        fields |= {"cpu": line.cpu, "timestamp": log_sinks.isotime(line.time)}
+        for name, value in line.fields.items():
+            fields[f"arg_{name}" if name in log_sinks.RESERVED else name] = value
+        getattr(log_sinks.log(), level)(line.text, **fields)
+
+
+def arguments(event: Event, manifest: Manifest) -> Mapping[str, int | str]:
+    """A print's arguments by name; histograms, which are drawings, are left out."""
+    return {
+        argument.name: value if isinstance(value, int) else events.readable(value)
+        for argument, value in zip(manifest.prints[event.site].arguments, event.args, strict=True)
+        if not isinstance(value, tuple)
+    }

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Where `stapwatch run` writes what a script prints: standard output, or the files of -o and -S.
+
+output = Output.open("log-%F", Rotation(megabytes=10, files=3))     -> log-2026-01-31.0, then .1, ...
+output.write(b"one line\\n")
+output.switch()                                                     -> goes on in the next file
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from runtime.support.record import dataclass
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+_STDOUT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """-S: how large a file grows, and how many stay (None: all)."""
+
+    megabytes: int
+    files: int | None = None
+
+
+def expanded(name: str) -> str:
+    """The name of an output file, with the time in it as strftime() writes it."""
+    return time.strftime(name) if "%" in name else name
+
+
+class Output:
+    """Holds what it is given until `release`. `end` is called when nobody reads it any more, or it
+    cannot be written; then `say` has told why."""
+
+    def __init__(self, end: Callable[[], None], say: Callable[[str], None]) -> None:
+        self._end, self._say = end, say
+        self._fd = _STDOUT
+        self._name: str | None = None
+        self._rotation: Rotation | None = None
+        self._number = 0
+        self._size = 0
+        self._held: list[Callable[[], None]] | None = []  # None: nothing is held any more
+
+    def to(self, name: str, rotation: Rotation | None) -> None:
+        """Write into a file from now on. OSError if it cannot be made."""
+        self._name, self._rotation = expanded(name), rotation
+        self._open(self._name if rotation is None else f"{self._name}.0")
+
+    def write(self, data: bytes) -> None:
+        self.after(lambda: self._write(data))
+
+    def switch(self) -> None:
+        """Go on in the next file; without -o there is none."""
+        self.after(self._switch)
+
+    def after(self, action: Callable[[], None]) -> None:
+        """Do something when all that came before is written."""
+        if self._held is not None:
+            self._held.append(action)
+        else:
+            action()
+
+    def release(self) -> None:
+        held, self._held = self._held or [], None
+        for action in held:
+            action()
+
+    def _write(self, data: bytes) -> None:
+        try:
+            while data:
+                done = os.write(self._fd, data)
+                self._size += done
+                data = data[done:]
+        except BrokenPipeError:
+            self._end()
+        except OSError as error:
+            self._fail(f"cannot write the output: {error.strerror}")
+        if self._rotation is not None and self._size >= self._rotation.megabytes << 20:
+            self._switch()
+
+    def _switch(self) -> None:
+        if self._name is None:
+            return
+        self._number += 1
+        name = f"{self._name}.{self._number}"
+        try:
+            self._open(name)
+        except OSError as error:
+            self._fail(f"cannot write {name}: {error.strerror}")
+        if self._rotation is not None and self._rotation.files is not None:
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self._name}.{self._number - self._rotation.files}").unlink()
+
+    def _fail(self, message: str) -> None:
+        self._say(f"error: {message}")
+        self._end()
+
+    def _open(self, name: str) -> None:
+        fd = os.open(name, _FLAGS, 0o644)
+        if self._fd != _STDOUT:
+            os.close(self._fd)
+        self._fd, self._size = fd, 0

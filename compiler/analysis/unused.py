@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Warnings about what a script says in vain: the optimiser takes it out.
+
+global spare; probe begin { x = 1 }
+  -> warning[unused-global]: the global 'spare' is never used
+     warning[unused-local]: 'x' is set but never read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from compiler.ir import program as p
+from compiler.ir import syntax
+from compiler.ir.diagnostics import CompileError, Diagnostic
+from compiler.ir.source import Span
+from compiler.ir.traits import Node, walk
+
+
+def warnings(
+    before: p.Program, after: p.Program, scripts: Sequence[syntax.Script]
+) -> list[Diagnostic]:
+    """What optimising has removed of the user's own scripts, in their order."""
+    files = {script.name for script in scripts}
+    items = [item for script in scripts for item in script.items]
+    found = [*_items(items, before, after), *_locals(before, after, files)]
+    found += _probes(before, after, files)
+    return sorted(dict.fromkeys(found), key=lambda d: (d.span.source.name, d.span.start))
+
+
+def require_probes(after: p.Program, script: syntax.Script, found: Sequence[Diagnostic]) -> None:
+    """Refuses to run what has nothing to run, telling why. Raises CompileError."""
+    points = [point for i in script.items if isinstance(i, syntax.Probe) for point in i.points]
+    waits = any(point.components[0].name == "never" for point in points)
+    if not (waits or any(probe.body.stmts for probe in after.probes)):
+        message = "nothing is left to run: no probe does anything"
+        hint = "give a probe a handler with an effect: probe begin { println(...) }"
+        raise CompileError([*found, Diagnostic("no-probe", message, script.span, hint=hint)])
+
+
+def _warning(slug: str, message: str, span: Span, hint: str | None = None) -> Diagnostic:
+    return Diagnostic(slug, message, span, hint=hint, severity="warning")
+
+
+def _items(
+    items: Sequence[syntax.Item], before: p.Program, after: p.Program
+) -> Iterator[Diagnostic]:
+    globals_ = {g.span for g in after.globals}
+    functions = {f.span for f in after.functions}
+    for item in items:
+        match item:
+            case syntax.Global(name=name, span=span) if span not in globals_:
+                yield _warning("unused-global", f"the global '{name}' is never used", span)
+            case syntax.Function(name=name, span=span, name_span=where) if span not in functions:
+                yield _warning("unused-function", f"the function '{name}' is never called", where)
+            case _:
+                pass
+
+
+def _locals(before: p.Program, after: p.Program, files: set[str]) -> Iterator[Diagnostic]:
+    kept = {probe.span: probe.body for probe in after.probes}
+    bodies: list[tuple[p.Body, p.Body | None, tuple[p.Local, ...]]] = [
+        (probe.body, kept.get(probe.span), ()) for probe in before.probes
+    ]
+    functions = {f.symbol: f.body for f in after.functions}
+    bodies += [
+        (f.body, functions.get(f.symbol), f.parameters)
+        for f in before.functions
+        if f.body is not None and f.symbol in functions
+    ]
+    for body, trimmed, parameters in bodies:
+        set_at, read_at = _uses(body.stmts)
+        left = {local.name for local in trimmed.locals} if trimmed is not None else set()
+        for name, span in set_at.items():
+            if name not in left and name not in read_at and span.source.name in files:
+                yield _warning("unused-local", f"'{name}' is set but never read", span)
+        given = {local.name for local in parameters}
+        for name, span in read_at.items():
+            if name not in set_at and name not in given and span.source.name in files:
+                hint = 'it is always 0 or ""; was a global meant, or another name?'
+                yield _warning("never-assigned", f"'{name}' is read but never set", span, hint)
+
+
+def _uses(stmts: Sequence[Node]) -> tuple[dict[str, Span], dict[str, Span]]:
+    """Where locals are first set, and first read; loops and catch set theirs."""
+    set_at: dict[str, Span] = {}
+    read_at: dict[str, Span] = {}
+    skipped: set[int] = set()
+    for n in walk(*stmts):
+        match n:
+            case p.Assign(target=p.LocalRef(local=local, span=span) as target):
+                set_at.setdefault(local.name, span)
+                skipped.add(id(target))
+            case p.ExprStmt(value=p.Increment(target=p.LocalRef() as target)):
+                skipped.add(id(target))
+            case p.Increment(target=p.LocalRef(local=local, span=span)):
+                set_at.setdefault(local.name, span)
+            case p.Foreach(keys=keys, value=value, span=span):
+                for local in (*keys, *([value] if value else [])):
+                    set_at.setdefault(local.name, span)
+                    read_at.setdefault(local.name, span)
+            case p.ForeachBucket(index=index, value=value, span=span):
+                for local in (index, *([value] if value else [])):
+                    set_at.setdefault(local.name, span)
+                    read_at.setdefault(local.name, span)
+            case p.Try(variable=variable, span=span) if variable is not None:
+                set_at.setdefault(variable.name, span)
+                read_at.setdefault(variable.name, span)
+            case p.LocalRef(local=local, span=span) if id(n) not in skipped:
+                read_at.setdefault(local.name, span)
+            case _:
+                pass
+    return set_at, read_at
+
+
+def _probes(before: p.Program, after: p.Program, files: set[str]) -> Iterator[Diagnostic]:
+    kept = {probe.span for probe in after.probes if probe.body.stmts}
+    for probe in before.probes:
+        if probe.span not in kept and probe.span.source.name in files:
+            message = f"probe {probe.written} does nothing"
+            yield _warning("empty-probe", message, probe.span)

@@ -1,0 +1,666 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The program: a script whose every name, type and probe point is resolved.
+
+    global n; probe kernel.function("vfs_read") { n++ }
+      -> Program(globals=(Global("n", LONG, ...),),
+                 probes=(Probe(hook=Hook(HookKind.FTRACE, "vfs_read"), body=(ExprStmt(Increment(...)),)),))
+
+Data only, frozen. Context variables have become arguments and reads of kernel memory, aliases have been
+expanded, every expression has a type. Code generation reports no user error.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Literal, TypeAlias
+
+from compiler.ir.source import Span
+from runtime.abi.manifest import Histogram, ValueType
+from runtime.support.record import dataclass
+
+LONG = ValueType.LONG
+STRING = ValueType.STRING
+STAT = ValueType.STAT
+
+# ---------------------------------------------------------------- symbols
+
+
+@dataclass(frozen=True, slots=True)
+class Local:
+    """A scalar variable of one handler or function; zero or "" at first."""
+
+    name: str
+    type: ValueType
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    name: str
+    type: ValueType  # of the scalar, or of an array's values
+    keys: tuple[ValueType, ...]  # empty: a scalar
+    size: int | None  # elements, as declared
+    wrap: bool
+    init: int | str | None
+    span: Span
+    key_names: tuple[str, ...] = ()  # best guess from how it is indexed
+
+
+# Globals that C uses: each the name it uses and the symbol.
+Touched: TypeAlias = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A script function, or one whose body is C (`code`); `symbol` is unique in the program."""
+
+    symbol: str
+    name: str
+    parameters: tuple[Local, ...]
+    result: ValueType | None  # None: it returns nothing
+    body: Body | None
+    code: str | None
+    pure: bool  # no effect but its result
+    fallible: bool  # may end with an error
+    bound: int | None  # bytes of a string result, if fewer than MAXSTRINGLEN
+    library: bool
+    span: Span
+    reads: Touched = ()  # by `code`
+    writes: Touched = ()
+
+
+# ---------------------------------------------------------------- expressions
+
+ArithmeticOp: TypeAlias = Literal["|", "^", "&", "<<", ">>", ">>>", "+", "-", "*", "/", "%"]
+CompareOp: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    value: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    value: str
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRef:
+    local: Local
+    span: Span
+
+    @property
+    def type(self) -> ValueType:
+        return self.local.type
+
+
+@dataclass(frozen=True, slots=True)
+class GlobalRef:
+    """A scalar global, or with `keys` an element of an array."""
+
+    name: str
+    keys: tuple[Expr, ...]
+    type: ValueType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """Is there such an element? None among the keys stands for `*`."""
+
+    name: str
+    keys: tuple[Expr | None, ...]
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    op: ArithmeticOp
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    op: Literal["-", "~", "!"]
+    operand: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    op: CompareOp
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+
+    value: Expr
+    pattern: str
+    negated: bool
+    captures: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Logical:
+    op: Literal["&&", "||"]
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    left: Expr
+    right: Expr
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    test: Expr
+    then: Expr
+    otherwise: Expr
+    type: ValueType
+    span: Span
+
+
+Lvalue: TypeAlias = "LocalRef | GlobalRef"
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`target = value`, or `target op= value`; the value is the new one."""
+
+    op: ArithmeticOp | Literal["."] | None
+    target: Lvalue
+    value: Expr
+    type: ValueType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """Adds `step` (1 or -1); gives the value before, or after with `prefix`."""
+
+    step: int
+    prefix: bool
+    target: Lvalue
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    function: str  # its symbol
+    args: tuple[Expr, ...]
+    type: ValueType | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """`@count(stat)` and so on; `shift` only for variance."""
+
+    extractor: Literal["count", "sum", "min", "max", "avg", "variance"]
+    stat: GlobalRef
+    shift: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """A histogram of a statistic; appears in `Bucket`, `Drawing`, `ForeachBucket` and `Print` only."""
+
+    histogram: Histogram
+    stat: GlobalRef
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    buckets: Buckets
+    index: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A histogram as text, made in the kernel."""
+
+    buckets: Buckets
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """sprintf: a string made in the kernel."""
+
+    format: str
+    args: tuple[Expr, ...]
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Integer argument `index` of the probed function or tracepoint, `size` bytes."""
+
+    index: int
+    size: int
+    signed: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnValue:
+    size: int
+    signed: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Deref:
+    """An integer of `size` bytes at a kernel (or user) address; a bad address is an error."""
+
+    address: Expr
+    size: int
+    signed: bool
+    user: bool
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class CharsAt:
+    """The string in a char array of at most `length` bytes at a kernel address."""
+
+    address: Expr
+    length: int
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class EntryValue:
+    """What `@entry(expr)` saved when the function was entered; an index into the probe's `entry`."""
+
+    index: int
+    type: ValueType
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """A print or `<<<` where a value is wanted: first the statement, then the value."""
+
+    statement: Print | Accumulate
+    value: Expr
+    span: Span
+    type: ValueType | None = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Register:
+    """A register of the probed place, by the name of its field in `struct sw_regs`."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to become of the packet that a netfilter probe has hit."""
+
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolAddress:
+    """Where the kernel has a variable; looked up when the module is loaded."""
+
+    name: str
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class PercpuAddress:
+    """This CPU's instance of a per-CPU variable, `distance` bytes behind that of `this_cpu_off`."""
+
+    distance: int
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Guru mode: writes an integer to kernel memory, a register or a packet's verdict; gives the
+    value written."""
+
+    place: Deref | Register | Verdict
+    value: Expr
+    span: Span
+    type: ValueType = LONG
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A string; `fallback` where computing it ends in an error, which is then forgotten."""
+
+    value: Expr
+    fallback: Expr
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedExpr:
+    """C as an expression; `reads` and `writes` as in Function."""
+
+    code: str
+    type: ValueType
+    span: Span
+    pure: bool = False
+    fallible: bool = True
+    reads: Touched = ()
+    writes: Touched = ()
+
+
+Expr: TypeAlias = (
+    Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
+    | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | Verdict | SymbolAddress | PercpuAddress | Store
+    | Guard | After | EmbeddedExpr
+)  # fmt: skip
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True, slots=True)
+class ExprStmt:
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """`target <<< value`."""
+
+    target: GlobalRef
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    test: Expr
+    then: Stmts
+    otherwise: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """`while (test) body` with `step` run after each turn, `continue`d ones included."""
+
+    test: Expr
+    step: Expr | None
+    body: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Order by key number `key`, or by the value (through `extractor`) when it is None."""
+
+    key: int | None
+    extractor: Literal["count", "sum", "min", "max", "avg", "variance"] | None
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    keys: tuple[Local, ...]
+    value: Local | None  # a number or a string; a statistic has no value variable
+    name: str
+    slice: tuple[Expr | None, ...]  # empty, or one for each key; None is `*`
+    sort: Sort | None
+    limit: Expr | None
+    body: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ForeachBucket:
+    index: Local
+    value: Local | None
+    buckets: Buckets
+    descending: bool
+    limit: Expr | None
+    body: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    value: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """The script's error: `next` in a function with no overload left to go to."""
+
+    message: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
+
+    name: str
+    keys: tuple[Expr | None, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    body: Stmts
+    variable: Local | None
+    handler: Stmts
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What %m and %M show: `length` bytes at an address, None: as many as the argument before tells.
+
+    Appears among the arguments of `Print` only; a bad address is an error.
+    """
+
+    address: Expr
+    length: int | None
+    user: bool
+    span: Span
+    type: ValueType = STRING
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """Writes one event record; the format has one directive for each argument."""
+
+    format: str
+    args: tuple[Expr | Buckets | Memory, ...]
+    names: tuple[str, ...]  # of the structured fields
+    log: bool
+    span: Span
+
+
+Stmt: TypeAlias = (
+    ExprStmt | Accumulate | If | Loop | Foreach | ForeachBucket | Break | Continue | Next | Return
+    | Fail | Delete | Try | Print
+)  # fmt: skip
+Stmts: TypeAlias = tuple[Stmt, ...]
+
+# ---------------------------------------------------------------- probes
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    locals: tuple[Local, ...]
+    stmts: Stmts
+
+
+class HookKind(IntEnum):
+    """`enum sw_hook` of the runtime."""
+
+    BEGIN = 0
+    END = 1
+    ERROR = 2
+    TIMER_NS = 3
+    TIMER_JIFFIES = 4
+    PROFILE = 5
+    FTRACE = 6
+    KPROBE = 7
+    KRETPROBE = 8
+    TRACEPOINT = 9
+    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
+    INPUT_CHAR = 11
+    INPUT_LINE = 12
+    PROCFS_READ = 13
+    PROCFS_WRITE = 14
+    NETFILTER = 15
+    WATCHPOINT = 16
+    PERF = 17
+    PROCESS = 18
+    UPROBE = 19
+    URETPROBE = 20
+
+    @property
+    def phase(self) -> bool:
+        """Runs by the module's own doing, without a hook in the kernel."""
+        return self < HookKind.TIMER_NS or self.typed
+
+    @property
+    def typed(self) -> bool:
+        """Of what is typed where the session runs."""
+        return self in (HookKind.INPUT_CHAR, HookKind.INPUT_LINE)
+
+    @property
+    def of_file(self) -> bool:
+        """Of a file in /proc."""
+        return self in (HookKind.PROCFS_READ, HookKind.PROCFS_WRITE)
+
+    @property
+    def cold(self) -> bool:
+        """Runs seldom enough to merge every CPU's values in the handler."""
+        return self < HookKind.PROFILE or self.typed or self.of_file
+
+
+PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
+
+
+class ProcessEvent(IntEnum):
+    """`enum sw_process_event` of the runtime."""
+
+    BEGIN = 0
+    END = 1
+    THREAD_BEGIN = 2
+    THREAD_END = 3
+    SYSCALL = 4
+    SYSCALL_RETURN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A program's file, and what tells that it is still the one that was read: its size, and the
+    `content` at `offset`."""
+
+    path: str
+    size: int
+    offset: int
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a handler is placed; the fields of `struct sw_probe`."""
+
+    kind: HookKind
+    symbol: str = ""
+    offset: int = 0
+    number: int = 0
+    randomize: int = 0
+    type: int = 0
+    config: int = 0
+    frequency: bool = False  # PERF: `number` is hits a second
+    optional: bool = False
+    arguments: int = 0  # of a tracepoint
+    functions: tuple[tuple[str, int], ...] = ()  # hooked together, name and offset
+    program: str = ""  # the path of what a process must run; `number` is its id
+    target: bool = False  # if there is a target(), only in it and what it started
+    binary: Binary | None = None  # UPROBE: offsets are places in this file
+    entry: bool = False  # UPROBE: at functions' first instructions
+    semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    hook: Hook
+    point: str  # as resolved
+    written: str  # as in the script
+    condition: Expr | None
+    entry: tuple[Expr, ...]  # saved at entry, for EntryValue
+    body: Body
+    span: Span
+    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    name: str
+    globals: tuple[Global, ...]
+    functions: tuple[Function, ...]
+    probes: tuple[Probe, ...]
+    embedded: tuple[tuple[str, Span], ...]  # C at file level

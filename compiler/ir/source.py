@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Source texts and places in them.
+
+A `Span` is what every token, syntax node and diagnostic carries:
+
+    source = Source("x.stp", "probe begin {}\\n")
+    Span(source, 6, 11).text        -> "begin"
+    Span(source, 6, 11).location    -> ("x.stp", 1, 7)
+
+Text is held as `str` in which each character is one byte of the file (latin-1), so that any byte
+string is a valid script, offsets are byte offsets, and embedded C and string literals keep the
+author's bytes. `encode` and `decode` are the only two places that know.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from typing import NamedTuple
+
+from runtime.support.record import dataclass, field
+
+
+def decode(data: bytes | str) -> str:
+    """Script bytes (or text, taken as UTF-8) as the front end's one-character-per-byte string."""
+    if isinstance(data, str):
+        data = data.encode("utf-8", "surrogateescape")
+    return data.decode("latin-1")
+
+
+def encode(text: str) -> bytes:
+    """The bytes that a front-end string (a literal, embedded C, a source line) stands for."""
+    return text.encode("latin-1")
+
+
+def readable(text: str) -> str:
+    """A front-end string for people: the bytes as UTF-8, bad ones replaced."""
+    return encode(text).decode("utf-8", "replace")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """One text: a file, an `-e` argument, or one expansion of a macro.
+
+    An expansion shares `name` and `text` with the file that defines the macro; `expansion` is then
+    the place of the use, so a diagnostic can tell both where the text stands and how it got here.
+    """
+
+    name: str
+    text: str = field(repr=False)
+    expansion: Span | None = field(default=None, repr=False)
+    _line_starts: list[int] = field(default_factory=list, init=False, repr=False)
+
+    def line_column(self, offset: int) -> tuple[int, int]:
+        """Line and column of an offset, both from 1; columns count characters, not bytes."""
+        starts = self._starts()
+        line = bisect_right(starts, offset)
+        before = self.text[starts[line - 1] : offset]
+        return line, len(readable(before)) + 1
+
+    def line_text(self, line: int) -> str:
+        """The text of a line (from 1) without its end, as people read it."""
+        starts = self._starts()
+        end = starts[line] - 1 if line < len(starts) else len(self.text)
+        return readable(self.text[starts[line - 1] : end]).rstrip("\r")
+
+    def _starts(self) -> list[int]:
+        starts = self._line_starts
+        if not starts:  # first use; most sources never have a diagnostic
+            starts.append(0)
+            at = self.text.find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = self.text.find("\n", at + 1)
+        return starts
+
+
+class Span(NamedTuple):
+    """A half-open range of byte offsets in one source."""
+
+    source: Source
+    start: int
+    end: int
+
+    @property
+    def text(self) -> str:
+        return self.source.text[self.start : self.end]
+
+    @property
+    def location(self) -> tuple[str, int, int]:
+        """File name, line and column (from 1) of the first character."""
+        line, column = self.source.line_column(self.start)
+        return self.source.name, line, column
+
+    def __repr__(self) -> str:
+        return f"<{self.source.name}:{self.start}-{self.end}>"
+
+
+def join(first: Span, last: Span) -> Span:
+    """The span from the start of `first` to the end of `last`.
+
+    Where a macro expansion holds only one of them, the place of its use stands for it.
+    """
+    if first.source is last.source:
+        return Span(first.source, first.start, max(first.end, last.end))
+    chain = _with_uses(first)
+    for outer in _with_uses(last):
+        for inner in chain:
+            if inner.source is outer.source:
+                start, end = min(inner.start, outer.start), max(inner.end, outer.end)
+                return Span(inner.source, start, end)
+    return first
+
+
+def outermost(span: Span) -> Span:
+    """The span in the file itself: where the macro is used that the text came out of."""
+    return _with_uses(span)[-1]
+
+
+def _with_uses(span: Span) -> list[Span]:
+    spans = [span]
+    while spans[-1].source.expansion is not None:
+        spans.append(spans[-1].source.expansion)
+    return spans

@@ -1,0 +1,532 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The syntax tree: a script as it was written, before any name has a meaning.
+
+    probe timer.s(1) { n <<< x }
+      -> Script(items=(Probe(points=(ProbePoint(components=(Component("timer"),
+                                                            Component("s", arg=1))),),
+                             body=Block((ExprStmt(Assign("<<<", Name("n"), Name("x"))),))),))
+
+Data only, frozen; later passes make new trees and never change this one. Strings hold one character
+per byte (see `compiler.ir.source`). Macros, conditionals and script arguments are already expanded.
+Every node ends with its `span`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+from compiler.ir.source import Span
+from runtime.support.record import dataclass
+
+TypeName: TypeAlias = Literal["long", "string"]
+
+# ---------------------------------------------------------------- expressions
+
+BinaryOp: TypeAlias = Literal[
+    "||", "&&", "|", "^", "&", "==", "!=", "<", "<=", ">", ">=",
+    "<<", ">>", ">>>", ".", "+", "-", "*", "/", "%",
+]  # fmt: skip
+UnaryOp: TypeAlias = Literal["+", "-", "!", "~"]
+AssignOp: TypeAlias = Literal[
+    "=", "<<<", "+=", "-=", "*=", "/=", "%=", "<<=", ">>=", ">>>=", "&=", "^=", "|=", ".=",
+]  # fmt: skip
+ExtractorName: TypeAlias = Literal["count", "sum", "min", "max", "avg", "variance"]
+PrintName: TypeAlias = Literal[
+    "print", "println", "printd", "printdln", "printf", "print_char",
+    "sprint", "sprintln", "sprintd", "sprintdln", "sprintf",
+]  # fmt: skip
+AtName: TypeAlias = Literal[
+    "const", "choose_defined", "probewrite", "perf", "kregister", "uregister", "kderef", "uderef",
+    "enum",
+]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A literal; `value` is already wrapped to signed 64 bits."""
+
+    value: int
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class String:
+    """A literal, escapes done and adjacent literals joined."""
+
+    value: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An identifier that is neither called nor indexed: a local, a global, or a call without ()."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Wildcard:
+    """`*` as a key of a slice, as in `delete a[*, 1]`; appears only among the keys of an `Index`
+    and of an `In`."""
+
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """`name[key, ...]`."""
+
+    array: Name
+    keys: tuple[Key, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`name(arg, ...)`; `name_span` is the name alone."""
+
+    name: str
+    args: tuple[Expr, ...]
+    name_span: Span
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    op: UnaryOp
+    operand: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """`++x`, `--x` (prefix) and `x++`, `x--`."""
+
+    op: Literal["++", "--"]
+    prefix: bool
+    target: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """Arithmetic, comparison, concatenation and the two logical operators."""
+
+    op: BinaryOp
+    left: Expr
+    right: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`value =~ pattern` and `value !~ pattern`; the pattern is always a literal."""
+
+    value: Expr
+    pattern: String
+    negated: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class In:
+    """`key in array` and `[key, ...] in array`."""
+
+    keys: tuple[Key, ...]
+    array: Name
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`test ? then : otherwise`."""
+
+    test: Expr
+    then: Expr
+    otherwise: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`target op value`; the parser has checked that the target has the form of an lvalue."""
+
+    op: AssignOp
+    target: Name | Index | TargetVar | Access | AtVar | Cast
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Extract:
+    """`@count(stat)`, ..., `@variance(stat, shift)`; `args` is what follows the aggregate."""
+
+    extractor: ExtractorName
+    stat: Expr
+    args: tuple[Expr, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Histogram:
+    """`@hist_log(stat)` and `@hist_linear(stat, low, high, width)`.
+
+    Has a value only where it is indexed (`Bucket`), looped over (`Foreach`) or printed.
+    """
+
+    kind: Literal["log", "linear"]
+    stat: Expr
+    args: tuple[Expr, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """`@hist_log(stat)[index]`."""
+
+    histogram: Histogram
+    index: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Print:
+    """The printing family. `format` only for [s]printf, `delimiter` only for [s]printd[ln].
+
+    A name that begins with `s` gives a string; others print. `...ln` ends with a newline.
+    """
+
+    name: PrintName
+    format: String | None
+    delimiter: String | None
+    args: tuple[Expr, ...]
+    name_span: Span
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class TargetVar:
+    """`$name` (without the `$`), or `$$name` (`name` then begins with one `$`)."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """`->name`."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """`[index]` after a context variable."""
+
+    index: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A path from a base, its address, or its pretty-printed form.
+
+    `$v->f[i]` is (TargetVar v, path (Field f, Element i)); `&$v->f` has `address`; `$v$` has
+    `pretty` 1 and `$v$$` has 2. A base other than a target variable, `@cast` or `@var` is an
+    autocast: its type has to come from the expression itself.
+    """
+
+    base: Expr
+    path: tuple[Field | Element, ...]
+    address: bool
+    pretty: Literal[0, 1, 2]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """`@cast(operand, "type", "module")`, module optional."""
+
+    operand: Expr
+    type_name: str
+    module: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AtVar:
+    """`@var("name@file", "module")`, module optional; the name is as written."""
+
+    name: str
+    module: str | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Defined:
+    """`@defined(expr)`."""
+
+    operand: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`@entry(expr)`."""
+
+    operand: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AtCall:
+    """The remaining built-in `@name(arg, ...)` operators."""
+
+    name: AtName
+    args: tuple[Expr, ...]
+    name_span: Span
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedExpr:
+    """`%{ c %}` used as an expression."""
+
+    code: str
+    span: Span
+
+
+Expr: TypeAlias = (
+    Number | String | Name | Index | Call | Unary | Increment | Binary | Match | In | Conditional
+    | Assign | Extract | Histogram | Bucket | Print | TargetVar | Access | Cast | AtVar | Defined
+    | Entry | AtCall | EmbeddedExpr
+)  # fmt: skip
+Key: TypeAlias = Expr | Wildcard
+
+# ---------------------------------------------------------------- statements
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    body: tuple[Stmt, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ExprStmt:
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    test: Expr
+    then: Stmt
+    otherwise: Stmt | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    test: Expr
+    body: Stmt
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """`for (init; test; step) body`; each of the three may be absent."""
+
+    init: Expr | None
+    test: Expr | None
+    step: Expr | None
+    body: Stmt
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """How `foreach` orders: on key number `key` (from 0), or on the value when `key` is None, then
+    through `extractor` if the values are aggregates and one is named."""
+
+    key: int | None
+    extractor: ExtractorName | None
+    descending: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Foreach:
+    """`foreach (value = [k1, k2] in over[slice] sort limit n) body`.
+
+    `over` is a Name or a Histogram; `slice` is empty or has one entry per key of the array.
+    """
+
+    keys: tuple[Name, ...]
+    value: Name | None
+    over: Name | Histogram
+    slice: tuple[Key, ...]
+    sort: Sort | None
+    limit: Expr | None
+    body: Stmt
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    value: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """`delete` of a scalar or whole array (Name), an element or a slice (Index with Wildcards)."""
+
+    target: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class TryCatch:
+    """`try { } catch [(variable)] { }`."""
+
+    body: Block
+    variable: Name | None
+    handler: Block
+    span: Span
+
+
+Stmt: TypeAlias = (
+    Block | Empty | ExprStmt | If | While | For | Foreach | Break | Continue | Next | Return
+    | Delete | TryCatch
+)  # fmt: skip
+
+# ---------------------------------------------------------------- probe points
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One dotted part: `function("vfs_*")` is ("function", arg "vfs_*"); `s(1)` has arg 1.
+
+    Wildcards and braces stay in `name` as written (`syscall.{open,close}` has a component named
+    `{open,close}` whose alternatives are in `alternatives`).
+    """
+
+    name: str
+    arg: int | str | None
+    alternatives: tuple[tuple[Component, ...], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePoint:
+    """`a.b(1).c if (condition)`, with a final `?` (optional) or `!` (optional and sufficient)."""
+
+    components: tuple[Component, ...]
+    optional: bool
+    sufficient: bool
+    condition: Expr | None
+    span: Span
+
+
+# ---------------------------------------------------------------- items
+
+
+@dataclass(frozen=True, slots=True)
+class Global:
+    """One name of a `global` declaration. `size` is the entry limit of `a[500]`; `wrap` is the `%`
+    of `a%[10]`: a full array forgets its oldest entry."""
+
+    name: str
+    private: bool
+    size: int | None
+    wrap: bool
+    init: Number | String | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    name: str
+    type: TypeName | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """`[private] function name[:type] (parameters) [:priority] body`."""
+
+    name: str
+    private: bool
+    type: TypeName | None
+    parameters: tuple[Parameter, ...]
+    priority: int | None
+    body: Block | EmbeddedC
+    name_span: Span
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    points: tuple[ProbePoint, ...]
+    body: Block
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAlias:
+    """`probe name = points body` (prologue) or `probe name += points body` (epilogue).
+
+    `after` is the second block of `probe name = points { prologue }, { epilogue }`.
+    Several names (`probe a = b = points`) define several aliases with the same points and body.
+    """
+
+    names: tuple[ProbePoint, ...]
+    epilogue: bool
+    points: tuple[ProbePoint, ...]
+    body: Block
+    after: Block | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedC:
+    """`%{ c %}` at file level or as the body of a function."""
+
+    code: str
+    span: Span
+
+
+Item: TypeAlias = Global | Function | Probe | ProbeAlias | EmbeddedC
+Node: TypeAlias = Expr | Stmt | Item
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One parsed file, items in the order they were written."""
+
+    name: str
+    items: tuple[Item, ...]
+    span: Span

@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kinds of type that a kernel's BTF describes, as one closed union of frozen records.
+
+    struct file { ...; fmode_t f_mode; }
+      -> Struct(id=912, name='file', size=232, members=(..., Member('f_mode', 88, 544, 0)))
+
+Types refer to each other by `TypeId`, the number the BTF gives them; `btf[type_id]` is its
+record. The layout is documented in the kernel's Documentation/bpf/btf.rst.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NewType
+
+from runtime.support.record import dataclass
+
+TypeId = NewType("TypeId", int)
+VOID = TypeId(0)
+
+
+class Linkage(enum.IntEnum):
+    """Of functions and variables."""
+
+    STATIC = 0
+    GLOBAL = 1
+    EXTERN = 2
+
+
+class Qualifier(enum.Enum):
+    """The value is its spelling in C."""
+
+    CONST = "const"
+    VOLATILE = "volatile"
+    RESTRICT = "restrict"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member as recorded: `bit_offset` is from the start of the struct that lists it.
+
+    `bit_size` is 0 for what is not a bitfield. Anonymous members have the name ''.
+    """
+
+    name: str
+    type_id: TypeId
+    bit_offset: int
+    bit_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Enumerator:
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """The name is '' where the source names no parameter (function pointers)."""
+
+    name: str
+    type_id: TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A variable's place in a section: `offset` and `size` in bytes, `type_id` is a Variable."""
+
+    type_id: TypeId
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    id: TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class Int:
+    """`size` in bytes. `bits` and `bit_offset` differ from it only for old-style bitfields."""
+
+    id: TypeId
+    name: str
+    size: int
+    signed: bool
+    boolean: bool
+    bits: int
+    bit_offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Float:
+    id: TypeId
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    id: TypeId
+    target: TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """`count` is 0 for flexible array members.
+
+    The kernel's BTF flattens `int a[2][5]` to ten elements.
+    """
+
+    id: TypeId
+    element: TypeId
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Struct:
+    id: TypeId
+    name: str
+    size: int
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Union:
+    id: TypeId
+    name: str
+    size: int
+    members: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Enum:
+    """Both 32 and 64-bit enums; `size` in bytes."""
+
+    id: TypeId
+    name: str
+    size: int
+    signed: bool
+    values: tuple[Enumerator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A struct or union whose members this BTF does not know."""
+
+    id: TypeId
+    name: str
+    is_union: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Typedef:
+    id: TypeId
+    name: str
+    target: TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class Qualified:
+    id: TypeId
+    qualifier: Qualifier
+    target: TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class TypeTag:
+    """An attribute such as `user`, `rcu` or `percpu`; only compilers that support them say so."""
+
+    id: TypeId
+    name: str
+    target: TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class DeclTag:
+    """`component` is the index of a member or parameter of `target`, or -1 for the whole."""
+
+    id: TypeId
+    name: str
+    target: TypeId
+    component: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionType:
+    """A function's type, without its name."""
+
+    id: TypeId
+    params: tuple[Param, ...]
+    ret: TypeId
+    variadic: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function of the kernel; `type_id` is a FunctionType."""
+
+    id: TypeId
+    name: str
+    type_id: TypeId
+    linkage: Linkage
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    id: TypeId
+    name: str
+    type_id: TypeId
+    linkage: Linkage
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Variables of one linker section, such as `.data..percpu`."""
+
+    id: TypeId
+    name: str
+    size: int
+    variables: tuple[Placed, ...]
+
+
+Composite = Struct | Union
+Type = (
+    Void
+    | Int
+    | Float
+    | Pointer
+    | Array
+    | Struct
+    | Union
+    | Enum
+    | Forward
+    | Typedef
+    | Qualified
+    | TypeTag
+    | DeclTag
+    | FunctionType
+    | Function
+    | Variable
+    | Section
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prototype:
+    """A named function with what it takes and gives back.
+
+    Source: BTF's record of the compiled function. gcc may have dropped or moved parameters of
+    static functions (symbols ending in `.isra.0`, `.constprop.0`), which BTF does not tell.
+    """
+
+    name: str
+    params: tuple[Param, ...]
+    ret: TypeId
+    variadic: bool
+
+    @property
+    def shape(self) -> tuple[tuple[TypeId, ...], TypeId, bool]:
+        """What makes two prototypes the same to a caller: all but the names."""
+        return tuple(param.type_id for param in self.params), self.ret, self.variadic
+
+
+@dataclass(frozen=True, slots=True)
+class PercpuVariable:
+    """`offset` in bytes from the start of each CPU's area, `size` in bytes."""
+
+    name: str
+    type_id: TypeId
+    offset: int
+    size: int

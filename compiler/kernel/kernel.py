@@ -1,0 +1,300 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One kernel to compile for, and every fact about it, each read when first asked for.
+
+    kernel = Kernel.running()
+    kernel = Kernel.from_root(Path("/srv/guest"), "6.1.0-56-amd64")
+    kernel.build_id.hex()            -> "e4f18d9dc1d0..."
+    kernel.btf.function("vfs_read")  -> Prototype(...)
+    kernel.headers                   -> Path("/usr/src/linux-headers-6.1.0-56-amd64") or None
+
+| fact      | running kernel                        | kernel of a root folder          |
+|-----------|---------------------------------------|----------------------------------|
+| build_id  | /sys/kernel/notes                     | .notes of /boot/vmlinuz-R        |
+| btf       | /sys/kernel/btf/vmlinux               | .BTF of /boot/vmlinuz-R          |
+| modules   | /sys/kernel/btf/M, else the .ko file  | .BTF of the .ko file             |
+| symbols   | /proc/kallsyms                        | a given copy, else System.map-R  |
+| config    | /proc/config.gz, /boot/config-R, headers' .config, auto.conf (not /proc there)  |
+| headers   | /lib/modules/R/build                                                            |
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from compiler.kernel import image
+from compiler.kernel.btf import Btf
+from compiler.kernel.errors import BadBtf, NoConfig, NoHeaders, NoKernel, NoSymbols
+from compiler.kernel.symbols import KALLSYMS, TRACEFS, Hookable, Symbols
+from compiler.kernel.text_offsets import Places
+from compiler.support import derived_cache
+from compiler.support.did_you_mean import did_you_mean
+from compiler.support.sysroot import inside
+from runtime.support.record import dataclass
+
+if TYPE_CHECKING:
+    from compiler.kernel.config import Config
+    from compiler.kernel.syscalls import Syscalls
+    from compiler.kernel.tracepoints import Tracepoints
+
+SYS_BTF: Final = Path("/sys/kernel/btf")
+PROC_CONFIG: Final = Path("/proc/config.gz")
+_IMAGES: Final = ("/boot/vmlinuz-{}", "/lib/modules/{}/vmlinuz", "/usr/lib/debug/boot/vmlinux-{}")
+_INCLUDE: Final = "include "
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`release` as `uname -r`, `arch` as `uname -m`. `symbol_table` is a kallsyms text to use;
+    `cache` a folder in which to keep what was unpacked from images, and indexes of types.
+
+    Facts are cached, so keep one object for one compile. Not slotted: cached_property needs a
+    dictionary.
+    """
+
+    release: str
+    arch: str
+    root: Path
+    is_running: bool
+    symbol_table: Path | None = None
+    cache: Path | None = None
+
+    @classmethod
+    def running(cls, cache: Path | None = None) -> Kernel:
+        """The kernel under this process."""
+        system = os.uname()
+        return cls(system.release, system.machine, Path("/"), is_running=True, cache=cache)
+
+    @classmethod
+    def from_root(
+        cls,
+        root: Path,
+        release: str,
+        symbol_table: Path | None = None,
+        cache: Path | None = None,
+    ) -> Kernel:
+        """A kernel installed in a root folder (`/` too, for one not booted yet). Raises NoKernel.
+
+        `symbol_table` is a copy of its /proc/kallsyms.
+        """
+        kernel = cls(release, "x86_64", root, False, symbol_table, cache)
+        if kernel.image_path is None and not kernel.modules.is_dir():
+            known = releases(root)
+            raise NoKernel(
+                f"no kernel '{release}' under {root}",
+                did_you_mean(release, known) or f"there is {', '.join(known) or 'none'}",
+            )
+        return kernel
+
+    @cached_property
+    def image_path(self) -> Path | None:
+        """The vmlinuz or vmlinux, or None."""
+        candidates = (inside(self.root, name.format(self.release)) for name in _IMAGES)
+        return next((path for path in candidates if path.is_file()), None)
+
+    @cached_property
+    def build_id(self) -> bytes:
+        """20 bytes as a rule; equal for two kernels only if they are the same build."""
+        if self.is_running:
+            return image.running_build_id()
+        return image.build_id(self._image.notes)
+
+    @cached_property
+    def btf(self) -> Btf:
+        """The kernel's types. Raises BadBtf or BadImage."""
+        place = self.cache / f"{self.build_id.hex()}.names" if self.cache is not None else None
+        known = derived_cache.load(place) if place is not None else None
+        if self.is_running:
+            btf = Btf.read(SYS_BTF / "vmlinux", index=known)
+        else:
+            btf = Btf(self._image.btf, name="vmlinux", index=known)
+        if place is not None and known is None:
+            derived_cache.store(place, btf.index)
+        return btf
+
+    def module_btf(self, module: str) -> Btf:
+        """A module's types on top of the kernel's, whose `btf` knows their numbers from then on.
+        Raises BadBtf, also if it has none."""
+        name = module.replace("-", "_")
+        if name not in self._module_types:
+            self._module_types[name] = self._read_module_btf(name)
+        return self._module_types[name]
+
+    @cached_property
+    def _module_types(self) -> dict[str, Btf]:
+        return {}
+
+    def _read_module_btf(self, name: str) -> Btf:
+        loaded = SYS_BTF / name
+        if self.is_running and loaded.exists():
+            return Btf.read(loaded, self.btf)
+        path = self._module_path(name)
+        if path is None:
+            raise BadBtf(f"no module '{name}' of kernel '{self.release}'")
+        data = image.read_section(path, ".BTF")
+        if not data:
+            raise BadBtf(f"module '{name}' carries no type information")
+        return Btf(data, self.btf, name)
+
+    @cached_property
+    def tracepoints(self) -> Tracepoints:
+        """The kernel proper's tracepoints; for a module's, give its BTF to `Tracepoints`."""
+        from compiler.kernel.tracepoints import Tracepoints
+
+        return Tracepoints(self.btf, self.trace_systems)
+
+    @cached_property
+    def trace_systems(self) -> dict[str, str]:
+        """Tracepoint -> system, from tracefs where it is mounted, else from the headers."""
+        from compiler.kernel.tracepoints import systems_from_headers, systems_from_tracefs
+
+        found: dict[str, str] = {}
+        if self.is_running:
+            mounts = (systems_from_tracefs(mount) for mount in TRACEFS)
+            found = next((systems for systems in mounts if systems), {})
+        if not found and self.headers_source is not None:
+            found = systems_from_headers(self.headers_source / "include")
+        return found
+
+    @cached_property
+    def symbols(self) -> Symbols:
+        """The symbol table. Raises NoSymbols."""
+        if self.symbol_table is not None:
+            return Symbols.read(self.symbol_table)
+        if self.is_running:
+            return Symbols.read(KALLSYMS)
+        return Symbols.read(inside(self.root, f"/boot/System.map-{self.release}"))
+
+    @cached_property
+    def places(self) -> Places:
+        """Where functions are; nothing is known where there is no symbol table."""
+        kept_at = self.cache / f"{self.build_id.hex()}.places" if self.cache is not None else None
+        known = derived_cache.load(kept_at) if kept_at is not None else None
+        if known is not None:
+            return Places(known)
+        try:
+            found = Places.of(self.symbols)
+        except NoSymbols:
+            return Places()
+        if kept_at is not None and found.are_known:
+            derived_cache.store(kept_at, found.data)
+        return found
+
+    @cached_property
+    def hookable(self) -> Hookable:
+        """What ftrace and kprobes accept, as far as the running kernel tells."""
+        return Hookable.read() if self.is_running else Hookable(None, None)
+
+    @cached_property
+    def modules(self) -> Path:
+        """/lib/modules/R, whether or not it exists."""
+        return inside(self.root, f"/lib/modules/{self.release}")
+
+    @cached_property
+    def headers(self) -> Path | None:
+        """The folder to build modules in, or None if it is not installed."""
+        path = inside(self.root, self.modules_link("build"))
+        return path if (path / "Makefile").is_file() else None
+
+    @cached_property
+    def headers_source(self) -> Path | None:
+        """The folder with the headers common to all flavours; Debian keeps them apart."""
+        if self.headers is None:
+            return None
+        link = inside(self.root, self.modules_link("source"))
+        return next((f for f in (link, self._included, self.headers) if _has_headers(f)), None)
+
+    def modules_link(self, name: str) -> Path:
+        """A link of /lib/modules/R, as a path in the root."""
+        return Path("/lib/modules") / self.release / name
+
+    def require_headers(self) -> Path:
+        """`headers`, or NoHeaders with what to install."""
+        if self.headers is None:
+            raise NoHeaders(
+                f"no headers for kernel '{self.release}' under {self.root}",
+                f"apt install linux-headers-{self.release}",
+            )
+        return self.headers
+
+    def header(self, path: Path) -> Path:
+        """A file by its path in the kernel's tree, out of either folder. Raises NoHeaders."""
+        folders = (self.require_headers(), self.headers_source)
+        for folder in folders:
+            if folder is not None and (folder / path).is_file():
+                return folder / path
+        raise NoHeaders(f"the headers of kernel '{self.release}' lack {path}")
+
+    @cached_property
+    def syscalls(self) -> Syscalls:
+        """Prototypes and numbers of system calls; says so when asked if headers are missing."""
+
+        from compiler.kernel.syscalls import Syscalls
+
+        def is_configured(option: str) -> bool:
+            return self.config.is_set(option)
+
+        return Syscalls.read(self.header, is_configured)
+
+    @cached_property
+    def config(self) -> Config:
+        """The build configuration. Raises NoConfig."""
+        from compiler.kernel.config import Config
+
+        candidates = [inside(self.root, f"/boot/config-{self.release}")]
+        if self.is_running:
+            candidates.insert(0, PROC_CONFIG)
+        if self.headers is not None:
+            candidates += [self.headers / ".config", self.headers / "include/config/auto.conf"]
+        for path in candidates:
+            try:
+                data = path.read_bytes()
+                text = _unzip(data) if path.suffix == ".gz" else data
+            except (OSError, EOFError):
+                continue
+            return Config(text, str(path))
+        raise NoConfig(
+            f"no build configuration of kernel '{self.release}'",
+            f"looked for {', '.join(map(str, candidates))}",
+        )
+
+    @cached_property
+    def _image(self) -> image.Image:
+        if self.image_path is None:
+            raise NoKernel(f"no image of kernel '{self.release}' under {self.root}")
+        return image.read_image(self.image_path, self.cache)
+
+    @cached_property
+    def _included(self) -> Path:
+        """What Debian's one-line Makefile in the headers folder includes."""
+        assert self.headers is not None
+        with (self.headers / "Makefile").open(errors="replace") as lines:
+            for line in lines:
+                if line.startswith(_INCLUDE) and line.rstrip().endswith("/Makefile"):
+                    return inside(self.root, line.removeprefix(_INCLUDE).strip()).parent
+        return self.headers
+
+    def _module_path(self, name: str) -> Path | None:
+        for path in self.modules.rglob("*.ko*"):
+            if path.name.partition(".ko")[0].replace("-", "_") == name:
+                return path
+        return None
+
+
+def releases(root: Path) -> list[str]:
+    """The kernels installed under a root folder."""
+    found = {path.name for path in inside(root, "/lib/modules").glob("*") if path.is_dir()}
+    images = inside(root, "/boot").glob("vmlinuz-*")
+    return sorted(found | {path.name.removeprefix("vmlinuz-") for path in images})
+
+
+def _unzip(data: bytes) -> bytes:
+    import gzip
+
+    return gzip.decompress(data)
+
+
+def _has_headers(folder: Path) -> bool:
+    return (folder / "include" / "linux" / "kernel.h").is_file()

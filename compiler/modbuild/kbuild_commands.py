@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The commands kbuild runs for one kernel's modules, learned by watching it build a stub.
+
+    kbuild leaves in .script.o.cmd:
+      savedcmd_x/script.o := gcc-12 -nostdinc -I... -O2 ... -c -o x/script.o x/script.c
+                             ; ./tools/objtool/objtool --orc ... x/script.o
+    learn(folder, ...) -> Commands(script=("gcc-12", "-O2", ...), objtool=("./tools/...",), ...)
+
+Nothing here knows a flag of any kernel: only which kinds of flag a file without headers can drop.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path, PurePath
+
+from runtime.support.lazy_regex import pattern
+from runtime.support.record import dataclass
+
+HERE = "@HERE@"  # stands for the folder that the words of a command belong to
+_DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idirafter"))
+_DROPPED = pattern(r"-[IDUW](?!a,)|-nostdinc$|-g|-f(?:macro|file|debug)-prefix-map=|-MM?D$")
+# what a file of generated code is checked for; it is ours, so other warnings help nobody
+_CHECKS = ("-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types")
+_OBJTOOL = pattern(r"^\s*(\S*/objtool/objtool \S.*/script\.o)\s*$", re.MULTILINE)
+_INFO = pattern(r"^stapwatch-(folder|tracing) ?(.*)$", re.MULTILINE)
+
+
+class Unlearnable(Exception):
+    """kbuild does something on this kernel that cannot be repeated here; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Each is a command's beginning; inputs and `-o OUTPUT` follow. HERE needs replacing."""
+
+    folder: str  # to run them in, but for `script`, which runs anywhere
+    script: tuple[str, ...]  # compiles C without kernel headers
+    embedded: tuple[str, ...]  # compiles C with kernel headers
+    objtool: tuple[str, ...]  # empty: this kernel does without
+    objtool_sees_all: bool  # once over all objects linked, not over each
+    link_objects: tuple[str, ...]
+    link_module: tuple[str, ...]
+    common: tuple[str, ...]  # objects of kbuild that are part of every module
+
+    def folder_of(self, prepared: str) -> str:
+        """`folder`, for commands whose HERE is `prepared`."""
+        return self.folder.replace(HERE, prepared)
+
+    @property
+    def compiler(self) -> str:
+        return self.script[0]
+
+
+def learn(left: Path, seen: str, module: str, output: str) -> Commands:
+    """Read what kbuild `left` in a module's build folder, `seen` by the commands as that path.
+
+    `output` is what it printed, commands included. Raises Unlearnable.
+    """
+    info = dict(_INFO.findall(output))
+    if set(info) != {"folder", "tracing"}:
+        raise Unlearnable("kbuild printed nothing of its flags")
+    script = _commands(left / ".script.o.cmd", seen)
+    objects = _commands(left / f".{module}.o.cmd", seen)
+    final = _commands(left / f".{module}.ko.cmd", seen)
+    folder = info["folder"].strip().replace(seen, HERE)
+    for extra in (*script[1:], *objects[1:], *final[1:]):
+        if not _is_objtool(extra) and extra != ["true"]:
+            raise Unlearnable(f"kbuild runs '{extra[0]}', which is not known")
+    each, whole = (next(filter(_is_objtool, c), None) for c in (script, objects))
+    if each and whole:
+        raise Unlearnable("kbuild runs objtool twice")
+    if not each and not whole and (printed := _OBJTOOL.search(output)):
+        each = printed[1].replace(seen, HERE).split()  # before 5.18 no .cmd file has it
+    tracing = frozenset(info["tracing"].split())
+    compile_words = [word for word in _without_files(script[0]) if word not in tracing]
+    linked = _without_files(final[0])
+    own = (f"{module}.o", f"{module}.mod.o")
+    return Commands(
+        folder=folder,
+        script=(*_header_free(compile_words, folder), *_CHECKS, "-nostdinc", f"-I{HERE}/include"),
+        embedded=tuple(w for w in compile_words if w not in ("-D__LINUX_COMPILER_TYPES_H", "-c")),
+        objtool=tuple((each or whole or [""])[:-1]),
+        objtool_sees_all=whole is not None,
+        link_objects=tuple(w for w in _without_files(objects[0]) if not w.startswith("@")),
+        link_module=tuple(word for word in linked if not word.endswith(".o")),
+        common=tuple(
+            word for word in linked if word.endswith(".o") and PurePath(word).name not in own
+        ),
+    )
+
+
+def _commands(path: Path, seen: str) -> list[list[str]]:
+    """The first line of a .cmd file as commands of words."""
+    try:
+        line = path.read_text().partition("\n")[0]
+    except OSError as error:
+        raise Unlearnable(f"kbuild left no {path.name}") from error
+    text = line.partition(" := ")[2].replace("$(pound)", "#").replace("$$", "$")
+    import shlex  # once a kernel
+
+    lexer = shlex.shlex(text.replace(seen, HERE), posix=True, punctuation_chars=";")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    commands: list[list[str]] = [[]]
+    for word in lexer:
+        if word == ";":
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    return [command for command in commands if command]
+
+
+def _is_objtool(command: list[str]) -> bool:
+    return PurePath(command[0]).name == "objtool"
+
+
+def _without_files(command: list[str]) -> list[str]:
+    """Drop the C file, `-c`, `-o FILE` and the list of dependencies."""
+    words = iter(command)
+    kept = []
+    for word in words:
+        if word == "-o":
+            next(words, None)
+        elif word != "-c" and not word.endswith(".c") and not word.startswith("-Wp,-M"):
+            kept.append(word)
+    return kept
+
+
+def _header_free(words: list[str], folder: str) -> list[str]:
+    kept = []
+    rest = iter(words)
+    for word in rest:
+        if word in _DROPPED_PAIRS:
+            next(rest, None)
+        elif not _DROPPED.match(word):
+            kept.append(word.replace("=./", f"={folder}/"))  # a compiler plugin
+    return kept

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The runtime's C as one value: what every module of a kernel is built with.
+
+    Sources.ours() -> Sources(files={"include/stapwatch.h": b"...", "lib/array.c": b"...", ...})
+
+Laid out as a module's build folder: headers for scripts are below include/.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import runtime
+from compiler.support.content_store import digest_of
+from runtime.support.record import dataclass
+
+TEMPLATE = Path(__file__).parent / "template"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Relative path -> contents. `digest` names these, and the pipeline that builds them."""
+
+    files: Mapping[str, bytes]
+    digest: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Sources:
+        """Take the `.c` and `.h` files below `folder`, and its Kbuild."""
+        files = dict(_files(folder))
+        pipeline = {p.name: p.read_bytes() for p in Path(__file__).parent.glob("*.py")}
+        return cls(files, digest_of(sorted({**files, **pipeline}.items())))
+
+    @classmethod
+    def ours(cls) -> Sources:
+        """The runtime of this installation; read once in a process."""
+        return _ours()
+
+    @staticmethod
+    @functools.cache
+    def our_digest() -> str:
+        """`ours().digest` for whoever does not build: the files do not stay in memory."""
+        return _read_ours().digest
+
+    def write(self, folder: Path) -> None:
+        """Lay the files out under `folder`."""
+        for name, data in self.files.items():
+            if name.startswith("template/"):
+                continue
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+
+@functools.cache
+def _ours() -> Sources:
+    return _read_ours()
+
+
+def _read_ours() -> Sources:
+    return Sources.read(Path(runtime.__file__).parent / "kernel")
+
+
+def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    for path in folder.rglob("*.[ch]"):
+        yield str(path.relative_to(folder)), path.read_bytes()
+    yield "runtime.kbuild", (folder / "Kbuild").read_bytes()
+    for path in TEMPLATE.iterdir():
+        yield f"template/{path.name}", path.read_bytes()

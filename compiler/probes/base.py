@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a probe family gives: sites, each a hook with its context variables.
+
+kernel.function("vfs_read").return
+  -> Site(Hook(KRETPROBE, "vfs_read"), 'kernel.function("vfs_read").return',
+          variables={"return": Variable(ReturnValue, ...), "file": Variable(Argument 0, at entry)})
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Literal
+
+from compiler.ir import syntax
+from compiler.ir.program import Expr, Hook
+from compiler.ir.source import Span
+from compiler.kernel.btf_types import TypeId
+from compiler.kernel.kernel import Kernel
+from compiler.userspace.program_files import Files
+from runtime.support.record import dataclass, field
+
+
+class Refusal(Exception):
+    """A probe point that cannot be placed; becomes one diagnostic."""
+
+    def __init__(self, slug: str, message: str, span: Span, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.slug, self.message, self.span, self.hint = slug, message, span, hint
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """A context variable: an argument (`index`), the return value or a packet's verdict, with its
+    BTF type.
+
+    `at_entry`: the probe fires at the function's return, so the value is saved at its entry.
+    """
+
+    name: str
+    source: Literal["argument", "return", "verdict"]
+    index: int
+    type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
+    at_entry: bool = False
+    made: Callable[[Span], Expr] | None = None  # what it is, where it is neither
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A context variable that is text: functions of the library that read it, set it and append;
+    "": that cannot be."""
+
+    read: str = ""
+    set: str = ""
+    append: str = ""
+
+
+class Lazy(Mapping[str, Variable]):
+    """Variables that are looked up when the first is asked for: most of a wildcard's are never."""
+
+    def __init__(self, find: Callable[[], dict[str, Variable]]) -> None:
+        self._find = find
+        self._found: dict[str, Variable] | None = None
+
+    @property
+    def _variables(self) -> dict[str, Variable]:
+        if self._found is None:
+            self._found = self._find()
+        return self._found
+
+    def __getitem__(self, name: str) -> Variable:
+        return self._variables[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """`hook.functions`: a place among those of a wildcard, whose handlers may turn out equal."""
+
+    hook: Hook
+    point: str
+    variables: Mapping[str, Variable] = field(default_factory=dict)
+    function: str = ""
+    system: str = ""  # of a tracepoint
+    answers: Mapping[str, Answer] = field(default_factory=dict)
+    module: str = ""  # whose function it is; "": the kernel proper's
+    provider: str = ""  # of a mark
+    alias: str = ""  # the alias that the script names, wildcards resolved
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What resolving may look at. The kernel's facts are read only when a probe asks for them.
+
+    `guru`: the script may do what can hurt the kernel.
+    """
+
+    kernel: Kernel
+    guru: bool = False
+    programs: Files = field(default_factory=Files)
+
+
+Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]
+
+
+def spell(components: Sequence[syntax.Component]) -> str:
+    """A probe point as text: kernel.function("f").return."""
+    parts = []
+    for c in components:
+        match c.arg:
+            case None:
+                parts.append(c.name)
+            case int(number):
+                parts.append(f"{c.name}({number})")
+            case str(text):
+                parts.append(f'{c.name}("{text}")')
+    return ".".join(parts)
+
+
+def unexpected(component: syntax.Component, allowed: Sequence[str]) -> Refusal:
+    return Refusal(
+        "unknown-probe-point",
+        f"unknown probe point component '{component.name}'",
+        component.span,
+        f"one of {', '.join(allowed)} may stand here" if allowed else "nothing may follow here",
+    )
+
+
+def number_of(component: syntax.Component, default: int | None = None) -> int:
+    """The component's numeric argument."""
+    if isinstance(component.arg, int):
+        return component.arg
+    if component.arg is None and default is not None:
+        return default
+    raise Refusal(
+        "bad-probe-argument",
+        f"'{component.name}' takes a number: {component.name}(1)",
+        component.span,
+    )
+
+
+def text_of(component: syntax.Component) -> str:
+    """The component's string argument."""
+    if isinstance(component.arg, str):
+        return component.arg
+    raise Refusal(
+        "bad-probe-argument",
+        f"'{component.name}' takes a string: {component.name}(\"name\")",
+        component.span,
+    )

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Functions of the kernel and of its modules: entry and return, by the cheapest hook.
+
+kernel.function("vfs_read")         -> FTRACE at the entry (the runtime falls back on a kprobe)
+kernel.function("vfs_read").return  -> KRETPROBE; parameters are saved at the entry
+module("xfs").function("xfs_*")     -> FTRACE of xfs:xfs_..., looked up by name when it is placed
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from compiler.ir import syntax
+from compiler.ir.program import Hook, HookKind
+from compiler.kernel import btf_types
+from compiler.kernel.btf import Btf
+from compiler.kernel.errors import KernelFactError
+from compiler.probes.base import (
+    Environment,
+    Lazy,
+    Refusal,
+    Site,
+    Variable,
+    number_of,
+    text_of,
+    unexpected,
+)
+from compiler.probes.kernel_symbols import exists, fitting, module_with, modules_fitting, place
+from compiler.support.did_you_mean import did_you_mean
+from compiler.support.globs import is_glob
+
+_SUFFIXES = ("call", "return", "maxactive", "exported")
+_INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
+_NEEDS_DEBUGINFO = {
+    "statement": "statements are told apart by line numbers, which BTF does not have",
+    "inline": "inlined functions leave no trace in BTF",
+    "mark": "the kernel has had no marks since its tracepoints came",
+    "callee": "callees are not known without debuginfo",
+    "callees": "callees are not known without debuginfo",
+    "label": "labels are not known without debuginfo",
+    "line": "line numbers are not known without debuginfo",
+}
+
+
+def resolve_kernel(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """The `kernel.*` points."""
+    if len(components) < 2:
+        raise unexpected(components[0], ("data", "function", "trace"))
+    match components[1].name:
+        case "function":
+            return list(_resolve(components, environment, typed=True))
+        case "trace":
+            from compiler.probes import tracepoint
+
+            return tracepoint.resolve(components, environment)
+        case "data":
+            from compiler.probes import watchpoint
+
+            return watchpoint.resolve(components, environment)
+        case name if name in _NEEDS_DEBUGINFO:
+            raise _needs_debuginfo(components[1])
+        case _:
+            raise unexpected(components[1], ("data", "function", "trace"))
+
+
+def resolve_kprobe(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """The `kprobe.*` points: the same hooks; arguments are read as `$argN` too."""
+    if len(components) < 2 or components[1].name != "function":
+        raise unexpected(components[min(1, len(components) - 1)], ("function",))
+    return list(_resolve(components, environment, typed=False))
+
+
+def resolve_module(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """The `module("name").*` points: of modules that are loaded when the probe is placed."""
+    pattern = text_of(components[0])
+    if len(components) < 2:
+        raise unexpected(components[0], ("function",))
+    if components[1].name in _NEEDS_DEBUGINFO:
+        raise _needs_debuginfo(components[1])
+    if components[1].name != "function":
+        raise unexpected(components[1], ("function",))
+    wild = is_glob(pattern)
+    found = modules_fitting(environment.kernel, pattern) if wild else [pattern.replace("-", "_")]
+    sites: list[Site] = []
+    refusal: Refusal | None = None
+    for module in found:
+        try:
+            sites += _resolve(components, environment, typed=True, module=module)
+        except Refusal as missed:
+            refusal = missed
+    if sites:
+        return sites
+    raise refusal or Refusal(
+        "unknown-module", f"no module fits '{pattern}'", components[0].span, "lsmod lists them"
+    )
+
+
+def _needs_debuginfo(component: syntax.Component) -> Refusal:
+    return Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[component.name], component.span, _INSTEAD)
+
+
+def _resolve(
+    components: Sequence[syntax.Component],
+    environment: Environment,
+    *,
+    typed: bool,
+    module: str = "",
+) -> Iterator[Site]:
+    """`module`: "" for the kernel proper."""
+    function = components[1]
+    returns, maxactive = False, 0
+    for suffix in components[2:]:
+        match suffix.name:
+            case "call" | "exported" if not returns:
+                pass
+            case "return":
+                returns = True
+            case "maxactive" if returns:
+                maxactive = number_of(suffix)
+            case name if name in _NEEDS_DEBUGINFO:
+                raise _needs_debuginfo(suffix)
+            case _:
+                raise unexpected(suffix, _SUFFIXES)
+    pattern = text_of(function)
+    pattern, at, _ = pattern.partition("@")
+    if at and typed and ":" in text_of(function):
+        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
+    # of many functions some may refuse a hook; the others are worth having, and the loss is told
+    wild = is_glob(pattern)
+    if at and wild:
+        raise Refusal(
+            "needs-debuginfo",
+            "which file a function is in is known to debuginfo only",
+            function.span,
+            f'match by name: {components[0].name}.function("prefix_*")',
+        )
+    owner = f'module("{module}")' if module else components[0].name
+    suffix_text = ".return" if returns else ".call" if _calls(components) else ""
+    for name, offsets in _functions(pattern, function, environment, module).items():
+        variables = Lazy(
+            lambda name=name: _variables(_types(environment, module), name, returns)  # type: ignore[misc]
+        )
+        symbol = f"{module}:{name}" if module else name
+        if returns:
+            hook = Hook(HookKind.KRETPROBE, symbol, number=maxactive, optional=wild)
+        elif wild:
+            functions = tuple((symbol, offset) for offset in offsets)
+            hook = Hook(HookKind.FTRACE, symbol, optional=True, functions=functions)
+        else:
+            hook = Hook(HookKind.FTRACE, symbol, offset=offsets[0])
+        point = f'{owner}.function("{name}"){suffix_text}'
+        yield Site(hook, point, variables, name, module=module)
+
+
+def _calls(components: Sequence[syntax.Component]) -> bool:
+    return any(c.name == "call" for c in components[2:])
+
+
+def _functions(
+    pattern: str, component: syntax.Component, environment: Environment, module: str
+) -> dict[str, tuple[int, ...]]:
+    """Names with the offsets of their functions."""
+    kernel = environment.kernel
+    slug = "unknown-kernel-function"
+    if is_glob(pattern):
+        names = fitting(kernel, pattern, module)
+        if names:
+            return names
+        of = f"module '{module}'" if module else "the kernel"
+        raise Refusal(slug, f"no function of {of} fits '{pattern}'", component.span)
+    if exists(kernel, pattern, module):
+        return {pattern: (0 if module else place(kernel, pattern),)}
+    owner = f"module '{module}'" if module else f"kernel {kernel.release}"
+    btf = _types(environment, module)
+    elsewhere = "" if module else module_with(kernel, pattern)
+    near = did_you_mean(pattern, btf.names(btf_types.Function) if btf is not None else ())
+    if elsewhere:
+        near = f'it is a module\'s: module("{elsewhere}").function("{pattern}")'
+    elif module and not near:
+        near = "is it loaded? modprobe it before the script starts"
+    raise Refusal(slug, f"{owner} has no function '{pattern}'", component.span, near)
+
+
+def _types(environment: Environment, module: str) -> Btf | None:
+    """None: the module has none."""
+    if not module:
+        return environment.kernel.btf
+    try:
+        return environment.kernel.module_btf(module)
+    except KernelFactError:
+        return None
+
+
+def _variables(btf: Btf | None, name: str, returns: bool) -> dict[str, Variable]:
+    """`$parameter`, `$argN` and `$return`; none but untyped ones where BTF does not know the function."""
+    params: tuple[btf_types.Param, ...] = ()
+    result: btf_types.TypeId | None = None
+    if btf is not None:
+        with suppress(KernelFactError):
+            prototype = btf.function(name)
+            params, result = prototype.params, prototype.ret
+    variables = {
+        f"arg{i + 1}": Variable(f"arg{i + 1}", "argument", i, None, returns) for i in range(6)
+    }
+    for i, param in enumerate(params):
+        variables[f"arg{i + 1}"] = Variable(f"arg{i + 1}", "argument", i, param.type_id, returns)
+        if param.name:
+            variables[param.name] = Variable(param.name, "argument", i, param.type_id, returns)
+    if returns and not (
+        btf is not None and result is not None and isinstance(btf.resolve(result), btf_types.Void)
+    ):
+        variables["return"] = Variable("return", "return", 0, result)
+    return variables

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which functions of the kernel and of its modules there are to probe.
+
+    exists(kernel, "vfs_read") -> True;  fitting(kernel, "vfs_*") -> {"vfs_create": (2064,), ...}
+    exists(kernel, "xfs_file_open", "xfs") -> True
+
+A running kernel's symbol table tells; for another kernel its BTF must do.
+"""
+
+import re
+
+from compiler.kernel import btf_types
+from compiler.kernel.errors import KernelFactError
+from compiler.kernel.kernel import Kernel
+from compiler.support.globs import glob_regex
+
+__all__ = ["exists", "fitting", "module_with", "modules_fitting", "place"]
+
+
+def exists(kernel: Kernel, name: str, module: str = "") -> bool:
+    """Whether the kernel, or a module of it, has a function of that name, as far as is known."""
+    if not module and kernel.btf.find_all(btf_types.Function, name):
+        return True
+    try:
+        if any(s.is_function and s.module == module for s in kernel.symbols.find(name)):
+            return True
+    except KernelFactError:
+        pass
+    return bool(module) and name in _typed(kernel, name, module)
+
+
+def module_with(kernel: Kernel, name: str) -> str:
+    """A module that has a function of that name; "" if none is known."""
+    try:
+        found = [s.module for s in kernel.symbols.find(name) if s.is_function and s.module]
+    except KernelFactError:
+        found = []
+    return found[0] if found else ""
+
+
+def _typed(kernel: Kernel, pattern: str, module: str) -> list[str]:
+    """A module's own functions by its type information."""
+    try:
+        btf = kernel.module_btf(module)
+    except KernelFactError:
+        return []
+    return [
+        name
+        for name in btf.names(btf_types.Function, pattern)
+        if btf.find_all(btf_types.Function, name)[0].id >= len(kernel.btf)
+    ]
+
+
+def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
+    """Modules whose name fits a shell pattern; of a running kernel, those that are loaded."""
+    try:
+        names = kernel.symbols.modules()
+    except KernelFactError:
+        names = set()
+    if not names:
+        found = (path.name.partition(".ko")[0] for path in kernel.modules.rglob("*.ko*"))
+        names = {name.replace("-", "_") for name in found}
+    return sorted(name for name in names if re.fullmatch(glob_regex(pattern), name))
+
+
+def place(kernel: Kernel, name: str) -> int:
+    """Where the function is (see `Places`); 0 if that is not known, or there are several."""
+    found = kernel.places.find(name)
+    return found[0] if len(found) == 1 else 0
+
+
+def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[int, ...]]:
+    """Hookable functions of the kernel proper, or of a module, that fit a shell pattern, sorted:
+    name -> the place of each of that name; 0 where it is not known, as in modules.
+
+    Of a running kernel these are the functions that ftrace reaches: code that may not be traced and
+    assembly take kprobes, which cost five times as much a hit, and are probed by name only.
+    """
+    found = _in_module(kernel, pattern, module) if module else kernel.places.fitting(pattern)
+    if not module and not kernel.places.are_known:
+        found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
+    refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
+    return {
+        name: places
+        for name, places in found.items()
+        if name not in refused and (traced is None or name in traced)
+    }
+
+
+def _in_module(kernel: Kernel, pattern: str, module: str) -> dict[str, tuple[int, ...]]:
+    try:
+        names = {symbol.name for symbol in kernel.symbols.functions(pattern, module)}
+    except KernelFactError:
+        names = set()
+    return dict.fromkeys(sorted(names or _typed(kernel, pattern, module)), (0,))

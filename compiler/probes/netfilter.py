@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""netfilter.hook("NAME").pf("FAMILY")[.priority("NAME")]: packets on their way through the kernel.
+
+netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4")
+  -> Hook(NETFILTER, type=2, config=1, number=0), variables {hooknum, skb, in, out, verdict}
+
+Hooks are those of the network namespace that the system booted with.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from compiler.ir import syntax
+from compiler.ir.program import Hook, HookKind, Verdict
+from compiler.kernel import btf_types, type_layout
+from compiler.kernel.btf import Btf
+from compiler.kernel.btf_types import TypeId
+from compiler.kernel.errors import KernelFactError
+from compiler.probes.base import (
+    Environment,
+    Lazy,
+    Refusal,
+    Site,
+    Variable,
+    spell,
+    text_of,
+    unexpected,
+)
+from compiler.support.did_you_mean import did_you_mean
+from runtime.support.record import dataclass
+
+_INT_MIN, _INT_MAX = -(1 << 31), (1 << 31) - 1
+_PLACES = ("PRE_ROUTING", "LOCAL_IN", "FORWARD", "LOCAL_OUT", "POST_ROUTING")
+_IP_PRIORITIES = {
+    "FIRST": _INT_MIN,
+    "RAW_BEFORE_DEFRAG": -450,
+    "CONNTRACK_DEFRAG": -400,
+    "RAW": -300,
+    "SELINUX_FIRST": -225,
+    "CONNTRACK": -200,
+    "MANGLE": -150,
+    "NAT_DST": -100,
+    "FILTER": 0,
+    "SECURITY": 50,
+    "NAT_SRC": 100,
+    "SELINUX_LAST": 225,
+    "CONNTRACK_HELPER": 300,
+    "LAST": _INT_MAX,
+}
+_BRIDGE_PRIORITIES = {
+    "FIRST": _INT_MIN,
+    "NAT_DST_BRIDGED": -300,
+    "FILTER_BRIDGED": -200,
+    "BRNF": 0,
+    "NAT_DST_OTHER": 100,
+    "FILTER_OTHER": 200,
+    "NAT_SRC": 300,
+    "LAST": _INT_MAX,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Protocol:
+    """A protocol family: its number, and its hooks and priorities by name."""
+
+    number: int
+    hooks: Mapping[str, int]
+    priorities: Mapping[str, int]
+
+
+def _named(prefix: str, names: Sequence[str]) -> dict[str, int]:
+    return {f"{prefix}{name}": number for number, name in enumerate(names)}
+
+
+def _prefixed(prefix: str, values: Mapping[str, int]) -> dict[str, int]:
+    return {f"{prefix}{name}": value for name, value in values.items()}
+
+
+_PROTOCOLS = {
+    "NFPROTO_IPV4": _Protocol(
+        2,
+        _named("NF_INET_", _PLACES) | _named("NF_IP_", _PLACES),
+        _prefixed("NF_IP_PRI_", _IP_PRIORITIES | {"CONNTRACK_CONFIRM": _INT_MAX}),
+    ),
+    "NFPROTO_IPV6": _Protocol(
+        10,
+        _named("NF_IP6_", _PLACES),
+        _prefixed("NF_IP6_PRI_", _IP_PRIORITIES),
+    ),
+    "NFPROTO_ARP": _Protocol(3, _named("NF_ARP_", ("IN", "OUT", "FORWARD")), {}),
+    "NFPROTO_BRIDGE": _Protocol(
+        7, _named("NF_BR_", _PLACES), _prefixed("NF_BR_PRI_", _BRIDGE_PRIORITIES)
+    ),
+}
+# Both families of IP at once: like all of the kernel's own names and numbers, in guru mode only.
+_INET = _Protocol(1, _named("NF_INET_", _PLACES), {})
+_BY_NUMBER = {protocol.number: protocol for protocol in (*_PROTOCOLS.values(), _INET)}
+
+
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    """`hook` and `pf` in either order, then perhaps `priority`."""
+    parts = {c.name: c for c in components[1:]}
+    names = [c.name for c in components[1:]]
+    if sorted(names[:2]) != ["hook", "pf"]:
+        first = names[:1] in (["hook"], ["pf"])  # so the second one is wrong
+        raise unexpected(components[: 2 + first][-1], ("hook", "pf"))
+    if names[2:] not in ([], ["priority"]):
+        raise unexpected(components[4 if names[2] == "priority" else 3], ("priority",))
+    family, hook = parts["pf"], parts["hook"]
+    protocol = _protocol(family, environment)
+    hooks = range(3 if protocol.number == _PROTOCOLS["NFPROTO_ARP"].number else len(_PLACES))
+    number = _number(hook, protocol.hooks, hooks, environment, numbers=environment.guru)
+    priority = 0
+    if "priority" in parts:
+        whole = range(_INT_MIN, _INT_MAX + 1)
+        priority = _number(parts["priority"], protocol.priorities, whole, environment, numbers=True)
+    placed = Hook(
+        HookKind.NETFILTER,
+        f"{text_of(hook)} of {text_of(family)}",
+        type=protocol.number,
+        config=number,
+        number=priority,
+    )
+    variables = Lazy(lambda: _variables(environment.kernel.btf))
+    return [Site(placed, spell(components), variables)]
+
+
+def _protocol(component: syntax.Component, environment: Environment) -> _Protocol:
+    text = text_of(component)
+    if text in _PROTOCOLS:
+        return _PROTOCOLS[text]
+    number = _guru_number(text, environment)
+    if number in _BY_NUMBER:
+        return _BY_NUMBER[number]
+    raise Refusal(
+        "bad-probe-argument",
+        f"there is no protocol family '{text}'",
+        component.span,
+        did_you_mean(text, _PROTOCOLS) or f"one of {', '.join(_PROTOCOLS)}",
+    )
+
+
+def _number(
+    component: syntax.Component,
+    known: Mapping[str, int],
+    bounds: range,
+    environment: Environment,
+    *,
+    numbers: bool,
+) -> int:
+    """A name's number, or where `numbers` may stand the number itself."""
+    text = text_of(component)
+    if text in known:
+        return known[text]
+    if numbers and re.fullmatch(r"-?[0-9]+", text):
+        number: int | None = int(text)
+    else:
+        number = _guru_number(text, environment)
+    if number is not None and number in bounds:
+        return number
+    raise Refusal(
+        "bad-probe-argument",
+        f"packets of this family have no {component.name} '{text}'",
+        component.span,
+        did_you_mean(text, known) or (f"one of {', '.join(known)}" if known else "use a number"),
+    )
+
+
+def _guru_number(text: str, environment: Environment) -> int | None:
+    """In guru mode, what the kernel knows under a name."""
+    if not environment.guru:
+        return None
+    if re.fullmatch(r"[0-9]+", text):
+        return int(text)
+    try:
+        return environment.kernel.btf.constant(text)
+    except KernelFactError:
+        return None
+
+
+def _variables(btf: Btf) -> dict[str, Variable]:
+    """In the order of `sw_packet_handler`'s arguments, with types of the kernel's own hooks."""
+    types = _types(btf)
+    names = ("hooknum", "skb", "in", "out")
+    found = {n: Variable(n, "argument", i, types.get(n)) for i, n in enumerate(names)}
+    return found | {"verdict": Variable("verdict", "verdict", 0, None, made=Verdict)}
+
+
+def _types(btf: Btf) -> dict[str, TypeId]:
+    try:
+        state = btf.find(btf_types.Struct, "nf_hook_state")
+        found = {n: type_layout.member(btf, state, n).type_id for n in ("in", "out", "okfn")}
+    except KernelFactError:
+        return {}
+    function = btf.resolve(found.pop("okfn"))
+    if isinstance(function, btf_types.Pointer):
+        function = btf.resolve(function.target)
+    if isinstance(function, btf_types.FunctionType) and len(function.params) == 3:
+        found["skb"] = function.params[2].type_id
+    return found

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Embedded C as the compiler sees it: what its comments promise, and which globals it names.
+
+    inspect("/* pure */ /* pragma:read:n */ STAP_RETVALUE = STAP_GLOBAL_GET_n();")
+      -> Embedded(pure=True, reads=("n",), ...)
+
+The C itself is not analysed; without a promise it is taken to have effects.
+"""
+
+from __future__ import annotations
+
+import re
+
+from compiler.ir.source import Span
+from compiler.resolve.scope import Scope
+from runtime.support.lazy_regex import pattern
+from runtime.support.record import dataclass
+
+_PRAGMA = pattern(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
+_RESULT = pattern(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
+_FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b|\bk(?:read|write)\b")
+_LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """`code` with the oldest names replaced by today's. `bound`: bytes of a string result."""
+
+    code: str
+    pure: bool
+    guru: bool
+    string: bool
+    gives: bool  # a result is set
+    fallible: bool
+    bound: int | None
+    reads: tuple[str, ...]  # globals, by their names in the script
+    writes: tuple[str, ...]
+
+
+def inspect(code: str) -> Embedded:
+    """What is promised in the comments of embedded C."""
+    flags: set[str] = set()
+    reads: list[str] = []
+    writes: list[str] = []
+    bound: int | None = None
+    for name, rest in _PRAGMA.findall(code):
+        words = [word.strip() for word in rest.split(":")[1:]]
+        match name, words:
+            case "pragma", ["read", symbol]:
+                reads.append(symbol)
+            case "pragma", ["write", symbol]:
+                writes.append(symbol)
+            case "bound", [number] if number.isdigit():
+                bound = int(number)
+            case _:
+                flags.add(name)
+    return Embedded(
+        _LEGACY.sub(_modern, code),
+        bool(flags & {"pure", "stable"}) and not writes,
+        "guru" in flags,
+        "string" in flags,
+        _RESULT.search(code) is not None,
+        _FAILS.search(code) is not None,
+        bound,
+        tuple(dict.fromkeys(reads)),
+        tuple(dict.fromkeys(writes)),
+    )
+
+
+def _modern(match: re.Match[str]) -> str:
+    name = match[1]
+    return "STAP_RETVALUE" if name == "__retvalue" else f"STAP_ARG_{name}"
+
+
+def symbols(scope: Scope, names: tuple[str, ...], span: Span) -> tuple[tuple[str, str], ...]:
+    """(name in C, symbol) of the globals that embedded C names."""
+    found = []
+    for name in names:
+        g = scope.world.find_global(name, scope.file)
+        if g is None:
+            scope.facts.fault(
+                "unknown-global",
+                f"the C names the global '{name}', which is not declared",
+                span,
+                f"declare it: global {name}",
+            )
+        else:
+            found.append((name, g.symbol))
+    return tuple(found)

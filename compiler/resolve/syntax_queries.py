@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a body tells about itself before it is lowered: which names it writes, and whether it needs a probe.
+
+written_names(<{ a = 1; $b++ }>)                                    -> {"a", "$b"}
+contextual_functions({"f": [<return $count>], "g": [<f() + 1>]})    -> {"f", "g"}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from compiler.ir import syntax
+from runtime.support.record import fields, is_dataclass
+
+OF_THE_PROBE = frozenset({"pn", "pp", "ppfunc", "probefunc"})  # calls whose value is the probe's
+
+
+def walk(node: object) -> Iterator[object]:
+    """A syntax node and all that is in it."""
+    stack = [node]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, tuple):
+            stack.extend(found)
+        elif is_dataclass(found) and type(found).__module__ == syntax.__name__:
+            yield found
+            stack.extend(getattr(found, field.name) for field in fields(found))
+
+
+def written_names(body: syntax.Block) -> frozenset[str]:
+    """Variables that a body assigns to; those of the context with their `$`."""
+    found = set()
+    for node in walk(body):
+        if not isinstance(node, syntax.Assign | syntax.Increment):
+            continue
+        match node.target:
+            case syntax.Name(name=name):
+                found.add(name)
+            case syntax.TargetVar(name=name):
+                found.add(f"${name}")
+            case syntax.Index(array=syntax.Name(name=name)):
+                found.add(name)
+            case _:
+                pass
+    return frozenset(found)
+
+
+def contextual_functions(functions: Mapping[str, Sequence[syntax.Function]]) -> frozenset[str]:
+    """Functions that use context variables, themselves or through what they call.
+
+    Each runs as a clone of its own for every probe point, where `$name` means something.
+    """
+    found: set[str] = set()
+    callers: dict[str, set[str]] = {}
+    for name, overloads in functions.items():
+        for f in overloads:
+            if isinstance(f.body, syntax.EmbeddedC):
+                continue
+            for node in walk(f.body):
+                match node:
+                    case syntax.TargetVar():
+                        found.add(name)
+                    case syntax.Call(name=called):
+                        callers.setdefault(called, set()).add(name)
+                        if called in OF_THE_PROBE and called not in functions:
+                            found.add(name)
+                    case _:
+                        pass
+    waiting = list(found)
+    while waiting:
+        more = callers.get(waiting.pop(), set()) - found
+        found |= more
+        waiting += more
+    return frozenset(found)

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A folder of finished things, each found by the hash of all that it was made from.
+
+    cache = Cache(Path("/var/cache/stapwatch"))
+    cache.put("ab12...", {"reads.ko": data})  -> Entry(folder=.../ab12..., files=("reads.ko",))
+    cache.get("ab12...")                      -> the same Entry; None once evicted or damaged
+
+Entries appear whole, by a rename, so readers and other writers never see half of one. Every read
+compares contents with the hashes stored beside them; what does not fit is thrown away. Modules
+are loaded by root, so a folder that somebody else could write to is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from compiler.modbuild.errors import BuildError
+from runtime.support.record import dataclass
+
+DEFAULT_LIMIT = 256 << 20  # bytes of all entries
+_INDEX = "index.json"
+_SLACK = 16  # a sweep makes room for this part of the limit, and the next comes when it is used
+_LEFTOVER = 24 * 3600.0  # seconds after which a work folder belongs to nobody
+
+
+def key_of(*parts: str | bytes) -> str:
+    """The key of something made from `parts`; ("ab", "c") and ("a", "bc") differ."""
+    digest = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        digest.update(b"%d:" % len(data))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def digest_of(files: Iterable[tuple[str, bytes]]) -> str:
+    """Of names and contents, in this order."""
+    digest = hashlib.sha256()
+    for name, data in files:
+        digest.update(f"{name}\0{len(data)}\0".encode())
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def default_root() -> Path:
+    """The service's folder (systemd names it), else the user's own."""
+    service = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
+    if service:
+        return Path(service)
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "stapwatch"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One finished thing: `files` are relative names inside `folder`."""
+
+    folder: Path
+    files: tuple[str, ...]
+
+    def path(self, name: str) -> Path:
+        return self.folder / name
+
+    def read(self, name: str) -> bytes:
+        return self.path(name).read_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """`limit` bounds the bytes of all entries; the least recently used go first."""
+
+    root: Path
+    limit: int = DEFAULT_LIMIT
+
+    def __post_init__(self) -> None:
+        """Make the folder. Raises BuildError ("unsafe-cache")."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _refuse_foreign(self.root)
+            for name in ("entries", "work", "locks", "failed"):
+                (self.root / name).mkdir(mode=0o700, exist_ok=True)
+                _refuse_foreign(self.root / name)
+        except OSError as error:
+            message = f"cannot use {self.root} as a cache: {error.strerror}"
+            raise BuildError("unsafe-cache", message, "set XDG_CACHE_HOME") from error
+
+    def get(self, key: str) -> Entry | None:
+        """The entry with its contents verified, or None. Counts as a use."""
+        folder = self._folder(key)
+        try:
+            wanted: dict[str, str] = json.loads((folder / _INDEX).read_bytes())
+            for name, digest in wanted.items():
+                if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                    raise ValueError(f"{name} is damaged")
+            os.utime(folder)
+        except FileNotFoundError:
+            if folder.exists():  # else: never made, or evicted
+                self._discard(folder)
+            return None
+        except (OSError, ValueError, AttributeError, TypeError):
+            self._discard(folder)
+            return None
+        return Entry(folder, tuple(wanted))
+
+    def put(self, key: str, files: Mapping[str, bytes | Path]) -> Entry:
+        """Store contents, or copies of files, under relative names. A healthy older entry stays."""
+        with self.workplace() as work:
+            made = work / "entry"
+            made.mkdir(mode=0o700)
+            index = {name: _store(made / name, source) for name, source in files.items()}
+            (made / _INDEX).write_text(json.dumps(index))
+            size = _size(made)
+            folder = self._folder(key)
+            folder.parent.mkdir(mode=0o700, exist_ok=True)
+            entry = self._publish(made, folder, key)
+        self._account(size, keep=folder)
+        return entry or Entry(folder, tuple(index))
+
+    def drop(self, key: str) -> None:
+        """Remove an entry, if it is there."""
+        self._discard(self._folder(key))
+
+    @contextlib.contextmanager
+    def workplace(self) -> Iterator[Path]:
+        """A private folder on the cache's file system, gone afterwards."""
+        folder = self.root / "work" / f"{os.getpid()}-{os.urandom(8).hex()}"
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            _remove(folder)
+
+    @contextlib.contextmanager
+    def locked(self, name: str) -> Iterator[None]:
+        """One holder at a time among all processes; for work not worth doing twice."""
+        with (self.root / "locks" / name).open("a") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+
+    def sweep(self, keep: Path | None = None) -> None:
+        """Evict to below the limit; `keep` stays whatever its age. Clears old work folders."""
+        entries = []
+        for folder in (self.root / "entries").glob("*/*"):
+            with contextlib.suppress(OSError):
+                entries.append((folder.stat().st_mtime, _size(folder), folder))
+        total = sum(size for _, size, _ in entries)
+        for _, size, folder in sorted(entries):
+            if total <= self.limit - self.limit // _SLACK:
+                break
+            if folder != keep:
+                self._discard(folder)
+                total -= size
+        for left in (self.root / "work").iterdir():
+            with contextlib.suppress(OSError):
+                if time.time() - left.stat().st_mtime > _LEFTOVER:
+                    _remove(left)
+
+    def _folder(self, key: str) -> Path:
+        if not key.isalnum():
+            raise ValueError(f"'{key}' is no cache key")
+        return self.root / "entries" / key[:2] / key
+
+    def _publish(self, made: Path, folder: Path, key: str) -> Entry | None:
+        """Rename into place. Returns the other's entry when another writer was first."""
+        for _ in range(8):
+            try:
+                made.rename(folder)
+                return None
+            except OSError:
+                if not folder.exists():
+                    raise
+            entry = self.get(key)  # throws a damaged one away
+            if entry is not None:
+                return entry
+        raise BuildError("unsafe-cache", f"cannot replace {folder}")
+
+    def _discard(self, folder: Path) -> None:
+        """Out of sight in one step, so that nobody finds a half-deleted entry."""
+        with self.workplace() as work, contextlib.suppress(OSError):
+            folder.rename(work / "discarded")
+
+    def _account(self, size: int, keep: Path) -> None:
+        """Sweep once the room that the last sweep made was used, by whatever process.
+
+        The file `unswept` is the count: as many bytes as kilobytes were put, because appending is
+        atomic and needs no lock. Looking at everything is work that grows with the cache.
+        """
+        with (self.root / "unswept").open("ab", buffering=0) as count:
+            count.write(b"." * (size // 1024 + 1))
+            if count.tell() * 1024 > self.limit // _SLACK:
+                count.truncate(0)
+                self.sweep(keep)
+
+
+def _remove(folder: Path) -> None:
+    """A folder and all in it, as far as possible. (shutil's takes long to import.)"""
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                _remove(Path(entry.path))
+            else:
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)  # noqa: PTH108
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _store(target: Path, source: bytes | Path) -> str:
+    data = source if isinstance(source, bytes) else source.read_bytes()
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    target.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
+
+
+def _size(folder: str | Path) -> int:
+    """Bytes of the files in it."""
+    total = 0
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            total += _size(entry.path)
+        else:
+            total += entry.stat(follow_symlinks=False).st_size
+    return total
+
+
+def _refuse_foreign(folder: Path) -> None:
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
+        raise BuildError("unsafe-cache", f"{folder} is not a folder")
+    if status.st_uid != os.geteuid():
+        message = f"the cache {folder} belongs to user {status.st_uid}, not to {os.geteuid()}"
+        raise BuildError("unsafe-cache", message, "modules from it could be anybody's; remove it")
+    if status.st_mode & 0o022:
+        hint = f"modules from it could be anybody's; chmod go-w {folder}"
+        raise BuildError("unsafe-cache", f"others may write to the cache {folder}", hint)

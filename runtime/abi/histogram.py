@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the buckets of a histogram stand for.
+
+    upper_bounds(Histogram(LOG2, 0, 65))   -> (-1, 0, 1, 3, 7, ...)   the last one's is infinity
+    lowest(Histogram(LOG2, 0, 65), 4)      -> 4                       bucket 4 counts 4 <= v < 8
+
+Values are integers, so a bucket of 2^k <= v < 2^(k+1) has the inclusive upper bound 2^(k+1)-1.
+"""
+
+from typing import Final, assert_never
+
+from runtime.abi.manifest import Histogram, HistogramKind
+
+ZERO_WORD: Final = 64  # of a LOG2 histogram with negative values
+
+
+def upper_bounds(hist: Histogram) -> tuple[int, ...]:
+    """The largest value that each bucket but the last can count, ascending: Prometheus' `le`.
+
+    The last bucket's bound is infinity. ValueError when the histogram contradicts itself.
+    """
+    check(hist)
+    words = range(hist.buckets - 1)
+    match hist.kind:
+        case HistogramKind.LOG2 if hist.negative:
+            return tuple(_signed_bound(word) for word in words)
+        case HistogramKind.LOG2:
+            return tuple(-1 if word == 0 else (1 << word - 1) - 1 for word in words)
+        case HistogramKind.LINEAR:
+            return tuple(hist.low + word * hist.interval - 1 for word in words)
+        case HistogramKind.BOUNDS:
+            return hist.bounds
+        case _ as never:
+            assert_never(never)
+
+
+def lowest(hist: Histogram, word: int) -> int:
+    """The value that names bucket `word` in a drawing: its smallest, of negative ones its largest.
+
+    An open end has the value of its closed side: the first of LINEAR `low`, its last the start of
+    the interval before.
+    """
+    match hist.kind:
+        case HistogramKind.LOG2 if hist.negative:
+            if word < ZERO_WORD:
+                return -(1 << ZERO_WORD - 1 - word)
+            return 0 if word == ZERO_WORD else 1 << word - ZERO_WORD - 1
+        case HistogramKind.LOG2:
+            return 0 if word < 2 else 1 << word - 2
+        case HistogramKind.LINEAR:
+            if word == 0:
+                return hist.low
+            last = word == hist.buckets - 1
+            return hist.low + (word - (2 if last else 1)) * hist.interval
+        case HistogramKind.BOUNDS:
+            return hist.bounds[min(word, len(hist.bounds) - 1)]
+        case _ as never:
+            assert_never(never)
+
+
+def check(hist: Histogram) -> None:
+    """ValueError when the number of buckets does not go with the rest."""
+    match hist.kind:
+        case HistogramKind.LOG2:
+            good = 2 <= hist.buckets <= (128 if hist.negative else 65)
+        case HistogramKind.LINEAR:
+            good = (
+                hist.interval > 0
+                and hist.high >= hist.low
+                and hist.buckets == (hist.high - hist.low) // hist.interval + 3
+            )
+        case HistogramKind.BOUNDS:
+            good = hist.buckets == len(hist.bounds) + 1 > 1 and all(
+                a < b for a, b in zip(hist.bounds, hist.bounds[1:], strict=False)
+            )
+        case _ as never:
+            assert_never(never)
+    if not good:
+        raise ValueError(f"a {hist.kind} histogram cannot have {hist.buckets} buckets like that")
+
+
+def _signed_bound(word: int) -> int:
+    if word < ZERO_WORD:
+        return -(1 << ZERO_WORD - 1 - word)
+    return (1 << word - ZERO_WORD) - 1

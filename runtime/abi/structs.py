@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The module's face to its reader, as Python sees it: the mirror of include/stapwatch/abi.h.
+
+Each `struct.Struct` here has its C twin's fields in order; a test compiles the header and compares
+sizes and offsets.
+"""
+
+import struct
+from enum import IntEnum
+from typing import Any
+
+from runtime.support.record import dataclass
+
+ABI = 1
+MAGIC = b"stapwtch"
+DEVICE_FOLDER = "/dev/stapwatch"
+
+HEADER = struct.Struct("<8sIIQQQQQQQQQIIQ")
+PROBE_COUNTS = struct.Struct("<QQQQ")
+PROBE_STATUS = struct.Struct("<QIi")
+LANE_COUNTS = struct.Struct("<QQQ")
+ARRAY_HEAD = struct.Struct("<IIIIII")
+SLOT = struct.Struct("<IIII")
+EVENT = struct.Struct("<IHHIIQ")
+START = struct.Struct("<Qqq16s24x")
+SUMS = struct.Struct("<QQ")
+
+NO_PROBE = 0xFFFFFFFF
+NO_SITE = 0xFFFFFFFF  # of an error that is none of the script's: its hook could not be placed
+UNLIMITED_ERRORS = 0xFFFFFFFFFFFFFFFF
+
+
+def _ioc(direction: int, number: int, size: int) -> int:
+    return direction << 30 | size << 16 | ord("w") << 8 | number
+
+
+IOC_START = _ioc(1, 1, START.size)
+IOC_STOP = _ioc(0, 2, 0)
+IOC_SYNC = _ioc(0, 3, 0)
+IOC_SUMS = _ioc(3, 4, SUMS.size)
+IOC_KEY = _ioc(0, 5, 0)
+
+
+class State(IntEnum):
+    LOADED = 0
+    STARTING = 1
+    RUNNING = 2
+    EXITING = 3
+    STOPPED = 4
+
+
+class EventKind(IntEnum):
+    PRINT = 0
+    ERROR = 1
+    STATE = 2
+    WARNING = 3
+    COMMAND = 4
+    SWITCH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The first page of a module's mapping. Offsets and sizes in bytes, times in ns since 1970."""
+
+    nr_lanes: int
+    manifest_offset: int
+    manifest_size: int
+    shared_offset: int
+    shared_size: int
+    lanes_offset: int
+    lane_stride: int
+    memory: int
+    loaded_ns: int
+    started_ns: int
+    state: State
+    failed: bool
+    time_offset: int
+
+    @classmethod
+    def unpack(cls, data: bytes | memoryview) -> "Header":
+        """Read a header; ValueError when it is none or of another ABI."""
+        fields: tuple[Any, ...] = HEADER.unpack_from(data)
+        magic, abi = fields[0], fields[1]
+        if magic != MAGIC:
+            raise ValueError("not a stapwatch module: wrong magic")
+        if abi != ABI:
+            raise ValueError(f"the module speaks ABI {abi}, this reader ABI {ABI}")
+        values = (*fields[2:12], State(fields[12]), bool(fields[13]), fields[14])
+        return cls(*values)

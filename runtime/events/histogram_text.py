@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Histograms as text, drawn as SystemTap's print(@hist_log(x)) and print(@hist_linear(x, ...)) do.
+
+    draw(hist, (0, 1, 3, ...)) ->
+    value |-------------------------------------------------- count
+        0 |@                                                  1
+        1 |@@@                                                3
+        2 |                                                   0
+        4 |                                                   0
+
+A row is named after the smallest value it counts. Up to two empty rows frame what was counted; a
+longer run of empty rows becomes one `~`. Rows `<low` and `>high` count what a linear histogram
+has no bucket for.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, assert_never
+
+from runtime.abi.histogram import ZERO_WORD, check, lowest
+from runtime.abi.manifest import Histogram, HistogramKind
+
+WIDTH: Final = 50  # columns of a full bar
+FRAME: Final = 2  # empty rows kept next to full ones
+
+
+def draw(hist: Histogram, buckets: Sequence[int]) -> str:
+    """The table, with the empty line that ends it.
+
+    ValueError when the buckets are not the histogram's.
+    """
+    check(hist)
+    if len(buckets) != hist.buckets:
+        raise ValueError(f"{len(buckets)} buckets for a histogram of {hist.buckets}")
+    first, last = _range(hist, buckets)
+    most = max(buckets, default=0)
+    # ceiling division: the longest bar is never wider than WIDTH
+    scale = max(1, -(-most // WIDTH))
+    labels = {row: _label(hist, row) for row in range(first, last + 1)}
+    margin = _margin(hist, first, last, labels)
+    count_width = len(str(most))
+    lines = [f"{'value':>{margin}} |{'-' * WIDTH} count\n"]
+    skipping = False
+    for row, label in labels.items():
+        if not any(buckets[max(first, row - FRAME) : min(last, row + FRAME) + 1]):
+            skipping = True
+            continue
+        if skipping:
+            lines.append(f"{'':>{margin}} ~\n")
+            skipping = False
+        bar = "@" * (buckets[row] // scale)
+        lines.append(f"{label:>{margin}} |{bar:<{WIDTH}} {buckets[row]:>{count_width}}\n")
+    lines.append("\n")
+    return "".join(lines)
+
+
+def _range(hist: Histogram, buckets: Sequence[int]) -> tuple[int, int]:
+    """First and last row to show; (0, -1) when all are empty."""
+    full = [row for row, count in enumerate(buckets) if count > 0]
+    if not full:
+        return 0, -1
+    first, last = full[0], full[-1]
+    match hist.kind:
+        case HistogramKind.LOG2:
+            # rows of negative values only where there are such values
+            zero = ZERO_WORD if hist.negative else 1
+            floor = 0 if first < zero else zero
+        case HistogramKind.LINEAR:
+            floor = 0 if buckets[0] else 1
+        case HistogramKind.BOUNDS:
+            floor = 0
+        case _ as never:
+            assert_never(never)
+    ceiling = hist.buckets - 1
+    if hist.kind is not HistogramKind.LOG2 and not buckets[ceiling]:
+        ceiling -= 1
+    return max(floor, first - FRAME), min(ceiling, last + FRAME)
+
+
+def _margin(hist: Histogram, first: int, last: int, labels: Mapping[int, str]) -> int:
+    """Columns for the names of rows."""
+    widths = [len("value"), *map(len, labels.values())]
+    if hist.kind is HistogramKind.LINEAR:
+        # SystemTap makes room for `low`, and for the value behind the last row, shown or not
+        widths.append(len(str(hist.low)) + (first == 0))
+        behind = hist.low + hist.interval * last
+        widths.append(len(str(behind)) + (last == hist.buckets - 1))
+    return max(widths)
+
+
+def _label(hist: Histogram, row: int) -> str:
+    value = lowest(hist, row)
+    last = row == hist.buckets - 1
+    match hist.kind:
+        case HistogramKind.LOG2 if row == 0 and not hist.negative:
+            return "<0"
+        case HistogramKind.LINEAR if row == 0:
+            return f"<{value}"
+        case HistogramKind.LINEAR | HistogramKind.BOUNDS if last:
+            return f">{value}"
+        case HistogramKind.BOUNDS:
+            return f"<={value}"
+        case _:
+            return str(value)

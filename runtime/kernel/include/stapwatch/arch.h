@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* arch.h - what the processor and the kernel's calling convention decide. target.h names this
+ * kernel's variables. */
+#ifndef STAPWATCH_ARCH_H
+#define STAPWATCH_ARCH_H
+
+extern void **sw_areas;	     /* see script.h */
+void sw_preempt_check(void); /* reschedules if that is due; in the runtime object */
+
+#if defined(SW_USERSPACE)
+#include "stapwatch/arch/hosted.h"
+#elif defined(__x86_64__)
+#include "stapwatch/arch/x86_64.h"
+#else
+#error "stapwatch runs on x86-64 only"
+#endif
+
+#endif

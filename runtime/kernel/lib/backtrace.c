@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * stack.c - who called: return addresses of the kernel's stack and of the current process's, and
+ * names for them.
+ *
+ * The kernel's own unwinder starts in the handler, so what lies between it and the probed function
+ * is cut off: our frames, ftrace's or the kprobe's, an interrupt's.
+ */
+#include <linux/kallsyms.h>
+#include <linux/sched/task_stack.h>
+#include <linux/stacktrace.h>
+#include "core/runtime.h"
+
+#define MOST_FRAMES 64
+#define NEAR	    16 /* bytes from a function's start to where a probe finds itself */
+#define PAST_LAST   48 /* entries in which the probed place is looked for */
+
+/* Where in the kernel the hit happened; 0: nowhere, or the probe has no registers. */
+static u64 hit_place(const struct sw_context *c)
+{
+	return c->regs && !user_mode((struct pt_regs *)c->regs) ? c->regs->ip : 0;
+}
+
+u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
+{
+	unsigned long entries[MOST_FRAMES];
+	u32 n = stack_trace_save(entries, MOST_FRAMES, 0), first = 0, i;
+	u64 ip = hit_place(c);
+
+	for (i = 0; i < n && i < PAST_LAST; i++) {
+		if (ip && entries[i] - ip + NEAR <= 2 * NEAR) {
+			first = i + 1;
+			break;
+		}
+		if (within_module(entries[i], THIS_MODULE))
+			first = i + 1;
+	}
+	i = 0;
+	if (ip && i < most)
+		to[i++] = ip;
+	for (; first < n && i < most; first++)
+		to[i++] = entries[first];
+	return i;
+}
+
+static bool is_entry(const struct sw_context *c)
+{
+	return c->regs && sw_script.probes[c->probe].flags & SW_PROBE_ENTRY;
+}
+
+u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
+{
+	struct pt_regs *regs = current->mm ? task_pt_regs(current) : NULL;
+	unsigned long frame[2];
+	u64 at, next;
+	u32 n = 0;
+
+	if (!regs || !user_mode(regs))
+		return 0;
+	if (c->regs && user_mode((struct pt_regs *)c->regs))
+		regs = (struct pt_regs *)c->regs;
+	if (n < most)
+		to[n++] = regs->ip;
+	/* a function that has just been called has no frame yet, but its return address on top */
+	if (is_entry(c) && n < most &&
+	    !copy_from_user_nofault(frame, (const void __user *)regs->sp, sizeof(frame[0])))
+		to[n++] = frame[0];
+	for (at = regs->bp; n < most; at = next) {
+		if (at % 8 || at < regs->sp ||
+		    copy_from_user_nofault(frame, (const void __user *)at, sizeof(frame)))
+			break;
+		next = frame[0];
+		if (!frame[1])
+			break;
+		to[n++] = frame[1];
+		if (next <= at)
+			break;
+	}
+	return n;
+}
+
+bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole)
+{
+	char name[KSYM_SYMBOL_LEN];
+
+	if (whole)
+		sprint_symbol(name, address);
+	else
+		sprint_symbol_no_offset(name, address);
+	if (name[0] == '0' && name[1] == 'x') {
+		s64 number = (s64)address;
+
+		sw_format(c, to, size, "0x%x", &number, NULL);
+		return false;
+	}
+	if (!whole)
+		name[strcspn(name, " ")] = 0; /* a module's name follows */
+	sw_copy(c, to, size, name);
+	if (whole && !strchr(name, '['))
+		sw_concat(c, to, size, to, " [kernel]");
+	return true;
+}
+
+/*
+ * The process's map is only tried: a handler may have interrupted whoever changes it, and giving it
+ * back may wake others, which takes interrupts.
+ */
+bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *offset)
+{
+	struct mm_struct *mm = current->mm;
+	const struct vm_area_struct *vma;
+	bool found = false;
+
+	if (!mm || irqs_disabled() || !down_read_trylock(&mm->mmap_lock))
+		return false;
+	vma = find_vma(mm, address);
+	if (vma && vma->vm_start <= address && vma->vm_file) {
+		const struct dentry *file = vma->vm_file->f_path.dentry;
+
+		rcu_read_lock();
+		found = sw_kernel_string(c, to, size,
+					 (u64)(unsigned long)READ_ONCE(file->d_name.name));
+		rcu_read_unlock();
+		*offset = address - vma->vm_start + ((u64)vma->vm_pgoff << PAGE_SHIFT);
+	}
+	up_read(&mm->mmap_lock);
+	return found;
+}
+
+u64 sw_stack_low(void)
+{
+	return (u64)(unsigned long)end_of_stack(current);
+}
+
+u64 sw_stack_size(void)
+{
+	return THREAD_SIZE;
+}
+
+u64 sw_stack_pointer(void)
+{
+	return current_stack_pointer;
+}

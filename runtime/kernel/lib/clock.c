@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* clock.c - the kernel's clocks that take no lock. */
+#include <linux/jiffies.h>
+#include <linux/timex.h>
+#include "core/runtime.h"
+
+u64 sw_clock_real(void)
+{
+	return ktime_get_real_fast_ns();
+}
+
+u64 sw_clock_monotonic(void)
+{
+	return ktime_get_mono_fast_ns();
+}
+
+u64 sw_clock_boot(void)
+{
+	return ktime_get_boot_fast_ns();
+}
+
+u64 sw_cycles(void)
+{
+	return get_cycles();
+}
+
+u64 sw_jiffies(void)
+{
+	return READ_ONCE(jiffies);
+}
+
+u64 sw_hz(void)
+{
+	return HZ;
+}

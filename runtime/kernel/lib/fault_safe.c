@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* fetch.c - fault-safe reads and writes by the kernel's own functions, which refuse addresses of
+ * the wrong half. */
+#include <linux/percpu.h>
+#include <linux/sched.h>
+#include "core/runtime.h"
+#include "lib/fault_safe.h"
+
+int sw_fetch_kernel(void *to, u64 address, u32 size)
+{
+	return copy_from_kernel_nofault(to, (const void *)address, size) ? -EFAULT : 0;
+}
+
+/* A kernel thread has no user memory, though another process's may still be mapped. */
+int sw_fetch_user(void *to, u64 address, u32 size)
+{
+	if (!current->mm)
+		return -EFAULT;
+	return copy_from_user_nofault(to, (const void __user *)address, size) ? -EFAULT : 0;
+}
+
+/* copy_to_kernel_nofault() is not exported; what it is made of is. */
+int sw_store_kernel(u64 address, u64 value, u32 size)
+{
+	if (address < TASK_SIZE_MAX)
+		return -EFAULT;
+	pagefault_disable();
+	switch (size) {
+	case 1:
+		__put_kernel_nofault((u8 *)address, &value, u8, fault);
+		break;
+	case 2:
+		__put_kernel_nofault((u16 *)address, &value, u16, fault);
+		break;
+	case 4:
+		__put_kernel_nofault((u32 *)address, &value, u32, fault);
+		break;
+	default:
+		__put_kernel_nofault((u64 *)address, &value, u64, fault);
+	}
+	pagefault_enable();
+	return 0;
+fault:
+	pagefault_enable();
+	return -EFAULT;
+}
+
+u64 sw_percpu_address(s64 distance)
+{
+	return (u64)(unsigned long)this_cpu_ptr(&this_cpu_off) + distance;
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* number.c - numbers in text. */
+#include "core/runtime.h"
+
+static u32 digit_of(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return (u32)(ch - '0');
+	if (ch >= 'a' && ch <= 'z')
+		return (u32)(ch - 'a') + 10;
+	if (ch >= 'A' && ch <= 'Z')
+		return (u32)(ch - 'A') + 10;
+	return 36;
+}
+
+s64 sw_parse_number(const char *text, u32 base)
+{
+	bool negative = false;
+	u64 value = 0;
+
+	while (*text == ' ' || (*text >= '\t' && *text <= '\r'))
+		text++;
+	if (*text == '-' || *text == '+')
+		negative = *text++ == '-';
+	if ((base == 0 || base == 16) && text[0] == '0' && (text[1] | 32) == 'x' &&
+	    digit_of(text[2]) < 16) {
+		text += 2;
+		base = 16;
+	}
+	if (!base)
+		base = *text == '0' ? 8 : 10;
+	if (base < 2 || base > 36)
+		return 0;
+	while (digit_of(*text) < base)
+		value = value * base + digit_of(*text++);
+	return (s64)(negative ? 0 - value : value);
+}

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A module's numbers at one moment.
+
+    reader = SnapshotReader(image)
+    snapshot = reader.read()
+    snapshot.header.state, snapshot.probes[0].hits, snapshot.lanes.events_lost
+    for table in snapshot.tables:
+        for key, value in zip(table.keys, table.values): ...
+
+Nothing stops while it is read: every number is exact at the instant it is read, and counters only
+grow. One reader serves a module for as long as it is loaded, and decodes only keys that are new.
+"""
+
+from typing import Final
+
+from runtime.abi.histogram import upper_bounds as upper_bounds
+from runtime.abi.manifest import Manifest, Probe, Storage, Table
+from runtime.abi.structs import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
+from runtime.reader.device import Image
+from runtime.reader.merge import StatValue as StatValue
+from runtime.reader.table import TableReader as TableReader
+from runtime.reader.table import TableValues as TableValues
+from runtime.support.record import dataclass
+
+_WORD: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionStatus:
+    """One of the functions that a probe hooks together."""
+
+    name: str
+    armed: bool
+    error: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeValues:
+    """Of all lanes.
+
+    `missed` is as of the last sync; `error` is the errno of a hook that could not be placed.
+    """
+
+    probe: Probe
+    hits: int
+    skipped_reentrant: int
+    skipped_lock: int
+    errors: int
+    missed: int
+    armed: bool
+    error: int
+    functions: tuple[FunctionStatus, ...] = ()
+
+    @property
+    def unplaced(self) -> tuple[tuple[str, int], ...]:
+        """What could not be hooked, and why: (function or probe point, errno)."""
+        refused = tuple((f.name, f.error) for f in self.functions if f.error)
+        return refused or (((self.probe.point, self.error),) if self.error else ())
+
+
+@dataclass(frozen=True, slots=True)
+class LaneCounts:
+    """Of all lanes."""
+
+    events: int
+    events_lost: int
+    strings_cut: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    header: Header
+    probes: tuple[ProbeValues, ...]
+    lanes: LaneCounts
+    tables: tuple[TableValues, ...]
+
+
+class SnapshotReader:
+    """Reads one module again and again."""
+
+    def __init__(self, image: Image) -> None:
+        """ValueError when the manifest does not fit the image that carries it."""
+        self._image = image
+        self._manifest = image.manifest()
+        check(self._manifest, image.header())
+        self._tables = tuple(TableReader(table) for table in self._manifest.tables)
+
+    def read(self, spread: bool = True) -> Snapshot:
+        """The numbers as of now; without `spread` statistics lack what sums do not tell."""
+        image, manifest = self._image, self._manifest
+        return Snapshot(
+            image.header(),
+            _probes(manifest, image),
+            LaneCounts(*_counts(image, manifest.lane_counts, LANE_COUNTS.size // _WORD)),
+            tuple(table.read(image, spread) for table in self._tables),
+        )
+
+
+def read(image: Image) -> Snapshot:
+    """The numbers of an image, once; ValueError as SnapshotReader."""
+    return SnapshotReader(image).read()
+
+
+def check(manifest: Manifest, header: Header) -> None:
+    """ValueError when something in the manifest lies outside of the header's regions."""
+    shared, lane = header.shared_size, header.lane_stride
+    nr_probes = len(manifest.probes)
+    statuses = nr_probes + sum(len(probe.functions) for probe in manifest.probes)
+    _fits("probe status", manifest.probe_status, statuses * PROBE_STATUS.size, shared)
+    _fits("probe counts", manifest.probe_counts, nr_probes * PROBE_COUNTS.size, lane)
+    _fits("lane counts", manifest.lane_counts, LANE_COUNTS.size, lane)
+    for table in manifest.tables:
+        _check_table(table, shared, lane)
+
+
+def _check_table(table: Table, shared: int, lane: int) -> None:
+    what = f"table {table.name!r}"
+    rows = 1
+    if table.slots is not None:
+        rows = table.slots.capacity
+        _fits(what, table.slots.head, 24, shared)
+        _fits(what, table.slots.offset, rows * table.slots.stride, shared)
+    region = lane if table.storage is Storage.PERCPU else shared
+    _fits(what, table.rows, rows * table.row_size, region)
+    if table.dropped is not None:
+        _fits(what, table.dropped, _WORD, lane)
+    if table.sequence is not None:
+        _fits(what, table.sequence // _WORD * _WORD, _WORD, shared)
+
+
+def _fits(what: str, offset: int, size: int, room: int) -> None:
+    if offset < 0 or size < 0 or offset + size > room or offset % _WORD:
+        raise ValueError(
+            f"the manifest puts {what} at bytes {offset} to {offset + size} of a region of {room}"
+        )
+
+
+def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
+    width = PROBE_COUNTS.size // _WORD
+    sums = _counts(image, manifest.probe_counts, width * len(manifest.probes))
+    values = []
+    row = len(manifest.probes)  # the next function's
+    for n, probe in enumerate(manifest.probes):
+        missed, armed, error = _status(manifest, image, n)
+        functions = []
+        for name in probe.functions:
+            _, is_armed, why = _status(manifest, image, row)
+            functions.append(FunctionStatus(name, bool(is_armed), why))
+            row += 1
+        hits, reentrant, locked, errors = sums[n * width : (n + 1) * width]
+        values.append(
+            ProbeValues(
+                probe,
+                hits,
+                reentrant,
+                locked,
+                errors,
+                missed,
+                bool(armed),
+                error,
+                tuple(functions),
+            )
+        )
+    return tuple(values)
+
+
+def _status(manifest: Manifest, image: Image, row: int) -> tuple[int, int, int]:
+    at = manifest.probe_status + row * PROBE_STATUS.size
+    missed, armed, error = PROBE_STATUS.unpack_from(image.shared, at)
+    return missed, armed, error
+
+
+def _counts(image: Image, offset: int, count: int) -> list[int]:
+    """Unsigned counters at one place in every lane, added up."""
+    found: list[int] = memoryview(image.sums(offset, count)).cast("Q").tolist()
+    return found

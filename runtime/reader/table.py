@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One global's elements, read from the shared region and the lanes while handlers go on.
+
+    reader = TableReader(table)
+    found = reader.read(image)
+    -> TableValues(table, ...)   keys [("sshd", 3), ...], values [17, ...], dropped 0
+    for keys, rows in found.pages(): ...
+
+Keys and rows come in pages of neighbouring slots, as bytes, for who serves them again and again: a page
+whose keys are the same object and whose rows are equal need not be looked into.
+
+A slot's key and row are read, then its sequence again, and when that changed the slot is read anew.
+Every word is read with one load, so a number is never torn.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from runtime.abi.histogram import check as check_histogram
+from runtime.abi.manifest import Storage, Table, ValueType
+from runtime.abi.structs import SLOT
+from runtime.reader import merge
+from runtime.reader.device import Image
+from runtime.reader.merge import StatValue
+from runtime.reader.table_keys import KeyPage, KeyTuple, SlotReader, alive, text
+from runtime.reader.table_rows import RowReader
+from runtime.support.record import dataclass
+
+Value = int | str | StatValue
+
+_ATTEMPTS: Final = 8  # to copy a slot that is being changed, before it is left out of this read
+_PAGE_WORDS: Final = 512
+_SCALAR: Final = KeyPage(b"", None, 1, lambda _: [()])
+
+
+def per_page(table: Table) -> int:
+    """Rows in a page: 512 numbers, or a few statistics."""
+    return max(1, 8 * _PAGE_WORDS // table.row_size)
+
+
+@dataclass(frozen=True, slots=True)
+class TableValues:
+    """All elements of a global, read at one time; a scalar has one with the key ().
+
+    `rows` are those of all slots of `key_pages`, whether they hold an element or not. `dropped` counts
+    updates that found the array full. `unsettled` elements were changed all the time while they were
+    read: they are as an earlier reading found them, or not here.
+    """
+
+    table: Table
+    key_pages: tuple[KeyPage, ...]
+    rows: bytes
+    dropped: int
+    unsettled: int = 0
+    columns: tuple[bytes, ...] = ()
+
+    def __len__(self) -> int:
+        return sum(map(len, self.key_pages))
+
+    def pages(self) -> Iterator[tuple[KeyPage, bytes]]:
+        """Keys, and the rows of those that hold an element."""
+        at = 0
+        for page in self.key_pages:
+            end = at + page.slots * self.table.row_size
+            rows = self.rows[at:end]
+            yield page, rows if page.live is None else page.select(rows)
+            at = end
+
+    @property
+    def keys(self) -> list[KeyTuple]:
+        """Decoded: for those who look at them once."""
+        return [key for page in self.key_pages for key in page.tuples()]
+
+    @property
+    def values(self) -> list[Value]:
+        """Decoded, `values[i]` of `keys[i]`."""
+        rows = self._live(self.rows)
+        if self.table.value is ValueType.STRING:
+            size = self.table.row_size
+            return [text(rows[at : at + size]) for at in range(0, len(rows), size)]
+        if self.table.statistic is None:
+            return list(merge.words(rows))
+        columns = [self._live(column) for column in self.columns]
+        return list(merge.values(self.table.statistic, rows, self.table.row_size // 8, columns))
+
+    def _live(self, rows: bytes) -> bytes:
+        at, found = 0, []
+        for page in self.key_pages:
+            end = at + page.slots * self.table.row_size
+            found.append(page.select(rows[at:end]))
+            at = end
+        return b"".join(found)
+
+
+class TableReader:
+    """Reads one table again and again."""
+
+    def __init__(self, table: Table) -> None:
+        """ValueError when the table's description contradicts itself."""
+        _check(table)
+        self._table = table
+        self._rows = RowReader(table)
+        self._keys = SlotReader(table, table.slots, per_page(table)) if table.slots else None
+        self._before: tuple[bytes, bytes] = (b"", b"")  # rows, and the sequences they belong to
+
+    def read(self, image: Image, spread: bool = True) -> TableValues:
+        """The elements as of now. Without `spread`, statistics have no min, max and variance.
+
+        The regions must be as long as the manifest needs (see snapshot.check).
+        """
+        table, keys = self._table, self._keys
+        dropped = 0 if table.dropped is None else merge.words(image.sums(table.dropped, 1))[0]
+        if keys is not None:
+            keys.refresh(image.shared)
+        found = self._rows.read(image, 0, keys.used if keys else 1, spread)
+        rows, columns, unsettled = found.data, found.columns, 0
+        # elements can have come and gone while keys and values were read
+        moved = keys.changed(image.shared) if keys else []
+        if moved or found.torn:
+            mended = bytearray(rows)
+            unsettled = self._mend(image, mended, moved, set(found.torn))
+            rows = bytes(mended)
+            columns = (rows,) if columns else ()
+        if keys is None:
+            if unsettled and not rows:
+                return TableValues(table, (), b"", dropped, unsettled)
+            pages: tuple[KeyPage, ...] = (_SCALAR,)
+        else:
+            pages = tuple(keys.pages)
+        if table.sequence is not None:
+            self._before = rows, keys.sequences() if keys else b""
+        return TableValues(table, pages, rows, dropped, unsettled, columns)
+
+    def _mend(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:
+        """Read again what changed while it was read; how many elements could not be."""
+        keys, unsettled = self._keys, 0
+        for slot in moved:
+            torn.discard(slot)
+            unsettled += not self._settle(image, slot, rows)
+        for slot in sorted(torn):
+            if keys is None:
+                rows[:] = self._before[0]  # nothing before the first reading
+                unsettled += 1
+            elif alive(keys.sequence(slot)):
+                self._restore(keys, slot, rows)
+                unsettled += 1
+        return unsettled
+
+    def _settle(self, image: Image, slot: int, rows: bytearray) -> bool:
+        keys, size = self._keys, self._table.row_size
+        assert keys is not None
+        for _ in range(_ATTEMPTS):
+            if not keys.reload(image.shared, slot):
+                return True
+            row = self._rows.read(image, slot, 1)
+            if not row.torn and keys.settled(image.shared, slot):
+                rows[slot * size : (slot + 1) * size] = row.data
+                return True
+        keys.hide(slot)
+        return False
+
+    def _restore(self, keys: SlotReader, slot: int, rows: bytearray) -> None:
+        """An element's row as it was before, if the slot held the same element then."""
+        before, sequences = self._before
+        at, size = 4 * slot, self._table.row_size
+        if sequences[at : at + 4] == keys.sequences()[at : at + 4]:
+            rows[slot * size : (slot + 1) * size] = before[slot * size : (slot + 1) * size]
+        else:
+            keys.hide(slot)
+
+
+def _check(table: Table) -> None:
+    def fail(why: str) -> ValueError:
+        return ValueError(f"table {table.name!r}: {why}")
+
+    if table.row_size <= 0 or table.row_size % 8 or table.rows % 8:
+        raise fail("rows are not made of whole words")
+    if table.value is ValueType.LONG and table.row_size != 8:
+        raise fail("a number takes one word")
+    if bool(table.keys) != (table.slots is not None):
+        raise fail("an array has both keys and slots")
+    if (table.value is ValueType.STAT) != (table.statistic is not None):
+        raise fail("a statistic is described, and nothing else is")
+    if table.value is ValueType.STRING and table.storage is Storage.PERCPU:
+        raise fail("strings do not add up over CPUs")
+    if table.sequence is not None and (table.storage is Storage.PERCPU or table.sequence % 4):
+        raise fail("only rows of the shared region have a sequence")
+    if table.statistic is not None:
+        try:
+            merge.check(table.statistic, table.row_size // 8)
+            if table.statistic.histogram is not None:
+                check_histogram(table.statistic.histogram)
+        except ValueError as error:
+            raise fail(str(error)) from error
+    slots = table.slots
+    if slots is None:
+        return
+    if slots.stride % 8 or slots.offset % 8 or slots.key_offset < SLOT.size:
+        raise fail("slots are not made of whole words")
+    at = 0
+    for key in sorted(table.keys, key=lambda k: k.offset):
+        if key.type is ValueType.STAT or (key.type is ValueType.LONG and key.size != 8):
+            raise fail(f"key {key.name!r} has a wrong type or size")
+        if key.offset < at or key.size <= 0:
+            raise fail(f"key {key.name!r} overlaps another one")
+        at = key.offset + key.size
+    if slots.key_offset + at > slots.stride:
+        raise fail("its keys do not fit a slot")

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The keys of an array, page by page; a page is read again only when one of its keys has changed.
+
+    keys = SlotReader(table, slots, 64)
+    keys.refresh(image.shared)
+    keys.pages[0].tuples()                 -> [("sshd", 3), ...]
+
+A slot (`struct sw_slot`) is live when its sequence is even and not 0. Slots of an array that is only
+appended to never change, so only new ones are looked at. Of others the sequences are looked at.
+"""
+
+from collections.abc import Callable
+from struct import Struct
+
+from runtime.abi.manifest import Slots, Storage, Table, ValueType
+from runtime.support.record import dataclass, field
+
+KeyTuple = tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPage:
+    """The keys of neighbouring slots: the very same object for as long as none of them changes.
+
+    `data`: the slots' bytes, which take less room than their keys decoded. `live`: 1 for each slot
+    that holds an element, else 0; None: all do.
+    """
+
+    data: bytes
+    live: bytes | None
+    slots: int
+    decode: Callable[[bytes], list[KeyTuple]] = field(compare=False)
+
+    def __len__(self) -> int:
+        return self.slots if self.live is None else sum(self.live)
+
+    def tuples(self) -> list[KeyTuple]:
+        """Decoded, those of elements."""
+        found = self.decode(self.data)
+        if self.live is None:
+            return found
+        return [key for key, live in zip(found, self.live, strict=True) if live]
+
+    def select(self, rows: bytes) -> bytes:
+        """Of the rows of all slots those of elements."""
+        if self.live is None:
+            return rows
+        size = len(rows) // self.slots
+        return b"".join([rows[n * size : (n + 1) * size] for n, x in enumerate(self.live) if x])
+
+
+class SlotReader:
+    """An array's pages of keys. `per_page`: slots in one."""
+
+    def __init__(self, table: Table, slots: Slots, per_page: int) -> None:
+        self.pages: list[KeyPage] = []
+        self.used = 0
+        self._slots, self._per_page = slots, per_page
+        self._appended = table.storage is Storage.PERCPU
+        self._sequences = bytearray()  # u32 each; nothing where slots never change
+        self._decode = decoder(table, slots)
+
+    def refresh(self, shared: memoryview) -> None:
+        """Look at all slots given out so far; read the keys that changed since the last time.
+
+        What is read may be an older or newer element, or a mix, until `changed` was asked.
+        """
+        head = self._slots.head  # its first word is `used`
+        given_out = shared[head : head + 4].cast("I")[0]
+        # `used` never shrinks; what was seen stays in view should it ever
+        before, self.used = self.used, max(self.used, min(given_out, self._slots.capacity))
+        known, size = self._sequences, 4 * self._per_page
+        if self._appended:
+            stale = range(before // self._per_page, -(-self.used // self._per_page))
+            if before == self.used:
+                return
+        else:
+            self._sequences = self._read_sequences(shared)
+            if self._sequences == known:
+                return
+            stale = range(-(-self.used // self._per_page))
+        for page in stale:
+            at = page * size
+            if self._appended or self._sequences[at : at + size] != known[at : at + size]:
+                self._read_page(shared, page)
+
+    def changed(self, shared: memoryview) -> list[int]:
+        """The slots whose sequence is no longer the one that their key was read under."""
+        if self._appended:
+            return []
+        now = self._read_sequences(shared)
+        if now == self._sequences:
+            return []
+        pairs = zip(words(now), words(self._sequences), strict=True)
+        return [slot for slot, (a, b) in enumerate(pairs) if a != b]
+
+    def sequences(self) -> bytes:
+        """Under which the keys were read, u32 each; nothing where slots never change."""
+        return bytes(self._sequences)
+
+    def sequence(self, slot: int) -> int:
+        """Under which a slot's key was read."""
+        return 2 if self._appended else words(self._sequences)[slot]
+
+    def reload(self, shared: memoryview, slot: int) -> bool:
+        """Read a slot's key again; False when it holds no element. True holds while `settled`."""
+        sequence = self._read_sequence(shared, slot)
+        words(self._sequences)[slot] = sequence
+        self._read_page(shared, slot // self._per_page, only=slot)
+        return alive(sequence)
+
+    def settled(self, shared: memoryview, slot: int) -> bool:
+        """True while the slot holds what was read."""
+        return self._appended or self._read_sequence(shared, slot) == self.sequence(slot)
+
+    def hide(self, slot: int) -> None:
+        """Leave a slot out until its sequence is seen anew."""
+        if not self._appended:
+            words(self._sequences)[slot] |= 1
+        page = self.pages[slot // self._per_page]
+        live = bytearray(page.live or b"\1" * page.slots)
+        live[slot % self._per_page] = 0
+        self.pages[slot // self._per_page] = KeyPage(
+            page.data, bytes(live), page.slots, page.decode
+        )
+
+    def _read_page(self, shared: memoryview, page: int, only: int | None = None) -> None:
+        first = page * self._per_page
+        end = min(first + self._per_page, self.used)
+        start, stride = self._slots.offset, self._slots.stride
+        if only is None:
+            data = bytes(shared[start + first * stride : start + end * stride])
+        else:
+            known = bytearray(self.pages[page].data)
+            at = (only - first) * stride
+            known[at : at + stride] = shared[start + only * stride : start + (only + 1) * stride]
+            data = bytes(known)
+        live: bytes | None = None
+        if not self._appended:
+            live = bytes(map(alive, words(self._sequences)[first:end]))
+            live = None if all(live) else live
+        self.pages[page : page + 1] = [KeyPage(data, live, end - first, self._decode)]
+
+    def _read_sequences(self, shared: memoryview) -> bytearray:
+        start, stride = self._slots.offset, self._slots.stride
+        column = shared[start : start + self.used * stride].cast("I")[:: stride // 4]
+        return bytearray(column.tobytes())
+
+    def _read_sequence(self, shared: memoryview, slot: int) -> int:
+        at = self._slots.offset + slot * self._slots.stride
+        return shared[at : at + 4].cast("I")[0]
+
+
+def alive(sequence: int) -> bool:
+    return sequence != 0 and not sequence & 1
+
+
+def words(sequences: bytearray) -> memoryview:
+    return memoryview(sequences).cast("I")
+
+
+def decoder(table: Table, slots: Slots) -> Callable[[bytes], list[KeyTuple]]:
+    """A function from the bytes of slots to their keys, in the script's order."""
+    order = sorted(range(len(table.keys)), key=lambda n: table.keys[n].offset)
+    fields, at = "<", 0
+    for n in order:
+        key = table.keys[n]
+        position = slots.key_offset + key.offset
+        field = "q" if key.type is ValueType.LONG else f"{key.size}s"
+        fields += f"{position - at}x{field}"
+        at = position + key.size
+    struct = Struct(f"{fields}{slots.stride - at}x")
+    # for each key: its place in the struct, and whether it is a string
+    places = [(order.index(n), key.type is ValueType.STRING) for n, key in enumerate(table.keys)]
+
+    def decode(data: bytes) -> list[KeyTuple]:
+        columns = list(zip(*struct.iter_unpack(data), strict=True))
+        return list(
+            zip(
+                *(
+                    map(text, columns[place]) if string else columns[place]
+                    for place, string in places
+                ),
+                strict=True,
+            )
+        )
+
+    return decode
+
+
+def text(data: bytes) -> str:
+    """A string of the kernel, up to its NUL."""
+    return data.partition(b"\0")[0].decode(errors="backslashreplace")

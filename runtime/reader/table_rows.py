@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The values of one table as bytes: lanes added up, or the shared region's rows copied whole.
+
+    rows = RowReader(table)
+    rows.read(image, 0, 100).data          -> bytes of 100 rows
+
+A row of the shared region that is more than one word (a string, a statistic) is written under its
+global's lock, and the table's sequence is odd meanwhile. Who copies it looks at the sequence before and
+after, and copies again when it moved: a number of times, since a busy table may always be locked. What
+is then not known to be whole is told.
+"""
+
+from typing import Final
+
+from runtime.abi.manifest import Storage, Table, ValueType
+from runtime.reader import merge
+from runtime.reader.device import Image
+from runtime.support.record import dataclass
+
+_TURNS: Final = 64  # to copy one row whole
+_ALL_TURNS: Final = 1 << 14  # of one reading: some milliseconds
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """`columns`: each lane's own rows, where sums do not tell all. `torn`: numbers of rows in doubt."""
+
+    data: bytes
+    columns: tuple[bytes, ...] = ()
+    torn: tuple[int, ...] = ()
+
+
+class RowReader:
+    """Reads rows of one table."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self._turns = 0
+
+    def read(self, image: Image, first: int, count: int, spread: bool = False) -> Rows:
+        """`count` rows. `spread`: with each lane's rows, if min, max or variance are kept."""
+        table = self._table
+        if not count:
+            return Rows(b"")
+        start, size = table.rows + first * table.row_size, count * table.row_size
+        statistic = table.statistic
+        apart = spread and statistic is not None and merge.spread(statistic)
+        if table.storage is Storage.PERCPU:
+            if not apart:
+                return Rows(image.sums(start, size // 8))
+            columns = [merge.copied(lane[start : start + size]) for lane in image.lanes]
+            return Rows(merge.total([memoryview(column) for column in columns]), tuple(columns))
+        torn: list[int] = []
+        if table.sequence is None or table.value is ValueType.LONG:
+            data = merge.copied(image.shared[start : start + size])
+        else:
+            self._turns = _ALL_TURNS
+            data = self._whole(image.shared, table.sequence, first, count, torn)
+        return Rows(data, (data,) if apart else (), tuple(torn))
+
+    def _whole(
+        self, shared: memoryview, sequence: int, first: int, count: int, torn: list[int]
+    ) -> bytes:
+        """Rows copied while nobody wrote; ever fewer at a time if somebody does."""
+        start, size = self._table.rows + first * self._table.row_size, self._table.row_size
+        for _ in range(_TURNS if count == 1 else 1):
+            self._turns -= 1
+            before = shared[sequence : sequence + 4].cast("I")[0]
+            data = merge.copied(shared[start : start + count * size])
+            if not before & 1 and shared[sequence : sequence + 4].cast("I")[0] == before:
+                return data
+            if self._turns < 0:
+                break
+        if count == 1 or self._turns < 0:
+            torn += range(first, first + count)
+            return data
+        half = count // 2
+        return self._whole(shared, sequence, first, half, torn) + self._whole(
+            shared, sequence, first + half, count - half, torn
+        )
