@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from compiler.ir.diagnostics import Diagnostic, render
-from runtime.support.record import asdict, dataclass, field, fields
+from runtime.support.record import asdict, field, fields, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     """`source` or `text`; `kernel`: None for the running one, or {"root", "release"} and perhaps
     "symbols", a copy of its /proc/kallsyms, and "programs", the folder that its processes see as /."""
@@ -61,7 +61,7 @@ class Request:
         return Path(self.source) if self.source is not None else None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pass:
     """One of the compiler's passes; times in seconds, children's included."""
 
@@ -73,7 +73,7 @@ class Pass:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fault:
     """A diagnostic for another process; `text` is rendered, with the place and a caret."""
 
@@ -109,7 +109,7 @@ class Fault:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Response:
     ok: bool
     module: str = ""

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 
 from agent.config.settings import MetricSettings, MetricType
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 METRIC_NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
 LABEL_NAME = r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*"
@@ -47,7 +47,7 @@ _TYPE_WORDS = {"counter", "gauge", "histogram", "summary", "untyped"}
 _SAMPLE_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created", "_info")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Naming:
     """A family's name without `_total` or `_info`; value x `scale` is in `unit` ("": none)."""
 

@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from agent.config.yaml_tree import Mapping, Mistake, Node, Place, Scalar, Sequence
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -34,7 +34,7 @@ class Wrong(Exception):
         self.mistake = Mistake(place, message, hint)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Reader:
     """Reads containers; `mistakes` grows with all that is wrong in them."""
 

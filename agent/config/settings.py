@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from agent.config.yaml_tree import Place
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 MAIN_FILE = Path("/etc/stapwatch/stapwatch.yaml")
 PROBES_FOLDER = Path("/etc/stapwatch/probes.d")
@@ -33,7 +33,7 @@ class LogFormat(StrEnum):
     JOURNALD = "journald"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Address:
     host: str
     port: int
@@ -42,7 +42,7 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Linear:
     """Buckets of equal width, in the exported unit."""
 
@@ -51,12 +51,12 @@ class Linear:
     interval: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Log2:
     """A bucket for each power of two: the default."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bounds:
     """Upper bounds, in the exported unit, rising."""
 
@@ -66,7 +66,7 @@ class Bounds:
 Buckets = Linear | Log2 | Bounds
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class MetricSettings:
     """How one global is exported. None: derived from the script (agent/config/metric_names.py)."""
 
@@ -83,7 +83,7 @@ class MetricSettings:
     export: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScriptSettings:
     """One script. Exactly one of `file` and `text` is set."""
 
@@ -101,7 +101,7 @@ class ScriptSettings:
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogSettings:
     level: str = "info"
     format: LogFormat = LogFormat.AUTO
@@ -109,14 +109,14 @@ class LogSettings:
     burst: int = 2000  # lines that one script may write at once
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CompileSettings:
     timeout: float = 180.0  # seconds for one script
     jobs: int = 0  # children at a time; 0: one for each CPU
     memory: int = 2048  # MiB of address space for one child
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     listen: tuple[Address, ...] = (Address("127.0.0.1", DEFAULT_PORT),)
     script_folders: tuple[Path, ...] = (PROBES_FOLDER,)

@@ -15,12 +15,12 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 DEEPEST = 32
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@record(order=True)
 class Place:
     """File, line and column, both from 1; line 0: the file as a whole."""
 
@@ -32,7 +32,7 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mistake:
     """One thing wrong in the configuration; `hint` says what to write instead."""
 
@@ -45,7 +45,7 @@ class Mistake:
         return f"config error: {self.place}: {self.message}{hint}"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Scalar:
     """`value` as YAML 1.1 types it, `text` as written (exact decimals are read from the text)."""
 
@@ -54,19 +54,19 @@ class Scalar:
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sequence:
     items: tuple[Node, ...]
     place: Place
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     place: Place  # of the key
     node: Node
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mapping:
     entries: AbcMapping[str, Entry]
     place: Place
@@ -136,7 +136,7 @@ def merge(below: Mapping, above: Mapping) -> Mapping:
     return Mapping(entries, above.place)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Converter:
     """From PyYAML's nodes to ours; `done` lets an anchor used often be converted once."""
 

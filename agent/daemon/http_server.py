@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 
 from agent.config.settings import Address
 from agent.log_sinks import log
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 TEXT = "text/plain; charset=utf-8"
 _PIECE = 1 << 18  # bytes written at a time
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Request:
     method: str
     path: str
@@ -36,7 +36,7 @@ class Request:
     headers: Mapping[str, str]  # names in lower case
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Response:
     status: int
     body: bytes | Sequence[bytes]  # in one piece or several
@@ -48,7 +48,7 @@ class Response:
         return (self.body,) if isinstance(self.body, bytes) else self.body
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Seconds, bytes and counts that a peer cannot exceed."""
 

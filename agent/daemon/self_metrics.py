@@ -27,13 +27,13 @@ from agent.exposition.render import Format
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
 from runtime.reader.snapshot import Snapshot
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _PROBE = ("script", "probe")
 _EOF = b"# EOF\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Only:
     """A registry of one family."""
 
@@ -51,7 +51,7 @@ def _rendered(family: Metric, form: Format) -> bytes:
     return bytes(generate_latest(one))
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Health:
     """What the service notes about itself."""
 
@@ -63,7 +63,7 @@ class Health:
     refused: int = 0  # samples that the last scrape left out
 
 
-@dataclass(slots=True, eq=False)
+@record(frozen=False, eq=False)
 class SelfMetrics:
     """A collector. `snapshots` are those of the scrape being answered, by script."""
 

@@ -26,10 +26,10 @@ from agent.scripts.script import FINAL, Running, Script, ScriptState
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.structs import State
 from runtime.events.decode import Event
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Prepared:
     """What is to be done with one script: keep it, load `compiled`, or accept that it failed."""
 

@@ -17,10 +17,10 @@ from agent.config.metric_names import describe, family_name, label_names
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings, MetricType
 from runtime.abi.manifest import Histogram, Manifest, Table, ValueType
-from runtime.support.record import dataclass, field, replace
+from runtime.support.record import field, record, replace
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member:
     """One table's part of a family."""
 
@@ -31,7 +31,7 @@ class Member:
     scale: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Family:
     """`name` as OpenMetrics has it: without `_total` and `_info`."""
 
@@ -42,13 +42,13 @@ class Family:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     script: str
     message: str
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Draft:
     type: MetricType
     unit: str

@@ -16,12 +16,12 @@ from agent.exposition.families import Member
 from agent.exposition.samples import Samples, escape_doubly, label_layout
 from runtime.reader.table import TableValues
 from runtime.reader.table_keys import KeyPage
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _HERE = "\0"  # where the labels of an element go
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Page:
     keys: KeyPage
     template: bytes

@@ -11,12 +11,12 @@ from decimal import Decimal, localcontext
 
 from prometheus_client.utils import floatToGoString
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _DIGITS = 80  # enough for 64 bits times any scale that the configuration lets through
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Printed:
     """How a value is written: multiplied, then through `mark`.
 

@@ -21,14 +21,14 @@ from typing import Any
 from agent.config.metric_schema import statistic
 from agent.config.settings import CompileSettings, ScriptSettings, Settings
 from agent.scripts.compile_worker import COMMAND, Progress, Worker, WorkerError
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _LAST_PASS = 4
 
 Request = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One complaint of the compiler. `text`: rendered, with the source line and a caret."""
 
@@ -55,7 +55,7 @@ class Diagnostic:
         return f"{where}{self.message}" + (f"; {self.hint}" if self.hint else "")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pass:
     """One of the five passes; times in seconds."""
 
@@ -67,7 +67,7 @@ class Pass:
     real: float
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compiled:
     module: str
     path: Path

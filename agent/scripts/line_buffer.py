@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from time import monotonic
 
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 LONGEST = 16_384  # characters of one line; a longer one is cut into several
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class TokenBucket:
     """`rate` a second, `burst` at once; rate 0: no limit."""
 
@@ -42,7 +42,7 @@ class TokenBucket:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One line to log. `time`: ns since 1970, of its first part; `fields`: the printed arguments."""
 
@@ -53,7 +53,7 @@ class Line:
     fields: Mapping[str, int | str]
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Open:
     parts: list[str]
     length: int
@@ -62,7 +62,7 @@ class _Open:
     fields: dict[str, int | str]
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class LineJoiner:
     """Joins what each CPU printed into lines."""
 

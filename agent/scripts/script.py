@@ -21,7 +21,7 @@ from runtime.abi.structs import UNLIMITED_ERRORS, State
 from runtime.events.decode import Event
 from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _READS = 16  # of a device in one go, so that one that prints without end does not starve the others
 
@@ -129,7 +129,7 @@ class Running:
         await _in_thread(lambda: modules.unload(self.name))
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Script:
     """What is known of one script; the supervisor changes it."""
 

@@ -14,13 +14,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
 _STDOUT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rotation:
     """-S: how large a file grows, and how many stay (None: all)."""
 

@@ -14,7 +14,7 @@ from enum import Enum, auto
 from compiler.ir import program as p
 from compiler.ir.traits import Node, body_of, children, reachable, roots_of, walk
 from runtime.abi.manifest import Storage
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 
 class Access(Enum):
@@ -25,7 +25,7 @@ class Access(Enum):
     DELETE = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Use:
     """What one probe, or a function it calls, does with a global."""
 
@@ -108,7 +108,7 @@ def _never_negative(value: p.Expr) -> bool:
     return not (isinstance(value, p.Number) and value.value < 0) and not isinstance(value, p.Unary)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placement:
     storage: Storage
     monotonic: bool
@@ -140,7 +140,7 @@ def _place(g: p.Global, found: Sequence[Use]) -> Placement:
     return Placement(Storage.PERCPU, monotonic, own)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Asked:
     """What handlers ask of a statistic: extractors, sort orders included; the bit shift of its
     variance; the histogram they look at."""

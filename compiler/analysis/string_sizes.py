@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from compiler.ir import program as p
 from compiler.ir.traits import Node, body_of, walk
 from runtime.events import printf
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _LONGEST_NUMBER = 24  # octal with its 0, or binary's 8 bytes; a sign
 _PATIENCE = 6  # rounds until what still grows is taken to be as large as strings get
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Sizes:
     """Bytes, with the NUL, of every string symbol; see the keys of `of`."""
 

@@ -18,10 +18,10 @@ from compiler.ir.options import Options
 from compiler.ir.program import STRING
 from compiler.ir.source import Span
 from runtime.abi.manifest import ErrorSite, Print
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Unit:
     """What all bodies of one file share."""
 
@@ -51,7 +51,7 @@ class Unit:
         return self.errors.setdefault(site, len(self.errors))
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Body(ABC):
     """One body under way: `body` names it; `fail` is where errors go."""
 

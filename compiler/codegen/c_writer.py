@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 # C's keywords, and what the runtime's headers or the generated code itself use
 _WORDS = """
@@ -21,7 +21,7 @@ value stat init build_id current jiffies min max abs swap MAXSTRINGLEN MAXNESTIN
 _RESERVED = frozenset(_WORDS.split())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Names:
     """A script's identifiers as C's. `crowded`: the file has macros of others, of any name."""
 
@@ -80,7 +80,7 @@ CALLED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class C:
     """An expression with the tightness of its outermost operator."""
 
@@ -95,7 +95,7 @@ class C:
         return self.text
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Writer:
     """Lines of C; the only place that knows about indentation."""
 

@@ -28,13 +28,13 @@ from runtime.abi.manifest import (
     Table,
     ValueType,
 )
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _WORD = 8
 _SHORT_KEY = 64  # bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One value: its C type, its bytes, and for a statistic its words."""
 
@@ -44,7 +44,7 @@ class Row:
     statistic: Statistic | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placed:
     """One global in memory, with its C names."""
 
@@ -80,7 +80,7 @@ class Placed:
         return self.table.slots
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Region:
     """Members of a struct, laid out as the C compiler will."""
 
@@ -94,7 +94,7 @@ class Region:
         return offset
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Layout:
     globals: dict[str, Placed]
     lane: Region

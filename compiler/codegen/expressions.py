@@ -18,10 +18,10 @@ from compiler.codegen.global_access import Globals
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
 from compiler.ir.traits import reads_memory, walk
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Values(Globals):
     """Emits one body's expressions."""
 

@@ -17,10 +17,10 @@ from compiler.ir.program import STRING
 from compiler.ir.source import Span
 from compiler.ir.traits import has_effect
 from runtime.abi.manifest import HistogramKind
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Globals(Body):
     """The part of Values that knows how globals are kept."""
 

@@ -22,10 +22,10 @@ from compiler.ir import program as p
 from compiler.ir import traits
 from compiler.ir.options import Options
 from runtime.abi.manifest import Manifest
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Generated:
     c_text: str
     manifest: Manifest

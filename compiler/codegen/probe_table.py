@@ -16,10 +16,10 @@ from compiler.ir import program as p
 from compiler.ir.options import Limits
 from compiler.ir.program import HookKind
 from runtime.abi.manifest import Manifest, Probe
-from runtime.support.record import dataclass, replace
+from runtime.support.record import record, replace
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Target:
     """What the module is made for; `build_id` in bytes."""
 

@@ -16,12 +16,12 @@ from compiler.ir.program import LONG, STAT, STRING
 from compiler.ir.source import Span
 from compiler.ir.traits import body_of, reachable, walk
 from runtime.abi.manifest import ValueType
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _TOO_LONG = "MAXACTION exceeded"
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Statements:
     """Emits one body's statements. `out`: where `next` and `return` go."""
 

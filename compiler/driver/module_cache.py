@@ -26,7 +26,7 @@ from compiler.support.content_store import Cache, default_root, digest_of, key_o
 from compiler.userspace.program_files import Files
 from compiler.version import VERSION
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import asdict, dataclass, field
+from runtime.support.record import asdict, field, record
 
 if TYPE_CHECKING:
     from compiler.kernel.kernel import Kernel
@@ -38,7 +38,7 @@ _NOTE = "result.json"
 _NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel", "target"))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Question:
     """A request with what there is to know before it is compiled."""
 

@@ -42,10 +42,10 @@ from compiler.transform.entry_return_pairing import pair
 from compiler.userspace.program_files import Files
 from compiler.version import VERSION
 from runtime.abi.manifest import Histogram, HistogramKind
-from runtime.support.record import dataclass, field, replace
+from runtime.support.record import field, record, replace
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Clock:
     """Times passes, the processes they start included."""
 
@@ -86,7 +86,7 @@ def _running(cache: Path) -> Kernel:
     return Kernel.running(cache)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Setting:
     """What the text of a library file means depends on."""
 
@@ -106,7 +106,7 @@ def _library_script(setting: _Setting, name: str, text: bytes, args: tuple[str, 
     return tapset_index.parse_script(name, text, _conditions(setting), _macros(setting), args)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Parsed:
     script: Script
     extras: list[Script]

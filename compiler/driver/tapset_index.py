@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from compiler.support import derived_cache
 from compiler.support.content_store import digest_of
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 if TYPE_CHECKING:  # reading is quick, and often all that is wanted
     from compiler.frontend.preprocessor import Macro
@@ -85,7 +85,7 @@ class Tapset(Mapping[str, bytes]):
         return len(self._ours) + len(self.users)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index:
     """Of our files: what each declares, as (name, "("), of an alias (`syscall`, `open`), of what is
     no function (name, ""); the others that it needs; and a digest of all."""

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 GRAMMAR = Path(__file__).with_name("grammar.lark")
 TABLE = Path(__file__).with_name("grammar.bin")
@@ -25,7 +25,7 @@ END = "$END"
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rule:
     """One alternative: what to call for its value (None passes the only one on), the symbol it
     makes, how many symbols it takes, and whether its value is one level deeper than they are."""
@@ -36,7 +36,7 @@ class Rule:
     deepens: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """The automaton. State 0 is the start.
 

@@ -26,7 +26,7 @@ from typing import NamedTuple
 from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.source import Source, Span
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 KEYWORDS = {
     word: word.upper()
@@ -62,7 +62,7 @@ class Token(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Junk:
     """A mistake in the text, and the token to go on with (None: leave it out)."""
 

@@ -20,14 +20,14 @@ from compiler.frontend.preprocessor_conditions import Conditions, evaluate
 from compiler.ir.diagnostics import Diagnostics, Label
 from compiler.ir.source import Source, Span, readable
 from compiler.support.did_you_mean import did_you_mean
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _MAX_TOKENS = 200_000  # that come out of macros, in one file
 _MAX_DEPTH = 100  # of macros that use macros
 _NEEDED = frozenset({"PP_IF", "PP_THEN", "PP_ELSE", "PP_END", "AT"})
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Macro:
     """`@define name(params) %( body %)`; `params` is None for a macro used without brackets."""
 

@@ -18,10 +18,10 @@ from itertools import zip_longest
 from compiler.frontend.lexer import Junk, Token
 from compiler.ir.diagnostics import Diagnostics
 from compiler.ir.source import Span
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conditions:
     """What `%( ... %?` can ask about. `config` holds the kernel's CONFIG_ options, names with
     CONFIG_, values as in .config without quotes; an option that is off is absent."""

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal, TextIO
 
 from compiler.ir.source import Source, Span
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 Severity = Literal["error", "warning"]
 
@@ -74,7 +74,7 @@ _WIDTH = 150  # of the quoted source line; a longer one is shown around the plac
 _MOST_PLACES = 12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Label:
     """A second place that explains the first, such as the '{' that was never closed."""
 
@@ -82,7 +82,7 @@ class Label:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Diagnostic:
     """One mistake. `slug` is stable and documented; `message` is lower case, without a full stop;
     `hint` says what to write instead."""

@@ -14,13 +14,13 @@ from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.source import Source, Span, decode
 from compiler.support.did_you_mean import did_you_mean
 from runtime.abi.manifest import Histogram
-from runtime.support.record import dataclass, field, fields, replace
+from runtime.support.record import field, fields, record, replace
 
 MINIMUM_RING = 4096
 MOST_ACTIONS = (1 << 31) - 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Limits:
     """Bounds that hold in the kernel; sizes in bytes. MAXERRORS and MAXSKIPPED end a session, and
     are only counted in the service."""
@@ -74,7 +74,7 @@ _WITHOUT_MEANING = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Options:
     """`strict`: a full array is the script's error (a session's rule) and not only counted.
 
@@ -91,7 +91,7 @@ class Options:
     defines: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Defined:
     """What `-D` options come to: `macros` are no limits, and are left for embedded C."""
 

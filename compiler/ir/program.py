@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from compiler.ir.source import Span
 from runtime.abi.manifest import Histogram, ValueType
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 LONG = ValueType.LONG
 STRING = ValueType.STRING
@@ -25,7 +25,7 @@ STAT = ValueType.STAT
 # ---------------------------------------------------------------- symbols
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Local:
     """A scalar variable of one handler or function; zero or "" at first."""
 
@@ -33,7 +33,7 @@ class Local:
     type: ValueType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Global:
     name: str
     type: ValueType  # of the scalar, or of an array's values
@@ -49,7 +49,7 @@ class Global:
 Touched: TypeAlias = tuple[tuple[str, str], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function:
     """A script function, or one whose body is C (`code`); `symbol` is unique in the program."""
 
@@ -74,21 +74,21 @@ ArithmeticOp: TypeAlias = Literal["|", "^", "&", "<<", ">>", ">>>", "+", "-", "*
 CompareOp: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number:
     value: int
     span: Span
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String:
     value: str
     span: Span
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LocalRef:
     local: Local
     span: Span
@@ -98,7 +98,7 @@ class LocalRef:
         return self.local.type
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GlobalRef:
     """A scalar global, or with `keys` an element of an array."""
 
@@ -108,7 +108,7 @@ class GlobalRef:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class In:
     """Is there such an element? None among the keys stands for `*`."""
 
@@ -118,7 +118,7 @@ class In:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Arithmetic:
     op: ArithmeticOp
     left: Expr
@@ -127,7 +127,7 @@ class Arithmetic:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary:
     op: Literal["-", "~", "!"]
     operand: Expr
@@ -135,7 +135,7 @@ class Unary:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Compare:
     op: CompareOp
     left: Expr
@@ -144,7 +144,7 @@ class Compare:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match:
     """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
 
@@ -156,7 +156,7 @@ class Match:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Logical:
     op: Literal["&&", "||"]
     left: Expr
@@ -165,7 +165,7 @@ class Logical:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Concat:
     left: Expr
     right: Expr
@@ -173,7 +173,7 @@ class Concat:
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conditional:
     test: Expr
     then: Expr
@@ -185,7 +185,7 @@ class Conditional:
 Lvalue: TypeAlias = "LocalRef | GlobalRef"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign:
     """`target = value`, or `target op= value`; the value is the new one."""
 
@@ -196,7 +196,7 @@ class Assign:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Increment:
     """Adds `step` (1 or -1); gives the value before, or after with `prefix`."""
 
@@ -207,7 +207,7 @@ class Increment:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     function: str  # its symbol
     args: tuple[Expr, ...]
@@ -215,7 +215,7 @@ class Call:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extract:
     """`@count(stat)` and so on; `shift` only for variance."""
 
@@ -226,7 +226,7 @@ class Extract:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Buckets:
     """A histogram of a statistic; appears in `Bucket`, `Drawing`, `ForeachBucket` and `Print` only."""
 
@@ -235,7 +235,7 @@ class Buckets:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bucket:
     buckets: Buckets
     index: Expr
@@ -243,7 +243,7 @@ class Bucket:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawing:
     """A histogram as text, made in the kernel."""
 
@@ -252,7 +252,7 @@ class Drawing:
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Format:
     """sprintf: a string made in the kernel."""
 
@@ -262,7 +262,7 @@ class Format:
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """Integer argument `index` of the probed function or tracepoint, `size` bytes."""
 
@@ -273,7 +273,7 @@ class Argument:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ReturnValue:
     size: int
     signed: bool
@@ -281,7 +281,7 @@ class ReturnValue:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deref:
     """An integer of `size` bytes at a kernel (or user) address; a bad address is an error."""
 
@@ -293,7 +293,7 @@ class Deref:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CharsAt:
     """The string in a char array of at most `length` bytes at a kernel address."""
 
@@ -303,7 +303,7 @@ class CharsAt:
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EntryValue:
     """What `@entry(expr)` saved when the function was entered; an index into the probe's `entry`."""
 
@@ -312,7 +312,7 @@ class EntryValue:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class After:
     """A print or `<<<` where a value is wanted: first the statement, then the value."""
 
@@ -322,7 +322,7 @@ class After:
     type: ValueType | None = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Register:
     """A register of the probed place, by the name of its field in `struct sw_regs`."""
 
@@ -331,7 +331,7 @@ class Register:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Verdict:
     """What is to become of the packet that a netfilter probe has hit."""
 
@@ -339,7 +339,7 @@ class Verdict:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SymbolAddress:
     """Where the kernel has a variable; looked up when the module is loaded."""
 
@@ -348,7 +348,7 @@ class SymbolAddress:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PercpuAddress:
     """This CPU's instance of a per-CPU variable, `distance` bytes behind that of `this_cpu_off`."""
 
@@ -357,7 +357,7 @@ class PercpuAddress:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     """Guru mode: writes an integer to kernel memory, a register or a packet's verdict; gives the
     value written."""
@@ -368,7 +368,7 @@ class Store:
     type: ValueType = LONG
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Guard:
     """A string; `fallback` where computing it ends in an error, which is then forgotten."""
 
@@ -378,7 +378,7 @@ class Guard:
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EmbeddedExpr:
     """C as an expression; `reads` and `writes` as in Function."""
 
@@ -401,13 +401,13 @@ Expr: TypeAlias = (
 # ---------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExprStmt:
     value: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accumulate:
     """`target <<< value`."""
 
@@ -416,7 +416,7 @@ class Accumulate:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If:
     test: Expr
     then: Stmts
@@ -424,7 +424,7 @@ class If:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loop:
     """`while (test) body` with `step` run after each turn, `continue`d ones included."""
 
@@ -434,7 +434,7 @@ class Loop:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sort:
     """Order by key number `key`, or by the value (through `extractor`) when it is None."""
 
@@ -443,7 +443,7 @@ class Sort:
     descending: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Foreach:
     keys: tuple[Local, ...]
     value: Local | None  # a number or a string; a statistic has no value variable
@@ -455,7 +455,7 @@ class Foreach:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ForeachBucket:
     index: Local
     value: Local | None
@@ -466,28 +466,28 @@ class ForeachBucket:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Break:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Continue:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Next:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return:
     value: Expr | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail:
     """The script's error: `next` in a function with no overload left to go to."""
 
@@ -495,7 +495,7 @@ class Fail:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delete:
     """A scalar or a whole array (no keys), an element, or with None among the keys a slice."""
 
@@ -504,7 +504,7 @@ class Delete:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Try:
     body: Stmts
     variable: Local | None
@@ -512,7 +512,7 @@ class Try:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Memory:
     """What %m and %M show: `length` bytes at an address, None: as many as the argument before tells.
 
@@ -526,7 +526,7 @@ class Memory:
     type: ValueType = STRING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Print:
     """Writes one event record; the format has one directive for each argument."""
 
@@ -546,7 +546,7 @@ Stmts: TypeAlias = tuple[Stmt, ...]
 # ---------------------------------------------------------------- probes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Body:
     locals: tuple[Local, ...]
     stmts: Stmts
@@ -612,7 +612,7 @@ class ProcessEvent(IntEnum):
     SYSCALL_RETURN = 5
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary:
     """A program's file, and what tells that it is still the one that was read: its size, and the
     `content` at `offset`."""
@@ -623,7 +623,7 @@ class Binary:
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hook:
     """Where a handler is placed; the fields of `struct sw_probe`."""
 
@@ -645,7 +645,7 @@ class Hook:
     semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Probe:
     hook: Hook
     point: str  # as resolved
@@ -657,7 +657,7 @@ class Probe:
     counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program:
     name: str
     globals: tuple[Global, ...]

@@ -17,7 +17,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import NamedTuple
 
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 
 def decode(data: bytes | str) -> str:
@@ -37,7 +37,7 @@ def readable(text: str) -> str:
     return encode(text).decode("utf-8", "replace")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(eq=False)
 class Source:
     """One text: a file, an `-e` argument, or one expansion of a macro.
 

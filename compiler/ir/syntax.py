@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 from compiler.ir.source import Span
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 TypeName: TypeAlias = Literal["long", "string"]
 
@@ -41,7 +41,7 @@ AtName: TypeAlias = Literal[
 ]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Number:
     """A literal; `value` is already wrapped to signed 64 bits."""
 
@@ -49,7 +49,7 @@ class Number:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class String:
     """A literal, escapes done and adjacent literals joined."""
 
@@ -57,7 +57,7 @@ class String:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """An identifier that is neither called nor indexed: a local, a global, or a call without ()."""
 
@@ -65,7 +65,7 @@ class Name:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wildcard:
     """`*` as a key of a slice, as in `delete a[*, 1]`; appears only among the keys of an `Index`
     and of an `In`."""
@@ -73,7 +73,7 @@ class Wildcard:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Index:
     """`name[key, ...]`."""
 
@@ -82,7 +82,7 @@ class Index:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """`name(arg, ...)`; `name_span` is the name alone."""
 
@@ -92,14 +92,14 @@ class Call:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Unary:
     op: UnaryOp
     operand: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Increment:
     """`++x`, `--x` (prefix) and `x++`, `x--`."""
 
@@ -109,7 +109,7 @@ class Increment:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binary:
     """Arithmetic, comparison, concatenation and the two logical operators."""
 
@@ -119,7 +119,7 @@ class Binary:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Match:
     """`value =~ pattern` and `value !~ pattern`; the pattern is always a literal."""
 
@@ -129,7 +129,7 @@ class Match:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class In:
     """`key in array` and `[key, ...] in array`."""
 
@@ -138,7 +138,7 @@ class In:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conditional:
     """`test ? then : otherwise`."""
 
@@ -148,7 +148,7 @@ class Conditional:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign:
     """`target op value`; the parser has checked that the target has the form of an lvalue."""
 
@@ -158,7 +158,7 @@ class Assign:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Extract:
     """`@count(stat)`, ..., `@variance(stat, shift)`; `args` is what follows the aggregate."""
 
@@ -168,7 +168,7 @@ class Extract:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Histogram:
     """`@hist_log(stat)` and `@hist_linear(stat, low, high, width)`.
 
@@ -181,7 +181,7 @@ class Histogram:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bucket:
     """`@hist_log(stat)[index]`."""
 
@@ -190,7 +190,7 @@ class Bucket:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Print:
     """The printing family. `format` only for [s]printf, `delimiter` only for [s]printd[ln].
 
@@ -205,7 +205,7 @@ class Print:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TargetVar:
     """`$name` (without the `$`), or `$$name` (`name` then begins with one `$`)."""
 
@@ -213,7 +213,7 @@ class TargetVar:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Field:
     """`->name`."""
 
@@ -221,7 +221,7 @@ class Field:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Element:
     """`[index]` after a context variable."""
 
@@ -229,7 +229,7 @@ class Element:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Access:
     """A path from a base, its address, or its pretty-printed form.
 
@@ -245,7 +245,7 @@ class Access:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cast:
     """`@cast(operand, "type", "module")`, module optional."""
 
@@ -255,7 +255,7 @@ class Cast:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AtVar:
     """`@var("name@file", "module")`, module optional; the name is as written."""
 
@@ -264,7 +264,7 @@ class AtVar:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Defined:
     """`@defined(expr)`."""
 
@@ -272,7 +272,7 @@ class Defined:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """`@entry(expr)`."""
 
@@ -280,7 +280,7 @@ class Entry:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AtCall:
     """The remaining built-in `@name(arg, ...)` operators."""
 
@@ -290,7 +290,7 @@ class AtCall:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EmbeddedExpr:
     """`%{ c %}` used as an expression."""
 
@@ -308,24 +308,24 @@ Key: TypeAlias = Expr | Wildcard
 # ---------------------------------------------------------------- statements
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Block:
     body: tuple[Stmt, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Empty:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ExprStmt:
     value: Expr
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If:
     test: Expr
     then: Stmt
@@ -333,14 +333,14 @@ class If:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class While:
     test: Expr
     body: Stmt
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For:
     """`for (init; test; step) body`; each of the three may be absent."""
 
@@ -351,7 +351,7 @@ class For:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sort:
     """How `foreach` orders: on key number `key` (from 0), or on the value when `key` is None, then
     through `extractor` if the values are aggregates and one is named."""
@@ -362,7 +362,7 @@ class Sort:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Foreach:
     """`foreach (value = [k1, k2] in over[slice] sort limit n) body`.
 
@@ -379,28 +379,28 @@ class Foreach:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Break:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Continue:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Next:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return:
     value: Expr | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delete:
     """`delete` of a scalar or whole array (Name), an element or a slice (Index with Wildcards)."""
 
@@ -408,7 +408,7 @@ class Delete:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TryCatch:
     """`try { } catch [(variable)] { }`."""
 
@@ -426,7 +426,7 @@ Stmt: TypeAlias = (
 # ---------------------------------------------------------------- probe points
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Component:
     """One dotted part: `function("vfs_*")` is ("function", arg "vfs_*"); `s(1)` has arg 1.
 
@@ -440,7 +440,7 @@ class Component:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProbePoint:
     """`a.b(1).c if (condition)`, with a final `?` (optional) or `!` (optional and sufficient)."""
 
@@ -454,7 +454,7 @@ class ProbePoint:
 # ---------------------------------------------------------------- items
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Global:
     """One name of a `global` declaration. `size` is the entry limit of `a[500]`; `wrap` is the `%`
     of `a%[10]`: a full array forgets its oldest entry."""
@@ -467,14 +467,14 @@ class Global:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     name: str
     type: TypeName | None
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function:
     """`[private] function name[:type] (parameters) [:priority] body`."""
 
@@ -488,14 +488,14 @@ class Function:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Probe:
     points: tuple[ProbePoint, ...]
     body: Block
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProbeAlias:
     """`probe name = points body` (prologue) or `probe name += points body` (epilogue).
 
@@ -511,7 +511,7 @@ class ProbeAlias:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class EmbeddedC:
     """`%{ c %}` at file level or as the body of a function."""
 
@@ -523,7 +523,7 @@ Item: TypeAlias = Global | Function | Probe | ProbeAlias | EmbeddedC
 Node: TypeAlias = Expr | Stmt | Item
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Script:
     """One parsed file, items in the order they were written."""
 

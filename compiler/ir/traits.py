@@ -7,12 +7,12 @@ can_fail(<a / b>, fallible)  -> True      has_effect(<n++>, pure) -> True
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from typing import TypeAlias, TypeGuard
 
 from compiler.ir import program as p
 from runtime.events.printf import Kind, arguments, parse
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import fields, is_dataclass, replace
+from runtime.support.record import fields, is_record, replace
 
 Node: TypeAlias = "p.Expr | p.Stmt | p.Buckets | p.Memory"
 
@@ -28,7 +28,7 @@ class _Kinds(dict[type, "tuple[str, ...] | None"]):
 
     def __missing__(self, kind: type) -> tuple[str, ...] | None:
         found = None
-        if kind.__module__ == p.__name__ and kind not in _NO_NODES and is_dataclass(kind):
+        if kind.__module__ == p.__name__ and kind not in _NO_NODES and is_record(kind):
             found = tuple(f.name for f in fields(kind) if f.name not in ("span", "type"))
         self[kind] = found
         return found
@@ -54,10 +54,10 @@ def _gather(values: tuple[object, ...], found: list[Node]) -> None:
         if type(value) is tuple:
             _gather(value, found)
         elif is_node(value):
-            found.append(value)  # type: ignore[arg-type]
+            found.append(value)
 
 
-def is_node(value: object) -> bool:
+def is_node(value: object) -> TypeGuard[Node]:
     """Whether something is an expression or a statement of the program."""
     return _KINDS[type(value)] is not None
 
@@ -86,7 +86,7 @@ def _rewritten(node: Node, change: Callable[[Node], Node | None]) -> Node | None
             changed[field.name] = tuple(new for old, new in pairs if new is not None or old is None)
         elif is_node(value):
             changed[field.name] = _rewritten(value, change)
-    return change(replace(node, **changed) if changed else node)  # type: ignore[arg-type]
+    return change(replace(node, **changed) if changed else node)
 
 
 def calls(stmts: Sequence[Node]) -> set[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import enum
 from typing import NewType
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 TypeId = NewType("TypeId", int)
 VOID = TypeId(0)
@@ -35,7 +35,7 @@ class Qualifier(enum.Enum):
     RESTRICT = "restrict"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Member:
     """One member as recorded: `bit_offset` is from the start of the struct that lists it.
 
@@ -48,13 +48,13 @@ class Member:
     bit_size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enumerator:
     name: str
     value: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Param:
     """The name is '' where the source names no parameter (function pointers)."""
 
@@ -62,7 +62,7 @@ class Param:
     type_id: TypeId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Placed:
     """A variable's place in a section: `offset` and `size` in bytes, `type_id` is a Variable."""
 
@@ -71,12 +71,12 @@ class Placed:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Void:
     id: TypeId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Int:
     """`size` in bytes. `bits` and `bit_offset` differ from it only for old-style bitfields."""
 
@@ -89,20 +89,20 @@ class Int:
     bit_offset: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Float:
     id: TypeId
     name: str
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pointer:
     id: TypeId
     target: TypeId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Array:
     """`count` is 0 for flexible array members.
 
@@ -114,7 +114,7 @@ class Array:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Struct:
     id: TypeId
     name: str
@@ -122,7 +122,7 @@ class Struct:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Union:
     id: TypeId
     name: str
@@ -130,7 +130,7 @@ class Union:
     members: tuple[Member, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Enum:
     """Both 32 and 64-bit enums; `size` in bytes."""
 
@@ -141,7 +141,7 @@ class Enum:
     values: tuple[Enumerator, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Forward:
     """A struct or union whose members this BTF does not know."""
 
@@ -150,21 +150,21 @@ class Forward:
     is_union: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Typedef:
     id: TypeId
     name: str
     target: TypeId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Qualified:
     id: TypeId
     qualifier: Qualifier
     target: TypeId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TypeTag:
     """An attribute such as `user`, `rcu` or `percpu`; only compilers that support them say so."""
 
@@ -173,7 +173,7 @@ class TypeTag:
     target: TypeId
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DeclTag:
     """`component` is the index of a member or parameter of `target`, or -1 for the whole."""
 
@@ -183,7 +183,7 @@ class DeclTag:
     component: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FunctionType:
     """A function's type, without its name."""
 
@@ -193,7 +193,7 @@ class FunctionType:
     variadic: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function:
     """A function of the kernel; `type_id` is a FunctionType."""
 
@@ -203,7 +203,7 @@ class Function:
     linkage: Linkage
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variable:
     id: TypeId
     name: str
@@ -211,7 +211,7 @@ class Variable:
     linkage: Linkage
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Section:
     """Variables of one linker section, such as `.data..percpu`."""
 
@@ -243,7 +243,7 @@ Type = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prototype:
     """A named function with what it takes and gives back.
 
@@ -262,7 +262,7 @@ class Prototype:
         return tuple(param.type_id for param in self.params), self.ret, self.variadic
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PercpuVariable:
     """`offset` in bytes from the start of each CPU's area, `size` in bytes."""
 

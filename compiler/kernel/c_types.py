@@ -15,7 +15,7 @@ from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import VOID, TypeId
 from compiler.kernel.errors import NoSuchType
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _DEPTH: Final = 64  # longest chain of types believed
 _NESTING: Final = 4  # of functions in the parameters of functions; damaged types have no end
@@ -31,7 +31,7 @@ _WORDS: Final = frozenset(["char", "short", "int", "long", "signed", "unsigned",
 _TOKEN: Final = pattern(r"\s*(?:(\w+)|(\*)|(\S))")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Spelled:
     """A type with `pointers` levels of pointer on top, which the BTF need not contain itself."""
 

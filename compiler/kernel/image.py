@@ -20,7 +20,7 @@ from typing import Final, cast
 
 from compiler.kernel.errors import BadImage
 from compiler.support import derived_cache
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 SYS_NOTES: Final = Path("/sys/kernel/notes")
 _ELF: Final = b"\x7fELF"
@@ -32,7 +32,7 @@ _UNPACK_SECONDS: Final = 120
 _BUILD_ID: Final = (b"GNU", 3)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Image:
     """`btf` is empty where the kernel was built without it. `notes` holds ELF notes."""
 

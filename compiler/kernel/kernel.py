@@ -32,7 +32,7 @@ from compiler.kernel.text_offsets import Places
 from compiler.support import derived_cache
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.sysroot import inside
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 if TYPE_CHECKING:
     from compiler.kernel.config import Config
@@ -45,7 +45,7 @@ _IMAGES: Final = ("/boot/vmlinuz-{}", "/lib/modules/{}/vmlinuz", "/usr/lib/debug
 _INCLUDE: Final = "include "
 
 
-@dataclass(frozen=True)
+@record
 class Kernel:
     """`release` as `uname -r`, `arch` as `uname -m`. `symbol_table` is a kallsyms text to use;
     `cache` a folder in which to keep what was unpacked from images, and indexes of types.

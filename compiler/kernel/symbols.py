@@ -22,7 +22,7 @@ from compiler.kernel.errors import AddressesHidden, NoSuchSymbol, NoSymbols
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 KALLSYMS: Final = Path("/proc/kallsyms")
 TRACEFS: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing"))
@@ -33,7 +33,7 @@ _FEWEST: Final = 100  # lines of the smallest believable table; packages ship on
 _LINE: Final = rb"^([0-9a-f]+) (%b) (%b)(?:[ \t]+\[([^\]\n]+)\])?$"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Symbol:
     """`kind` is nm's letter (a capital is global); `module` is '' for the kernel proper."""
 
@@ -149,7 +149,7 @@ class Symbols:
         return self._data[middle : middle + 8192].split(b"\n")[1:-1]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Hookable:
     """What the running kernel lets be hooked; a None means that the kernel does not tell.
 

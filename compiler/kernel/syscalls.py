@@ -22,7 +22,7 @@ from typing import Final
 from compiler.kernel.errors import NoHeaders, NoSuchSyscall
 from compiler.support.did_you_mean import did_you_mean
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 PREFIX: Final = "__x64_sys_"  # what x86-64 puts before the name of each entry function
 PROTOTYPES: Final = Path("include/linux/syscalls.h")
@@ -80,7 +80,7 @@ _NAMED: Final = pattern(r"(?P<type>.*[\s*])(?P<name>\w+)(?P<array>(\[\w*\])*)", 
 _TYPE_WORDS: Final = frozenset(["char", "short", "int", "long", "unsigned", "signed", "void"])
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """`ctype` as C spells it, with `__user` where the kernel's source has it."""
 
@@ -88,7 +88,7 @@ class Argument:
     name: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Syscall:
     """`function` is the kernel's entry symbol. Its one parameter is a `struct pt_regs *`."""
 

@@ -25,7 +25,7 @@ from compiler.kernel.errors import BadBtf, NoSuchTracepoint, NoSuchType
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _TYPEDEF: Final = "btf_trace_"
 _FUNCTION: Final = "__traceiter_"
@@ -35,7 +35,7 @@ _INSTANCE: Final = pattern(rb"^\s*DEFINE_EVENT\w*\(\s*\w+\s*,\s*(\w+)", re.M)
 _WILD: Final = ("*", "")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tracepoint:
     """`params` are what a callback gets after its own data pointer; unnamed ones are `argN`."""
 

@@ -19,13 +19,13 @@ from compiler.kernel.btf_types import TypeId
 from compiler.kernel.c_types import type_name
 from compiler.kernel.errors import BadBtf, NoSuchMember
 from compiler.support.did_you_mean import did_you_mean
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 POINTER_SIZE = 8  # the one architecture so far is x86-64
 _DEPTH = 64  # deepest nesting of anonymous structs and arrays believed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Integer:
     """What a value that fits a register is: `size` in bytes; pointers are unsigned."""
 
@@ -33,13 +33,13 @@ class Integer:
     signed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Step:
     offset: int
     deref: bool
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bits:
     """A bitfield in the little-endian unit of `unit` bytes at its place: `(u >> shift)`, `width`
     bits of it."""
@@ -49,7 +49,7 @@ class Bits:
     unit: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Place:
     """Where a member is (see the module's text), its type, and its bits if it is a bitfield."""
 

@@ -28,7 +28,7 @@ from compiler.modbuild.request import BuildInput, BuildResult, KernelFacts, Tier
 from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.toolchain import Here, Toolchain
 from compiler.support.content_store import Cache, key_of
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 if TYPE_CHECKING:
     from compiler.modbuild.signing import SigningKey
@@ -41,7 +41,7 @@ def _silent(text: str) -> None:
     """Progress that nobody looks at."""
 
 
-@dataclass(frozen=True)
+@record
 class Builder:
     """`only` forces a tier. `progress` gets a line before anything that takes seconds."""
 

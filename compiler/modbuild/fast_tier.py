@@ -22,7 +22,7 @@ from compiler.modbuild.request import NAME_SIZE, BuildInput
 from compiler.modbuild.toolchain import Toolchain
 from compiler.support.content_store import Entry
 from compiler.support.elf import Elf
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 STUB = "stapwatch_stub"
 PREFIX = "prefix.h"  # of precompiled kernel headers
@@ -33,7 +33,7 @@ THIS_MODULE = ".gnu.linkonce.this_module"
 ENVIRONMENT = {"SRCARCH": "x86"}
 
 
-@dataclass(frozen=True)
+@record
 class Kit:
     """What was prepared for one kernel: `entry` holds runtime.o, manifest.o, module.o, include/."""
 

@@ -15,7 +15,7 @@ import re
 from pathlib import Path, PurePath
 
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 HERE = "@HERE@"  # stands for the folder that the words of a command belong to
 _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idirafter"))
@@ -30,7 +30,7 @@ class Unlearnable(Exception):
     """kbuild does something on this kernel that cannot be repeated here; the text says what."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Commands:
     """Each is a command's beginning; inputs and `-o OUTPUT` follow. HERE needs replacing."""
 

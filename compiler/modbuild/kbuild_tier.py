@@ -19,7 +19,7 @@ from compiler.modbuild.request import BuildInput, KernelFacts
 from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.toolchain import Ran, Toolchain
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 # -g0: kbuild's debug information is fifty times the code, and nobody reads it. Without it no type
 # information can be made either; kernels load modules that have none.
@@ -35,7 +35,7 @@ _WHOLE_FAILED = pattern(r"\*\*\* \[.*whole\.o\]")
 _CONFIGURED = pattern(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Headers:
     """Where a kernel's modules are built: a path of this system, and as commands see it."""
 

@@ -23,13 +23,13 @@ from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.toolchain import Toolchain
 from compiler.support.content_store import Cache, Entry, key_of
 from compiler.support.elf import Elf
-from runtime.support.record import asdict, dataclass
+from runtime.support.record import asdict, record
 
 _RECORD = "record.json"
 _EXTENDED = "__version_ext_names"  # checksums in a newer form
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Preparation:
     """`kit` or a `problem`, never both. `identity` names all of it, the compiler too."""
 
@@ -39,7 +39,7 @@ class Preparation:
     inputs: tuple[Path, ...]  # files of this system that it depends on
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Workshop:
     """Everything that a preparation is made from."""
 

@@ -15,14 +15,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 SECTION = "__versions"
 _ENTRY = struct.Struct("<Q56s")
 LONGEST = 55  # characters of a symbol's name
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Export:
     """`module` is "vmlinux" for the kernel proper. `namespace` must be imported to use it."""
 
@@ -31,7 +31,7 @@ class Export:
     namespace: str
 
 
-@dataclass(frozen=True)
+@record
 class Exports:
     """Module.symvers, read when first asked: 25,000 lines, and most modules need few of them."""
 

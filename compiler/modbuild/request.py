@@ -14,7 +14,7 @@ from typing import Protocol
 from compiler.kernel.btf import Btf
 from compiler.modbuild.errors import BuildError
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 NAME_SIZE = 56  # the kernel's MODULE_NAME_LEN, the final NUL included
 _NAME = pattern(r"[a-z][a-z0-9_]*\Z")
@@ -43,7 +43,7 @@ class KernelFacts(Protocol):
     def btf(self) -> Btf: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuildInput:
     """One script's C and manifest. `embedded`: it holds embedded C, which needs kernel headers."""
 
@@ -63,7 +63,7 @@ class BuildInput:
             )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BuildResult:
     """`key` is the module's in the cache, `path` its file there, which may be evicted later: open it
     soon. `seconds` is wall time. `inputs` are files whose change makes it another module.

@@ -14,12 +14,12 @@ from pathlib import Path
 
 import runtime
 from compiler.support.content_store import digest_of
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 TEMPLATE = Path(__file__).parent / "template"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Sources:
     """Relative path -> contents. `digest` names these, and the pipeline that builds them."""
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from compiler.modbuild.errors import BuildError
 from compiler.modbuild.kbuild_tier import Headers, first_complaint
 from compiler.modbuild.toolchain import Toolchain
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 MARK = b"~Module signature appended~\n"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SigningKey:
     """`key`: private, PEM. `certificate`: X.509 that the kernel trusts, PEM or DER."""
 

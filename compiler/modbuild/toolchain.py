@@ -19,14 +19,14 @@ from typing import Protocol
 
 from compiler.modbuild.errors import BuildError
 from compiler.support.sysroot import inside
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _ENTER = Path(__file__).parent / "template" / "enter.sh"
 _SHARED = "/mnt"  # of another root: where the shared folder is seen
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ran:
     """How a command ended: its exit status, and stdout with stderr as text."""
 
@@ -56,7 +56,7 @@ class Toolchain(Protocol):
     ) -> Ran: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Here:
     """This system's own compiler."""
 
@@ -80,7 +80,7 @@ class Here:
         return _run(argv, folder, env, timeout)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class There:
     """The compiler of another system, run natively inside its root folder. Needs root.
 

@@ -17,7 +17,7 @@ from compiler.ir.source import Span
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.kernel import Kernel
 from compiler.userspace.program_files import Files
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 
 class Refusal(Exception):
@@ -28,7 +28,7 @@ class Refusal(Exception):
         self.slug, self.message, self.span, self.hint = slug, message, span, hint
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Variable:
     """A context variable: an argument (`index`), the return value or a packet's verdict, with its
     BTF type.
@@ -44,7 +44,7 @@ class Variable:
     made: Callable[[Span], Expr] | None = None  # what it is, where it is neither
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Answer:
     """A context variable that is text: functions of the library that read it, set it and append;
     "": that cannot be."""
@@ -77,7 +77,7 @@ class Lazy(Mapping[str, Variable]):
         return len(self._variables)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Site:
     """`hook.functions`: a place among those of a wildcard, whose handlers may turn out equal."""
 
@@ -92,7 +92,7 @@ class Site:
     alias: str = ""  # the alias that the script names, wildcards resolved
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Environment:
     """What resolving may look at. The kernel's facts are read only when a probe asks for them.
 

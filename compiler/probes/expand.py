@@ -20,12 +20,12 @@ from compiler.probes.base import spell
 from compiler.probes.unsupported import ABSENT
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex, is_glob
-from runtime.support.record import dataclass, replace
+from runtime.support.record import record, replace
 
 _DEPTH = 32  # aliases of aliases; more is a cycle
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Derived:
     """One handler to be made: what aliases run before and after the probe's own body."""
 
@@ -39,7 +39,7 @@ class Derived:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Path:
     """What was gathered on the way through aliases."""
 

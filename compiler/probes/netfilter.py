@@ -29,7 +29,7 @@ from compiler.probes.base import (
     unexpected,
 )
 from compiler.support.did_you_mean import did_you_mean
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _INT_MIN, _INT_MAX = -(1 << 31), (1 << 31) - 1
 _PLACES = ("PRE_ROUTING", "LOCAL_IN", "FORWARD", "LOCAL_OUT", "POST_ROUTING")
@@ -61,7 +61,7 @@ _BRIDGE_PRIORITIES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Protocol:
     """A protocol family: its number, and its hooks and priorities by name."""
 

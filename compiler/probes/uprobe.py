@@ -30,7 +30,7 @@ from compiler.support.globs import glob_regex
 from compiler.userspace.elf_program import Executable, Mark, ProgramError
 from compiler.userspace.sdt_operands import Operand, operands
 from compiler.userspace.shared_libraries import libraries
-from runtime.support.record import dataclass, replace
+from runtime.support.record import record, replace
 
 _ARGUMENTS = ("di", "si", "dx", "cx", "r8", "r9")
 _INSTEAD = 'probe a whole function: process("path").function("name"), or a mark'
@@ -45,7 +45,7 @@ _NEEDS_DEBUGINFO = {
 WORDS = ("function", "library", "mark", "provider", "statement")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _File:
     """One file to be probed: `point` is how its places are spelled, `hook` whose they are."""
 

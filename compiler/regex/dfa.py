@@ -36,7 +36,7 @@ from compiler.regex.nfa import (
     assemble,
 )
 from compiler.regex.parser import Pattern, parse
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 MOST_CELLS: Final = 1 << 15  # states times classes: 64 KiB of table at most
 _MOST_WORK: Final = 400_000  # threads looked at while the states are found
@@ -65,7 +65,7 @@ class Action(NamedTuple):
 NOTHING: Final = Action()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Automaton:
     """`classes` has the class of each byte; `rows[state][class]` is the next state, `actions` alike what
     happens on the way there. `opening` happens before the first byte. `groups` counts the whole match."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final, TypeAlias, assert_never
 
 from compiler.regex import parser as ast
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 MOST_STEPS: Final = 10_000
 
@@ -21,18 +21,18 @@ class TooLargeError(ValueError):
     """The pattern needs more steps, states or work than a handler's matcher may have."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Byte:
     members: frozenset[int]
     after: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fork:
     ways: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Tag:
     """The position goes into tag `number`."""
 
@@ -40,17 +40,17 @@ class Tag:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AtBegin:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class AtEnd:
     after: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accept:
     pass
 
@@ -58,7 +58,7 @@ class Accept:
 Step: TypeAlias = Byte | Fork | Tag | AtBegin | AtEnd | Accept
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Machine:
     """`first` is where a thread begins."""
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 MOST_REPEATS: Final = 1000
 _DEEPEST: Final = 100
@@ -52,34 +52,34 @@ class PatternError(ValueError):
         self.hint = hint
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Bytes:
     """One byte of these."""
 
     members: frozenset[int]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Begin:
     """`^`"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class End:
     """`$`"""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cat:
     parts: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Alt:
     choices: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Repeat:
     """From `low` to `high` times; None: without end."""
 
@@ -88,7 +88,7 @@ class Repeat:
     high: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """`(...)`, counted from 1 by its opening parenthesis."""
 
@@ -99,7 +99,7 @@ class Group:
 Node: TypeAlias = Bytes | Begin | End | Cat | Alt | Repeat | Group
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pattern:
     """`groups` counts the whole match as well."""
 

@@ -20,14 +20,14 @@ from compiler.probes.base import Answer, Site
 from compiler.resolve.scope import Scope
 from compiler.resolve.type_names import Fault, named_type
 from compiler.support.did_you_mean import did_you_mean
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 Target = syntax.TargetVar | syntax.Access | syntax.Cast | syntax.AtVar
 
 _ANCHOR = "this_cpu_off"  # a per-CPU variable that modules can reach: the others lie around it
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Typed:
     """A value in a register, or with `in_memory` the address of one; its BTF type.
 

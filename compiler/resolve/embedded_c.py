@@ -14,7 +14,7 @@ import re
 from compiler.ir.source import Span
 from compiler.resolve.scope import Scope
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _PRAGMA = pattern(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
 _RESULT = pattern(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
@@ -22,7 +22,7 @@ _FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b|\bk(?:read|write)\b")
 _LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Embedded:
     """`code` with the oldest names replaced by today's. `bound`: bytes of a string result."""
 

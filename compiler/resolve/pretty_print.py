@@ -18,7 +18,7 @@ from compiler.resolve.context_variables import Typed, address_of, btf_of, load, 
 from compiler.resolve.print_statements import function_name
 from compiler.resolve.scope import Scope
 from compiler.resolve.type_names import Fault
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _MOST_VALUES = 32  # in one text; more end it with an ellipsis
 _MOST_ELEMENTS = 5  # of an array
@@ -80,7 +80,7 @@ def describe(scope: Scope, at: Typed, dollars: int, span: Span) -> p.Expr:
     return p.Guard(made, p.String("ERROR", span), span)
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class _Text:
     """A format under way, and its arguments."""
 

@@ -11,10 +11,10 @@ from compiler.ir.source import Span
 from compiler.probes import Environment, Site
 from compiler.resolve.type_facts import UNKNOWN, Facts, Symbol, article
 from runtime.abi.manifest import Histogram, ValueType
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class GlobalSymbol:
     """A declared global; private ones of a file have a symbol of their own."""
 
@@ -22,7 +22,7 @@ class GlobalSymbol:
     declared: syntax.Global
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Overloads:
     """Functions that one call may run: each goes on to the next of them by `next`.
 
@@ -38,7 +38,7 @@ class Overloads:
         return ("result", self.symbols[0])
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class World:
     """All that bodies share while one round runs."""
 
@@ -83,7 +83,7 @@ class World:
         return found
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Scope:
     """One body that is being lowered. `key` makes its locals' facts its own."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from compiler.ir import syntax
-from runtime.support.record import fields, is_dataclass
+from runtime.support.record import fields, is_record
 
 OF_THE_PROBE = frozenset({"pn", "pp", "ppfunc", "probefunc"})  # calls whose value is the probe's
 
@@ -22,7 +22,7 @@ def walk(node: object) -> Iterator[object]:
         found = stack.pop()
         if isinstance(found, tuple):
             stack.extend(found)
-        elif is_dataclass(found) and type(found).__module__ == syntax.__name__:
+        elif is_record(found) and type(found).__module__ == syntax.__name__:
             yield found
             stack.extend(getattr(found, field.name) for field in fields(found))
 

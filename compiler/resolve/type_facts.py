@@ -15,7 +15,7 @@ from compiler.ir.source import Span
 from compiler.kernel.btf_types import TypeId
 from runtime.abi.manifest import ValueType
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 _MOST_KEYS = 9
 _NUMBERED = pattern(r"__(at)?\d+_*$")
@@ -26,7 +26,7 @@ Symbol: TypeAlias = tuple[str | int, ...]
 UNKNOWN: Final = cast(ValueType, "unknown")
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class Facts:
     """Types, number of keys and guesses of key names, by symbol; grows from round to round."""
 

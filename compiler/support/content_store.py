@@ -23,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from compiler.modbuild.errors import BuildError
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 DEFAULT_LIMIT = 256 << 20  # bytes of all entries
 _INDEX = "index.json"
@@ -59,7 +59,7 @@ def default_root() -> Path:
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "stapwatch"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """One finished thing: `files` are relative names inside `folder`."""
 
@@ -73,7 +73,7 @@ class Entry:
         return self.path(name).read_bytes()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Cache:
     """`limit` bounds the bytes of all entries; the least recently used go first."""
 

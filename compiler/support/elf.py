@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from functools import cached_property
 
 from compiler.modbuild.errors import BuildError
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 ALLOC = 0x2
 _NOBITS, _SYMTAB, _RELA = 8, 2, 4
@@ -27,7 +27,7 @@ _RELOCATION = struct.Struct("<QQq")
 _RELOCATABLE, _X86_64 = 1, 62
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Section:
     name: str
     type: int
@@ -39,7 +39,7 @@ class Section:
     address: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Symbol:
     """`section` is an index; 0: undefined."""
 

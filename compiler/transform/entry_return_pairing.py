@@ -28,7 +28,7 @@ from compiler.ir.traits import (
     walk,
 )
 from compiler.transform.dead_code import optimise
-from runtime.support.record import dataclass, replace
+from runtime.support.record import record, replace
 
 
 def pair(program: p.Program) -> p.Program:
@@ -39,7 +39,7 @@ def pair(program: p.Program) -> p.Program:
     return program if paired is program else optimise(paired)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Entry:
     """The assignment in the entry probe: its place among the statements, and what is kept."""
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from compiler.ir.program import Binary
 from compiler.modbuild.errors import BuildError
 from compiler.support.elf import Elf
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _SEGMENT = struct.Struct("<IIQQQQQQ")
 _SYMBOL = struct.Struct("<IBBHQQ")
@@ -41,7 +41,7 @@ class ProgramError(Exception):
         self.message, self.hint = message, hint
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mark:
     """One place of a mark: `address` and `semaphore` as linked, `arguments` as the assembler wrote them."""
 
@@ -52,7 +52,7 @@ class Mark:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Segment:
     flags: int
     offset: int

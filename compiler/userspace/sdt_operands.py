@@ -9,7 +9,7 @@ operands("-4@%eax 8@-16(%rbp) 2@$5")
 from __future__ import annotations
 
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _SIZED = pattern(r"(?:(-?)([1248])(f?)@)?(.+)")
 _MEMORY = pattern(
@@ -21,7 +21,7 @@ _PLAIN = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")
 _HIGH = {"ah": "ax", "bh": "bx", "ch": "cx", "dh": "dx"}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operand:
     """A value of `size` bytes: in memory at base + index * scale + symbol + number, else the sum itself.
 

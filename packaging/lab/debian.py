@@ -222,7 +222,7 @@ def configure(root: Path) -> None:
             link.unlink()
     agent = root / "usr/lib/stapwatch-lab"
     agent.mkdir(parents=True)
-    shutil.copyfile(RECIPE / "agent.py", agent / "agent.py")
+    shutil.copyfile(RECIPE / "guest_agent.py", agent / "agent.py")
     shutil.copyfile(RECIPE / "lab-agent.service", units / "lab-agent.service")
     (wants / "lab-agent.service").symlink_to("../lab-agent.service")
     (root / "share").mkdir()

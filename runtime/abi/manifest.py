@@ -14,7 +14,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
-from runtime.support.record import asdict, dataclass
+from runtime.support.record import asdict, record
 
 
 class ValueType(StrEnum):
@@ -37,7 +37,7 @@ class HistogramKind(StrEnum):
     BOUNDS = "bounds"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Histogram:
     """Buckets of a statistic, `buckets` words from word `word` of a row.
 
@@ -61,7 +61,7 @@ class Histogram:
     bounds: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Statistic:
     """Word numbers inside a statistic's row; None: not kept. Without `count`, buckets give it.
 
@@ -79,7 +79,7 @@ class Statistic:
     histogram: Histogram | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """One key of an array, `size` bytes at `offset` of the key (8 for a long)."""
 
@@ -89,7 +89,7 @@ class Key:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slots:
     """An array's slots in the shared region: `struct sw_slot`, then the key; `stride` bytes."""
 
@@ -101,7 +101,7 @@ class Slots:
     wraps: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Table:
     """One global. A scalar has no keys, no slots, and one row."""
 
@@ -124,7 +124,7 @@ class Table:
     location: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Probe:
     point: str  # as resolved: kernel.function("vfs_read")
     written: str  # as the script has it: kernel.function("vfs_*")
@@ -133,14 +133,14 @@ class Probe:
     functions: tuple[str, ...] = ()  # hooked together: each has a status behind all probes'
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     name: str  # of the structured field
     type: ValueType  # LONG or STRING; STAT: a histogram's words
     histogram: Histogram | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Print:
     """One printing statement; `format` has printf's directives, one for each argument."""
 
@@ -150,13 +150,13 @@ class Print:
     log: bool = False  # log(): a line of its own, marked as message
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ErrorSite:
     message: str
     location: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Manifest:
     name: str  # the script's
     module: str

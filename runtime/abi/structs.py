@@ -9,7 +9,7 @@ import struct
 from enum import IntEnum
 from typing import Any
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 ABI = 1
 MAGIC = b"stapwtch"
@@ -58,7 +58,7 @@ class EventKind(IntEnum):
     SWITCH = 5
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Header:
     """The first page of a module's mapping. Offsets and sizes in bytes, times in ns since 1970."""
 

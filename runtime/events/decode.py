@@ -20,7 +20,7 @@ from runtime.abi.manifest import Argument, Manifest, Print, ValueType
 from runtime.abi.structs import EVENT, NO_PROBE, NO_SITE, EventKind, State
 from runtime.events import printf
 from runtime.events.histogram_text import draw
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 Value = int | str | tuple[int, ...]
 
@@ -28,7 +28,7 @@ _LONG: Final = struct.Struct("<q")
 _LENGTH: Final = struct.Struct("<Q")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Event:
     """One record.
 

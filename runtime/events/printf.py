@@ -29,7 +29,7 @@ from enum import Enum, auto
 from typing import Final, assert_never
 
 from runtime.support.int64 import wrapped
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 MAXIMUM: Final = 8192  # of a width or precision: SystemTap's print buffer
 _U64: Final = (1 << 64) - 1
@@ -78,12 +78,12 @@ class Role(Enum):
     VALUE = "value"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Literal:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Directive:
     """`position` and `end` enclose it in the format; `flag` is one of "-+ #0" or ""."""
 
@@ -113,7 +113,7 @@ class Directive:
 Piece = Literal | Directive
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     kind: Kind
     role: Role

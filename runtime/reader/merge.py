@@ -16,13 +16,13 @@ from typing import Final
 
 from runtime.abi.manifest import Statistic
 from runtime.support.int64 import wrapped
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _BLOCK: Final = 32768  # bytes added up at a time: what stays in a CPU's first cache
 _PIECE: Final = 512
 
 
-@dataclass(slots=True)
+@record(frozen=False)
 class StatValue:
     """A statistic; None: not kept, or nothing was counted.
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _MODULE_SUFFIX: Final = ".ko"
 _CAP_SYS_MODULE: Final = 16
@@ -58,7 +58,7 @@ class LoadError(OSError):
         return str(self.strerror)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Module:
     """A line of /proc/modules. `size` in bytes; `state` is Live, Loading or Unloading."""
 

@@ -20,12 +20,12 @@ from runtime.reader.device import Image
 from runtime.reader.merge import StatValue as StatValue
 from runtime.reader.table import TableReader as TableReader
 from runtime.reader.table import TableValues as TableValues
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _WORD: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FunctionStatus:
     """One of the functions that a probe hooks together."""
 
@@ -34,7 +34,7 @@ class FunctionStatus:
     error: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ProbeValues:
     """Of all lanes.
 
@@ -58,7 +58,7 @@ class ProbeValues:
         return refused or (((self.probe.point, self.error),) if self.error else ())
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LaneCounts:
     """Of all lanes."""
 
@@ -67,7 +67,7 @@ class LaneCounts:
     strings_cut: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Snapshot:
     header: Header
     probes: tuple[ProbeValues, ...]

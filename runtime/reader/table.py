@@ -24,7 +24,7 @@ from runtime.reader.device import Image
 from runtime.reader.merge import StatValue
 from runtime.reader.table_keys import KeyPage, KeyTuple, SlotReader, alive, text
 from runtime.reader.table_rows import RowReader
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 Value = int | str | StatValue
 
@@ -38,7 +38,7 @@ def per_page(table: Table) -> int:
     return max(1, 8 * _PAGE_WORDS // table.row_size)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TableValues:
     """All elements of a global, read at one time; a scalar has one with the key ().
 

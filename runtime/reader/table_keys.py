@@ -13,12 +13,12 @@ from collections.abc import Callable
 from struct import Struct
 
 from runtime.abi.manifest import Slots, Storage, Table, ValueType
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 KeyTuple = tuple[int | str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class KeyPage:
     """The keys of neighbouring slots: the very same object for as long as none of them changes.
 

@@ -15,13 +15,13 @@ from typing import Final
 from runtime.abi.manifest import Storage, Table, ValueType
 from runtime.reader import merge
 from runtime.reader.device import Image
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 _TURNS: Final = 64  # to copy one row whole
 _ALL_TURNS: Final = 1 << 14  # of one reading: some milliseconds
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Rows:
     """`columns`: each lane's own rows, where sums do not tell all. `torn`: numbers of rows in doubt."""
 

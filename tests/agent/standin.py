@@ -14,7 +14,6 @@ import os
 import signal
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from runtime.abi.manifest import Manifest, Table
 from runtime.abi.structs import EventKind, State
 from runtime.events.decode import Event, decode
 from runtime.reader.device import Device, Image
+from runtime.support.record import replace
 from tests.reader.images import Plan, Writer, encoded, event, with_print
 
 COMMAND = (sys.executable, __file__)

@@ -27,7 +27,7 @@ from tests.reader.images import Plan
 
 
 def script_manifest() -> Manifest:
-    from dataclasses import replace
+    from runtime.support.record import replace
 
     arguments = (Argument("execname", ValueType.STRING), Argument("cpu", ValueType.LONG))
     prints = (

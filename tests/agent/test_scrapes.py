@@ -7,7 +7,7 @@ A reader and pages that live on are compared with a straightforward way that kee
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import accumulate
 
@@ -25,6 +25,7 @@ from runtime.reader.device import Image
 from runtime.reader.merge import StatValue
 from runtime.reader.snapshot import SnapshotReader, read
 from runtime.reader.table import TableValues
+from runtime.support.record import replace
 from tests.reader.images import Plan, Writer
 
 LANES, CAPACITY = 3, 300  # two pages of numbers, many of statistics

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from agent.daemon.supervisor import Supervisor
 from agent.exposition.render import Format
 from agent.scripts.script import ScriptState
 from runtime.abi.structs import State
+from runtime.support.record import replace
 from tests.agent import standin
 from tests.agent.conftest import Lines, run, until
 from tests.agent.standin import StandInDevice, StandInKernel

@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 
@@ -39,6 +39,7 @@ from runtime.abi.manifest import HistogramKind, Statistic, Storage, Table, Value
 from runtime.reader.device import Image
 from runtime.reader.snapshot import SnapshotReader
 from runtime.reader.table import TableValues
+from runtime.support.record import replace
 from tests.bench.rows import Row, Section
 from tests.reader.images import Plan, Writer
 

@@ -20,12 +20,12 @@ from compiler.modbuild.request import BuildInput
 from compiler.modbuild.runtime_sources import Sources
 from compiler.support.content_store import Cache
 from lab import Image
-from runtime.support.record import dataclass
+from runtime.support.record import record
 
 HERE = Path(__file__).parent
 
 
-@dataclass(frozen=True)
+@record
 class Facts:
     """A kernel of another root folder, built for with this machine's headers."""
 

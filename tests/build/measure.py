@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from runtime.support.record import dataclass, field
+from runtime.support.record import field, record
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -29,7 +29,7 @@ from compiler.modbuild.toolchain import Here, Ran
 from compiler.support.content_store import Cache
 
 
-@dataclass(frozen=True)
+@record
 class Facts:
     release: str
     build_id: bytes
@@ -37,7 +37,7 @@ class Facts:
     btf: Btf
 
 
-@dataclass(frozen=True)
+@record
 class Watched(Here):
     """This system's tools, with the CPU time of every command noted."""
 

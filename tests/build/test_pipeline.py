@@ -23,13 +23,13 @@ from compiler.modbuild.tier_check import difference
 from compiler.modbuild.toolchain import Here, Ran
 from compiler.support.content_store import Cache
 from compiler.support.elf import Elf
-from runtime.support.record import dataclass, field, replace
+from runtime.support.record import field, record, replace
 
 HERE = Path(__file__).parent
 RequestFor = Callable[..., BuildInput]
 
 
-@dataclass(frozen=True)
+@record
 class Meddling(Here):
     """This machine's tools, but commands for which `spoil` returns something end like that."""
 
@@ -260,7 +260,7 @@ def test_failures_kept_are_bounded(builder: Builder, request_for: RequestFor) ->
 
 def test_without_headers(builder: Builder, request_for: RequestFor) -> None:
     request = request_for()
-    bare = replace(request, kernel=replace(request.kernel, headers=None))  # type: ignore[type-var]
+    bare = replace(request, kernel=replace(request.kernel, headers=None))
     with pytest.raises(BuildError) as caught:
         builder.build(bare)
     assert caught.value.slug == "no-headers"
@@ -280,7 +280,7 @@ def test_without_the_compiler_that_the_headers_want(
     text = variables.read_text().replace("gcc-12", "gcc-nowhere")
     variables.unlink()
     variables.write_text(text)
-    other = replace(request, kernel=replace(request.kernel, headers=tmp_path))  # type: ignore[type-var]
+    other = replace(request, kernel=replace(request.kernel, headers=tmp_path))
     with pytest.raises(BuildError) as caught:
         builder.build(other)
     assert caught.value.slug == "no-compiler"
@@ -339,7 +339,7 @@ def test_a_failing_step_falls_back_to_kbuild(
 def test_an_upgraded_compiler_means_another_preparation(
     builder: Builder, request_for: RequestFor, tmp_path: Path
 ) -> None:
-    @dataclass(frozen=True)
+    @record
     class Upgraded(Here):
         def identity(self, tool: str) -> str:
             found = Here.identity(self, tool)

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from compiler.frontend.parser import CompileError, parse, parse_macros
 from compiler.frontend.preprocessor_conditions import compare_versions
 from compiler.ir.syntax_printer import print_script
+from runtime.support.record import replace
 from tests.frontend.support import GURU, KERNEL, faults, places, shape, slugs, tree
 
 

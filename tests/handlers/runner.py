@@ -118,7 +118,7 @@ def adds_up(device: Device) -> bool:
 
 
 def vars_of(value: object) -> dict[str, Any]:
-    return asdict(value)  # type: ignore[call-overload, no-any-return]
+    return asdict(value)
 
 
 def main() -> int:

@@ -12,11 +12,11 @@ from functools import cache
 
 from compiler.codegen.module import Generated
 from compiler.ir.diagnostics import CompileError
-from runtime.support.record import dataclass
+from runtime.support.record import record
 from tests.language.userspace import Script, Workshop, translate
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ran:
     """What a script printed, and the texts of its errors, in order, without their places."""
 

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from agent.config import load
 from agent.scripts import compile_client
 from lab import DEFAULT_KERNEL, Guest, Image, install_app
+from runtime.support.record import replace
 from tests.system.service import PORT, Service
 from tests.system.setting import PROJECT, Setting
 

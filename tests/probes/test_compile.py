@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from compiler.protocol import Request
 from lab import DEFAULT_KERNEL, SUITES, Image, install_app
 from lab.warm_cache import warm_cache
 from runtime.elf import manifest_of_module
+from runtime.support.record import replace
 from tests.probes.conftest import EXAMPLES, packaged_configuration
 from tests.system.setting import PROJECT
 

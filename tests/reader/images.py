@@ -9,7 +9,6 @@ Image(image.data)
 """
 
 import struct
-from dataclasses import replace
 
 from runtime.abi import structs
 from runtime.abi.manifest import (
@@ -26,6 +25,7 @@ from runtime.abi.manifest import (
     Table,
     ValueType,
 )
+from runtime.support.record import replace
 
 PAGE = 4096
 

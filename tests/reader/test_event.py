@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Event records: decoded, refused where damaged, and shown."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +9,7 @@ from runtime.abi.manifest import Argument, ErrorSite, Histogram, HistogramKind, 
 from runtime.abi.structs import NO_PROBE, NO_SITE, EventKind
 from runtime.events.decode import Event, decode, readable, text
 from runtime.events.histogram_text import draw
+from runtime.support.record import replace
 from tests.reader.images import Plan, encoded, event, histogram_argument, with_print
 
 PID = Argument("pid", ValueType.LONG)

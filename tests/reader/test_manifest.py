@@ -4,7 +4,6 @@
 import json
 import struct
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from runtime.abi.manifest import Manifest
 from runtime.elf import MANIFEST_SECTION, manifest_of_module, section
+from runtime.support.record import replace
 from tests.reader.images import Plan
 
 # lone surrogates have no UTF-8

@@ -1,25 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Our dataclasses against those of the standard library: the same class text, the same behaviour."""
+"""Records against the standard library's dataclasses: the same class text, the same behaviour."""
 
 from __future__ import annotations
 
 import dataclasses
-from types import ModuleType
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from runtime.support import lazy_record
+from runtime.support import record
 
 TEXT = """
 from __future__ import annotations
 
-@d.dataclass(frozen=True, slots=True)
+@d.record
 class Plain:
     x: int
     y: int = 2
 
-@d.dataclass(slots=True)
+@d.record(frozen=False)
 class Counted:
     name: str
     seen: list[int] = d.field(default_factory=list)
@@ -30,12 +30,12 @@ class Counted:
     def __post_init__(self):
         self.ready = bool(self.name)
 
-@d.dataclass(frozen=True, slots=True, order=True)
+@d.record(order=True)
 class Ranked:
     rank: int
     text: str = d.field(default="", compare=False)
 
-@d.dataclass(frozen=True)
+@d.record
 class Open:
     value: object
     other: tuple = (1, 2)
@@ -44,20 +44,20 @@ class Open:
     def doubled(self):
         return self.value * 2
 
-@d.dataclass(frozen=True)
+@d.record
 class More(Open):
     third: int = 3
     other: str = "o"
 
-@d.dataclass(frozen=True, slots=True, eq=False)
+@d.record(eq=False)
 class Same:
     x: int
 
-@d.dataclass(frozen=True, slots=True)
+@d.record
 class Empty:
     pass
 
-@d.dataclass(frozen=True, slots=True)
+@d.record
 class Shouting:
     x: int
 
@@ -66,13 +66,26 @@ class Shouting:
 """
 
 
-def classes(module: ModuleType) -> dict[str, Any]:
+def classes(module: Any) -> dict[str, Any]:
     scope: dict[str, Any] = {"d": module, "__name__": __name__}
     exec(TEXT, scope)
     return scope
 
 
-OURS, THEIRS = classes(lazy_record), classes(dataclasses)
+def standard_record(cls: type | None = None, /, **options: bool) -> Any:
+    decorate = dataclasses.dataclass(**{"frozen": True, **options})
+    return decorate if cls is None else decorate(cls)
+
+
+STANDARD = SimpleNamespace(
+    record=standard_record,
+    is_record=dataclasses.is_dataclass,
+    field=dataclasses.field,
+    fields=dataclasses.fields,
+    replace=dataclasses.replace,
+    asdict=dataclasses.asdict,
+)
+OURS, THEIRS = classes(record), classes(STANDARD)
 
 USES = """
 Plain(1)
@@ -104,8 +117,8 @@ d.replace(Plain(1, 2), y=9), d.replace(Counted('a', [1]), name='b')
 d.replace(Plain(1), z=1)
 d.asdict(Open({'k': [Plain(1), (Plain(2),)]})), d.asdict(Counted('a', [1, 2]))
 [f.name for f in d.fields(Counted)], [f.name for f in d.fields(Plain(1))]
-d.is_dataclass(Plain), d.is_dataclass(Plain(1)), d.is_dataclass(3), d.is_dataclass(int)
-standard.replace(Plain(1, 2), y=9), standard.asdict(Plain(1)), standard.is_dataclass(Plain(1))
+d.is_record(Plain), d.is_record(Plain(1)), d.is_record(3), d.is_record(int)
+standard.replace(Plain(1, 2), y=9), standard.asdict(Plain(1)), standard.is_record(Plain(1))
 [(f.name, f.init) for f in standard.fields(Counted)]
 """
 
@@ -117,7 +130,7 @@ def test_both_behave_the_same(use: str) -> None:
 
 def outcome(use: str, scope: dict[str, Any]) -> str:
     try:
-        return repr(eval(use, {**scope, "standard": dataclasses}))
+        return repr(eval(use, scope))
     except Exception as error:
         return f"{type(error).__name__} {isinstance(error, AttributeError)}"
 
@@ -133,7 +146,7 @@ def test_patterns_take_fields_by_position() -> None:
 
 
 def test_the_written_method_takes_the_stubs_place() -> None:
-    plain = classes(lazy_record)["Plain"]
+    plain = classes(record)["Plain"]
     stub = plain.__init__
     made = [plain(1, y=n) for n in range(30)]
     assert [(p.x, p.y) for p in made] == [(1, n) for n in range(30)]

@@ -3,7 +3,6 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -17,6 +16,7 @@ from runtime.abi.structs import State
 from runtime.reader.device import Image
 from runtime.reader.merge import StatValue
 from runtime.reader.snapshot import SnapshotReader, TableReader, TableValues, read
+from runtime.support.record import replace
 from tests.reader.images import Plan, Writer
 
 S64 = st.integers(-(1 << 63), (1 << 63) - 1)
@@ -434,7 +434,7 @@ class TestDamage:
     def test_table(self, change: dict[str, object]) -> None:
         plan = Plan(lanes=1)
         table = plan.array("t", {"n": None}, capacity=2)
-        plan.tables[0] = replace(table, **change)  # type: ignore[arg-type]
+        plan.tables[0] = replace(table, **change)
         with pytest.raises(ValueError, match="table 't'"):
             read(Image(plan.image().data))
 

@@ -94,10 +94,7 @@ def guest(image: Image, modules: list[Path]) -> Iterator[Guest]:
     with Guest.boot(image, cpus=1) as started:
         for path in modules:
             started.push(path, f"{FOLDER}/{path.name}")
-        mirror = (
-            RUNTIME / name
-            for name in ("abi/structs.py", "support/record.py", "support/lazy_record.py")
-        )
+        mirror = (RUNTIME / name for name in ("abi/structs.py", "support/record.py"))
         for path in (*(HERE / "guest").glob("*.py"), *mirror):
             started.push(path, f"{FOLDER}/{path.relative_to(PROJECT)}")
         yield started

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import mmap
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from runtime.abi.manifest import Statistic, Storage, ValueType
 from runtime.reader.device import Image
 from runtime.reader.merge import words
 from runtime.reader.table import TableReader
+from runtime.support.record import replace
 from tests.reader.images import Plan, Writer
 
 HERE = Path(__file__).parent

@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from agent.scripts import compile_client
 from agent.session.compile_request import compile_request
 from lab import Guest, Image
 from lab.warm_cache import warm_cache
+from runtime.support.record import replace
 
 PROJECT = Path(__file__).parents[2]
 ETC = "/etc/stapwatch"
