@@ -44,7 +44,7 @@ lint:
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check -q .
 	@$(PY) -m mypy
-	@.venv/bin/lint-imports --config pyproject.toml >build/lint-imports.log 2>&1 || { cat build/lint-imports.log; exit 1; }
+	@.venv/bin/lint-imports >build/lint-imports.log 2>&1 || { cat build/lint-imports.log; exit 1; }
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(C_FILES); \
 	else echo 'clang-format is not installed: the C is not checked'; fi
 
