@@ -30,7 +30,7 @@ test: host table
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'
 	@FUZZ_PROGRAMS=10000 FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -q --timeout 14400 \
-		tests/language tests/frontend/test_fuzz.py
+		tests/language tests/compiler/frontend/test_parser_fuzz.py
 
 bench: host table
 	@$(PY) -m tests.bench $(BENCH)

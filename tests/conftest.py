@@ -23,9 +23,10 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatabl
 HERE = Path(__file__).parent
 MARKS = {
     "bench": "lab",
-    "build": "host",
+    "compiler/kernel": "host",
+    "compiler/modbuild": "host",
+    "examples": "lab",
     "handlers": "lab",
-    "kernel": "host",
     "lab": "lab",
     "system": "lab",
 }
@@ -33,6 +34,6 @@ MARKS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        mark = MARKS.get(item.path.relative_to(HERE).parts[0])
-        if mark is not None:
-            item.add_marker(mark)
+        for folder, mark in MARKS.items():
+            if item.path.is_relative_to(HERE / folder):
+                item.add_marker(mark)

@@ -37,7 +37,7 @@ from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import optimise
 from compiler.transform.entry_return_pairing import pair
-from tests.frontend.support import everything, known
+from tests.compiler.frontend.support import everything, known
 from tests.golden.kernel import golden_kernel
 from tests.golden.programs import golden_programs
 
