@@ -15,6 +15,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["pytester", "tests.lab_fixtures"]
+
 # without a deadline: other work slows the machine
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None)

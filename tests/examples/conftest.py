@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,37 +11,20 @@ import pytest
 
 from agent.config import load
 from agent.scripts import compile_client
-from lab import DEFAULT_KERNEL, Guest, Image, install_app
+from lab import Guest, Image
 from runtime.support.record import replace
+from tests import PROJECT
+from tests.lab_fixtures import build_trigger
 from tests.system.service import PORT, Service
-from tests.system.setting import PROJECT, Setting
+from tests.system.setting import Setting
 
 HERE = Path(__file__).parent
 EXAMPLES = PROJECT / "packaging" / "probes.d"
-TRIGGER = "/usr/local/bin/trigger"
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.lab)
 
 
 @pytest.fixture(scope="session")
-def image() -> Image:
-    return Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)
-
-
-@pytest.fixture(scope="module")
-def guest(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    if not install_app.runs_in(image):
-        pytest.skip(f"Python {image.python} of {image.suite.name} is too old for the project")
-    trigger = tmp_path_factory.mktemp("trigger") / "trigger"
-    subprocess.run(["gcc", "-O1", "-static", "-o", trigger, HERE / "trigger.c"], check=True)
-    with Guest.boot(image) as started:
-        install_app.install(started, PROJECT)
-        started.push(trigger, TRIGGER)
-        yield started
+def trigger(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_trigger(HERE / "trigger.c", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ LAB_KERNEL chooses the kernel, as for the other tests in guests.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from compiler.modbuild.tier_check import difference
 from compiler.modbuild.toolchain import There
 from compiler.support.content_store import Cache
 from compiler.support.elf import Elf
-from lab import DEFAULT_KERNEL, Guest, Image
+from lab import Guest, Image
 from runtime.support.record import replace
 
 pytestmark = pytest.mark.lab
@@ -28,12 +27,7 @@ STANDIN = Path(__file__).parent / "standin"
 
 
 @pytest.fixture(scope="module")
-def image() -> Image:
-    return Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)
-
-
-@pytest.fixture(scope="module")
-def guest(image: Image) -> Iterator[Guest]:
+def booted(image: Image) -> Iterator[Guest]:
     with Guest.boot(image) as started:
         yield started
 

@@ -7,7 +7,6 @@ scenario("reads", 1000)   # guest/reads.py 1000, which loads sw_reads.ko -> what
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -19,22 +18,15 @@ import pytest
 
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild import target_header
-from lab import DEFAULT_KERNEL, Guest, Image, install_app
+from lab import Guest, Image
 from tests import PROJECT
+from tests.lab_fixtures import skip_old_python
 
 HERE = Path(__file__).parent
 RUNTIME = PROJECT / "runtime"
 FOLDER = "/root/runtime-tests"  # in the guest
 
 Scenario = Callable[..., dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-def image() -> Image:
-    found = Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)
-    if not install_app.runs_in(found):
-        pytest.skip(f"Python {found.python} of {found.suite.name} is too old for the scenarios")
-    return found
 
 
 def write_headers(image: Image, folder: Path) -> None:
@@ -81,6 +73,7 @@ def build(name: str, image: Image, folder: Path, *, strange: bool = False) -> Pa
 
 @pytest.fixture(scope="session")
 def modules(image: Image, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    skip_old_python(image)
     folder = tmp_path_factory.mktemp("modules")
     write_headers(image, folder)
     built = [build(name, image, folder) for name in ("reads", "timers", "faults", "broken")]
@@ -88,7 +81,7 @@ def modules(image: Image, tmp_path_factory: pytest.TempPathFactory) -> list[Path
 
 
 @pytest.fixture(scope="module")
-def guest(image: Image, modules: list[Path]) -> Iterator[Guest]:
+def booted(image: Image, modules: list[Path]) -> Iterator[Guest]:
     # One processor: QEMU 7.2's parallel emulation may go on executing a breakpoint that another
     # processor has patched away, and a function patched while it is called then never returns.
     with Guest.boot(image, cpus=1) as started:
