@@ -42,10 +42,10 @@ from runtime.abi.structs import EventKind
 from runtime.events import decode as events
 from runtime.reader.device import Image
 from runtime.reader.snapshot import Snapshot, read
-from tests.frontend.support import known
+from tests.compiler.frontend.support import known
 from tests.golden.kernel import SOURCE as KERNEL
 from tests.golden.kernel import golden_kernel
-from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
+from tests.runtime.hosted.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
 
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
