@@ -9,7 +9,7 @@
 
 void **sw_areas;
 
-void sw_refused(void)
+void sw_hit_skipped(void)
 {
 	pr_info("standin: refused\n");
 }
