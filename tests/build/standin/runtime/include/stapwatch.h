@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The face of the stand-in runtime: as much of the real one as a stub script and these tests use.
- */
+/* The API of the stand-in runtime: as much of the real one as a stub script and these tests use. */
 #ifndef STAPWATCH_H
 #define STAPWATCH_H
 
