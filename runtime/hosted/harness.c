@@ -3,7 +3,7 @@
  * In place of the runtime's kernel side (mapping.c, context.c, control.c, ring.c) for
  * handlers in user space: lanes, errors, state.
  *
- * Each block is an allocation of its own, so that AddressSanitizer sees an access behind
+ * Each block is an allocation of its own, so that AddressSanitizer sees an access past
  * its end.
  */
 #define _GNU_SOURCE

@@ -48,7 +48,7 @@ static void control_set_state(enum sw_state state)
 	control_announce(state);
 }
 
-/* From RUNNING or STARTING to EXITING; true for exactly one of those who try. */
+/* From RUNNING or STARTING to EXITING; true for exactly one caller. */
 static bool control_begin_exit(void)
 {
 	return cmpxchg(&sw_header->state, SW_RUNNING, SW_EXITING) == SW_RUNNING ||
@@ -102,8 +102,8 @@ int sw_control_start(const struct sw_start *options)
 	sw_handlers_enable();
 	/*
 	 * The first handlers may have called sw_exit() while those of other CPUs were
-	 * still being enabled, and this loop has undone part of its work. It changes
-	 * the state before it disables the handlers, so the state tells.
+	 * still being enabled, and the loop has undone part of its work. It changes
+	 * the state before it disables the handlers, so the test of the state finds it.
 	 */
 	if (sw_state() != SW_RUNNING)
 		sw_handlers_disable();

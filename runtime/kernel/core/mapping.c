@@ -148,8 +148,8 @@ struct page *sw_mapping_page(u64 offset)
 
 /*
  * Takes no lock: handlers go on while their words are added up. Each word is one
- * aligned load, so no word is torn, and a word that is only accumulated never
- * decreases from one call to the next.
+ * aligned load, so no word is torn, and a sum of counters never decreases from one
+ * call to the next.
  */
 long sw_mapping_sums(struct sw_sums __user *user)
 {

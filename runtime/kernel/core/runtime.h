@@ -3,12 +3,12 @@
  * What the runtime's kernel sources share. One module holds one script, so its state
  * is global.
  *
- *              START              hooks attached        exit(), errors, STOP
- *   LOADED  ----------> STARTING ----------------> RUNNING --------------> EXITING
- *                       ^                                                     |
- *                       | START              end or error probes have run     |
- *                       +----------- STOPPED <--------------------------------+
- *                                               STOP
+ *   LOADED, STOPPED -> STARTING     START
+ *   STARTING -> RUNNING             begin probes have run, all hooks are attached
+ *   STARTING -> STOPPED             a hook could not be attached
+ *   STARTING, RUNNING -> EXITING    exit(), too many errors, STOP
+ *   EXITING -> STOPPED              STOP: hooks are detached, end or error probes have run
+ *   LOADED -> STOPPED               STOP
  *
  * Handlers (sw_context.disabled) are enabled while begin probes run, disabled while
  * hooks are attached, enabled while the module runs, disabled while hooks are
@@ -58,7 +58,7 @@ extern struct sw_header *sw_header;
 extern struct sw_probe_status *sw_status;
 int sw_mapping_create(void);
 void sw_mapping_destroy(void);
-/* The page at a file offset of the device; NULL behind the end. */
+/* The page at a file offset of the device; NULL past the end. */
 struct page *sw_mapping_page(u64 offset);
 /* Any context. */
 struct sw_context *sw_lane_context(u32 lane);

@@ -3,7 +3,7 @@
  * The one header that a generated module includes.
  *
  * No kernel header is included below it. Whatever depends on the kernel is in
- * stapwatch/target.h, which is generated for each kernel from its BTF, or behind
+ * stapwatch/target.h, which is generated for each kernel from its BTF, or in
  * the functions of the runtime object. The runtime's own sources, and scripts
  * with embedded C, include kernel headers first and define SW_KERNEL_HEADERS.
  *

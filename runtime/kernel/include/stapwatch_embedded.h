@@ -68,7 +68,7 @@
 /*
  * kread() and kwrite() - fault-safe access to `*pointer`, a number or a pointer
  *
- * If the access fails, the error is noted, and the function goes on behind its
+ * If the access fails, the error is noted, and the function goes on after its
  * CATCH_DEREF_FAULT().
  */
 #define kread(pointer)                                                                             \

@@ -6,12 +6,12 @@
  * All functions that change an array run with its lock held, so one writer at a time.
  * Who may look at it meanwhile, without the lock:
  *
- * - in arrays without deletion, look-ups on other CPUs. The last store of
+ * - look-ups on other CPUs, in arrays without deletion. The last store of
  *   sw_array_append() is the release that puts the slot into the index; before that no
  *   look-up can reach the slot, and after it nothing in the slot changes.
  * - readers of the mapping. They look at slots 0 to `used` - 1. `used` grows by a
  *   release after the slot is filled, and the slot's sequence is odd whenever its key
- *   or value may be torn.
+ *   may be torn or its value may be that of an earlier key.
  */
 #include "core/runtime.h"
 
@@ -19,7 +19,7 @@
 #define ARRAY_LOCK_TURNS 20000
 
 /*
- * Tests the lock with a plain load and only then exchanges, so that those who wait do
+ * Tests the lock with a plain load and only then exchanges, so that waiting CPUs do
  * not take the cache line away from the holder.
  */
 bool sw_lock_slow(u32 *lock)
@@ -56,7 +56,7 @@ static u32 array_free_entry(const struct sw_array *a, u32 hash)
 
 /*
  * Leaves the slot's sequence odd: readers skip the slot until it is published. It is
- * odd already if the slot was deleted. The barrier keeps the stores to the slot behind
+ * odd already if the slot was deleted. The barrier keeps the stores to the slot after
  * the store to the sequence: x86-64 makes stores visible in the order of the program,
  * so a compiler barrier is enough.
  */
@@ -158,7 +158,7 @@ static void array_unindex(const struct sw_array *a, u32 n)
 	for (i = (gap + 1) & a->mask; a->index[i]; i = (i + 1) & a->mask) {
 		u32 home = sw_array_slot(a, a->index[i])->hash & a->mask;
 
-		/* it may move to the gap, unless its home is behind the gap */
+		/* it may move to the gap, unless its home comes after the gap */
 		if (((i - home) & a->mask) >= ((i - gap) & a->mask)) {
 			a->index[gap] = a->index[i];
 			gap = i;

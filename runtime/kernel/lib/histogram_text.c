@@ -7,7 +7,7 @@
  *	    1 |@@@@@@@@                                            4
  *
  * Rows look as runtime/events/histogram_text.py renders them for prints. A script's
- * string has space for few rows: what is behind its end is not computed.
+ * string has space for few rows: rows past its end are not computed.
  */
 #include "stapwatch.h"
 
@@ -143,7 +143,7 @@ static void histogram_survey(struct histogram *h)
 
 /*
  * Columns for the labels of the rows. For linear histograms SystemTap reserves columns
- * for `low` and for the value behind the last row, too.
+ * for `low` and for the value after the last row, too.
  */
 static u32 histogram_label_columns(const struct histogram *h)
 {

@@ -171,7 +171,7 @@ struct read_quote {
 
 /*
  * Writes one byte as in C source. An octal escape has all three digits if `next`, the
- * byte behind it, is a digit. Returns false if there is no space.
+ * byte after it, is a digit. Returns false if there is no space.
  */
 static bool read_quote_byte(struct read_quote *q, u8 byte, u8 next)
 {

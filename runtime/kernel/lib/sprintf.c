@@ -234,7 +234,7 @@ static s64 sprintf_parse_size(const char **format, const s64 **longs, s64 none)
 	return n < 0 ? 0 : n > SPRINTF_MAX_WIDTH ? SPRINTF_MAX_WIDTH : n;
 }
 
-/* Parses a directive; `*format` moves from behind the percent sign to behind the letter. */
+/* Parses a directive; `*format` moves from after the percent sign to after the letter. */
 static struct sprintf_directive sprintf_parse(const char **format, const s64 **longs)
 {
 	struct sprintf_directive d = { .precision = -1 };

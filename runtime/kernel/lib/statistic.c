@@ -3,13 +3,14 @@
  * Merging what each CPU has accumulated, for handlers that ask for it.
  *
  * Handlers on other CPUs go on accumulating: no lock keeps them out, so that counting
- * a hit needs none. Every word is loaded once, by READ_ONCE(): the load is neither torn
- * nor repeated. The result need not be the statistic at one instant; each word is one
- * that the lane has had since the merge began.
+ * a hit needs none. Every word is one aligned load, so it is not torn. The result need
+ * not be the statistic at one instant: each word has the value that the lane had at some
+ * time during the merge. A minimum and a maximum are loaded twice, to compare and to
+ * keep; in between they can only move away from each other.
  */
 #include "core/runtime.h"
 
-/* The row of a lane, or for lane 0 the shared row; NULL behind the last one. */
+/* The row of a lane, or for lane 0 the shared row; NULL after the last one. */
 static const s64 *statistic_row(u32 lane, u32 offset, const void *shared)
 {
 	if (shared)

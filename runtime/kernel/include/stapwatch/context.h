@@ -45,12 +45,12 @@ struct sw_match {
  * @depth: number of active script functions
  * @frame: bytes of the frame stack in use
  * @record_in_progress: an event record is being written to @ring
- * @regs: registers at the probed place; NULL if the probe has none
+ * @regs: registers at the hit; NULL if the probe has none
  * @address: address of the probed instruction
  * @seed: state of randint()
  * @counts: this lane's counts
  * @ring: this CPU's event ring
- * @ring_end: position behind the space of the record in progress
+ * @ring_end: position after the space of the record in progress
  * @next: embedded C has left a function in favour of its next overload
  * @match: last match of a regular expression, in scripts that ask for it
  * @error_text: the script's own error, or a message with a value in it
@@ -119,7 +119,7 @@ extern const char sw_ended[];
  * For the work that a return probe does at the function's entry: the hit is
  * counted when the function returns.
  *
- * The compiler barrier keeps the handler's own accesses behind the store to
+ * The compiler barrier keeps the handler's own accesses after the store to
  * @busy; it pairs with the one in sw_leave(). A compiler barrier is enough, since
  * whoever tests @busy runs on the same CPU. The exception is sw_handlers_drain(),
  * which first waits for a grace period.
@@ -173,7 +173,7 @@ static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
  * @c: the handler's context
  * @probe: index of the probe
  * @actions: statements that the handler may run
- * @regs: registers at the probed place; NULL if the probe has none
+ * @regs: registers at the hit; NULL if the probe has none
  *
  * Handlers that do nothing of the kind leave it out, and save six stores.
  *
@@ -212,7 +212,7 @@ static __always_inline void sw_error(struct sw_context *c, u32 site, const char 
  * For the end of a handler that writes to globals of a condition. If the value
  * has changed, a worker attaches or detaches the probe's hook soon. The caller
  * still holds the locks of these globals, so that two handlers on two CPUs cannot
- * leave an old value behind.
+ * leave an old value.
  *
  * Context: Handler, with the locks of the condition's globals held.
  */

@@ -39,7 +39,7 @@ u8 *sw_event_begin(struct sw_context *c, u32 kind, u32 site, u32 size);
 /**
  * sw_event_commit() - publishes the record in progress
  * @c: the handler's context
- * @end: behind the last argument, a multiple of 8 bytes from the record's start
+ * @end: end of the last argument, a multiple of 8 bytes from the record's start
  *
  * Wakes the reader if it sleeps.
  *

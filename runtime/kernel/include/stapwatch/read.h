@@ -78,7 +78,7 @@ bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address);
  * @to: gets the string, "" if it cannot be read
  * @size: bytes of @to
  * @address: the address
- * @length: bytes that are read at most; what is negative counts as 0
+ * @length: bytes that are read at most; a negative length counts as 0
  *
  * Context: Handler.
  * Return: true if the string could be read.
@@ -91,7 +91,7 @@ bool sw_kernel_string_n(struct sw_context *c, char *to, u32 size, u64 address, s
  * @to: gets the string, "" if it cannot be read
  * @size: bytes of @to
  * @address: the address
- * @length: bytes that are read at most; what is negative counts as 0
+ * @length: bytes that are read at most; a negative length counts as 0
  *
  * Context: Handler.
  * Return: true if the string could be read.
@@ -142,7 +142,7 @@ u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision);
 /**
  * sw_user_string_quoted() - a string of the current process as strace shows it
  * @c: the handler's context
- * @to: gets the string in double quotes with C escapes, and "..." behind the
+ * @to: gets the string in double quotes with C escapes, and "..." after the
  *      closing quote if it was cut; the address in hexadecimal if it cannot be
  *      read, which is no error
  * @size: bytes of @to
@@ -158,7 +158,7 @@ void sw_user_string_quoted(struct sw_context *c, char *to, u32 size, u64 address
  * @to: as for sw_user_string_quoted()
  * @size: bytes of @to
  * @address: the address
- * @length: bytes of the buffer, which may be NULs; what is negative counts as 0
+ * @length: bytes of the buffer, which may be NULs; a negative length counts as 0
  *
  * Context: Handler.
  */

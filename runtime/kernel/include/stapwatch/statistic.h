@@ -105,7 +105,7 @@ u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset,
  * sw_stat_draw() - renders a histogram as text, for sprint(@hist_log(x))
  * @c: the handler's context
  * @to: gets the text
- * @size: bytes of @to; what is behind the end of @to is not computed
+ * @size: bytes of @to; rows past the end of @to are not computed
  * @layout: which words the rows have
  * @row_offset: offset of the row in each lane
  * @shared: the one row in the shared region instead; NULL if there is none

@@ -26,7 +26,7 @@ u64 sw_task(void);
 
 #else
 
-/* Zeroes the bytes behind the first NUL, in memory order, of eight bytes. */
+/* Zeroes the bytes after the first NUL, in memory order, of eight bytes. */
 static __always_inline u64 sw_cut_behind_nul(u64 word, bool *ended)
 {
 	u64 nul = (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
