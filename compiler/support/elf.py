@@ -2,7 +2,7 @@
 """Relocatable x86-64 ELF files: what a module needs and holds, and new contents for a section.
 
 elf = Elf(Path("script.o").read_bytes())
-elf.undefined                           -> frozenset({"_printk", "sw_refused"})
+elf.undefined                           -> frozenset({"_printk", "sw_hit_skipped"})
 elf.contents(".modinfo")                -> b"license=GPL\\0..."
 elf.patched({".modinfo": b"..."}, {})   -> the file with that section replaced
 """

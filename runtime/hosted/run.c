@@ -1,18 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * run.c - runs a script's handlers in a normal process, and writes what a reader of the module
+ * Runs a script's handlers in a normal process, and writes what a reader of the module
  * would get.
  *
- *   -n N        fire every probe but phases and tracepoints N times, on one lane after the other
- *   -r A,B,..   the registers that it sees: up to six arguments, decimal or 0x..; the first is also
- *               what returns
- *   -l N        lanes (2)
+ *   -n N        fire every probe N times, on one lane after the other; begin, end and
+ *               error probes have their own time, tracepoints are not fired
+ *   -r A,B,..   registers at the hit: up to six arguments, decimal or 0x..; the first is
+ *               also the return value
+ *   -l N        number of lanes (2)
  *   -x PID      what target() returns
- *   -E N        errors until the script ends itself (unlimited)
+ *   -E N        errors that are tolerated (any number)
  *   -e FILE     event records (standard output)
  *   -i FILE     the image that a device would map
  *
- * Gives 0, 1 where something of ours failed, 2 for usage. Script errors are events, as in a module.
+ * The exit status is 0, 1 for a failure of the harness, 2 for wrong usage. Script errors
+ * are events, as in a module.
  */
 #include <unistd.h>
 #include "harness.h"
@@ -20,15 +22,15 @@
 static FILE *events;
 static struct sw_regs regs;
 
-/* After each handler: its records go out before those of the next one. */
-static void next(void)
+/* After each handler: writes its records, which precede the next one's. */
+static void next_lane(void)
 {
-	world_drain(events);
-	world_enter((u32)(sw_cpu() + 1) % sw_nr_lanes);
+	harness_drain_ring(events);
+	harness_set_lane((u32)(sw_cpu() + 1) % sw_nr_lanes);
 }
 
-/* The phase's probes in order of their number, then as written. */
-static void run_phase(enum sw_hook phase, u32 state)
+/* Runs the begin, end or error probes in order of their number, then as written. */
+static void run_session_probes(enum sw_hook phase, u32 state)
 {
 	s64 number = 0;
 	u32 i, last = 0;
@@ -47,14 +49,14 @@ static void run_phase(enum sw_hook phase, u32 state)
 			if (!found || p->number < found->number)
 				found = p;
 		}
-		if (!found || world_header.state != state)
+		if (!found || harness_header.state != state)
 			return;
 		any = true;
 		number = found->number;
 		last = (u32)(found - sw_script.probes);
 		handler = (void (*)(void))found->handler;
 		handler();
-		next();
+		next_lane();
 	}
 }
 
@@ -101,34 +103,34 @@ static void fire(const struct sw_probe *p)
 	case SW_PERF:
 		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
 		break;
-	default: /* phases have their time, and a tracepoint's arguments are its own */
+	default: /* session probes have their own time; a tracepoint's arguments are not known */
 		return;
 	}
-	next();
+	next_lane();
 }
 
-static void run(u64 rounds, u64 most_errors, s64 target)
+static void run(u64 rounds, u64 max_errors, s64 target)
 {
 	u64 round;
 	u32 i;
 
-	world_errors_reset(most_errors, target);
-	world_set_state(SW_STARTING);
-	world_gates_set(0);
-	next();
-	run_phase(SW_BEGIN, SW_STARTING);
-	if (world_header.state == SW_STARTING)
-		world_set_state(SW_RUNNING);
+	harness_errors_reset(max_errors, target);
+	harness_set_state(SW_STARTING);
+	harness_set_disabled(0);
+	next_lane();
+	run_session_probes(SW_BEGIN, SW_STARTING);
+	if (harness_header.state == SW_STARTING)
+		harness_set_state(SW_RUNNING);
 	for (round = 0; round < rounds; round++)
-		for (i = 0; i < sw_script.nr_probes && world_header.state == SW_RUNNING; i++)
+		for (i = 0; i < sw_script.nr_probes && harness_header.state == SW_RUNNING; i++)
 			fire(&sw_script.probes[i]);
-	if (world_header.state == SW_RUNNING)
-		world_set_state(SW_EXITING);
-	world_gates_set(0);
-	run_phase(world_header.failed ? SW_ERROR : SW_END, SW_EXITING);
-	world_gates_set(1);
-	world_set_state(SW_STOPPED);
-	world_drain(events);
+	if (harness_header.state == SW_RUNNING)
+		harness_set_state(SW_EXITING);
+	harness_set_disabled(0);
+	run_session_probes(harness_header.failed ? SW_ERROR : SW_END, SW_EXITING);
+	harness_set_disabled(1);
+	harness_set_state(SW_STOPPED);
+	harness_drain_ring(events);
 }
 
 static void set_registers(const char *text)
@@ -160,9 +162,9 @@ static FILE *open_for(const char *path)
 	return file;
 }
 
-int world_run(int argc, char **argv)
+int run_script(int argc, char **argv)
 {
-	u64 rounds = 0, most_errors = ~0ULL;
+	u64 rounds = 0, max_errors = ~0ULL;
 	s64 target = 0;
 	u32 lanes = 2;
 	FILE *image = NULL;
@@ -185,7 +187,7 @@ int world_run(int argc, char **argv)
 			target = strtoll(optarg, NULL, 0);
 			break;
 		case 'E':
-			most_errors = strtoull(optarg, NULL, 0);
+			max_errors = strtoull(optarg, NULL, 0);
 			break;
 		case 'e':
 			events = open_for(optarg);
@@ -199,10 +201,10 @@ int world_run(int argc, char **argv)
 	}
 	if (!lanes || optind != argc)
 		return 2;
-	world_create(lanes);
-	run(rounds, most_errors, target);
+	harness_create(lanes);
+	run(rounds, max_errors, target);
 	if (image)
-		world_write_image(image);
-	world_destroy();
+		harness_write_image(image);
+	harness_destroy();
 	return fflush(events) || (image && fclose(image)) ? 1 : 0;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * trigger.c - does known things a known number of times, each under a process name of its own.
+ * Does known things a known number of times, each under a process name of its own.
  *
  *	trigger vfs /mnt/file 30 20	reads and writes of a file
  *	trigger syscalls 1000		getppid()
  *	trigger faults 300		pages touched for the first time
- *	trigger opens 50 7		files opened, and not found
+ *	trigger opens 50 7		files opened, and files not found
  *	trigger switches 20		sleeps
  *	trigger connect 17001 25	connections over loopback
  *	trigger retransmit 17002	connects to a full queue until a segment is sent again
@@ -79,7 +79,7 @@ static void faults(long pages)
 	if (at == MAP_FAILED)
 		fail("mmap");
 	madvise(at, (pages + 1) * PAGE, MADV_NOHUGEPAGE);
-	touch(at, 1); /* the code is in memory from here on */
+	touch(at, 1); /* from now on the code is in memory */
 	name("trigger");
 	name("exact-fault");
 	touch(at + PAGE, pages);
@@ -104,8 +104,9 @@ static void opens(long good, long bad)
 }
 
 /*
- * The kernel's own counts, taken inside the name's time and around it, enclose the right answer:
- * prints the least and the most of voluntary switches, then of forced ones.
+ * The kernel's own counts, taken inside and outside of the time under the name, are a lower
+ * and an upper bound of the right answer. Prints both bounds of voluntary switches, then of
+ * involuntary ones.
  */
 static void switches(long n)
 {
@@ -161,7 +162,7 @@ static void connect_often(long port, long n)
 	}
 }
 
-/* The sum of RetransSegs, which the kernel counts itself. */
+/* The kernel's own count of retransmitted segments. */
 static long retransmitted(void)
 {
 	char names[1024], values[1024];

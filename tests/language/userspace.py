@@ -203,7 +203,7 @@ class Workshop:
         rows = "\n".join(f"extern const struct sw_script script_{n};" for n in numbers)
         table = ", ".join(f"[{n}] = &script_{n}" for n in numbers)
         text = f'#include "batch.h"\n\n{rows}\n\n'
-        text += f"const struct sw_script *const world_scripts[] = {{ {table} }};\n"
+        text += f"const struct sw_script *const batch_scripts[] = {{ {table} }};\n"
         (folder / "table.c").write_text(text)
         objects = [folder / f"script_{n}.o" for n in numbers]
         program = folder / "batch"

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* task.c - relatives of the current task, in the initial name spaces; any context. */
+/*
+ * Relatives of the current task, in the initial namespace. Any context: RCU is the only
+ * protection that is needed, and that an NMI may use.
+ */
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>

@@ -87,7 +87,7 @@ static u64 events_missed(const struct sw_placement *p)
 	u64 missed = 0;
 	u32 cpu;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		missed += READ_ONCE(per_cpu_ptr(all->each, cpu)->missed);
 	return missed;
 }
@@ -98,7 +98,7 @@ static void renew(struct work_struct *work)
 	u32 cpu;
 
 	mutex_lock(&all->lock);
-	for_each_possible_cpu (cpu) {
+	for_each_possible_cpu(cpu) {
 		int error = 0;
 
 		if (!xchg(&per_cpu_ptr(all->each, cpu)->stale, false))
@@ -138,7 +138,7 @@ static void events_remove(struct sw_placement *p)
 
 	sw_cpus_leave(&all->cpus, false);
 	cancel_work_sync(&all->work);
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		event_release(all, cpu);
 	synchronize_rcu();
 	p->missed += events_missed(p);
@@ -172,7 +172,7 @@ static int events_place(struct sw_placement *p, const struct perf_event_attr *at
 	}
 	p->hook = all;
 	mutex_lock(&all->lock);
-	for_each_online_cpu (cpu) {
+	for_each_online_cpu(cpu) {
 		error = event_create(all, cpu);
 		if (error)
 			break;

@@ -90,7 +90,7 @@ static bool is_closed(void)
 {
 	const struct sw_context *c = sw_this_cpu_area();
 
-	return c->closed;
+	return c->disabled;
 }
 
 /* A task leaves this CPU, preemption off. One that is dying has no memory any more, but was ours.
@@ -125,7 +125,8 @@ static int note_earlier(struct process *x, bool threads)
 	u32 count = 0, room;
 
 	rcu_read_lock();
-	for_each_process_thread(process, task) count += was_there(x, task, threads);
+	for_each_process_thread(process, task)
+		count += was_there(x, task, threads);
 	rcu_read_unlock();
 	room = count + SLACK;
 	x->size = roundup_pow_of_two(2 * room);
@@ -134,8 +135,7 @@ static int note_earlier(struct process *x, bool threads)
 		return -ENOMEM;
 	sw_memory_add(x->size * sizeof(*x->earlier));
 	rcu_read_lock();
-	for_each_process_thread(process, task)
-	{
+	for_each_process_thread(process, task) {
 		struct earlier *e;
 
 		if (!room || !was_there(x, task, threads))

@@ -51,7 +51,7 @@ static u64 profile_missed(const struct sw_placement *p)
 	u64 missed = 0;
 	u32 cpu;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		missed += READ_ONCE(per_cpu_ptr(profile->ticks, cpu)->missed);
 	return missed;
 }
@@ -81,7 +81,7 @@ static struct profile *profile_create(const struct sw_probe *probe)
 		return NULL;
 	}
 	sw_memory_add(num_possible_cpus() * sizeof(struct tick));
-	for_each_possible_cpu (cpu) {
+	for_each_possible_cpu(cpu) {
 		struct tick *tick = per_cpu_ptr(profile->ticks, cpu);
 
 		tick->profile = profile;

@@ -1,14 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * strings.c - calls one string function for each request on standard input, in buffers of exactly
- * their size, so that AddressSanitizer sees a byte too many.
+ * Calls one string function for each request on standard input, in buffers of exactly the
+ * size that is given, so that AddressSanitizer sees one byte too many.
  *
  *   request   u32 function, size, nr_longs, nr_strings | s64 longs[] | { u32 length, bytes }[]
  *   answer    u32 length, cut | bytes
  *
- *   0 format(string 0, longs, strings 1..)   1 copy(string 0)   2 concat(0, 1)   3 to = to . 1   4
- * to = 0 . to 5 to = to . to   6 user_string_quoted(&string 0)   7 user_buffer_quoted(&string 0,
- * long 0) 8 user_string(&string 0)   9 user_string_n(&string 0, long 0)
+ *   0   format(string 0, longs, strings 1..)
+ *   1   copy(string 0)
+ *   2   concat(string 0, string 1)
+ *   3   to = to . string 1
+ *   4   to = string 0 . to
+ *   5   to = to . to
+ *   6   user_string_quoted(&string 0)
+ *   7   user_buffer_quoted(&string 0, long 0)
+ *   8   user_string(&string 0)
+ *   9   user_string_n(&string 0, long 0)
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * writer.c - handlers of two CPUs that write strings and statistics of a mapped image without
- * pause.
+ * The handlers of two CPUs, which write strings and statistics of a mapped image all the
+ * time.
  *
  *   writer IMAGE LOCK SEQUENCE STRINGS STRING_SIZE STATISTICS ROWS     offsets in the file
  *
- * Says "ready" when both write, and goes on until its input ends. Of every row, all bytes of the
- * string are one letter, and all words of the statistic are one number.
+ * Prints "ready" when both write, and goes on until its input ends. In every row, all bytes
+ * of the string are the same letter, and all words of the statistic are the same number.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -61,7 +61,7 @@ static void *write_rows(void *argument)
 		sw_write_end(sequence);
 		sw_unlock(lock);
 		__atomic_fetch_add(&written, 1, __ATOMIC_RELAXED);
-		take_time(2000); /* a table that is always locked cannot be read whole */
+		take_time(2000); /* readers need moments in which the table is not locked */
 	}
 	return NULL;
 }

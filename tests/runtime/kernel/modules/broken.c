@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* broken.c - its second hook cannot be placed, so that it cannot be started. */
+/* Its second hook cannot be attached, so it cannot be started. */
 #define MODULE_NAME "sw_broken"
 #define NR_PROBES   2
 #include "script.h"

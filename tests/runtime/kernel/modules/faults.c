@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * faults.c - handlers that follow bad pointers, and one that hits itself: a read() of the target's
- * selects by its size what happens.
+ * Handlers that follow bad pointers, and one that hits itself. The size of the target's
+ * read() selects what happens.
  */
 #define MODULE_NAME "sw_faults"
 #define NR_PROBES   4
@@ -27,7 +27,7 @@ static void on_read(unsigned long ip, unsigned long parent_ip, void *ops, struct
 	case 2: /* not canonical */
 		sw_kernel_read(&a->context, 0x8123456789abcdefULL, 4);
 		break;
-	case 3: /* a hole in the kernel's half */
+	case 3: /* an unmapped address of the kernel */
 		sw_kernel_read(&a->context, 0xffffffffffffff00ULL, 4);
 		break;
 	case 4:
@@ -36,7 +36,7 @@ static void on_read(unsigned long ip, unsigned long parent_ip, void *ops, struct
 	case 5:
 		sw_user_read(&a->context, 0xffffffff81000000ULL, 8);
 		break;
-	case 6: { /* the buffer's own text, quoted */
+	case 6: { /* the text of the buffer, quoted */
 		u8 *p;
 
 		sw_user_string_quoted(&a->context, text, sizeof(text), SW_ARG1(regs));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* reads.c - one read() of the target process passes every kind of hook; each counts it. */
+/* One read() of the target process hits every kind of hook; each counts it. */
 #define MODULE_NAME "sw_reads"
 #define NR_PROBES   9
 #include "script.h"
 
 enum { BEGIN, ENTRY, INSIDE, RETURNED, SYSCALL, END, ABSENT, LATE_BEGIN, FAILED };
 
-/* words: 0..3 hits by probe, 4 the sum of sizes asked for, 5 bytes returned, 6 sum of latencies */
+/* words: 0..3 hits by probe, 4 sum of requested sizes, 5 bytes returned, 6 sum of latencies */
 
 static void on_begin(void)
 {
@@ -109,7 +109,7 @@ static void on_end(void)
 	if (!a)
 		return;
 	PREPARE(a, END, NULL);
-	for (lane = 0; lane < sw_nr_lanes; lane++)
+	sw_for_each_lane(lane)
 		total += ((struct area *)sw_lane_areas[lane])->words[0];
 	print_long(a, 4, (s64)total);
 	leave(a, END);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* script.h - what the hand-written scripts here have in common; they look like what the compiler
- * makes. */
+/* What the hand-written scripts have in common; they look like generated ones. */
 #include "stapwatch.h"
 #include "kernel.h" /* BUILD_ID, of the kernel they are built for */
 

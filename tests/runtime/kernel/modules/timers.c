@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* timers.c - every kind of timer counts its ticks; the fine one ends the script at its tenth tick.
- */
+/* Every kind of timer counts its ticks; the hrtimer ends the script at its tenth tick. */
 #define MODULE_NAME "sw_timers"
 #define NR_PROBES   5
 #include "script.h"

@@ -42,7 +42,7 @@ static __always_inline void sw_relax(void)
 {
 }
 
-#define SW_KRETPROBE_DATA  0
+#define SW_KRETPROBE_DATA 0
 
 #define SW_ARG0(r)	   ((r)->di)
 #define SW_ARG1(r)	   ((r)->si)

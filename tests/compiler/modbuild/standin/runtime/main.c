@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A runtime reduced to what links: it runs the first probe and shows the manifest in the kernel
- * log. */
+/* The smallest runtime that links: runs the first probe and prints the manifest to the kernel log. */
 #include <linux/module.h>
 #include <linux/percpu.h>
 
@@ -9,7 +8,7 @@
 
 void **sw_areas;
 
-void sw_refused(void)
+void sw_hit_skipped(void)
 {
 	pr_info("standin: refused\n");
 }

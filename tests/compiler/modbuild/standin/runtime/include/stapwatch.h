@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The face of the stand-in runtime: as much of the real one as a stub script and these tests use.
- */
+/* The API of the stand-in runtime: as much of the real one as a stub script and these tests use. */
 #ifndef STAPWATCH_H
 #define STAPWATCH_H
 
@@ -33,7 +32,7 @@ struct sw_script {
 
 extern const struct sw_script sw_script;
 extern void **sw_areas;
-void sw_refused(void);
+void sw_hit_skipped(void);
 
 static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 {
@@ -42,7 +41,7 @@ static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 	__asm__ __volatile__("incl %%gs:" SW_PREEMPT_COUNT ::: "memory", "cc");
 	__asm__ __volatile__("movq %%gs:(%1), %0" : "=r"(area) : "r"(sw_areas));
 	if (!area)
-		sw_refused();
+		sw_hit_skipped();
 	__asm__ __volatile__("decl %%gs:" SW_PREEMPT_COUNT ::: "memory", "cc");
 	return area;
 }
