@@ -16,8 +16,8 @@ from compiler.driver.compile import compile_script
 from compiler.protocol import Request
 from lab import DEFAULT_KERNEL, SUITES, Image, install_app
 from lab.warm_cache import warm_cache
-from runtime.elf import manifest_of_module
 from runtime.support.record import replace
+from tests.module_file import manifest_of_module
 from tests.probes.conftest import EXAMPLES, packaged_configuration
 from tests.system.setting import PROJECT
 
