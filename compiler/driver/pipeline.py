@@ -341,7 +341,7 @@ def _listed(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) 
         case "types":
             lines = list_probes.probe_types()
         case "aliases":
-            lines = list_probes.probe_aliases(known)
+            lines = list_probes.probe_aliases(known, kernel.arch)
         case _:
             wanted = request.listing == "variables"
             lines = list_probes.points(

@@ -134,7 +134,8 @@ static void run(u64 rounds, u64 most_errors, s64 target)
 static void set_registers(const char *text)
 {
 	unsigned long *const places[] = {
-		&regs.di, &regs.si, &regs.dx, &regs.cx, &regs.r8, &regs.r9
+		&SW_ARG0(&regs), &SW_ARG1(&regs), &SW_ARG2(&regs),
+		&SW_ARG3(&regs), &SW_ARG4(&regs), &SW_ARG5(&regs),
 	};
 	char *end;
 	u32 i;
@@ -145,8 +146,8 @@ static void set_registers(const char *text)
 			break;
 		text = end + 1;
 	}
-	regs.r10 = regs.cx;
-	regs.ax = regs.di;
+	SW_SYSCALL_ARG3(&regs) = SW_ARG3(&regs);
+	SW_RETURN_VALUE(&regs) = SW_ARG0(&regs);
 }
 
 static FILE *open_for(const char *path)

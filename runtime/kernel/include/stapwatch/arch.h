@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* arch.h - what the processor and the kernel's calling convention decide. target.h names this
- * kernel's variables. */
+/* arch.h - chooses the header of the processor and of the kernel's calling convention. target.h names
+ * this kernel's variables. */
 #ifndef STAPWATCH_ARCH_H
 #define STAPWATCH_ARCH_H
 
@@ -12,7 +12,7 @@ void sw_preempt_check(void); /* reschedules if that is due; in the runtime objec
 #elif defined(__x86_64__)
 #include "stapwatch/arch/x86_64.h"
 #else
-#error "stapwatch runs on x86-64 only"
+#error "this architecture has no header in stapwatch/arch/"
 #endif
 
 #endif
