@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guru mode: kernel memory and registers are written, and registers read by number.
 
-$file->f_pos = 0   -> Store(Deref(Argument(0) + 64, 8), 0)      $count = 5   -> Store(Register("dx"), 5)
+$file->f_pos = 0   -> Store(Deref(Argument(0) + 64, 8), 0)      $count = 5   -> Store(Register(...), 5)
 """
 
 from __future__ import annotations

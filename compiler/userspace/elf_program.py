@@ -3,7 +3,7 @@
 
 exe = Executable.open(Path("/usr/bin/program"), arch)
 exe.functions["main"]          -> (0x1040,)      offsets in the file
-exe.marks                      -> (Mark("provider", "name", 0x401136, 0, "-4@%eax 8@-8(%rbp)"), ...)
+exe.marks                      -> (Mark("provider", "name", 0x401136, 0, "-4@..."), ...)
 exe.binary("/usr/bin/program") -> Binary(...)    identifies the file's contents
 """
 

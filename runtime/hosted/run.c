@@ -95,7 +95,8 @@ static void fire(const struct sw_probe *p)
 		fire_return(p);
 		break;
 	case SW_NETFILTER:
-		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
+		((sw_packet_handler *)p->handler)(SW_ARG0(&regs), SW_ARG1(&regs), SW_ARG2(&regs),
+						  SW_ARG3(&regs));
 		break;
 	case SW_WATCHPOINT:
 	case SW_PERF:
