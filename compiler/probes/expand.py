@@ -2,7 +2,7 @@
 """Probe points to sites: aliases are expanded, wildcards and braces multiplied, families asked.
 
 probe syscall.openat { B }
-  -> Derived(site=<ftrace __x64_sys_openat>, prologue=(<the alias's body>,), body=B, ...)
+  -> Derived(site=<ftrace of the system call's function>, prologue=(<the alias's body>,), body=B, ...)
 """
 
 from __future__ import annotations

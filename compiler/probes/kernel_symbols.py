@@ -64,8 +64,8 @@ def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
 
 
 def place(kernel: Kernel, name: str) -> int:
-    """Where the function is (see `Places`); 0 if that is not known, or there are several."""
-    found = kernel.places.find(name)
+    """Where the function is (see `TextOffsets`); 0 if that is not known, or there are several."""
+    found = kernel.text_offsets.find(name)
     return found[0] if len(found) == 1 else 0
 
 
@@ -76,8 +76,8 @@ def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[i
     Of a running kernel these are the functions that ftrace reaches: code that may not be traced and
     assembly take kprobes, which cost five times as much a hit, and are probed by name only.
     """
-    found = _in_module(kernel, pattern, module) if module else kernel.places.fitting(pattern)
-    if not module and not kernel.places.are_known:
+    found = _in_module(kernel, pattern, module) if module else kernel.text_offsets.matching(pattern)
+    if not module and not kernel.text_offsets.are_known:
         found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
     return {

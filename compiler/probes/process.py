@@ -9,6 +9,7 @@ process.end              -> all processes; with a target(), it and what it start
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from compiler.arch import Arch
 from compiler.ir import syntax
 from compiler.ir.program import Hook, HookKind, ProcessEvent, Register
 from compiler.probes import uprobe
@@ -34,7 +35,6 @@ _REFUSED = {
         'probe functions: process("path").function("*")',
     ),
 }
-_ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")  # of a system call
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
@@ -66,7 +66,7 @@ def _life(
         Site(
             replace(hook, symbol=point, offset=event.value),
             point,
-            _variables(event),
+            _variables(event, environment.kernel.arch),
         )
         for hook in _hooks(first, environment)
         for point in [spell((replace(first, arg=hook.program or first.arg), *rest))]
@@ -101,13 +101,15 @@ def _paths(name: str, component: syntax.Component, environment: Environment) -> 
     return found
 
 
-def _variables(event: ProcessEvent) -> dict[str, Variable]:
+def _variables(event: ProcessEvent, arch: Arch) -> dict[str, Variable]:
     match event:
         case ProcessEvent.SYSCALL:
-            found = [_register("syscall", "orig_ax")]
-            found += [_register(f"arg{i + 1}", name) for i, name in enumerate(_ARGUMENTS)]
+            found = [_register("syscall", arch.syscall_number)]
+            found += [
+                _register(f"arg{i + 1}", name) for i, name in enumerate(arch.syscall_arguments)
+            ]
         case ProcessEvent.SYSCALL_RETURN:
-            found = [_register("syscall", "orig_ax"), _register("return", "ax")]
+            found = [_register("syscall", arch.syscall_number), _register("return", arch.result)]
         case _:
             found = []
     return {variable.name: variable for variable in found}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from compiler.arch import Arch, Operand
 from compiler.ir import syntax
 from compiler.ir.program import Arithmetic, Deref, Expr, Hook, HookKind, Number, Register
 from compiler.ir.source import Span
@@ -26,13 +27,12 @@ from compiler.probes.base import (
     unexpected,
 )
 from compiler.support.did_you_mean import did_you_mean
+from compiler.support.elf import ElfError
 from compiler.support.globs import glob_regex
 from compiler.userspace.elf_program import Executable, Mark, ProgramError
-from compiler.userspace.sdt_operands import Operand, operands
 from compiler.userspace.shared_libraries import libraries
 from runtime.support.record import record, replace
 
-_ARGUMENTS = ("di", "si", "dx", "cx", "r8", "r9")
 _INSTEAD = 'probe a whole function: process("path").function("name"), or a mark'
 _NEEDS_DEBUGINFO = {
     "inline": "inlined functions are known to debuginfo only",
@@ -75,6 +75,8 @@ def resolve(
                 found += _in_file(file, last)
             except Refusal as refusal:
                 missed.append(refusal)
+            except ElfError as error:
+                missed.append(_damaged(file.name, error, first))
     if missed and not found:
         raise missed[0]
     return found
@@ -126,7 +128,7 @@ def _libraries(program: str, component: syntax.Component, environment: Environme
         found = environment.programs.find(wanted)
         known: list[str] = []
     else:
-        loaded = libraries(program, environment.programs)
+        loaded = libraries(program, environment.programs, environment.kernel.arch)
         known = list(loaded)
         regex = re.compile(glob_regex(wanted))
         found = list(dict.fromkeys(p for name, p in loaded.items() if regex.fullmatch(name)))
@@ -148,15 +150,23 @@ def _open(
     environment: Environment,
 ) -> _File:
     try:
-        executable = Executable.open(environment.programs.read(path))
+        executable = Executable.open(environment.programs.read(path), environment.kernel.arch)
     except ProgramError as error:
         raise Refusal("no-such-program", error.message, component.span, error.hint) from error
     except OSError as error:
         raise Refusal(
             "no-such-program", f"'{path}' cannot be read: {error.strerror}", component.span
         ) from error
-    hook = replace(hook, kind=HookKind.UPROBE, binary=executable.binary(path))
+    try:
+        binary = executable.binary(path)
+    except ElfError as error:
+        raise _damaged(path, error, component) from error
+    hook = replace(hook, kind=HookKind.UPROBE, binary=binary)
     return _File(point, hook, executable, path)
+
+
+def _damaged(path: str, error: ElfError, component: syntax.Component) -> Refusal:
+    return Refusal("no-such-program", f"'{path}' is damaged: {error}", component.span)
 
 
 def _in_file(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
@@ -206,7 +216,8 @@ def _functions(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
         )
     wild = any(c in pattern for c in "*?[")
     kind = HookKind.URETPROBE if returns else HookKind.UPROBE
-    variables = _result() if returns else _arguments()
+    arch = file.executable.arch
+    variables = _result(arch) if returns else _arguments(arch)
     sites = []
     for name, offsets in _fitting(file, pattern, wild, function).items():
         hook = replace(file.hook, kind=kind, symbol=name, optional=wild, entry=not returns)
@@ -240,7 +251,7 @@ def _fitting(
         if found:
             return found
     slug = "unknown-program-function"
-    if pattern in file.executable.chosen:
+    if pattern in file.executable.indirect:
         raise Refusal(
             slug,
             f"'{pattern}' stands for one of several functions, by the processor's kind",
@@ -263,16 +274,16 @@ def _fitting(
     )
 
 
-def _arguments() -> dict[str, Variable]:
+def _arguments(arch: Arch) -> dict[str, Variable]:
     """What a function gets in registers; of which kind it is, nobody knows."""
     return {
         f"arg{i + 1}": Variable(f"arg{i + 1}", "argument", i, None, made=partial(Register, name))
-        for i, name in enumerate(_ARGUMENTS)
+        for i, name in enumerate(arch.arguments)
     }
 
 
-def _result() -> dict[str, Variable]:
-    return {"return": Variable("return", "return", 0, None, made=partial(Register, "ax"))}
+def _result(arch: Arch) -> dict[str, Variable]:
+    return {"return": Variable("return", "return", 0, None, made=partial(Register, arch.result))}
 
 
 def _statement(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
@@ -347,7 +358,7 @@ def _marks(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
 
 def _of_mark(mark: Mark, executable: Executable) -> dict[str, Variable]:
     found = {}
-    for i, operand in enumerate(operands(mark.arguments), 1):
+    for i, operand in enumerate(executable.arch.operands(mark.arguments), 1):
         if operand is None or (operand.symbol and operand.symbol not in executable.variables):
             continue
         distance = operand.number

@@ -21,7 +21,6 @@ from runtime.support.int64 import wrapped
 
 _ACCESSES = {"write": 2, "rw": 3}  # SW_WATCH_*
 _LENGTHS = (1, 2, 4, 8)
-_REGISTERS = 4  # that x86 processors have
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
@@ -40,16 +39,16 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     return [Site(hook, spell(components))]
 
 
-def warnings(program: p.Program) -> list[Diagnostic]:
-    """Of those that no processor has the registers for, the first."""
+def warnings(program: p.Program, registers: int) -> list[Diagnostic]:
+    """A warning at the first watchpoint for which the processor has no register left."""
     found = [probe for probe in program.probes if probe.hook.kind is HookKind.WATCHPOINT]
-    if len(found) <= _REGISTERS:
+    if len(found) <= registers:
         return []
-    message = f"{len(found)} places are watched, but the processor can watch {_REGISTERS} only"
+    message = f"{len(found)} places are watched, but the processor can watch {registers} only"
     hint = (
         "the kernel refuses the others, and the script with them, unless they are marked with '?'"
     )
-    span = found[_REGISTERS].span
+    span = found[registers].span
     return [Diagnostic("many-watchpoints", message, span, hint=hint, severity="warning")]
 
 

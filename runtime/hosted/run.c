@@ -97,7 +97,8 @@ static void fire(const struct sw_probe *p)
 		fire_return(p);
 		break;
 	case SW_NETFILTER:
-		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
+		((sw_packet_handler *)p->handler)(SW_ARG0(&regs), SW_ARG1(&regs), SW_ARG2(&regs),
+						  SW_ARG3(&regs));
 		break;
 	case SW_WATCHPOINT:
 	case SW_PERF:
@@ -136,7 +137,8 @@ static void run(u64 rounds, u64 max_errors, s64 target)
 static void set_registers(const char *text)
 {
 	unsigned long *const places[] = {
-		&regs.di, &regs.si, &regs.dx, &regs.cx, &regs.r8, &regs.r9
+		&SW_ARG0(&regs), &SW_ARG1(&regs), &SW_ARG2(&regs),
+		&SW_ARG3(&regs), &SW_ARG4(&regs), &SW_ARG5(&regs),
 	};
 	char *end;
 	u32 i;
@@ -147,8 +149,8 @@ static void set_registers(const char *text)
 			break;
 		text = end + 1;
 	}
-	regs.r10 = regs.cx;
-	regs.ax = regs.di;
+	SW_SYSCALL_ARG3(&regs) = SW_ARG3(&regs);
+	SW_RETURN_VALUE(&regs) = SW_ARG0(&regs);
 }
 
 static FILE *open_for(const char *path)

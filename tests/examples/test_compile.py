@@ -16,10 +16,10 @@ from compiler.driver.compile import compile_script
 from compiler.protocol import Request
 from lab import DEFAULT_KERNEL, SUITES, Image, install_app
 from lab.warm_cache import warm_cache
-from runtime.elf import manifest_of_module
 from runtime.support.record import replace
 from tests import PROJECT
 from tests.examples.conftest import EXAMPLES, packaged_configuration
+from tests.module_file import manifest_of_module
 
 BUILT = [kernel for kernel in SUITES if Image.find(kernel).exists]
 KERNELS = {DEFAULT_KERNEL, *(kernel for kernel in BUILT if install_app.runs_in(Image.find(kernel)))}

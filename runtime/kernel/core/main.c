@@ -13,12 +13,7 @@ static int __init sw_module_init(void)
 {
 	int error;
 
-	BUILD_BUG_ON(sizeof(struct sw_regs) != sizeof(struct pt_regs));
-	BUILD_BUG_ON(offsetof(struct sw_regs, ax) != offsetof(struct pt_regs, ax));
-	BUILD_BUG_ON(offsetof(struct sw_regs, di) != offsetof(struct pt_regs, di));
-	BUILD_BUG_ON(offsetof(struct sw_regs, orig_ax) != offsetof(struct pt_regs, orig_ax));
-	BUILD_BUG_ON(offsetof(struct sw_regs, ip) != offsetof(struct pt_regs, ip));
-	BUILD_BUG_ON(offsetof(struct sw_regs, sp) != offsetof(struct pt_regs, sp));
+	SW_CHECK_REGS();
 
 	error = sw_build_id_check(sw_trust);
 	if (error)

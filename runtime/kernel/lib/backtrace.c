@@ -19,7 +19,7 @@
 /* Address of the hit in the kernel; 0 if it was in user space or the probe has no registers. */
 static u64 backtrace_hit_address(const struct sw_context *c)
 {
-	return c->regs && !user_mode((struct pt_regs *)c->regs) ? c->regs->ip : 0;
+	return c->regs && !user_mode((struct pt_regs *)c->regs) ? SW_REGS_IP(c->regs) : 0;
 }
 
 u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
@@ -62,13 +62,13 @@ u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
 	if (c->regs && user_mode((struct pt_regs *)c->regs))
 		regs = (struct pt_regs *)c->regs;
 	if (n < most)
-		to[n++] = regs->ip;
+		to[n++] = SW_REGS_IP(regs);
 	/* a function that has just been called has no frame yet: its return address is on top */
 	if (backtrace_is_entry(c) && n < most &&
-	    !copy_from_user_nofault(frame, (const void __user *)regs->sp, sizeof(frame[0])))
+	    !copy_from_user_nofault(frame, (const void __user *)SW_REGS_SP(regs), sizeof(frame[0])))
 		to[n++] = frame[0];
-	for (at = regs->bp; n < most; at = next) {
-		if (at % 8 || at < regs->sp ||
+	for (at = SW_REGS_FP(regs); n < most; at = next) {
+		if (at % 8 || at < SW_REGS_SP(regs) ||
 		    copy_from_user_nofault(frame, (const void __user *)at, sizeof(frame)))
 			break;
 		next = frame[0];

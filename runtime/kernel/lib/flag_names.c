@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Names of open() flags and of errors. The numbers are those of x86-64. */
+/* Names of open() flags and of errors. */
 #include "core/runtime.h"
 
 struct flag_name {
@@ -9,12 +9,23 @@ struct flag_name {
 
 /* A name that covers several bits comes before the names of these bits. */
 static const struct flag_name flag_names[] = {
-	{ 020200000, "O_TMPFILE" }, { 04010000, "O_SYNC" },    { 0100, "O_CREAT" },
-	{ 0200, "O_EXCL" },	    { 0400, "O_NOCTTY" },      { 01000, "O_TRUNC" },
-	{ 02000, "O_APPEND" },	    { 04000, "O_NONBLOCK" },   { 010000, "O_DSYNC" },
-	{ 020000, "O_ASYNC" },	    { 040000, "O_DIRECT" },    { 0100000, "O_LARGEFILE" },
-	{ 0200000, "O_DIRECTORY" }, { 0400000, "O_NOFOLLOW" }, { 01000000, "O_NOATIME" },
-	{ 02000000, "O_CLOEXEC" },  { 010000000, "O_PATH" },
+	{ 020000000 | SW_O_DIRECTORY, "O_TMPFILE" },
+	{ 04010000, "O_SYNC" },
+	{ 0100, "O_CREAT" },
+	{ 0200, "O_EXCL" },
+	{ 0400, "O_NOCTTY" },
+	{ 01000, "O_TRUNC" },
+	{ 02000, "O_APPEND" },
+	{ 04000, "O_NONBLOCK" },
+	{ 010000, "O_DSYNC" },
+	{ 020000, "O_ASYNC" },
+	{ SW_O_DIRECT, "O_DIRECT" },
+	{ SW_O_LARGEFILE, "O_LARGEFILE" },
+	{ SW_O_DIRECTORY, "O_DIRECTORY" },
+	{ SW_O_NOFOLLOW, "O_NOFOLLOW" },
+	{ 01000000, "O_NOATIME" },
+	{ 02000000, "O_CLOEXEC" },
+	{ 010000000, "O_PATH" },
 };
 
 static const char *const flag_access_modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };

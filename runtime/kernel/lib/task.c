@@ -47,7 +47,7 @@ u64 sw_task_of(s64 tid)
 
 u64 sw_user_address(void)
 {
-	return current->mm ? task_pt_regs(current)->ip : 0;
+	return current->mm ? SW_REGS_IP(task_pt_regs(current)) : 0;
 }
 
 u64 sw_average_load(u32 n)

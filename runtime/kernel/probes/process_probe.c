@@ -183,7 +183,7 @@ static int on_new_thread(struct kprobe *probe, struct pt_regs *regs)
 /* (struct task_struct *, int is_the_last_thread) */
 static int on_last_exit(struct kprobe *probe, struct pt_regs *regs)
 {
-	if ((int)regs->si && is_mine(of_probe(probe)))
+	if ((int)SW_ARG1(regs) && is_mine(of_probe(probe)))
 		hit(of_probe(probe));
 	return 0;
 }

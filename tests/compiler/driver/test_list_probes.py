@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from compiler.arch.x86_64 import X86_64
 from compiler.driver import list_probes
 from compiler.frontend.parser import Conditions, parse
 from compiler.probes import FAMILIES, Environment
@@ -89,7 +90,6 @@ def test_functions() -> None:
 
 def test_aliases() -> None:
     script = parse(MINE, "lib.stp", conditions=CONDITIONS)
-    assert list_probes.probe_aliases([script])[0] == "my.begin = begin"
-    assert 'my.missing = kernel.function("no_such_function")?' in list_probes.probe_aliases(
-        [script]
-    )
+    found = list_probes.probe_aliases([script], X86_64)
+    assert found[0] == "my.begin = begin"
+    assert 'my.missing = kernel.function("no_such_function")?' in found

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where functions are: from a symbol table, wherever its kernel was loaded."""
+"""Offsets of functions from a symbol table, wherever its kernel was loaded."""
 
 from __future__ import annotations
 
 import pytest
 
 from compiler.kernel.symbols import Symbols
-from compiler.kernel.text_offsets import ANCHOR, Places
+from compiler.kernel.text_offsets import ANCHOR, TextOffsets
 
 FUNCTIONS = [
     ("vfs_read", 0x3000, ""),
@@ -15,7 +15,7 @@ FUNCTIONS = [
     ("__pfx_vfs_read", 0x2FF0, ""),
     ("twice", 0x6000, ""),
     ("twice", 0x7000, ""),
-    ("vfs_reset", 0x9100, ""),  # between the edges of what is forgotten
+    ("vfs_reset", 0x9100, ""),  # between the bounds of the code that is freed
     ("vfs_remote", 0xF000, "ext4"),
     (ANCHOR, 0x3800, ""),
 ]
@@ -29,19 +29,19 @@ def table(base: int) -> Symbols:
 
 
 @pytest.mark.parametrize("base", [0xFFFFFFFF81000000, 0xFFFFFFFFA7400000])
-def test_places_do_not_depend_on_where_the_kernel_is(base: int) -> None:
-    places = Places.of(table(base))
-    assert places.are_known
-    assert places.find("vfs_read") == (-0x800,)
-    assert places.find("twice") == (0x2800, 0x3800)
-    assert places.find("vfs_rea") == () == places.find("read")
-    assert places.fitting("vfs_*") == {"vfs_read": (-0x800,), "vfs_write": (0x800,)}
-    assert Places(places.data).fitting("t*e") == {"twice": (0x2800, 0x3800)}
+def test_offsets_do_not_depend_on_where_the_kernel_is(base: int) -> None:
+    offsets = TextOffsets.of(table(base))
+    assert offsets.are_known
+    assert offsets.find("vfs_read") == (-0x800,)
+    assert offsets.find("twice") == (0x2800, 0x3800)
+    assert offsets.find("vfs_rea") == () == offsets.find("read")
+    assert offsets.matching("vfs_*") == {"vfs_read": (-0x800,), "vfs_write": (0x800,)}
+    assert TextOffsets(offsets.data).matching("t*e") == {"twice": (0x2800, 0x3800)}
 
 
-def test_hidden_addresses_are_no_places() -> None:
+def test_hidden_addresses_are_no_offsets() -> None:
     hidden = "\n".join(f"0000000000000000 t {name}" for name, _, _ in FUNCTIONS * 20)
-    places = Places.of(Symbols(hidden.encode(), "a test"))
-    assert not places.are_known
-    assert places.find("vfs_read") == ()
-    assert places.fitting("*") == {}
+    offsets = TextOffsets.of(Symbols(hidden.encode(), "a test"))
+    assert not offsets.are_known
+    assert offsets.find("vfs_read") == ()
+    assert offsets.matching("*") == {}

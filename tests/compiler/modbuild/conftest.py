@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from compiler.arch import Arch
 from compiler.kernel.btf import Btf
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild.builder import Builder
@@ -31,6 +32,10 @@ class Facts:
 
     kernel: Kernel
     headers: Path | None
+
+    @property
+    def arch(self) -> Arch:
+        return self.kernel.arch
 
     @property
     def release(self) -> str:

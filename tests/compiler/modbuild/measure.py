@@ -21,16 +21,18 @@ from runtime.support.record import field, record
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
+from compiler.arch import Arch
 from compiler.kernel.btf import Btf
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild.builder import Builder
 from compiler.modbuild.request import BuildInput, Tier
-from compiler.modbuild.toolchain import Here, Ran
+from compiler.modbuild.toolchain import HostToolchain, Ran
 from compiler.support.content_store import Cache
 
 
 @record
 class Facts:
+    arch: Arch
     release: str
     build_id: bytes
     headers: Path | None
@@ -38,7 +40,7 @@ class Facts:
 
 
 @record
-class Watched(Here):
+class Watched(HostToolchain):
     """This system's tools, with the CPU time of every command noted."""
 
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
@@ -52,7 +54,7 @@ class Watched(Here):
         timeout: float = 120,
     ) -> Ran:
         before = children()
-        ran = Here.run(self, argv, folder=folder, env=env, timeout=timeout)
+        ran = HostToolchain.run(self, argv, folder=folder, env=env, timeout=timeout)
         self.spent[Path(argv[0]).name] += children() - before
         return ran
 
@@ -64,7 +66,7 @@ def children() -> float:
 
 def main(root: str, release: str, headers: str, script: str, rounds: str = "10") -> None:
     kernel = Kernel.from_root(Path(root), release)
-    facts = Facts(release, kernel.build_id, Path(headers), kernel.btf)
+    facts = Facts(kernel.arch, release, kernel.build_id, Path(headers), kernel.btf)
     text = Path(script).read_text()
     rows: dict[str, list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,7 @@ from compiler.modbuild.request import BuildInput, Tier
 from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.signing import MARK, SigningKey
 from compiler.modbuild.tier_check import difference
-from compiler.modbuild.toolchain import Here, Ran
+from compiler.modbuild.toolchain import HostToolchain, Ran
 from compiler.support.content_store import Cache
 from compiler.support.elf import Elf
 from runtime.support.record import field, record, replace
@@ -31,7 +31,7 @@ RequestFor = Callable[..., BuildInput]
 
 
 @record
-class Meddling(Here):
+class Meddling(HostToolchain):
     """This machine's tools, but commands for which `spoil` returns something end like that."""
 
     spoil: Callable[[Sequence[str]], Ran | None] = lambda argv: None
@@ -49,7 +49,7 @@ class Meddling(Here):
         spoilt = self.spoil(argv)
         if spoilt is not None:
             return spoilt
-        return Here.run(self, argv, folder=folder, env=env, timeout=timeout)
+        return HostToolchain.run(self, argv, folder=folder, env=env, timeout=timeout)
 
 
 def sections(path: Path) -> Elf:
@@ -341,15 +341,15 @@ def test_an_upgraded_compiler_means_another_preparation(
     builder: Builder, request_for: RequestFor, tmp_path: Path
 ) -> None:
     @record
-    class Upgraded(Here):
+    class Upgraded(HostToolchain):
         def identity(self, tool: str) -> str:
-            found = Here.identity(self, tool)
+            found = HostToolchain.identity(self, tool)
             return f"{found} upgraded" if "gcc" in tool else found
 
     said: list[str] = []
     cache = Cache(tmp_path / "cache")
     kernel = request_for().kernel
-    first = Builder(cache, Here(), builder.sources, progress=said.append).prepare(kernel)
+    first = Builder(cache, HostToolchain(), builder.sources, progress=said.append).prepare(kernel)
     second = Builder(cache, Upgraded(), builder.sources, progress=said.append).prepare(kernel)
     assert first.identity != second.identity
     assert len(said) == 2 and "preparing" in said[0]
@@ -482,14 +482,14 @@ def test_a_wrong_key(
 
 def test_a_command_that_does_not_end_is_killed() -> None:
     with pytest.raises(BuildError, match="'sh' did not end within") as caught:
-        Here().run(["sh", "-c", "sleep 1000 & wait"], folder="/", timeout=0.2)
+        HostToolchain().run(["sh", "-c", "sleep 1000 & wait"], folder="/", timeout=0.2)
     assert caught.value.slug == "build-timeout"
 
 
 def test_commands_see_a_clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CPATH", "/somewhere")
     monkeypatch.setenv("LANG", "de_DE.UTF-8")
-    ran = Here().run(["env"], folder="/", env={"TMPDIR": "/x"})
+    ran = HostToolchain().run(["env"], folder="/", env={"TMPDIR": "/x"})
     assert ran.status == 0
     names = {line.partition("=")[0] for line in ran.output.splitlines()}
     assert {"PATH", "LC_ALL", "TMPDIR"} <= names

@@ -16,7 +16,7 @@ from compiler.modbuild.builder import Builder
 from compiler.modbuild.request import BuildInput, BuildResult, Tier
 from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.tier_check import difference
-from compiler.modbuild.toolchain import There
+from compiler.modbuild.toolchain import ChrootToolchain
 from compiler.support.content_store import Cache
 from compiler.support.elf import Elf
 from lab import Guest, Image
@@ -40,7 +40,7 @@ def kernel(image: Image) -> Kernel:
 @pytest.fixture(scope="module")
 def cross(image: Image, standin: Sources, tmp_path_factory: pytest.TempPathFactory) -> Builder:
     cache = Cache(tmp_path_factory.mktemp("cross"))
-    return Builder(cache, There(image.rootfs, cache.root), standin)
+    return Builder(cache, ChrootToolchain(image.rootfs, cache.root), standin)
 
 
 def module(kernel: Kernel, name: str, file: str, embedded: bool = False) -> BuildInput:

@@ -18,6 +18,6 @@ def test_the_fifth_is_told_of(count: int, told: int | None) -> None:
     lines = [f"probe kernel.data({0xFFFF << 48 | i}).rw {{ n++ }}" for i in range(count)]
     script = parse("\n".join([*lines, "global n"]), "x.stp", conditions=CONDITIONS)
     program = resolve("x", [script], [], Environment(golden_kernel()))
-    found = watchpoint.warnings(program)
+    found = watchpoint.warnings(program, 4)
     assert [w.span.location[1] for w in found] == ([] if told is None else [told])
     assert all(w.slug == "many-watchpoints" and str(count) in w.message for w in found)

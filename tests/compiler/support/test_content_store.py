@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.modbuild.errors import BuildError
-from compiler.support.content_store import Cache, key_of
+from compiler.support.content_store import Cache, UnsafeCache, key_of
 
 KEY = key_of("a key")
 
@@ -147,7 +146,7 @@ def test_a_folder_that_others_may_write_to_is_refused(tmp_path: Path, folder: st
     root = tmp_path / "cache"
     Cache(root)
     (root / folder).chmod(0o777)
-    with pytest.raises(BuildError, match="others may write") as caught:
+    with pytest.raises(UnsafeCache, match="others may write") as caught:
         Cache(root)
     assert caught.value.slug == "unsafe-cache"
     assert "chmod go-w" in caught.value.hint
@@ -158,14 +157,14 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     root = tmp_path / "cache"
     root.mkdir()
     os.chown(root, 65534, 65534)
-    with pytest.raises(BuildError, match="belongs to user 65534"):
+    with pytest.raises(UnsafeCache, match="belongs to user 65534"):
         Cache(root)
 
 
 def test_a_link_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "cache").symlink_to(tmp_path / "real")
-    with pytest.raises(BuildError, match="is not a folder"):
+    with pytest.raises(UnsafeCache, match="is not a folder"):
         Cache(tmp_path / "cache")
 
 

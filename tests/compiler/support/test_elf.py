@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from compiler.arch.x86_64 import X86_64
 from compiler.modbuild.errors import BuildError
-from compiler.support.elf import Elf
+from compiler.modbuild.fast_tier import read_object
+from compiler.support.elf import Elf, ElfError
+from compiler.userspace.elf_program import Executable
+
+PROGRAM = Path(__file__).parents[1] / "handlers" / "program.c"
 
 C = """
 extern int wanted(void); extern int weakly(void) __attribute__((weak)); extern char table[];
@@ -84,4 +91,48 @@ def test_a_patched_file_links_and_holds_the_new_contents(
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n" * 20, Path("/bin/true").read_bytes()])
 def test_other_files_are_refused(data: bytes) -> None:
     with pytest.raises(BuildError, match="ELF file"):
-        Elf(data)
+        read_object(data, X86_64)
+
+
+def read_all(data: bytes) -> None:
+    """Ask for everything that the readers of objects, modules and programs ask for."""
+    elf = Elf(data)
+    assert elf.defined is not None and elf.undefined is not None and elf.loaded is not None
+    elf.relocation_kinds()
+    for section in elf.sections:
+        elf.bytes_of(section)
+    elf.patched({".note.text": b"new"}, {"text_end": 3})
+
+
+def read_program(data: bytes) -> None:
+    program = Executable(data, X86_64)
+    assert program.functions is not None and program.variables is not None
+    assert program.marks is not None and program.indirect is not None
+    assert program.needed is not None and program.library_folders is not None
+    program.binary("/x")
+
+
+@pytest.mark.parametrize("read", [read_all, read_program])
+def test_a_damaged_file_raises_the_elf_error_only(
+    path: Path, tmp_path: Path, read: Callable[[bytes], None]
+) -> None:
+    program = tmp_path / "program"
+    run("gcc", "-O1", "-o", program, PROGRAM)
+    good = (path if read is read_all else program).read_bytes()
+    read(good)
+    chance = random.Random(1)
+    fields = [*range(16, 64), *range(len(good) - 64 * 40, len(good))]
+    refused = 0
+    for round_ in range(1500):
+        data = bytearray(good)
+        if round_ % 5 == 0:
+            del data[chance.randrange(len(data)) :]
+        for _ in range(chance.randrange(1, 6)):
+            where = chance.choice(fields) if chance.random() < 0.7 else chance.randrange(len(good))
+            if 0 <= where < len(data):
+                data[where] ^= 1 << chance.randrange(8)
+        try:
+            read(bytes(data))
+        except ElfError:
+            refused += 1
+    assert 100 < refused < 1500

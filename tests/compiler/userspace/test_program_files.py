@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from compiler.arch import Operand
+from compiler.arch.x86_64 import X86_64, operands
 from compiler.userspace.elf_program import Executable, ProgramError
 from compiler.userspace.program_files import Files
-from compiler.userspace.sdt_operands import Operand, operands
 from compiler.userspace.shared_libraries import libraries
 from tests import PROJECT
 
@@ -38,7 +39,7 @@ def test_functions_are_those_of_nm(path: Path) -> None:
         words = line.split()
         if len(words) == 8 and words[3] == "FUNC" and words[6].isdigit():
             wanted[words[7].partition("@")[0]].add(int(words[1], 16))
-    elf = Executable.open(path)
+    elf = Executable.open(path, X86_64)
     assert set(elf.functions) == set(wanted) and "twice_of" in wanted
     code = next(s for s in elf.sections if s.name == ".text")
     for name in ("twice_of", "main", "sum_of_eight"):
@@ -52,7 +53,7 @@ def test_marks_are_those_of_readelf(path: Path) -> None:
         r"Provider: (\S+)\s+Name: (\S+)\s+Location: (\S+), Base: \S+, Semaphore: (\S+)\s+Arguments: (.*)",
         text,
     )
-    found = Executable.open(path).marks
+    found = Executable.open(path, X86_64).marks
     assert [(m.provider, m.name, m.address, m.semaphore, m.arguments) for m in found] == [
         (provider, name, int(at, 16), int(counter, 16), arguments.strip())
         for provider, name, at, counter, arguments in wanted
@@ -62,21 +63,21 @@ def test_marks_are_those_of_readelf(path: Path) -> None:
 
 
 def test_the_identity_of_a_file_is_its_build_id(path: Path, tmp_path: Path) -> None:
-    binary = Executable.open(path).binary("/x")
+    binary = Executable.open(path, X86_64).binary("/x")
     build_id = re.search(r"Build ID: (\w+)", run("readelf", "--notes", path))
     assert build_id and binary.content.hex() == build_id[1]
     data = path.read_bytes()
     assert data[binary.offset :].startswith(binary.content) and binary.size == len(data)
     bare = tmp_path / "bare"
     run("objcopy", "--remove-section", ".note.gnu.build-id", path, bare)
-    plain = Executable.open(bare).binary("/x")
+    plain = Executable.open(bare, X86_64).binary("/x")
     assert plain.content == bare.read_bytes()[:64] and plain.offset == 0
 
 
 def test_a_stripped_program_has_what_it_exports(path: Path, tmp_path: Path) -> None:
     stripped = tmp_path / "stripped"
     run("strip", "-o", stripped, path)
-    elf = Executable.open(stripped)
+    elf = Executable.open(stripped, X86_64)
     assert "twice_of" not in elf.functions
     assert [m.name for m in elf.marks] == ["simple", "several", "global", "several", "busy"]
 
@@ -86,14 +87,14 @@ def test_what_is_no_program(tmp_path: Path) -> None:
     (tmp_path / "cut").write_bytes(Path("/bin/sh").read_bytes()[:100])
     for file in (SOURCE, tmp_path / "empty", tmp_path / "cut"):
         with pytest.raises(ProgramError):
-            Executable.open(file)
+            Executable.open(file, X86_64)
 
 
 def test_libraries_are_those_of_ldd() -> None:
     files = Files()
     (bash,) = files.find("bash")
     wanted = dict(re.findall(r"(\S+) => (/\S+)", run("ldd", bash)))
-    found = libraries(bash, files)
+    found = libraries(bash, files, X86_64)
     assert {name: found.get(name) for name in wanted} == {
         name: str(Path(place).resolve()) for name, place in wanted.items()
     }

@@ -33,7 +33,7 @@ def write_headers(image: Image, folder: Path) -> None:
     """target.h and kernel.h of the guest's kernel, and a strange.h of no kernel at all."""
     kernel = Kernel.from_root(image.rootfs, image.release)
     (folder / "stapwatch").mkdir()
-    (folder / "stapwatch" / "target.h").write_text(target_header.header(kernel.btf))
+    (folder / "stapwatch" / "target.h").write_text(target_header.header(kernel.btf, kernel.arch))
     notes = subprocess.run(
         ["readelf", "-n", image.folder / "vmlinux"], capture_output=True, text=True, check=True
     )

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What depends on the processor: per-CPU access, atomics, registers, the calling
- * convention. stapwatch/target.h names this kernel's variables.
+ * Chooses the header of the processor: per-CPU access, atomics, registers, the
+ * calling convention. stapwatch/target.h names this kernel's variables.
  */
 #ifndef STAPWATCH_ARCH_H
 #define STAPWATCH_ARCH_H
@@ -16,7 +16,7 @@ void sw_preempt_check(void);
 #elif defined(__x86_64__)
 #include "stapwatch/arch/x86_64.h"
 #else
-#error "stapwatch runs on x86-64 only"
+#error "this architecture has no header in stapwatch/arch/"
 #endif
 
 #endif

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a mark's arguments are, as the assembler of x86-64 writes it.
+"""Locations of a mark's arguments, as the assembler of x86-64 writes them (AT&T syntax).
 
 operands("-4@%eax 8@-16(%rbp) 2@$5")
   -> (Operand(4, True, register="ax"), Operand(8, False, base="bp", number=-16, memory=True),
@@ -8,8 +8,8 @@ operands("-4@%eax 8@-16(%rbp) 2@$5")
 
 from __future__ import annotations
 
+from compiler.arch import Operand
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import record
 
 _SIZED = pattern(r"(?:(-?)([1248])(f?)@)?(.+)")
 _MEMORY = pattern(
@@ -21,24 +21,6 @@ _PLAIN = ("ax", "bx", "cx", "dx", "si", "di", "bp", "sp", "ip")
 _HIGH = {"ah": "ax", "bh": "bx", "ch": "cx", "dh": "dx"}
 
 
-@record
-class Operand:
-    """A value of `size` bytes: in memory at base + index * scale + symbol + number, else the sum itself.
-
-    `shift`: it lies that many bits up in its register.
-    """
-
-    size: int
-    signed: bool
-    memory: bool = False
-    base: str = ""  # registers by their names in `struct sw_regs`; "": none
-    index: str = ""
-    scale: int = 1
-    number: int = 0
-    symbol: str = ""
-    shift: int = 0
-
-
 def operands(text: str) -> tuple[Operand | None, ...]:
     """One for each argument; None for one that cannot be read (a floating-point number)."""
     return tuple(_operand(word) for word in text.split())
@@ -48,25 +30,25 @@ def _operand(word: str) -> Operand | None:
     match = _SIZED.fullmatch(word)
     if match is None or match[3]:
         return None
-    sign, digits, _, place = match.groups()
+    sign, digits, _, location = match.groups()
     size = int(digits) if digits else 8
     signed = sign == "-" or digits is None
-    if place.startswith("$"):
+    if location.startswith("$"):
         try:
-            return Operand(size, signed, number=int(place[1:], 0))
+            return Operand(size, signed, number=int(location[1:], 0))
         except ValueError:
             return None
-    if place.startswith("%"):
-        name = place[1:]
+    if location.startswith("%"):
+        name = location[1:]
         if name in _HIGH:
             return Operand(size, signed, base=_HIGH[name], shift=8)
         register = _register(name)
         return Operand(size, signed, base=register) if register else None
-    return _memory(place, size, signed)
+    return _memory(location, size, signed)
 
 
-def _memory(place: str, size: int, signed: bool) -> Operand | None:
-    found = _MEMORY.fullmatch(place)
+def _memory(location: str, size: int, signed: bool) -> Operand | None:
+    found = _MEMORY.fullmatch(location)
     if found is None:
         return None
     base = _register(found["base"]) if found["base"] else ""
