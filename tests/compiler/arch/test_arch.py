@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import pytest
 
@@ -19,9 +18,9 @@ from compiler.probes import Environment, Refusal
 from compiler.probes.kernel_function import resolve_kernel
 from runtime.reader import module_loader
 from runtime.support.record import fields
+from tests import PROJECT
 from tests.golden.kernel import golden_kernel
 
-PROJECT = Path(__file__).parents[2]
 HEADERS = "runtime/kernel/include/stapwatch/arch"
 ROOMS = ("compiler/arch/", "compiler/tapset/x86_64/", f"{HEADERS}/")
 TREES = ("agent", "compiler", "runtime", "systemd", "packaging")

@@ -15,8 +15,9 @@ from compiler.modbuild.errors import BuildError
 from compiler.modbuild.fast_tier import read_object
 from compiler.support.elf import Elf, ElfError
 from compiler.userspace.elf_program import Executable
+from tests import PROJECT
 
-PROGRAM = Path(__file__).parents[1] / "handlers" / "program.c"
+PROGRAM = PROJECT / "tests/handlers/program.c"
 
 C = """
 extern int wanted(void); extern int weakly(void) __attribute__((weak)); extern char table[];
