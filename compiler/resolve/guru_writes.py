@@ -24,8 +24,6 @@ _REGISTERS = (
 )  # fmt: skip
 # Of an argument's register, by the argument's number.
 _ARGUMENTS = ("di", "si", "dx", "cx", "r8", "r9")
-_WITH_REGISTERS = (p.HookKind.FTRACE, p.HookKind.KPROBE, p.HookKind.KRETPROBE)
-_IN_PROGRAMS = (p.HookKind.PROCESS, p.HookKind.UPROBE, p.HookKind.URETPROBE)
 
 
 def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
@@ -56,7 +54,9 @@ def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
             return p.Store(at.expr, value, span)
         case p.ReturnValue():
             return p.Store(p.Register("ax", e.span), value, span)
-        case p.Argument(index=index) if index < len(_ARGUMENTS) and _has_registers(scope):
+        case p.Argument(index=index) if index < len(_ARGUMENTS) and _has_registers(
+            scope, "kregister"
+        ):
             return p.Store(p.Register(_ARGUMENTS[index], e.span), value, span)
         case _:
             raise Fault("not-assignable", "no register holds this value here", e.span)
@@ -85,7 +85,7 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
             "0 to 16: rax to rip",
         )
     own = e.name == "kregister"
-    if scope.in_function or not _is_of(scope, _WITH_REGISTERS if own else _IN_PROGRAMS):
+    if scope.in_function or not _has_registers(scope, e.name):
         raise Fault(
             "no-register",
             "registers are known in probes of functions only"
@@ -99,9 +99,6 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
     return p.Register(_REGISTERS[number.value], e.span)
 
 
-def _has_registers(scope: Scope) -> bool:
-    return _is_of(scope, _WITH_REGISTERS)
-
-
-def _is_of(scope: Scope, kinds: tuple[p.HookKind, ...]) -> bool:
-    return scope.site is not None and scope.site.hook.kind in kinds
+def _has_registers(scope: Scope, operator: str) -> bool:
+    """Whether this operator (`kregister`, `uregister`) reads registers in this probe."""
+    return scope.site is not None and scope.site.hook.register_operator == operator

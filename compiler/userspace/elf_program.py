@@ -14,7 +14,7 @@ import struct
 from functools import cached_property
 from pathlib import Path
 
-from compiler.ir.program import Binary
+from compiler.ir.hooks import Binary
 from compiler.modbuild.errors import BuildError
 from compiler.support.elf import Elf
 from runtime.support.record import record

@@ -3,7 +3,8 @@
  * run.c - runs a script's handlers in a normal process, and writes what a reader of the module
  * would get.
  *
- *   -n N        fire every probe but phases and tracepoints N times, on one lane after the other
+ *   -n N        fire every probe but session phases and tracepoints N times, on one lane after the
+ *               other
  *   -r A,B,..   the registers that it sees: up to six arguments, decimal or 0x..; the first is also
  *               what returns
  *   -l N        lanes (2)
@@ -20,6 +21,9 @@
 static FILE *events;
 static struct sw_regs regs;
 
+#define HANDLER_TYPE(word, handler, ops) [SW_##word] = SW_HANDLER_##handler,
+static const enum sw_handler_type handler_types[] = { SW_HOOKS(HANDLER_TYPE) };
+
 /* After each handler: its records go out before those of the next one. */
 static void next(void)
 {
@@ -27,10 +31,10 @@ static void next(void)
 	world_enter((u32)(sw_cpu() + 1) % sw_nr_lanes);
 }
 
-/* The phase's probes in order of their number, then as written. */
+/* The phase's probes by their order, then as written. */
 static void run_phase(enum sw_hook phase, u32 state)
 {
-	s64 number = 0;
+	s64 order = 0;
 	u32 i, last = 0;
 	bool any = false;
 
@@ -41,16 +45,16 @@ static void run_phase(enum sw_hook phase, u32 state)
 		for (i = 0; i < sw_script.nr_probes; i++) {
 			const struct sw_probe *p = &sw_script.probes[i];
 
-			if (p->hook != phase ||
-			    (any && (p->number < number || (p->number == number && i <= last))))
+			if (p->hook != phase || (any && (p->session.order < order ||
+							 (p->session.order == order && i <= last))))
 				continue;
-			if (!found || p->number < found->number)
+			if (!found || p->session.order < found->session.order)
 				found = p;
 		}
 		if (!found || world_header.state != state)
 			return;
 		any = true;
-		number = found->number;
+		order = found->session.order;
 		last = (u32)(found - sw_script.probes);
 		handler = (void (*)(void))found->handler;
 		handler();
@@ -60,48 +64,48 @@ static void run_phase(enum sw_hook phase, u32 state)
 
 static void fire_return(const struct sw_probe *p)
 {
-	int (*handler)(void *, struct sw_regs *) = (int (*)(void *, struct sw_regs *))p->handler;
-	int (*entry)(void *, struct sw_regs *) = (int (*)(void *, struct sw_regs *))p->entry;
-	void *data = calloc(1, p->data_size ? p->data_size : 1);
+	sw_kretprobe_handler *handler = (sw_kretprobe_handler *)p->handler;
+	sw_kretprobe_handler *entry = p->kretprobe.entry;
+	void *data = calloc(1, p->kretprobe.data_size ? p->kretprobe.data_size : 1);
 
 	if (!entry || !entry(data, &regs))
 		handler(data, &regs);
 	free(data);
 }
 
+/* By the type of its handler, so that a new kind of hook fires as well. */
 static void fire(const struct sw_probe *p)
 {
 	if (sw_script.armed && !sw_script.armed((u32)(p - sw_script.probes)))
 		return;
-	switch (p->hook) {
-	case SW_TIMER_NS:
-	case SW_TIMER_JIFFIES:
-	case SW_PROFILE:
-		((void (*)(struct sw_regs *))p->handler)(&regs);
-		break;
-	case SW_FTRACE:
-		((sw_ftrace_handler *)p->handler)(regs.ip, 0, NULL, &regs);
-		break;
-	case SW_KPROBE:
-		((int (*)(void *, struct sw_regs *))p->handler)(NULL, &regs);
-		break;
-	case SW_PROCFS_READ:
-	case SW_PROCFS_WRITE:
-	case SW_INPUT_CHAR:
-	case SW_INPUT_LINE:
+	switch (handler_types[p->hook]) {
+	case SW_HANDLER_PLAIN:
 		((void (*)(void))p->handler)();
 		break;
-	case SW_KRETPROBE:
+	case SW_HANDLER_REGS:
+		((sw_regs_handler *)p->handler)(&regs);
+		break;
+	case SW_HANDLER_FTRACE:
+		((sw_ftrace_handler *)p->handler)(regs.ip, 0, NULL, &regs);
+		break;
+	case SW_HANDLER_KPROBE:
+		((sw_kprobe_handler *)p->handler)(NULL, &regs);
+		break;
+	case SW_HANDLER_KRETPROBE:
 		fire_return(p);
 		break;
-	case SW_NETFILTER:
+	case SW_HANDLER_PACKET:
 		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
 		break;
-	case SW_WATCHPOINT:
-	case SW_PERF:
+	case SW_HANDLER_EVENT:
 		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
 		break;
-	default: /* phases have their time, and a tracepoint's arguments are its own */
+	case SW_HANDLER_UPROBE:
+		((sw_uprobe_handler *)p->handler)(0, &regs);
+		break;
+	case SW_HANDLER_NONE:
+	case SW_HANDLER_SESSION:    /* it has its time */
+	case SW_HANDLER_TRACEPOINT: /* its arguments are its own */
 		return;
 	}
 	next();

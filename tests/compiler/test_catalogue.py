@@ -8,7 +8,7 @@ import pytest
 from compiler.driver import list_probes
 from compiler.frontend.parser import Conditions, parse
 from compiler.probes import FAMILIES, Environment
-from compiler.probes.forms import SHAPES
+from compiler.probes.forms import FORMS
 from tests.frontend.support import everything
 from tests.golden.kernel import golden_kernel
 
@@ -68,8 +68,8 @@ def test_variables() -> None:
 
 
 def test_each_family_has_its_forms() -> None:
-    assert {shape.partition(".")[0].partition("(")[0] for shape in SHAPES} == set(FAMILIES)
-    assert list_probes.probe_types() == sorted(SHAPES)
+    assert {shape.partition(".")[0].partition("(")[0] for shape in FORMS} == set(FAMILIES)
+    assert list_probes.probe_types() == sorted(FORMS)
 
 
 def test_functions() -> None:

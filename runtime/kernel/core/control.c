@@ -76,7 +76,7 @@ int sw_control_start(const struct sw_start *options)
 	if (sw_state() != SW_STARTING)
 		return 0;
 
-	error = sw_hooks_place();
+	error = sw_hooks_attach();
 	if (error) {
 		WRITE_ONCE(sw_header->failed, 1);
 		set_state(SW_STOPPED);
@@ -101,7 +101,7 @@ void sw_control_stop(void)
 	if (begin_exit())
 		announce(SW_EXITING);
 	sw_gates_set(1);
-	sw_hooks_remove();
+	sw_hooks_detach();
 	sw_gates_drain();
 
 	sw_gates_set(0);
