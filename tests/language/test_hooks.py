@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Packets, watchpoints and perf's events: what their handlers see, in user space."""
+"""Input, packets, watchpoints and perf's events: what their handlers see, in user space."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from tests.language.workbench import Ran, refusal, run
 
 PACKETS = 'netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4")'
 VALUES = "1,2,3,4"  # of the registers: a packet's hook, itself, where from and where to
+
+
+def test_a_wildcard_takes_an_alias_once() -> None:
+    """And not also the point that the library's alias stands for."""
+    assert run('probe input.* { print("x") }', rounds=1) == Ran("xx")
 
 
 def test_a_packet() -> None:
