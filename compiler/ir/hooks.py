@@ -79,7 +79,9 @@ class Hook:
         return None
 
     def own_fields(self) -> dict[str, int]:
-        """The members of `member` with their values, as far as they are not 0."""
+        """The record's numbers: the members of `member` in C, as far as they are not 0."""
+        if not self.member:
+            return {}
         found = {f.name: getattr(self, f.name) for f in fields(self)}
         numbers = {
             name: v for name, v in found.items() if isinstance(v, int) and type(v) is not bool

@@ -98,15 +98,15 @@ def resolve_module(
     wild = is_glob(pattern)
     found = modules_fitting(environment.kernel, pattern) if wild else [pattern.replace("-", "_")]
     sites: list[ProbeSite] = []
-    refusal: ProbePointError | None = None
+    error: ProbePointError | None = None
     for module in found:
         try:
             sites += _resolve(components, environment, typed=True, module=module)
         except ProbePointError as missed:
-            refusal = missed
+            error = missed
     if sites:
         return sites
-    raise refusal or ProbePointError(
+    raise error or ProbePointError(
         "unknown-module", f"no module fits '{pattern}'", components[0].span, "lsmod lists them"
     )
 

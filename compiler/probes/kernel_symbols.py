@@ -81,8 +81,8 @@ def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[i
         found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
     return {
-        name: places
-        for name, places in found.items()
+        name: offsets
+        for name, offsets in found.items()
         if name not in refused and (traced is None or name in traced)
     }
 

@@ -81,14 +81,14 @@ def resolve(
     for processes in filters:
         try:
             files, last = _files(first, rest, processes, environment)
-        except ProbePointError as refusal:
-            missed.append(refusal)
+        except ProbePointError as error:
+            missed.append(error)
             continue
         for file in files:
             try:
                 found += _in_file(file, last)
-            except ProbePointError as refusal:
-                missed.append(refusal)
+            except ProbePointError as error:
+                missed.append(error)
     if missed and not found:
         raise missed[0]
     return found

@@ -137,14 +137,14 @@ static void run(u64 rounds, u64 most_errors, s64 target)
 
 static void set_registers(const char *text)
 {
-	unsigned long *const places[] = {
+	unsigned long *const registers[] = {
 		&regs.di, &regs.si, &regs.dx, &regs.cx, &regs.r8, &regs.r9
 	};
 	char *end;
 	u32 i;
 
-	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		*places[i] = strtoul(text, &end, 0);
+	for (i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
+		*registers[i] = strtoul(text, &end, 0);
 		if (*end != ',')
 			break;
 		text = end + 1;

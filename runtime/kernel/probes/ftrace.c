@@ -154,9 +154,9 @@ static bool ftrace_is_out_of_reach(int error)
 }
 
 /*
- * Kprobes for what ftrace refused. All are registered before the first is enabled: each one that is
- * enabled starts the kernel's optimiser, and registering another one waits for that, which takes
- * until all tasks have been scheduled.
+ * Kprobes for the functions that ftrace does not reach. All are registered before the first is
+ * enabled: each one that is enabled starts the kernel's optimiser, and registering another one
+ * waits for that, which takes until all tasks have been scheduled.
  */
 static int ftrace_attach_fallbacks(struct ftrace_hook *f)
 {
@@ -220,11 +220,11 @@ static struct ftrace_hook *ftrace_hook_alloc(const struct sw_probe *probe)
 }
 
 /*
- * Also takes out what a failed attach has left. unregister_ftrace_function() waits until every task
- * has left the trampoline and the handler: the trampoline is in no RCU section, so it has the
- * kernel schedule on every CPU, and a module's ops (not FTRACE_OPS_FL_PERMANENT) always gets that.
- * unregister_kprobes() waits for a grace period once for all fallbacks; then their counters are
- * final.
+ * Also detaches what a failed attach has left. A task can sit in the trampoline, before or behind
+ * the handler's own preempt-off section, so no RCU grace period is enough. ftrace sees that the ops
+ * are allocated (FTRACE_OPS_FL_DYNAMIC), so unregister_ftrace_function() has every CPU schedule,
+ * and with a preemptible kernel every task, before it returns. unregister_kprobes() waits for a
+ * grace period once for all fallbacks; then their counters are final.
  */
 static void ftrace_hook_detach(struct sw_attachment *a)
 {

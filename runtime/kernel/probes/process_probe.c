@@ -317,7 +317,7 @@ static void process_free(struct process_hook *p)
 }
 
 /*
- * Also takes out what a failed attach has left. unregister_kprobe() waits for its handlers; those
+ * Also detaches what a failed attach has left. unregister_kprobe() waits for its handlers; those
  * of tracepoints are waited for once, when the last tracepoint is unregistered.
  */
 static void process_hook_detach(struct sw_attachment *a)

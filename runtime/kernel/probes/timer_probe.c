@@ -70,7 +70,7 @@ static int timer_hrtimer_attach(struct sw_attachment *a)
 }
 
 /*
- * hrtimer_cancel() waits for a running callback, and takes out a timer that this one has restarted.
+ * hrtimer_cancel() waits for a running callback, and cancels a timer that this one has restarted.
  */
 static void timer_hrtimer_detach(struct sw_attachment *a)
 {

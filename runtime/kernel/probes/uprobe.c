@@ -101,7 +101,7 @@ static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
 }
 
 /*
- * Also takes out what a failed attach has left. Where the kernel can, all points are unregistered
+ * Also detaches what a failed attach has left. Where the kernel can, all points are unregistered
  * before the one wait for their handlers (sw_uprobe_wait); elsewhere each unregistering waits.
  * Until then handlers read `u`, and filters, which hook.c closes later still.
  */
