@@ -16,6 +16,13 @@ def test_a_wildcard_takes_an_alias_once() -> None:
     assert run('probe input.* { print("x") }', rounds=1) == Ran("xx")
 
 
+def test_what_fires_by_its_handler_s_type() -> None:
+    """All but tracepoints, whose arguments nothing could make up."""
+    script = """probe kernel.trace("sched_switch") { println($prev) } probe process.end { println(1) }
+        probe process(1).syscall { println($syscall, $arg1) } probe timer.profile { println(2) }"""
+    assert run(script, rounds=1, registers=VALUES) == Ran("1\n01\n2\n")
+
+
 def test_a_packet() -> None:
     script = f"""probe {PACKETS} {{
         println($hooknum, $skb, $in, $out, $verdict)
