@@ -30,7 +30,7 @@ test: host table
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'
 	@FUZZ_PROGRAMS=10000 FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -q --timeout 14400 \
-		tests/language tests/frontend/test_fuzz.py
+		tests/language tests/compiler/frontend/test_parser_fuzz.py
 
 bench: host table
 	@$(PY) -m tests.bench $(BENCH)
@@ -44,7 +44,7 @@ lint:
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check -q .
 	@$(PY) -m mypy
-	@.venv/bin/lint-imports --config pyproject.toml >build/lint-imports.log 2>&1 || { cat build/lint-imports.log; exit 1; }
+	@.venv/bin/lint-imports >build/lint-imports.log 2>&1 || { cat build/lint-imports.log; exit 1; }
 	@if command -v clang-format >/dev/null; then clang-format --dry-run -Werror $(C_FILES); \
 	else echo 'clang-format is not installed: the C is not checked'; fi
 

@@ -15,6 +15,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+pytest_plugins = ["pytester", "tests.lab_fixtures"]
+
 # without a deadline: other work slows the machine
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None)
@@ -23,9 +25,10 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatabl
 HERE = Path(__file__).parent
 MARKS = {
     "bench": "lab",
-    "build": "host",
+    "compiler/kernel": "host",
+    "compiler/modbuild": "host",
+    "examples": "lab",
     "handlers": "lab",
-    "kernel": "host",
     "lab": "lab",
     "system": "lab",
 }
@@ -33,6 +36,6 @@ MARKS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        mark = MARKS.get(item.path.relative_to(HERE).parts[0])
-        if mark is not None:
-            item.add_marker(mark)
+        for folder, mark in MARKS.items():
+            if item.path.is_relative_to(HERE / folder):
+                item.add_marker(mark)

@@ -232,11 +232,11 @@ def _look_up(wanted: Request) -> Mapping[str, Any] | None:
     from compiler import protocol
     from compiler.driver import module_cache
     from compiler.kernel.errors import KernelFactError
-    from compiler.modbuild.errors import BuildError
+    from compiler.support.content_store import UnsafeCache
 
     try:
         found = module_cache.find(protocol.Request.from_tree(wanted))
-    except (BuildError, KernelFactError, OSError, ValueError, KeyError):
+    except (UnsafeCache, KernelFactError, OSError, ValueError, KeyError):
         return None
     return found.to_tree() if found is not None else None
 

@@ -17,6 +17,7 @@ from compiler.ir.diagnostics import CompileError
 from compiler.kernel.errors import KernelFactError
 from compiler.modbuild.errors import BuildError
 from compiler.protocol import Fault, Pass, Request, Response
+from compiler.support.content_store import UnsafeCache
 from runtime.support.record import replace
 
 _FRAMES = 20_000  # of Python: passes go as deep as scripts are nested, some frames for each level
@@ -37,8 +38,8 @@ def compile_script(request: Request, progress: Callable[[str], None]) -> Respons
     except CompileError as error:
         faults = tuple(Fault.of(d) for d in error.diagnostics)
         return Response(False, errors=faults, passes=tuple(passes))
-    except (BuildError, KernelFactError) as error:
-        slug = error.slug if isinstance(error, BuildError) else "kernel-facts"
+    except (BuildError, UnsafeCache, KernelFactError) as error:
+        slug = "kernel-facts" if isinstance(error, KernelFactError) else error.slug
         fault = Fault.without_place(slug, error.message, file, error.hint)
         return Response(False, errors=(fault,), passes=tuple(passes))
     except RecursionError:

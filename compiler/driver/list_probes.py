@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
+from compiler.arch import Arch
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError
 from compiler.ir.hooks import Begin
@@ -21,6 +22,7 @@ from compiler.probes import Environment, ProbeSite
 from compiler.probes.base import spell
 from compiler.probes.expand import Aliases, expand, is_wild
 from compiler.probes.forms import FORMS
+from compiler.probes.kernel_function import named_by_function
 from compiler.resolve.program import resolve
 from compiler.support.globs import glob_regex
 
@@ -53,14 +55,17 @@ def probe_types() -> list[str]:
     return sorted(FORMS)
 
 
-def probe_aliases(scripts: Iterable[syntax.Script]) -> list[str]:
+def probe_aliases(scripts: Iterable[syntax.Script], arch: Arch) -> list[str]:
     """`name = point, point` for every alias."""
     lines = []
     for script in scripts:
         for item in script.items:
             if isinstance(item, syntax.ProbeAlias):
                 right = ", ".join(
-                    spell(x.components) + "?" * x.optional + "!" * x.sufficient for x in item.points
+                    spell(named_by_function(x.components, arch))
+                    + "?" * x.optional
+                    + "!" * x.sufficient
+                    for x in item.points
                 )
                 sign = "+=" if item.epilogue else "="
                 lines += [f"{spell(name.components)} {sign} {right}" for name in item.names]

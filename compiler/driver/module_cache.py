@@ -54,7 +54,7 @@ class Question:
 
 
 def find(request: Request) -> Response | None:
-    """The module from the cache; None if it must be made. Raises BuildError, KernelFactError, OSError."""
+    """The module from the cache; None if it must be made. Raises UnsafeCache, KernelFactError, OSError."""
     return answer(ask(request))
 
 

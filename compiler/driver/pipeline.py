@@ -34,7 +34,7 @@ from compiler.ir.syntax import Script
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild.builder import Builder
 from compiler.modbuild.request import BuildInput, BuildResult
-from compiler.modbuild.toolchain import Here, There, Toolchain
+from compiler.modbuild.toolchain import ChrootToolchain, HostToolchain, Toolchain
 from compiler.probes import Environment
 from compiler.protocol import Fault, Pass, Request, Response
 from compiler.resolve.program import resolve
@@ -160,7 +160,7 @@ def run_passes(
 ) -> tuple[Response, BuildResult | None]:
     """All passes up to the request's last; each done one is added to `passes`.
 
-    Raises CompileError, BuildError, KernelFactError and OSError.
+    Raises CompileError, BuildError, UnsafeCache, KernelFactError and OSError.
     """
     kernel = job.kernel or _running(job.cache.root / "kernels")
     files = _needed(job)
@@ -215,7 +215,7 @@ def _run(
         for w in (
             *_absent(request),
             *defined.warnings,
-            *_watched(program),
+            *_watched(program, kernel),
             *(() if request.guru else unread(defined.macros)),
         )
     )
@@ -267,15 +267,15 @@ def _run(
 
 def _toolchain(job: Question) -> Toolchain:
     if job.request.kernel is None:
-        return Here()
-    return There(Path(job.request.kernel["root"]), job.cache.root)
+        return HostToolchain()
+    return ChrootToolchain(Path(job.request.kernel["root"]), job.cache.root)
 
 
 def _conditions(setting: _Setting) -> Conditions:
     kernel, compatible = setting.kernel, setting.compatible
     return Conditions(
         kernel_vr=kernel.release,
-        arch=kernel.arch,
+        arch=kernel.arch.name,
         guru_mode=setting.guru,
         config=_LazyConfig(kernel),
         **({"systemtap_v": compatible} if compatible else {}),
@@ -310,12 +310,12 @@ def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files)
     )
 
 
-def _watched(program: Program) -> list[Diagnostic]:
+def _watched(program: Program, kernel: Kernel) -> list[Diagnostic]:
     if not any(isinstance(probe.hook, Watchpoint) for probe in program.probes):
         return []
     from compiler.probes import watchpoint
 
-    return watchpoint.warnings(program)
+    return watchpoint.warnings(program, kernel.arch.watchpoints)
 
 
 def _absent(request: Request) -> list[Diagnostic]:
@@ -342,7 +342,7 @@ def _listed(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) 
         case "types":
             lines = list_probes.probe_types()
         case "aliases":
-            lines = list_probes.probe_aliases(known)
+            lines = list_probes.probe_aliases(known, kernel.arch)
         case _:
             wanted = request.listing == "variables"
             lines = list_probes.points(

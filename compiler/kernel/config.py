@@ -3,7 +3,7 @@
 
     config = Config(b'CONFIG_HZ=250\\nCONFIG_BPF=y\\n# CONFIG_KASAN is not set\\n', "/boot/config")
     config.get("CONFIG_HZ") -> "250"
-    config.is_set("CONFIG_KASAN") -> False
+    config.get("CONFIG_KASAN") -> None
 
 Both .config and include/config/auto.conf are read; the latter leaves out what is off.
 """
@@ -38,7 +38,3 @@ class Config:
         if len(value) >= 2 and value[0] == value[-1] == '"':
             return re.sub(r"\\(.)", r"\1", value[1:-1])
         return value
-
-    def is_set(self, name: str) -> bool:
-        """Whether an option is built in or a module."""
-        return self.get(name) in ("y", "m")

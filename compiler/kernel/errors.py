@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can be wrong with the facts about a kernel, each as one exception with a hint.
+"""The errors of this room: one exception for each kind of missing or unreadable fact, with a hint.
 
     raise NoSuchType("no struct 'fil' in the kernel's types", "did you mean 'file'?")
     str(it) -> "no struct 'fil' in the kernel's types: did you mean 'file'?"
 
-Callers that print diagnostics with a place use `.message` and `.hint`.
+Callers that print diagnostics with a location use `.message` and `.hint`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class NoSuchType(KernelFactError):
 
 
 class NoSuchMember(KernelFactError):
-    """A member path does not fit the type it starts from."""
+    """A member path does not match the type it starts from."""
 
 
 class NoSuchConstant(KernelFactError):
@@ -59,17 +59,9 @@ class AddressesHidden(KernelFactError):
     """The symbol table shows names only; the reader lacks the privilege to see addresses."""
 
 
-class NoSuchSyscall(KernelFactError):
-    """No system call of that name."""
-
-
-class NoHeaders(KernelFactError):
-    """The kernel's headers, or one file of them, are not installed."""
-
-
 class NoConfig(KernelFactError):
-    """The kernel's build configuration is nowhere to be found."""
+    """No file holds the kernel's build configuration."""
 
 
 class NoKernel(KernelFactError):
-    """There is no kernel of that release under that root."""
+    """No kernel of that release is installed under that root, or its architecture is not supported."""

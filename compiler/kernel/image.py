@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sections of a kernel image on disk, without tools made for it.
+"""Sections of kernel images and modules on disk, packed or not.
 
-    read_image(Path("/boot/vmlinuz-6.1.0-56-amd64"))
+    read_image(Path("/boot/vmlinuz-6.1.0-56"), arch)
       -> Image(btf=<5 MB>, notes=<164 bytes>)
     build_id(image.notes) -> b"\\xe4\\xf1\\x8d..."
 
-A vmlinuz (x86 bzImage) is real-mode setup code, then an unpacker that carries the compressed ELF
-file; its header says where (Documentation/arch/x86/boot.rst). A plain vmlinux works as well.
+A vmlinuz is a boot image that carries the packed ELF file; the architecture's record knows at which
+offset. A plain vmlinux works as well.
 """
 
 from __future__ import annotations
@@ -16,78 +16,68 @@ import importlib
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from compiler.kernel.errors import BadImage
 from compiler.support import derived_cache
 from runtime.support.record import record
 
+if TYPE_CHECKING:
+    from compiler.arch import Arch
+
 SYS_NOTES: Final = Path("/sys/kernel/notes")
 _ELF: Final = b"\x7fELF"
-_BOOT_MAGIC_AT: Final = 0x202
-_SETUP_SECTORS_AT: Final = 0x1F1
-_PAYLOAD_AT: Final = 0x248  # offset and length of the payload, from protocol 2.08 on
-_HEADER_END: Final = 0x250
 _UNPACK_SECONDS: Final = 120
 _BUILD_ID: Final = (b"GNU", 3)
 
 
 @record
 class Image:
-    """`btf` is empty where the kernel was built without it. `notes` holds ELF notes."""
+    """`btf` is empty if the kernel was built without it. `notes` holds ELF notes."""
 
     btf: bytes
     notes: bytes
 
 
-def read_image(path: Path, cache: Path | None = None) -> Image:
-    """Unpack a vmlinuz or vmlinux and keep only what is asked for. Raises BadImage.
+def read_image(path: Path, arch: Arch, cache: Path | None = None) -> Image:
+    """Unpack a vmlinuz or vmlinux and take two of its sections. Raises BadImage.
 
     Takes 0.3 to 1 s and, for that time, the unpacked kernel's size in memory (60 MB). With a
-    `cache` folder, what is kept is stored there under a digest of the image, and the next time
+    `cache` folder, the two sections are stored there under a digest of the image, and the next call
     takes 15 ms.
     """
     data = _bytes(path)
     if cache is None:
-        return _image(_elf(data, path))
-    place = cache / f"{hashlib.blake2b(data, digest_size=20).hexdigest()}.facts"
-    known = derived_cache.load(place)
+        return _image(_kernel_elf(data, path, arch))
+    cached_at = cache / f"{hashlib.blake2b(data, digest_size=20).hexdigest()}.facts"
+    known = derived_cache.load(cached_at)
     if known is not None:
         return _unpacked(known)
-    found = _image(_elf(data, path))
-    derived_cache.store(place, _packed(found))
+    found = _image(_kernel_elf(data, path, arch))
+    derived_cache.store(cached_at, _packed(found))
     return found
 
 
 def read_section(path: Path, name: str) -> bytes:
-    """One section of a kernel, or of a module (`.ko`, `.ko.xz`, `.ko.zst`, `.ko.gz`)."""
-    return section(_elf(_bytes(path), path), name)
+    """One section of a module (`.ko`, `.ko.xz`, `.ko.zst`, `.ko.gz`); empty if it has none of that
+    name. Raises BadImage."""
+    data = _bytes(path)
+    return _sections(data if data.startswith(_ELF) else _unpack(data, path), name)[0]
 
 
-def section(elf: bytes, name: str) -> bytes:
-    """A section's bytes out of a 64-bit little-endian ELF file, empty if it has none."""
-    if elf[:6] != _ELF + b"\x02\x01":
-        raise BadImage("the kernel is not a 64-bit little-endian ELF file")
+def _sections(data: bytes, *names: str) -> list[bytes]:
+    """The contents of sections out of an ELF file; empty for a section that the file lacks."""
+    from compiler.support.elf import Elf, ElfError
+
     try:
-        (table,) = struct.unpack_from("<Q", elf, 0x28)
-        entry_size, count, names_index = struct.unpack_from("<HHH", elf, 0x3A)
-        headers = [
-            struct.unpack_from("<II8x8xQQ", elf, table + i * entry_size) for i in range(count)
-        ]
-        names_at = headers[names_index][2] if headers else 0
-    except (struct.error, IndexError) as error:
-        raise BadImage("the kernel's ELF file is damaged or cut short") from error
-    wanted = name.encode() + b"\0"
-    for name_offset, _, offset, size in headers:
-        if elf.startswith(wanted, names_at + name_offset):
-            if offset + size > len(elf):
-                raise BadImage(f"section {name} of the kernel is cut short")
-            return elf[offset : offset + size]
-    return b""
+        elf = Elf(data)
+        return [elf.contents(name) for name in names]
+    except ElfError as error:
+        raise BadImage(f"the kernel's ELF file is damaged or cut short ({error})") from error
 
 
 def notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
-    """Each ELF note's owner, type and content. Stops at the first that does not fit."""
+    """Each ELF note's owner, type and content. Stops at the first note that is cut short."""
     at = 0
     while at + 12 <= len(data):
         name_size, size, kind = struct.unpack_from("<III", data, at)
@@ -104,7 +94,7 @@ def notes(data: bytes) -> Iterator[tuple[bytes, int, bytes]]:
 
 
 def build_id(data: bytes) -> bytes:
-    """The linker's build-id among ELF notes (20 bytes as a rule). Raises BadImage."""
+    """The linker's build-id among ELF notes, usually 20 bytes. Raises BadImage."""
     for owner, kind, content in notes(data):
         if (owner, kind) == _BUILD_ID:
             return content
@@ -112,7 +102,7 @@ def build_id(data: bytes) -> bytes:
 
 
 def running_build_id() -> bytes:
-    """The running kernel's. Raises BadImage."""
+    """The build-id of the running kernel. Raises BadImage."""
     try:
         return build_id(SYS_NOTES.read_bytes())
     except OSError as error:
@@ -120,7 +110,7 @@ def running_build_id() -> bytes:
 
 
 def _image(elf: bytes) -> Image:
-    return Image(section(elf, ".BTF"), section(elf, ".notes"))
+    return Image(*_sections(elf, ".BTF", ".notes"))
 
 
 def _packed(found: Image) -> bytes:
@@ -139,20 +129,19 @@ def _bytes(path: Path) -> bytes:
         raise BadImage(f"cannot read {path}: {error.strerror}") from error
 
 
-def _elf(data: bytes, path: Path) -> bytes:
+def _kernel_elf(data: bytes, path: Path, arch: Arch) -> bytes:
     if data.startswith(_ELF):
         return data
     if any(data.startswith(magic) for magic in _FORMATS):
         return _unpack(data, path)
-    return _unpack(_payload(data, path), path)
+    return _unpack(_payload(data, path, arch), path)
 
 
-def _payload(data: bytes, path: Path) -> bytes:
-    if data[_BOOT_MAGIC_AT : _BOOT_MAGIC_AT + 4] != b"HdrS" or len(data) < _HEADER_END:
-        raise BadImage(f"{path} is neither an x86 vmlinuz nor an ELF file")
-    sectors = data[_SETUP_SECTORS_AT] or 4
-    offset, size = struct.unpack_from("<II", data, _PAYLOAD_AT)
-    start = (sectors + 1) * 512 + offset
+def _payload(data: bytes, path: Path, arch: Arch) -> bytes:
+    found = arch.boot_payload(data)
+    if found is None:
+        raise BadImage(f"{path} is neither a vmlinuz of {arch.name} nor an ELF file")
+    start, size = found
     payload = data[start : start + size]
     if not size or len(payload) < size:
         raise BadImage(f"{path} is damaged or cut short")
@@ -166,7 +155,7 @@ def _unpack(payload: bytes, path: Path) -> bytes:
                 elf = unpack(payload)
             except BadImage:
                 raise
-            except Exception as error:  # every format has errors of its own
+            except Exception as error:  # each format has exceptions of its own
                 raise BadImage(f"cannot unpack {path}: {error}") from error
             if not elf.startswith(_ELF):
                 raise BadImage(f"cannot unpack {path}: no ELF file inside")
@@ -174,7 +163,7 @@ def _unpack(payload: bytes, path: Path) -> bytes:
     raise BadImage(f"cannot unpack {path}: unknown compression {payload[:4].hex()}")
 
 
-# Only kernels that are not running are unpacked: who compiles for the running one imports none of it.
+# Compiling for the running kernel unpacks nothing, so each format is imported where it is needed.
 
 
 def _gzip(packed: bytes) -> bytes:
@@ -214,7 +203,7 @@ def _zstd(packed: bytes) -> bytes:
 
 
 def _command(name: str, packed: bytes) -> bytes:
-    """Unpack through a program, for formats that this Python cannot read."""
+    """Unpack with a program, for formats that this Python cannot read."""
     import shutil
     import subprocess
 

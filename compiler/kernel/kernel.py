@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One kernel to compile for, and every fact about it, each read when first asked for.
+"""One kernel to compile for, and every fact about it. Each fact is read at its first use.
 
     kernel = Kernel.running()
-    kernel = Kernel.from_root(Path("/srv/guest"), "6.1.0-56-amd64")
+    kernel = Kernel.from_root(Path("/srv/guest"), "6.1.0-56")
     kernel.build_id.hex()            -> "e4f18d9dc1d0..."
     kernel.btf.function("vfs_read")  -> Prototype(...)
-    kernel.headers                   -> Path("/usr/src/linux-headers-6.1.0-56-amd64") or None
+    kernel.headers                   -> Path("/usr/src/linux-headers-6.1.0-56") or None
 
 | fact      | running kernel                        | kernel of a root folder          |
 |-----------|---------------------------------------|----------------------------------|
@@ -24,11 +24,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from compiler.arch import Arch, UnknownArch, arch_of
 from compiler.kernel import image
 from compiler.kernel.btf import Btf
-from compiler.kernel.errors import BadBtf, NoConfig, NoHeaders, NoKernel, NoSymbols
+from compiler.kernel.errors import BadBtf, NoConfig, NoKernel, NoSymbols
 from compiler.kernel.symbols import KALLSYMS, TRACEFS, Hookable, Symbols
-from compiler.kernel.text_offsets import Places
+from compiler.kernel.text_offsets import TextOffsets
 from compiler.support import derived_cache
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.sysroot import inside
@@ -36,7 +37,6 @@ from runtime.support.record import record
 
 if TYPE_CHECKING:
     from compiler.kernel.config import Config
-    from compiler.kernel.syscalls import Syscalls
     from compiler.kernel.tracepoints import Tracepoints
 
 SYS_BTF: Final = Path("/sys/kernel/btf")
@@ -47,15 +47,15 @@ _INCLUDE: Final = "include "
 
 @record
 class Kernel:
-    """`release` as `uname -r`, `arch` as `uname -m`. `symbol_table` is a kallsyms text to use;
-    `cache` a folder in which to keep what was unpacked from images, and indexes of types.
+    """`release` as `uname -r` prints it. `symbol_table` is a copy of /proc/kallsyms to use; `cache` a
+    folder for sections unpacked from images, indexes of types and text offsets.
 
-    Facts are cached, so keep one object for one compile. Not slotted: cached_property needs a
+    Facts are cached, so use one object for one compile. Not slotted: cached_property needs a
     dictionary.
     """
 
     release: str
-    arch: str
+    arch: Arch
     root: Path
     is_running: bool
     symbol_table: Path | None = None
@@ -63,9 +63,9 @@ class Kernel:
 
     @classmethod
     def running(cls, cache: Path | None = None) -> Kernel:
-        """The kernel under this process."""
-        system = os.uname()
-        return cls(system.release, system.machine, Path("/"), is_running=True, cache=cache)
+        """The kernel under this process. Raises NoKernel for an architecture that is not supported."""
+        release = os.uname().release
+        return cls(release, _host_arch(), Path("/"), is_running=True, cache=cache)
 
     @classmethod
     def from_root(
@@ -77,9 +77,10 @@ class Kernel:
     ) -> Kernel:
         """A kernel installed in a root folder (`/` too, for one not booted yet). Raises NoKernel.
 
-        `symbol_table` is a copy of its /proc/kallsyms.
+        `symbol_table` is a copy of its /proc/kallsyms. The kernel's architecture is this machine's: the
+        compiler of the root folder runs here, too.
         """
-        kernel = cls(release, "x86_64", root, False, symbol_table, cache)
+        kernel = cls(release, _host_arch(), root, False, symbol_table, cache)
         if kernel.image_path is None and not kernel.modules.is_dir():
             known = releases(root)
             raise NoKernel(
@@ -104,19 +105,19 @@ class Kernel:
     @cached_property
     def btf(self) -> Btf:
         """The kernel's types. Raises BadBtf or BadImage."""
-        place = self.cache / f"{self.build_id.hex()}.names" if self.cache is not None else None
-        known = derived_cache.load(place) if place is not None else None
+        cached_at = self._cached("names")
+        known = derived_cache.load(cached_at) if cached_at is not None else None
         if self.is_running:
             btf = Btf.read(SYS_BTF / "vmlinux", index=known)
         else:
             btf = Btf(self._image.btf, name="vmlinux", index=known)
-        if place is not None and known is None:
-            derived_cache.store(place, btf.index)
+        if cached_at is not None and known is None:
+            derived_cache.store(cached_at, btf.index)
         return btf
 
     def module_btf(self, module: str) -> Btf:
-        """A module's types on top of the kernel's, whose `btf` knows their numbers from then on.
-        Raises BadBtf, also if it has none."""
+        """A module's types on top of the kernel's. From then on `btf` knows their numbers, too.
+        Raises BadBtf, also if the module has no types."""
         name = module.replace("-", "_")
         if name not in self._module_types:
             self._module_types[name] = self._read_module_btf(name)
@@ -140,14 +141,14 @@ class Kernel:
 
     @cached_property
     def tracepoints(self) -> Tracepoints:
-        """The kernel proper's tracepoints; for a module's, give its BTF to `Tracepoints`."""
+        """The tracepoints of the kernel proper; `Tracepoints(btf)` reads those of a module."""
         from compiler.kernel.tracepoints import Tracepoints
 
         return Tracepoints(self.btf, self.trace_systems)
 
     @cached_property
     def trace_systems(self) -> dict[str, str]:
-        """Tracepoint -> system, from tracefs where it is mounted, else from the headers."""
+        """Tracepoint -> system, from tracefs if it is mounted, else from the headers."""
         from compiler.kernel.tracepoints import systems_from_headers, systems_from_tracefs
 
         found: dict[str, str] = {}
@@ -168,23 +169,23 @@ class Kernel:
         return Symbols.read(inside(self.root, f"/boot/System.map-{self.release}"))
 
     @cached_property
-    def places(self) -> Places:
-        """Where functions are; nothing is known where there is no symbol table."""
-        kept_at = self.cache / f"{self.build_id.hex()}.places" if self.cache is not None else None
-        known = derived_cache.load(kept_at) if kept_at is not None else None
+    def text_offsets(self) -> TextOffsets:
+        """The offsets of functions; empty if the kernel has no symbol table."""
+        cached_at = self._cached("offsets")
+        known = derived_cache.load(cached_at) if cached_at is not None else None
         if known is not None:
-            return Places(known)
+            return TextOffsets(known)
         try:
-            found = Places.of(self.symbols)
+            found = TextOffsets.of(self.symbols)
         except NoSymbols:
-            return Places()
-        if kept_at is not None and found.are_known:
-            derived_cache.store(kept_at, found.data)
+            return TextOffsets()
+        if cached_at is not None and found.are_known:
+            derived_cache.store(cached_at, found.data)
         return found
 
     @cached_property
     def hookable(self) -> Hookable:
-        """What ftrace and kprobes accept, as far as the running kernel tells."""
+        """The functions that ftrace and kprobes accept, as far as the running kernel lists them."""
         return Hookable.read() if self.is_running else Hookable(None, None)
 
     @cached_property
@@ -200,7 +201,7 @@ class Kernel:
 
     @cached_property
     def headers_source(self) -> Path | None:
-        """The folder with the headers common to all flavours; Debian keeps them apart."""
+        """The folder with the headers common to all flavours; Debian packages them separately."""
         if self.headers is None:
             return None
         link = inside(self.root, self.modules_link("source"))
@@ -209,34 +210,6 @@ class Kernel:
     def modules_link(self, name: str) -> Path:
         """A link of /lib/modules/R, as a path in the root."""
         return Path("/lib/modules") / self.release / name
-
-    def require_headers(self) -> Path:
-        """`headers`, or NoHeaders with what to install."""
-        if self.headers is None:
-            raise NoHeaders(
-                f"no headers for kernel '{self.release}' under {self.root}",
-                f"apt install linux-headers-{self.release}",
-            )
-        return self.headers
-
-    def header(self, path: Path) -> Path:
-        """A file by its path in the kernel's tree, out of either folder. Raises NoHeaders."""
-        folders = (self.require_headers(), self.headers_source)
-        for folder in folders:
-            if folder is not None and (folder / path).is_file():
-                return folder / path
-        raise NoHeaders(f"the headers of kernel '{self.release}' lack {path}")
-
-    @cached_property
-    def syscalls(self) -> Syscalls:
-        """Prototypes and numbers of system calls; says so when asked if headers are missing."""
-
-        from compiler.kernel.syscalls import Syscalls
-
-        def is_configured(option: str) -> bool:
-            return self.config.is_set(option)
-
-        return Syscalls.read(self.header, is_configured)
 
     @cached_property
     def config(self) -> Config:
@@ -264,11 +237,15 @@ class Kernel:
     def _image(self) -> image.Image:
         if self.image_path is None:
             raise NoKernel(f"no image of kernel '{self.release}' under {self.root}")
-        return image.read_image(self.image_path, self.cache)
+        return image.read_image(self.image_path, self.arch, self.cache)
+
+    def _cached(self, fact: str) -> Path | None:
+        """The file that caches a fact about this build of the kernel; None without a cache."""
+        return self.cache / f"{self.build_id.hex()}.{fact}" if self.cache is not None else None
 
     @cached_property
     def _included(self) -> Path:
-        """What Debian's one-line Makefile in the headers folder includes."""
+        """The folder whose Makefile is included by Debian's one-line Makefile of the headers."""
         assert self.headers is not None
         with (self.headers / "Makefile").open(errors="replace") as lines:
             for line in lines:
@@ -288,6 +265,13 @@ def releases(root: Path) -> list[str]:
     found = {path.name for path in inside(root, "/lib/modules").glob("*") if path.is_dir()}
     images = inside(root, "/boot").glob("vmlinuz-*")
     return sorted(found | {path.name.removeprefix("vmlinuz-") for path in images})
+
+
+def _host_arch() -> Arch:
+    try:
+        return arch_of(os.uname().machine)
+    except UnknownArch as error:
+        raise NoKernel(error.message, error.hint) from error
 
 
 def _unzip(data: bytes) -> bytes:

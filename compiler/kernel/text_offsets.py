@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the kernel proper's functions are, from one of them: the same wherever the kernel is loaded.
+"""Offsets of the kernel proper's functions from one of them: the same wherever the kernel is loaded.
 
-    places = Places.of(symbols)
-    places.find("vfs_read")     -> (1768816,)          each function of that name
-    places.fitting("vfs_re*")   -> {"vfs_read": (1768816,), "vfs_readv": (1763360,), ...}
-    Places(places.data)         -> the same again, from what was kept
+    offsets = TextOffsets.of(symbols)
+    offsets.find("vfs_read")      -> (1768816,)          each function of that name
+    offsets.matching("vfs_re*")   -> {"vfs_read": (1768816,), "vfs_readv": (1763360,), ...}
+    TextOffsets(offsets.data)     -> the same again, from the cache
 
-Writing /proc/kallsyms out takes the kernel 100 ms, and a module that looks a name up walks through
-all functions: so this is made once for each kernel.
+The kernel takes 100 ms to write /proc/kallsyms out, and a module that looks a name up walks through
+all functions. Therefore the offsets are computed once for each kernel and cached.
 """
 
 from __future__ import annotations
@@ -18,39 +18,42 @@ from typing import Final
 from compiler.kernel.symbols import Symbols
 from compiler.support.globs import glob_regex
 
-# runtime/kernel/probes/ftrace.c starts from the same
+# runtime/kernel/probes/ftrace.c adds the offsets to the same function
 ANCHOR: Final = "register_ftrace_function"
-_PARTS: Final = (".cold", "__pfx_", "__cfi_", "__SCT__")  # of functions, with symbols of their own
-_FORGOTTEN: Final = ("__init_begin", "__init_end")  # around code that is gone once the kernel runs
+# symbols of parts of functions, which are no functions to probe
+_PARTS: Final = (".cold", "__pfx_", "__cfi_", "__SCT__")
+# the bounds of the code that the kernel frees once it has started
+_INIT: Final = ("__init_begin", "__init_end")
 
 
-class Places:
-    """`data` has lines `name offset`, one for each function; none where nothing is known."""
+class TextOffsets:
+    """`data` has lines `name offset`, one for each function; no lines if no offset is known."""
 
     def __init__(self, data: bytes = b"\n") -> None:
         self.data: Final = data
 
     @classmethod
-    def of(cls, symbols: Symbols) -> Places:
-        """Of a symbol table; nothing is known if it lacks addresses."""
+    def of(cls, symbols: Symbols) -> TextOffsets:
+        """Compute them from a symbol table; empty if the table shows no addresses."""
         anchor = symbols.find(ANCHOR)
         if not anchor or not anchor[0].address:
             return cls()
-        edges = [symbols.find(name) for name in _FORGOTTEN]
-        gone = range(edges[0][0].address, edges[1][0].address) if all(edges) else range(0)
+        edges = [symbols.find(name) for name in _INIT]
+        freed = range(edges[0][0].address, edges[1][0].address) if all(edges) else range(0)
         lines = [
             f"{symbol.name} {symbol.address - anchor[0].address}"
             for symbol in symbols.functions("*", module="")
-            if symbol.address not in gone and not any(part in symbol.name for part in _PARTS)
+            if symbol.address not in freed and not any(part in symbol.name for part in _PARTS)
         ]
         return cls("\n".join(["", *lines, ""]).encode())
 
     @property
     def are_known(self) -> bool:
+        """False if the kernel has no symbol table, or hides its addresses."""
         return len(self.data) > 1
 
     def find(self, name: str) -> tuple[int, ...]:
-        """The offset of each function of a name; empty if there is none, or nothing is known."""
+        """The offset of each function of a name; empty if no such function is known."""
         found = []
         needle = f"\n{name} ".encode()
         at = self.data.find(needle)
@@ -61,8 +64,8 @@ class Places:
             at = self.data.find(needle, end)
         return tuple(found)
 
-    def fitting(self, pattern: str) -> dict[str, tuple[int, ...]]:
-        """Functions whose name fits a shell pattern, sorted."""
+    def matching(self, pattern: str) -> dict[str, tuple[int, ...]]:
+        """Functions whose name matches a shell pattern, sorted, with their offsets."""
         line = rb"^(%b) (-?\d+)$" % glob_regex(pattern).encode()
         found: dict[str, list[int]] = {}
         for match in re.finditer(line, self.data, re.M):

@@ -21,7 +21,7 @@ from compiler.kernel.errors import BadBtf, NoSuchMember
 from compiler.support.did_you_mean import did_you_mean
 from runtime.support.record import record
 
-POINTER_SIZE = 8  # the one architecture so far is x86-64
+POINTER_SIZE = 8  # 64-bit kernels only
 _DEPTH = 64  # deepest nesting of anonymous structs and arrays believed
 
 

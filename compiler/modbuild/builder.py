@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a script's C to a module file, by the fastest way that is sound on that kernel.
+"""From a script's C to a module file, by the fastest tier that is sound on that kernel.
 
     builder = Builder(Cache(default_root()))
     builder.build(BuildInput("stapwatch_reads", c_text, manifest, kernel))
       -> BuildResult("ab12...", path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
 
-The same input gives the cached module the next time. One Builder serves several threads, and
-several processes share a cache.
+The same input returns the cached module the next time. One Builder serves several threads, and several
+processes share a cache.
 """
 
 from __future__ import annotations
@@ -19,34 +19,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compiler.modbuild import fast_tier, kbuild_tier
+from compiler.modbuild import fast_tier
 from compiler.modbuild.errors import BuildError
 from compiler.modbuild.fast_tier import STUB
-from compiler.modbuild.kbuild_tier import Headers
-from compiler.modbuild.kernel_kit import Preparation, Workshop, prepare
+from compiler.modbuild.kernel_kit import KitInputs, Preparation, prepare
 from compiler.modbuild.request import BuildInput, BuildResult, KernelFacts, Tier
 from compiler.modbuild.runtime_sources import Sources
-from compiler.modbuild.toolchain import Here, Toolchain
+from compiler.modbuild.toolchain import Headers, HostToolchain, Toolchain
 from compiler.support.content_store import Cache, key_of
 from runtime.support.record import field, record
 
 if TYPE_CHECKING:
     from compiler.modbuild.signing import SigningKey
 
-_KEPT_FAILURES = 16
+_MAX_FAILURES = 16  # builds whose C and log are stored
 _RESULT = "result.json"
 
 
 def _silent(text: str) -> None:
-    """Progress that nobody looks at."""
+    """Discard progress."""
 
 
 @record
 class Builder:
-    """`only` forces a tier. `progress` gets a line before anything that takes seconds."""
+    """`only` forces a tier. `progress` receives a line before each step that takes seconds."""
 
     cache: Cache
-    toolchain: Toolchain = field(default_factory=Here)
+    toolchain: Toolchain = field(default_factory=HostToolchain)
     sources: Sources = field(default_factory=Sources.ours)
     signing: SigningKey | None = None
     only: Tier | None = None
@@ -55,23 +54,23 @@ class Builder:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prepare(self, kernel: KernelFacts) -> Preparation:
-        """Do what is needed once for a kernel, unless it is done. Raises BuildError."""
-        shop = Workshop(
+        """Do once what each kernel needs. Raises BuildError and UnsafeCache."""
+        inputs = KitInputs(
             kernel, Headers.of(kernel, self.toolchain), self.cache, self.sources, self.toolchain
         )
-        key = shop.key
+        key = inputs.key
         with self._lock:
             found = self._prepared.get(key)
-            if found is None or not _is_there(found):
+            if found is None or not _is_intact(found):
                 try:
-                    found = prepare(shop, self.progress)
+                    found = prepare(inputs, self.progress)
                 except BuildError as error:
-                    raise self._kept(error, STUB, "") from error
+                    raise self._recorded(error, STUB, "") from error
                 self._prepared[key] = found
             return found
 
     def build(self, request: BuildInput) -> BuildResult:
-        """Make the module or find it in the cache. Raises BuildError."""
+        """Make the module or find it in the cache. Raises BuildError and UnsafeCache."""
         started = time.monotonic()
         preparation = self.prepare(request.kernel)
         key = self._key(request, preparation)
@@ -91,7 +90,7 @@ class Builder:
                 if error.slug == "compile-failed":
                     what = "embedded C" if request.embedded else "internal error in generated C"
                     error.message = f"{what}: {error.message}"
-                raise self._kept(error, request.module, request.c_text) from error
+                raise self._recorded(error, request.module, request.c_text) from error
             result = {"tier": tier, "warnings": warnings}
             entry = self.cache.put(key, {path.name: path, _RESULT: json.dumps(result).encode()})
         seconds = time.monotonic() - started
@@ -130,11 +129,12 @@ class Builder:
             if self.only is Tier.FAST:
                 raise BuildError("link-failed", text)
             warnings.append(f"{text}; kbuild is used, which takes seconds")
-        from compiler.modbuild import target_header
+        from compiler.modbuild import kbuild_tier, target_header  # few modules need them
 
         folder = work / "kbuild"
         folder.mkdir()
-        kbuild_tier.lay_out(folder, self.sources, target_header.header(request.kernel.btf), request)
+        target = target_header.header(request.kernel.btf, request.kernel.arch)
+        kbuild_tier.lay_out(folder, self.sources, target, request)
         kbuild_tier.make(
             folder, Headers.of(request.kernel, self.toolchain), self.toolchain, request
         )
@@ -171,15 +171,15 @@ class Builder:
             inputs=preparation.inputs,
         )
 
-    def _kept(self, error: BuildError, module: str, c_text: str) -> BuildError:
-        """The same error, with what failed kept for whoever looks into it."""
+    def _recorded(self, error: BuildError, module: str, c_text: str) -> BuildError:
+        """The same error, with the C and the log stored for inspection."""
         if not error.output:
             return error
         import shutil  # only after a failure
 
         failed = self.cache.root / "failed"
-        kept = sorted(failed.iterdir(), key=lambda path: path.stat().st_mtime)
-        for old in kept[: max(0, len(kept) - _KEPT_FAILURES + 1)]:
+        older = sorted(failed.iterdir(), key=lambda path: path.stat().st_mtime)
+        for old in older[: max(0, len(older) - _MAX_FAILURES + 1)]:
             shutil.rmtree(old, ignore_errors=True)
         folder = failed / module
         folder.mkdir(exist_ok=True)
@@ -189,8 +189,8 @@ class Builder:
         return BuildError(error.slug, error.message, error.hint, output=error.output, log=log)
 
 
-def _is_there(preparation: Preparation) -> bool:
-    """Whether its files were not evicted; using them counts as a use."""
+def _is_intact(preparation: Preparation) -> bool:
+    """Whether its files are still in the cache. This counts as a use."""
     if preparation.kit is not None:
         try:
             os.utime(preparation.kit.entry.folder)

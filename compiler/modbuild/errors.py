@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What can go wrong between C text and a module, as one exception.
+"""The error of this room: everything that can go wrong between C text and a module.
 
-    raise BuildError("no-headers", "no kernel headers for 6.1.0-56-amd64",
-                     "apt install linux-headers-6.1.0-56-amd64")
+    raise BuildError("no-headers", "no kernel headers for 6.1.0-56", "apt install linux-headers-6.1.0-56")
 
-A script's author never causes one, except with embedded C: wrong generated C is our mistake.
+Scripts cause one by embedded C only: wrong generated C is an error of the compiler.
 """
 
 from __future__ import annotations
@@ -22,14 +21,13 @@ Slug = Literal[
     "unknown-symbol",
     "sign-failed",
     "build-timeout",
-    "unsafe-cache",
 ]
 
 
 class BuildError(Exception):
-    """`slug` names the kind, `hint` says what to do (or is empty).
+    """`slug` names the kind; `hint` says what to do, or is empty.
 
-    `output` is what the failing tool printed; `log` the file that keeps it, once there is one.
+    `output` is the text that the failing tool printed; `log` is the file that holds it, if it was stored.
     """
 
     def __init__(

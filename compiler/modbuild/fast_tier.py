@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The fast tier: a script's C against objects prepared once for each kernel.
+"""The fast tier: a script's C is linked with objects prepared once for each kernel, without make.
 
     script.c --gcc--> script.o --objtool--> script.o -+
     manifest.o, module.o: templates, patched here ----+--ld--> NAME.ko
     runtime.o: prepared ------------------------------+
 
-(On kernels where kbuild runs objtool once over everything, `ld -r` comes before it.) module.o is
-what modpost makes for kbuild: the kernel's view of the module, its checksums and its name.
+On kernels where kbuild runs objtool once over all objects, `ld -r` comes before it. module.o is what
+modpost makes for kbuild: the kernel's view of the module, its checksums and its name.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from compiler.arch import Arch
 from compiler.modbuild import modversions
 from compiler.modbuild.errors import BuildError, Slug
-from compiler.modbuild.kbuild_commands import HERE, Commands
-from compiler.modbuild.kbuild_tier import first_complaint
 from compiler.modbuild.request import NAME_SIZE, BuildInput
-from compiler.modbuild.toolchain import Toolchain
+from compiler.modbuild.toolchain import Toolchain, first_complaint
 from compiler.support.content_store import Entry
-from compiler.support.elf import Elf
+from compiler.support.elf import RELOCATABLE, Elf, ElfError
 from runtime.support.record import field, record
 
 STUB = "stapwatch_stub"
@@ -29,29 +28,52 @@ PREFIX = "prefix.h"  # of precompiled kernel headers
 MANIFEST_SECTION = ".stapwatch.manifest"
 MODINFO = ".modinfo"
 THIS_MODULE = ".gnu.linkonce.this_module"
-# Debian's objtool from 6.12 on is a script that asks for the architecture
-ENVIRONMENT = {"SRCARCH": "x86"}
+HERE = "@HERE@"  # in commands: the folder that their words belong to
 
 
 @record
-class Kit:
-    """What was prepared for one kernel: `entry` holds runtime.o, manifest.o, module.o, include/."""
+class Commands:
+    """The commands of one kernel's kbuild. Each is the beginning of a command line: inputs and `-o OUTPUT`
+    follow, and HERE stands for the folder of the prepared objects."""
+
+    folder: str  # to run them in; `script` runs anywhere
+    script: tuple[str, ...]  # compiles C without kernel headers
+    embedded: tuple[str, ...]  # compiles C with kernel headers
+    objtool: tuple[str, ...]  # empty: this kernel needs none
+    objtool_sees_all: bool  # once over all objects linked, not over each
+    link_objects: tuple[str, ...]
+    link_module: tuple[str, ...]
+    common: tuple[str, ...]  # kbuild's objects that are part of every module
+
+    def folder_of(self, prepared: str) -> str:
+        """`folder`, for commands whose HERE is `prepared`."""
+        return self.folder.replace(HERE, prepared)
+
+    @property
+    def compiler(self) -> str:
+        return self.script[0]
+
+
+@record
+class KernelKit:
+    """The parts prepared for one kernel: `entry` holds runtime.o, manifest.o, module.o, include/."""
 
     entry: Entry
     commands: Commands
     exports: modversions.Exports
     toolchain: Toolchain
+    arch: Arch
     _objects: dict[str, Elf] = field(default_factory=dict, repr=False)
 
     def object(self, name: str) -> Elf:
-        """A prepared object, read once."""
+        """A prepared object, read once. Raises BuildError."""
         found = self._objects.get(name)
         if found is None:
-            found = self._objects[name] = Elf(self.entry.read(name))
+            found = self._objects[name] = read_object(self.entry.read(name), self.arch)
         return found
 
     def words(self, command: Iterable[str], here: Path) -> list[str]:
-        """A learned command with its folder filled in."""
+        """A learned command for the prepared folder `here`."""
         seen = self.toolchain.path(here)
         return [word.replace(HERE, seen) for word in command]
 
@@ -61,13 +83,32 @@ class Kit:
 
 
 def build(
-    kit: Kit, request: BuildInput, work: Path, headers: Entry | None = None
+    kit: KernelKit, request: BuildInput, work: Path, headers: Entry | None = None
 ) -> tuple[Path, list[str]]:
     """Make work/MODULE.ko; the second value is what objtool complained about. `headers`: precompiled,
     for embedded C.
 
     Raises BuildError; its slug "link-failed" means that kbuild may still succeed.
     """
+    try:
+        return _build(kit, request, work, headers)
+    except ElfError as error:
+        raise BuildError("link-failed", f"a tool wrote a damaged file: {error}") from error
+
+
+def read_object(data: bytes, arch: Arch) -> Elf:
+    """A relocatable file that a tool wrote. Raises BuildError ("link-failed")."""
+    try:
+        elf = Elf(data)
+        elf.require((RELOCATABLE,), arch.elf_machine)
+        return elf
+    except ElfError as error:
+        raise BuildError("link-failed", f"a tool wrote a bad ELF file: {error}") from error
+
+
+def _build(
+    kit: KernelKit, request: BuildInput, work: Path, headers: Entry | None
+) -> tuple[Path, list[str]]:
     seen = kit.toolchain.path(work)
     (work / "script.c").write_text(request.c_text)
     _compile(kit, request, work, headers)
@@ -84,7 +125,7 @@ def build(
     complaints = ""
     if commands.objtool:
         complaints = _run(kit, work, "link-failed", [*commands.objtool, f"{seen}/{checked}"])
-    needed = Elf((work / checked).read_bytes())
+    needed = read_object((work / checked).read_bytes(), kit.arch)
     (work / "module.o").write_bytes(_module_object(kit, request.module, needed))
     objects.append(f"{seen}/module.o")
     objects += [kit.toolchain.path(kit.entry.path(name)) for name in kit.common]
@@ -105,8 +146,8 @@ def apart(words: Sequence[str]) -> tuple[list[str], list[str]]:
     return includes, others
 
 
-def _compile(kit: Kit, request: BuildInput, work: Path, headers: Entry | None) -> None:
-    """In the work folder if possible: what the compiler keeps of a file's name is then short."""
+def _compile(kit: KernelKit, request: BuildInput, work: Path, headers: Entry | None) -> None:
+    """Run in the work folder if possible: the compiler then records a short file name."""
     seen = kit.toolchain.path(work)
     if request.embedded and kit.commands.folder != HERE:
         folder, file = kit.commands.folder, f"{seen}/script.c"
@@ -126,8 +167,8 @@ def _compile(kit: Kit, request: BuildInput, work: Path, headers: Entry | None) -
     _run(kit, work, "compile-failed", words, folder)
 
 
-def _names(kit: Kit, module: str) -> str:
-    """The macros of kbuild's command that hold the stub's name, with the module's."""
+def _names(kit: KernelKit, module: str) -> str:
+    """Redefine the macros of kbuild's command that hold the stub's name, with the module's."""
     lines = []
     for word in kit.commands.embedded:
         if word.startswith("-D") and STUB in word:
@@ -136,11 +177,12 @@ def _names(kit: Kit, module: str) -> str:
     return "\n".join([*lines, ""])
 
 
-def _run(kit: Kit, work: Path, slug: Slug, command: Sequence[str], folder: str = "") -> str:
+def _run(kit: KernelKit, work: Path, slug: Slug, command: Sequence[str], folder: str = "") -> str:
     prepared = kit.entry.folder
     argv = kit.words(command, prepared)
     folder = folder or kit.commands.folder_of(kit.toolchain.path(prepared))
-    env = {"TMPDIR": kit.toolchain.path(work), **ENVIRONMENT}
+    # Debian's objtool from 6.12 on is a script that asks for the architecture
+    env = {"TMPDIR": kit.toolchain.path(work), "SRCARCH": kit.arch.kernel_name}
     ran = kit.toolchain.run(argv, folder=folder, env=env)
     if ran.status != 0:
         output = f"{' '.join(argv)}\n{ran.output}"
@@ -148,14 +190,14 @@ def _run(kit: Kit, work: Path, slug: Slug, command: Sequence[str], folder: str =
     return ran.output
 
 
-def _with_manifest(kit: Kit, manifest: bytes) -> bytes:
+def _with_manifest(kit: KernelKit, manifest: bytes) -> bytes:
     return kit.object("manifest.o").patched(
         {MANIFEST_SECTION: manifest}, {"sw_manifest_end": len(manifest)}
     )
 
 
-def _module_object(kit: Kit, module: str, checked: Elf) -> bytes:
-    """modpost's part: name, dependencies and checksums for what `checked` and the runtime need."""
+def _module_object(kit: KernelKit, module: str, checked: Elf) -> bytes:
+    """modpost's part: name, dependencies, and checksums of the symbols that the objects need."""
     template = kit.object("module.o")
     others = [kit.object(name) for name in ("runtime.o", "manifest.o", "module.o", *kit.common)]
     objects = [checked, *others]
@@ -177,7 +219,7 @@ def _module_object(kit: Kit, module: str, checked: Elf) -> bytes:
 def _resolve(
     exports: modversions.Exports, needed: Iterable[str], info: Sequence[bytes]
 ) -> tuple[dict[str, int], list[str]]:
-    """Checksums of symbols, and the modules they are in. The stub's own are known already."""
+    """Checksums of symbols, and the modules that export them. Those of the stub are known already."""
     checksums: dict[str, int] = {}
     depends: list[str] = []
     for name in sorted(needed):
@@ -211,6 +253,6 @@ def _renamed(info: bytes, module: str, depends: Sequence[str]) -> bytes:
 
 
 def _renamed_struct(contents: bytes, module: str) -> bytes:
-    """`struct module` with another name in its name field, wherever this kernel keeps it."""
+    """`struct module` with another name in its name field, whose offset differs between kernels."""
     at = contents.index(STUB.encode().ljust(NAME_SIZE, b"\0"))
     return contents[:at] + module.encode().ljust(NAME_SIZE, b"\0") + contents[at + NAME_SIZE :]

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The commands kbuild runs for one kernel's modules, learned by watching it build a stub.
+"""The commands that kbuild runs for one kernel's modules, learned from its build of a stub.
 
     kbuild leaves in .script.o.cmd:
       savedcmd_x/script.o := gcc-12 -nostdinc -I... -O2 ... -c -o x/script.o x/script.c
                              ; ./tools/objtool/objtool --orc ... x/script.o
     learn(folder, ...) -> Commands(script=("gcc-12", "-O2", ...), objtool=("./tools/...",), ...)
 
-Nothing here knows a flag of any kernel: only which kinds of flag a file without headers can drop.
+No flag of any kernel is known here, only the kinds of flag that a file without headers can drop.
 """
 
 from __future__ import annotations
@@ -14,59 +14,36 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePath
 
+from compiler.modbuild.fast_tier import HERE, Commands
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import record
 
-HERE = "@HERE@"  # stands for the folder that the words of a command belong to
 _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idirafter"))
 _DROPPED = pattern(r"-[IDUW](?!a,)|-nostdinc$|-g|-f(?:macro|file|debug)-prefix-map=|-MM?D$")
-# what a file of generated code is checked for; it is ours, so other warnings help nobody
+# the only warnings for generated code: the others would concern our own style
 _CHECKS = ("-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types")
 _OBJTOOL = pattern(r"^\s*(\S*/objtool/objtool \S.*/script\.o)\s*$", re.MULTILINE)
 _INFO = pattern(r"^stapwatch-(folder|tracing) ?(.*)$", re.MULTILINE)
 
 
 class Unlearnable(Exception):
-    """kbuild does something on this kernel that cannot be repeated here; the text says what."""
-
-
-@record
-class Commands:
-    """Each is a command's beginning; inputs and `-o OUTPUT` follow. HERE needs replacing."""
-
-    folder: str  # to run them in, but for `script`, which runs anywhere
-    script: tuple[str, ...]  # compiles C without kernel headers
-    embedded: tuple[str, ...]  # compiles C with kernel headers
-    objtool: tuple[str, ...]  # empty: this kernel does without
-    objtool_sees_all: bool  # once over all objects linked, not over each
-    link_objects: tuple[str, ...]
-    link_module: tuple[str, ...]
-    common: tuple[str, ...]  # objects of kbuild that are part of every module
-
-    def folder_of(self, prepared: str) -> str:
-        """`folder`, for commands whose HERE is `prepared`."""
-        return self.folder.replace(HERE, prepared)
-
-    @property
-    def compiler(self) -> str:
-        return self.script[0]
+    """kbuild does something on this kernel that the fast tier cannot repeat; the text says what."""
 
 
 def learn(left: Path, seen: str, module: str, output: str) -> Commands:
-    """Read what kbuild `left` in a module's build folder, `seen` by the commands as that path.
+    """Read the files that kbuild `left` in a module's build folder, whose path for commands is `seen`.
 
-    `output` is what it printed, commands included. Raises Unlearnable.
+    `output` is what kbuild printed, commands included. Raises Unlearnable.
     """
     info = dict(_INFO.findall(output))
     if set(info) != {"folder", "tracing"}:
-        raise Unlearnable("kbuild printed nothing of its flags")
+        raise Unlearnable("kbuild did not print its flags")
     script = _commands(left / ".script.o.cmd", seen)
     objects = _commands(left / f".{module}.o.cmd", seen)
     final = _commands(left / f".{module}.ko.cmd", seen)
     folder = info["folder"].strip().replace(seen, HERE)
     for extra in (*script[1:], *objects[1:], *final[1:]):
         if not _is_objtool(extra) and extra != ["true"]:
-            raise Unlearnable(f"kbuild runs '{extra[0]}', which is not known")
+            raise Unlearnable(f"kbuild runs '{extra[0]}', which is unknown")
     each, whole = (next(filter(_is_objtool, c), None) for c in (script, objects))
     if each and whole:
         raise Unlearnable("kbuild runs objtool twice")

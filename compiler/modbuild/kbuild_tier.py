@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The slow, sure tier: the kernel's own build system makes the whole module.
+"""The kbuild tier: the kernel's own build system makes the whole module, in seconds.
 
     folder: Kbuild, include/, the runtime's *.c, script.c, manifest.json, manifest.S
     make(...) -> folder/NAME.ko
 
-The fast tier starts from one such build, and is checked against it.
+The fast tier is prepared from one such build, and its first module is compared with it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compiler.modbuild.errors import BuildError
-from compiler.modbuild.request import BuildInput, KernelFacts
+from compiler.modbuild.request import BuildInput
 from compiler.modbuild.runtime_sources import Sources
-from compiler.modbuild.toolchain import Ran, Toolchain
+from compiler.modbuild.toolchain import Headers, Ran, Toolchain, first_complaint
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import record
 
-# -g0: kbuild's debug information is fifty times the code, and nobody reads it. Without it no type
-# information can be made either; kernels load modules that have none.
+# -g0: debug information is fifty times the size of the code, and nothing reads it. Without it there is
+# no type information (BTF) either; kernels load modules that have none.
 MAKE_FLAGS = ("KCFLAGS=-g0", "KAFLAGS=-g0", "CONFIG_DEBUG_INFO_BTF_MODULES=")
 _TIMEOUT = 600.0
 _NO_COMMAND = pattern(
@@ -30,36 +29,8 @@ _NO_COMMAND = pattern(
     r"(?:\d+: )?(?:command )?(?:not found|No such file or directory)",
     re.MULTILINE,
 )
-_COMPLAINT = pattern(r"error:|ERROR:|undefined!|: \w*error\w*$", re.IGNORECASE)
 _WHOLE_FAILED = pattern(r"\*\*\* \[.*whole\.o\]")
 _CONFIGURED = pattern(r'^CONFIG_CC_VERSION_TEXT="(.*)"$', re.MULTILINE)
-
-
-@record
-class Headers:
-    """Where a kernel's modules are built: a path of this system, and as commands see it."""
-
-    folder: Path
-    seen: str
-
-    @classmethod
-    def of(cls, kernel: KernelFacts, toolchain: Toolchain) -> Headers:
-        """Raises BuildError ("no-headers")."""
-        package = f"apt install linux-headers-{kernel.release}"
-        if kernel.headers is None:
-            raise BuildError("no-headers", f"no headers for kernel {kernel.release}", package)
-        folder = kernel.headers
-        for needed in ("Makefile", ".config"):
-            if not (folder / needed).is_file():
-                message = f"the kernel headers in {folder} lack {needed}"
-                raise BuildError("no-headers", message, f"{package}, or 'make modules_prepare'")
-        return cls(folder, toolchain.path(folder))
-
-    def option(self, name: str) -> str:
-        """A configuration option's value, unquoted; empty when it is off."""
-        text = (self.folder / ".config").read_text(errors="replace")
-        found = re.search(rf'^{re.escape(name)}="?(.*?)"?$', text, re.MULTILINE)
-        return found[1] if found else ""
 
 
 def lay_out(folder: Path, sources: Sources, target: str, request: BuildInput) -> None:
@@ -86,9 +57,9 @@ def make(
 ) -> Ran:
     """Run kbuild in a folder of `lay_out`, which makes folder/MODULE.ko. Raises BuildError.
 
-    The runtime's files are compiled as one. Where a name in one of them happens to be a name in
-    the kernel headers that another includes, they are compiled one by one, which takes longer.
-    `verbose`: the output shows the commands.
+    The runtime's files are compiled as one. If a name in one of them clashes with a name in the kernel
+    headers that another includes, they are compiled one by one, which takes longer. `verbose`: the
+    output shows the commands.
     """
     more = [f"V={int(verbose)}"]
     ran = _make(folder, headers, toolchain, request, more)
@@ -126,12 +97,3 @@ def _explain(ran: Ran, headers: Headers) -> BuildError:
         message = f"these kernel headers want the compiler '{tool}' ({wanted}), which is missing"
         return BuildError("no-compiler", message, f"apt install {tool}", output=ran.output)
     return BuildError("compile-failed", first_complaint(ran.output), output=ran.output)
-
-
-def first_complaint(output: str) -> str:
-    """The first line of a tool's output that says what is wrong."""
-    # make shows commands too: one that would print a complaint is none
-    lines = [line.strip() for line in output.splitlines() if line.strip() and "echo" not in line]
-    told = [line for line in lines if _COMPLAINT.search(line)]
-    before_make = [line for line in lines if not line.startswith("make")]
-    return next(iter(told or before_make[-1:] or lines[-1:]), "no output")

@@ -4,8 +4,8 @@
     0x92997ed8<TAB>_printk<TAB>vmlinux<TAB>EXPORT_SYMBOL<TAB>
     Exports(path).find("_printk") -> Export(crc=0x92997ed8, module="vmlinux", namespace="")
 
-A module lists the checksum of everything it takes from outside (section __versions); the kernel
-refuses it when one differs from its own.
+A module lists the checksum of every symbol that it imports (section __versions); the kernel refuses
+the module if one differs from its own.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONGEST = 55  # characters of a symbol's name
 
 @record
 class Export:
-    """`module` is "vmlinux" for the kernel proper. `namespace` must be imported to use it."""
+    """`module` is "vmlinux" for the kernel proper. A module must import `namespace` to use the symbol."""
 
     crc: int
     module: str
@@ -33,7 +33,7 @@ class Export:
 
 @record
 class Exports:
-    """Module.symvers, read when first asked: 25,000 lines, and most modules need few of them."""
+    """Module.symvers, searched as text: of its 25,000 lines most modules need few."""
 
     path: Path
 
@@ -60,5 +60,5 @@ def read_table(section: bytes) -> dict[str, int]:
 
 
 def write_table(checksums: Mapping[str, int]) -> bytes:
-    """The reverse of `read_table`."""
+    """The contents of __versions; the reverse of `read_table`."""
     return b"".join(_ENTRY.pack(crc, name.encode()) for name, crc in checksums.items())

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's headers, read once: what a script with embedded C includes, precompiled.
+"""The kernel headers that scripts with embedded C include, precompiled once for a kernel.
 
     precompiled(kit, cache, identity, progress) -> Entry(files=("prefix.h", "prefix.h.gch"))
 
     gcc ... -include ENTRY/prefix.h -include WORK/names.h script.c
 
-A compiler takes a precompiled header only when it comes first and macros are as they were: so
-prefix.h has what kbuild includes on the command line too, and the module's own name comes after it.
+A compiler accepts a precompiled header only if it comes first and macros have the same values.
+Therefore prefix.h also includes the headers of kbuild's command line, and the macros with the module's
+name follow it.
 """
 
 from __future__ import annotations
@@ -14,23 +15,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from compiler.modbuild.fast_tier import PREFIX, Kit, apart
-from compiler.modbuild.kbuild_tier import first_complaint
+from compiler.modbuild.fast_tier import PREFIX, KernelKit, apart
+from compiler.modbuild.toolchain import first_complaint
 from compiler.support.content_store import Cache, Entry, key_of
 
 _PROBLEM = "problem"
 
 
 def precompiled(
-    kit: Kit, cache: Cache, identity: str, progress: Callable[[str], None]
+    kit: KernelKit, cache: Cache, identity: str, progress: Callable[[str], None]
 ) -> Entry | None:
-    """The headers of a preparation, by its identity; made once. None where that does not work, and then
-    scripts are compiled without. Raises BuildError ("unsafe-cache")."""
+    """The precompiled headers of a kit, by its identity. None if the compiler cannot make them: then
+    scripts are compiled without. Raises UnsafeCache."""
     key = key_of("headers", identity)
     entry = cache.get(key)
     if entry is None:
         with cache.locked(f"headers-{key[:16]}"):
-            entry = cache.get(key)  # another process may have made it meanwhile
+            entry = cache.get(key)  # another process may have made it by now
             if entry is None:
                 progress("reading the kernel's headers for embedded C, once")
                 with cache.workplace() as work:
@@ -38,7 +39,7 @@ def precompiled(
     return None if _PROBLEM in entry.files else entry
 
 
-def _make(kit: Kit, work: Path) -> dict[str, bytes | Path]:
+def _make(kit: KernelKit, work: Path) -> dict[str, bytes | Path]:
     includes, words = apart(kit.words(kit.commands.embedded, kit.entry.folder))
     folder = kit.commands.folder_of(kit.toolchain.path(kit.entry.folder))
     seen = kit.toolchain.path(work)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What goes into a build and what comes out.
+"""The input and the result of a build.
 
 BuildInput(module="stapwatch_reads", c_text="#include ...", manifest="{...}", kernel=kernel)
   -> BuildResult("ab12...", path=.../stapwatch_reads.ko, tier=Tier.FAST, cached=False, seconds=0.11)
@@ -11,6 +11,7 @@ import enum
 from pathlib import Path
 from typing import Protocol
 
+from compiler.arch import Arch
 from compiler.kernel.btf import Btf
 from compiler.modbuild.errors import BuildError
 from runtime.support.lazy_regex import pattern
@@ -21,18 +22,20 @@ _NAME = pattern(r"[a-z][a-z0-9_]*\Z")
 
 
 class Tier(enum.StrEnum):
-    """How a module was made."""
+    """The way in which a module was made."""
 
     FAST = "fast"  # prebuilt runtime object, the kernel's own commands without make
     KBUILD = "kbuild"  # the kernel's build system
 
 
 class KernelFacts(Protocol):
-    """What a build asks of a kernel (compiler.kernel.kernel.Kernel has it all).
+    """The facts about a kernel that a build needs; compiler.kernel.kernel.Kernel has them.
 
-    `headers` is the folder that /lib/modules/RELEASE/build means, or None.
+    `headers` is the folder that the link /lib/modules/RELEASE/build names, or None.
     """
 
+    @property
+    def arch(self) -> Arch: ...
     @property
     def release(self) -> str: ...
     @property
@@ -65,10 +68,10 @@ class BuildInput:
 
 @record
 class BuildResult:
-    """`key` is the module's in the cache, `path` its file there, which may be evicted later: open it
-    soon. `seconds` is wall time. `inputs` are files whose change makes it another module.
+    """`key` is the module's key in the cache, `path` its file there, which may be evicted later: open it
+    soon. `seconds` is wall time. A change of one of the files `inputs` makes another module.
 
-    `warnings` are whole lines for people, such as why the slower tier was taken.
+    `warnings` are lines for the user, such as the reason why the slower tier was used.
     """
 
     key: str

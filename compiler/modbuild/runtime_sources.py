@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The runtime's C as one value: what every module of a kernel is built with.
+"""The runtime's C as one value: the files that are part of every module.
 
     Sources.ours() -> Sources(files={"include/stapwatch.h": b"...", "lib/array.c": b"...", ...})
 
-Laid out as a module's build folder: headers for scripts are below include/.
+The paths are those of a module's build folder: headers for scripts are below include/.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ TEMPLATE = Path(__file__).parent / "template"
 
 @record
 class Sources:
-    """Relative path -> contents. `digest` names these, and the pipeline that builds them."""
+    """Relative path -> contents. `digest` covers them and the code of this room."""
 
     files: Mapping[str, bytes]
     digest: str
 
     @classmethod
     def read(cls, folder: Path) -> Sources:
-        """Take the `.c` and `.h` files below `folder`, and its Kbuild."""
+        """Read the `.c` and `.h` files below `folder`, and its Kbuild."""
         files = dict(_files(folder))
         pipeline = {p.name: p.read_bytes() for p in Path(__file__).parent.glob("*.py")}
         return cls(files, digest_of(sorted({**files, **pipeline}.items())))
@@ -41,7 +41,7 @@ class Sources:
     @staticmethod
     @functools.cache
     def our_digest() -> str:
-        """`ours().digest` for whoever does not build: the files do not stay in memory."""
+        """`ours().digest`, without keeping the files in memory."""
         return _read_ours().digest
 
     def write(self, folder: Path) -> None:

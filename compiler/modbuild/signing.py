@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Signing a finished module with the operator's key, for kernels that load only signed ones.
+"""Signing a finished module with the operator's key, for kernels that load signed modules only.
 
     sign(Path("reads.ko"), SigningKey(Path("mok.priv"), Path("mok.der")), headers, toolchain)
 
-The kernel's own tool appends the signature; anything that changes the file later breaks it.
+The kernel's own tool appends the signature; any later change of the file invalidates it.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compiler.modbuild.errors import BuildError
-from compiler.modbuild.kbuild_tier import Headers, first_complaint
-from compiler.modbuild.toolchain import Toolchain
+from compiler.modbuild.toolchain import Headers, Toolchain, first_complaint
 from runtime.support.record import record
 
 MARK = b"~Module signature appended~\n"
@@ -20,7 +19,7 @@ MARK = b"~Module signature appended~\n"
 
 @record
 class SigningKey:
-    """`key`: private, PEM. `certificate`: X.509 that the kernel trusts, PEM or DER."""
+    """`key`: the private key, PEM. `certificate`: X.509, trusted by the kernel, PEM or DER."""
 
     key: Path
     certificate: Path

@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`stapwatch/target.h`: the few facts about one kernel that header-free C is compiled with.
+"""`stapwatch/target.h`: the few facts about one kernel that C without kernel headers needs.
 
-    header(btf of 6.1)  -> '... #define SW_PREEMPT_COUNT "__preempt_count" ...'
-    header(btf of 6.12) -> '... #define SW_PREEMPT_COUNT "pcpu_hot+8" ...'
+    header(btf of 6.1, arch)  -> '... #define SW_TASK_COMM 2984 ...'
 
-Everything is found by presence in the kernel's types, never by its version.
+Every fact comes from the kernel's types, never from its version. Which per-CPU variables handlers read
+depends on the architecture.
 """
 
 from __future__ import annotations
 
+from compiler.arch import Arch, Percpu
 from compiler.kernel import btf_types as k
 from compiler.kernel import type_layout
 from compiler.kernel.btf import Btf
@@ -25,7 +26,7 @@ _FRAME = """\
 """
 
 
-# members whose offsets handlers use: constant, struct, member
+# members at whose offsets handlers read: constant, struct, member
 _OFFSETS = (
     ("SW_TASK_COMM", "task_struct", "comm"),
     ("SW_TASK_PID", "task_struct", "pid"),
@@ -39,26 +40,22 @@ _OFFSETS = (
 )
 
 
-def header(btf: Btf) -> str:
-    """The text of target.h. A per-CPU symbol the kernel lacks shows up as unknown when linking."""
-    lines = [
-        f'#define SW_PREEMPT_COUNT "{_percpu(btf, "preempt_count", "__preempt_count")}"',
-        f'#define SW_CURRENT_TASK "{_percpu(btf, "current_task", "current_task")}"',
-        f'#define SW_CPU_NUMBER "{_percpu(btf, "cpu_number", "cpu_number")}"',
-    ]
+def header(btf: Btf, arch: Arch) -> str:
+    """The text of target.h. The linker reports a per-CPU symbol that the kernel lacks."""
+    lines = [f'#define {v.constant} "{_location(btf, arch, v)}"' for v in arch.percpu]
     for constant, struct, name in _OFFSETS:
         member = type_layout.member(btf, btf.find(k.Struct, struct), name)
         lines.append(f"#define {constant} {member.bit_offset // 8}")
     return _FRAME.format(lines="\n".join(lines))
 
 
-def _percpu(btf: Btf, name: str, symbol: str) -> str:
-    """A member of struct pcpu_hot (6.2 to 6.14), else a per-CPU variable of its own.
+def _location(btf: Btf, arch: Arch, variable: Percpu) -> str:
+    """A member of the hot struct if this kernel has it (6.2 to 6.14), else a variable of its own.
 
-    Asks for the struct, not for variables: older kernels' types list no variables.
+    Looks for the struct, not for variables: the types of older kernels list no variables.
     """
-    for hot in btf.find_all(k.Struct, "pcpu_hot"):
+    for hot in btf.find_all(k.Struct, arch.hot_struct):
         for member in type_layout.members(btf, hot):
-            if member.name == name:
-                return f"pcpu_hot+{member.bit_offset // 8}"
-    return symbol
+            if member.name == variable.member:
+                return f"{arch.hot_struct}+{member.bit_offset // 8}"
+    return variable.symbol

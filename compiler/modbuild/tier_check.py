@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Is the fast tier's module the one that kbuild makes? Asked once for each kernel.
+"""Compares the modules that the two tiers make of one script. Done once for each kernel.
 
     difference(Elf(kbuild's stub.ko), Elf(fast stub.ko)) -> "" or "section .text differs"
 
-Both hold the same script, so everything that the kernel loads has to be the same, byte for byte,
-but for the build id (a hash of the file) and the order of the checksums.
+Everything that the kernel loads must be the same, byte for byte, except for the build id (a hash of the
+file) and the order of the checksums.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from compiler.modbuild import modversions
 from compiler.modbuild.fast_tier import MODINFO
 from compiler.support.elf import Elf
 
-# a hash of the file, and two tables whose order is free
+# a hash of the file, and two tables whose order has no meaning
 _IGNORED = frozenset((".note.gnu.build-id", modversions.SECTION, MODINFO))
 
 
 def difference(slow: Elf, fast: Elf) -> str:
-    """The first difference in words; empty if there is none."""
+    """A sentence about the first difference; empty if the modules are the same. Raises ElfError."""
     expected, found = slow.loaded, fast.loaded
     for name in expected.keys() - found.keys():
         return f"section {name} is missing"

@@ -1,43 +1,49 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running compilers: on this system, or inside the root folder of another one.
+"""The tools that make modules, on this system or in another root folder, and the kernel headers they use.
 
-    Here().run(["gcc", "--version"], folder="/tmp")          -> Ran(status=0, output="gcc (...")
-    There(root, shared).path(root / "usr/src/linux-headers") -> "/usr/src/linux-headers"
+    HostToolchain().run(["gcc", "--version"], folder="/tmp")           -> Ran(status=0, output="gcc (...")
+    ChrootToolchain(root, shared).path(root / "usr/src/linux-headers") -> "/usr/src/linux-headers"
 
-Commands get an environment of their own: nothing of the caller's leaks into a module.
+Commands get an environment of their own: the caller's environment does not influence a module.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from compiler.modbuild.errors import BuildError
 from compiler.support.sysroot import inside
+from runtime.support.lazy_regex import pattern
 from runtime.support.record import record
 
+if TYPE_CHECKING:
+    from compiler.modbuild.request import KernelFacts
+
 _ENTER = Path(__file__).parent / "template" / "enter.sh"
-_SHARED = "/mnt"  # of another root: where the shared folder is seen
+_SHARED = "/mnt"  # the path of the shared folder inside another root
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_COMPLAINT = pattern(r"error:|ERROR:|undefined!|: \w*error\w*$", re.IGNORECASE)
 
 
 @record
 class Ran:
-    """How a command ended: its exit status, and stdout with stderr as text."""
+    """A finished command: its exit status, and stdout with stderr as text."""
 
     status: int
     output: str
 
 
 class Toolchain(Protocol):
-    """`path` translates a path of this system to what commands see. `run` waits for a command.
+    """`path` translates a path of this system to the path that commands see. `run` waits for a command.
 
-    `find` gives a tool's file. `identity` changes when the tool is replaced; empty if there is none.
+    `find` returns a tool's file. `identity` changes when the tool is replaced; empty if it is missing.
     """
 
     def path(self, here: Path) -> str: ...
@@ -57,7 +63,34 @@ class Toolchain(Protocol):
 
 
 @record
-class Here:
+class Headers:
+    """The folder in which a kernel's modules are built: its path here, and its path for commands."""
+
+    folder: Path
+    seen: str
+
+    @classmethod
+    def of(cls, kernel: KernelFacts, toolchain: Toolchain) -> Headers:
+        """Raises BuildError ("no-headers")."""
+        package = f"apt install linux-headers-{kernel.release}"
+        if kernel.headers is None:
+            raise BuildError("no-headers", f"no headers for kernel {kernel.release}", package)
+        folder = kernel.headers
+        for needed in ("Makefile", ".config"):
+            if not (folder / needed).is_file():
+                message = f"the kernel headers in {folder} lack {needed}"
+                raise BuildError("no-headers", message, f"{package}, or 'make modules_prepare'")
+        return cls(folder, toolchain.path(folder))
+
+    def option(self, name: str) -> str:
+        """A configuration option's value, unquoted; empty if it is off."""
+        text = (self.folder / ".config").read_text(errors="replace")
+        found = re.search(rf'^{re.escape(name)}="?(.*?)"?$', text, re.MULTILINE)
+        return found[1] if found else ""
+
+
+@record
+class HostToolchain:
     """This system's own compiler."""
 
     def path(self, here: Path) -> str:
@@ -81,11 +114,10 @@ class Here:
 
 
 @record
-class There:
-    """The compiler of another system, run natively inside its root folder. Needs root.
+class ChrootToolchain:
+    """The compiler of another system, run natively inside its root folder. Needs root privileges.
 
-    `shared` is the one folder outside that commands can reach, at /mnt; nothing else of the root
-    folder is written to.
+    `shared` is the one folder outside that commands can reach, at /mnt; commands write nowhere else.
     """
 
     root: Path
@@ -112,9 +144,18 @@ class There:
         env: Mapping[str, str] | None = None,
         timeout: float = 120,
     ) -> Ran:
-        # its own pid namespace: what a command starts ends with it
+        # in a pid namespace of its own, whose processes all end with the command
         enter = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", str(_ENTER)]
         return _run([*enter, str(self.root), str(self.shared), folder, *argv], "/", env, timeout)
+
+
+def first_complaint(output: str) -> str:
+    """The first line of a tool's output that reports an error."""
+    # make shows its commands, too: a command that could print an error is not one
+    lines = [line.strip() for line in output.splitlines() if line.strip() and "echo" not in line]
+    errors = [line for line in lines if _COMPLAINT.search(line)]
+    before_make = [line for line in lines if not line.startswith("make")]
+    return next(iter(errors or before_make[-1:] or lines[-1:]), "no output")
 
 
 def _find(root: Path, tool: str) -> Path | None:
@@ -130,7 +171,7 @@ def _identity(root: Path, tool: str) -> str:
     if path is None:
         return ""
     status = path.stat()
-    # whole seconds: images and packages keep no more
+    # whole seconds: images and packages store no fractions
     seen = Path("/") / path.relative_to(root)
     return f"{seen}:{status.st_size}:{int(status.st_mtime)}"
 

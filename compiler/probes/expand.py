@@ -2,7 +2,7 @@
 """Expands probe points to probe sites: aliases, wildcards and braces, then the family of each point.
 
 probe syscall.openat { B }
-  -> ResolvedProbePoint(site=<Ftrace __x64_sys_openat>, prologue=(<the alias's body>,), body=B, ...)
+  -> ResolvedProbePoint(site=<Ftrace of the system call>, prologue=(<the alias's body>,), body=B, ...)
 """
 
 from __future__ import annotations

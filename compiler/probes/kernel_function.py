@@ -3,12 +3,15 @@
 
 kernel.function("vfs_read")         -> Ftrace at the entry (the runtime falls back on a kprobe)
 kernel.function("vfs_read").return  -> Kretprobe; parameters are saved at the entry
+kernel.syscall("openat")            -> as kernel.function of the system call's entry function. The library
+                                       writes this, because the function's name depends on the architecture
 module("xfs").function("xfs_*")     -> Ftrace of xfs:xfs_..., looked up by name when it is attached
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
+from compiler.arch import Arch
 from compiler.ir import syntax
 from compiler.ir.hooks import Ftrace, Hook, Kretprobe
 from compiler.kernel import btf_types
@@ -33,6 +36,7 @@ from compiler.probes.kernel_symbols import (
 )
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import is_glob
+from runtime.support.record import replace
 
 FORMS = tuple(
     f"{owner}.function(string){suffix}"
@@ -56,6 +60,7 @@ def resolve_kernel(
     components: Sequence[syntax.Component], environment: Environment
 ) -> list[ProbeSite]:
     """The `kernel.*` points."""
+    components = named_by_function(components, environment.kernel.arch)
     if len(components) < 2:
         raise unexpected(components[0], ("data", "function", "trace"))
     match components[1].name:
@@ -73,6 +78,23 @@ def resolve_kernel(
             raise _needs_debuginfo(components[1])
         case _:
             raise unexpected(components[1], ("data", "function", "trace"))
+
+
+def named_by_function(
+    components: Sequence[syntax.Component], arch: Arch
+) -> Sequence[syntax.Component]:
+    """`kernel.syscall("NAME")...` as `kernel.function(...)` of the entry function that the kernel makes
+    for SYSCALL_DEFINE(NAME); other points as they are."""
+    match components:
+        case [
+            syntax.Component(name="kernel"),
+            syntax.Component(name="syscall", arg=str(name)) as call,
+            *_,
+        ]:
+            function = replace(call, name="function", arg=arch.syscall_prefix + name)
+            return (components[0], function, *components[2:])
+        case _:
+            return components
 
 
 def resolve_kprobe(

@@ -65,7 +65,7 @@ def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
 
 def text_offset(kernel: Kernel, name: str) -> int:
     """The function's offset in the kernel's text; 0 if it is unknown, or if several have the name."""
-    found = kernel.places.find(name)
+    found = kernel.text_offsets.find(name)
     return found[0] if len(found) == 1 else 0
 
 
@@ -76,8 +76,8 @@ def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[i
     On a running kernel these are the functions that ftrace reaches. Assembly and code that may not be
     traced take kprobes, which cost five times as much a hit: such functions are probed by name only.
     """
-    found = _in_module(kernel, pattern, module) if module else kernel.places.fitting(pattern)
-    if not module and not kernel.places.are_known:
+    found = _in_module(kernel, pattern, module) if module else kernel.text_offsets.matching(pattern)
+    if not module and not kernel.text_offsets.are_known:
         found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
     return {

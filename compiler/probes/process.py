@@ -9,6 +9,7 @@ process.end          -> all processes; if the session has a target(), that proce
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from compiler.arch import Arch
 from compiler.ir import syntax
 from compiler.ir.hooks import Process, ProcessEvent, ProcessFilter
 from compiler.ir.program import Register
@@ -45,7 +46,6 @@ _REFUSED = {
         'probe functions: process("path").function("*")',
     ),
 }
-_ARGUMENTS = ("di", "si", "dx", "r10", "r8", "r9")  # of a system call
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
@@ -76,7 +76,8 @@ def _lifecycle(
     sites = []
     for processes in _filters(first, environment):
         point = spell((replace(first, arg=processes.program or first.arg), *rest))
-        sites.append(ProbeSite(Process(point, event, processes), point, _variables(event)))
+        variables = _variables(event, environment.kernel.arch)
+        sites.append(ProbeSite(Process(point, event, processes), point, variables))
     return sites
 
 
@@ -108,13 +109,15 @@ def _paths(name: str, component: syntax.Component, environment: Environment) -> 
     return found
 
 
-def _variables(event: ProcessEvent) -> dict[str, Variable]:
+def _variables(event: ProcessEvent, arch: Arch) -> dict[str, Variable]:
     match event:
         case ProcessEvent.SYSCALL:
-            found = [_register("syscall", "orig_ax")]
-            found += [_register(f"arg{i + 1}", name) for i, name in enumerate(_ARGUMENTS)]
+            found = [_register("syscall", arch.syscall_number)]
+            found += [
+                _register(f"arg{i + 1}", name) for i, name in enumerate(arch.syscall_arguments)
+            ]
         case ProcessEvent.SYSCALL_RETURN:
-            found = [_register("syscall", "orig_ax"), _register("return", "ax")]
+            found = [_register("syscall", arch.syscall_number), _register("return", arch.result)]
         case _:
             found = []
     return {variable.name: variable for variable in found}

@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from functools import partial
 
+from compiler.arch import Arch, Operand
 from compiler.ir import syntax
 from compiler.ir.hooks import Binary, FileHook, ProcessFilter, Uprobe, Uretprobe
 from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
@@ -27,13 +28,12 @@ from compiler.probes.base import (
     unexpected,
 )
 from compiler.support.did_you_mean import did_you_mean
+from compiler.support.elf import ElfError
 from compiler.support.globs import glob_regex
 from compiler.userspace.elf_program import Executable, Mark, ProgramError
-from compiler.userspace.sdt_operands import Operand, operands
 from compiler.userspace.shared_libraries import libraries
 from runtime.support.record import record, replace
 
-_ARGUMENTS = ("di", "si", "dx", "cx", "r8", "r9")
 _INSTEAD = 'probe a whole function: process("path").function("name"), or a mark'
 _NEEDS_DEBUGINFO = {
     "inline": "inlined functions are known to debuginfo only",
@@ -89,6 +89,8 @@ def resolve(
                 found += _in_file(file, last)
             except ProbePointError as error:
                 missed.append(error)
+            except ElfError as error:
+                missed.append(_damaged(file.name, error, first))
     if missed and not found:
         raise missed[0]
     return found
@@ -145,7 +147,7 @@ def _libraries(program: str, component: syntax.Component, environment: Environme
         found = environment.programs.find(wanted)
         known: list[str] = []
     else:
-        loaded = libraries(program, environment.programs)
+        loaded = libraries(program, environment.programs, environment.kernel.arch)
         known = list(loaded)
         regex = re.compile(glob_regex(wanted))
         found = list(dict.fromkeys(p for name, p in loaded.items() if regex.fullmatch(name)))
@@ -167,7 +169,7 @@ def _open(
     environment: Environment,
 ) -> _File:
     try:
-        executable = Executable.open(environment.programs.read(path))
+        executable = Executable.open(environment.programs.read(path), environment.kernel.arch)
     except ProgramError as error:
         raise ProbePointError(
             "no-such-program", error.message, component.span, error.hint
@@ -176,7 +178,15 @@ def _open(
         raise ProbePointError(
             "no-such-program", f"'{path}' cannot be read: {error.strerror}", component.span
         ) from error
-    return _File(point, processes, executable.binary(path), executable, path)
+    try:
+        binary = executable.binary(path)
+    except ElfError as error:
+        raise _damaged(path, error, component) from error
+    return _File(point, processes, binary, executable, path)
+
+
+def _damaged(path: str, error: ElfError, component: syntax.Component) -> ProbePointError:
+    return ProbePointError("no-such-program", f"'{path}' is damaged: {error}", component.span)
 
 
 def _in_file(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
@@ -227,7 +237,8 @@ def _functions(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]
             f'name the function alone: function("{pattern}")',
         )
     wild = any(c in pattern for c in "*?[")
-    variables = _result() if returns else _arguments()
+    arch = file.executable.arch
+    variables = _result(arch) if returns else _arguments(arch)
     sites = []
     for name, offsets in _fitting(file, pattern, wild, function).items():
         hook = _function_hook(file, name, offsets, together=wild, returns=returns)
@@ -271,7 +282,7 @@ def _fitting(
         if found:
             return found
     slug = "unknown-program-function"
-    if pattern in file.executable.chosen:
+    if pattern in file.executable.indirect:
         raise ProbePointError(
             slug,
             f"'{pattern}' stands for one of several functions, by the processor's kind",
@@ -294,16 +305,16 @@ def _fitting(
     )
 
 
-def _arguments() -> dict[str, Variable]:
+def _arguments(arch: Arch) -> dict[str, Variable]:
     """The arguments that a function gets in registers. Without debuginfo their types are unknown."""
     return {
         f"arg{i + 1}": Variable(f"arg{i + 1}", "argument", i, None, made=partial(Register, name))
-        for i, name in enumerate(_ARGUMENTS)
+        for i, name in enumerate(arch.arguments)
     }
 
 
-def _result() -> dict[str, Variable]:
-    return {"return": Variable("return", "return", 0, None, made=partial(Register, "ax"))}
+def _result(arch: Arch) -> dict[str, Variable]:
+    return {"return": Variable("return", "return", 0, None, made=partial(Register, arch.result))}
 
 
 def _statement(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
@@ -378,7 +389,7 @@ def _marks(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
 
 def _of_mark(mark: Mark, executable: Executable) -> dict[str, Variable]:
     found = {}
-    for i, operand in enumerate(operands(mark.arguments), 1):
+    for i, operand in enumerate(executable.arch.operands(mark.arguments), 1):
         if operand is None or (operand.symbol and operand.symbol not in executable.variables):
             continue
         distance = operand.number

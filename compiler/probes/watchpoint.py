@@ -28,7 +28,6 @@ from runtime.support.int64 import wrapped
 
 _ACCESSES = {"write": 2, "rw": 3}  # SW_WATCH_*
 _LENGTHS = (1, 2, 4, 8)
-_REGISTERS = 4  # that x86 processors have
 
 FORMS = tuple(
     f"kernel.data({memory}.{access}"
@@ -52,16 +51,16 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     return [ProbeSite(hook, spell(components))]
 
 
-def warnings(program: p.Program) -> list[Diagnostic]:
-    """A warning at the first watchpoint for which no processor has a register."""
+def warnings(program: p.Program, registers: int) -> list[Diagnostic]:
+    """A warning at the first watchpoint for which the processor has no register left."""
     found = [probe for probe in program.probes if isinstance(probe.hook, Watchpoint)]
-    if len(found) <= _REGISTERS:
+    if len(found) <= registers:
         return []
-    message = f"{len(found)} places are watched, but the processor can watch {_REGISTERS} only"
+    message = f"{len(found)} places are watched, but the processor can watch {registers} only"
     hint = (
         "the kernel refuses the others, and the script with them, unless they are marked with '?'"
     )
-    span = found[_REGISTERS].span
+    span = found[registers].span
     return [Diagnostic("many-watchpoints", message, span, hint=hint, severity="warning")]
 
 

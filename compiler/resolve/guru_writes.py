@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Guru mode: kernel memory and registers are written, and registers read by number.
 
-$file->f_pos = 0   -> Store(Deref(Argument(0) + 64, 8), 0)      $count = 5   -> Store(Register("dx"), 5)
+$file->f_pos = 0   -> Store(Deref(Argument(0) + 64, 8), 0)      $count = 5   -> Store(Register(...), 5)
 """
 
 from __future__ import annotations
@@ -16,14 +16,6 @@ from compiler.resolve.type_names import Fault
 from runtime.support.int64 import wrapped
 
 Place = Target | syntax.AtCall
-
-# x86-64's registers by their number in DWARF, as @kregister() has them.
-_REGISTERS = (
-    "ax", "dx", "cx", "bx", "si", "di", "bp", "sp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
-    "r15", "ip",
-)  # fmt: skip
-# Of an argument's register, by the argument's number.
-_ARGUMENTS = ("di", "si", "dx", "cx", "r8", "r9")
 
 
 def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
@@ -49,15 +41,16 @@ def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
         if not isinstance(reader, p.Deref):
             raise Fault("not-assignable", "an array cannot be assigned to", e.span)
         return p.Store(reader, value, span)
+    arch = scope.world.environment.kernel.arch
     match at.expr:
         case p.Verdict():
             return p.Store(at.expr, value, span)
         case p.ReturnValue():
-            return p.Store(p.Register("ax", e.span), value, span)
-        case p.Argument(index=index) if index < len(_ARGUMENTS) and _has_registers(
+            return p.Store(p.Register(arch.result, e.span), value, span)
+        case p.Argument(index=index) if index < len(arch.arguments) and _has_registers(
             scope, "kregister"
         ):
-            return p.Store(p.Register(_ARGUMENTS[index], e.span), value, span)
+            return p.Store(p.Register(arch.arguments[index], e.span), value, span)
         case _:
             raise Fault("not-assignable", "no register holds this value here", e.span)
 
@@ -77,12 +70,13 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
     """`@kregister(n)`, or of a program `@uregister(n)`, n being DWARF's number of the register."""
     number = e.args[0]
     assert isinstance(number, syntax.Number)
-    if not 0 <= number.value < len(_REGISTERS):
+    arch = scope.world.environment.kernel.arch
+    if not 0 <= number.value < len(arch.dwarf_registers):
         raise Fault(
             "no-register",
             f"there is no register {number.value}",
             number.span,
-            "0 to 16: rax to rip",
+            arch.dwarf_range,
         )
     own = e.name == "kregister"
     if scope.in_function or not _has_registers(scope, e.name):
@@ -96,7 +90,7 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
             if own
             else 'use process("path").function("name")',
         )
-    return p.Register(_REGISTERS[number.value], e.span)
+    return p.Register(arch.dwarf_registers[number.value], e.span)
 
 
 def _has_registers(scope: Scope, operator: str) -> bool:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A folder of finished things, each found by the hash of all that it was made from.
+"""A folder of finished builds, each stored under the hash of everything it was made from.
 
     cache = Cache(Path("/var/cache/stapwatch"))
     cache.put("ab12...", {"reads.ko": data})  -> Entry(folder=.../ab12..., files=("reads.ko",))
     cache.get("ab12...")                      -> the same Entry; None once evicted or damaged
 
-Entries appear whole, by a rename, so readers and other writers never see half of one. Every read
-compares contents with the hashes stored beside them; what does not fit is thrown away. Modules
-are loaded by root, so a folder that somebody else could write to is refused.
+An entry appears by a rename, so readers and other writers never see half of one. Every read compares
+the contents with the hashes stored beside them; an entry that differs is discarded. Root loads modules
+from here, so a folder that other users could write to is refused.
 """
 
 from __future__ import annotations
@@ -22,13 +22,23 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from compiler.modbuild.errors import BuildError
 from runtime.support.record import record
 
 DEFAULT_LIMIT = 256 << 20  # bytes of all entries
 _INDEX = "index.json"
-_SLACK = 16  # a sweep makes room for this part of the limit, and the next comes when it is used
-_LEFTOVER = 24 * 3600.0  # seconds after which a work folder belongs to nobody
+_SLACK = 16  # a sweep frees this part of the limit; the next sweep is due when that is used again
+_ORPHANED = 24 * 3600.0  # seconds after which no process uses a work folder any more
+
+
+class UnsafeCache(Exception):
+    """The folder cannot serve as a cache. `hint` says what to do, or is empty."""
+
+    slug = "unsafe-cache"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message}: {hint}" if hint else message)
+        self.message = message
+        self.hint = hint
 
 
 def key_of(*parts: str | bytes) -> str:
@@ -42,7 +52,7 @@ def key_of(*parts: str | bytes) -> str:
 
 
 def digest_of(files: Iterable[tuple[str, bytes]]) -> str:
-    """Of names and contents, in this order."""
+    """One digest of all names and contents, in this order."""
     digest = hashlib.sha256()
     for name, data in files:
         digest.update(f"{name}\0{len(data)}\0".encode())
@@ -61,7 +71,7 @@ def default_root() -> Path:
 
 @record
 class Entry:
-    """One finished thing: `files` are relative names inside `folder`."""
+    """One finished build: `files` are relative names inside `folder`."""
 
     folder: Path
     files: tuple[str, ...]
@@ -81,19 +91,19 @@ class Cache:
     limit: int = DEFAULT_LIMIT
 
     def __post_init__(self) -> None:
-        """Make the folder. Raises BuildError ("unsafe-cache")."""
+        """Make the folder. Raises UnsafeCache."""
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _refuse_foreign(self.root)
+            _require_private(self.root)
             for name in ("entries", "work", "locks", "failed"):
                 (self.root / name).mkdir(mode=0o700, exist_ok=True)
-                _refuse_foreign(self.root / name)
+                _require_private(self.root / name)
         except OSError as error:
             message = f"cannot use {self.root} as a cache: {error.strerror}"
-            raise BuildError("unsafe-cache", message, "set XDG_CACHE_HOME") from error
+            raise UnsafeCache(message, "set XDG_CACHE_HOME") from error
 
     def get(self, key: str) -> Entry | None:
-        """The entry with its contents verified, or None. Counts as a use."""
+        """The entry with its contents verified, or None. This counts as a use."""
         folder = self._folder(key)
         try:
             wanted: dict[str, str] = json.loads((folder / _INDEX).read_bytes())
@@ -111,7 +121,7 @@ class Cache:
         return Entry(folder, tuple(wanted))
 
     def put(self, key: str, files: Mapping[str, bytes | Path]) -> Entry:
-        """Store contents, or copies of files, under relative names. A healthy older entry stays."""
+        """Store contents, or copies of files, under relative names. An intact older entry stays."""
         with self.workplace() as work:
             made = work / "entry"
             made.mkdir(mode=0o700)
@@ -121,7 +131,7 @@ class Cache:
             folder = self._folder(key)
             folder.parent.mkdir(mode=0o700, exist_ok=True)
             entry = self._publish(made, folder, key)
-        self._account(size, keep=folder)
+        self._account(size, protected=folder)
         return entry or Entry(folder, tuple(index))
 
     def drop(self, key: str) -> None:
@@ -140,13 +150,13 @@ class Cache:
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
-        """One holder at a time among all processes; for work not worth doing twice."""
+        """One holder at a time among all processes, for work that need not be done twice."""
         with (self.root / "locks" / name).open("a") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
 
-    def sweep(self, keep: Path | None = None) -> None:
-        """Evict to below the limit; `keep` stays whatever its age. Clears old work folders."""
+    def sweep(self, protected: Path | None = None) -> None:
+        """Evict entries until they are below the limit, `protected` not. Remove orphaned work folders."""
         entries = []
         for folder in (self.root / "entries").glob("*/*"):
             with contextlib.suppress(OSError):
@@ -155,12 +165,12 @@ class Cache:
         for _, size, folder in sorted(entries):
             if total <= self.limit - self.limit // _SLACK:
                 break
-            if folder != keep:
+            if folder != protected:
                 self._discard(folder)
                 total -= size
         for left in (self.root / "work").iterdir():
             with contextlib.suppress(OSError):
-                if time.time() - left.stat().st_mtime > _LEFTOVER:
+                if time.time() - left.stat().st_mtime > _ORPHANED:
                     _remove(left)
 
     def _folder(self, key: str) -> Path:
@@ -169,7 +179,7 @@ class Cache:
         return self.root / "entries" / key[:2] / key
 
     def _publish(self, made: Path, folder: Path, key: str) -> Entry | None:
-        """Rename into place. Returns the other's entry when another writer was first."""
+        """Rename into place. Return the other writer's entry if one was faster."""
         for _ in range(8):
             try:
                 made.rename(folder)
@@ -177,31 +187,31 @@ class Cache:
             except OSError:
                 if not folder.exists():
                     raise
-            entry = self.get(key)  # throws a damaged one away
+            entry = self.get(key)  # discards a damaged one
             if entry is not None:
                 return entry
-        raise BuildError("unsafe-cache", f"cannot replace {folder}")
+        raise UnsafeCache(f"cannot replace {folder}")
 
     def _discard(self, folder: Path) -> None:
-        """Out of sight in one step, so that nobody finds a half-deleted entry."""
+        """Move the entry away in one step, so that no reader finds a half-deleted one."""
         with self.workplace() as work, contextlib.suppress(OSError):
             folder.rename(work / "discarded")
 
-    def _account(self, size: int, keep: Path) -> None:
-        """Sweep once the room that the last sweep made was used, by whatever process.
+    def _account(self, size: int, protected: Path) -> None:
+        """Sweep once all processes together have used what the last sweep freed.
 
-        The file `unswept` is the count: as many bytes as kilobytes were put, because appending is
-        atomic and needs no lock. Looking at everything is work that grows with the cache.
+        The size of the file `unswept` is the counter, one byte for each kilobyte stored, because
+        appending is atomic and needs no lock. A sweep looks at all entries, so it must be rare.
         """
         with (self.root / "unswept").open("ab", buffering=0) as count:
             count.write(b"." * (size // 1024 + 1))
             if count.tell() * 1024 > self.limit // _SLACK:
                 count.truncate(0)
-                self.sweep(keep)
+                self.sweep(protected)
 
 
 def _remove(folder: Path) -> None:
-    """A folder and all in it, as far as possible. (shutil's takes long to import.)"""
+    """Remove a folder and its contents as far as possible. (shutil takes long to import.)"""
     with contextlib.suppress(OSError):
         for entry in os.scandir(folder):
             if entry.is_dir(follow_symlinks=False):
@@ -221,7 +231,7 @@ def _store(target: Path, source: bytes | Path) -> str:
 
 
 def _size(folder: str | Path) -> int:
-    """Bytes of the files in it."""
+    """The bytes of all files in it."""
     total = 0
     for entry in os.scandir(folder):
         if entry.is_dir(follow_symlinks=False):
@@ -231,13 +241,13 @@ def _size(folder: str | Path) -> int:
     return total
 
 
-def _refuse_foreign(folder: Path) -> None:
+def _require_private(folder: Path) -> None:
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode):
-        raise BuildError("unsafe-cache", f"{folder} is not a folder")
+        raise UnsafeCache(f"{folder} is not a folder")
     if status.st_uid != os.geteuid():
         message = f"the cache {folder} belongs to user {status.st_uid}, not to {os.geteuid()}"
-        raise BuildError("unsafe-cache", message, "modules from it could be anybody's; remove it")
+        raise UnsafeCache(message, "modules from it could be anybody's; remove it")
     if status.st_mode & 0o022:
         hint = f"modules from it could be anybody's; chmod go-w {folder}"
-        raise BuildError("unsafe-cache", f"others may write to the cache {folder}", hint)
+        raise UnsafeCache(f"others may write to the cache {folder}", hint)

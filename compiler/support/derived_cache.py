@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Facts of kernels that take long to find, kept in a folder between one process and the next.
+"""Facts that take long to compute, cached in a folder for later processes.
 
     store(folder / "e4f18d9d.types", data);  load(folder / "e4f18d9d.types") -> data, or None
 
-A file is its contents behind their checksum, so what is damaged is made again. Few kernels matter at
-a time: the files used least recently go.
+A file is a checksum followed by the contents, so a damaged file counts as missing. Few kernels matter
+at a time: the least recently used files are removed.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-_CHECK: Final = 4  # bytes
-_MOST: Final = 16  # files; a kernel's types are 5 MB
+_CHECKSUM_SIZE: Final = 4  # bytes
+_MAX_FILES: Final = 16  # files; a kernel's types are 5 MB
 
 
 def load(path: Path) -> bytes | None:
-    """What `store` wrote, or None. Counts as a use."""
+    """What `store` wrote, or None. This counts as a use."""
     try:
         data = path.read_bytes()
         os.utime(path)
     except OSError:
         return None
-    body = data[_CHECK:]
-    return body if _checksum(body) == data[:_CHECK] else None
+    body = data[_CHECKSUM_SIZE:]
+    return body if _checksum(body) == data[:_CHECKSUM_SIZE] else None
 
 
 def derived(folder: Path, kind: str, paths: Iterable[Path], make: Callable[[], bytes]) -> bytes:
-    """What `make` makes of files: kept until the size or the time of one changes."""
-    signs = json.dumps(signatures(map(str, paths)), sort_keys=True)
-    place = folder / f"{hashlib.sha256(signs.encode()).hexdigest()[:40]}.{kind}"
-    found = load(place)
+    """The result of `make`, cached until the size or the time of one of `paths` changes."""
+    state = json.dumps(signatures(map(str, paths)), sort_keys=True)
+    cached_at = folder / f"{hashlib.sha256(state.encode()).hexdigest()[:40]}.{kind}"
+    found = load(cached_at)
     if found is None:
         found = make()
-        store(place, found)
+        store(cached_at, found)
     return found
 
 
 def signatures(paths: Iterable[str]) -> dict[str, str]:
-    """Size and time of each file; empty for one that is missing."""
+    """Size and time of each file; empty for a missing one."""
     found = {}
     for path in paths:
         try:
@@ -57,7 +57,7 @@ def signatures(paths: Iterable[str]) -> dict[str, str]:
 
 
 def store(path: Path, body: bytes) -> None:
-    """Atomic, so that writers and readers may race."""
+    """Write atomically, so that writers and readers may race."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     work = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -70,7 +70,7 @@ def store(path: Path, body: bytes) -> None:
 
 
 def _checksum(body: bytes) -> bytes:
-    return zlib.crc32(body).to_bytes(_CHECK, "little")
+    return zlib.crc32(body).to_bytes(_CHECKSUM_SIZE, "little")
 
 
 def _prune(folder: Path) -> None:
@@ -78,6 +78,6 @@ def _prune(folder: Path) -> None:
     for entry in os.scandir(folder):
         with contextlib.suppress(FileNotFoundError):
             ages.append((entry.stat().st_mtime, entry.path))
-    for _, path in sorted(ages)[:-_MOST]:
+    for _, path in sorted(ages)[:-_MAX_FILES]:
         with contextlib.suppress(FileNotFoundError):
             Path(path).unlink()

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A program's or library's ELF file: its functions, its marks, and what it needs.
+"""A program's or library's ELF file: its functions, its marks, and the libraries it needs.
 
-exe = Executable.open(Path("/usr/bin/program"))
+exe = Executable.open(Path("/usr/bin/program"), arch)
 exe.functions["main"]          -> (0x1040,)      offsets in the file
-exe.marks                      -> (Mark("provider", "name", 0x401136, 0, "-4@%eax 8@-8(%rbp)"), ...)
-exe.binary("/usr/bin/program") -> Binary(...)    what tells whether a file is still this one
+exe.marks                      -> (Mark("provider", "name", 0x401136, 0, "-4@..."), ...)
+exe.binary("/usr/bin/program") -> Binary(...)    identifies the file's contents
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ import struct
 from functools import cached_property
 from pathlib import Path
 
+from compiler.arch import Arch
 from compiler.ir.hooks import Binary
-from compiler.modbuild.errors import BuildError
-from compiler.support.elf import Elf
+from compiler.support.elf import EXECUTABLES, SYMBOL, SYMTAB, Elf, ElfError
 from runtime.support.record import record
 
 _SEGMENT = struct.Struct("<IIQQQQQQ")
-_SYMBOL = struct.Struct("<IBBHQQ")
 _NOTE = struct.Struct("<III")
 _DYNAMIC = struct.Struct("<qQ")
-_PLACES = struct.Struct("<QQQ")
+_MARK_HEADER = struct.Struct("<QQQ")  # addresses of the mark, .stapsdt.base and the semaphore
 _LOAD, _DYNAMIC_SEGMENT, _NOTES = 1, 2, 4
 _EXECUTABLE = 1
-_NOBITS, _SYMTAB, _DYNSYM = 8, 2, 11
-_OBJECT, _FUNCTION, _CHOSEN = 1, 2, 10
+_DYNSYM = 11
+_OBJECT, _FUNCTION, _INDIRECT = 1, 2, 10
 _BUILD_ID, _MARK = 3, 3
 _NEEDED, _STRTAB, _RPATH, _RUNPATH = 1, 5, 15, 29
 _HEADER_SIZE = 64
 
 
-class ProgramError(Exception):
-    """A file that is no program for x86-64; `hint` tells what to do."""
+class ProgramError(ElfError):
+    """The file is not a program for this machine; `hint` says what to do."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -43,7 +42,8 @@ class ProgramError(Exception):
 
 @record
 class Mark:
-    """One place of a mark: `address` and `semaphore` as linked, `arguments` as the assembler wrote them."""
+    """One location of a mark: `address` and `semaphore` as linked, `arguments` as the assembler
+    wrote them."""
 
     provider: str
     name: str
@@ -61,24 +61,31 @@ class _Segment:
 
 
 class Executable(Elf):
-    """Raises ProgramError for a file of another kind."""
+    """A program or shared library. Its properties raise ElfError if the file is damaged."""
 
-    kinds = frozenset((2, 3))  # for a fixed address, or for any
+    def __init__(self, data: bytes | mmap.mmap, arch: Arch) -> None:
+        """Raises ElfError unless it is linked, and for this architecture."""
+        super().__init__(data)
+        self.require(EXECUTABLES, arch.elf_machine)
+        self.arch = arch
 
     @classmethod
-    def open(cls, path: Path) -> Executable:
-        """The file stays mapped as long as the object lives."""
+    def open(cls, path: Path, arch: Arch) -> Executable:
+        """Map a file. Raises ProgramError unless it is a program for this machine, and OSError.
+
+        The file stays mapped as long as the object lives.
+        """
         try:
             with path.open("rb") as file:
-                return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-        except (BuildError, struct.error, IndexError, ValueError) as error:
+                return cls(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), arch)
+        except (ElfError, ValueError) as error:  # mmap refuses an empty file
             raise ProgramError(
                 f"'{path.name}' is no 64-bit program",
                 "scripts run in an interpreter: probe that",
             ) from error
 
     def offset_of(self, address: int, *, code: bool = False) -> int | None:
-        """Where in the file a linked address is; None if nowhere. `code`: if it can be run."""
+        """The file offset of a linked address, or None. `code`: only in executable segments."""
         for s in self._segments:
             if s.address <= address < s.address + s.size and (s.flags & _EXECUTABLE or not code):
                 return address - s.address + s.offset
@@ -86,7 +93,7 @@ class Executable(Elf):
 
     @cached_property
     def functions(self) -> dict[str, tuple[int, ...]]:
-        """Offsets by name; several where files of the program have one of the same name each."""
+        """Offsets by name; several where static functions of different files share a name."""
         found: dict[str, dict[int, None]] = {}
         for name, kind, value in self._symbols:
             if kind == _FUNCTION:
@@ -96,9 +103,9 @@ class Executable(Elf):
         return {name: tuple(offsets) for name, offsets in found.items()}
 
     @cached_property
-    def chosen(self) -> frozenset[str]:
-        """Functions of which the processor's kind decides: their symbols are those of who decides."""
-        return frozenset(name for name, kind, _ in self._symbols if kind == _CHOSEN)
+    def indirect(self) -> frozenset[str]:
+        """Indirect functions: their symbol is a resolver that chooses one by the processor."""
+        return frozenset(name for name, kind, _ in self._symbols if kind == _INDIRECT)
 
     @cached_property
     def variables(self) -> dict[str, int]:
@@ -107,23 +114,27 @@ class Executable(Elf):
 
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
-        notes = next((s for s in self.sections if s.name == ".note.stapsdt"), None)
+        """The statically defined marks (sys/sdt.h), in the file's order."""
+        notes = self.find(".note.stapsdt")
         if notes is None:
             return ()
-        base = next((s.address for s in self.sections if s.name == ".stapsdt.base"), 0)
-        found = []
-        for owner, kind, at, size in self._notes(notes.offset, notes.size):
-            if owner != b"stapsdt\0" or kind != _MARK:
-                continue
-            description = self.data[at : at + size]
-            address, linked, semaphore = _PLACES.unpack_from(description)
-            moved = base - linked if base and linked else 0
-            texts = description[_PLACES.size :].split(b"\0")
-            provider, name, arguments = (t.decode(errors="replace") for t in texts[:3])
-            found.append(
-                Mark(provider, name, address + moved, semaphore and semaphore + moved, arguments)
-            )
-        return tuple(found)
+        section = self.find(".stapsdt.base")
+        base = section.address if section is not None else 0
+        return tuple(
+            self._mark(at, size, base)
+            for owner, kind, at, size in self._notes(notes.offset, notes.size)
+            if owner == b"stapsdt\0" and kind == _MARK
+        )
+
+    def _mark(self, at: int, size: int, base: int) -> Mark:
+        """`base` is where .stapsdt.base is now; prelink may have moved the file since it was linked."""
+        address, linked, semaphore = self.unpack(_MARK_HEADER, at)
+        moved = base - linked if base and linked else 0
+        texts = self.data[at + _MARK_HEADER.size : at + size].split(b"\0")
+        if len(texts) < 3:
+            raise ElfError("a mark is cut short")
+        provider, name, arguments = (t.decode(errors="replace") for t in texts[:3])
+        return Mark(provider, name, address + moved, semaphore and semaphore + moved, arguments)
 
     @cached_property
     def needed(self) -> tuple[str, ...]:
@@ -132,12 +143,12 @@ class Executable(Elf):
 
     @cached_property
     def library_folders(self) -> tuple[str, ...]:
-        """Where it wants libraries to be looked for first; `$ORIGIN` is its own folder."""
+        """The folders it wants searched first for libraries; `$ORIGIN` is its own folder."""
         found = [*self._dynamic_texts(_RUNPATH), *self._dynamic_texts(_RPATH)]
         return tuple(folder for text in found for folder in text.split(":"))
 
     def binary(self, path: str) -> Binary:
-        """The file's size, and its build-id or, failing that, its header."""
+        """The file's size, and its build-id or, if it has none, its header."""
         for s in self._raw_segments(_NOTES):
             for owner, kind, at, size in self._notes(s.offset, s.size):
                 if owner == b"GNU\0" and kind == _BUILD_ID:
@@ -150,7 +161,7 @@ class Executable(Elf):
 
     def _raw_segments(self, wanted: int) -> tuple[_Segment, ...]:
         raw = (
-            _SEGMENT.unpack_from(self.data, self.segments_at + i * _SEGMENT.size)
+            self.unpack(_SEGMENT, self.segments_at + i * _SEGMENT.size)
             for i in range(self.segments_count)
         )
         return tuple(
@@ -161,24 +172,23 @@ class Executable(Elf):
 
     @cached_property
     def _symbols(self) -> tuple[tuple[str, int, int], ...]:
-        """Name, kind and linked address of what is defined here; a stripped file tells what it exports."""
-        tables = {s.type: s for s in self.sections if s.type in (_SYMTAB, _DYNSYM)}
-        table = tables.get(_SYMTAB) or tables.get(_DYNSYM)
+        """Name, kind and linked address of every definition; a stripped file lists its exports only."""
+        tables = {s.type: s for s in self.sections if s.type in (SYMTAB, _DYNSYM)}
+        table = tables.get(SYMTAB) or tables.get(_DYNSYM)
         if table is None:
             return ()
-        strings = self.sections[table.link].offset
-        raw = _SYMBOL.iter_unpack(self.data[table.offset : table.offset + table.size])
+        strings = self.section(table.link).offset
         return tuple(
             (self.text(strings + name).partition("@")[0], info & 15, value)
-            for name, info, _, section, value, _ in raw
-            if section and info & 15 in (_OBJECT, _FUNCTION, _CHOSEN)
+            for name, info, _, section, value, _ in self.rows(table, SYMBOL)
+            if section and info & 15 in (_OBJECT, _FUNCTION, _INDIRECT)
         )
 
     def _notes(self, at: int, size: int) -> list[tuple[bytes, int, int, int]]:
         """Owner, type, offset and size of each note's description."""
         found, end = [], at + size
         while at + _NOTE.size <= end:
-            owner_size, description_size, kind = _NOTE.unpack_from(self.data, at)
+            owner_size, description_size, kind = self.unpack(_NOTE, at)
             at += _NOTE.size
             owner = self.data[at : at + owner_size]
             at += -(-owner_size // 4) * 4
@@ -189,9 +199,10 @@ class Executable(Elf):
     def _dynamic_texts(self, wanted: int) -> list[str]:
         entries: list[tuple[int, int]] = []
         for s in self._raw_segments(_DYNAMIC_SEGMENT):
-            entries += _DYNAMIC.iter_unpack(
-                self.data[s.offset : s.offset + s.size // _DYNAMIC.size * _DYNAMIC.size]
-            )
+            if s.offset + s.size > len(self.data):
+                raise ElfError("the dynamic section lies outside of the file")
+            whole = s.size // _DYNAMIC.size * _DYNAMIC.size
+            entries += _DYNAMIC.iter_unpack(self.data[s.offset : s.offset + whole])
         strings = next((self.offset_of(value) for tag, value in entries if tag == _STRTAB), None)
         if strings is None:
             return []

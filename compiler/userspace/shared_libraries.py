@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The shared libraries that a program loads, by the dynamic linker's rules.
+"""The shared libraries that a program loads, by the dynamic linker's rules (ld.so(8)).
 
-libraries("/usr/bin/ls", files) -> {"libc.so.6": "/usr/lib/x86_64-linux-gnu/libc.so.6", ...}
+libraries("/usr/bin/ls", files, arch) -> {"libc.so.6": "/usr/lib/.../libc.so.6", ...}
 
-Those are the ones that the file names, and the ones that they name; what a program loads by itself
-(dlopen) is named by its path.
+These are the libraries that the file names, and those that they name in turn. Libraries that a program
+opens while it runs (dlopen) are not among them.
 """
 
 from __future__ import annotations
@@ -12,34 +12,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from compiler.userspace.elf_program import Executable, ProgramError
+from compiler.arch import Arch
+from compiler.support.elf import ElfError
+from compiler.userspace.elf_program import Executable
 from compiler.userspace.program_files import Files
 
 _CONFIGURATION = "/etc/ld.so.conf"
-_STANDARD = (
-    "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu", "/lib64", "/usr/lib64", "/lib", "/usr/lib",
-)  # fmt: skip
 
 
-def libraries(path: str, files: Files) -> dict[str, str]:
-    """Name -> file, nearest first. A library that is not found is left out."""
+def libraries(path: str, files: Files, arch: Arch) -> dict[str, str]:
+    """Name -> file, in the order of loading. A library that is not found is left out."""
     found: dict[str, str] = {}
     waiting = [path]
-    folders = [*_configured(_CONFIGURATION, files), *_STANDARD]
+    folders = [*_configured(_CONFIGURATION, files), *arch.library_folders]
     while waiting:
         user = waiting.pop(0)
         try:
-            executable = Executable.open(files.read(user))
-        except (ProgramError, OSError):
+            executable = Executable.open(files.read(user), arch)
+            own, needed = executable.library_folders, executable.needed
+        except (ElfError, OSError):
             continue
         origin = str(PurePosixPath(user).parent)
-        own = [f.replace("${ORIGIN}", "$ORIGIN") for f in executable.library_folders]
-        own = [f.replace("$ORIGIN", origin) for f in own if f]
-        for name in executable.needed:
+        nearest = [f.replace("${ORIGIN}", "$ORIGIN").replace("$ORIGIN", origin) for f in own if f]
+        for name in needed:
             if name in found:
                 continue
-            places = [name] if "/" in name else [f"{folder}/{name}" for folder in own + folders]
-            path_ = next((hit for place in places for hit in files.find(place)), None)
+            paths = [name] if "/" in name else [f"{folder}/{name}" for folder in nearest + folders]
+            path_ = next((hit for path in paths for hit in files.find(path)), None)
             if path_ is not None:
                 found[name] = path_
                 waiting.append(path_)

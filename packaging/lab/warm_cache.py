@@ -24,10 +24,10 @@ import sys
 from pathlib import Path
 from compiler.support.content_store import Cache
 from compiler.modbuild.builder import Builder
-from compiler.modbuild.toolchain import There
+from compiler.modbuild.toolchain import ChrootToolchain
 from compiler.kernel.kernel import Kernel
 root, release, folder = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3])
-Builder(Cache(folder), There(root, folder)).prepare(Kernel.from_root(root, release))
+Builder(Cache(folder), ChrootToolchain(root, folder)).prepare(Kernel.from_root(root, release))
 """
 
 

@@ -1,19 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * batch.c - many scripts in one program, each run in a child of its own.
+ * Many scripts in one program, each run in a child of its own.
  *
  *   batch SECONDS <plan
- *   plan, a line a run:    NUMBER FILE OPTION ...     NUMBER in world_scripts[], options as run.c's
- *   output, a line a run:  STATUS                     as wait() tells; FILE has what went to stderr
+ *   plan, a line for each run:     NUMBER FILE OPTION ...   NUMBER is an index into
+ *                                                           batch_scripts[]; run.c's options
+ *   output, a line for each run:   STATUS                   as wait() returns it; the child's
+ *                                                           standard error is in FILE
  *
- * The scripts are compiled with other names for `sw_script` and `sw_manifest`, and the runtime's
- * `sw_script` is memory that a child fills with its own. A run longer than SECONDS gets SIGALRM.
+ * The scripts are compiled with other names for `sw_script` and `sw_manifest`. The
+ * runtime's `sw_script` is memory that a child fills with its own script. A run that
+ * takes longer than SECONDS gets SIGALRM.
  */
 #include <sys/wait.h>
 #include <unistd.h>
 #include "batch.h"
 
-static int run(char *line)
+/* Runs a line of the plan. Returns the exit status. */
+static int batch_run(char *line)
 {
 	char *words[64];
 	int n = 0;
@@ -24,8 +28,8 @@ static int run(char *line)
 	words[n] = NULL;
 	if (n < 2 || !freopen(words[1], "w", stderr))
 		return 2;
-	memcpy(world_script, world_scripts[strtoul(words[0], NULL, 10)], world_script_size);
-	return world_run(n - 1, words + 1);
+	memcpy(batch_script, batch_scripts[strtoul(words[0], NULL, 10)], batch_script_size);
+	return run_script(n - 1, words + 1);
 }
 
 int main(int argc, char **argv)
@@ -40,7 +44,7 @@ int main(int argc, char **argv)
 		child = fork();
 		if (child == 0) {
 			alarm(seconds);
-			exit(run(line));
+			exit(batch_run(line));
 		}
 		if (child < 0 || waitpid(child, &status, 0) != child)
 			return 1;

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* process.c - task.c, clock.c and fetch.c for a normal process, which takes itself for the kernel.
+/*
+ * In place of task.c, clock.c and fault_safe.c: a normal process is the kernel, its
+ * threads are the tasks, and its own memory is the kernel's and the user's.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -12,7 +14,7 @@
 #include "stapwatch.h"
 #include "lib/fault_safe.h"
 
-static u64 read_clock(clockid_t clock)
+static u64 fake_clock(clockid_t clock)
 {
 	struct timespec t;
 
@@ -22,17 +24,17 @@ static u64 read_clock(clockid_t clock)
 
 u64 sw_clock_real(void)
 {
-	return read_clock(CLOCK_REALTIME);
+	return fake_clock(CLOCK_REALTIME);
 }
 
 u64 sw_clock_monotonic(void)
 {
-	return read_clock(CLOCK_MONOTONIC);
+	return fake_clock(CLOCK_MONOTONIC);
 }
 
 u64 sw_clock_boot(void)
 {
-	return read_clock(CLOCK_BOOTTIME);
+	return fake_clock(CLOCK_BOOTTIME);
 }
 
 u64 sw_cycles(void)
@@ -106,8 +108,8 @@ u64 sw_task(void)
 	return (u64)(unsigned long)&sw_shared;
 }
 
-/* The kernel looks for us whether the address is good: a bad one is an error, not a fault. */
-static int fetch(void *to, u64 address, u32 size)
+/* By a system call, so that a bad address is an error and not a signal. */
+static int fake_fetch(void *to, u64 address, u32 size)
 {
 	struct iovec local = { to, size };
 	struct iovec remote = { (void *)(unsigned long)address, size };
@@ -117,12 +119,12 @@ static int fetch(void *to, u64 address, u32 size)
 
 int sw_fetch_kernel(void *to, u64 address, u32 size)
 {
-	return fetch(to, address, size);
+	return fake_fetch(to, address, size);
 }
 
 int sw_fetch_user(void *to, u64 address, u32 size)
 {
-	return fetch(to, address, size);
+	return fake_fetch(to, address, size);
 }
 
 int sw_store_kernel(u64 address, u64 value, u32 size)
@@ -133,7 +135,7 @@ int sw_store_kernel(u64 address, u64 value, u32 size)
 	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
 }
 
-/* One CPU's memory is the program's own. */
+/* The program has one CPU, whose per-CPU variables are its own. */
 u64 sw_percpu_address(s64 distance)
 {
 	return (u64)(unsigned long)dlsym(RTLD_DEFAULT, "this_cpu_off") + (u64)distance;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * world.c - what the kernel's side of the runtime is for handlers in user space: lanes, gates,
- * errors, state.
+ * In place of the runtime's kernel side (mapping.c, context.c, control.c, ring.c) for
+ * handlers in user space: lanes, errors, state.
  *
- * Each block is an allocation of its own, so that AddressSanitizer sees a handler leave it.
+ * Each block is an allocation of its own, so that AddressSanitizer sees an access past
+ * its end.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include "harness.h"
 
-struct sw_header world_header;
+struct sw_header harness_header;
 
 void *sw_user_area;
 void **sw_areas;
@@ -18,37 +19,37 @@ u32 sw_nr_lanes;
 void **sw_lane_areas;
 u32 sw_reader_asleep;
 
-static u64 errors, most_errors;
-static s64 target;
-static u32 acting;
+static u64 harness_errors, harness_max_errors; /* since the start */
+static s64 harness_target;
+static u32 harness_lane; /* the process acts as its CPU */
 
-static void *allocate(u64 size)
+static void *harness_alloc(u64 size)
 {
-	void *p = aligned_alloc(SW_PAGE, sw_page_up(size ? size : 1));
+	void *p = aligned_alloc(SW_PAGE_SIZE, sw_page_align(size ? size : 1));
 
 	if (!p) {
 		perror("no memory");
 		exit(1);
 	}
-	memset(p, 0, sw_page_up(size ? size : 1));
+	memset(p, 0, sw_page_align(size ? size : 1));
 	return p;
 }
 
-static struct sw_context *context_of(u32 lane)
+static struct sw_context *harness_context(u32 lane)
 {
 	return sw_lane_areas[lane];
 }
 
-static void create_lane(u32 lane)
+static void harness_create_lane(u32 lane)
 {
-	struct sw_context *c = allocate(sw_area_bytes());
+	struct sw_context *c = harness_alloc(sw_block_bytes());
 	u32 ring_size = sw_script.ring_size ? sw_script.ring_size : 4096;
 	struct sw_ring *ring = aligned_alloc(64, sizeof(*ring));
 
 	memset(ring, 0, sizeof(*ring));
-	ring->data = allocate(ring_size);
+	ring->data = harness_alloc(ring_size);
 	ring->size = ring_size;
-	c->closed = 1;
+	c->disabled = 1;
 	c->seed = 88172645463325252ULL + lane;
 	c->ring = ring;
 	c->counts = (struct sw_lane_counts *)((char *)c + sw_script.lane_offset +
@@ -56,8 +57,8 @@ static void create_lane(u32 lane)
 	sw_lane_areas[lane] = c;
 }
 
-/* The kernel's variables are the program's: it is linked with what defines them, and -rdynamic. */
-static void find_symbols(void)
+/* The kernel's variables are the program's own, which is linked with -rdynamic. */
+static void harness_find_symbols(void)
 {
 	u32 i;
 
@@ -72,92 +73,92 @@ static void find_symbols(void)
 	}
 }
 
-void world_create(u32 lanes)
+void harness_create(u32 lanes)
 {
 	u32 lane;
 
-	find_symbols();
+	harness_find_symbols();
 	sw_nr_lanes = lanes;
 	sw_lane_areas = calloc(lanes, sizeof(*sw_lane_areas));
-	sw_shared = allocate(sw_script.shared_size);
+	sw_shared = harness_alloc(sw_script.shared_size);
 	for (lane = 0; lane < lanes; lane++)
-		create_lane(lane);
-	world_enter(0);
-	sw_header_fill(&world_header, lanes);
-	world_header.loaded_ns = sw_clock_real();
-	world_header.memory = lanes * sw_area_bytes() + sw_page_up(sw_script.shared_size);
+		harness_create_lane(lane);
+	harness_set_lane(0);
+	sw_header_fill(&harness_header, lanes);
+	harness_header.loaded_ns = sw_clock_real();
+	harness_header.memory = lanes * sw_block_bytes() + sw_page_align(sw_script.shared_size);
 	if (sw_script.init)
 		sw_script.init(sw_shared);
 }
 
-void world_destroy(void)
+void harness_destroy(void)
 {
 	u32 lane;
 
-	for (lane = 0; lane < sw_nr_lanes; lane++) {
-		free(context_of(lane)->ring->data);
-		free(context_of(lane)->ring);
-		free(context_of(lane));
+	sw_for_each_lane(lane) {
+		free(harness_context(lane)->ring->data);
+		free(harness_context(lane)->ring);
+		free(harness_context(lane));
 	}
 	free(sw_lane_areas);
 	free(sw_shared);
 }
 
-void world_enter(u32 lane)
+void harness_set_lane(u32 lane)
 {
-	acting = lane;
+	harness_lane = lane;
 	sw_user_area = sw_lane_areas[lane];
 }
 
 s64 sw_cpu(void)
 {
-	return acting;
+	return harness_lane;
 }
 
-void world_gates_set(u32 closed)
+void harness_set_disabled(u32 disabled)
 {
 	u32 lane;
 
-	for (lane = 0; lane < sw_nr_lanes; lane++)
-		context_of(lane)->closed = closed;
+	sw_for_each_lane(lane)
+		harness_context(lane)->disabled = disabled;
 }
 
-void world_errors_reset(u64 most, s64 process)
+void harness_errors_reset(u64 max_errors, s64 target)
 {
-	errors = 0;
-	most_errors = most;
-	target = process;
-	world_header.failed = 0;
-	world_header.started_ns = sw_clock_real();
-	world_header.time_offset = sw_clock_real() - sw_clock_monotonic();
+	harness_errors = 0;
+	harness_max_errors = max_errors;
+	harness_target = target;
+	harness_header.failed = 0;
+	harness_header.started_ns = sw_clock_real();
+	harness_header.time_offset = sw_clock_real() - sw_clock_monotonic();
 }
 
 s64 sw_target(void)
 {
-	return target;
+	return harness_target;
 }
 
-void world_set_state(u32 state)
+void harness_set_state(u32 state)
 {
 	struct sw_context *c = sw_user_area;
 
-	world_header.state = state;
+	harness_header.state = state;
 	c->probe = SW_NO_PROBE;
 	sw_event_bare(c, SW_EVENT_STATE, state);
 }
 
 void sw_exit(struct sw_context *c)
 {
-	if (world_header.state != SW_RUNNING && world_header.state != SW_STARTING)
+	if (harness_header.state != SW_RUNNING && harness_header.state != SW_STARTING)
 		return;
-	world_header.state = SW_EXITING;
-	world_gates_set(1);
+	harness_header.state = SW_EXITING;
+	harness_set_disabled(1);
 	sw_event_bare(c, SW_EVENT_STATE, SW_EXITING);
 }
 
-void sw_refused(struct sw_context *c, struct sw_probe_counts *counts)
+void sw_hit_skipped(struct sw_context *c, struct sw_probe_counts *counts)
 {
-	if (!c->closed)
+	if (!c->disabled)
 		counts->skipped_reentrant++;
 }
 
@@ -165,13 +166,13 @@ const char sw_ended[] = "the script has ended itself";
 
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts)
 {
-	c->reserving = 0;
+	c->record_in_progress = 0;
 	if (c->error == sw_ended)
 		return;
 	counts->errors++;
 	sw_event_text(c, SW_EVENT_ERROR, c->error_site, c->error);
-	if (++errors > most_errors) {
-		world_header.failed = 1;
+	if (++harness_errors > harness_max_errors) {
+		harness_header.failed = 1;
 		sw_exit(c);
 	}
 }
@@ -184,21 +185,22 @@ void sw_reader_kick(void)
 {
 }
 
-static char file_text[512] = "written\n";
+static char harness_procfs_value[512] = "written\n";
 
 const char *sw_procfs_value(void)
 {
-	return file_text;
+	return harness_procfs_value;
 }
 
 void sw_procfs_set(struct sw_context *c, const char *text)
 {
-	sw_copy(c, file_text, sizeof(file_text), text);
+	sw_copy(c, harness_procfs_value, sizeof(harness_procfs_value), text);
 }
 
 void sw_procfs_append(struct sw_context *c, const char *text)
 {
-	sw_concat(c, file_text, sizeof(file_text), file_text, text);
+	sw_concat(c, harness_procfs_value, sizeof(harness_procfs_value), harness_procfs_value,
+		  text);
 }
 
 s64 sw_seconds_west(void)
@@ -221,15 +223,15 @@ const char *sw_input_line(void)
 	return "a line\n";
 }
 
-/* Who fires probes looks at their conditions. */
+/* run.c evaluates the conditions before each hit. */
 void sw_rearm(void)
 {
 }
 
-/* An empty ring starts at its front again, so records are contiguous without a second mapping. */
-void world_drain(FILE *events)
+/* An empty ring begins at its start again: records are contiguous without a second mapping. */
+void harness_drain_ring(FILE *events)
 {
-	struct sw_ring *ring = context_of(acting)->ring;
+	struct sw_ring *ring = harness_context(harness_lane)->ring;
 
 	if (fwrite(ring->data, 1, ring->head, events) != ring->head) {
 		perror("cannot write events");
@@ -240,11 +242,11 @@ void world_drain(FILE *events)
 	ring->tail_seen = 0;
 }
 
-/* `size` bytes, filled up to a page. */
-static void write_pages(FILE *file, const void *data, u64 size)
+/* Writes `size` bytes and zeros up to the end of the page. */
+static void harness_write_pages(FILE *file, const void *data, u64 size)
 {
-	static const char zeros[SW_PAGE];
-	u64 rest = sw_page_up(size) - size;
+	static const char zeros[SW_PAGE_SIZE];
+	u64 rest = sw_page_align(size) - size;
 
 	if (fwrite(data, 1, size, file) != size || fwrite(zeros, 1, rest, file) != rest) {
 		perror("cannot write the image");
@@ -252,14 +254,14 @@ static void write_pages(FILE *file, const void *data, u64 size)
 	}
 }
 
-void world_write_image(FILE *image)
+void harness_write_image(FILE *image)
 {
 	u32 lane;
 
-	write_pages(image, &world_header, sizeof(world_header));
-	write_pages(image, sw_script.manifest, world_header.manifest_size);
-	write_pages(image, sw_shared, sw_script.shared_size);
-	for (lane = 0; lane < sw_nr_lanes; lane++)
-		write_pages(image, (char *)context_of(lane) + sw_script.lane_offset,
-			    sw_script.lane_size);
+	harness_write_pages(image, &harness_header, sizeof(harness_header));
+	harness_write_pages(image, sw_script.manifest, harness_header.manifest_size);
+	harness_write_pages(image, sw_shared, sw_script.shared_size);
+	sw_for_each_lane(lane)
+		harness_write_pages(image, (char *)harness_context(lane) + sw_script.lane_offset,
+				    sw_script.lane_size);
 }

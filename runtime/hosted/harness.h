@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* world.h - what the user-space build's files share: lanes in ordinary memory, one of them acting.
+/*
+ * Runs handlers in a normal process: lanes in ordinary memory, and one thread that acts
+ * as one CPU after another.
  */
-#ifndef STAPWATCH_WORLD_H
-#define STAPWATCH_WORLD_H
+#ifndef STAPWATCH_HARNESS_H
+#define STAPWATCH_HARNESS_H
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,22 +13,23 @@
 #include "core/ring.h"
 #include "core/mapping.h"
 
-extern struct sw_header world_header;
+extern struct sw_header harness_header;
 
-/* Allocates `lanes` lanes and the shared region, and runs the script's initialisation. */
-void world_create(u32 lanes);
-void world_destroy(void);
-/* Acts as a lane from here on. */
-void world_enter(u32 lane);
-void world_gates_set(u32 closed);
-void world_errors_reset(u64 most, s64 target);
-/* A state, with its event. */
-void world_set_state(u32 state);
-/* Moves the acting lane's records to a file. */
-void world_drain(FILE *events);
-/* A whole run of the script, as run.c's options say: an exit status. */
-int world_run(int argc, char **argv);
+/* Allocates `lanes` lanes and the shared region, and initialises the script. */
+void harness_create(u32 lanes);
+void harness_destroy(void);
+/* From now on, the process acts as the CPU of this lane. */
+void harness_set_lane(u32 lane);
+void harness_set_disabled(u32 disabled);
+void harness_errors_reset(u64 max_errors, s64 target);
+/* Changes the state and sends its event. */
+void harness_set_state(u32 state);
+/* Moves the records of the current lane to a file. */
+void harness_drain_ring(FILE *events);
 /* Writes what a device would map. */
-void world_write_image(FILE *image);
+void harness_write_image(FILE *image);
+
+/* run.c: a whole run of the script. Returns the exit status. */
+int run_script(int argc, char **argv);
 
 #endif

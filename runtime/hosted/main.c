@@ -1,15 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * main.c - one script as a program; its options are run.c's.
- *
- *   gcc -DSW_USERSPACE -fwrapv -fno-strict-aliasing -fsanitize=address,undefined
- *       -Iinclude -Isrc -Iuser script.c
- *       src/{memory,string,format,event,array,statistic,number,syscall}.c
- *       user/{main,run,world,process}.c
- */
+/* One script as a program, with run.c's options. tests/runtime/sanitized.py builds it. */
 #include "harness.h"
 
 int main(int argc, char **argv)
 {
-	return world_run(argc, argv);
+	return run_script(argc, argv);
 }

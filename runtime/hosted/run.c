@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * run.c - runs a script's handlers in a normal process, and writes what a reader of the module
+ * Runs a script's handlers in a normal process, and writes what a reader of the module
  * would get.
  *
- *   -n N        fire every probe but session phases and tracepoints N times, on one lane after the
- *               other
- *   -r A,B,..   the registers that it sees: up to six arguments, decimal or 0x..; the first is also
- *               what returns
- *   -l N        lanes (2)
+ *   -n N        fire every probe N times, on one lane after the other; begin, end and
+ *               error probes have their own time, tracepoints are not fired
+ *   -r A,B,..   registers at the hit: up to six arguments, decimal or 0x..; the first is
+ *               also the return value
+ *   -l N        number of lanes (2)
  *   -x PID      what target() returns
- *   -E N        errors until the script ends itself (unlimited)
+ *   -E N        errors that are tolerated (any number)
  *   -e FILE     event records (standard output)
  *   -i FILE     the image that a device would map
  *
- * Gives 0, 1 where something of ours failed, 2 for usage. Script errors are events, as in a module.
+ * The exit status is 0, 1 for a failure of the harness, 2 for wrong usage. Script errors
+ * are events, as in a module.
  */
 #include <unistd.h>
 #include "harness.h"
@@ -24,15 +25,15 @@ static struct sw_regs regs;
 #define HANDLER_TYPE(word, handler, ops) [SW_##word] = SW_HANDLER_##handler,
 static const enum sw_handler_type handler_types[] = { SW_HOOKS(HANDLER_TYPE) };
 
-/* After each handler: its records go out before those of the next one. */
-static void next(void)
+/* After each handler: writes its records, which precede the next one's. */
+static void next_lane(void)
 {
-	world_drain(events);
-	world_enter((u32)(sw_cpu() + 1) % sw_nr_lanes);
+	harness_drain_ring(events);
+	harness_set_lane((u32)(sw_cpu() + 1) % sw_nr_lanes);
 }
 
-/* The phase's probes by their order, then as written. */
-static void run_phase(enum sw_hook phase, u32 state)
+/* Runs the begin, end or error probes by their order, then as written. */
+static void run_session_probes(enum sw_hook phase, u32 state)
 {
 	s64 order = 0;
 	u32 i, last = 0;
@@ -51,14 +52,14 @@ static void run_phase(enum sw_hook phase, u32 state)
 			if (!found || p->session.order < found->session.order)
 				found = p;
 		}
-		if (!found || world_header.state != state)
+		if (!found || harness_header.state != state)
 			return;
 		any = true;
 		order = found->session.order;
 		last = (u32)(found - sw_script.probes);
 		handler = (void (*)(void))found->handler;
 		handler();
-		next();
+		next_lane();
 	}
 }
 
@@ -73,7 +74,7 @@ static void fire_return(const struct sw_probe *p)
 	free(data);
 }
 
-/* By the type of its handler, so that a new kind of hook fires as well. */
+/* By the type of its handler, so that new kinds of hooks fire as well. */
 static void fire(const struct sw_probe *p)
 {
 	if (sw_script.armed && !sw_script.armed((u32)(p - sw_script.probes)))
@@ -95,7 +96,8 @@ static void fire(const struct sw_probe *p)
 		fire_return(p);
 		break;
 	case SW_HANDLER_PACKET:
-		((sw_packet_handler *)p->handler)(regs.di, regs.si, regs.dx, regs.cx);
+		((sw_packet_handler *)p->handler)(SW_ARG0(&regs), SW_ARG1(&regs), SW_ARG2(&regs),
+						  SW_ARG3(&regs));
 		break;
 	case SW_HANDLER_EVENT:
 		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
@@ -104,53 +106,54 @@ static void fire(const struct sw_probe *p)
 		((sw_uprobe_handler *)p->handler)(0, &regs);
 		break;
 	case SW_HANDLER_NONE:
-	case SW_HANDLER_SESSION:    /* it has its time */
-	case SW_HANDLER_TRACEPOINT: /* its arguments are its own */
+	case SW_HANDLER_SESSION:    /* these probes have their own time */
+	case SW_HANDLER_TRACEPOINT: /* its arguments are not known */
 		return;
 	}
-	next();
+	next_lane();
 }
 
-static void run(u64 rounds, u64 most_errors, s64 target)
+static void run(u64 rounds, u64 max_errors, s64 target)
 {
 	u64 round;
 	u32 i;
 
-	world_errors_reset(most_errors, target);
-	world_set_state(SW_STARTING);
-	world_gates_set(0);
-	next();
-	run_phase(SW_BEGIN, SW_STARTING);
-	if (world_header.state == SW_STARTING)
-		world_set_state(SW_RUNNING);
+	harness_errors_reset(max_errors, target);
+	harness_set_state(SW_STARTING);
+	harness_set_disabled(0);
+	next_lane();
+	run_session_probes(SW_BEGIN, SW_STARTING);
+	if (harness_header.state == SW_STARTING)
+		harness_set_state(SW_RUNNING);
 	for (round = 0; round < rounds; round++)
-		for (i = 0; i < sw_script.nr_probes && world_header.state == SW_RUNNING; i++)
+		for (i = 0; i < sw_script.nr_probes && harness_header.state == SW_RUNNING; i++)
 			fire(&sw_script.probes[i]);
-	if (world_header.state == SW_RUNNING)
-		world_set_state(SW_EXITING);
-	world_gates_set(0);
-	run_phase(world_header.failed ? SW_ERROR : SW_END, SW_EXITING);
-	world_gates_set(1);
-	world_set_state(SW_STOPPED);
-	world_drain(events);
+	if (harness_header.state == SW_RUNNING)
+		harness_set_state(SW_EXITING);
+	harness_set_disabled(0);
+	run_session_probes(harness_header.failed ? SW_ERROR : SW_END, SW_EXITING);
+	harness_set_disabled(1);
+	harness_set_state(SW_STOPPED);
+	harness_drain_ring(events);
 }
 
 static void set_registers(const char *text)
 {
-	unsigned long *const registers[] = {
-		&regs.di, &regs.si, &regs.dx, &regs.cx, &regs.r8, &regs.r9
+	unsigned long *const places[] = {
+		&SW_ARG0(&regs), &SW_ARG1(&regs), &SW_ARG2(&regs),
+		&SW_ARG3(&regs), &SW_ARG4(&regs), &SW_ARG5(&regs),
 	};
 	char *end;
 	u32 i;
 
-	for (i = 0; i < sizeof(registers) / sizeof(registers[0]); i++) {
-		*registers[i] = strtoul(text, &end, 0);
+	for (i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		*places[i] = strtoul(text, &end, 0);
 		if (*end != ',')
 			break;
 		text = end + 1;
 	}
-	regs.r10 = regs.cx;
-	regs.ax = regs.di;
+	SW_SYSCALL_ARG3(&regs) = SW_ARG3(&regs);
+	SW_RETURN_VALUE(&regs) = SW_ARG0(&regs);
 }
 
 static FILE *open_for(const char *path)
@@ -164,9 +167,9 @@ static FILE *open_for(const char *path)
 	return file;
 }
 
-int world_run(int argc, char **argv)
+int run_script(int argc, char **argv)
 {
-	u64 rounds = 0, most_errors = ~0ULL;
+	u64 rounds = 0, max_errors = ~0ULL;
 	s64 target = 0;
 	u32 lanes = 2;
 	FILE *image = NULL;
@@ -189,7 +192,7 @@ int world_run(int argc, char **argv)
 			target = strtoll(optarg, NULL, 0);
 			break;
 		case 'E':
-			most_errors = strtoull(optarg, NULL, 0);
+			max_errors = strtoull(optarg, NULL, 0);
 			break;
 		case 'e':
 			events = open_for(optarg);
@@ -203,10 +206,10 @@ int world_run(int argc, char **argv)
 	}
 	if (!lanes || optind != argc)
 		return 2;
-	world_create(lanes);
-	run(rounds, most_errors, target);
+	harness_create(lanes);
+	run(rounds, max_errors, target);
 	if (image)
-		world_write_image(image);
-	world_destroy();
+		harness_write_image(image);
+	harness_destroy();
 	return fflush(events) || (image && fclose(image)) ? 1 : 0;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * compat.h - every difference between kernels, decided by presence and nowhere else; newest kernel
- * first.
+ * Every difference between kernels, and no other file has any. Newest kernel first.
  *
- * Macros and configuration symbols are tested here. Functions and types cannot be, so Kbuild looks
- * for them in the kernel's headers and passes SW_HAVE_*.
+ * Presence decides, never a version number. Macros and configuration symbols are
+ * tested here. The preprocessor cannot test for functions and types, so Kbuild looks
+ * for them in the kernel's headers and defines SW_HAVE_*.
  */
 #ifndef STAPWATCH_COMPAT_H
 #define STAPWATCH_COMPAT_H
@@ -21,14 +21,14 @@
 	} while (0)
 #endif
 
-/* 6.2 renamed del_timer_sync(), 6.15 took the old name away. */
+/* 6.2 renamed del_timer_sync(); 6.15 removed the old name. */
 #ifdef SW_HAVE_TIMER_DELETE_SYNC
 #define sw_timer_delete_sync(timer) timer_delete_sync(timer)
 #else
 #define sw_timer_delete_sync(timer) del_timer_sync(timer)
 #endif
 
-/* 6.3 made vm_flags read-only but for these functions. */
+/* 6.3 made vm_flags read-only; functions change it. */
 #ifdef SW_HAVE_VM_FLAGS_SET
 #define sw_vm_flags_change(vma, set, clear) vm_flags_mod(vma, set, clear)
 #else
@@ -37,9 +37,10 @@
 #endif
 
 /*
- * 5.11: with arguments available to every ftrace callback none needs all registers saved, which
- * costs 26 instructions a hit. In the same release "recursion" flags turned round: a callback that
- * guards itself had to say so, since then the others ask for help.
+ * 5.11 gives every ftrace callback the function's arguments, so that none needs all
+ * registers saved, which costs 26 instructions a hit. The same release inverted the
+ * recursion flag: before, a callback that guards itself had to say so; since then,
+ * the others ask for help.
  */
 #if defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) || defined(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS)
 #define SW_FTRACE_ARGUMENTS 0
@@ -52,7 +53,7 @@
 #define SW_FTRACE_GUARDED FTRACE_OPS_FL_RECURSION_SAFE
 #endif
 
-/* 5.17 made the macro-like name a common one. */
+/* 5.17 renamed PDE_DATA(). */
 #ifdef SW_HAVE_PDE_DATA
 #define sw_pde_data(inode) pde_data(inode)
 #else
@@ -60,9 +61,10 @@
 #endif
 
 /*
- * 6.12 gives what was registered a name, and lets many be taken out before it is waited for all of
- * their handlers; before 6.11 a place with a count of users had a function of its own. 6.13 hands
- * handlers a word to keep from a function's entry to its return.
+ * 6.12: uprobe_register() returns a struct uprobe, and many can be unregistered before
+ * one wait for all of their handlers. Before 6.11 a uprobe with a reference counter
+ * (semaphore) had a function of its own. 6.13 gives handlers a word that is kept from
+ * a function's entry to its return.
  */
 #if defined(SW_HAVE_UPROBE_REFCTR)
 #define sw_uprobe_register(uprobe, inode, at, count, consumer)                                     \
@@ -95,7 +97,7 @@
 #define SW_UPROBE_FILTER_CTX
 #endif
 
-/* A kernel that is not preemptible has nothing to call when the last handler leaves. */
+/* A kernel that is not preemptible does not reschedule when preemption is turned on. */
 #ifdef CONFIG_PREEMPTION
 #define sw_preempt_schedule() __preempt_schedule_notrace()
 #else

@@ -27,7 +27,7 @@ _CAP_SYS_MODULE: Final = 16
 _POLL_S: Final = 0.01
 _RECORD: Final = 8192  # longest record of /dev/kmsg
 # architecture: numbers of finit_module and delete_module
-_SYSCALLS: Final = {"x86_64": (313, 176)}
+SYSCALLS: Final = {"x86_64": (313, 176)}
 
 # Lines that the kernel writes about modules that it accepts.
 _HARMLESS: Final = ("taints kernel", "tainting kernel", "module license")
@@ -256,7 +256,7 @@ def _users(name: str) -> str:
 def _syscall(which: int, *args: int | bytes) -> int:
     """0, or the errno of the failed call."""
     try:
-        number = _SYSCALLS[platform.machine()][which]
+        number = SYSCALLS[platform.machine()][which]
     except KeyError:
         return errno.ENOSYS
     libc = ctypes.CDLL(None, use_errno=True)

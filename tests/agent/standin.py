@@ -26,7 +26,7 @@ from runtime.abi.structs import EventKind, State
 from runtime.events.decode import Event, decode
 from runtime.reader.device import Device, Image
 from runtime.support.record import replace
-from tests.reader.images import Plan, Writer, encoded, event, with_print
+from tests.runtime.images import Plan, Writer, encoded, event, with_print
 
 COMMAND = (sys.executable, __file__)
 

@@ -32,7 +32,7 @@ UNKNOWN: Kinds = frozenset({VALUE})
 
 # Ways out of a hit's path: it was refused, a key was new, a task must be rescheduled, the stack is broken.
 EXITS = frozenset(
-    {"sw_refused", "sw_preempt_check", "sw_array_append", "sw_failed", "__stack_chk_fail"}
+    {"sw_hit_skipped", "sw_preempt_check", "sw_array_append", "sw_failed", "__stack_chk_fail"}
 )
 # The kernel's own: clocks read under a sequence count, without a store.
 OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns")

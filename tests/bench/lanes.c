@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* lanes.c - how a module adds up its lanes, on memory that a benchmark has laid out. */
+/* Adds up lanes as a module does, in memory that a benchmark has laid out. */
 #include "core/runtime.h"
 
 void **sw_lane_areas;
 u32 sw_nr_lanes;
-const struct sw_script sw_script; /* lanes begin where their blocks do */
+const struct sw_script sw_script; /* lanes begin at the start of their blocks */
 
 #define PIECE 512
 

@@ -41,7 +41,7 @@ from runtime.reader.snapshot import SnapshotReader
 from runtime.reader.table import TableValues
 from runtime.support.record import replace
 from tests.bench.rows import Row, Section
-from tests.reader.images import Plan, Writer
+from tests.runtime.images import Plan, Writer
 
 PROJECT = Path(__file__).parents[2]
 SERIES = 100_000

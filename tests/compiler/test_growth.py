@@ -13,7 +13,7 @@ from compiler.ir.options import Options
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import optimise
-from tests.frontend.support import known
+from tests.compiler.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * kernel.c - the kernel of the golden cases: a few types and functions, so that what a case shows
- * depends on no installed kernel. Only its type information is used.
+ * The kernel of the golden cases: a few types and functions, so that no case depends on an
+ * installed kernel. Only its types and variables are used.
  */
 typedef unsigned long size_t;
 typedef long ssize_t;
@@ -45,7 +45,7 @@ struct list_head {
 	struct list_head *next, *prev;
 };
 
-/* One of everything that is shown in its own way. */
+/* One member of each kind that is printed in its own way. */
 struct zoo {
 	signed char small;
 	unsigned short port;

@@ -5,14 +5,35 @@ from __future__ import annotations
 
 import subprocess
 import tempfile
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
+from compiler.arch.x86_64 import X86_64
 from compiler.kernel.btf import Btf
 from compiler.kernel.kernel import Kernel
-from runtime.elf import section
+from compiler.support.elf import Elf
+from runtime.support.record import record
 
 SOURCE = Path(__file__).with_name("kernel.c")
+
+
+@record
+class GoldenKernel(Kernel):
+    """A kernel without files: `types` is its BTF."""
+
+    types: bytes = b""
+
+    @cached_property
+    def btf(self) -> Btf:
+        return Btf(self.types)
+
+    @cached_property
+    def build_id(self) -> bytes:
+        return bytes(range(20))
+
+    @cached_property
+    def trace_systems(self) -> dict[str, str]:
+        return {"sched_switch": "sched", "sys_enter": "raw_syscalls"}
 
 
 @cache
@@ -21,10 +42,5 @@ def golden_kernel() -> Kernel:
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "kernel.o"
         subprocess.run(["gcc", "-gbtf", "-O1", "-c", "-w", "-o", made, SOURCE], check=True)
-        btf = section(made.read_bytes(), ".BTF")
-    assert btf is not None
-    kernel = Kernel("6.1.0-golden", "x86_64", Path(name), is_running=False)
-    kernel.__dict__["btf"] = Btf(btf)
-    kernel.__dict__["build_id"] = bytes(range(20))
-    kernel.__dict__["trace_systems"] = {"sched_switch": "sched", "sys_enter": "raw_syscalls"}
-    return kernel
+        types = Elf(made.read_bytes()).contents(".BTF")
+    return GoldenKernel("6.1.0-golden", X86_64, Path(name), is_running=False, types=types)

@@ -16,9 +16,8 @@ To add a stage: a function from Case to text, and its suffix in STAGES.
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,39 +36,27 @@ from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import optimise
 from compiler.transform.entry_return_pairing import pair
-from tests.frontend.support import everything, known
+from tests.case_file import CaseFile, main, read_cases
+from tests.compiler.frontend.support import everything, known
 from tests.golden.kernel import golden_kernel
 from tests.golden.programs import golden_programs
 
-ROOT = Path(__file__).resolve().parent
-
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """One script and the options in its first lines."""
-
-    path: Path
-    text: bytes
-
-    @property
-    def name(self) -> str:
-        return self.path.relative_to(ROOT).with_suffix("").as_posix()
-
-    @property
-    def args(self) -> list[str]:
-        return shlex.split(self._option("args:") or "")
+class Case(CaseFile):
+    """One script, taken as far as a stage needs it."""
 
     @property
     def conditions(self) -> Conditions:
         return Conditions(
             kernel_vr="6.1.0-13-amd64",
             arch="x86_64",
-            guru_mode=self._option("guru") is not None,
+            guru_mode=self.option("guru") is not None,
             config={"CONFIG_SMP": "y", "CONFIG_HZ": "250", "CONFIG_E1000": "m"},
         )
 
     def parse(self) -> Script:
-        return parse(self.text, self.path.name, conditions=self.conditions, args=self.args)
+        return parse(self.text, self.path.name, conditions=self.conditions, args=self.words("args"))
 
     def resolve(self) -> Program:
         """As the passes do: with the library's files that are needed, after a mistake with all."""
@@ -82,14 +69,6 @@ class Case:
         guru = self.conditions.guru_mode
         environment = Environment(golden_kernel(), guru=guru, programs=golden_programs())
         return optimise(resolve(self.path.stem, [self.parse()], files, environment))
-
-    def _option(self, name: str) -> str | None:
-        for line in self.text.decode("utf-8", "replace").splitlines():
-            if not line.startswith("// "):
-                break
-            if line[3:].startswith(name):
-                return line[3 + len(name) :].strip()
-        return None
 
 
 def print_tree(case: Case) -> str:
@@ -127,8 +106,7 @@ STAGES: dict[str, Callable[[Case], str]] = {
 NEW = {"syntax": ".ast", "resolve": ".ir", "codegen": ".c"}
 
 
-def cases() -> list[Case]:
-    return [Case(path, path.read_bytes()) for path in sorted(ROOT.glob("*/*.stp"))]
+CASES = read_cases(Case, Path(__file__).resolve().parent)
 
 
 def expected(case: Case) -> list[Path]:
@@ -136,7 +114,7 @@ def expected(case: Case) -> list[Path]:
     return [path for path in paths if path.exists()]
 
 
-@pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_golden(case: Case) -> None:
     paths = expected(case)
     assert paths, f"{case.name} has no expected file: run with --update and review it"
@@ -145,7 +123,7 @@ def test_golden(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [c for c in cases() if c.path.with_suffix(".ast").exists()], ids=lambda c: c.name
+    "case", [c for c in CASES if c.path.with_suffix(".ast").exists()], ids=lambda c: c.name
 )
 def test_the_normal_form_is_a_script_of_the_same_tree(case: Case) -> None:
     printed = print_tree(case)
@@ -155,30 +133,22 @@ def test_the_normal_form_is_a_script_of_the_same_tree(case: Case) -> None:
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_every_slug_has_a_case_of_its_name(slug: str) -> None:
-    path = ROOT / "syntax" / f"{slug}.err"
+    path = Path(__file__).parent / "syntax" / f"{slug}.err"
     assert path.exists()
     assert f"[{slug}]" in path.read_text(encoding="utf-8")
 
 
-def update(wanted: list[str]) -> int:
-    changed = 0
-    for case in cases():
-        if wanted and not any(word in case.name for word in wanted):
-            continue
-        new = ".err" if print_errors(case) != "accepted\n" else NEW.get(case.path.parent.name, "")
-        paths = expected(case) or ([case.path.with_suffix(new)] if new else [])
+def expectations(cases: Sequence[Case]) -> Iterator[tuple[Path, str]]:
+    """What each case gives now; a script that is new gets the file of its folder's stage."""
+    for case in cases:
+        paths = expected(case)
+        if not paths and print_errors(case) != "accepted\n":
+            paths = [case.path.with_suffix(".err")]
+        elif not paths and case.item in NEW:
+            paths = [case.path.with_suffix(NEW[case.item])]
         for path in paths:
-            before = path.read_text(encoding="utf-8") if path.exists() else None
-            after = STAGES[path.suffix](case)
-            if before != after:
-                path.write_text(after, encoding="utf-8")
-                print(path.relative_to(ROOT))
-                changed += 1
-    print(f"{changed} files changed")
-    return 0
+            yield path, STAGES[path.suffix](case)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["--update"]:
-        sys.exit("usage: python -m tests.golden.test_golden --update [CASE ...]")
-    sys.exit(update(sys.argv[2:]))
+    sys.exit(main("tests.golden.test_golden", CASES, expectations))

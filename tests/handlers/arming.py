@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """In the guest: a module whose probes come and go with their conditions.
 
-    arming.py module.ko result.json
+    arming.py module.ko steps result.json
     result  {"steps": [{"on": what was set, "traced": [functions], "armed": [flags], "hits": [counts]}, ...],
              "tables": {...}, "errors": [...]}
 
@@ -61,7 +61,7 @@ def step(
 
 
 def main() -> int:
-    module, steps = Path(sys.argv[1]), json.loads(sys.argv[3])
+    module, steps = Path(sys.argv[1]), json.loads(sys.argv[2])
     if not TRACED.exists():
         os.system("mount -t tracefs tracefs /sys/kernel/tracing")
     module_loader.load(module)
@@ -85,7 +85,7 @@ def main() -> int:
     errors = [
         events.text(e, manifest) for e in said if e.kind in (EventKind.ERROR, EventKind.WARNING)
     ]
-    Path(sys.argv[2]).write_text(
+    Path(sys.argv[3]).write_text(
         json.dumps({"steps": found, "tables": tables, "errors": errors, "left": traced()})
     )
     return 0

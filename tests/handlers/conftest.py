@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cases of this folder run in one guest: scripts are compiled on the host for the guest's kernel, natively,
-then a runner in the guest loads each, triggers it, and tells what came out.
+then a runner in the guest loads each, triggers it, and reports what came out.
+
+A file declares CASES, and `test_case` checks each against the fixture `results`.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,10 +20,11 @@ from typing import Any
 
 import pytest
 
-from lab import DEFAULT_KERNEL, Guest, Image, install_app
+from lab import Guest, Image
+from tests import PROJECT
+from tests.lab_fixtures import project_guest
 
 HERE = Path(__file__).parent
-PROJECT = HERE.parents[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +59,31 @@ class Case:
 
 
 @pytest.fixture(scope="session")
-def image() -> Image:
-    return Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)
-
-
-@pytest.fixture(scope="session")
-def guest(image: Image) -> Iterator[Guest]:
-    with Guest.boot(image) as started:
-        install_app.install(started, PROJECT)
+def booted(image: Image) -> Iterator[Guest]:
+    """One guest for all files: a module that is unloaded leaves nothing that a later one could see."""
+    with project_guest(image) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def cases(request: pytest.FixtureRequest) -> list[Case]:
+    """The file's CASES; a file that completes them in the guest overrides this."""
+    found: list[Case] = request.module.CASES
+    return found
+
+
+@pytest.fixture(scope="module")
+def results(
+    cases: list[Case],
+    guest: Guest,
+    image: Image,
+    trigger: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    """What the runner reports of each case, by its name. The file's cases are one run."""
+    folder = tmp_path_factory.mktemp("cases")
+    shutil.copy(trigger, folder / "trigger")
+    return run_cases(cases, guest, image, folder)
 
 
 def compile_case(
@@ -113,10 +133,9 @@ def run_cases(
 ) -> dict[str, Any]:
     """Compile all cases and run them in the guest; the runner's result for each.
 
-    `programs`: a folder with the programs that cases probe, where the guest will have them.
+    `folder` holds the programs that the cases call, and is copied to the guest. `programs`: a folder with
+    the programs that cases probe, where the guest will have them.
     """
-    trigger = folder / "trigger"
-    subprocess.run(["gcc", "-O1", "-static", "-o", trigger, HERE / "trigger.c"], check=True)
     modules = folder / "modules"
     modules.mkdir()
     symbols = folder / "kallsyms"
@@ -145,12 +164,23 @@ def run_cases(
     (folder / "plan.json").write_text(json.dumps(plan))
     guest.run(["rm", "-rf", "/tmp/cases"]).check()
     guest.push(folder, "/tmp/cases")
-    guest.push(HERE / "runner.py", "/tmp/runner.py")
-    argv = ["python3", "/tmp/runner.py", "/tmp/cases/plan.json", "/tmp/result.json"]
-    guest.run(argv, timeout=1200, env={"PYTHONPATH": "/usr/lib/stapwatch"}).check()
-    guest.pull("/tmp/result.json", folder / "result.json")
-    results.update(json.loads((folder / "result.json").read_text()))
+    results.update(run_in_guest(guest, "runner.py", ["/tmp/cases/plan.json"], folder, 1200))
     return results
+
+
+def run_in_guest(
+    guest: Guest, program: str, arguments: list[str], folder: Path, timeout: float
+) -> dict[str, Any]:
+    """Run a Python file of this folder in the guest; the JSON that it writes to its last argument.
+
+    `folder`: where the answer is put on the host. `timeout` in seconds.
+    """
+    guest.push(HERE / program, f"/tmp/{program}")
+    argv = ["python3", f"/tmp/{program}", *arguments, "/tmp/result.json"]
+    guest.run(argv, timeout=timeout, env={"PYTHONPATH": "/usr/lib/stapwatch"}).check()
+    guest.pull("/tmp/result.json", folder / "result.json")
+    found: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return found
 
 
 def check(case: Case, result: dict[str, Any]) -> None:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * library.c - a shared library (-DLIBRARY), and a program that uses it and nothing else: built
- *here, it runs with the dynamic linker of any guest.
+ * A shared library (-DLIBRARY), and a program that uses it and nothing else, so that the
+ * program runs with the dynamic linker of any guest.
  *
  *	linked	calls the library's function ten times, five of them in a child process
  */

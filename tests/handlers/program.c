@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * program.c - a program to be probed: its functions, its marks, its threads. Does what it is told,
- * in order, and nothing else that probes of it could count.
+ * A program to be probed: its functions, its marks, its threads. Executes its arguments
+ * in order, and does nothing else that its probes could count.
  *
  *	program call 10 mark 3 threads 2
  */
@@ -15,8 +15,9 @@
 #include <unistd.h>
 
 /*
- * A mark as <sys/sdt.h> leaves it: a nop and a note with its address, that of a section which tells
- * whether the file was moved, that of a counter of its users, and where its arguments are.
+ * A mark as <sys/sdt.h> defines it: a nop, and a note with its address, the address of a
+ * section that shows whether prelink has moved the file, the address of the semaphore, and
+ * the locations of its arguments.
  */
 #define MARK(provider, name, counter, arguments, ...)                                              \
 	__asm__ __volatile__(                                                                      \
@@ -41,7 +42,7 @@
 		".popsection\n"                                                                    \
 		".endif\n" ::__VA_ARGS__)
 
-/* A counter that is there for the mark's users to add themselves to. */
+/* The mark's semaphore: those who use the mark count themselves here. */
 __attribute__((section(".probes"), used)) unsigned short busy_semaphore;
 
 __attribute__((used)) int global_numbers[2] = { 5, -6 };
@@ -106,7 +107,7 @@ static void threads(long n)
 			fail("thread");
 }
 
-/* Processes that end without doing anything. */
+/* Processes that do nothing and exit. */
 static void forks(long n)
 {
 	while (n--) {
@@ -119,7 +120,7 @@ static void forks(long n)
 	}
 }
 
-/* A process whose parent is gone: process 1 wakes up to bury it. Returns when it is dying. */
+/* A process whose parent has exited: process 1 wakes up to reap it. Returns while it exits. */
 static void orphan(void)
 {
 	int held[2];

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 
 from compiler.support.sysroot import inside
 from lab import Guest, Image
-from tests.handlers.conftest import HERE, Case, check, compile_case, run_cases
+from tests.handlers.conftest import HERE, Case, check, compile_case, run_cases, run_in_guest
 
 PROGRAM = "/tmp/cases/program"
 GETPPID = 110
@@ -289,7 +288,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def results(guest: Guest, image: Image, folder: Path) -> dict[str, Any]:
+def results(guest: Guest, image: Image, trigger: Path, folder: Path) -> dict[str, Any]:
+    shutil.copy(trigger, folder / "trigger")
     system = folder / "system"
     there = system / PROGRAM[1:]
     there.parent.mkdir(parents=True)
@@ -356,16 +356,8 @@ def test_modules_come_and_go_in_a_storm(
     assert made["ok"], made["errors"]
     module = Path(made["path"])
     guest.push(module, f"/tmp/{module.name}")
-    guest.push(HERE / "storm.py", "/tmp/storm.py")
-    argv = ["python3", "/tmp/storm.py", f"/tmp/{module.name}", PROGRAM, "6", "/tmp/storm.json"]
-    guest.run(argv, timeout=600, env={"PYTHONPATH": "/usr/lib/stapwatch"}).check()
-    guest.pull("/tmp/storm.json", folder / "storm.json")
-    found = json.loads((folder / "storm.json").read_text())
+    words = [f"/tmp/{module.name}", PROGRAM, "6"]
+    found = run_in_guest(guest, "storm.py", words, folder, 600)
     assert found["alive"] == 3
     assert all(all(hits) for hits in found["rounds"]), found["rounds"]
-    assert guest.complaints() == []
-
-
-def test_the_kernel_is_unhurt(guest: Guest, results: dict[str, Any]) -> None:
-    assert results
     assert guest.complaints() == []

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab import Guest, Image
-from tests.handlers.conftest import Case, check, run_cases
+from lab import Guest
+from tests.handlers.conftest import Case, check
 
 MINE = "if (pid() != target()) next\n"
 # numbers that nothing but their files in /proc/sys reads or writes while the kernel is well
@@ -110,10 +110,10 @@ CASES = [
 
 
 @pytest.fixture(scope="module")
-def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def cases(guest: Guest) -> list[Case]:
+    """CASES with the address that the guest's kernel has given to what they watch."""
     found = guest.run("grep ' panic_timeout$' /proc/kallsyms").check().stdout.split()
-    cases = [replace(case, script=case.script.replace(ADDRESS, f"0x{found[0]}")) for case in CASES]
-    return run_cases(cases, guest, image, tmp_path_factory.mktemp("cases"))
+    return [replace(case, script=case.script.replace(ADDRESS, f"0x{found[0]}")) for case in CASES]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -136,8 +136,3 @@ def test_refusals_are_told_with_a_reason(results: dict[str, Any]) -> None:
         "WARNING: cannot probe 0xffffffff81000001: error -22, the processor cannot watch this place\n"
         "end\n"
     )
-
-
-def test_the_kernel_is_unhurt(guest: Guest, results: dict[str, Any]) -> None:
-    assert results
-    assert guest.complaints() == []

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * trigger.c - does exactly what it is told, as often as it is told, and nothing else that probes
- *could count.
+ * Does what its arguments say, as often as they say, and nothing else that probes could
+ * count.
  *
  *	trigger read 1000 write 10 open /etc/passwd 3
  */
@@ -75,7 +75,7 @@ static void open_often(const char *path, long n)
 	}
 }
 
-/* `n` processes at once, each reading `each` times. */
+/* `n` processes at once, each of which reads `each` times. */
 static void crowd(long n, long each)
 {
 	long i;
@@ -94,7 +94,7 @@ static void crowd(long n, long each)
 		;
 }
 
-/* A process that runs /bin/echo with two arguments, and ends. */
+/* A process that runs /bin/echo with two arguments. */
 static void spawn(void)
 {
 	pid_t pid = fork();
@@ -110,7 +110,7 @@ static void spawn(void)
 		fail("waitpid");
 }
 
-/* A process that waits, and dies of a signal. */
+/* A process that waits until a signal kills it. */
 static void kill_child(int number)
 {
 	pid_t pid = fork();
@@ -139,7 +139,7 @@ static int bound(int type, struct sockaddr_in *to)
 	return fd;
 }
 
-/* `n` bytes to itself. */
+/* Sends `n` bytes to itself. */
 static void send_bytes(int type, long n)
 {
 	static char buffer[1 << 14];
@@ -164,7 +164,7 @@ static void send_bytes(int type, long n)
 	close(at);
 }
 
-/* `n` packets to itself, in order; `arriving` of them, the last one too, come through. */
+/* Sends `n` packets to itself, in order; `arriving` of them arrive, among them the last one. */
 static void datagrams(int family, long n, long arriving)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
@@ -213,7 +213,7 @@ static void send_to(const char *where)
 	close(fd);
 }
 
-/* A number that the kernel shows as a file; "-": reads it. */
+/* Writes a number to a file of the kernel; reads it if the text is "-". */
 static void set(const char *path, const char *text, long n)
 {
 	bool reads = !strcmp(text, "-");
@@ -230,7 +230,7 @@ static void set(const char *path, const char *text, long n)
 	}
 }
 
-/* Pages of memory, each written to. */
+/* Writes to each of `n` pages of memory. */
 static void touch(long n)
 {
 	size_t size = (size_t)n * 4096;
@@ -246,7 +246,7 @@ static void touch(long n)
 		fail("munmap");
 }
 
-/* A file of `n` bytes that reaches the disk, and goes. */
+/* Writes a file of `n` bytes to the disk and removes it. */
 static void save(const char *path, long n)
 {
 	static char buffer[1 << 16];

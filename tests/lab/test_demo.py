@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from lab.live_table import Board, duration
-from tests.lab.conftest import PROJECT
+from tests import PROJECT
 from tests.lab.test_lab import process_is_gone, wait_for
 
 KERNEL = os.environ.get("LAB_KERNEL") or "6.1"

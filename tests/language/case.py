@@ -16,10 +16,10 @@ may say how it is compiled and run:
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.case_file import CaseFile, read_cases
 from tests.language.userspace import Script
 
 CASES = Path(__file__).parent / "cases"
@@ -30,14 +30,7 @@ ITEMS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    path: Path
-    text: bytes
-
-    @property
-    def name(self) -> str:
-        return self.path.relative_to(CASES).with_suffix("").as_posix()
-
+class Case(CaseFile):
     @property
     def in_lab(self) -> bool:
         return self.option("lab") is not None
@@ -45,22 +38,6 @@ class Case:
     @property
     def expected(self) -> Path:
         return self.path.with_suffix(".out")
-
-    def option(self, name: str) -> str | None:
-        """What follows `// name` in the lines that the case begins with."""
-        for line in self.text.decode("utf-8", "replace").splitlines():
-            if not line.startswith("// "):
-                break
-            word, _, rest = line[3:].partition(" ")
-            if word.rstrip(":") == name:
-                return rest.strip()
-        return None
-
-    def words(self, name: str) -> list[str]:
-        return shlex.split(self.option(name) or "")
-
-    def pairs(self, name: str) -> dict[str, str]:
-        return dict(word.split("=", 1) for word in self.words(name))
 
     def script(self) -> Script:
         errors = self.option("errors")
@@ -78,4 +55,4 @@ class Case:
 
 
 def cases() -> list[Case]:
-    return [Case(path, path.read_bytes()) for path in sorted(CASES.glob("*/*.stp"))]
+    return read_cases(Case, CASES)

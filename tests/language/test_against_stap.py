@@ -17,6 +17,7 @@ import pytest
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError, render_all
+from tests.case_file import read_cases
 from tests.language import case as language
 from tests.language.fuzz.text import script as text_of
 from tests.language.fuzz.tree import Program
@@ -61,10 +62,10 @@ DIFFERENT = {
 
 
 def golden() -> Iterator[tuple[str, Script]]:
-    for path in sorted(GOLDEN.glob("*/*.stp")):
-        name = f"golden/{path.relative_to(GOLDEN).with_suffix('').as_posix()}"
+    for case in read_cases(language.Case, GOLDEN):
+        name = f"golden/{case.name}"
         if name not in LEFT_OUT:
-            yield name, language.Case(path, path.read_bytes()).script()
+            yield name, case.script()
 
 
 SCRIPTS = {**{case.name: case.script() for case in language.cases()}, **dict(golden())}

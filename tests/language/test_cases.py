@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
+from tests.case_file import main
 from tests.language.case import ITEMS, Case, cases
 from tests.language.userspace import Outcome, Workshop
 
@@ -39,25 +41,15 @@ def test_case(case: Case, results: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("item", ITEMS)
 def test_every_item_has_cases_here_and_in_the_lab(item: str) -> None:
-    of_item = [case for case in ALL if case.path.parent.name == item]
+    of_item = [case for case in ALL if case.item == item]
     assert len(of_item) >= 2
     assert any(case.in_lab for case in of_item)
 
 
-def update(wanted: Sequence[str]) -> int:
-    chosen = [case for case in ALL if not wanted or any(word in case.name for word in wanted)]
-    changed = 0
-    for case, text in zip(chosen, run(chosen).values(), strict=True):
-        data = text.encode(errors="surrogateescape")
-        if not case.expected.exists() or case.expected.read_bytes() != data:
-            case.expected.write_bytes(data)
-            print(case.name)
-            changed += 1
-    print(f"{changed} files changed")
-    return 0
+def expectations(chosen: Sequence[Case]) -> list[tuple[Path, str]]:
+    texts = run(chosen)
+    return [(case.expected, texts[case.name]) for case in chosen]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] != ["--update"]:
-        sys.exit("usage: python -m tests.language.test_cases --update [CASE ...]")
-    sys.exit(update(sys.argv[2:]))
+    sys.exit(main("tests.language.test_cases", ALL, expectations))

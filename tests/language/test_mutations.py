@@ -11,27 +11,30 @@ import os
 import random
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import pytest
 
 from compiler.frontend.lexer import KEYWORDS, OPERATORS
 from compiler.ir.diagnostics import CompileError, render_all
 from runtime.abi.manifest import ValueType
-from tests.language.case import Case
+from tests import PROJECT
+from tests.case_file import read_cases
+from tests.language.case import Case, cases
 from tests.language.userspace import Script, Workshop, analyse, translate
 
 COUNT = int(os.environ.get("FUZZ_PROGRAMS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 RUN = COUNT if "FUZZ_PROGRAMS" in os.environ else 40  # of the accepted ones
 BATCH = 40
-HERE = Path(__file__).parent
-FOLDERS = (HERE / "cases", HERE.parent / "golden" / "resolve", HERE.parent / "golden" / "codegen")
+GOLDEN = read_cases(Case, PROJECT / "tests/golden")
 CASES = [
-    Case(path, path.read_bytes())
-    for folder in FOLDERS
-    for path in sorted(folder.rglob("*.stp"))
-    if not path.with_suffix(".err").exists()
+    *cases(),
+    *(
+        case
+        for item in ("resolve", "codegen")
+        for case in GOLDEN
+        if case.item == item and not case.path.with_suffix(".err").exists()
+    ),
 ]
 # Not the front end's tokens: a second opinion on where they end.
 TOKEN = re.compile(

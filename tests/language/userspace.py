@@ -42,10 +42,10 @@ from runtime.abi.structs import EventKind
 from runtime.events import decode as events
 from runtime.reader.device import Image
 from runtime.reader.snapshot import Snapshot, read
-from tests.frontend.support import known
+from tests.compiler.frontend.support import known
 from tests.golden.kernel import SOURCE as KERNEL
 from tests.golden.kernel import golden_kernel
-from tests.runtime.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
+from tests.runtime.hosted.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
 
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
@@ -203,7 +203,7 @@ class Workshop:
         rows = "\n".join(f"extern const struct sw_script script_{n};" for n in numbers)
         table = ", ".join(f"[{n}] = &script_{n}" for n in numbers)
         text = f'#include "batch.h"\n\n{rows}\n\n'
-        text += f"const struct sw_script *const world_scripts[] = {{ {table} }};\n"
+        text += f"const struct sw_script *const batch_scripts[] = {{ {table} }};\n"
         (folder / "table.c").write_text(text)
         objects = [folder / f"script_{n}.o" for n in numbers]
         program = folder / "batch"

@@ -30,8 +30,8 @@ from agent.session.compile_request import compile_request
 from lab import Guest, Image
 from lab.warm_cache import warm_cache
 from runtime.support.record import replace
+from tests import PROJECT
 
-PROJECT = Path(__file__).parents[2]
 ETC = "/etc/stapwatch"
 CACHE = "/var/cache/stapwatch"
 MAIN = """\

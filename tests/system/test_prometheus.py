@@ -16,8 +16,9 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from lab import Guest, Image
+from tests import PROJECT
 from tests.system.service import Service, wait_for
-from tests.system.setting import PROJECT, Setting
+from tests.system.setting import Setting
 
 PROMETHEUS_PORT = 9090
 READS = """\
@@ -173,7 +174,3 @@ def test_page_of_the_examples(guest: Guest, service: Service, examples: None) ->
     assert (done.status, done.stdout, done.stderr) == (0, "", "")
     losses = {s["name"]: s["lost"] for s in service.status().values() if s["lost"]}
     assert losses == {}
-
-
-def test_kernel_is_unhurt(guest: Guest) -> None:
-    assert guest.complaints() == []

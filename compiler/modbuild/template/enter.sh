@@ -1,7 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Run a command inside another system's root folder: enter.sh ROOT SHARED FOLDER COMMAND...
-# SHARED, a folder outside, is /mnt inside. Runs in a mount namespace of its own: nothing stays mounted.
+# Runs a command inside the root directory of another system:
+#   enter.sh ROOT SHARED FOLDER COMMAND...
+# SHARED, a directory outside, is /mnt inside. The caller gives the script a mount namespace
+# of its own, so nothing stays mounted.
 set -e
 root=$1 shared=$2 folder=$3
 shift 3

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The manifest inside the module, for its reader and for tools that look at the file. */
+/* The manifest in the module, for its reader and for tools that inspect the file. */
 	.section .stapwatch.manifest, "a", @progbits
 	.globl	sw_manifest
 	.type	sw_manifest, @object

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The smallest script: built once for each kernel, to learn kbuild's commands and to compare with it. */
+/*
+ * The smallest script. It is built once for each kernel, by kbuild and by the fast tier:
+ * kbuild's output gives the commands, and the two modules must be equal.
+ */
 #include "stapwatch.h"
 
 extern const char sw_manifest[], sw_manifest_end[];

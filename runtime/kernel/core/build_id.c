@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * build_id.c - is this the kernel that the script's baked-in offsets were made for?
+ * Checks that the running kernel is the one whose offsets are compiled into the
+ * script.
  *
- * The kernel's own copy is not exported, but its notes are a file: sequences of
- * [name size | description size | type | name, padded to 4 | description, padded to 4].
+ * The kernel's own copy of its build-id is not exported, but its notes are a file:
+ *
+ *   { u32 name size | u32 description size | u32 type | name, padded to 4 |
+ *     description, padded to 4 } ...
  */
 #include <linux/elf.h>
 #include "core/runtime.h"
 
-#define NOTES	      "/sys/kernel/notes"
-#define NOTES_ROOM    16384
-#define BUILD_ID_TYPE 3 /* NT_GNU_BUILD_ID, which older headers do not name */
+#define BUILD_ID_NOTES	    "/sys/kernel/notes"
+#define BUILD_ID_NOTES_SIZE 16384
+#define BUILD_ID_TYPE	    3 /* NT_GNU_BUILD_ID, which older headers do not name */
 
-/* Finds the build-id among `size` bytes of notes; returns its size, 0: there is none. */
-static u32 find_build_id(const u8 *notes, u64 size, const u8 **id)
+/* Finds the build-id in `size` bytes of notes. Returns its size; 0 if there is none. */
+static u32 build_id_find(const u8 *notes, u64 size, const u8 **id)
 {
 	u64 at = 0;
 
@@ -35,26 +38,27 @@ static u32 find_build_id(const u8 *notes, u64 size, const u8 **id)
 	return 0;
 }
 
-static ssize_t read_notes(u8 *to, size_t room)
+/* Reads the kernel's notes. Returns the number of bytes or a negative errno. */
+static ssize_t build_id_read_notes(u8 *to, size_t size)
 {
-	struct file *file = filp_open(NOTES, O_RDONLY, 0);
+	struct file *file = filp_open(BUILD_ID_NOTES, O_RDONLY, 0);
 	ssize_t got, total = 0;
 	loff_t position = 0;
 
 	if (IS_ERR(file))
 		return PTR_ERR(file);
 	do {
-		got = kernel_read(file, to + total, room - total, &position);
+		got = kernel_read(file, to + total, size - total, &position);
 		if (got > 0)
 			total += got;
-	} while (got > 0 && total < room);
+	} while (got > 0 && total < size);
 	filp_close(file, NULL);
 	return got < 0 ? got : total;
 }
 
 int sw_build_id_check(bool trust)
 {
-	u8 *notes = kmalloc(NOTES_ROOM, GFP_KERNEL);
+	u8 *notes = kmalloc(BUILD_ID_NOTES_SIZE, GFP_KERNEL);
 	const u8 *id = NULL;
 	ssize_t size;
 	u32 id_size = 0;
@@ -62,14 +66,14 @@ int sw_build_id_check(bool trust)
 
 	if (!notes)
 		return -ENOMEM;
-	size = read_notes(notes, NOTES_ROOM);
+	size = build_id_read_notes(notes, BUILD_ID_NOTES_SIZE);
 	if (size > 0)
-		id_size = find_build_id(notes, size, &id);
+		id_size = build_id_find(notes, size, &id);
 	if (!id_size) {
 		if (trust)
-			goto done;
+			goto out;
 		sw_log(KERN_ERR,
-		       "refused: the running kernel's build-id cannot be read from " NOTES
+		       "refused: the running kernel's build-id cannot be read from " BUILD_ID_NOTES
 		       " (error %zd); load with trust=1 if you are sure",
 		       size);
 		error = -ENOEXEC;
@@ -80,7 +84,7 @@ int sw_build_id_check(bool trust)
 		       (int)sw_script.build_id_size, sw_script.build_id, (int)id_size, id);
 		error = -ENOEXEC;
 	}
-done:
+out:
 	kfree(notes);
 	return error;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* context.c - the slow ways into and out of handlers, and the gates of all CPUs. */
+/*
+ * The slow paths into and out of handlers, and enabling and disabling the handlers
+ * of all CPUs.
+ */
 #include <linux/delay.h>
 #include "core/runtime.h"
 
-static atomic64_t errors;
-static u64 most_errors;
+static atomic64_t context_errors; /* since the start */
+static u64 context_max_errors;
 
 const char sw_ended[] = "the script has ended itself";
 
@@ -13,36 +16,42 @@ void sw_preempt_check(void)
 	sw_preempt_schedule();
 }
 
-/* Hits before the start and after the end are nobody's loss. */
-void sw_refused(struct sw_context *c, struct sw_probe_counts *counts)
+/*
+ * Hits before the start and after the end are not counted: the script does not run,
+ * so nothing is lost. The guard word is read without a lock: `disabled` may change
+ * between sw_enter()'s test and this one, and such a hit counts as either.
+ */
+void sw_hit_skipped(struct sw_context *c, struct sw_probe_counts *counts)
 {
-	if (!READ_ONCE(c->closed))
+	if (!READ_ONCE(c->disabled))
 		counts->skipped_reentrant++;
 }
 
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts)
 {
-	c->reserving = 0;
+	c->record_in_progress = 0;
 	if (c->error == sw_ended)
 		return;
 	counts->errors++;
 	sw_event_text(c, SW_EVENT_ERROR, c->error_site, c->error);
-	if ((u64)atomic64_inc_return(&errors) > most_errors) {
+	if ((u64)atomic64_inc_return(&context_errors) > context_max_errors) {
 		WRITE_ONCE(sw_header->failed, 1);
 		sw_exit(c);
 	}
 }
 
-void sw_errors_reset(u64 most)
+void sw_errors_reset(u64 max_errors)
 {
-	atomic64_set(&errors, 0);
-	most_errors = most;
+	atomic64_set(&context_errors, 0);
+	context_max_errors = max_errors;
 	WRITE_ONCE(sw_header->failed, 0);
 }
 
 /*
- * Handlers run to their end with preemption off, so with preemption off a process never finds its
- * CPU's context busy. Interrupts that hit meanwhile are refused like any other nested hit.
+ * A handler runs to its end with preemption off. So a process that turns preemption
+ * off never finds its CPU's context busy: a plain store takes it. A hit that
+ * interrupts this process afterwards finds the context busy and is skipped, like
+ * any other nested hit.
  */
 struct sw_context *sw_context_take(u32 probe)
 {
@@ -61,21 +70,27 @@ void sw_context_give(struct sw_context *c)
 	sw_leave(c);
 }
 
-void sw_gates_set(u32 closed)
+void sw_handlers_set_disabled(u32 disabled)
 {
 	u32 lane;
 
-	for (lane = 0; lane < sw_nr_lanes; lane++)
-		WRITE_ONCE(sw_lane_context(lane)->closed, closed);
+	sw_for_each_lane(lane)
+		WRITE_ONCE(sw_lane_context(lane)->disabled, disabled);
 }
 
-/* Removing the hooks has waited for their handlers already; this is the belt to those braces. */
-void sw_gates_drain(void)
+/*
+ * Detaching the hooks has waited for their handlers already. This is a second line
+ * of defence before the module's text may go: synchronize_rcu() waits for all code
+ * that runs with preemption off, and so for every handler that has passed the test
+ * in sw_enter() before `disabled` was set. That also makes the store to `busy` of
+ * such a handler visible here, which sw_enter() orders with a compiler barrier only.
+ */
+void sw_handlers_drain(void)
 {
 	u32 lane, patience = 1000;
 
 	synchronize_rcu();
-	for (lane = 0; lane < sw_nr_lanes; lane++) {
+	sw_for_each_lane(lane) {
 		for (; READ_ONCE(sw_lane_context(lane)->busy) && patience; patience--)
 			usleep_range(1000, 2000);
 		if (READ_ONCE(sw_lane_context(lane)->busy))

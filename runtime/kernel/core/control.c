@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* control.c - the module's life: start, exit, stop, sync. Callers hold the control mutex, but for
- * sw_exit(). */
+/*
+ * The module's life: start, exit, stop, sync. runtime.h draws the states.
+ *
+ * Who may run concurrently: start, stop, sync and input are called with the
+ * control mutex of device.c held, or while the module is unloaded, so never at the
+ * same time. sw_exit() is called by handlers, on any CPU and in any context, at any
+ * time of these. The state is the only thing that both sides write: sw_exit() moves
+ * it by cmpxchg from STARTING or RUNNING to EXITING, and nothing but stop leads out
+ * of EXITING.
+ */
 #include "probes/hook.h"
 
-static struct sw_start given;
+static struct sw_start control_options; /* of the last start; handlers only read it */
 
 u32 sw_state(void)
 {
@@ -12,20 +20,20 @@ u32 sw_state(void)
 
 s64 sw_target(void)
 {
-	return given.target;
+	return control_options.target;
 }
 
 s64 sw_seconds_west(void)
 {
-	return given.west;
+	return control_options.west;
 }
 
 const char *sw_time_zone(void)
 {
-	return given.zone;
+	return control_options.zone;
 }
 
-static void announce(enum sw_state state)
+static void control_announce(enum sw_state state)
 {
 	struct sw_context *c = sw_context_take(SW_NO_PROBE);
 
@@ -34,24 +42,28 @@ static void announce(enum sw_state state)
 	sw_reader_wake();
 }
 
-static void set_state(enum sw_state state)
+static void control_set_state(enum sw_state state)
 {
 	WRITE_ONCE(sw_header->state, state);
-	announce(state);
+	control_announce(state);
 }
 
-/* RUNNING or STARTING to EXITING, by exactly one of those who try. */
-static bool begin_exit(void)
+/* From RUNNING or STARTING to EXITING; true for exactly one caller. */
+static bool control_begin_exit(void)
 {
 	return cmpxchg(&sw_header->state, SW_RUNNING, SW_EXITING) == SW_RUNNING ||
 	       cmpxchg(&sw_header->state, SW_STARTING, SW_EXITING) == SW_STARTING;
 }
 
+/*
+ * The cmpxchg is a full barrier, so the state changes before the first handler is
+ * disabled. sw_control_start() relies on this order.
+ */
 void sw_exit(struct sw_context *c)
 {
-	if (!begin_exit())
+	if (!control_begin_exit())
 		return;
-	sw_gates_set(1);
+	sw_handlers_disable();
 	sw_event_bare(c, SW_EVENT_STATE, SW_EXITING);
 	sw_reader_kick();
 }
@@ -62,31 +74,39 @@ int sw_control_start(const struct sw_start *options)
 
 	if (sw_state() != SW_LOADED && sw_state() != SW_STOPPED)
 		return -EBUSY;
-	given = *options;
-	given.zone[sizeof(given.zone) - 1] = 0;
+	control_options = *options;
+	control_options.zone[sizeof(control_options.zone) - 1] = 0;
 	sw_errors_reset(options->max_errors);
 	sw_control_sync();
 	sw_header->started_ns = ktime_get_real_ns();
-	set_state(SW_STARTING);
+	control_set_state(SW_STARTING);
 
-	/* No hook is in place: all gates may be open, and a begin probe may move to another CPU. */
-	sw_gates_set(0);
+	/*
+	 * No hook is attached yet, so handlers may be enabled on all CPUs: only the
+	 * begin probes run, and they may move from CPU to CPU.
+	 */
+	sw_handlers_enable();
 	sw_phase_run(SW_BEGIN, SW_STARTING);
-	sw_gates_set(1);
+	sw_handlers_disable();
 	if (sw_state() != SW_STARTING)
-		return 0;
+		return 0; /* a begin probe has called exit() */
 
+	/* Attaching takes time. Disabled, no handler runs before all hooks are in place. */
 	error = sw_hooks_attach();
 	if (error) {
 		WRITE_ONCE(sw_header->failed, 1);
-		set_state(SW_STOPPED);
+		control_set_state(SW_STOPPED);
 		return error;
 	}
-	set_state(SW_RUNNING);
-	sw_gates_set(0);
-	/* The first handlers may have ended it all while other gates were still being opened. */
+	control_set_state(SW_RUNNING);
+	sw_handlers_enable();
+	/*
+	 * The first handlers may have called sw_exit() while those of other CPUs were
+	 * still being enabled, and the loop has undone part of its work. It changes
+	 * the state before it disables the handlers, so the test of the state finds it.
+	 */
 	if (sw_state() != SW_RUNNING)
-		sw_gates_set(1);
+		sw_handlers_disable();
 	return 0;
 }
 
@@ -95,20 +115,24 @@ void sw_control_stop(void)
 	if (sw_state() == SW_STOPPED)
 		return;
 	if (sw_state() == SW_LOADED) {
-		set_state(SW_STOPPED);
+		control_set_state(SW_STOPPED);
 		return;
 	}
-	if (begin_exit())
-		announce(SW_EXITING);
-	sw_gates_set(1);
+	if (control_begin_exit())
+		control_announce(SW_EXITING);
+	/*
+	 * The order matters: first no new handler starts, then no hook calls one, then
+	 * none is left running. After that, end probes see final values.
+	 */
+	sw_handlers_disable();
 	sw_hooks_detach();
-	sw_gates_drain();
+	sw_handlers_drain();
 
-	sw_gates_set(0);
+	sw_handlers_enable();
 	sw_phase_run(READ_ONCE(sw_header->failed) ? SW_ERROR : SW_END, SW_EXITING);
-	sw_gates_set(1);
+	sw_handlers_disable();
 	sw_control_sync();
-	set_state(SW_STOPPED);
+	control_set_state(SW_STOPPED);
 }
 
 void sw_control_sync(void)

@@ -1,10 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * event.c - writing event records; no kernel headers, so that it also runs in user space.
+ * Writing event records: the producer's side of a ring. No kernel headers, so that
+ * it also runs in user space.
  *
- * Only the handler that owns the context writes, so the common path has no atomic operation. The
- * store of `head` may become visible after the load of `sw_reader_asleep`; who goes to sleep covers
- * that (ring.c).
+ * One producer for each ring: the handler that owns this CPU's context, preemption
+ * off. Nested hits are skipped, so only it writes `head`, `tail_seen` and the data
+ * between them. One consumer at a time, on any CPU: ring.c.
+ *
+ *   - sw_event_commit() publishes a record by a store-release of `head`. It pairs
+ *     with the load-acquire in ring_take_snapshot(): a reader that sees the new
+ *     head sees the whole record.
+ *   - The reader gives space back by a store-release of `tail`. It pairs with the
+ *     load-acquire in sw_event_begin(): the record is not overwritten before the
+ *     reader has copied it. `tail` is on the consumer's cache line, so it is loaded
+ *     only if the ring seems full by the producer's last copy of it.
+ *   - The store of `head` may become visible after the load of `sw_reader_asleep`.
+ *     A full barrier here would cost every print; the reader's wake-up timer covers
+ *     this case instead (ring.c).
  */
 #include "stapwatch.h"
 #include "core/ring.h"
@@ -22,7 +34,8 @@ u8 *sw_event_begin(struct sw_context *c, u32 kind, u32 site, u32 size)
 			return NULL;
 		}
 	}
-	WRITE_ONCE(c->reserving, 1);
+	/* Before the record gets its time: see ring_take_snapshot(). */
+	WRITE_ONCE(c->record_in_progress, 1);
 	c->ring_end = head + need;
 	record = (struct sw_event *)(ring->data + (head & (ring->size - 1)));
 	record->kind = (u16)kind;
@@ -42,7 +55,7 @@ void sw_event_commit(struct sw_context *c, u8 *end)
 	((struct sw_event *)start)->size = (u32)size;
 	c->counts->events++;
 	sw_store_release(&ring->head, ring->head + size);
-	WRITE_ONCE(c->reserving, 0);
+	WRITE_ONCE(c->record_in_progress, 0);
 	if (unlikely(READ_ONCE(sw_reader_asleep)))
 		sw_reader_kick();
 }

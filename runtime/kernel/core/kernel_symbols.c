@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * symbol.c - addresses of the kernel's variables, which no module is told.
+ * Addresses of the kernel's variables, which are not exported to modules.
  *
- * A kprobe may be named by any symbol: the kernel looks it up, notes the address in the probe, and
- * only then finds that there is no code to probe.
+ * register_kprobe() accepts any symbol: it looks the symbol up, stores the address
+ * in the kprobe, and only then finds that there is no code to probe.
  */
 #include <linux/kprobes.h>
 #include "core/runtime.h"

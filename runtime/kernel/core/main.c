@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* main.c - loading and unloading: everything is allocated here, before a handler can run. */
+/*
+ * Loading and unloading. Everything that handlers need is allocated here, before one
+ * can run.
+ */
 #include "probes/hook.h"
 
 static bool sw_trust;
@@ -10,55 +13,53 @@ static int __init sw_module_init(void)
 {
 	int error;
 
-	BUILD_BUG_ON(sizeof(struct sw_regs) != sizeof(struct pt_regs));
-	BUILD_BUG_ON(offsetof(struct sw_regs, ax) != offsetof(struct pt_regs, ax));
-	BUILD_BUG_ON(offsetof(struct sw_regs, di) != offsetof(struct pt_regs, di));
-	BUILD_BUG_ON(offsetof(struct sw_regs, orig_ax) != offsetof(struct pt_regs, orig_ax));
-	BUILD_BUG_ON(offsetof(struct sw_regs, ip) != offsetof(struct pt_regs, ip));
-	BUILD_BUG_ON(offsetof(struct sw_regs, sp) != offsetof(struct pt_regs, sp));
+	SW_CHECK_REGS();
 
 	error = sw_build_id_check(sw_trust);
 	if (error)
 		return error;
 	error = sw_symbols_find();
 	if (error)
-		goto no_region;
-	error = sw_region_create();
+		goto err_log;
+	error = sw_mapping_create();
 	if (error)
-		goto no_region;
+		goto err_log;
 	error = sw_rings_create();
 	if (error)
-		goto no_rings;
+		goto err_destroy_mapping;
 	error = sw_hooks_create();
 	if (error)
-		goto no_hooks;
+		goto err_destroy_rings;
 	if (sw_script.init)
 		sw_script.init(sw_shared);
 	sw_control_sync();
 	error = sw_device_create();
 	if (error)
-		goto no_device;
+		goto err_destroy_hooks;
 	return 0;
 
-no_device:
+err_destroy_hooks:
 	sw_hooks_destroy();
-no_hooks:
+err_destroy_rings:
 	sw_rings_destroy();
-no_rings:
-	sw_region_destroy();
-no_region:
+err_destroy_mapping:
+	sw_mapping_destroy();
+err_log:
 	sw_log(KERN_ERR, "cannot be loaded: error %d", error);
 	return error;
 }
 
-/* Nobody has the device open: an open file holds the module. */
+/*
+ * Nobody has the device open, because an open file holds the module. So nothing runs
+ * but handlers, which sw_control_stop() ends.
+ */
 static void __exit sw_module_exit(void)
 {
 	sw_device_destroy();
 	sw_control_stop();
 	sw_hooks_destroy();
 	sw_rings_destroy();
-	sw_region_destroy();
+	sw_mapping_destroy();
 }
 
 module_init(sw_module_init);

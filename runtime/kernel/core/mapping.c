@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * region.c - the memory that readers map: header | manifest | shared region | lanes.
+ * The memory that readers map: header | manifest | shared region | lanes.
  *
- * Each part is an allocation of its own, so that a lane lies on its CPU's node; sw_region_page()
- * joins them to the one file that readers see.
+ * Each part is an allocation of its own, so that a lane is on its CPU's node;
+ * sw_mapping_page() joins them to the one file that readers see.
+ *
+ * All of it is allocated before a handler can run, and freed after the last one has
+ * run and the last mapping is gone (an open device holds the module). So handlers
+ * and readers use the pointers below without a lock. Readers map pages read-only
+ * and look at them while handlers write: abi.h and the headers of arrays and
+ * statistics say what makes each table readable.
  */
 #include <linux/random.h>
 #include <linux/sched/signal.h>
@@ -17,12 +23,13 @@ void *sw_shared;
 u32 sw_nr_lanes;
 void **sw_lane_areas;
 
-static void *manifest;
+static void *mapping_manifest; /* a copy, so that it begins at a page */
 
-/* The percpu pointer's type for the kernel; handlers use it as a plain one. */
-static void *__percpu *areas;
+/* `sw_areas` with the kernel's type: handlers know no address spaces. */
+static void *__percpu *mapping_blocks;
 
-static void *region_alloc(u64 size, int node)
+/* Zeroed and counted; freed by vfree(). */
+static void *mapping_alloc(u64 size, int node)
 {
 	void *p = vzalloc_node(size, node);
 
@@ -31,13 +38,13 @@ static void *region_alloc(u64 size, int node)
 	return p;
 }
 
-static u64 memory;
+static u64 mapping_memory; /* bytes; sw_header may not be there yet */
 
 void sw_memory_add(s64 bytes)
 {
-	memory += bytes;
+	mapping_memory += bytes;
 	if (sw_header)
-		sw_header->memory = memory;
+		sw_header->memory = mapping_memory;
 }
 
 struct sw_context *sw_lane_context(u32 lane)
@@ -45,72 +52,74 @@ struct sw_context *sw_lane_context(u32 lane)
 	return sw_lane_areas[lane];
 }
 
-static int create_lanes(void)
+/* One block for each possible CPU, so that a CPU that comes later has one, too. */
+static int mapping_create_lanes(void)
 {
 	u32 lane = 0, cpu;
 
-	for_each_possible_cpu (cpu) {
-		struct sw_context *c = region_alloc(sw_area_bytes(), cpu_to_node(cpu));
+	for_each_possible_cpu(cpu) {
+		struct sw_context *c = mapping_alloc(sw_block_bytes(), cpu_to_node(cpu));
 		char *start = (char *)c + sw_script.lane_offset;
 
 		if (!c)
 			return -ENOMEM;
 		sw_lane_areas[lane++] = c;
-		*per_cpu_ptr(areas, cpu) = c;
-		c->closed = 1;
+		*per_cpu_ptr(mapping_blocks, cpu) = c;
+		c->disabled = 1;
 		get_random_bytes(&c->seed, sizeof(c->seed));
 		c->counts = (struct sw_lane_counts *)(start + sw_script.lane_counts);
 	}
 	return 0;
 }
 
-int sw_region_create(void)
+int sw_mapping_create(void)
 {
 	u64 manifest_size = sw_script.manifest_end - sw_script.manifest;
 	int error;
 
-	BUILD_BUG_ON(SW_PAGE != PAGE_SIZE);
+	BUILD_BUG_ON(SW_PAGE_SIZE != PAGE_SIZE);
 	if (sw_script.lane_offset % PAGE_SIZE || sw_script.lane_offset < sizeof(struct sw_context))
 		return -EINVAL;
 	sw_nr_lanes = num_possible_cpus();
-	sw_header = region_alloc(PAGE_SIZE, NUMA_NO_NODE);
-	manifest = region_alloc(sw_page_up(max_t(u64, manifest_size, 1)), NUMA_NO_NODE);
-	sw_shared = region_alloc(sw_page_up(max_t(u64, sw_script.shared_size, 1)), NUMA_NO_NODE);
+	sw_header = mapping_alloc(PAGE_SIZE, NUMA_NO_NODE);
+	mapping_manifest = mapping_alloc(sw_page_align(max_t(u64, manifest_size, 1)), NUMA_NO_NODE);
+	sw_shared =
+		mapping_alloc(sw_page_align(max_t(u64, sw_script.shared_size, 1)), NUMA_NO_NODE);
 	sw_lane_areas = kcalloc(sw_nr_lanes, sizeof(*sw_lane_areas), GFP_KERNEL);
-	areas = alloc_percpu(void *);
+	mapping_blocks = alloc_percpu(void *);
 	error = -ENOMEM;
-	if (!sw_header || !manifest || !sw_shared || !sw_lane_areas || !areas)
-		goto failed;
-	error = create_lanes();
+	if (!sw_header || !mapping_manifest || !sw_shared || !sw_lane_areas || !mapping_blocks)
+		goto err_destroy;
+	error = mapping_create_lanes();
 	if (error)
-		goto failed;
+		goto err_destroy;
 	sw_memory_add(sw_nr_lanes * (sizeof(*sw_lane_areas) + sizeof(void *)));
-	sw_areas = (void **__force)(unsigned long)areas; /* handlers know no address spaces */
+	sw_areas = (void **__force)(unsigned long)mapping_blocks;
 	sw_status = sw_shared + sw_script.probe_status;
-	memcpy(manifest, sw_script.manifest, manifest_size);
+	memcpy(mapping_manifest, sw_script.manifest, manifest_size);
 	sw_header_fill(sw_header, sw_nr_lanes);
 	sw_header->loaded_ns = ktime_get_real_ns();
 	return 0;
 
-failed:
-	sw_region_destroy();
+err_destroy:
+	sw_mapping_destroy();
 	return error;
 }
 
-void sw_region_destroy(void)
+void sw_mapping_destroy(void)
 {
 	u32 lane;
 
 	for (lane = 0; sw_lane_areas && lane < sw_nr_lanes; lane++)
 		vfree(sw_lane_areas[lane]);
-	free_percpu(areas);
+	free_percpu(mapping_blocks);
 	kfree(sw_lane_areas);
 	vfree(sw_shared);
-	vfree(manifest);
+	vfree(mapping_manifest);
 	vfree(sw_header);
 }
 
-struct page *sw_region_page(u64 offset)
+struct page *sw_mapping_page(u64 offset)
 {
 	struct sw_header *h = sw_header;
 	u64 lane, at;
@@ -119,7 +128,7 @@ struct page *sw_region_page(u64 offset)
 	if (offset < h->manifest_offset) {
 		p = (char *)h + offset;
 	} else if (offset < h->shared_offset) {
-		p = manifest + (offset - h->manifest_offset);
+		p = mapping_manifest + (offset - h->manifest_offset);
 	} else if (offset < h->lanes_offset) {
 		p = sw_shared + (offset - h->shared_offset);
 	} else {
@@ -134,29 +143,34 @@ struct page *sw_region_page(u64 offset)
 	return vmalloc_to_page(p);
 }
 
-/* Words added up at a time: what stays in a CPU's first cache while lane after lane is added. */
-#define PIECE (PAGE_SIZE / sizeof(u64))
+/* Words that are added up at a time: they stay in the first-level cache for all lanes. */
+#define MAPPING_SUMS_CHUNK (PAGE_SIZE / sizeof(u64))
 
-long sw_region_sums(struct sw_sums __user *request)
+/*
+ * Takes no lock: handlers go on while their words are added up. Each word is one
+ * aligned load, so no word is torn, and a sum of counters never decreases from one
+ * call to the next.
+ */
+long sw_mapping_sums(struct sw_sums __user *user)
 {
 	u64 size = sw_script.lane_size, done;
-	struct sw_sums asked;
+	struct sw_sums request;
 	long error = 0;
 	u64 *sums;
 
-	if (copy_from_user(&asked, request, sizeof(asked)))
+	if (copy_from_user(&request, user, sizeof(request)))
 		return -EFAULT;
-	if (asked.offset % sizeof(u64) || asked.offset > size ||
-	    asked.count > (size - asked.offset) / sizeof(u64))
+	if (request.offset % sizeof(u64) || request.offset > size ||
+	    request.count > (size - request.offset) / sizeof(u64))
 		return -EINVAL;
 	sums = (u64 *)__get_free_page(GFP_KERNEL);
 	if (!sums)
 		return -ENOMEM;
-	for (done = 0; done < asked.count && !error; done += PIECE) {
-		u32 count = min_t(u64, asked.count - done, PIECE);
+	for (done = 0; done < request.count && !error; done += MAPPING_SUMS_CHUNK) {
+		u32 count = min_t(u64, request.count - done, MAPPING_SUMS_CHUNK);
 
-		sw_lanes_add(sums, asked.offset + done * sizeof(u64), count);
-		if (copy_to_user(&request->words[done], sums, count * sizeof(u64)))
+		sw_lanes_add(sums, request.offset + done * sizeof(u64), count);
+		if (copy_to_user(&user->words[done], sums, count * sizeof(u64)))
 			error = -EFAULT;
 		else if (fatal_signal_pending(current))
 			error = -EINTR;

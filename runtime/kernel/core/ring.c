@@ -1,43 +1,52 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ring.c - the event rings' memory, and their reader: a merge of all CPUs by time.
+ * The event rings' memory, and their consumer: a merge of all CPUs by time.
  *
- * Going to sleep without a missed wake-up would need a full barrier in every handler that prints.
- * Instead the sleeper arms a timer that looks once more shortly after: by then stores that were
- * under way are visible, and later handlers see the sleeper.
+ * event.c is the producer and says what its barriers pair with. Consumers exclude
+ * each other by the read mutex of device.c, so `tail` and `head_seen` have one
+ * writer.
+ *
+ * Sleeping and waking. The consumer sets `sw_reader_asleep` and then tests the
+ * heads; a producer stores its head and then tests `sw_reader_asleep`. Without full
+ * barriers on both sides each may miss the other's store, and a wake-up is lost.
+ * The consumer has its barrier, but one in every handler that prints would be too
+ * expensive. Instead the consumer starts a timer that tests the heads once more
+ * after RING_WAKEUP_MS: by then every store that was in a CPU's store buffer is
+ * visible, and handlers that print later see that the reader sleeps.
  */
 #include <linux/irq_work.h>
 #include <linux/timer.h>
 #include "core/runtime.h"
 
-#define WATCH_MS 10
+#define RING_WAKEUP_MS 10
 
 u32 sw_reader_asleep;
 DECLARE_WAIT_QUEUE_HEAD(sw_readers);
 
-static struct irq_work kick;
-static struct timer_list watch;
+static struct irq_work ring_kick;
+static struct timer_list ring_wakeup_timer;
 
-static struct sw_ring *lane_ring(u32 lane)
+static struct sw_ring *ring_of_lane(u32 lane)
 {
 	return sw_lane_context(lane)->ring;
 }
 
-static void on_kick(struct irq_work *work)
+static void ring_on_kick(struct irq_work *work)
 {
 	wake_up_all(&sw_readers);
 }
 
-static void on_watch(struct timer_list *timer)
+static void ring_on_wakeup_timer(struct timer_list *timer)
 {
 	if (sw_rings_pending())
 		sw_reader_wake();
 }
 
+/* From any context: waking takes locks that the interrupted code may hold. */
 void sw_reader_kick(void)
 {
 	WRITE_ONCE(sw_reader_asleep, 0);
-	irq_work_queue(&kick);
+	irq_work_queue(&ring_kick);
 }
 
 void sw_reader_wake(void)
@@ -46,14 +55,15 @@ void sw_reader_wake(void)
 	wake_up_all(&sw_readers);
 }
 
-void sw_reader_sleeps(void)
+void sw_reader_prepare_sleep(void)
 {
 	WRITE_ONCE(sw_reader_asleep, 1);
-	smp_mb();
-	mod_timer(&watch, jiffies + msecs_to_jiffies(WATCH_MS) + 1);
+	smp_mb(); /* the caller tests the heads next; see the top of this file */
+	mod_timer(&ring_wakeup_timer, jiffies + msecs_to_jiffies(RING_WAKEUP_MS) + 1);
 }
 
-static void destroy_ring(struct sw_ring *ring)
+/* Also frees what ring_create() has allocated before it failed. */
+static void ring_destroy(struct sw_ring *ring)
 {
 	struct page **pages = ring->pages;
 	u64 i, count = ring->size / PAGE_SIZE;
@@ -66,7 +76,8 @@ static void destroy_ring(struct sw_ring *ring)
 	kfree(ring);
 }
 
-static struct sw_ring *create_ring(u64 size, int node)
+/* A ring on a node; its pages are mapped twice in a row, see ring.h. */
+static struct sw_ring *ring_create(u64 size, int node)
 {
 	struct sw_ring *ring = kzalloc_node(sizeof(*ring), GFP_KERNEL, node);
 	u64 i, count = size / PAGE_SIZE;
@@ -81,32 +92,32 @@ static struct sw_ring *create_ring(u64 size, int node)
 		pages[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
 		pages[count + i] = pages[i];
 		if (!pages[i])
-			goto failed;
+			goto err_destroy;
 	}
 	if (pages)
 		ring->data = vmap(pages, 2 * count, VM_MAP, PAGE_KERNEL);
 	if (!ring->data)
-		goto failed;
+		goto err_destroy;
 	sw_memory_add(size + sizeof(*ring) + 2 * count * sizeof(*pages));
 	return ring;
 
-failed:
-	destroy_ring(ring);
+err_destroy:
+	ring_destroy(ring);
 	return NULL;
 }
 
 int sw_rings_create(void)
 {
-	/* A script that prints nothing still has errors and states to tell. */
+	/* A script that prints nothing still sends its errors and states. */
 	u64 size = max_t(u64, sw_script.ring_size, PAGE_SIZE);
 	u32 lane = 0, cpu;
 
-	init_irq_work(&kick, on_kick);
-	timer_setup(&watch, on_watch, 0);
+	init_irq_work(&ring_kick, ring_on_kick);
+	timer_setup(&ring_wakeup_timer, ring_on_wakeup_timer, 0);
 	if (!is_power_of_2(size))
 		return -EINVAL;
-	for_each_possible_cpu (cpu) {
-		struct sw_ring *ring = create_ring(size, cpu_to_node(cpu));
+	for_each_possible_cpu(cpu) {
+		struct sw_ring *ring = ring_create(size, cpu_to_node(cpu));
 
 		if (!ring) {
 			sw_rings_destroy();
@@ -121,11 +132,11 @@ void sw_rings_destroy(void)
 {
 	u32 lane;
 
-	irq_work_sync(&kick);
-	sw_timer_delete_sync(&watch);
-	for (lane = 0; lane < sw_nr_lanes; lane++) {
-		if (lane_ring(lane))
-			destroy_ring(lane_ring(lane));
+	irq_work_sync(&ring_kick);
+	sw_timer_delete_sync(&ring_wakeup_timer);
+	sw_for_each_lane(lane) {
+		if (ring_of_lane(lane))
+			ring_destroy(ring_of_lane(lane));
 		sw_lane_context(lane)->ring = NULL;
 	}
 }
@@ -134,46 +145,58 @@ bool sw_rings_pending(void)
 {
 	u32 lane;
 
-	for (lane = 0; lane < sw_nr_lanes; lane++)
-		if (READ_ONCE(lane_ring(lane)->head) != READ_ONCE(lane_ring(lane)->tail))
+	sw_for_each_lane(lane)
+		if (READ_ONCE(ring_of_lane(lane)->head) != READ_ONCE(ring_of_lane(lane)->tail))
 			return true;
 	return false;
 }
 
-static const struct sw_event *record_at(const struct sw_ring *ring, u64 position)
+/* The record that starts at a position. */
+static const struct sw_event *ring_record_at(const struct sw_ring *ring, u64 position)
 {
 	return (const struct sw_event *)(ring->data + (position & (ring->size - 1)));
 }
 
-/* Takes a snapshot of all heads; a record that a handler has begun before is waited for, shortly.
+/*
+ * Takes a snapshot of all heads, after the caller has taken the time. A handler sets
+ * `record_in_progress` before it takes the record's time. So a record that is older
+ * than the caller's time is published or in progress, and waiting until none is in
+ * progress makes the merge complete up to that time. The wait is bounded, and a store
+ * may still be in the other CPU's store buffer: then the record is not lost, it only
+ * comes after younger records of other CPUs.
+ *
+ * The load-acquire pairs with the store-release in sw_event_commit().
  */
-static void take_limits(void)
+static void ring_take_snapshot(void)
 {
 	u32 lane, patience;
 
-	for (lane = 0; lane < sw_nr_lanes; lane++) {
-		for (patience = 1000; READ_ONCE(sw_lane_context(lane)->reserving) && patience;
-		     patience--)
+	sw_for_each_lane(lane) {
+		for (patience = 1000;
+		     READ_ONCE(sw_lane_context(lane)->record_in_progress) && patience; patience--)
 			cpu_relax();
-		lane_ring(lane)->limit = smp_load_acquire(&lane_ring(lane)->head);
+		ring_of_lane(lane)->head_seen = smp_load_acquire(&ring_of_lane(lane)->head);
 	}
 }
 
-/* The ring with the oldest record not after `cutoff`; `until`: how far it may be read before
- * another's turn. */
-static struct sw_ring *oldest_ring(u64 cutoff, u64 *until)
+/*
+ * The ring with the oldest record that is not younger than `cutoff`; NULL if there is
+ * none. `until` gets the time up to which it may be read before it is another ring's
+ * turn.
+ */
+static struct sw_ring *ring_oldest(u64 cutoff, u64 *until)
 {
 	struct sw_ring *oldest = NULL;
 	u64 first = cutoff, second = cutoff;
 	u32 lane;
 
-	for (lane = 0; lane < sw_nr_lanes; lane++) {
-		struct sw_ring *ring = lane_ring(lane);
+	sw_for_each_lane(lane) {
+		struct sw_ring *ring = ring_of_lane(lane);
 		u64 time;
 
-		if (ring->tail == ring->limit)
+		if (ring->tail == ring->head_seen)
 			continue;
-		time = record_at(ring, ring->tail)->time;
+		time = ring_record_at(ring, ring->tail)->time;
 		if (time < first || (!oldest && time == first)) {
 			second = first;
 			first = time;
@@ -186,13 +209,13 @@ static struct sw_ring *oldest_ring(u64 cutoff, u64 *until)
 	return oldest;
 }
 
-/* Bytes of the records from `tail` on that are not after `until` and fit `room`. */
-static u64 run_length(const struct sw_ring *ring, u64 until, u64 room)
+/* Bytes of the records from `tail` on that are not younger than `until` and fit `room`. */
+static u64 ring_run_length(const struct sw_ring *ring, u64 until, u64 room)
 {
 	u64 size = 0;
 
-	while (ring->tail + size != ring->limit) {
-		const struct sw_event *record = record_at(ring, ring->tail + size);
+	while (ring->tail + size != ring->head_seen) {
+		const struct sw_event *record = ring_record_at(ring, ring->tail + size);
 
 		if (record->time > until || size + record->size > room)
 			break;
@@ -201,18 +224,22 @@ static u64 run_length(const struct sw_ring *ring, u64 until, u64 room)
 	return size;
 }
 
+/*
+ * The store-release of `tail` gives the space back to the producer, after the records
+ * have been copied. It pairs with the load-acquire in sw_event_begin().
+ */
 ssize_t sw_rings_read(char __user *to, size_t room)
 {
 	u64 cutoff = ktime_get_mono_fast_ns(), until, size;
 	struct sw_ring *ring;
 	size_t total = 0;
 
-	take_limits();
-	while ((ring = oldest_ring(cutoff, &until))) {
-		size = run_length(ring, until, room - total);
+	ring_take_snapshot();
+	while ((ring = ring_oldest(cutoff, &until))) {
+		size = ring_run_length(ring, until, room - total);
 		if (!size)
 			return total ? total : -EINVAL;
-		if (copy_to_user(to + total, record_at(ring, ring->tail), size))
+		if (copy_to_user(to + total, ring_record_at(ring, ring->tail), size))
 			return total ? total : -EFAULT;
 		smp_store_release(&ring->tail, ring->tail + size);
 		total += size;

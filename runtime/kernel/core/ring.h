@@ -1,29 +1,48 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* events.h - the event ring as its producer sees it; no kernel headers. */
-#ifndef STAPWATCH_EVENTS_H
-#define STAPWATCH_EVENTS_H
+/*
+ * An event ring as its producer sees it; no kernel headers.
+ *
+ *   position   tail                       head
+ *              | record | record | record |      free space       | tail + size
+ *
+ * Positions only grow; a record starts at `data + (position & (size - 1))`. The
+ * pages are mapped twice in a row, so that every record is contiguous:
+ *
+ *   data: [ page 0 | page 1 | ... ][ page 0 | page 1 | ... ]
+ *
+ * The producer's words and the consumer's words are on different cache lines.
+ */
+#ifndef STAPWATCH_RING_H
+#define STAPWATCH_RING_H
 
+/* As sw_event.probe: no handler has sent the event. */
 #define SW_NO_PROBE 0xffffffffU
 
-/*
- * One CPU's ring: positions only grow, `data + (position & (size - 1))` is where a record starts,
- * and the pages follow themselves once more so that every record is contiguous. The producer's line
- * and the consumer's line are apart.
+/**
+ * struct sw_ring - one CPU's event ring
+ * @data: the records, mapped twice
+ * @size: bytes, a power of two
+ * @head: end of the last record; stored by the producer, release
+ * @tail_seen: the producer's last copy of @tail
+ * @tail: start of the oldest record; stored by the consumer, release
+ * @head_seen: the consumer's snapshot of @head
+ * @pages: the pages of @data
  */
 struct sw_ring {
 	u8 *data;
 	u64 size;
-	u64 head;      /* published by the producer */
-	u64 tail_seen; /* the producer's copy of `tail` */
+	u64 head;
+	u64 tail_seen;
 
-	u64 tail __aligned(64); /* published by the consumer */
-	u64 limit;		/* the consumer's copy of `head` */
+	u64 tail __aligned(64);
+	u64 head_seen;
 	void *pages;
 };
 
-/* Not zero: a reader sleeps, the next record wakes it. */
+/* Not zero if a reader sleeps: the next record wakes it. */
 extern u32 sw_reader_asleep;
-/* Wakes readers, from any context. */
+
+/* Wakes readers. Any context, NMI included. */
 void sw_reader_kick(void);
 
 #endif

@@ -1,14 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * runtime.h - what the runtime's kernel sources share. One module holds one script, so its state is
- * global.
+ * What the runtime's kernel sources share. One module holds one script, so its state
+ * is global.
  *
- *   LOADED --START--> STARTING --> RUNNING --exit(), errors, STOP--> EXITING --STOP--> STOPPED
- * --START--> ...
+ *   LOADED, STOPPED -> STARTING     START
+ *   STARTING -> RUNNING             begin probes have run, all hooks are attached
+ *   STARTING -> STOPPED             a hook could not be attached
+ *   STARTING, RUNNING -> EXITING    exit(), too many errors, STOP
+ *   EXITING -> STOPPED              STOP: hooks are detached, end or error probes have run
+ *   LOADED -> STOPPED               STOP
  *
- * Gates (sw_context.closed) are open while begin probes run, then closed while hooks are placed,
- * open while the module runs, closed while hooks are removed, and open once more for end or error
- * probes.
+ * Handlers (sw_context.disabled) are enabled while begin probes run, disabled while
+ * hooks are attached, enabled while the module runs, disabled while hooks are
+ * detached, and enabled once more for end or error probes.
+ *
+ * All files are compiled as one unit, together with kernel headers. So every name at
+ * file level begins with sw_ or with the first word of its file's name.
  */
 #ifndef STAPWATCH_RUNTIME_H
 #define STAPWATCH_RUNTIME_H
@@ -44,59 +51,93 @@
 #define sw_log(level, format, ...)                                                                 \
 	printk(level "stapwatch: %s: " format "\n", sw_script.name, ##__VA_ARGS__)
 
-/* region.c: the memory that readers map. */
+/* Unless a comment says otherwise: from a process, which may sleep. */
+
+/* ---- mapping.c: the memory that readers map */
 extern struct sw_header *sw_header;
 extern struct sw_probe_status *sw_status;
-int sw_region_create(void);
-void sw_region_destroy(void);
-/* The page at a file offset of the device; NULL: behind the end. */
-struct page *sw_region_page(u64 offset);
+int sw_mapping_create(void);
+void sw_mapping_destroy(void);
+/* The page at a file offset of the device; NULL past the end. */
+struct page *sw_mapping_page(u64 offset);
+/* Any context. */
 struct sw_context *sw_lane_context(u32 lane);
-/* Answers SW_IOC_SUMS: 0 or an error. */
-long sw_region_sums(struct sw_sums __user *request);
-/* Counts kernel memory for the header. */
+/* Answers SW_IOC_SUMS. Returns 0 or a negative errno. */
+long sw_mapping_sums(struct sw_sums __user *user);
+/* Counts kernel memory, in bytes, for the header. */
 void sw_memory_add(s64 bytes);
 
-/* build_id.c: 0, or why the running kernel is not the one that the script was made for. */
+/* ---- build_id.c */
+/*
+ * Returns 0 if the running kernel is the one that the script was compiled for, or if
+ * its build-id cannot be read and `trust` is set; -ENOEXEC otherwise.
+ */
 int sw_build_id_check(bool trust);
 
-/* symbol.c: fills the script's table of addresses. */
+/* ---- kernel_symbols.c */
+/* Fills the script's table of addresses. Returns -ENOENT if one is missing. */
 int sw_symbols_find(void);
-/* The address of one of the kernel's symbols; 0: there is none. */
+/* The address of a symbol of the kernel; 0 if there is none. */
 u64 sw_symbol_find(const char *name);
 
-/* ring.c */
+/* ---- ring.c */
 int sw_rings_create(void);
 void sw_rings_destroy(void);
-/* A record waits to be read. */
+/* A record waits to be read. Any context. */
 bool sw_rings_pending(void);
-/* Copies whole records, oldest first: bytes copied, -EINVAL when the next record needs more room.
+/*
+ * Copies whole records, oldest first, with the read mutex held. Returns the number of
+ * bytes; -EINVAL if the next record needs more space.
  */
 ssize_t sw_rings_read(char __user *to, size_t room);
-/* Says that somebody is about to sleep until events come. Look at the rings after it, not before.
+/*
+ * Asks handlers to wake the reader, which is about to sleep. The caller tests the
+ * rings afterwards, not before.
  */
-void sw_reader_sleeps(void);
-/* Wakes readers, from a process. */
+void sw_reader_prepare_sleep(void);
+/* Wakes readers. Not in a handler: that is sw_reader_kick(). */
 void sw_reader_wake(void);
 extern wait_queue_head_t sw_readers;
 
-/* control.c */
+/* ---- control.c: with the control mutex held, but for sw_state() */
+/* enum sw_state. Any context. */
 u32 sw_state(void);
+/* Runs begin probes and attaches all hooks. Returns 0 or a negative errno. */
 int sw_control_start(const struct sw_start *options);
+/* Detaches all hooks and runs end or error probes. */
 void sw_control_stop(void);
+/* Brings up to date what the header and the status say as of the last sync. */
 void sw_control_sync(void);
-/* Input probes run, for a byte that was typed. */
+
+/* ---- input_probe.c */
+/* Runs the input probes for a byte that was typed. With the control mutex held. */
 void sw_input(u8 byte);
 
-/* context.c: this CPU's context from a process, as a handler would own it. */
+/* ---- context.c */
+/* This CPU's context, as a handler would own it. Preemption is off until it is given back. */
 struct sw_context *sw_context_take(u32 probe);
 void sw_context_give(struct sw_context *c);
-void sw_gates_set(u32 closed);
-/* Waits until no handler is under way. */
-void sw_gates_drain(void);
-void sw_errors_reset(u64 most);
+/*
+ * Enables or disables the handlers of all CPUs, one after the other. Handlers that
+ * run go on to their end. Any context: sw_exit() disables.
+ */
+void sw_handlers_set_disabled(u32 disabled);
+/* Waits until no handler runs. They are disabled. */
+void sw_handlers_drain(void);
+/* A fresh error budget: one error more than `max_errors` ends the script. */
+void sw_errors_reset(u64 max_errors);
 
-/* device.c */
+static inline void sw_handlers_enable(void)
+{
+	sw_handlers_set_disabled(0);
+}
+
+static inline void sw_handlers_disable(void)
+{
+	sw_handlers_set_disabled(1);
+}
+
+/* ---- device.c */
 int sw_device_create(void);
 void sw_device_destroy(void);
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * stapwatch.h - the one header a generated module includes.
+ * The one header that a generated module includes.
  *
- * Below it are no kernel headers: what depends on the kernel is in stapwatch/target.h, which is
- * made for each kernel from its BTF, and behind the functions of the runtime object.  The runtime's
- * own sources include kernel headers first and define SW_KERNEL_HEADERS; so does a script with
- * embedded C.
+ * No kernel header is included below it. Whatever depends on the kernel is in
+ * stapwatch/target.h, which is generated for each kernel from its BTF, or in
+ * the functions of the runtime object. The runtime's own sources, and scripts
+ * with embedded C, include kernel headers first and define SW_KERNEL_HEADERS.
+ *
+ * Functions are documented where they are declared. Unless a comment says
+ * otherwise, a function may be called by any handler, in the context that
+ * stapwatch/context.h defines.
  */
 #ifndef STAPWATCH_H
 #define STAPWATCH_H

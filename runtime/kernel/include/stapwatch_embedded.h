@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * stapwatch_embedded.h - in place of stapwatch.h where a script has C of its own: the kernel's
- * headers, and the names by which embedded C speaks to the script.
+ * In place of stapwatch.h for scripts with embedded C: kernel headers, and the
+ * names through which SystemTap's embedded C reaches the script. These names are
+ * SystemTap's, so they have no prefix.
  */
 #ifndef STAPWATCH_EMBEDDED_H
 #define STAPWATCH_EMBEDDED_H
@@ -39,9 +40,12 @@
 #include "stapwatch.h"
 
 #define CONTEXT	   c
-#define last_error error /* as in CONTEXT->last_error */
+#define last_error error /* for CONTEXT->last_error */
 
-/* Leave a function whose result is a number, a string, or nothing; without a value it stays. */
+/*
+ * STAP_RETURN() of a function whose result is a number, a string, or nothing.
+ * Without an argument the result stays what it is.
+ */
 #define SW_RETURN_LONG(...)                                                                        \
 	do {                                                                                       \
 		__VA_OPT__(STAP_RETVALUE = (s64)(__VA_ARGS__);)                                    \
@@ -61,8 +65,12 @@
 		goto out;                                                                          \
 	} while (0)
 
-/* `*pointer`, a number or a pointer, read or written safely: where that fails, the function goes on
- * behind its CATCH_DEREF_FAULT(), with the error noted. */
+/*
+ * kread() and kwrite() - fault-safe access to `*pointer`, a number or a pointer
+ *
+ * If the access fails, the error is noted, and the function goes on after its
+ * CATCH_DEREF_FAULT().
+ */
 #define kread(pointer)                                                                             \
 	({                                                                                         \
 		u64 value_ = sw_kernel_read(c, (u64)(pointer), sizeof(*(pointer)));                \
@@ -81,11 +89,11 @@
 	deref_fault:;                                                                              \
 	}
 
-/* For C that is written for several versions of the language. */
+/* For C that supports several versions of SystemTap. */
 #define STAP_VERSION(major, minor) ((major)*1000 + (minor))
 #define STAP_COMPAT_VERSION	   STAP_VERSION(5, 2)
 
-/* The following overload is to run: who called this function asks for it. */
+/* Leaves the function in favour of its next overload: the caller tests sw_next_wanted(). */
 #define STAP_NEXT                                                                                  \
 	do {                                                                                       \
 		c->next = true;                                                                    \
@@ -97,12 +105,13 @@ static inline bool sw_next_wanted(const struct sw_context *c)
 	return c->next;
 }
 
-/* SW_PRINT_SITE: of this function's prints, in the manifest. */
+/* The script defines SW_PRINT_SITE: the manifest's entry for prints of embedded C. */
 #define STAP_PRINTF(...) sw_embedded_printf(c, SW_PRINT_SITE, __VA_ARGS__)
 
-#define SW_PRINT_ROOM	 1024
+/* Bytes of one formatted print, its NUL included. */
+#define SW_PRINT_ROOM 1024
 
-/* Formats straight into a record. What does not fit is cut, and counted. */
+/* Formats straight into a record. What does not fit is cut and counted. */
 static void __maybe_unused __attribute__((__format__(__printf__, 3, 4)))
 sw_embedded_printf(struct sw_context *c, u32 site, const char *format, ...)
 {
@@ -123,7 +132,10 @@ sw_embedded_printf(struct sw_context *c, u32 site, const char *format, ...)
 	sw_event_commit(c, record + 8 + (((u64)n + 7) & ~7ULL));
 }
 
-/* What people's scripts use; newer kernels (and older C libraries) have it no more (or not yet). */
+/*
+ * strlcpy() and strlcat() for existing scripts: newer kernels and older C libraries
+ * do not have them.
+ */
 static inline size_t sw_strlcpy(char *to, const char *from, size_t size)
 {
 	size_t length = strlen(from);

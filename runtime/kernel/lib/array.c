@@ -1,13 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* array.c - the slow paths of arrays: inserting, deleting, sorting, and waiting for a lock. */
+/*
+ * The slow paths of arrays: inserting, deleting, sorting, and waiting for a lock.
+ * array.h draws the table.
+ *
+ * All functions that change an array run with its lock held, so one writer at a time.
+ * Who may look at it meanwhile, without the lock:
+ *
+ * - look-ups on other CPUs, in arrays without deletion. The last store of
+ *   sw_array_append() is the release that puts the slot into the index; before that no
+ *   look-up can reach the slot, and after it nothing in the slot changes.
+ * - readers of the mapping. They look at slots 0 to `used` - 1. `used` grows by a
+ *   release after the slot is filled, and the slot's sequence is odd whenever its key
+ *   may be torn or its value may be that of an earlier key.
+ */
 #include "core/runtime.h"
 
-/* By default, about a millisecond: longer than any handler that keeps its bounds holds a lock. */
-#define LOCK_TURNS 20000
+/* About a millisecond: longer than any handler within its limits holds a lock. */
+#define ARRAY_LOCK_TURNS 20000
 
+/*
+ * Tests the lock with a plain load and only then exchanges, so that waiting CPUs do
+ * not take the cache line away from the holder.
+ */
 bool sw_lock_slow(u32 *lock)
 {
-	u32 turn, turns = sw_script.lock_turns ? sw_script.lock_turns : LOCK_TURNS;
+	u32 turn, turns = sw_script.lock_turns ? sw_script.lock_turns : ARRAY_LOCK_TURNS;
 
 	for (turn = 0; turn < turns; turn++) {
 		sw_relax();
@@ -17,7 +34,7 @@ bool sw_lock_slow(u32 *lock)
 	return false;
 }
 
-static void copy_key(void *to, const void *from, u32 size)
+static void array_copy_key(void *to, const void *from, u32 size)
 {
 	const u64 *source = from;
 	u64 *target = to;
@@ -27,7 +44,8 @@ static void copy_key(void *to, const void *from, u32 size)
 		target[i] = source[i];
 }
 
-static u32 free_place(const struct sw_array *a, u32 hash)
+/* The first free index entry for a hash. There is one: the index is at most half full. */
+static u32 array_free_entry(const struct sw_array *a, u32 hash)
 {
 	u32 i = hash & a->mask;
 
@@ -36,14 +54,20 @@ static u32 free_place(const struct sw_array *a, u32 hash)
 	return i;
 }
 
-/* Leaves the slot's sequence odd: not to be read before it is published. */
-static void fill_slot(const struct sw_array *a, struct sw_slot *slot, const void *key, u32 hash)
+/*
+ * Leaves the slot's sequence odd: readers skip the slot until it is published. It is
+ * odd already if the slot was deleted. The barrier keeps the stores to the slot after
+ * the store to the sequence: x86-64 makes stores visible in the order of the program,
+ * so a compiler barrier is enough.
+ */
+static void array_fill_slot(const struct sw_array *a, struct sw_slot *slot, const void *key,
+			    u32 hash)
 {
 	if (!(slot->sequence & 1))
 		WRITE_ONCE(slot->sequence, slot->sequence + 1);
 	barrier();
 	slot->hash = hash;
-	copy_key(SW_KEY(slot), key, a->key_size);
+	array_copy_key(SW_KEY(slot), key, a->key_size);
 }
 
 void sw_array_publish(const struct sw_array *a, u32 n)
@@ -58,6 +82,10 @@ u32 sw_array_find_long(const struct sw_array *a, const void *key)
 	return sw_array_find(a, key);
 }
 
+/*
+ * The first test needs no lock: an array that is full stays full. Another CPU may have
+ * appended the key since the caller's look-up, so it is looked up again under the lock.
+ */
 u32 sw_array_append(const struct sw_array *a, const void *key, u32 *lock)
 {
 	u32 n, hash;
@@ -70,11 +98,11 @@ u32 sw_array_append(const struct sw_array *a, const void *key, u32 *lock)
 	n = sw_array_find_hash(a, key, hash);
 	if (!n && a->head->used < a->capacity) {
 		n = a->head->used + 1;
-		fill_slot(a, sw_array_slot(a, n), key, hash);
+		array_fill_slot(a, sw_array_slot(a, n), key, hash);
 		sw_array_publish(a, n);
 		sw_store_release(&a->head->used, n);
 		a->head->live = n;
-		sw_store_release(&a->index[free_place(a, hash)], n);
+		sw_store_release(&a->index[array_free_entry(a, hash)], n);
 	}
 	sw_unlock(lock);
 	return n;
@@ -100,7 +128,7 @@ u32 sw_array_insert(const struct sw_array *a, const void *key, bool wraps)
 		n = head->used + 1;
 		slot = sw_array_slot(a, n);
 	}
-	fill_slot(a, slot, key, hash);
+	array_fill_slot(a, slot, key, hash);
 	if (n > head->used)
 		sw_store_release(&head->used, n);
 	slot->next = 0;
@@ -111,12 +139,16 @@ u32 sw_array_insert(const struct sw_array *a, const void *key, bool wraps)
 		head->first = n;
 	head->last = n;
 	head->live++;
-	a->index[free_place(a, hash)] = n;
+	a->index[array_free_entry(a, hash)] = n;
 	return n;
 }
 
-/* Closes the gap that a deletion leaves in a run of the index, so that no tombstones are needed. */
-static void unindex(const struct sw_array *a, u32 n)
+/*
+ * Removes a slot from the index. Closes the gap in its run, so that no tombstones are
+ * needed and look-ups do not get slower with deletions. Not for arrays whose look-ups
+ * take no lock: an entry that moves would be missed.
+ */
+static void array_unindex(const struct sw_array *a, u32 n)
 {
 	u32 gap = sw_array_slot(a, n)->hash & a->mask;
 	u32 i;
@@ -126,7 +158,7 @@ static void unindex(const struct sw_array *a, u32 n)
 	for (i = (gap + 1) & a->mask; a->index[i]; i = (i + 1) & a->mask) {
 		u32 home = sw_array_slot(a, a->index[i])->hash & a->mask;
 
-		/* may move to the gap unless its home lies behind the gap */
+		/* it may move to the gap, unless its home comes after the gap */
 		if (((i - home) & a->mask) >= ((i - gap) & a->mask)) {
 			a->index[gap] = a->index[i];
 			gap = i;
@@ -135,12 +167,13 @@ static void unindex(const struct sw_array *a, u32 n)
 	a->index[gap] = 0;
 }
 
+/* The sequence becomes odd: the element is gone for readers before its slot is reused. */
 void sw_array_remove(const struct sw_array *a, u32 n)
 {
 	struct sw_array_head *head = a->head;
 	struct sw_slot *slot = sw_array_slot(a, n);
 
-	unindex(a, n);
+	array_unindex(a, n);
 	if (slot->prev)
 		sw_array_slot(a, slot->prev)->next = slot->next;
 	else
@@ -162,38 +195,39 @@ void sw_array_clear(const struct sw_array *a)
 		sw_array_remove(a, a->head->first);
 }
 
-typedef s32 compare_fn(const struct sw_sort_entry *a, const struct sw_sort_entry *b);
+typedef s32 array_compare_fn(const struct sw_sort_entry *a, const struct sw_sort_entry *b);
 
-static s32 by_order(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
+static s32 array_by_order(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
 {
 	return a->order < b->order ? -1 : 1;
 }
 
-static s32 number_up(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
+static s32 array_number_up(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
 {
-	return a->number != b->number ? (a->number < b->number ? -1 : 1) : by_order(a, b);
+	return a->number != b->number ? (a->number < b->number ? -1 : 1) : array_by_order(a, b);
 }
 
-static s32 number_down(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
+static s32 array_number_down(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
 {
-	return a->number != b->number ? (a->number > b->number ? -1 : 1) : by_order(a, b);
+	return a->number != b->number ? (a->number > b->number ? -1 : 1) : array_by_order(a, b);
 }
 
-static s32 text_up(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
+static s32 array_text_up(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
 {
 	s32 d = sw_compare(a->text, b->text);
 
-	return d ? d : by_order(a, b);
+	return d ? d : array_by_order(a, b);
 }
 
-static s32 text_down(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
+static s32 array_text_down(const struct sw_sort_entry *a, const struct sw_sort_entry *b)
 {
 	s32 d = sw_compare(b->text, a->text);
 
-	return d ? d : by_order(a, b);
+	return d ? d : array_by_order(a, b);
 }
 
-static __always_inline void sift(struct sw_sort_entry *e, u32 root, u32 n, compare_fn *compare)
+static __always_inline void array_sift(struct sw_sort_entry *e, u32 root, u32 n,
+				       array_compare_fn *compare)
 {
 	struct sw_sort_entry moved = e[root];
 	u32 child;
@@ -209,35 +243,38 @@ static __always_inline void sift(struct sw_sort_entry *e, u32 root, u32 n, compa
 	e[root] = moved;
 }
 
-/* Heap sort: in place, no recursion, and no bad case that a handler's time budget would have to
- * fear. */
-static __always_inline void heap_sort(struct sw_sort_entry *e, u32 n, compare_fn *compare)
+/*
+ * Heap sort: in place, no recursion, and no worst case that a handler's time limit would
+ * have to allow for.
+ */
+static __always_inline void array_heap_sort(struct sw_sort_entry *e, u32 n,
+					    array_compare_fn *compare)
 {
 	u32 i;
 
 	for (i = n / 2; i-- > 0;)
-		sift(e, i, n, compare);
+		array_sift(e, i, n, compare);
 	for (i = n; i-- > 1;) {
 		struct sw_sort_entry last = e[i];
 
 		e[i] = e[0];
 		e[0] = last;
-		sift(e, 0, i, compare);
+		array_sift(e, 0, i, compare);
 	}
 }
 
 void sw_sort_numbers(struct sw_sort_entry *e, u32 n, bool descending)
 {
 	if (descending)
-		heap_sort(e, n, number_down);
+		array_heap_sort(e, n, array_number_down);
 	else
-		heap_sort(e, n, number_up);
+		array_heap_sort(e, n, array_number_up);
 }
 
 void sw_sort_strings(struct sw_sort_entry *e, u32 n, bool descending)
 {
 	if (descending)
-		heap_sort(e, n, text_down);
+		array_heap_sort(e, n, array_text_down);
 	else
-		heap_sort(e, n, text_up);
+		array_heap_sort(e, n, array_text_up);
 }

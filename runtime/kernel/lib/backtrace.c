@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * stack.c - who called: return addresses of the kernel's stack and of the current process's, and
- * names for them.
+ * Call chains of the kernel and of the current process, and names of addresses.
  *
- * The kernel's own unwinder starts in the handler, so what lies between it and the probed function
- * is cut off: our frames, ftrace's or the kprobe's, an interrupt's.
+ * The kernel's unwinder starts in the handler. The frames between the handler and the
+ * probed function are removed: our own, those of ftrace or the kprobe, an interrupt's.
  */
 #include <linux/kallsyms.h>
 #include <linux/sched/task_stack.h>
 #include <linux/stacktrace.h>
 #include "core/runtime.h"
 
-#define MOST_FRAMES 64
-#define NEAR	    16 /* bytes from a function's start to where a probe finds itself */
-#define PAST_LAST   48 /* entries in which the probed place is looked for */
+#define BACKTRACE_MAX_FRAMES 64
+/* Bytes between a function's start and the address at which a probe sees itself. */
+#define BACKTRACE_NEAR 16
+/* Frames among which the probed function is looked for. */
+#define BACKTRACE_MAX_SKIPPED 48
 
-/* Where in the kernel the hit happened; 0: nowhere, or the probe has no registers. */
-static u64 hit_place(const struct sw_context *c)
+/* Address of the hit in the kernel; 0 if it was in user space or the probe has no registers. */
+static u64 backtrace_hit_address(const struct sw_context *c)
 {
-	return c->regs && !user_mode((struct pt_regs *)c->regs) ? c->regs->ip : 0;
+	return c->regs && !user_mode((struct pt_regs *)c->regs) ? SW_REGS_IP(c->regs) : 0;
 }
 
 u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
 {
-	unsigned long entries[MOST_FRAMES];
-	u32 n = stack_trace_save(entries, MOST_FRAMES, 0), first = 0, i;
-	u64 ip = hit_place(c);
+	unsigned long entries[BACKTRACE_MAX_FRAMES];
+	u32 n = stack_trace_save(entries, BACKTRACE_MAX_FRAMES, 0), first = 0, i;
+	u64 ip = backtrace_hit_address(c);
 
-	for (i = 0; i < n && i < PAST_LAST; i++) {
-		if (ip && entries[i] - ip + NEAR <= 2 * NEAR) {
+	for (i = 0; i < n && i < BACKTRACE_MAX_SKIPPED; i++) {
+		if (ip && entries[i] - ip + BACKTRACE_NEAR <= 2 * BACKTRACE_NEAR) {
 			first = i + 1;
 			break;
 		}
@@ -43,7 +44,8 @@ u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
 	return i;
 }
 
-static bool is_entry(const struct sw_context *c)
+/* The probe is at a function's first instruction. */
+static bool backtrace_is_entry(const struct sw_context *c)
 {
 	return c->regs && sw_script.probes[c->probe].flags & SW_PROBE_ENTRY;
 }
@@ -60,13 +62,13 @@ u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
 	if (c->regs && user_mode((struct pt_regs *)c->regs))
 		regs = (struct pt_regs *)c->regs;
 	if (n < most)
-		to[n++] = regs->ip;
-	/* a function that has just been called has no frame yet, but its return address on top */
-	if (is_entry(c) && n < most &&
-	    !copy_from_user_nofault(frame, (const void __user *)regs->sp, sizeof(frame[0])))
+		to[n++] = SW_REGS_IP(regs);
+	/* a function that has just been called has no frame yet: its return address is on top */
+	if (backtrace_is_entry(c) && n < most &&
+	    !copy_from_user_nofault(frame, (const void __user *)SW_REGS_SP(regs), sizeof(frame[0])))
 		to[n++] = frame[0];
-	for (at = regs->bp; n < most; at = next) {
-		if (at % 8 || at < regs->sp ||
+	for (at = SW_REGS_FP(regs); n < most; at = next) {
+		if (at % 8 || at < SW_REGS_SP(regs) ||
 		    copy_from_user_nofault(frame, (const void __user *)at, sizeof(frame)))
 			break;
 		next = frame[0];
@@ -102,8 +104,8 @@ bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole
 }
 
 /*
- * The process's map is only tried: a handler may have interrupted whoever changes it, and giving it
- * back may wake others, which takes interrupts.
+ * The map's lock is only tried: a handler may have interrupted its holder. Releasing it
+ * may wake others, which needs interrupts on.
  */
 bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *offset)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* clock.c - the kernel's clocks that take no lock. */
+/* The clocks of the kernel that take no lock: the fast variants are safe in an NMI. */
 #include <linux/jiffies.h>
 #include <linux/timex.h>
 #include "core/runtime.h"

@@ -1,36 +1,47 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* syscall.c - names of flags and errors, from tables of x86-64's numbers. */
+/* Names of open() flags and of errors. */
 #include "core/runtime.h"
 
-struct named {
+struct flag_name {
 	u32 value;
 	const char *name;
 };
 
-/* Names that cover several bits come before those that they include. */
-static const struct named open_flags[] = {
-	{ 020200000, "O_TMPFILE" }, { 04010000, "O_SYNC" },    { 0100, "O_CREAT" },
-	{ 0200, "O_EXCL" },	    { 0400, "O_NOCTTY" },      { 01000, "O_TRUNC" },
-	{ 02000, "O_APPEND" },	    { 04000, "O_NONBLOCK" },   { 010000, "O_DSYNC" },
-	{ 020000, "O_ASYNC" },	    { 040000, "O_DIRECT" },    { 0100000, "O_LARGEFILE" },
-	{ 0200000, "O_DIRECTORY" }, { 0400000, "O_NOFOLLOW" }, { 01000000, "O_NOATIME" },
-	{ 02000000, "O_CLOEXEC" },  { 010000000, "O_PATH" },
+/* A name that covers several bits comes before the names of these bits. */
+static const struct flag_name flag_names[] = {
+	{ 020000000 | SW_O_DIRECTORY, "O_TMPFILE" },
+	{ 04010000, "O_SYNC" },
+	{ 0100, "O_CREAT" },
+	{ 0200, "O_EXCL" },
+	{ 0400, "O_NOCTTY" },
+	{ 01000, "O_TRUNC" },
+	{ 02000, "O_APPEND" },
+	{ 04000, "O_NONBLOCK" },
+	{ 010000, "O_DSYNC" },
+	{ 020000, "O_ASYNC" },
+	{ SW_O_DIRECT, "O_DIRECT" },
+	{ SW_O_LARGEFILE, "O_LARGEFILE" },
+	{ SW_O_DIRECTORY, "O_DIRECTORY" },
+	{ SW_O_NOFOLLOW, "O_NOFOLLOW" },
+	{ 01000000, "O_NOATIME" },
+	{ 02000000, "O_CLOEXEC" },
+	{ 010000000, "O_PATH" },
 };
 
-static const char *const access_modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };
+static const char *const flag_access_modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };
 
 void sw_open_flags(struct sw_context *c, char *to, u32 size, s64 flags)
 {
 	u32 rest = (u32)flags & ~3u;
 	u32 i;
 
-	sw_copy(c, to, size, access_modes[flags & 3]);
-	for (i = 0; i < sizeof(open_flags) / sizeof(open_flags[0]); i++) {
-		if ((rest & open_flags[i].value) != open_flags[i].value)
+	sw_copy(c, to, size, flag_access_modes[flags & 3]);
+	for (i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++) {
+		if ((rest & flag_names[i].value) != flag_names[i].value)
 			continue;
-		rest &= ~open_flags[i].value;
+		rest &= ~flag_names[i].value;
 		sw_concat(c, to, size, to, "|");
-		sw_concat(c, to, size, to, open_flags[i].name);
+		sw_concat(c, to, size, to, flag_names[i].name);
 	}
 	if (rest) {
 		char text[24];
@@ -41,7 +52,7 @@ void sw_open_flags(struct sw_context *c, char *to, u32 size, s64 flags)
 	}
 }
 
-static const char *const error_names[] = {
+static const char *const flag_error_names[] = {
 	[1] = "EPERM",
 	[2] = "ENOENT",
 	[3] = "ESRCH",
@@ -174,17 +185,18 @@ static const char *const error_names[] = {
 	[132] = "ERFKILL",
 };
 
-/* The kernel's own codes for an interrupted call. */
-static const char *const restarts[] = {
+/* From 512 on: the kernel's internal codes for an interrupted system call. */
+static const char *const flag_restart_names[] = {
 	"ERESTARTSYS", "ERESTARTNOINTR", "ERESTARTNOHAND", "ENOIOCTLCMD", "ERESTART_RESTARTBLOCK",
 };
 
 const char *sw_error_name(s64 error)
 {
-	if (error > 0 && error < (s64)(sizeof(error_names) / sizeof(error_names[0])))
-		return error_names[error];
-	if (error >= 512 && error < 512 + (s64)(sizeof(restarts) / sizeof(restarts[0])))
-		return restarts[error - 512];
+	if (error > 0 && error < (s64)(sizeof(flag_error_names) / sizeof(flag_error_names[0])))
+		return flag_error_names[error];
+	if (error >= 512 &&
+	    error < 512 + (s64)(sizeof(flag_restart_names) / sizeof(flag_restart_names[0])))
+		return flag_restart_names[error - 512];
 	return NULL;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* number.c - numbers in text. */
+/* Numbers in text. */
 #include "core/runtime.h"
 
-static u32 digit_of(char ch)
+/* The value of a digit; 36 if the character is none. */
+static u32 int64_digit_of(char ch)
 {
 	if (ch >= '0' && ch <= '9')
 		return (u32)(ch - '0');
@@ -23,7 +24,7 @@ s64 sw_parse_number(const char *text, u32 base)
 	if (*text == '-' || *text == '+')
 		negative = *text++ == '-';
 	if ((base == 0 || base == 16) && text[0] == '0' && (text[1] | 32) == 'x' &&
-	    digit_of(text[2]) < 16) {
+	    int64_digit_of(text[2]) < 16) {
 		text += 2;
 		base = 16;
 	}
@@ -31,7 +32,7 @@ s64 sw_parse_number(const char *text, u32 base)
 		base = *text == '0' ? 8 : 10;
 	if (base < 2 || base > 36)
 		return 0;
-	while (digit_of(*text) < base)
-		value = value * base + digit_of(*text++);
+	while (int64_digit_of(*text) < base)
+		value = value * base + int64_digit_of(*text++);
 	return (s64)(negative ? 0 - value : value);
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * memory.c - integers and strings from addresses that may be bad; no kernel headers.
+ * Integers and strings from addresses that may be bad; no kernel headers.
  *
- * A string is read in pieces that end at multiples of CHUNK, so that nothing behind its NUL's
- * piece, and so no page that it does not reach, is touched.
+ * A string is read in chunks that end at multiples of READ_CHUNK. So no page is touched
+ * that the string does not reach: it could be unmapped.
  */
 #include "stapwatch.h"
 #include "lib/fault_safe.h"
 
-#define CHUNK 64
+#define READ_CHUNK 64
 
-typedef int fetch(void *to, u64 address, u32 size);
+typedef int read_fetch_fn(void *to, u64 address, u32 size);
 
 void sw_fail_at(struct sw_context *c, const char *text, u64 address)
 {
@@ -29,7 +29,7 @@ void sw_fail_at(struct sw_context *c, const char *text, u64 address)
 	c->error = c->error_text;
 }
 
-/* Little-endian: a shorter value fills the low bytes. */
+/* Little-endian: a shorter value fills the low bytes of a zero. */
 u64 sw_kernel_read(struct sw_context *c, u64 address, u32 size)
 {
 	u64 value = 0;
@@ -57,15 +57,15 @@ void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size)
 }
 
 /*
- * Reads up to a NUL or `size` bytes, the NUL included. Returns the bytes before the NUL, `size`
- * where there is none, -1 on a fault.
+ * Reads up to and including a NUL, at most `size` bytes. Returns the number of bytes
+ * before the NUL, `size` if there is none, -1 on a fault.
  */
-static s64 read_string(fetch *get, char *to, u32 size, u64 address)
+static s64 read_until_nul(read_fetch_fn *get, char *to, u32 size, u64 address)
 {
 	u32 done = 0, i;
 
 	while (done < size) {
-		u32 n = CHUNK - (u32)((address + done) % CHUNK);
+		u32 n = READ_CHUNK - (u32)((address + done) % READ_CHUNK);
 
 		if (n > size - done)
 			n = size - done;
@@ -79,9 +79,9 @@ static s64 read_string(fetch *get, char *to, u32 size, u64 address)
 	return size;
 }
 
-static bool string(fetch *get, struct sw_context *c, char *to, u32 size, u64 address)
+static bool read_string(read_fetch_fn *get, struct sw_context *c, char *to, u32 size, u64 address)
 {
-	s64 n = read_string(get, to, size, address);
+	s64 n = read_until_nul(get, to, size, address);
 
 	if (n < 0) {
 		to[0] = 0;
@@ -94,24 +94,27 @@ static bool string(fetch *get, struct sw_context *c, char *to, u32 size, u64 add
 	return true;
 }
 
-/* At most `length` bytes are looked at; a string longer than that is not cut, it is as long as was
- * asked for. */
-static bool string_n(fetch *get, struct sw_context *c, char *to, u32 size, u64 address, s64 length)
+/*
+ * Reads at most `length` bytes. A string that is longer does not count as cut: it is as
+ * long as the script has asked for.
+ */
+static bool read_string_n(read_fetch_fn *get, struct sw_context *c, char *to, u32 size, u64 address,
+			  s64 length)
 {
 	s64 n;
 
 	if (length >= size)
-		return string(get, c, to, size, address);
+		return read_string(get, c, to, size, address);
 	if (length < 0)
 		length = 0;
-	n = read_string(get, to, (u32)length, address);
+	n = read_until_nul(get, to, (u32)length, address);
 	to[n < 0 ? 0 : n] = 0;
 	return n >= 0;
 }
 
 bool sw_kernel_string(struct sw_context *c, char *to, u32 size, u64 address)
 {
-	if (likely(string(sw_fetch_kernel, c, to, size, address)))
+	if (likely(read_string(sw_fetch_kernel, c, to, size, address)))
 		return true;
 	sw_fail_at(c, "kernel string copy fault at 0x", address);
 	return false;
@@ -119,7 +122,7 @@ bool sw_kernel_string(struct sw_context *c, char *to, u32 size, u64 address)
 
 bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address)
 {
-	if (likely(string(sw_fetch_user, c, to, size, address)))
+	if (likely(read_string(sw_fetch_user, c, to, size, address)))
 		return true;
 	sw_fail_at(c, "user string copy fault at 0x", address);
 	return false;
@@ -127,7 +130,7 @@ bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address)
 
 bool sw_kernel_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64 length)
 {
-	if (likely(string_n(sw_fetch_kernel, c, to, size, address, length)))
+	if (likely(read_string_n(sw_fetch_kernel, c, to, size, address, length)))
 		return true;
 	sw_fail_at(c, "kernel string copy fault at 0x", address);
 	return false;
@@ -135,7 +138,7 @@ bool sw_kernel_string_n(struct sw_context *c, char *to, u32 size, u64 address, s
 
 bool sw_user_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64 length)
 {
-	if (likely(string_n(sw_fetch_user, c, to, size, address, length)))
+	if (likely(read_string_n(sw_fetch_user, c, to, size, address, length)))
 		return true;
 	sw_fail_at(c, "user string copy fault at 0x", address);
 	return false;
@@ -161,14 +164,16 @@ u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
 	return 0;
 }
 
-/* A quoted string being written: `end` is where `"...` and a NUL still fit. */
-struct quote {
+/* A quoted string that is being written; `"...` and a NUL still fit at `end`. */
+struct read_quote {
 	char *at, *end;
 };
 
-/* Writes one byte as C would; `next`: the byte behind it, which decides how long an octal escape
- * is. */
-static bool quote_byte(struct quote *q, u8 byte, u8 next)
+/*
+ * Writes one byte as in C source. An octal escape has all three digits if `next`, the
+ * byte after it, is a digit. Returns false if there is no space.
+ */
+static bool read_quote_byte(struct read_quote *q, u8 byte, u8 next)
 {
 	char text[4] = { '\\' };
 	u32 n = 0, i;
@@ -199,7 +204,7 @@ static bool quote_byte(struct quote *q, u8 byte, u8 next)
 	return true;
 }
 
-static void write_address(struct sw_context *c, char *to, u32 size, u64 address)
+static void read_put_address(struct sw_context *c, char *to, u32 size, u64 address)
 {
 	const s64 longs[] = { (s64)address };
 
@@ -210,13 +215,14 @@ static void write_address(struct sw_context *c, char *to, u32 size, u64 address)
 }
 
 /*
- * Quotes up to `length` bytes, up to a NUL if `ends`. Reads a piece at a time into a small buffer,
- * and one byte ahead for the escapes.
+ * Quotes up to `length` bytes, or up to a NUL if `ends`. Reads a chunk at a time, and
+ * holds each byte back until the next one is known, for the escapes.
  */
-static void quoted(struct sw_context *c, char *to, u32 size, u64 address, u64 length, bool ends)
+static void read_quoted(struct sw_context *c, char *to, u32 size, u64 address, u64 length,
+			bool ends)
 {
-	u8 piece[CHUNK];
-	struct quote q = { to + 1, to + size - 5 };
+	u8 chunk[READ_CHUNK];
+	struct read_quote q = { to + 1, to + size - 5 };
 	u64 done = 0;
 	bool fits = true, ended = false, first = true;
 	u8 held = 0;
@@ -228,25 +234,25 @@ static void quoted(struct sw_context *c, char *to, u32 size, u64 address, u64 le
 	}
 	to[0] = '"';
 	while (fits && !ended && done < length) {
-		u32 n = CHUNK - (u32)((address + done) % CHUNK), i;
+		u32 n = READ_CHUNK - (u32)((address + done) % READ_CHUNK), i;
 
 		if (n > length - done)
 			n = (u32)(length - done);
-		if (sw_fetch_user(piece, address + done, n)) {
-			write_address(c, to, size, address);
+		if (sw_fetch_user(chunk, address + done, n)) {
+			read_put_address(c, to, size, address);
 			return;
 		}
 		for (i = 0; i < n && fits && !ended; i++) {
-			ended = ends && !piece[i];
+			ended = ends && !chunk[i];
 			if (!first)
-				fits = quote_byte(&q, held, ended ? 0 : piece[i]);
+				fits = read_quote_byte(&q, held, ended ? 0 : chunk[i]);
 			first = false;
-			held = piece[i];
+			held = chunk[i];
 		}
 		done += n;
 	}
 	if (fits && !first && !ended)
-		fits = quote_byte(&q, held, 0);
+		fits = read_quote_byte(&q, held, 0);
 	*q.at++ = '"';
 	if (!fits) {
 		c->counts->strings_cut++;
@@ -259,10 +265,10 @@ static void quoted(struct sw_context *c, char *to, u32 size, u64 address, u64 le
 
 void sw_user_string_quoted(struct sw_context *c, char *to, u32 size, u64 address)
 {
-	quoted(c, to, size, address, ~0ULL, true);
+	read_quoted(c, to, size, address, ~0ULL, true);
 }
 
 void sw_user_buffer_quoted(struct sw_context *c, char *to, u32 size, u64 address, s64 length)
 {
-	quoted(c, to, size, address, length < 0 ? 0 : (u64)length, false);
+	read_quoted(c, to, size, address, length < 0 ? 0 : (u64)length, false);
 }

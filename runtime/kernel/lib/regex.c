@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* regex.c - the parts of a match; no kernel headers. */
+/* The parts of a match; no kernel headers. */
 #include "stapwatch.h"
 
 bool sw_matched_keep(struct sw_context *c, char *text, u32 size, const char *s, const s32 *tags,
@@ -31,7 +31,8 @@ void sw_matched(struct sw_context *c, char *to, u32 size, s64 n)
 	}
 	from = c->match.tags[2 * n];
 	end = c->match.tags[2 * n + 1];
-	kept = (s32)sw_length(c->match.text); /* less than what was matched if that did not fit */
+	/* The copy is shorter than the string that was searched if it did not fit. */
+	kept = (s32)sw_length(c->match.text);
 	if (end > kept)
 		end = kept;
 	if (from < 0 || end < from)

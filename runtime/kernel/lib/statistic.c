@@ -1,9 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* statistic.c - merging what each CPU accumulated, for handlers that ask. */
+/*
+ * Merging what each CPU has accumulated, for handlers that ask for it.
+ *
+ * Handlers on other CPUs go on accumulating: no lock keeps them out, so that counting
+ * a hit needs none. Every word is one aligned load, so it is not torn. The result need
+ * not be the statistic at one instant: each word has the value that the lane had at some
+ * time during the merge. A minimum and a maximum are loaded twice, to compare and to
+ * keep; in between they can only move away from each other.
+ */
 #include "core/runtime.h"
 
-/* Row `offset` of one lane, or the shared row: lanes are visited until this gives NULL. */
-static const s64 *row_of(u32 lane, u32 offset, const void *shared)
+/* The row of a lane, or for lane 0 the shared row; NULL after the last one. */
+static const s64 *statistic_row(u32 lane, u32 offset, const void *shared)
 {
 	if (shared)
 		return lane ? NULL : shared;
@@ -12,13 +20,17 @@ static const s64 *row_of(u32 lane, u32 offset, const void *shared)
 	return (const s64 *)((const u8 *)sw_lane_areas[lane] + sw_script.lane_offset + offset);
 }
 
+/* Visits the row of each lane, or the one shared row. */
+#define sw_for_each_row(row, lane, offset, shared)                                                 \
+	for ((lane) = 0; ((row) = statistic_row(lane, offset, shared)); (lane)++)
+
 s64 sw_lanes_sum(u32 offset)
 {
 	const s64 *row;
 	u64 sum = 0;
 	u32 lane;
 
-	for (lane = 0; (row = row_of(lane, offset, NULL)); lane++)
+	sw_for_each_row(row, lane, offset, NULL)
 		sum += (u64)READ_ONCE(*row);
 	return (s64)sum;
 }
@@ -29,12 +41,13 @@ void sw_lanes_add(u64 *sums, u32 offset, u32 count)
 	u32 lane, i;
 
 	__builtin_memset(sums, 0, count * sizeof(*sums));
-	for (lane = 0; (words = row_of(lane, offset, NULL)); lane++)
+	sw_for_each_row(words, lane, offset, NULL)
 		for (i = 0; i < count; i++)
 			sums[i] += (u64)READ_ONCE(words[i]);
 }
 
-static s64 count_of(const struct sw_stat_layout *layout, const s64 *row)
+/* The count of a row: a word of its own, or the sum of the buckets. */
+static s64 statistic_count(const struct sw_stat_layout *layout, const s64 *row)
 {
 	u64 count = 0;
 	u32 i;
@@ -47,11 +60,12 @@ static s64 count_of(const struct sw_stat_layout *layout, const s64 *row)
 }
 
 /*
- * Total variance: what lies inside of each row, and what between the rows' means and the mean of
- * all. A row's own variance is rounded before it counts.
+ * Sample variance of all rows: the squared distances within each row, and those of the
+ * rows' means from the mean of all. The variance within a row is rounded before it is
+ * added.
  */
-static s64 variance_of(const struct sw_stat_layout *layout, u32 offset, const void *shared,
-		       const struct sw_stat_value *all)
+static s64 statistic_variance(const struct sw_stat_layout *layout, u32 offset, const void *shared,
+			      const struct sw_stat_value *all)
 {
 	s64 mean = sw_divide((s64)((u64)all->sum << layout->shift), all->count);
 	u64 squares = 0;
@@ -60,8 +74,8 @@ static s64 variance_of(const struct sw_stat_layout *layout, u32 offset, const vo
 
 	if (all->count < 2)
 		return 0;
-	for (lane = 0; (row = row_of(lane, offset, shared)); lane++) {
-		s64 n = count_of(layout, row);
+	sw_for_each_row(row, lane, offset, shared) {
+		s64 n = statistic_count(layout, row);
 		u64 distance = (u64)READ_ONCE(row[layout->mean]) - (u64)mean;
 
 		if (n)
@@ -80,8 +94,8 @@ void sw_stat_merge(const struct sw_stat_layout *layout, u32 offset, const void *
 	const s64 *row;
 	u32 lane;
 
-	for (lane = 0; (row = row_of(lane, offset, shared)); lane++) {
-		s64 n = count_of(layout, row);
+	sw_for_each_row(row, lane, offset, shared) {
+		s64 n = statistic_count(layout, row);
 
 		if (!n)
 			continue;
@@ -94,7 +108,7 @@ void sw_stat_merge(const struct sw_stat_layout *layout, u32 offset, const void *
 		all.count += n;
 	}
 	if (layout->mean != SW_NO_WORD && all.count)
-		all.variance = variance_of(layout, offset, shared, &all);
+		all.variance = statistic_variance(layout, offset, shared, &all);
 	*value = all;
 }
 
@@ -106,7 +120,7 @@ s64 sw_stat_bucket(const struct sw_stat_layout *layout, u32 offset, const void *
 
 	if (index < 0 || index >= layout->nr_buckets)
 		return 0;
-	for (lane = 0; (row = row_of(lane, offset, shared)); lane++)
+	sw_for_each_row(row, lane, offset, shared)
 		sum += (u64)READ_ONCE(row[layout->buckets + index]);
 	return (s64)sum;
 }

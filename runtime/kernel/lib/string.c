@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* string.c - copying, joining and comparing script strings; no kernel headers. */
+/* Copying, joining and comparing script strings; no kernel headers. */
 #include "stapwatch.h"
 
 void sw_copy(struct sw_context *c, char *to, u32 size, const char *from)
@@ -25,8 +25,10 @@ void sw_copy_key(struct sw_context *c, char *to, u32 size, const char *from)
 		to[n] = 0;
 }
 
-/* What does not fit is cut from the right. `b` moves first: it may be `to`, which `a` is going to
- * overwrite. */
+/*
+ * What does not fit is cut from the right. `b` moves first: it may be `to`, which `a`
+ * will overwrite.
+ */
 void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const char *b)
 {
 	u32 first = sw_length(a), second = sw_length(b);

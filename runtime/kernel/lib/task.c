@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* task.c - relatives of the current task, in the initial name spaces; any context. */
+/*
+ * Relatives of the current task, in the initial namespace. Any context: RCU is the only
+ * protection that is needed, and that an NMI may use.
+ */
 #include <linux/pid.h>
 #include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
@@ -44,7 +47,7 @@ u64 sw_task_of(s64 tid)
 
 u64 sw_user_address(void)
 {
-	return current->mm ? task_pt_regs(current)->ip : 0;
+	return current->mm ? SW_REGS_IP(task_pt_regs(current)) : 0;
 }
 
 u64 sw_average_load(u32 n)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * cpu_hotplug.c - hooks that each CPU has for itself follow CPUs that come and go.
+ * Hooks that each CPU has for itself follow CPUs that come and go.
  *
- * One hotplug state serves all such hooks of the module. It exists while there are users; hook.c's
- * mutex protects the two variables.
+ * One hotplug state serves all such hooks of the module. It exists while there are
+ * users; hook.c's mutex protects the two variables.
  */
 #include <linux/cpuhotplug.h>
 #include "probes/hook.h"
@@ -34,8 +34,8 @@ static void cpu_hotplug_put_state(void)
 }
 
 /*
- * The kernel calls online() for the CPUs that are there and adds the instance under one lock, so
- * each CPU gets exactly one call, however CPUs come and go meanwhile.
+ * The kernel calls online() for the CPUs that are there and adds the instance under
+ * one lock, so each CPU gets exactly one call, however CPUs come and go meanwhile.
  */
 int sw_cpu_hotplug_add(struct sw_cpu_hotplug *hotplug, bool all)
 {

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * ftrace.c - function entry by ftrace, whose trampoline calls the script's handler directly.
+ * Function entry by ftrace, whose trampoline calls the script's handler directly.
  * Functions that ftrace does not reach (assembly, for one) get a fallback kprobe.
  *
- * All functions of a wildcard with the same handler share one ftrace_ops, registered once. The
- * compiler knows their offsets in the kernel's text, relative to a function whose address a module
- * can take: looking a thousand names up costs ftrace a thousand walks through all functions. If
- * several functions have one name, all are hooked.
+ * All functions of a wildcard with the same handler share one ftrace_ops, registered
+ * once. The compiler knows their offsets in the kernel's text, relative to a
+ * function whose address a module can take: looking a thousand names up costs ftrace
+ * a thousand walks through all functions. If several functions have one name, all
+ * are hooked.
  *
- * The flags tell ftrace that the handler guards itself against recursion (sw_enter() does), or it
- * would insert a helper that does it again.
+ * The flags tell ftrace that the handler guards itself against recursion (sw_enter()
+ * does), or it would insert a helper that does it again.
  */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
@@ -38,8 +39,8 @@ struct ftrace_hook {
 };
 
 /*
- * The function from which compiled code has offsets (compiler/kernel/text_offsets.py): every kernel
- * with ftrace exports it.
+ * The function from which compiled code has offsets
+ * (compiler/kernel/text_offsets.py): every kernel with ftrace exports it.
  */
 static unsigned long ftrace_anchor(void)
 {
@@ -89,9 +90,9 @@ static int ftrace_filter_ips(struct ftrace_ops *ops, unsigned long *ips, u32 cou
 }
 
 /*
- * Puts all functions that ftrace reaches into the filter. Every change of a filter copies it, and a
- * change of many functions fails if one of them is refused: so each is tried in a filter of its
- * own, and those that pass are added at once.
+ * Puts all functions that ftrace reaches into the filter. Every change of a filter
+ * copies it, and a change of many functions fails if one of them is refused: so each
+ * is tried in a filter of its own, and those that pass are added at once.
  */
 static int ftrace_filter_all(struct ftrace_hook *f)
 {
@@ -154,9 +155,10 @@ static bool ftrace_is_out_of_reach(int error)
 }
 
 /*
- * Kprobes for the functions that ftrace does not reach. All are registered before the first is
- * enabled: each one that is enabled starts the kernel's optimiser, and registering another one
- * waits for that, which takes until all tasks have been scheduled.
+ * Kprobes for the functions that ftrace does not reach. All are registered before
+ * the first is enabled: each one that is enabled starts the kernel's optimiser, and
+ * registering another one waits for that, which takes until all tasks have been
+ * scheduled.
  */
 static int ftrace_attach_fallbacks(struct ftrace_hook *f)
 {
@@ -220,11 +222,12 @@ static struct ftrace_hook *ftrace_hook_alloc(const struct sw_probe *probe)
 }
 
 /*
- * Also detaches what a failed attach has left. A task can sit in the trampoline, before or behind
- * the handler's own preempt-off section, so no RCU grace period is enough. ftrace sees that the ops
- * are allocated (FTRACE_OPS_FL_DYNAMIC), so unregister_ftrace_function() has every CPU schedule,
- * and with a preemptible kernel every task, before it returns. unregister_kprobes() waits for a
- * grace period once for all fallbacks; then their counters are final.
+ * Also detaches what a failed attach has left. A task can sit in the trampoline,
+ * before or behind the handler's own preempt-off section, so no RCU grace period is
+ * enough. ftrace sees that the ops are allocated (FTRACE_OPS_FL_DYNAMIC), so
+ * unregister_ftrace_function() has every CPU schedule, and with a preemptible kernel
+ * every task, before it returns. unregister_kprobes() waits for a grace period once
+ * for all fallbacks; then their counters are final.
  */
 static void ftrace_hook_detach(struct sw_attachment *a)
 {
@@ -290,8 +293,8 @@ static u64 ftrace_hook_missed(const struct sw_attachment *a)
 }
 
 /*
- * How far behind a function's start the address can be that a handler gets: that of ftrace's call,
- * which may stand behind an instruction that marks jump targets.
+ * How far behind a function's start the address can be that a handler gets: that of
+ * ftrace's call, which may stand behind an instruction that marks jump targets.
  */
 #define FTRACE_CALL_DISTANCE 16
 

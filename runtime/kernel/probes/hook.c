@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * hook.c - attaches and detaches the hooks of the script, and reports which one failed.
+ * Attaches and detaches the hooks of the script, and reports which one failed.
  *
- * The hook of a probe with a condition is attached only while the condition is true. A handler that
- * changes a condition may run in any context, where nothing can be attached. So it only queues an
- * irq_work, which schedules a work item, which evaluates all conditions again.
+ * The hook of a probe with a condition is attached only while the condition is true.
+ * A handler that changes a condition may run in any context, where nothing can be
+ * attached. So it only queues an irq_work, which schedules a work item, which
+ * evaluates all conditions again.
  *
- * hook_mutex serialises all of this: the session's start and stop, the work item, and the reader's
- * sync. Handlers never take it.
+ * hook_mutex serialises all of this: the session's start and stop, the work item,
+ * and the reader's sync. Handlers never take it.
  */
 #include <linux/irq_work.h>
 #include <linux/workqueue.h>
@@ -34,9 +35,10 @@ static void hook_on_kick(struct irq_work *unused)
 }
 
 /*
- * Any context, in a handler that has changed a condition's variables and still holds their locks.
- * Queuing a work that is queued already does nothing, and that is enough: the work item evaluates
- * the conditions after it has been dequeued, and a change behind that queues it again.
+ * Any context, in a handler that has changed a condition's variables and still holds
+ * their locks. Queuing a work that is queued already does nothing, and that is
+ * enough: the work item evaluates the conditions after it has been dequeued, and a
+ * change behind that queues it again.
  */
 void sw_rearm(void)
 {
@@ -84,8 +86,9 @@ int sw_hooks_create(void)
 }
 
 /*
- * No handler runs any more, so nothing queues the irq_work. The order matters: the irq_work
- * schedules the work item, so it must have finished before the work item is cancelled.
+ * No handler runs any more, so nothing queues the irq_work. The order matters: the
+ * irq_work schedules the work item, so it must have finished before the work item is
+ * cancelled.
  */
 void sw_hooks_destroy(void)
 {
@@ -186,8 +189,9 @@ static int hook_attach_all(bool late)
 }
 
 /*
- * Opened once for all the times that a condition attaches the hook again: a kernel worker does
- * that, for which a path may name another file than for the process that starts the session.
+ * Opened once for all the times that a condition attaches the hook again: a kernel
+ * worker does that, for which a path may name another file than for the process that
+ * starts the session.
  */
 static void hook_open_filters(void)
 {
@@ -215,8 +219,9 @@ static void hook_detach_all(void)
 }
 
 /*
- * `wanted` is set before the first hook is attached. A handler that changes a condition from then
- * on sees the difference and queues the work item, which waits for the mutex: no change is lost.
+ * `wanted` is set before the first hook is attached. A handler that changes a
+ * condition from then on sees the difference and queues the work item, which waits
+ * for the mutex: no change is lost.
  */
 int sw_hooks_attach(void)
 {
@@ -241,8 +246,9 @@ int sw_hooks_attach(void)
 }
 
 /*
- * Evaluates all conditions again. It may run after sw_hooks_detach(), which does not wait for it:
- * then hook_live is false. A hook that could not be attached is not tried again.
+ * Evaluates all conditions again. It may run after sw_hooks_detach(), which does not
+ * wait for it: then hook_live is false. A hook that could not be attached is not
+ * tried again.
  */
 static void hook_work_run(struct work_struct *unused)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hook.h - what the files of hook kinds share: one descriptor for each kind, and its helpers.
+ * What the files of hook kinds share: one descriptor for each kind, and its helpers.
  *
- * A kind is one file here that defines a `struct sw_hook_ops`, and one row of SW_HOOKS in
- * include/stapwatch/script.h that names it.
+ * A kind is one file here that defines a `struct sw_hook_ops`, and one row of
+ * SW_HOOKS in include/stapwatch/script.h that names it.
  */
 #ifndef STAPWATCH_HOOK_H
 #define STAPWATCH_HOOK_H
@@ -13,8 +13,8 @@
 struct sw_process_filter;
 
 /*
- * A probe of the script and its hook. All fields are protected by hook.c's mutex, but `missed`, to
- * which a handler's own code may add while the hook is attached.
+ * A probe of the script and its hook. All fields are protected by hook.c's mutex,
+ * but `missed`, to which a handler's own code may add while the hook is attached.
  */
 struct sw_attachment {
 	const struct sw_probe *probe;
@@ -27,11 +27,12 @@ struct sw_attachment {
 };
 
 /*
- * attach() and detach() run in a process that may sleep, under hook.c's mutex, so none runs beside
- * another. Handlers may hit as soon as the kernel has the hook, before attach() returns; those that
- * hit before the session runs find their context closed, and return. detach() returns only after
- * the last handler of this hook has: the module's text and the hook's memory may go then.
- * Unregistering alone is often less than that, hence the waiting in the kinds' files.
+ * attach() and detach() run in a process that may sleep, under hook.c's mutex, so
+ * none runs beside another. Handlers may hit as soon as the kernel has the hook,
+ * before attach() returns; those that hit before the session runs find themselves
+ * disabled, and return. detach() returns only after the last handler of this hook
+ * has: the module's text and the hook's memory may go then. Unregistering alone is
+ * often less than that, hence the waiting in the kinds' files.
  */
 struct sw_hook_ops {
 	int (*attach)(struct sw_attachment *a);	 /* 0 or an error; NULL: nothing to attach */
@@ -56,7 +57,10 @@ const struct sw_hook_ops *sw_hook_ops_of(const struct sw_probe *probe);
 
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);
-/* Attaches all. After a failure none is attached, and status and an event tell which one failed. */
+/*
+ * Attaches all. After a failure none is attached, and status and an event tell which
+ * one failed.
+ */
 int sw_hooks_attach(void);
 void sw_hooks_detach(void);
 void sw_hooks_count_missed(void);
@@ -72,8 +76,9 @@ void sw_hook_free(void *hook, size_t size);
 #define SW_MOST_HITS 20000
 
 /*
- * cpu_hotplug.c: for a hook that each CPU has for itself. The two functions are called on that CPU,
- * in a process that may sleep and that holds the CPU hotplug lock.
+ * cpu_hotplug.c: for a hook that each CPU has for itself. The two functions are
+ * called on that CPU, in a process that may sleep and that holds the CPU hotplug
+ * lock.
  */
 struct sw_cpu_hotplug {
 	struct hlist_node node;
@@ -89,8 +94,9 @@ void sw_cpu_hotplug_remove(struct sw_cpu_hotplug *hotplug, bool all);
 struct tracepoint *sw_tracepoint_find(const char *name);
 
 /*
- * process_filter.c: the processes that a probe is about. Paths are resolved for the process that
- * starts the session; the files stay referenced until sw_process_filter_close().
+ * process_filter.c: the processes that a probe is about. Paths are resolved for the
+ * process that starts the session; the files stay referenced until
+ * sw_process_filter_close().
  */
 int sw_process_filter_open(struct sw_attachment *a);
 void sw_process_filter_close(struct sw_attachment *a);
@@ -105,7 +111,10 @@ bool sw_process_filter_matches_current(const struct sw_process_filter *filter);
 bool sw_process_filter_matches_task(const struct sw_process_filter *filter,
 				    struct task_struct *task);
 
-/* session_probe.c: runs the probes of a phase in their order, while the module is in `state`. */
+/*
+ * session_probe.c: runs the probes of a phase in their order, while the module is in
+ * `state`.
+ */
 int sw_phases_create(void);
 void sw_phases_destroy(void);
 void sw_phase_run(enum sw_hook phase, u32 state);

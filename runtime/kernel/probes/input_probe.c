@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * input_probe.c - what is typed at the terminal of `stapwatch run`: probes for each byte and each
+ * What is typed at the terminal of `stapwatch run`: probes for each byte and each
  * line.
  *
- * The control mutex is held, so the probes of one byte have run before the next byte comes, and no
- * handler reads these variables while they change.
+ * The control mutex is held, so the probes of one byte have run before the next byte
+ * comes, and no handler reads these variables while they change.
  */
 #include "probes/hook.h"
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kprobe.c - a function's first instruction: the kprobe's pre-handler is the script's handler. */
+/* A function's first instruction: the kprobe's pre-handler is the script's handler. */
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 
@@ -31,8 +31,8 @@ static u64 kprobe_hook_missed(const struct sw_attachment *a)
 }
 
 /*
- * unregister_kprobe() waits for an RCU grace period, and handlers run with preemption off: none
- * runs when it returns, and the counter is final.
+ * unregister_kprobe() waits for an RCU grace period, and handlers run with
+ * preemption off: none runs when it returns, and the counter is final.
  */
 static void kprobe_hook_detach(struct sw_attachment *a)
 {

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * kretprobe.c - a function's return, with the bytes that an entry handler keeps for it. The kernel
+ * A function's return, with the bytes that an entry handler keeps for it. The kernel
  * calls the script's handlers directly.
  */
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 
-/* Calls of one function that can be in progress at once; others are missed, and counted. */
+/*
+ * Calls of one function that can be in progress at once; others are missed, and
+ * counted.
+ */
 #define KRETPROBE_LEAST_ACTIVE 256
 #define KRETPROBE_ACTIVE_A_CPU 4
 
@@ -46,7 +49,8 @@ static int kretprobe_hook_attach(struct sw_attachment *a)
 }
 
 /*
- * Calls without an instance, and hits inside of another kprobe. Handlers may add to both meanwhile.
+ * Calls without an instance, and hits inside of another kprobe. Handlers may add to
+ * both meanwhile.
  */
 static u64 kretprobe_hook_missed(const struct sw_attachment *a)
 {
@@ -56,9 +60,9 @@ static u64 kretprobe_hook_missed(const struct sw_attachment *a)
 }
 
 /*
- * Calls in progress return later, through instances that the kernel owns: unregister_kretprobe()
- * clears their pointer to this hook, then waits for an RCU grace period, that is for the handlers
- * that run.
+ * Calls in progress return later, through instances that the kernel owns:
+ * unregister_kretprobe() clears their pointer to this hook, then waits for an RCU
+ * grace period, that is for the handlers that run.
  */
 static void kretprobe_hook_detach(struct sw_attachment *a)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* netfilter_probe.c - packets at netfilter's hooks, in the initial network namespace. */
+/* Packets at netfilter's hooks, in the initial network namespace. */
 #include <linux/netfilter.h>
 #include <linux/rcupdate.h>
 #include <net/net_namespace.h>
@@ -8,8 +8,9 @@
 #ifdef CONFIG_NETFILTER
 
 /*
- * Verdicts that the kernel acts upon. With any other (repeat and stop, which it has given up, or a
- * number that is no verdict) it would warn and leak the packet, so the packet is accepted.
+ * Verdicts that the kernel acts upon. With any other (repeat and stop, which it has
+ * given up, or a number that is no verdict) it would warn and leak the packet, so
+ * the packet is accepted.
  */
 static unsigned int netfilter_verdict(u32 verdict)
 {
@@ -59,8 +60,9 @@ static int netfilter_hook_attach(struct sw_attachment *a)
 }
 
 /*
- * The kernel calls hooks, and lists them to user space, under rcu_read_lock(), and unregistering
- * waits for neither: without the grace period a handler could still run, and `ops` still be read.
+ * The kernel calls hooks, and lists them to user space, under rcu_read_lock(), and
+ * unregistering waits for neither: without the grace period a handler could still
+ * run, and `ops` still be read.
  */
 static void netfilter_hook_detach(struct sw_attachment *a)
 {

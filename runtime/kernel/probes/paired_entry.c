@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * paired_entry.c - a function's entry for which a kretprobe of the same function does the work: its
+ * A function's entry for which a kretprobe of the same function does the work: its
  * entry handler counts the hits, so nothing is attached here.
  *
  * It is late, so the kretprobe has been attached before, or has failed.

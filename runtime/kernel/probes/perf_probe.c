@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * perf_probe.c - events of the perf subsystem, one on each CPU: counters that overflow, and
- * watchpoints in the processor's debug registers. Handlers run in an interrupt, an NMI or a debug
- * exception.
+ * Events of the perf subsystem, one on each CPU: counters that overflow, and
+ * watchpoints in the processor's debug registers. Handlers run in an interrupt, an
+ * NMI or a debug exception.
  *
- * An event does not survive its CPU's going offline, so it is made again when the CPU comes back.
- * perf takes locks that CPU hotplug holds, so the hotplug callbacks only mark the CPU, and a work
- * item releases and makes events. perf_hook.lock keeps the work item and attach apart; detach
- * cancels the work item first.
+ * An event does not survive its CPU's going offline, so it is made again when the
+ * CPU comes back. perf takes locks that CPU hotplug holds, so the hotplug callbacks
+ * only mark the CPU, and a work item releases and makes events. perf_hook.lock keeps
+ * the work item and attach apart; detach cancels the work item first.
  */
 #include <linux/cpu.h>
 #include <linux/hw_breakpoint.h>
@@ -97,8 +97,9 @@ static u64 perf_hook_missed(const struct sw_attachment *a)
 }
 
 /*
- * A mark is taken before the CPU's state is looked at, and xchg() orders the two: a CPU that comes
- * or goes behind that sets the mark again and schedules the work item again.
+ * A mark is taken before the CPU's state is looked at, and xchg() orders the two: a
+ * CPU that comes or goes behind that sets the mark again and schedules the work item
+ * again.
  */
 static void perf_renew(struct work_struct *work)
 {
@@ -137,10 +138,10 @@ static void perf_free(struct perf_hook *p)
 }
 
 /*
- * The order matters: no hotplug callback, so nothing schedules the work item; no work item, so
- * nothing makes events; then they are released. perf calls no handler on a CPU that it has taken
- * the event from, but does not wait for one that runs there: handlers run with preemption off, so a
- * grace period does.
+ * The order matters: no hotplug callback, so nothing schedules the work item; no
+ * work item, so nothing makes events; then they are released. perf calls no handler
+ * on a CPU that it has taken the event from, but does not wait for one that runs
+ * there: handlers run with preemption off, so a grace period does.
  */
 static void perf_hook_detach(struct sw_attachment *a)
 {
@@ -178,8 +179,9 @@ static struct perf_hook *perf_alloc(struct sw_attachment *a, const struct perf_e
 }
 
 /*
- * Hotplug callbacks come before the first event: a CPU that comes between the two is marked, and
- * the work item waits for the lock. The other way round its event would never be made.
+ * Hotplug callbacks come before the first event: a CPU that comes between the two is
+ * marked, and the work item waits for the lock. The other way round its event would
+ * never be made.
  */
 static int perf_attach_events(struct sw_attachment *a, const struct perf_event_attr *attr)
 {

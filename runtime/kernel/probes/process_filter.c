@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * process_filter.c - the processes that a probe is about: those that run a program, one by its id,
- * or the target and its descendants.
+ * The processes that a probe is about: those that run a program, one by its id, or
+ * the target and its descendants.
  *
- * A program is known by its file and not by its name: a file that is put in its place later is
- * another program. Only the addresses of inodes are compared, so that any context may ask. The
- * filter's paths hold references to the inodes, so no other inode can get such an address while
- * handlers run.
+ * A program is known by its file and not by its name: a file that is put in its
+ * place later is another program. Only the addresses of inodes are compared, so that
+ * any context may ask. The filter's paths hold references to the inodes, so no other
+ * inode can get such an address while handlers run.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
@@ -40,7 +40,8 @@ static bool process_filter_is_same(struct file *file, const struct sw_binary *wa
 }
 
 /*
- * In another file than the one that the compiler read, the offsets would be anywhere in its code.
+ * In another file than the one that the compiler read, the offsets would be anywhere
+ * in its code.
  */
 static int process_filter_find_binary(struct sw_process_filter *filter,
 				      const struct sw_binary *wanted)
@@ -92,7 +93,10 @@ int sw_process_filter_open(struct sw_attachment *a)
 	return error;
 }
 
-/* No handler runs any more. A path that was not found is empty, and putting it does nothing. */
+/*
+ * No handler runs any more. A path that was not found is empty, and putting it does
+ * nothing.
+ */
 void sw_process_filter_close(struct sw_attachment *a)
 {
 	struct sw_process_filter *filter = a->filter;
@@ -112,9 +116,9 @@ struct inode *sw_process_filter_binary(const struct sw_process_filter *filter)
 }
 
 /*
- * An exec may replace exe_file at any time. The kernel frees struct file after a grace period, so
- * the one that is read here stays valid in the read section; its inode is compared, not used,
- * behind it.
+ * An exec may replace exe_file at any time. The kernel frees struct file after a
+ * grace period, so the one that is read here stays valid in the read section; its
+ * inode is compared, not used, behind it.
  */
 bool sw_process_filter_matches_mm(const struct sw_process_filter *filter, struct mm_struct *mm)
 {

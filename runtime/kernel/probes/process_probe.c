@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * process_probe.c - processes and threads that begin and end, and their system calls. Handlers run
- * in the process that they are about, and get its user registers.
+ * Processes and threads that begin and end, and their system calls. Handlers run in
+ * the process that they are about, and get its user registers.
  *
  *   begin         the first thing that a new process does (schedule_tail), and every exec
  *   thread.begin  the first thing that a thread does, but for a process's first one
  *   end           its last thread exits, with its memory still there (taskstats_exit)
  *   thread.end    a thread exits, but for the first one
  *
- * Pre-existing processes and threads are reported when they next leave a CPU: that is the first
- * moment at which a handler can run in them. They are noted when the probe is attached, with room
- * for all. Children of the process that starts the session are left out: a command that waits for
- * its start is reported by its exec.
+ * Pre-existing processes and threads are reported when they next leave a CPU: that
+ * is the first moment at which a handler can run in them. They are noted when the
+ * probe is attached, with room for all. Children of the process that starts the
+ * session are left out: a command that waits for its start is reported by its exec.
  */
 #include <linux/hash.h>
 #include <linux/kprobes.h>
@@ -34,7 +34,8 @@ struct process_task {
 };
 
 /*
- * What the kernel offers for an event: tracepoints, and a kprobe on the first function that exists.
+ * What the kernel offers for an event: tracepoints, and a kprobe on the first
+ * function that exists.
  */
 struct process_event {
 	struct {
@@ -97,9 +98,10 @@ static struct process_task *process_slot(const struct process_hook *p, pid_t tid
 }
 
 /*
- * Whether the current task is pre-existing and has yet to be reported; from now on it counts as
- * reported. Slots are filled before the callbacks are registered, and only the task itself looks at
- * its slot afterwards, with preemption off: so the flag needs no lock.
+ * Whether the current task is pre-existing and has yet to be reported; from now on
+ * it counts as reported. Slots are filled before the callbacks are registered, and
+ * only the task itself looks at its slot afterwards, with preemption off: so the
+ * flag needs no lock.
  */
 static bool process_take_current(struct process_hook *p)
 {
@@ -116,19 +118,19 @@ static bool process_take_current(struct process_hook *p)
 }
 
 /*
- * Whether handlers would return at once, as the session has not started or has ended. Preemption is
- * off. A task must not count as reported then.
+ * Whether handlers would return at once, as the session has not started or has
+ * ended. Preemption is off. A task must not count as reported then.
  */
 static bool process_is_disabled(void)
 {
 	const struct sw_context *c = sw_this_cpu_area();
 
-	return c->closed;
+	return c->disabled;
 }
 
 /*
- * A task leaves this CPU, preemption off. One that exits has no memory any more, but matched when
- * noted.
+ * A task leaves this CPU, preemption off. One that exits has no memory any more, but
+ * matched when noted.
  */
 static void process_on_switch(void *data)
 {
@@ -163,8 +165,9 @@ static u32 process_count_existing(const struct process_hook *p)
 }
 
 /*
- * Tasks come and go between counting and noting: the table has room for some more, and half of it
- * stays empty, so a search always ends. A task beyond that is not reported.
+ * Tasks come and go between counting and noting: the table has room for some more,
+ * and half of it stays empty, so a search always ends. A task beyond that is not
+ * reported.
  */
 static int process_note_existing(struct process_hook *p)
 {
@@ -224,7 +227,7 @@ static int process_on_new_thread(struct kprobe *probe, struct pt_regs *regs)
 /* (struct task_struct *, int is_the_last_thread) */
 static int process_on_last_exit(struct kprobe *probe, struct pt_regs *regs)
 {
-	if ((int)regs->si)
+	if ((int)SW_ARG1(regs))
 		process_hit_if_matching(process_hook_of(probe));
 	return 0;
 }
@@ -241,7 +244,10 @@ static void process_on_syscall(void *data)
 	process_hit_if_matching(data);
 }
 
-/* Both functions for exits get the same arguments, and are called before the memory is given up. */
+/*
+ * Both functions for exits get the same arguments, and are called before the memory
+ * is given up.
+ */
 static const struct process_event process_events[] = {
 	[SW_PROCESS_BEGIN] = {
 		.tracepoints = { { "sched_process_exec", process_on_exec },
@@ -317,8 +323,9 @@ static void process_free(struct process_hook *p)
 }
 
 /*
- * Also detaches what a failed attach has left. unregister_kprobe() waits for its handlers; those
- * of tracepoints are waited for once, when the last tracepoint is unregistered.
+ * Also detaches what a failed attach has left. unregister_kprobe() waits for its
+ * handlers; those of tracepoints are waited for once, when the last tracepoint is
+ * unregistered.
  */
 static void process_hook_detach(struct sw_attachment *a)
 {
@@ -338,9 +345,9 @@ static void process_hook_detach(struct sw_attachment *a)
 }
 
 /*
- * Pre-existing tasks are noted before the first callback is registered: callbacks read the table
- * without a lock, so it must be complete. A task that begins behind that hits while handlers are
- * disabled.
+ * Pre-existing tasks are noted before the first callback is registered: callbacks
+ * read the table without a lock, so it must be complete. A task that begins behind
+ * that hits while handlers are disabled.
  */
 static int process_hook_attach(struct sw_attachment *a)
 {

@@ -1,21 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * procfs_probe.c - files below /proc/stapwatch-NAME whose readers and writers run a handler.
+ * Files below /proc/stapwatch-NAME whose readers and writers run a handler.
  *
- * Reading a file runs the handler once for each time that it is opened; each write() runs it once.
+ * Reading a file runs the handler once for each time that it is opened; each write()
+ * runs it once.
  *
- * Two locks: hook.c's mutex is held where files are created and removed, so the tree of nodes has
- * one writer and no reader beside it. procfs_mutex is held while a handler runs, which is one at a
- * time: procfs_current is the open file whose text that handler's $value is. It also protects the
- * nodes' `read` and `write`. It must not be held while files are removed: proc_remove() waits for
- * whoever reads or writes, and those take it.
+ * Two locks: hook.c's mutex is held where files are created and removed, so the tree
+ * of nodes has one writer and no reader beside it. procfs_mutex is held while a
+ * handler runs, which is one at a time: procfs_current is the open file whose text
+ * that handler's $value is. It also protects the nodes' `read` and `write`. It must
+ * not be held while files are removed: proc_remove() waits for whoever reads or
+ * writes, and those take it.
  */
 #include <linux/proc_fs.h>
 #include "probes/hook.h"
 
 #define PROCFS_VALUE_SIZE 512 /* bytes of $value, unless .maxsize says otherwise */
 
-/* A file or a directory by its path. A read and a write probe of one path share the file. */
+/*
+ * A file or a directory by its path. A read and a write probe of one path share the
+ * file.
+ */
 struct procfs_node {
 	struct procfs_node *next;
 	struct proc_dir_entry *entry;
@@ -57,8 +62,8 @@ void sw_procfs_set(struct sw_context *c, const char *text)
 }
 
 /*
- * Runs the handler, unless the probe has been detached. The mutex is held until the handler
- * returns, so procfs_set_probe() waits for it.
+ * Runs the handler, unless the probe has been detached. The mutex is held until the
+ * handler returns, so procfs_set_probe() waits for it.
  */
 static int procfs_handle(const struct sw_probe **probe, struct procfs_opened *opened)
 {
@@ -169,8 +174,8 @@ static struct procfs_node *procfs_add(const char *path, size_t length)
 }
 
 /*
- * The directory that is the first `length` bytes of a path; "" is our own. Creates it and those
- * above it.
+ * The directory that is the first `length` bytes of a path; "" is our own. Creates
+ * it and those above it.
  */
 static struct proc_dir_entry *procfs_directory(const char *path, size_t length)
 {
@@ -233,8 +238,8 @@ static struct procfs_node *procfs_create_file(const struct sw_probe *probe)
 }
 
 /*
- * proc_remove() waits for the callers of procfs_file_*() and lets no new ones in; open files do not
- * call them any more. So nothing has a node when it is freed.
+ * proc_remove() waits for the callers of procfs_file_*() and lets no new ones in;
+ * open files do not call them any more. So nothing has a node when it is freed.
  */
 static void procfs_remove_all(void)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* profile_probe.c - timer.profile: one pinned hrtimer on each online CPU. */
+/* timer.profile: one pinned hrtimer on each online CPU. */
 #include <linux/hrtimer.h>
 #include <asm/irq_regs.h>
 #include "probes/hook.h"
@@ -31,7 +31,10 @@ static enum hrtimer_restart profile_expired(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-/* Runs on the CPU that the timer is for: a pinned timer starts where it is started from. */
+/*
+ * Runs on the CPU that the timer is for: a pinned timer starts where it is started
+ * from.
+ */
 static void profile_cpu_online(struct sw_cpu_hotplug *hotplug, unsigned int cpu)
 {
 	struct profile_hook *p = container_of(hotplug, struct profile_hook, hotplug);
@@ -40,7 +43,10 @@ static void profile_cpu_online(struct sw_cpu_hotplug *hotplug, unsigned int cpu)
 	hrtimer_start(&t->timer, p->interval, HRTIMER_MODE_REL_PINNED_HARD);
 }
 
-/* Waits for the callback. Without this a CPU that goes offline hands its timers to another one. */
+/*
+ * Waits for the callback. Without this a CPU that goes offline hands its timers to
+ * another one.
+ */
 static void profile_cpu_offline(struct sw_cpu_hotplug *hotplug, unsigned int cpu)
 {
 	struct profile_hook *p = container_of(hotplug, struct profile_hook, hotplug);
@@ -110,8 +116,8 @@ static int profile_hook_attach(struct sw_attachment *a)
 }
 
 /*
- * Calls profile_cpu_offline() on each online CPU; the other CPUs' timers were cancelled as they
- * went.
+ * Calls profile_cpu_offline() on each online CPU; the other CPUs' timers were
+ * cancelled as they went.
  */
 static void profile_hook_detach(struct sw_attachment *a)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * session_probe.c - begin, end, error and input probes: nothing is attached, the module runs them
+ * Begin, end, error and input probes: nothing is attached, the module runs them
  * itself.
  *
  * A phase is run by whoever holds the control mutex, so two never run at once.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* timer_probe.c - timer.ns to timer.s by hrtimers, timer.jiffies by the timer wheel. */
+/* timer.ns to timer.s by hrtimers, timer.jiffies by the timer wheel. */
 #include <linux/hrtimer.h>
 #include <linux/random.h>
 #include <linux/timer.h>
@@ -9,7 +9,10 @@
 /* A shorter interval would leave the CPU no time for anything else. */
 #define TIMER_LEAST_NS 10000
 
-/* The period, longer or shorter at random by at most `randomize`, but never below `least`. */
+/*
+ * The period, longer or shorter at random by at most `randomize`, but never below
+ * `least`.
+ */
 static s64 timer_next_interval(const struct sw_probe *probe, s64 least)
 {
 	s64 interval = probe->timer.period, randomize = probe->timer.randomize;
@@ -23,8 +26,8 @@ static s64 timer_next_interval(const struct sw_probe *probe, s64 least)
 }
 
 /*
- * Only the timer's own callback adds to `missed` while it is attached, and it never runs beside
- * itself.
+ * Only the timer's own callback adds to `missed` while it is attached, and it never
+ * runs beside itself.
  */
 static void timer_add_missed(struct sw_attachment *a, u64 ticks)
 {
@@ -70,7 +73,8 @@ static int timer_hrtimer_attach(struct sw_attachment *a)
 }
 
 /*
- * hrtimer_cancel() waits for a running callback, and cancels a timer that this one has restarted.
+ * hrtimer_cancel() waits for a running callback, and cancels a timer that this one
+ * has restarted.
  */
 static void timer_hrtimer_detach(struct sw_attachment *a)
 {
@@ -121,8 +125,9 @@ static int timer_jiffies_attach(struct sw_attachment *a)
 }
 
 /*
- * The callback starts its timer again. The _sync variant waits for a running callback and then
- * deletes the timer that this one has started; plain deletion would leave it behind.
+ * The callback starts its timer again. The _sync variant waits for a running
+ * callback and then deletes the timer that this one has started; plain deletion
+ * would leave it behind.
  */
 static void timer_jiffies_detach(struct sw_attachment *a)
 {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* tracepoint.c - tracepoints of the kernel and of loaded modules, found by name. */
+/* Tracepoints of the kernel and of loaded modules, found by name. */
 #include <linux/tracepoint.h>
 #include "probes/hook.h"
 
@@ -24,8 +24,9 @@ static void tracepoint_compare(struct tracepoint *point, void *data)
 
 #ifdef CONFIG_MODULES
 /*
- * Called under the lock of the modules' tracepoints, so the module cannot go before the reference
- * is taken. One that is going already gives none: its tracepoint is as good as absent.
+ * Called under the lock of the modules' tracepoints, so the module cannot go before
+ * the reference is taken. One that is going already gives none: its tracepoint is as
+ * good as absent.
  */
 static int tracepoint_search_module(struct notifier_block *notifier, unsigned long event,
 				    void *data)
@@ -99,9 +100,10 @@ put_module:
 }
 
 /*
- * A tracepoint calls its probes from a list that it reads under RCU (of one kind or another). After
- * the unregistering a CPU may still be in the old list, so wait for all of them before the handler
- * may go; the owner goes last, as its tracepoint is in use until then.
+ * A tracepoint calls its probes from a list that it reads under RCU (of one kind or
+ * another). After the unregistering a CPU may still be in the old list, so wait for
+ * all of them before the handler may go; the owner goes last, as its tracepoint is
+ * in use until then.
  */
 static void tracepoint_hook_detach(struct sw_attachment *a)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * uprobe.c - text offsets of programs: a breakpoint in every process that has the file mapped, or
- * will.
+ * Text offsets of programs: a breakpoint in every process that has the file mapped,
+ * or will.
  *
- * All functions of a wildcard with the same handler are one hook. For each offset the kernel walks
- * the processes that map the file, so a thousand offsets take some time. Handlers run in the
- * process that was hit.
+ * All functions of a wildcard with the same handler are one hook. For each offset
+ * the kernel walks the processes that map the file, so a thousand offsets take some
+ * time. Handlers run in the process that was hit.
  */
 #include <linux/err.h>
 #include <linux/overflow.h>
@@ -101,9 +101,10 @@ static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
 }
 
 /*
- * Also detaches what a failed attach has left. Where the kernel can, all points are unregistered
- * before the one wait for their handlers (sw_uprobe_wait); elsewhere each unregistering waits.
- * Until then handlers read `u`, and filters, which hook.c closes later still.
+ * Also detaches what a failed attach has left. Where the kernel can, all points are
+ * unregistered before the one wait for their handlers (sw_uprobe_wait); elsewhere
+ * each unregistering waits. Until then handlers read `u`, and filters, which hook.c
+ * closes later still.
  */
 static void uprobe_hook_detach(struct sw_attachment *a)
 {

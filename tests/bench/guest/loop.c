@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The timed loop, as a library for measure.py: where a guest's clock is its executed instructions,
- * the difference of two clock readings is exact. */
+/*
+ * The timed loop, as a library for measure.py. In a guest whose clock counts executed
+ * instructions, the difference of two clock readings is exact.
+ */
 #include <stdint.h>
 #include <time.h>
 #include <unistd.h>
@@ -13,7 +15,7 @@ static uint64_t now(void)
 	return (uint64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-/* Reads one byte `n` times; ns it took, or 0 when a read failed. */
+/* Reads one byte `n` times. Returns how many ns that took; 0 if a read failed. */
 uint64_t timed_reads(int fd, uint64_t n)
 {
 	uint64_t start = now(), failed = 0, i;

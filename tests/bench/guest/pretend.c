@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Preloaded: uname() tells of the kernel in PRETEND_RELEASE, so that a process takes itself to run
- * on it. */
+/*
+ * A library to preload: uname() reports the kernel release in PRETEND_RELEASE, so that
+ * a process behaves as if it ran on that kernel.
+ */
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hand.h - what the hand-written modules share: placing a hook on vfs_read or sys_enter, and
+ * What the hand-written modules share: attaching to vfs_read or sys_enter, and
  * /sys/module/NAME/parameters/events, the number of events that the module has counted.
  *
- * A module defines `u64 hand_events(void)`. Handlers must be safe on any CPU, in any context, and
- * when one interrupts another.
+ * A module defines `u64 hand_events(void)`. Handlers must be safe on any CPU, in any
+ * context, and when one interrupts another.
  */
 #ifndef HAND_H
 #define HAND_H

@@ -9,7 +9,7 @@ static u64 hand_events(void)
 	u64 sum = 0;
 	int cpu;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		sum += per_cpu(calls, cpu);
 	return sum;
 }

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Sorts an argument into buckets of powers of two: two instructions on this CPU's own words. */
+/* A histogram of an argument, by powers of two: two instructions on this CPU's words. */
 #include <linux/bitops.h>
 #include "hand.h"
 
 struct histogram {
 	s64 sum;
-	u64 buckets[66]; /* 0: below 0, 1: 0, k + 2: from 2^k */
+	u64 buckets[66]; /* 0: negative, 1: zero, k + 2: 2^k and above */
 };
 
 static DEFINE_PER_CPU(struct histogram, sizes);
@@ -15,7 +15,7 @@ static u64 hand_events(void)
 	u64 sum = 0;
 	int cpu, i;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		for (i = 0; i < ARRAY_SIZE(sizes.buckets); i++)
 			sum += per_cpu(sizes, cpu).buckets[i];
 	return sum;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Counts calls by the name of the process: each CPU has a hash table of its own, open addressing,
- * linear probing, at most half full. A handler owns its CPU's table: preemption is off, and one
- * that interrupts another finds it busy and is counted as lost. A reader adds the CPUs' tables by
- * name.
+ * Counts calls by the name of the process. Each CPU has a hash table of its own: open
+ * addressing, linear probing, at most half full. A handler owns its CPU's table, because
+ * preemption is off, and a handler that interrupts it finds the table busy and counts a
+ * loss. A reader adds up the tables of all CPUs by name.
  */
 #include <linux/hash.h>
 #include <linux/mm.h>
@@ -32,7 +32,7 @@ static u64 hand_events(void)
 	u64 sum = 0;
 	int cpu, i;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		for (i = 0; i < 1 << BITS; i++)
 			sum += per_cpu(tables, cpu)->entries[i].calls;
 	return sum;
@@ -89,7 +89,7 @@ static void free_tables(void)
 {
 	int cpu;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		kvfree(per_cpu(tables, cpu));
 }
 
@@ -97,7 +97,7 @@ static int __init hand_init(void)
 {
 	int cpu, error;
 
-	for_each_possible_cpu (cpu) {
+	for_each_possible_cpu(cpu) {
 		struct table *t = kvzalloc_node(sizeof(*t), GFP_KERNEL, cpu_to_node(cpu));
 
 		per_cpu(tables, cpu) = t;

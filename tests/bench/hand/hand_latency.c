@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The time from entry to return, in a histogram: the entry's time travels in the kretprobe's data.
- */
+/* A histogram of the time from entry to return: the kretprobe's data keeps the entry's time. */
 #include <linux/bitops.h>
 #include <linux/ktime.h>
 #include "hand.h"
@@ -17,7 +16,7 @@ static u64 hand_events(void)
 	u64 sum = 0;
 	int cpu, i;
 
-	for_each_possible_cpu (cpu)
+	for_each_possible_cpu(cpu)
 		for (i = 0; i < ARRAY_SIZE(times.buckets); i++)
 			sum += per_cpu(times, cpu).buckets[i];
 	return sum;

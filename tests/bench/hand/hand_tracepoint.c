@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* The bare hook of a tracepoint: an empty handler on sys_enter. */
+/* The bare hook at a tracepoint: an empty handler at sys_enter. */
 #include "hand.h"
 
 static u64 hand_events(void)

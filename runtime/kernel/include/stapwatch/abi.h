@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * abi.h - what a loaded module shows to its reader.
+ * What a loaded module shows to its readers: the whole contract.
  *
  * A module has one character device, /dev/stapwatch/NAME, of mode 0600:
  *
@@ -8,10 +8,11 @@
  *   read, poll         event records of all CPUs, merged by time
  *   ioctl              start, stop, sync, sums, key
  *
- * A lane is one possible CPU's part: what its handlers accumulate.  The manifest says where in the
- * shared region and in the lanes every table lies.  Offsets in the header are file offsets for
- * mmap, and multiples of the page size.  All numbers are little-endian.  runtime/abi/structs.py
- * mirrors this file.
+ * A lane is the per-CPU region of one possible CPU: what the handlers on that CPU
+ * accumulate. The manifest says where each table is in the shared region and in
+ * the lanes. Offsets in the header are file offsets for mmap and multiples of the
+ * page size. All numbers are little-endian. runtime/abi/structs.py mirrors this
+ * file.
  */
 #ifndef STAPWATCH_ABI_H
 #define STAPWATCH_ABI_H
@@ -20,18 +21,17 @@
 #define SW_MAGIC "stapwtch"
 
 enum sw_state {
-	SW_LOADED = 0,	 /* no probe is armed yet */
-	SW_STARTING = 1, /* begin probes run */
+	SW_LOADED = 0,	 /* no hook is attached yet */
+	SW_STARTING = 1, /* begin probes run, hooks are attached */
 	SW_RUNNING = 2,	 /* handlers run */
-	SW_EXITING = 3, /* exit() or too many errors: handlers no longer run, the reader should stop
-			   it */
-	SW_STOPPED = 4, /* end probes have run; tables keep their values */
+	SW_EXITING = 3,	 /* exit() or too many errors: the reader is to send SW_IOC_STOP */
+	SW_STOPPED = 4,	 /* end probes have run; tables keep their values */
 };
 
 struct sw_header {
 	u8 magic[8];
 	u32 abi;
-	u32 nr_lanes; /* possible CPUs */
+	u32 nr_lanes; /* number of possible CPUs */
 	u64 manifest_offset;
 	u64 manifest_size; /* bytes of JSON */
 	u64 shared_offset;
@@ -40,53 +40,64 @@ struct sw_header {
 	u64 lane_stride; /* from one lane's start to the next one's */
 	u64 memory;	 /* bytes of kernel memory that this module allocated */
 	u64 loaded_ns;	 /* CLOCK_REALTIME */
-	u64 started_ns;	 /* CLOCK_REALTIME, 0 before */
+	u64 started_ns;	 /* CLOCK_REALTIME, 0 before the first start */
 	u32 state;	 /* enum sw_state */
-	u32 failed; /* the error budget was used up: stopping runs error probes, not end probes */
+	u32 failed;	 /* more errors than tolerated: error probes run instead of end probes */
 	u64 time_offset; /* add to an event's time for CLOCK_REALTIME, as of the last sync */
 };
 
-/* One for each probe in each lane, at the lane's start. */
+/* One for each probe, at the start of each lane. */
 struct sw_probe_counts {
 	u64 hits;	       /* handlers begun */
-	u64 skipped_reentrant; /* hits inside another handler of the same module on the same CPU */
-	u64 skipped_lock;      /* a shared table stayed locked for too long */
+	u64 skipped_reentrant; /* hits during another handler of this module on the same CPU */
+	u64 skipped_lock;      /* hits that waited for a lock in vain */
 	u64 errors;	       /* handlers ended by a script error */
 };
 
-/* One for each probe, then one for each function of a probe that has several, at the start of the
- * shared region. */
+/*
+ * At the start of the shared region: one for each probe, then one for each function
+ * of the probes that hook several.
+ *
+ * `missed` counts hits that the kernel could not deliver (no return instance was
+ * left, a kprobe was nested), as of the last sync.
+ */
 struct sw_probe_status {
-	u64 missed; /* hits the kernel could not deliver (no return instance left, nested kprobe),
-		       as of the last sync */
-	u32 armed;  /* 1: its hook is in place */
-	s32 error;  /* errno of the hook that could not be placed */
+	u64 missed;
+	u32 armed; /* 1: the hook is attached */
+	s32 error; /* negative errno if the hook could not be attached */
 };
 
 /* After the probe counts in each lane. */
 struct sw_lane_counts {
 	u64 events;	 /* records written */
-	u64 events_lost; /* records that found the ring full */
-	u64 strings_cut; /* strings that did not fit their buffer */
+	u64 events_lost; /* records dropped because the ring was full */
+	u64 strings_cut; /* strings cut because they did not fit their buffer */
 };
 
-/* Start of an array in the shared region; the index and the slots follow, at offsets in the
- * manifest. */
+/*
+ * Start of an array in the shared region. The index and the slots follow, at
+ * offsets in the manifest. Only arrays with deletion use the members after `live`.
+ */
 struct sw_array_head {
-	u32 used;  /* slots given out so far; a reader looks at no others */
+	u32 used;  /* slots given out so far; readers look at no others */
 	u32 live;  /* slots that hold an element */
-	u32 free;  /* 1 + first slot of the list of deleted ones (shared class) */
-	u32 first; /* 1 + oldest live slot (shared class) */
-	u32 last;  /* 1 + newest live slot (shared class) */
+	u32 free;  /* 1 + first slot of the list of deleted ones */
+	u32 first; /* 1 + oldest live slot */
+	u32 last;  /* 1 + newest live slot */
 	u32 pad;
 };
 
-/* Start of a slot; the key follows. */
+/*
+ * Start of a slot; the key follows.
+ *
+ * `sequence` is even while the slot is live or has never been used, and odd while
+ * it is changed or deleted; it grows with each change of the key. Only arrays with
+ * deletion use `next` and `prev`.
+ */
 struct sw_slot {
-	u32 sequence; /* even: live or never used; odd: being changed or deleted. Grows with each
-			 change of the key */
+	u32 sequence;
 	u32 hash;
-	u32 next; /* 1 + neighbours in order of insertion (shared class) */
+	u32 next; /* 1 + neighbours in order of insertion */
 	u32 prev;
 };
 
@@ -95,13 +106,16 @@ enum sw_event_kind {
 	SW_EVENT_ERROR = 1,   /* site: index into the manifest's errors; argument: the text */
 	SW_EVENT_STATE = 2,   /* site: the new enum sw_state */
 	SW_EVENT_WARNING = 3, /* argument: the text */
-	SW_EVENT_COMMAND = 4, /* argument: what the reader's shell is asked to run */
-	SW_EVENT_SWITCH = 5,  /* the reader is asked to go on in another file */
+	SW_EVENT_COMMAND = 4, /* argument: a command for the reader's shell */
+	SW_EVENT_SWITCH = 5,  /* the reader continues its output in a new file */
 };
 
 /*
- * An event record.  Arguments follow: a number takes 8 bytes; a string its length (u64, bytes
- * without a NUL) and its bytes, padded to 8; a histogram its number of words (u64) and the words.
+ * Start of an event record; the arguments follow:
+ *
+ *   number      s64
+ *   string      u64 length without a NUL | bytes, padded to 8
+ *   histogram   u64 number of words | the words
  */
 struct sw_event {
 	u32 size; /* of the record, a multiple of 8 */
@@ -113,16 +127,16 @@ struct sw_event {
 };
 
 struct sw_start {
-	u64 max_errors; /* errors that are tolerated: one more ends the module; ~0: all */
+	u64 max_errors; /* errors that are tolerated; one more ends the script. ~0: any number */
 	s64 target;	/* what target() returns */
 	s64 west;	/* seconds that local time is behind UTC */
-	char zone[16];	/* its name, with a NUL */
+	char zone[16];	/* name of the local time zone, with a NUL */
 	u64 reserved[3];
 };
 
 /*
- * Words of all lanes added up, modulo 2^64: words[i] is the sum of the word at `offset` + 8 * i of
- * every lane. Each word is read with one load.
+ * Words of all lanes added up, modulo 2^64: words[i] is the sum of the word at
+ * `offset` + 8 * i of every lane. Each word is read with one load.
  */
 struct sw_sums {
 	u64 offset; /* from a lane's start, a multiple of 8 */
@@ -134,6 +148,6 @@ struct sw_sums {
 #define SW_IOC_STOP  _IO('w', 2)
 #define SW_IOC_SYNC  _IO('w', 3)
 #define SW_IOC_SUMS  _IOWR('w', 4, struct sw_sums)
-#define SW_IOC_KEY   _IO('w', 5) /* the argument: a byte that somebody typed */
+#define SW_IOC_KEY   _IO('w', 5) /* argument: a byte that was typed */
 
 #endif

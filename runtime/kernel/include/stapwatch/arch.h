@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* arch.h - what the processor and the kernel's calling convention decide. target.h names this
- * kernel's variables. */
+/*
+ * Chooses the header of the processor: per-CPU access, atomics, registers, the
+ * calling convention. stapwatch/target.h names this kernel's variables.
+ */
 #ifndef STAPWATCH_ARCH_H
 #define STAPWATCH_ARCH_H
 
-extern void **sw_areas;	     /* see script.h */
-void sw_preempt_check(void); /* reschedules if that is due; in the runtime object */
+extern void **sw_areas; /* see script.h */
+
+/* Reschedules if that is due: the slow path of sw_preempt_enable(). */
+void sw_preempt_check(void);
 
 #if defined(SW_USERSPACE)
 #include "stapwatch/arch/hosted.h"
 #elif defined(__x86_64__)
 #include "stapwatch/arch/x86_64.h"
 #else
-#error "stapwatch runs on x86-64 only"
+#error "this architecture has no header in stapwatch/arch/"
 #endif
 
 #endif

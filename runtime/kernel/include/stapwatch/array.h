@@ -1,30 +1,51 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * array.h - associative arrays: a table of keys that all CPUs share.
+ * Associative arrays: a table of keys that all CPUs share.
  *
- *	head | index: u32[power of two] | slots: { sw_slot | key }[capacity]
+ *   head | index: u32[power of two] | slots: { sw_slot | key }[capacity]
  *
- * Slots are given out in order; the index (open addressing, linear probing, at most half full)
- *leads from a key's hash to 1 + its slot.  Values are not here: slot n's value is row n, in each
- *CPU's lane or in the shared region.  Keys are whole words, strings in them padded with NULs.
+ * Slots are given out in order. The index (open addressing, linear probing, at
+ * most half full) leads from a key's hash to 1 + its slot. Values are not here:
+ * the value of slot n is row n, in each CPU's lane or in the shared region. Keys
+ * are whole words; strings in them are padded with NULs.
  *
- * Without deletion, look-ups take no lock: a slot is written, then published in the index.  Arrays
- *with deletion are only touched under their global's lock.
+ * Two classes of arrays:
+ *
+ * - Without deletion (per-CPU values). Look-ups take no lock. A slot is written
+ *   and then published in the index by a store-release, which pairs with the
+ *   load-acquire in sw_array_find_hash(): a CPU that sees the slot's number sees
+ *   its hash and key. Neither changes after that, so no key is read torn. Only
+ *   appending takes the array's lock.
+ * - With deletion (shared values). Handlers touch such an array only under its
+ *   global's lock. Readers of the mapping take no lock: sw_slot.sequence is odd
+ *   while a slot is changed, so that they can tell a whole key from a torn one.
  */
 #ifndef STAPWATCH_ARRAY_H
 #define STAPWATCH_ARRAY_H
 
+/**
+ * struct sw_array - where the parts of an array are, and their sizes
+ * @head: counts and lists, in the shared region
+ * @index: 1 + slot, by hash; 0 is an empty entry
+ * @slots: the slots
+ * @mask: number of index entries - 1
+ * @capacity: number of slots
+ * @stride: bytes of a slot, its key included
+ * @key_size: bytes of a key, a multiple of 8
+ */
 struct sw_array {
 	struct sw_array_head *head;
 	u32 *index;
 	void *slots;
-	u32 mask; /* index size - 1 */
+	u32 mask;
 	u32 capacity;
-	u32 stride; /* of a slot */
+	u32 stride;
 	u32 key_size;
 };
 
-/* Constant but for the addresses, so look-ups unroll. `m` is a struct { head, index[], slots[] }.
+/*
+ * The array in a struct { head, index[], slots[] } `m`. Constant but for the
+ * addresses, so the compiler unrolls the loops of a look-up.
  */
 #define SW_ARRAY(m)                                                                                \
 	(struct sw_array)                                                                          \
@@ -35,13 +56,30 @@ struct sw_array {
 		.stride = sizeof((m).slots[0]), .key_size = sizeof((m).slots[0].key),              \
 	}
 
+/* The key of a slot. */
 #define SW_KEY(slot) ((void *)((struct sw_slot *)(slot) + 1))
 
+/**
+ * sw_array_slot() - a slot by its number
+ * @a: the array
+ * @n: 1 + slot
+ *
+ * Context: Any.
+ * Return: the slot.
+ */
 static __always_inline struct sw_slot *sw_array_slot(const struct sw_array *a, u32 n)
 {
 	return (struct sw_slot *)((u8 *)a->slots + (size_t)(n - 1) * a->stride);
 }
 
+/**
+ * sw_hash() - hash of a key
+ * @key: the key
+ * @size: bytes of the key; a multiple of 8, constant in generated code
+ *
+ * Context: Any.
+ * Return: the hash. Good in its low bits, which choose the index entry.
+ */
 static __always_inline u32 sw_hash(const void *key, u32 size)
 {
 	const u64 *word = key;
@@ -55,6 +93,7 @@ static __always_inline u32 sw_hash(const void *key, u32 size)
 	return (u32)h;
 }
 
+/* Compares two keys of `size` bytes, word by word. */
 static __always_inline bool sw_same_key(const void *a, const void *b, u32 size)
 {
 	const u64 *x = a, *y = b;
@@ -66,7 +105,18 @@ static __always_inline bool sw_same_key(const void *a, const void *b, u32 size)
 	return true;
 }
 
-/* 1 + the slot of a key with this hash; 0: there is none. */
+/**
+ * sw_array_find_hash() - finds a key whose hash is known
+ * @a: the array
+ * @key: the key
+ * @hash: its hash
+ *
+ * Ends at an empty index entry, which there always is: the index is at most half
+ * full. Misses a key that another CPU appends at the same time.
+ *
+ * Context: Handler; of an array with deletion, with its lock held.
+ * Return: 1 + slot; 0 if the key is not in the array.
+ */
 static __always_inline u32 sw_array_find_hash(const struct sw_array *a, const void *key, u32 hash)
 {
 	u32 i, n;
@@ -80,68 +130,199 @@ static __always_inline u32 sw_array_find_hash(const struct sw_array *a, const vo
 	return 0;
 }
 
-/* 1 + the slot of a key; 0: there is none. */
+/**
+ * sw_array_find() - finds a key
+ * @a: the array
+ * @key: the key
+ *
+ * Context: Handler; of an array with deletion, with its lock held.
+ * Return: 1 + slot; 0 if the key is not in the array.
+ */
 static __always_inline u32 sw_array_find(const struct sw_array *a, const void *key)
 {
 	return sw_array_find_hash(a, key, sw_hash(key, a->key_size));
 }
 
-/*
- * In the runtime object. The first is for long keys: its loops take hundreds of instructions, so a
- * call to them is nothing, and the compiler need not see them for each array. Append looks again
- * first, for arrays without deletion; insert is for arrays under their global's lock: the caller
- * resets the value and then publishes the slot, so that no reader sees the new key with an old
- * value. A full array that `wraps` forgets its oldest element. 0: the array is full (or, shared by
- * all, stayed locked).
+/**
+ * sw_array_find_long() - sw_array_find(), out of line, for long keys
+ * @a: the array
+ * @key: the key
+ *
+ * The loops over a key of more than 64 bytes take hundreds of instructions, so
+ * the call costs little, and the compiler does not unroll them for each array.
+ *
+ * Context: Handler; of an array with deletion, with its lock held.
+ * Return: 1 + slot; 0 if the key is not in the array.
  */
 u32 sw_array_find_long(const struct sw_array *a, const void *key);
+
+/**
+ * sw_array_append() - finds or adds a key, in an array without deletion
+ * @a: the array
+ * @key: the key
+ * @lock: the array's lock, which this function takes and releases
+ *
+ * Context: Handler, after sw_array_find() has not found the key.
+ * Return: 1 + slot; 0 if the array is full or its lock stayed held.
+ */
 u32 sw_array_append(const struct sw_array *a, const void *key, u32 *lock);
+
+/**
+ * sw_array_insert() - adds a key, in an array with deletion
+ * @a: the array
+ * @key: the key, which is not in the array
+ * @wraps: a full array drops its oldest element
+ *
+ * The slot's sequence is odd afterwards. The caller resets the value and then
+ * calls sw_array_publish(), so that no reader sees the new key with an old value.
+ *
+ * Context: Handler, with the global's lock held.
+ * Return: 1 + slot; 0 if the array is full.
+ */
 u32 sw_array_insert(const struct sw_array *a, const void *key, bool wraps);
+
+/**
+ * sw_array_publish() - shows a new slot to readers
+ * @a: the array
+ * @n: 1 + slot, from sw_array_insert()
+ *
+ * Context: Handler, with the global's lock held.
+ */
 void sw_array_publish(const struct sw_array *a, u32 n);
+
+/**
+ * sw_array_remove() - removes an element, in an array with deletion
+ * @a: the array
+ * @n: 1 + slot
+ *
+ * Context: Handler, with the global's lock held.
+ */
 void sw_array_remove(const struct sw_array *a, u32 n);
+
+/**
+ * sw_array_clear() - removes all elements, in an array with deletion
+ * @a: the array
+ *
+ * Cost: linear in the number of elements.
+ *
+ * Context: Handler, with the global's lock held.
+ */
 void sw_array_clear(const struct sw_array *a);
 
-/* One element to visit: sorted by `number` or `text`, elements that compare equal stay in order of
- * insertion. */
+/**
+ * struct sw_sort_entry - an element that foreach is to visit
+ * @number: what numbers are sorted by
+ * @text: what strings are sorted by
+ * @slot: 1 + slot
+ * @order: position in order of insertion, in which equal elements stay
+ */
 struct sw_sort_entry {
 	union {
 		s64 number;
 		const char *text;
 	};
-	u32 slot; /* 1 + slot */
+	u32 slot;
 	u32 order;
 };
 
+/**
+ * sw_sort_numbers() - sorts elements by number
+ * @entry: the elements
+ * @n: how many
+ * @descending: largest first
+ *
+ * Cost: n log n comparisons in every case; no memory, no recursion.
+ *
+ * Context: Handler.
+ */
 void sw_sort_numbers(struct sw_sort_entry *entry, u32 n, bool descending);
+
+/**
+ * sw_sort_strings() - sorts elements by text, as unsigned bytes
+ * @entry: the elements
+ * @n: how many
+ * @descending: last first
+ *
+ * Cost: n log n comparisons in every case; no memory, no recursion.
+ *
+ * Context: Handler.
+ */
 void sw_sort_strings(struct sw_sort_entry *entry, u32 n, bool descending);
 
 /*
- * Locks of shared globals, taken in one order at the start of a handler. Bounded: false after a
- * while, and the handler is skipped and counted.
+ * Locks of shared globals.
+ *
+ * A handler takes the locks of all globals that it touches at its start, in one
+ * order for all handlers of the script, and releases them at its end: so handlers
+ * are atomic and cannot deadlock on each other. A handler that interrupts the
+ * holder on its own CPU cannot wait for it forever either: the reentrancy guard
+ * skips such a hit before it takes a lock, and waiting is bounded anyway.
+ *
+ * The kernel's spinlocks are not an option: they are traced, they call into
+ * lockdep, and the wait is not bounded.
  */
 bool sw_lock_slow(u32 *lock);
 
+/**
+ * sw_lock() - takes the lock of a shared global
+ * @lock: 0 if it is free, 1 if it is held
+ *
+ * The exchange is a full barrier. Its acquire side pairs with the store-release
+ * of sw_unlock(): the holder sees everything that earlier holders wrote.
+ *
+ * Cost: one locked operation; if the lock is held, up to sw_script.lock_turns
+ * turns of waiting.
+ *
+ * Context: Handler.
+ * Return: false if the lock stayed held: the hit is to be skipped and counted.
+ */
 static __always_inline bool sw_lock(u32 *lock)
 {
 	return likely(!sw_exchange(lock, 1)) || sw_lock_slow(lock);
 }
 
+/**
+ * sw_unlock() - releases the lock of a shared global
+ * @lock: the lock
+ *
+ * Cost: a plain store on x86-64. Only the holder writes to a held lock (waiting CPUs
+ * write only 1, which it holds already), so no locked operation is needed.
+ *
+ * Context: Handler, with the lock held.
+ */
 static __always_inline void sw_unlock(u32 *lock)
 {
 	sw_store_release(lock, 0);
 }
 
-/*
- * Around all writes to a global's shared rows of more than one word, with its lock held: the
- * sequence is odd meanwhile, so a reader can tell that what it copied is whole.
+/**
+ * sw_write_begin() - before writes to shared rows of more than one word
+ * @sequence: the global's sequence, odd while its rows are written
+ *
+ * Readers of the mapping take no lock. A reader loads the sequence (acquire),
+ * copies the rows, loads the sequence again, and keeps the copy if both values
+ * are equal and even: then no write fell between them, and the copy is not torn.
+ * The fence keeps the writes to rows after the store that makes the sequence
+ * odd; on x86-64 it is only a compiler barrier. Writers exclude each other by the
+ * global's lock, so the increment needs no locked operation.
+ *
+ * Context: Handler, with the global's lock held.
  */
 static __always_inline void sw_write_begin(u32 *sequence)
 {
 	sw_store_release(sequence, *sequence + 1);
-	__atomic_thread_fence(
-		__ATOMIC_RELEASE); /* no row is written before; no instruction on x86 */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
+/**
+ * sw_write_end() - after writes to shared rows of more than one word
+ * @sequence: the global's sequence, even afterwards
+ *
+ * The store-release keeps the writes to rows before it. It pairs with the
+ * reader's first load of the sequence.
+ *
+ * Context: Handler, with the global's lock held.
+ */
 static __always_inline void sw_write_end(u32 *sequence)
 {
 	sw_store_release(sequence, *sequence + 1);

@@ -1,65 +1,132 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * context.h - entering and leaving a handler.
+ * Entering and leaving a handler.
  *
  *   [ sw_context | frames ... ][ lane: probe counts, lane counts, rows ... ]
- *   ^ this CPU's block           ^ page-aligned, mapped by readers
+ *   ^ this CPU's block         ^ page-aligned, mapped by readers
  *
- * A handler runs with preemption off and owns its CPU's block: `busy` makes every hit inside
- * another handler of the module a counted skip, so nothing in a block needs an atomic operation.
- * `closed` keeps handlers out before the module starts and after it ends.
+ * Handler context. A handler runs with preemption off and owns its CPU's block
+ * from sw_enter() to sw_leave(). It may have interrupted anything: a process, an
+ * interrupt, an NMI, code that holds any lock. So a handler, and everything that
+ * it calls, never sleeps, never takes a lock of the kernel and never faults.
+ *
+ * Why nothing in a block needs an atomic operation: preemption is off, so the
+ * handler stays on its CPU, and the only code that could use the block at the
+ * same time is a hit that interrupts the handler on this CPU. Such a hit finds
+ * @busy set and is skipped and counted. An interrupt that hits between the test
+ * of the word and the store to @busy runs to its end before the interrupted
+ * handler goes on, and clears @busy again. Other CPUs only read a block, word by
+ * word; they write nothing in it but @disabled.
  */
 #ifndef STAPWATCH_CONTEXT_H
 #define STAPWATCH_CONTEXT_H
 
-/* What matched() and ngroups() tell of; `groups` 0: no match. */
+/**
+ * struct sw_match - the last match of a regular expression, for matched() and ngroups()
+ * @text: a copy of the string that was searched
+ * @tags: for each group its start and end in @text; -1 if the group took no part
+ * @groups: number of groups, the whole match included; 0 if nothing matched
+ */
 struct sw_match {
-	const char *text; /* a copy of the string */
-	const s32
-		*tags; /* of each group where it begins and ends in it; -1: not part of the match */
-	u32 groups;    /* the whole match is one */
+	const char *text;
+	const s32 *tags;
+	u32 groups;
 };
 
+/**
+ * struct sw_context - the private part of one CPU's block; what a running handler knows
+ * @busy: reentrancy guard: a handler runs on this CPU
+ * @disabled: handlers are not to run: the module has not started, or has stopped
+ * @blocked: both of the above as one word: a handler enters only if it is zero
+ * @probe: index of the running handler's probe
+ * @actions: statements left before MAXACTION
+ * @error: text of the error that ends the handler; NULL if there is none
+ * @error_site: index into the manifest's errors
+ * @depth: number of active script functions
+ * @frame: bytes of the frame stack in use
+ * @record_in_progress: an event record is being written to @ring
+ * @regs: registers at the hit; NULL if the probe has none
+ * @address: address of the probed instruction
+ * @seed: state of randint()
+ * @counts: this lane's counts
+ * @ring: this CPU's event ring
+ * @ring_end: position after the space of the record in progress
+ * @next: embedded C has left a function in favour of its next overload
+ * @match: last match of a regular expression, in scripts that ask for it
+ * @error_text: the script's own error, or a message with a value in it
+ */
 struct sw_context {
 	union {
 		struct {
 			u32 busy;
-			u32 closed;
+			u32 disabled;
 		};
-		u64 gate; /* handlers enter only when it is zero */
+		u64 blocked;
 	};
-	u32 probe;		       /* index of the running handler's probe */
-	s32 actions;		       /* statements left before MAXACTION */
-	const char *error;	       /* text of the error that ends the handler; NULL: none */
-	u32 error_site;		       /* index into the manifest's errors */
-	u32 depth;		       /* script functions under way */
-	u32 frame;		       /* bytes of the frame stack in use */
-	u32 reserving;		       /* an event record is being written */
-	struct sw_regs *regs;	       /* NULL: the probe has none */
-	u64 address;		       /* of the probed instruction */
-	u64 seed;		       /* randint() */
-	struct sw_lane_counts *counts; /* this lane's */
+	u32 probe;
+	s32 actions;
+	const char *error;
+	u32 error_site;
+	u32 depth;
+	u32 frame;
+	u32 record_in_progress;
+	struct sw_regs *regs;
+	u64 address;
+	u64 seed;
+	struct sw_lane_counts *counts;
 	struct sw_ring *ring;
-	u64 ring_end;	       /* position after the record that is being written */
-	bool next;	       /* embedded C has left a function for its next overload */
-	struct sw_match match; /* of the last regular expression, where a script asks for it */
-	char error_text[512];  /* the script's own, and messages with a value in them */
+	u64 ring_end;
+	bool next;
+	struct sw_match match;
+	char error_text[512];
 };
 
-/* The name of the function whose entry was hit, of those that the running handler's probe hooks
- * together; zeros follow it. */
+/**
+ * sw_probed_function() - name of the function whose entry was hit
+ * @c: the handler's context, of a probe that hooks several functions together
+ * @to: where the name goes; the rest is filled with NULs, as keys want it
+ * @size: bytes of @to
+ *
+ * Context: Handler.
+ */
 void sw_probed_function(struct sw_context *c, char *to, u32 size);
 
-/* Slow ways out, in the runtime object. */
+/* The slow paths of the functions below, in the runtime object. */
 void sw_rearm(void);
-void sw_refused(struct sw_context *c, struct sw_probe_counts *counts);
+void sw_hit_skipped(struct sw_context *c, struct sw_probe_counts *counts);
+
+/**
+ * sw_failed() - ends a handler that has an error
+ * @c: the handler's context, with its error set
+ * @counts: the probe's counts in this lane
+ *
+ * Counts the error and sends it as an event, unless the error is sw_ended. An
+ * error beyond the script's budget makes the module exit. The handler still has
+ * to call sw_leave().
+ *
+ * Context: Handler.
+ */
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts);
 
-extern const char sw_ended[]; /* as `error`: the handler ends, without one */
+/* As sw_context.error: the handler ends here, and that is not an error. */
+extern const char sw_ended[];
 
-/*
- * This CPU's block, with the handler entered but no hit counted (what a return probe does at the
- * function's entry); NULL: the hit was skipped and counted.
+/**
+ * sw_enter_quietly() - enters a handler without counting a hit
+ * @counts_offset: offset of the probes' counts in the block
+ * @probe: index of the probe
+ *
+ * For the work that a return probe does at the function's entry: the hit is
+ * counted when the function returns.
+ *
+ * The compiler barrier keeps the handler's own accesses after the store to
+ * @busy; it pairs with the one in sw_leave(). A compiler barrier is enough, since
+ * whoever tests @busy runs on the same CPU. The exception is sw_handlers_drain(),
+ * which first waits for a grace period.
+ *
+ * Context: Any, NMI included. Returns with preemption off unless it returns NULL.
+ * Return: this CPU's block; NULL if the hit was skipped, and counted if the
+ * module runs.
  */
 static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 {
@@ -69,8 +136,8 @@ static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 	sw_preempt_disable();
 	c = sw_this_cpu_area();
 	counts = (struct sw_probe_counts *)((char *)c + counts_offset) + probe;
-	if (unlikely(c->gate)) {
-		sw_refused(c, counts);
+	if (unlikely(c->blocked)) {
+		sw_hit_skipped(c, counts);
 		sw_preempt_enable();
 		return NULL;
 	}
@@ -81,8 +148,17 @@ static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 	return c;
 }
 
-/* This CPU's block, with the handler entered; NULL: the hit was skipped and counted. Pairs with
- * sw_leave. */
+/**
+ * sw_enter() - enters a handler and counts the hit
+ * @counts_offset: offset of the probes' counts in the block
+ * @probe: index of the probe
+ *
+ * Pairs with sw_leave(). No locked operation: see the top of this file.
+ *
+ * Context: Any, NMI included. Returns with preemption off unless it returns NULL.
+ * Return: this CPU's block; NULL if the hit was skipped, and counted if the
+ * module runs.
+ */
 static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 {
 	struct sw_context *c = sw_enter_quietly(counts_offset, probe);
@@ -92,7 +168,16 @@ static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 	return c;
 }
 
-/* For handlers that can fail, call functions or loop: a fresh error state and `actions` statements.
+/**
+ * sw_prepare() - fresh state for a handler that can fail, calls functions or loops
+ * @c: the handler's context
+ * @probe: index of the probe
+ * @actions: statements that the handler may run
+ * @regs: registers at the hit; NULL if the probe has none
+ *
+ * Handlers that do nothing of the kind leave it out, and save six stores.
+ *
+ * Context: Handler.
  */
 static __always_inline void sw_prepare(struct sw_context *c, u32 probe, s32 actions,
 				       struct sw_regs *regs)
@@ -105,16 +190,31 @@ static __always_inline void sw_prepare(struct sw_context *c, u32 probe, s32 acti
 	c->regs = regs;
 }
 
-/* Ends the handler with an error; `site` tells its place in the script. */
+/**
+ * sw_error() - notes an error; the handler is to go to its end
+ * @c: the handler's context
+ * @site: index into the manifest's errors: the position in the script
+ * @text: message, which must stay valid until the handler has ended
+ *
+ * Context: Handler.
+ */
 static __always_inline void sw_error(struct sw_context *c, u32 site, const char *text)
 {
 	c->error = text;
 	c->error_site = site;
 }
 
-/*
- * After a handler that writes to a condition's globals, their locks still held: a condition that
- * has changed makes the runtime place or remove the probe's hook, soon, from a process.
+/**
+ * sw_arm() - notes whether a probe's condition holds now
+ * @wanted: the probe's element of sw_script.wanted
+ * @now: value of the condition
+ *
+ * For the end of a handler that writes to globals of a condition. If the value
+ * has changed, a worker attaches or detaches the probe's hook soon. The caller
+ * still holds the locks of these globals, so that two handlers on two CPUs cannot
+ * leave an old value.
+ *
+ * Context: Handler, with the locks of the condition's globals held.
  */
 static __always_inline void sw_arm(u8 *wanted, bool now)
 {
@@ -124,6 +224,14 @@ static __always_inline void sw_arm(u8 *wanted, bool now)
 	}
 }
 
+/**
+ * sw_leave() - leaves a handler that sw_enter() or sw_enter_quietly() has entered
+ * @c: the handler's context
+ *
+ * The compiler barrier keeps the handler's accesses before the store to @busy.
+ *
+ * Context: Handler. Turns preemption on again, and may reschedule.
+ */
 static __always_inline void sw_leave(struct sw_context *c)
 {
 	barrier();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * script.h - what a generated script gives to the runtime: one `sw_script`, with a row for each
+ * What a generated script gives to the runtime: one `sw_script`, with a row for each
  * probe.
  */
 #ifndef STAPWATCH_SCRIPT_H
@@ -189,26 +189,56 @@ struct sw_probe {
 /* The bytes that a kretprobe's instance keeps from the call's entry to its return. */
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
-#define SW_PROBE_OPTIONAL	 1 /* the session starts even without the hook (`?`) */
-#define SW_PROBE_ENTRY		 2 /* SW_UPROBE: at a function's first instruction */
+#define SW_PROBE_OPTIONAL 1 /* the session starts even without the hook (`?`) */
+#define SW_PROBE_ENTRY	  2 /* SW_UPROBE: at a function's first instruction */
 
-/*
- * One CPU's memory is one block: the private part (context, then the handlers' frames), then from
- * `lane_offset` on, page-aligned, the lane that readers map.
+/**
+ * struct sw_script - the script as the runtime sees it
+ * @name: name of the module and of its device
+ * @build_id: build-id of the kernel that the script was compiled for
+ * @build_id_size: bytes of @build_id
+ * @nr_probes: number of probes
+ * @probes: the probes
+ * @manifest: JSON that describes the tables to readers
+ * @manifest_end: end of @manifest
+ * @area_size: bytes of one CPU's block: private part and lane
+ * @lane_offset: where the lane begins in the block, a multiple of the page size
+ * @lane_size: bytes of the lane
+ * @probe_counts: offset in the lane of struct sw_probe_counts[@nr_probes]
+ * @lane_counts: offset in the lane of struct sw_lane_counts
+ * @shared_size: bytes of the shared region
+ * @probe_status: offset in the shared region of struct sw_probe_status[@nr_statuses]
+ * @nr_statuses: one for each probe, then one for each function of the probes that
+ *	hook several
+ * @ring_size: bytes of each CPU's event ring, a power of two; 0 if the script
+ *	prints nothing
+ * @lock_turns: turns of waiting for a lock before a hit is skipped; 0 for the
+ *	default
+ * @init: gives globals their initial values; NULL if there are none
+ * @armed: whether a probe's condition holds; NULL if no probe has one
+ * @wanted: @armed of each probe, as handlers last saw it
+ * @nr_symbols: number of kernel variables that the script uses
+ * @symbols: their names
+ * @addresses: their addresses, which the runtime fills in
+ *
+ * One CPU's memory is one block:
+ *
+ *   [ struct sw_context | handlers' frames ][ lane ]
+ *   0                                       ^ @lane_offset: readers map from here
  */
 struct sw_script {
-	const char *name;   /* of the module and its device */
-	const u8 *build_id; /* of the kernel it was made for */
+	const char *name;
+	const u8 *build_id;
 	u32 build_id_size;
 	u32 nr_probes;
 	const struct sw_probe *probes;
 	const char *manifest;
 	const char *manifest_end;
-	u32 area_size; /* one CPU's block: private part and lane */
+	u32 area_size;
 	u32 lane_offset;
 	u32 lane_size;
-	u32 probe_counts; /* offset in the lane of struct sw_probe_counts[nr_probes] */
-	u32 lane_counts;  /* offset in the lane of struct sw_lane_counts */
+	u32 probe_counts;
+	u32 lane_counts;
 	u32 shared_size;
 	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_statuses] */
 	u32 nr_statuses;  /* of all probes, then of the functions of probes that have several */
@@ -225,10 +255,13 @@ struct sw_script {
 /* Defined by the script. */
 extern const struct sw_script sw_script;
 
-/* Set by the runtime before any handler runs. */
-extern void **sw_areas; /* a per-CPU pointer (as of alloc_percpu) to each CPU's block */
-extern void *sw_shared; /* the shared region */
-extern u32 sw_nr_lanes;
+/* Set by the runtime before any handler runs; constant while the module is loaded. */
+extern void **sw_areas;	     /* per-CPU pointer (as of alloc_percpu()) to each CPU's block */
+extern void *sw_shared;	     /* the shared region */
+extern u32 sw_nr_lanes;	     /* number of possible CPUs */
 extern void **sw_lane_areas; /* each lane's block, for handlers that merge */
+
+/* Visits the number of each lane. */
+#define sw_for_each_lane(lane) for ((lane) = 0; (lane) < sw_nr_lanes; (lane)++)
 
 #endif

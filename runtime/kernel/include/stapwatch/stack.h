@@ -1,33 +1,86 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* stack.h - who called, and the names of addresses; any context. */
+/* Call chains, and the names of addresses. */
 #ifndef STAPWATCH_STACK_H
 #define STAPWATCH_STACK_H
 
 #define SW_MOST_FRAMES 32
 
-/*
- * The probed place, where the probe has registers, then the addresses that the kernel's functions
- * return to, innermost first; how many.
+/**
+ * sw_stack() - call chain of the kernel's functions
+ * @c: the handler's context
+ * @to: gets the addresses, innermost first: the probed instruction if the probe
+ *      has registers, then return addresses
+ * @most: number of addresses that @to has space for
+ *
+ * Context: Handler. Uses 512 bytes of stack.
+ * Return: number of addresses.
  */
 u32 sw_stack(const struct sw_context *c, u64 *to, u32 most);
-/* The same of the current process, as far as its functions keep frame pointers. */
+
+/**
+ * sw_user_stack() - call chain of the current process
+ * @c: the handler's context
+ * @to: gets the addresses, innermost first
+ * @most: number of addresses that @to has space for
+ *
+ * Follows frame pointers, so the chain ends at the first function without one,
+ * or at memory that is not present.
+ *
+ * Context: Handler.
+ * Return: number of addresses; 0 in a kernel thread.
+ */
 u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most);
-/*
- * "vfs_read", or with `whole` "vfs_read+0x0/0x180 [kernel]". False and "0x12" where the kernel has
- * no symbol.
+
+/**
+ * sw_symbol() - name of the kernel function at an address
+ * @c: the handler's context
+ * @to: gets "vfs_read", with @whole "vfs_read+0x0/0x180 [kernel]", or "0x12" if
+ *      the kernel has no symbol there
+ * @size: bytes of @to
+ * @address: the address
+ * @whole: with offset, size and module
+ *
+ * Context: Handler. Uses about 300 bytes of stack.
+ * Return: true if there is a symbol.
  */
 bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole);
 
-/*
- * The name of the file that the current process has mapped at an address, and the place in that
- * file. False where there is none, or it cannot be told here: with interrupts off, or while the
- * process changes its map.
+/**
+ * sw_user_module() - the file that the current process has mapped at an address
+ * @c: the handler's context
+ * @to: gets the name of the file
+ * @size: bytes of @to
+ * @address: the address
+ * @offset: gets the offset in that file
+ *
+ * Context: Handler.
+ * Return: false if no file is mapped there, or if it is not possible to know:
+ * interrupts are off, or the process's map is being changed.
  */
 bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *offset);
 
-/* The current task's kernel stack: its lowest address, its bytes, and where it is now. */
+/**
+ * sw_stack_low() - lowest address of the current task's kernel stack
+ *
+ * Context: Any.
+ * Return: the address.
+ */
 u64 sw_stack_low(void);
+
+/**
+ * sw_stack_size() - size of a kernel stack
+ *
+ * Context: Any.
+ * Return: bytes.
+ */
 u64 sw_stack_size(void);
+
+/**
+ * sw_stack_pointer() - where the stack is now
+ *
+ * Context: Any.
+ * Return: the stack pointer.
+ */
 u64 sw_stack_pointer(void);
 
 #endif

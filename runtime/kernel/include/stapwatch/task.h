@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* task.h - who runs on this CPU, in the initial name spaces; any context. */
+/*
+ * The current task, and what the session says of itself. Process ids are those of
+ * the initial namespace.
+ *
+ * The functions in line read members of the current task at offsets from BTF:
+ * a call and its spills would cost as much as the count that most handlers make.
+ */
 #ifndef STAPWATCH_TASK_H
 #define STAPWATCH_TASK_H
 
+/* The kernel's TASK_COMM_LEN. */
 #define SW_COMM_SIZE 16
 
 #ifdef SW_USERSPACE
@@ -19,7 +26,7 @@ u64 sw_task(void);
 
 #else
 
-/* Zeroes what follows the first NUL of eight bytes in memory order. */
+/* Zeroes the bytes after the first NUL, in memory order, of eight bytes. */
 static __always_inline u64 sw_cut_behind_nul(u64 word, bool *ended)
 {
 	u64 nul = (word - 0x0101010101010101ULL) & ~word & 0x8080808080808080ULL;
@@ -28,9 +35,16 @@ static __always_inline u64 sw_cut_behind_nul(u64 word, bool *ended)
 	return nul ? word & (((nul & -nul) >> 7) - 1) : word;
 }
 
-/*
- * Writes all SW_COMM_SIZE bytes, NULs behind the name: a key can be compared by words. Another CPU
- * may rename the task meanwhile, so the copy is cut and ended by what was copied.
+/**
+ * sw_execname() - name of the current task
+ * @to: gets SW_COMM_SIZE bytes: the name, then NULs, so that a key can be compared
+ *      by words
+ *
+ * Another CPU may rename the task meanwhile. Each half of the name is loaded
+ * once, and the copy ends at the first NUL in what was loaded: a name may be half
+ * old and half new, but it is always terminated.
+ *
+ * Context: Any, NMI included.
  */
 static __always_inline void sw_execname(char *to)
 {
@@ -48,18 +62,29 @@ static __always_inline void sw_execname(char *to)
 	__builtin_memcpy(to + 8, &second, 8);
 }
 
-/* The thread group, as user space's getpid(). */
+/**
+ * sw_pid() - process id of the current task, as getpid() gives it
+ *
+ * Context: Any, NMI included.
+ * Return: the id of the thread group; 0 for an idle task.
+ */
 static __always_inline s64 sw_pid(void)
 {
 	return *(const s32 *)(sw_current() + SW_TASK_TGID);
 }
 
+/**
+ * sw_tid() - thread id of the current task, as gettid() gives it
+ *
+ * Context: Any, NMI included.
+ * Return: the id; 0 for an idle task.
+ */
 static __always_inline s64 sw_tid(void)
 {
 	return *(const s32 *)(sw_current() + SW_TASK_PID);
 }
 
-/* Only a task changes its own credentials, so they stay while we look. */
+/* Only a task changes its own credentials, so they stay while the handler reads them. */
 static __always_inline u32 sw_credential(u32 offset)
 {
 	const u8 *cred = *(const u8 *const *)(sw_current() + SW_TASK_CRED);
@@ -67,27 +92,56 @@ static __always_inline u32 sw_credential(u32 offset)
 	return *(const u32 *)(cred + offset);
 }
 
+/**
+ * sw_uid() - real user id of the current task
+ *
+ * Context: Any, NMI included.
+ * Return: the id, in the initial namespace.
+ */
 static __always_inline s64 sw_uid(void)
 {
 	return sw_credential(SW_CRED_UID);
 }
 
+/**
+ * sw_euid() - effective user id of the current task
+ *
+ * Context: Any, NMI included.
+ * Return: the id, in the initial namespace.
+ */
 static __always_inline s64 sw_euid(void)
 {
 	return sw_credential(SW_CRED_EUID);
 }
 
+/**
+ * sw_gid() - real group id of the current task
+ *
+ * Context: Any, NMI included.
+ * Return: the id, in the initial namespace.
+ */
 static __always_inline s64 sw_gid(void)
 {
 	return sw_credential(SW_CRED_GID);
 }
 
+/**
+ * sw_egid() - effective group id of the current task
+ *
+ * Context: Any, NMI included.
+ * Return: the id, in the initial namespace.
+ */
 static __always_inline s64 sw_egid(void)
 {
 	return sw_credential(SW_CRED_EGID);
 }
 
-/* Its address. */
+/**
+ * sw_task() - the current task
+ *
+ * Context: Any, NMI included.
+ * Return: address of its struct task_struct.
+ */
 static __always_inline u64 sw_task(void)
 {
 	return (u64)sw_current();
@@ -95,31 +149,142 @@ static __always_inline u64 sw_task(void)
 
 #endif
 
+/**
+ * sw_ppid() - process id of the parent
+ *
+ * Context: Any, NMI included.
+ * Return: the id of the parent's thread group.
+ */
 s64 sw_ppid(void);
-s64 sw_pgrp(void);
-s64 sw_sid(void);
-u64 sw_task_of(s64 tid);    /* the address of that thread's task; 0: there is none */
-u64 sw_user_address(void);  /* where the process will go on; 0: a thread of the kernel's */
-u64 sw_average_load(u32 n); /* of 1 (0), 5 (1), 15 (2) minutes, times 2048 */
-s64 sw_target(void);	    /* the process of `-x` or `-c`; 0: none */
 
-/* Local time, of whoever started the module. */
+/**
+ * sw_pgrp() - process group of the current task
+ *
+ * Context: Any, NMI included.
+ * Return: the id.
+ */
+s64 sw_pgrp(void);
+
+/**
+ * sw_sid() - session of the current task
+ *
+ * Context: Any, NMI included.
+ * Return: the id.
+ */
+s64 sw_sid(void);
+
+/**
+ * sw_task_of() - a task by its thread id
+ * @tid: the id
+ *
+ * The task may exit and its memory be reused: the script reads it fault-safely.
+ *
+ * Context: Any, NMI included.
+ * Return: address of its struct task_struct; 0 if there is none.
+ */
+u64 sw_task_of(s64 tid);
+
+/**
+ * sw_user_address() - where the current process will go on in user space
+ *
+ * Context: Any, NMI included.
+ * Return: the address; 0 for a kernel thread.
+ */
+u64 sw_user_address(void);
+
+/**
+ * sw_average_load() - load average
+ * @n: 0, 1, 2 for the average of 1, 5, 15 minutes
+ *
+ * Context: Any, NMI included.
+ * Return: the load, times 2048; 0 for another @n.
+ */
+u64 sw_average_load(u32 n);
+
+/**
+ * sw_target() - the process of the options -x and -c
+ *
+ * Context: Any, NMI included.
+ * Return: its process id; 0 if there is none.
+ */
+s64 sw_target(void);
+
+/**
+ * sw_seconds_west() - local time zone of the process that started the module
+ *
+ * Context: Any, NMI included.
+ * Return: seconds that local time is behind UTC.
+ */
 s64 sw_seconds_west(void);
+
+/**
+ * sw_time_zone() - name of that time zone
+ *
+ * Context: Any, NMI included.
+ * Return: at most 15 bytes, for example "CET".
+ */
 const char *sw_time_zone(void);
 
-/* A line of the kernel's log; `level`: 0 (emergency) to 7 (debugging). */
+/**
+ * sw_kernel_log() - writes a line to the kernel's log
+ * @level: 0 (emergency) to 7 (debug)
+ * @text: the line, without a newline
+ *
+ * Context: Any, NMI included.
+ */
 void sw_kernel_log(u32 level, const char *text);
 
-/* Nothing handles an event after this one: the module goes to SW_EXITING and its reader is told. */
+/**
+ * sw_exit() - ends the script: exit()
+ * @c: the handler's context
+ *
+ * The module goes to SW_EXITING and its reader is woken to stop it. No handler
+ * starts on any CPU afterwards; those that run finish.
+ *
+ * Context: Handler.
+ */
 void sw_exit(struct sw_context *c);
 
-/* What an input probe is about. */
+/**
+ * sw_input_char() - the byte that was typed
+ *
+ * Context: Handler of an input probe.
+ * Return: the byte.
+ */
 s64 sw_input_char(void);
+
+/**
+ * sw_input_line() - the line that was typed
+ *
+ * Context: Handler of an input probe for lines.
+ * Return: the line with its newline.
+ */
 const char *sw_input_line(void);
 
-/* $value of a procfs probe. */
+/**
+ * sw_procfs_value() - $value of a procfs probe
+ *
+ * Context: Handler of a procfs probe.
+ * Return: what was written to the file, or what is to be read from it.
+ */
 const char *sw_procfs_value(void);
+
+/**
+ * sw_procfs_set() - $value = text, in a procfs probe
+ * @c: the handler's context
+ * @text: the string; what does not fit is cut and counted
+ *
+ * Context: Handler of a procfs probe.
+ */
 void sw_procfs_set(struct sw_context *c, const char *text);
+
+/**
+ * sw_procfs_append() - $value .= text, in a procfs probe
+ * @c: the handler's context
+ * @text: the string; what does not fit is cut and counted
+ *
+ * Context: Handler of a procfs probe.
+ */
 void sw_procfs_append(struct sw_context *c, const char *text);
 
 #endif

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* types.h - the few types and macros that generated code needs where no kernel header provides
- * them. */
+/*
+ * The kernel's names for types and a few macros, for generated C that includes no
+ * kernel header.
+ */
 #ifndef STAPWATCH_TYPES_H
 #define STAPWATCH_TYPES_H
 
@@ -27,7 +29,7 @@ typedef _Bool bool;
 #define READ_ONCE(x)	 (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, v) (*(volatile __typeof__(x) *)&(x) = (v))
 
-/* kbuild defines these for every file, header-free or not. */
+/* kbuild defines some of these on the command line, for every file. */
 #ifndef __always_inline
 #define __always_inline inline __attribute__((__always_inline__))
 #endif

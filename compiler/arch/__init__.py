@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the compiler knows of processor architectures: one record for each, one module for its values.
+
+    arch_of("x86_64") -> Arch(name="x86_64", elf_machine=62, syscall_prefix="__x64_sys_", ...)
+    kernel.arch       -> the record of the kernel that a script is compiled for
+
+Every word that is true of one architecture only stands here, in the C header of the same name below
+runtime/kernel/include/stapwatch/arch/, and in the library's folder of that name (compiler/tapset/).
+Other rooms ask the record and never test its name. This room imports none of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from runtime.support.record import record
+
+
+class UnknownArch(Exception):
+    """There is no record for a machine. `hint` says which machines there are."""
+
+    def __init__(self, machine: str) -> None:
+        self.message = f"the architecture '{machine}' is not supported"
+        self.hint = f"supported: {', '.join(NAMES)}"
+        super().__init__(f"{self.message}: {self.hint}")
+
+
+@record
+class Operand:
+    """The location of a mark's argument: a value of `size` bytes in memory at
+    base + index * scale + symbol + number, or else that sum itself.
+
+    `shift`: the value starts at that bit of its register.
+    """
+
+    size: int
+    signed: bool
+    memory: bool = False
+    base: str = ""  # registers by their names in `struct sw_regs`; "": none
+    index: str = ""
+    scale: int = 1
+    number: int = 0
+    symbol: str = ""
+    shift: int = 0
+
+
+@record
+class Percpu:
+    """A per-CPU variable that handlers read: the constant of target.h that names it, its symbol, and
+    the member that holds it on kernels that have `Arch.hot_struct`."""
+
+    constant: str
+    symbol: str
+    member: str
+
+
+@record
+class Arch:
+    """One architecture: a 64-bit little-endian machine. Registers go by their names in the kernel's
+    `struct pt_regs`, which are those of `struct sw_regs` in C."""
+
+    name: str  # as `uname -m` has it, and `arch` in a script's %( %)
+    kernel_name: str  # of the folder below the kernel's arch/: kbuild's SRCARCH
+    elf_machine: int  # e_machine of its objects and programs
+    library_folders: tuple[str, ...]  # what the dynamic linker searches without configuration
+
+    arguments: tuple[str, ...]  # registers of a function's integer arguments
+    result: str  # register of a function's, and of a system call's, result
+    syscall_number: str
+    syscall_arguments: tuple[str, ...]
+    dwarf_registers: tuple[str, ...]  # by DWARF's number
+    dwarf_range: str  # for messages
+
+    syscall_prefix: str  # in front of the name in SYSCALL_DEFINE: the entry function's symbol
+    watchpoints: int  # hardware breakpoints that a CPU has
+    percpu: tuple[Percpu, ...]
+    hot_struct: str
+
+    # mark arguments as the assembler writes them; None for one that cannot be read
+    operands: Callable[[str], tuple[Operand | None, ...]]
+    # offset and size of the packed kernel in a boot image; None: the bytes are no boot image
+    boot_payload: Callable[[bytes], tuple[int, int] | None]
+
+
+NAMES: Final = ("x86_64",)
+
+
+def arch_of(machine: str) -> Arch:
+    """The record of a machine, by what `uname -m` prints there. Raises UnknownArch."""
+    if machine == "x86_64":
+        from compiler.arch.x86_64 import X86_64
+
+        return X86_64
+    raise UnknownArch(machine)

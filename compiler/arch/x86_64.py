@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""x86-64: the values of its `Arch` record.
+
+Sources: the System V ABI's AMD64 supplement (registers, DWARF numbers), the kernel's
+arch/x86/include/asm/ptrace.h (names), syscall_wrapper.h (prefix) and Documentation/arch/x86/boot.rst.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+from compiler.arch import Arch, Operand, Percpu
+
+_BOOT_MAGIC_AT: Final = 0x202
+_SETUP_SECTORS_AT: Final = 0x1F1
+_PAYLOAD_AT: Final = 0x248  # offset and length of the payload, from protocol 2.08 on
+_HEADER_END: Final = 0x250
+_DWARF_REGISTERS: Final = (
+    "ax", "dx", "cx", "bx", "si", "di", "bp", "sp", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15", "ip",
+)  # fmt: skip
+
+
+def operands(text: str) -> tuple[Operand | None, ...]:
+    """Mark arguments in AT&T syntax. Few scripts probe marks, so the parser is imported for those."""
+    from compiler.arch import x86_64_operands
+
+    return x86_64_operands.operands(text)
+
+
+def boot_payload(data: bytes) -> tuple[int, int] | None:
+    """A bzImage is real-mode setup code, then an unpacker that carries the packed ELF file."""
+    if data[_BOOT_MAGIC_AT : _BOOT_MAGIC_AT + 4] != b"HdrS" or len(data) < _HEADER_END:
+        return None
+    sectors = data[_SETUP_SECTORS_AT] or 4
+    offset, size = struct.unpack_from("<II", data, _PAYLOAD_AT)
+    return (sectors + 1) * 512 + offset, size
+
+
+X86_64: Final = Arch(
+    name="x86_64",
+    kernel_name="x86",
+    elf_machine=62,
+    library_folders=(
+        "/lib/x86_64-linux-gnu",
+        "/usr/lib/x86_64-linux-gnu",
+        "/lib64",
+        "/usr/lib64",
+        "/lib",
+        "/usr/lib",
+    ),
+    arguments=("di", "si", "dx", "cx", "r8", "r9"),
+    result="ax",
+    syscall_number="orig_ax",
+    syscall_arguments=("di", "si", "dx", "r10", "r8", "r9"),
+    dwarf_registers=_DWARF_REGISTERS,
+    dwarf_range="0 to 16: rax to rip",
+    syscall_prefix="__x64_sys_",
+    watchpoints=4,
+    percpu=(
+        Percpu("SW_PREEMPT_COUNT", "__preempt_count", "preempt_count"),
+        Percpu("SW_CURRENT_TASK", "current_task", "current_task"),
+        Percpu("SW_CPU_NUMBER", "cpu_number", "cpu_number"),
+    ),
+    hot_struct="pcpu_hot",
+    operands=operands,
+    boot_payload=boot_payload,
+)

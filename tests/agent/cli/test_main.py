@@ -1,0 +1,341 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The command line: what it prints and its exit status; a run's decisions with a small kernel."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from agent.cli import main
+from agent.config.settings import CompileSettings
+from agent.scripts.compile_client import Compiler
+from agent.session.compile_request import compile_request
+from agent.session.session import Session
+from compiler.version import VERSION
+from runtime.abi.structs import UNLIMITED_ERRORS
+from tests import PROJECT
+from tests.agent import standin
+from tests.agent.conftest import run
+from tests.agent.standin import StandInDevice, StandInKernel
+
+
+def stapwatch(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "agent", *args],
+        input=stdin, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)}, cwd="/",
+    )  # fmt: skip
+
+
+def test_version() -> None:
+    with (PROJECT / "pyproject.toml").open("rb") as file:
+        assert tomllib.load(file)["project"]["version"] == VERSION
+    assert stapwatch("--version").stdout == f"stapwatch {VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "status", "text"),
+    [
+        (["run"], 1, "error: no script: give a file, or its text with -e\n"),
+        (["run", "/nonexistent.stp"], 1, "error: cannot read /nonexistent.stp: no such file or directory\n"),
+        (["check", "/nonexistent.stp"], 1,
+         "error: cannot read /nonexistent.stp: no such file or directory\n"),
+        (["agent", "--listen", "::1:2"], 2,
+         "error: --listen: '::1:2' is not an address: write IPv6 as [::1]:9436\n"),
+        (["agent", "--check", "--config", "/nonexistent.yaml"], 2,
+         "config error: /nonexistent.yaml: cannot be read: No such file or directory\n"),
+        (["status", "--url", "ftp://x"], 2, "error: 'ftp://x' is no address; write http://127.0.0.1:9436\n"),
+    ],
+)  # fmt: skip
+def test_wrong_use(args: list[str], status: int, text: str) -> None:
+    done = stapwatch(*args)
+    assert (done.returncode, done.stderr, done.stdout) == (status, text, "")
+
+
+def test_status_without_an_agent(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("script_folders: []\nwork_folder: run\n")
+    done = stapwatch("status", "--config", str(config))
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: no agent answers at {tmp_path}/run/control.sock: ")
+
+
+def test_check_says_every_mistake_of_every_file(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.stp", tmp_path / "bad.stp"
+    good.write_text("probe begin { exit() }\n")
+    bad.write_text("probe begin { nosuch(1) }\nprobe end { x = neither() }\n")
+    done = stapwatch("check", "-p2", str(good), str(bad))
+    assert done.returncode == 1
+    assert f"{bad}:1:15" in done.stderr and f"{bad}:2:17" in done.stderr
+    assert "good.stp" not in done.stderr
+    assert "Traceback" not in done.stderr
+    assert stapwatch("check", "-p2", str(good)).returncode == 0
+
+
+def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
+    script = tmp_path / "x.stp"
+    script.write_text("#!/usr/bin/env -S stapwatch run\nprobe begin { println(@1, $2) }\n")
+    done = stapwatch("run", "-v", "-p1", str(script), "-v", "7")
+    assert done.returncode == 0, done.stderr
+    assert 'println("-v", 7)' in done.stdout
+    assert done.stderr.startswith("Pass 1: parsed user script and ")
+    assert done.stderr.count("Pass ") == 1
+    done = stapwatch("run", "-p1", "-", stdin="probe begin { exit() }")
+    assert "exit()" in done.stdout
+
+
+def test_options_reach_the_compiler() -> None:
+    options = main.parser().parse_args(
+        ["run", "-ve", "probe x {}", "-G", "n=0x10", "-G", 's="a"', "-D", "MAXACTION=5", "-DTHIS", "-g",
+         "-I/l", "-m", "mine", "one", "-two"]
+    )  # fmt: skip
+    assert (options.verbose, options.text, options.rest) == (1, "probe x {}", ["one", "-two"])
+    wanted = compile_request(options, None, options.rest, Path("/out"), 4, True)
+    assert wanted["globals"] == {"n": "0x10", "s": "a"}
+    assert wanted["defines"] == {"MAXACTION": "5", "THIS": "1"}
+    assert (wanted["guru"], wanted["library"], wanted["module"]) == (True, ["/l"], "mine")
+    assert (wanted["text"], wanted["args"], wanted["run_mode"]) == (
+        "probe x {}",
+        ["one", "-two"],
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["-t", "x.stp"], "-t is not supported: the hits of each probe are shown by --monitor"),
+        (["--remote", "host", "x.stp"], "--remote is not supported: run stapwatch on the other"),
+        (["--prologue-searching=always", "x.stp"], "--prologue-searching is not supported"),
+        (["--use-server", "x.stp"], "--use-server is not supported: scripts are compiled here"),
+        (["--runtime=bpf", "x.stp"], "argument --runtime: invalid choice: 'bpf'"),
+        (["-c", "ls", "-x", "3", "x.stp"], "-c and -x exclude each other"),
+        (["--suppress-time-limits", "x.stp"], "--suppress-time-limits needs guru mode: -g"),
+        (["-s", "0", "x.stp"], "a buffer has 1 to 4095 megabytes"),
+        (["-T", "0", "x.stp"], "a time is a positive number of seconds"),
+        (["-p", "6", "x.stp"], "invalid choice: 6"),
+        (["-m", "a b", "x.stp"], "-m a b: a module's name is"),
+        (["-m", "A", "x.stp"], "-m A: a module's name is"),
+        (["-D", "a b", "x.stp"], "-D a b: write NAME or NAME=VALUE"),
+        (["-G", "n", "x.stp"], "-G n: write NAME=VALUE"),
+        (["-x", "me", "x.stp"], "invalid int value: 'me'"),
+    ],
+)
+def test_options_that_cannot_be(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = main.main(["run", *words])
+    except SystemExit as end:
+        status = int(str(end.code))
+    told = capsys.readouterr().err
+    assert status == 1  # as stap's
+    assert message in told
+    assert len(told.splitlines()) <= 2
+
+
+def test_every_option_has_its_line_of_help() -> None:
+    text = stapwatch("run", "--help").stdout
+    options = (
+        "-e -E -p -v --vp -k -g -u -w -W -D -G -I -m -o -c -x -T -s -F -A -l -L -r --dump-functions"
+        " --dump-probe-types --dump-probe-aliases --suppress-time-limits --suppress-handler-errors"
+        " --monitor --no-global-var-display --compatible --disable-cache --sysroot"
+    )
+    for option in options.split():
+        lines = [line for line in text.splitlines() if line.startswith(f"  {option}")]
+        assert lines, option
+    assert "not supported" not in text
+
+
+def test_what_options_mean_for_the_compiler() -> None:
+    words = ["-u", "-E", "probe a {}", "-E", "probe b {}", "--compatible", "4.0", "-s", "2", "-g"]
+    words += ["--suppress-time-limits", "-r", "6.1.0-x", "--sysroot", "/there", "-e", "x"]
+    options = main.parser().parse_args(["run", *words])
+    wanted = compile_request(options, None, [], Path("/out"), 4, True)
+    assert (wanted["optimise"], wanted["extra"]) == (False, ["probe a {}", "probe b {}"])
+    assert wanted["compatible"] == "4.0"
+    assert wanted["kernel"] == {"root": "/there", "release": "6.1.0-x"}
+    assert wanted["defines"]["RINGSIZE"] == str(2 << 20)
+    assert wanted["defines"]["MAXACTION"] == wanted["defines"]["MAXTRYLOCK"] == "2147483647"
+    assert wanted["display"] is True
+    plain = compile_request(options, None, [], Path("/out"), 4, False)
+    assert plain["display"] is False, "the service serves metrics instead"
+
+
+class Ending(StandInKernel):
+    """Its modules print a line when started, and then end as told."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+
+    def load(self, path: Path, name: str) -> StandInDevice:
+        device = super().load(path, name)
+        assert isinstance(device, StandInDevice)
+        start = device.start
+
+        def started(max_errors: int = 0, target: int = 0) -> None:
+            start(max_errors, target)
+            self.done.append(f"errors {max_errors}")
+            device.say()
+            if self.how == "exit":
+                device.exit()
+            elif self.how == "fail":
+                device.writer.header[13] = 1
+                device.exit()
+
+        device.start = started  # type: ignore[method-assign]
+        return device
+
+
+def session(how: str, *args: str, text: str = "ok 1") -> tuple[int, Ending]:
+    kernel = Ending(how)
+    options = main.parser().parse_args(["run", "-e", text, *args])
+
+    async def work() -> int:
+        compiler = Compiler(CompileSettings(), standin.COMMAND)
+        return await Session(options, None, options.rest, kernel, compiler).run()
+
+    return run(work()), kernel
+
+
+def test_a_run_from_begin_to_end(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("exit")
+    out, err = capfd.readouterr()
+    assert (status, out, err) == (0, "hello\n", "")
+    assert [word.split()[0] for word in kernel.done] == [
+        "load",
+        "start",
+        "errors",
+        "stop",
+        "unload",
+    ]
+    assert kernel.done[2] == "errors 0", "as stap: the first error ends the script"
+    assert kernel.loaded == {}
+
+
+def test_a_run_that_used_up_its_errors(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("fail", "-DMAXERRORS=3")
+    assert status == 1 and "errors 3" in kernel.done
+
+
+def test_a_run_of_a_script_that_is_wrong(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("exit", text="bad")
+    assert (status, kernel.done) == (1, [])
+    assert capfd.readouterr().err == "x.stp:3:5: error[syntax]: no\n" * 2
+
+
+def test_a_command_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It starts after the probes, and its end is theirs."""
+    mark = tmp_path / "mark"
+    status, kernel = session("stay", "-c", f"touch {mark}", "-o", str(tmp_path / "out"))
+    assert status == 0 and mark.exists()
+    assert (tmp_path / "out").read_text() == "hello\n"
+    assert kernel.loaded == {}
+    status, _ = session("stay", "-c", "exit 3; true")
+    assert status == 1
+    assert "WARNING: Child process exited with status 3\n" in capfd.readouterr().err
+    status, _ = session("stay", "-c", "kill -9 $$")
+    assert status == 1
+    assert "WARNING: Child process exited with signal 9 (Killed)\n" in capfd.readouterr().err
+
+
+def test_a_run_ends_after_its_time() -> None:
+    status, kernel = session("stay", "-T", "0.05")
+    assert (status, kernel.loaded) == (0, {})
+
+
+def test_a_run_that_tolerates_errors() -> None:
+    status, kernel = session("exit", "--suppress-handler-errors")
+    assert status == 0 and f"errors {UNLIMITED_ERRORS}" in kernel.done
+
+
+def test_a_script_left_running(capfd: pytest.CaptureFixture[str]) -> None:
+    """-F leaves a module that -A finds again, reads, and ends."""
+    status, kernel = session("stay", "-F")
+    out, err = capfd.readouterr()
+    [module] = kernel.loaded
+    assert (status, out) == (0, f"hello\n{module}\n")
+    assert f"stapwatch run -A {module}" in err
+    assert kernel.held == set()
+    options = main.parser().parse_args(["run", "-A", module, "-T", "0.05"])
+    options.text = ""
+
+    async def work() -> int:
+        return await Session(options, None, [], kernel).run()
+
+    assert run(work()) == 0
+    assert kernel.loaded == {}
+    starts = [word for word in kernel.done if word.startswith("start")]
+    assert len(starts) == 1, "it is not started again"
+
+
+def test_a_run_that_is_watched(capfd: pytest.CaptureFixture[str]) -> None:
+    status, _ = session("stay", "--monitor=0.02", "-T", "0.2")
+    lines = capfd.readouterr().err.splitlines()
+    assert status == 0
+    assert re.match(
+        r"\[0 s\] sw_script_\w+: running, [\d,]+ KiB; 0 hits \(\+0\), 0 errors", lines[0]
+    )
+
+
+def test_time_in_the_name_of_the_output(tmp_path: Path) -> None:
+    session("exit", "-o", str(tmp_path / "out-%Y"))
+    [made] = tmp_path.iterdir()
+    assert re.fullmatch(r"out-\d{4}", made.name)
+    assert made.read_text() == "hello\n"
+
+
+def test_the_module_stays_with_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    session("exit", "-m", "mine.ko")
+    assert [path.suffix for path in tmp_path.iterdir()] == [".ko"]
+
+
+def test_exit_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:
+    status, kernel = session("exit", "-c", "sleep 600")
+    assert status == 0 and kernel.loaded == {}
+    assert "Child process" not in capfd.readouterr().err
+
+
+def test_a_closed_pipe_ends_the_run() -> None:
+    kernel = Ending("stay")
+    options = main.parser().parse_args(["run", "-e", "ok 1"])
+
+    async def work() -> int:
+        read, write = os.pipe()
+        os.close(read)
+        made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
+        made._output._fd = write
+        try:
+            return await made.run()
+        finally:
+            os.close(write)
+
+    assert run(work()) == 0
+    assert kernel.loaded == {}
+
+
+def test_interrupting_a_compilation(capfd: pytest.CaptureFixture[str]) -> None:
+    kernel = Ending("exit")
+    options: argparse.Namespace = main.parser().parse_args(["run", "-e", "hang"])
+
+    async def work() -> int:
+        made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
+        task = asyncio.create_task(made.run())
+        children = Path(f"/proc/self/task/{os.getpid()}/children")
+        while not children.read_text():
+            await asyncio.sleep(0.005)
+        made._interrupt()
+        return await task
+
+    assert run(work()) == 130
+    assert kernel.done == []

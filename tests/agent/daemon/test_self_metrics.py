@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The agent's own metrics: what is kept between scrapes is what the library would write anew."""
+
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from agent.daemon.self_metrics import Health, SelfMetrics
+from agent.exposition.render import Format
+from runtime.reader.device import Image
+from runtime.reader.snapshot import SnapshotReader
+from tests.runtime.images import Plan
+
+
+@pytest.mark.parametrize("form", list(Format), ids=["text", "openmetrics"])
+def test_text_is_the_library_s(form: Format) -> None:
+    plan = Plan(lanes=2)
+    plan.array("t", {"n": None}, 4)
+    image = plan.image()
+    reader = SnapshotReader(Image(image.data))
+    metrics = SelfMetrics(Health(), {})
+    # its process metrics change from look to look
+    metrics.registry = registry = CollectorRegistry(auto_describe=False)
+    registry.register(metrics)
+    seen = set()
+    for hits in (0, 0, 7, 7, 8):
+        image.in_lane(1, 0, hits)
+        metrics.snapshots = {"s": reader.read()}
+        text = metrics.render(form)
+        if form is Format.OPENMETRICS:
+            assert text == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+        else:
+            assert text == generate_latest(registry)
+        seen.add(text)
+    assert len(seen) == 3

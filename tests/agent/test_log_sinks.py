@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Log lines: joined, limited, as JSON through a pipe and in journald's protocol through a socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agent import log_sinks
+from agent.config.settings import LogFormat, LogSettings
+from agent.log_sinks import JournalSink, JsonSink, journal_datagram
+from agent.scripts.line_buffer import LONGEST, LineJoiner, TokenBucket
+from agent.scripts.script_log import ScriptLog
+from runtime.abi.manifest import Argument, ErrorSite, Manifest, Print, ValueType
+from runtime.abi.structs import NO_PROBE, EventKind
+from runtime.events.decode import Event
+from tests.agent import values
+from tests.agent.conftest import Lines
+from tests.runtime.images import Plan
+
+
+def script_manifest() -> Manifest:
+    from runtime.support.record import replace
+
+    arguments = (Argument("execname", ValueType.STRING), Argument("cpu", ValueType.LONG))
+    prints = (
+        Print("%s on %d\n", arguments, "x"),
+        Print("note", (), "x", log=True),
+        Print("%s", arguments[:1], "x"),
+    )
+    plan = Plan(lanes=1, probes=2)
+    return replace(
+        plan.manifest(), prints=prints, errors=(ErrorSite("division by 0", "x.stp:3:4"),)
+    )
+
+
+def printed(site: int, *args: int | str, cpu: int = 1, time: int = 0) -> Event:
+    return Event(EventKind.PRINT, cpu, time, 0, site, args)
+
+
+def test_a_print_is_a_line_with_fields(lines: Lines) -> None:
+    log = ScriptLog("vfs", LogSettings())
+    log.add(printed(0, "cat", 7, time=1_500_000), script_manifest(), 1_700_000_000_000_000_000)
+    assert lines.entries == [
+        {
+            "event": "cat on 7",
+            "level": "info",
+            "script": "vfs",
+            "probe": 'kernel.function("f0")',
+            "cpu": 1,
+            "execname": "cat",
+            "arg_cpu": 7,
+            "timestamp": "2023-11-14T22:13:20.001500Z",
+        }
+    ]
+
+
+def test_log_is_a_line_of_its_own_and_odd_bytes_are_shown(lines: Lines) -> None:
+    log = ScriptLog("vfs", LogSettings())
+    log.add(printed(1), script_manifest(), 0)
+    log.add(printed(2, "caf\udce9\n"), script_manifest(), 0)
+    assert lines.texts == ["note", "caf\\xe9"]
+    assert lines.entries[1]["execname"] == "caf\\xe9\n"
+
+
+def test_errors_and_warnings(lines: Lines) -> None:
+    log = ScriptLog("vfs", LogSettings())
+    log.add(Event(EventKind.ERROR, 0, 0, 1, 0, ("division by 0",)), script_manifest(), 0)
+    log.add(Event(EventKind.WARNING, 0, 0, None, NO_PROBE, ("late",)), script_manifest(), 0)
+    assert [(e["level"], e["event"]) for e in lines.entries] == [
+        ("error", "division by 0 at x.stp:3:4"),
+        ("warning", "late"),
+    ]
+    assert "probe" not in lines.entries[1]
+
+
+def test_parts_are_joined_by_cpu_until_the_newline(lines: Lines) -> None:
+    log = ScriptLog("vfs", LogSettings())
+    found = script_manifest()
+    log.add(printed(2, "a ", cpu=0), found, 0)
+    log.add(printed(2, "b ", cpu=1), found, 0)
+    log.add(printed(0, "c", 9, cpu=0), found, 0)
+    assert lines.texts == ["a c on 9"]
+    log.flush(everything=True)
+    assert lines.texts == ["a c on 9", "b "]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 2), st.text(st.sampled_from("ab\n"), max_size=6)), max_size=30
+    )
+)
+def test_joining_loses_nothing(parts: list[tuple[int, str]]) -> None:
+    joiner = LineJoiner()
+    out = {cpu: [] for cpu in range(3)}  # type: dict[int, list[str]]
+    for cpu, text in parts:
+        for line in joiner.add(text, cpu, "", 0, {}):
+            out[line.cpu].append(line.text + "\n")
+    for line in joiner.flush():
+        out[line.cpu].append(line.text)
+    for cpu in out:
+        assert "".join(out[cpu]) == "".join(text for c, text in parts if c == cpu)
+
+
+def test_a_line_without_end_is_cut() -> None:
+    joiner = LineJoiner()
+    found = [
+        line for n in range(3 * LONGEST // 100) for line in joiner.add("x" * 100, 0, "", n, {})
+    ]
+    assert len(found) >= 2 and all(len(line.text) <= LONGEST for line in found)
+
+
+def test_bucket_counts_what_it_keeps_back(lines: Lines) -> None:
+    now = 0.0
+    bucket = TokenBucket(2.0, 3, lambda: now)
+    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
+    now = 1.0
+    assert [bucket.take() for _ in range(3)] == [True, True, False]
+    assert all(TokenBucket(0, 1).take() for _ in range(1000))
+    log = ScriptLog("vfs", LogSettings(rate_limit=1e-9, burst=2))
+    for _ in range(5):
+        log.add(printed(1), script_manifest(), 0)
+    assert (log.written, log.dropped, len(lines.entries)) == (2, 3, 2)
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    ends = os.pipe()
+    yield ends
+    for end in ends:
+        os.close(end)
+
+
+def test_json_lines(pipe: tuple[int, int]) -> None:
+    read, write = pipe
+    sink = JsonSink(write)
+    sink.write({"event": "a\n\u00e9\udce9", "n": 1})
+    sink.close()
+    assert json.loads(os.read(read, 4096).decode()) == {"event": "a\n\u00e9?", "n": 1}
+    assert sink.lost == 0
+
+
+def test_a_stalled_pipe_costs_lines_and_never_blocks() -> None:
+    read, write = os.pipe()
+    sink = JsonSink(write)
+    for _ in range(20_000):
+        sink.write({"event": "x" * 100})
+    lost = sink.lost
+    assert lost >= 9_000
+    os.close(read)  # the thread, which waits in write(), goes on and ends
+    sink.close()
+    os.close(write)
+    assert sink.lost > lost
+
+
+def test_journal_datagram() -> None:
+    data = journal_datagram(
+        {"event": "two\nlines", "level": "error", "script": "vfs", "9lives": 1, "_pid": 2, "n": -3}
+    )
+    assert data == (
+        b"SYSLOG_IDENTIFIER=stapwatch\n"
+        b"MESSAGE\n\x09\0\0\0\0\0\0\0two\nlines\n"
+        b"PRIORITY=3\nSCRIPT=vfs\nX9LIVES=1\nPID=2\nN=-3\n"
+    )
+
+
+def test_journal_socket(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        journal.settimeout(30)
+        sink = JournalSink(str(path))
+        sink.write({"event": "hello", "level": "info"})
+        assert b"MESSAGE=hello\nPRIORITY=6\n" in journal.recv(4096)
+        large = "x" * 20_000_000
+        sink.write({"event": large})
+        _, fds, _, _ = socket.recv_fds(journal, 16, 1)
+        with os.fdopen(fds[0], "rb") as file:
+            file.seek(0)
+            assert file.read().endswith(large.encode() + b"\n")
+        sink.close()
+    sink = JournalSink(str(tmp_path / "none"))
+    sink.write({"event": "x"})
+    assert sink.lost == 1
+    sink.close()
+
+
+def test_under_journald_by_device_and_inode(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "stream").open("w") as stream:
+        stat = os.fstat(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino}")
+        assert log_sinks.under_journald(stream.fileno())
+        monkeypatch.setenv("JOURNAL_STREAM", f"{stat.st_dev}:{stat.st_ino + 1}")
+        assert not log_sinks.under_journald(stream.fileno())
+
+
+def test_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    log_sinks.configure(LogSettings(level="warning", format=LogFormat.JSON))
+    found = Lines()
+    monkeypatch.setattr(log_sinks, "_sink", found)
+    log_sinks.log().info("quiet")
+    log_sinks.log().warning("a %s b")
+    assert found.texts == ["a %s b"]
+    assert found.entries[0]["timestamp"].endswith("Z")
+    monkeypatch.undo()
+    log_sinks.close()
+
+
+def test_stand_in_manifest_is_whole() -> None:
+    assert Manifest.from_json(values.manifest().to_json()) == values.manifest()

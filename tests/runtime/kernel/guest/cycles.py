@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Load, fire and unload many times while other processes hit the probes; tell what is left over."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+from runtime.abi.structs import State
+from tests.runtime.kernel.guest.module import Module
+
+CYCLES = int(sys.argv[1])
+MODULES = (("sw_reads", 9), ("sw_faults", 4), ("sw_timers", 5))
+HITS = 200  # before a cycle of sw_reads goes on
+EDGES = 50  # calls that may be between two hooks of one function when these are taken out
+KPROBES = Path("/sys/kernel/debug/kprobes/list")
+script = "import os\nfd = os.open('/dev/zero', os.O_RDONLY)\nwhile True: os.read(fd, 64)\n"
+
+
+def drain(module: Module) -> None:
+    while module.header.state != State.STOPPED:
+        if not module.read():
+            os.sched_yield()
+
+
+def allocations() -> int:
+    lines = Path("/proc/vmallocinfo").read_text().splitlines()
+    return sum("region_alloc" in line or "create_ring" in line for line in lines)
+
+
+def cycle(name: str, nr_probes: int, target: int) -> tuple[int, int]:
+    """One life of a module: hits of its second probe, and memory."""
+    with Module(name, nr_probes) as module:
+        module.start(target)
+        reader = threading.Thread(target=drain, args=(module,))
+        reader.start()
+        if name == "sw_reads":
+            while module.counts(1)[0] < HITS:
+                os.sched_yield()
+        module.stop()
+        reader.join()
+        by_ftrace, by_kprobe = module.words()[:2]
+        assert name != "sw_reads" or abs(by_ftrace - by_kprobe) < EDGES, (by_ftrace, by_kprobe)
+        return module.counts(1)[0], module.header.memory
+
+
+# readers that never rest, so that every removal finds handlers in flight
+loads = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
+try:
+    lives = [cycle(*MODULES[i % 3], loads[0].pid) for i in range(CYCLES)]
+    alive = [load.poll() is None for load in loads]
+finally:
+    for load in loads:
+        load.kill()
+        load.wait()
+devices = Path("/dev/stapwatch")
+loaded = [line for line in Path("/proc/modules").read_text().splitlines() if line[:3] == "sw_"]
+result = {
+    "hits": sum(hits for hits, _ in lives),
+    "memory": [len({memory for _, memory in lives[kind::3]}) for kind in range(3)],
+    "alive": alive,
+    "allocations": allocations(),
+    "modules": loaded,
+    "devices": [path.name for path in devices.iterdir()] if devices.exists() else [],
+    "probes": KPROBES.read_text(),
+    "functions": Path("/sys/kernel/tracing/enabled_functions").read_text(),
+}
+print(json.dumps(result))
