@@ -21,7 +21,7 @@ _OPERATORS = (p.Unary, p.Compare, p.Logical, p.Conditional)
 
 def disarmable(probe: p.Probe) -> bool:
     """Whether the probe's hook is in place only while its condition holds."""
-    if probe.condition is None or probe.hook.kind.phase:
+    if probe.condition is None or probe.hook.is_phase:
         return False
     return all(_settled(node) for node in walk(probe.condition))
 

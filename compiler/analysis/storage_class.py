@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 
 from compiler.ir import program as p
+from compiler.ir.hooks import Begin, Ftrace, Hook
 from compiler.ir.traits import Node, body_of, children, reachable, roots_of, walk
 from runtime.abi.manifest import Storage
 from runtime.support.record import record
@@ -31,7 +32,7 @@ class Use:
 
     name: str
     access: Access
-    hook: p.HookKind
+    hook: type[Hook]
 
 
 def uses(program: p.Program) -> list[Use]:
@@ -39,12 +40,12 @@ def uses(program: p.Program) -> list[Use]:
     functions = {f.symbol: f for f in program.functions}
     found = []
     for probe in program.probes:
-        hook = probe.hook.kind
+        hook = type(probe.hook)
         roots = roots_of(probe)
         if probe.condition is not None:
             # whoever changes a condition looks at it, at each hit
             refs = (n for n in walk(probe.condition) if isinstance(n, p.GlobalRef))
-            found += [Use(ref.name, Access.READ, p.HookKind.FTRACE) for ref in refs]
+            found += [Use(ref.name, Access.READ, Ftrace) for ref in refs]
         stmts = [*roots, *(s for f in reachable(roots, functions) for s in body_of(functions[f]))]
         found += [Use(name, access, hook) for s in stmts for name, access in accesses(s)]
     return found
@@ -128,13 +129,13 @@ def _place(g: p.Global, found: Sequence[Use]) -> Placement:
     own = g.name.startswith("__")  # a script's or the library's private business by its name
     changes = [use for use in found if use.access is not Access.READ]
     monotonic = accesses_ <= {Access.ADD, Access.READ} and bool(changes)
-    early = all(use.hook is p.HookKind.BEGIN for use in changes)
+    early = all(use.hook is Begin for use in changes)
     if early and g.type is not p.STAT:
         return Placement(Storage.CONSTANT, monotonic, own)
-    read_hot = any(use.access is Access.READ and not use.hook.cold for use in found)
+    read_hot = any(use.access is Access.READ and not use.hook.is_cold for use in found)
     if g.type is p.STRING or g.wrap or read_hot or accesses_ & {Access.WRITE, Access.DELETE}:
         deleted = bool(g.keys) and any(
-            use.access is Access.DELETE and not use.hook.cold for use in found
+            use.access is Access.DELETE and not use.hook.is_cold for use in found
         )
         return Placement(Storage.SHARED, monotonic, own or deleted)
     return Placement(Storage.PERCPU, monotonic, own)

@@ -16,6 +16,7 @@ from compiler.codegen.c_writer import C
 from compiler.codegen.event_records import write_record
 from compiler.codegen.global_access import Globals
 from compiler.ir import program as p
+from compiler.ir.hooks import Hook
 from compiler.ir.program import LONG, STRING
 from compiler.ir.traits import reads_memory, walk
 from runtime.support.record import record
@@ -243,7 +244,7 @@ class Values(Globals):
         return C(found)
 
     def _argument(self, e: p.Argument) -> C:
-        if self.body_hook in (p.HookKind.TRACEPOINT, p.HookKind.NETFILTER):
+        if self.body_hook is not None and self.body_hook.handler.has_arguments:
             return _narrow(f"arg{e.index}", e.size, e.signed)
         if e.index <= 5:
             return _narrow(f"SW_ARG{e.index}(regs)", e.size, e.signed)
@@ -253,10 +254,10 @@ class Values(Globals):
         return _narrow(found, e.size, e.signed)
 
     @property
-    def body_hook(self) -> p.HookKind | None:
+    def body_hook(self) -> Hook | None:
         if not self.body.startswith("probe_"):
             return None
-        return self.unit.program.probes[int(self.body.removeprefix("probe_"))].hook.kind
+        return self.unit.program.probes[int(self.body.removeprefix("probe_"))].hook
 
     def _deref(self, e: p.Deref) -> C:
         address = self.value(e.address)

@@ -19,44 +19,19 @@ from compiler.codegen.functions import frame_lines, zeroed
 from compiler.codegen.statements import Statements
 from compiler.ir import program as p
 from compiler.ir import traits
-from compiler.ir.program import STRING, HookKind
+from compiler.ir.hooks import PairedEntry
+from compiler.ir.program import STRING
 from runtime.abi.manifest import Storage
-
-_SIGNATURES = {
-    HookKind.BEGIN: "void {name}(void)",
-    HookKind.END: "void {name}(void)",
-    HookKind.ERROR: "void {name}(void)",
-    HookKind.INPUT_CHAR: "void {name}(void)",
-    HookKind.INPUT_LINE: "void {name}(void)",
-    HookKind.PROCFS_READ: "void {name}(void)",
-    HookKind.PROCFS_WRITE: "void {name}(void)",
-    HookKind.TIMER_NS: "void {name}(struct sw_regs *regs)",
-    HookKind.TIMER_JIFFIES: "void {name}(struct sw_regs *regs)",
-    HookKind.PROFILE: "void {name}(struct sw_regs *regs)",
-    HookKind.FTRACE: "void {name}(unsigned long ip, unsigned long parent_ip, void *ops,\n"
-    "\t\t    struct sw_regs *regs)",
-    HookKind.KPROBE: "int {name}(void *kprobe, struct sw_regs *regs)",
-    HookKind.KRETPROBE: "int {name}(void *instance, struct sw_regs *regs)",
-    HookKind.WATCHPOINT: "void {name}(void *event, void *sample, struct sw_regs *regs)",
-    HookKind.PERF: "void {name}(void *event, void *sample, struct sw_regs *regs)",
-    HookKind.NETFILTER: "u32 {name}(u64 arg0, u64 arg1, u64 arg2, u64 arg3)",
-    HookKind.PROCESS: "void {name}(struct sw_regs *regs)",
-    HookKind.UPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
-    HookKind.URETPROBE: "void {name}(unsigned long ip, struct sw_regs *regs)",
-}
-# What a handler gives back.
-_RESULTS = {HookKind.KPROBE: "0", HookKind.KRETPROBE: "0", HookKind.NETFILTER: "SW_ACCEPT"}
 
 
 def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
     w = Writer()
-    if probe.hook.kind is HookKind.PAIRED:
+    if isinstance(probe.hook, PairedEntry):
         return ""
     entry = _entry_handler(unit, w, index, probe) if probe.entry else False
     file, line, column = probe.span.location
     w.line(f"/* {file}:{line}:{column}: probe {_comment(probe.written)} */")
-    signature = _signature(probe, f"probe_{index}")
-    w.line(f"static {signature}")
+    w.line(f"static {probe.hook.declaration(f'probe_{index}')}")
     inner = Writer(depth=1)
     v = Values(unit, inner, f"probe_{index}")
     s = Statements(v)
@@ -75,8 +50,8 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
     if _may_capture(unit, roots):
         inner.lines.insert(0, "\tc->match.groups = 0;")
     body = "\n".join(inner.lines)
-    result = _RESULTS.get(probe.hook.kind)
-    leave = "return;" if result is None else f"return {result};"
+    result = probe.hook.handler.result
+    leave = f"return {result};" if result else "return;"
     judges = any(isinstance(n, p.Verdict) for n in traits.walk(*roots))
     with w.block(""):
         w.line(f"struct area *a = sw_enter(offsetof(struct area, lane.probes), {index});")
@@ -100,9 +75,9 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
         if frame:
             w.line(f"f = &a->frame_probe_{index};")
         if _needs_preparing(unit, roots, v):
-            regs = "regs" if probe.hook.kind in _WITH_REGS else "NULL"
+            regs = "regs" if probe.hook.handler.has_regs else "NULL"
             limit = unit.options.limits.MAXACTION
-            if probe.hook.kind in (HookKind.BEGIN, HookKind.END, HookKind.ERROR):
+            if probe.hook.is_interruptible:
                 limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
             w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
         if probe.hook.functions and _asks_for_function(unit, roots):
@@ -128,16 +103,9 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> str:
             w.line(f"sw_unlock(&s->{locks[i]});")
             w.label(f"unlock_{i}")
         w.line("sw_leave(&a->c);")
-        if result is not None:
+        if result:
             w.line("return verdict;" if judges else leave)
     return w.text()
-
-
-_WITH_REGS = (
-    HookKind.TIMER_NS, HookKind.TIMER_JIFFIES, HookKind.PROFILE, HookKind.FTRACE, HookKind.KPROBE,
-    HookKind.KRETPROBE, HookKind.WATCHPOINT, HookKind.PERF, HookKind.PROCESS, HookKind.UPROBE,
-    HookKind.URETPROBE,
-)  # fmt: skip
 
 
 def _names(body: str, name: str) -> bool:
@@ -147,13 +115,6 @@ def _names(body: str, name: str) -> bool:
 
 def _comment(text: str) -> str:
     return text.replace("*/", "* /").replace("/*", "/ *")
-
-
-def _signature(probe: p.Probe, name: str) -> str:
-    if probe.hook.kind is HookKind.TRACEPOINT:
-        arguments = "".join(f", u64 arg{i}" for i in range(probe.hook.arguments))
-        return f"void {name}(void *data{arguments})"
-    return _SIGNATURES[probe.hook.kind].format(name=name)
 
 
 def _needs_preparing(unit: Unit, roots: Sequence[traits.Node], v: Values) -> bool:
@@ -213,8 +174,8 @@ def paired_with(program: p.Program, probe: p.Probe) -> int | None:
     for i, other in enumerate(program.probes):
         if other.hook.symbol == probe.hook.symbol and (
             other.counts_entry
-            if probe.hook.kind is HookKind.PAIRED
-            else other.hook.kind is HookKind.PAIRED
+            if isinstance(probe.hook, PairedEntry)
+            else isinstance(other.hook, PairedEntry)
         ):
             return i
     return None

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the runtime reads of a script: its probes, the values its globals begin with, and the manifest.
+"""The tables that the runtime reads: the script's probes, its globals' initial values, and the manifest.
 
 write_tables(w, unit, target) -> static const struct sw_probe probes[] = { ... };
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 from compiler.analysis import probe_conditions
 from compiler.codegen import c_writer as t
@@ -12,9 +14,9 @@ from compiler.codegen.body_emitter import Unit
 from compiler.codegen.c_writer import Writer
 from compiler.codegen.data_layout import Layout
 from compiler.codegen.handlers import paired_with
+from compiler.ir import hooks
 from compiler.ir import program as p
 from compiler.ir.options import Limits
-from compiler.ir.program import HookKind
 from runtime.abi.manifest import Manifest, Probe
 from runtime.support.record import record, replace
 
@@ -59,44 +61,16 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
                 for symbol, offset in _by_offset(probe.hook):
                     w.line(f"{{ {t.string(symbol)}, {t.number(offset)} }},")
             w.line()
-    binaries: list[p.Binary] = []
-    for probe in program.probes:
-        if probe.hook.binary is not None and probe.hook.binary not in binaries:
-            _write_binary(w, len(binaries), probe.hook.binary)
-            binaries.append(probe.hook.binary)
+    binaries = _write_binaries(w, program)
     with w.block("static const struct sw_probe probes[] =", "};"):
         for i, probe in enumerate(program.probes):
-            hook = probe.hook
             with w.block("", "},"):
-                w.line(f".hook = SW_{hook.kind.name},")
-                flags = ["OPTIONAL"] * hook.optional + ["FREQUENCY"] * hook.frequency
-                flags += ["TARGET"] * hook.target + ["ENTRY"] * hook.entry
-                if flags:
-                    w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
-                if hook.program:
-                    w.line(f".program = {t.string(hook.program)},")
-                if hook.binary is not None:
-                    w.line(f".binary = &binary_{binaries.index(hook.binary)},")
-                if hook.symbol:
-                    w.line(f".symbol = {t.string(hook.symbol)},")
-                for member in ("offset", "number", "randomize", "type", "config", "semaphore"):
-                    value = getattr(hook, member)
-                    if member == "number" and hook.kind is HookKind.KRETPROBE:
-                        value = value or unit.options.limits.KRETACTIVE
-                    if value:
-                        w.line(f".{member} = {t.number(value)},")
-                if hook.kind is HookKind.PAIRED:
-                    w.line(f".number = {paired_with(program, probe)},")
-                    continue
-                if hook.functions:
+                _write_probe(w, unit, i, probe, binaries)
+                if probe.hook.functions:
                     w.line(f".functions = functions_{i},")
-                    w.line(f".nr_functions = {len(hook.functions)},")
+                    w.line(f".nr_functions = {len(probe.hook.functions)},")
                     w.line(f".status = {statuses},")
-                    statuses += len(hook.functions)
-                w.line(f".handler = probe_{i},")
-                if probe.entry:
-                    w.line(f".entry = entry_{i},")
-                    w.line(f".data_size = sizeof(struct entry_{i}),")
+                    statuses += len(probe.hook.functions)
     w.line()
     if unit.symbols:
         with w.block("static const char *const symbol_names[] =", "};"):
@@ -140,7 +114,73 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             w.line(".addresses = symbols,")
 
 
-def _write_binary(w: Writer, index: int, binary: p.Binary) -> None:
+def _write_probe(
+    w: Writer, unit: Unit, index: int, probe: p.Probe, binaries: Sequence[hooks.Binary]
+) -> None:
+    """The members that every kind has, then the kind's own member of the union."""
+    hook = probe.hook
+    w.line(f".hook = SW_{hook.word},")
+    flags = ["OPTIONAL"] * probe.optional
+    flags += ["ENTRY"] * (isinstance(hook, hooks.Uprobe) and hook.at_entry)
+    if flags:
+        w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
+    if hook.symbol:
+        w.line(f".symbol = {t.string(hook.symbol)},")
+    if hook.handler is not hooks.NONE:
+        w.line(f".handler = probe_{index},")
+    if isinstance(hook, hooks.ProgramHook):
+        w.line(f".processes = &(const struct sw_processes){_processes(hook, binaries)},")
+    own = _own_members(unit, index, probe)
+    if own:
+        w.line(f".{hook.member} = {_initializer(own)},")
+
+
+def _own_members(unit: Unit, index: int, probe: p.Probe) -> dict[str, str]:
+    found = {name: t.number(value) for name, value in probe.hook.own_fields().items()}
+    match probe.hook:
+        case hooks.Kretprobe():
+            maxactive = probe.hook.maxactive or unit.options.limits.KRETACTIVE
+            if maxactive:
+                found["maxactive"] = t.number(maxactive)
+            if probe.entry:
+                found["entry"] = f"entry_{index}"
+                found["data_size"] = f"sizeof(struct entry_{index})"
+        case hooks.PairedEntry():
+            found["kretprobe"] = str(paired_with(unit.program, probe))
+        case _:
+            pass
+    return found
+
+
+def _processes(hook: hooks.ProgramHook, binaries: Sequence[hooks.Binary]) -> str:
+    """What `struct sw_processes` holds for a hook."""
+    found = {}
+    if hook.processes.program:
+        found["program"] = t.string(hook.processes.program)
+    if hook.processes.pid:
+        found["pid"] = t.number(hook.processes.pid)
+    if hook.processes.target:
+        found["target"] = "1"
+    if isinstance(hook, hooks.FileHook):
+        found["binary"] = f"&binary_{binaries.index(hook.binary)}"
+    return _initializer(found)
+
+
+def _initializer(members: Mapping[str, str]) -> str:
+    return f"{{ {', '.join(f'.{name} = {value}' for name, value in members.items()) or '0'} }}"
+
+
+def _write_binaries(w: Writer, program: p.Program) -> list[hooks.Binary]:
+    """Each file that probes are in, once."""
+    found: list[hooks.Binary] = []
+    for probe in program.probes:
+        if isinstance(probe.hook, hooks.FileHook) and probe.hook.binary not in found:
+            _write_binary(w, len(found), probe.hook.binary)
+            found.append(probe.hook.binary)
+    return found
+
+
+def _write_binary(w: Writer, index: int, binary: hooks.Binary) -> None:
     digits = ", ".join(f"0x{b:02x}" for b in binary.content)
     w.line(f"static const u8 content_{index}[] = {{ {digits} }};")
     with w.block(f"static const struct sw_binary binary_{index} =", "};"):
@@ -152,8 +192,8 @@ def _write_binary(w: Writer, index: int, binary: p.Binary) -> None:
     w.line()
 
 
-def _by_offset(hook: p.Hook) -> list[tuple[str, int]]:
-    """A hook's functions as the runtime wants them: of unknown place first, then in order."""
+def _by_offset(hook: hooks.Hook) -> list[tuple[str, int]]:
+    """A hook's functions as the runtime needs them: those of unknown offset first, then by offset."""
     return sorted(hook.functions, key=lambda f: (f[1] != 0, f[1], f[0]))
 
 
@@ -163,7 +203,7 @@ def manifest_of(unit: Unit, target: Target) -> Manifest:
     probes = []
     for probe in unit.program.probes:
         file, line, column = probe.span.location
-        hook = probe.hook.kind.name.lower()
+        hook = probe.hook.word.lower()
         functions = tuple(symbol for symbol, _ in _by_offset(probe.hook))
         place = f"{file}:{line}:{column}"
         probes.append(Probe(probe.point, probe.written, hook, place, functions))

@@ -12,16 +12,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import product
 
 from compiler.arch import Arch
-from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError
+from compiler.ir.hooks import Begin
 from compiler.ir.program_printer import signature
 from compiler.kernel.c_types import type_name
 from compiler.kernel.errors import KernelFactError
-from compiler.probes import Environment, Site
+from compiler.probes import Environment, ProbeSite
 from compiler.probes.base import spell
-from compiler.probes.expand import Aliases, derive, is_wild
-from compiler.probes.forms import SHAPES
+from compiler.probes.expand import Aliases, expand, is_wild
+from compiler.probes.forms import FORMS
 from compiler.probes.kernel_function import named_by_function
 from compiler.resolve.program import resolve
 from compiler.support.globs import glob_regex
@@ -51,8 +51,8 @@ def points(
 
 
 def probe_types() -> list[str]:
-    """The forms of probe points, as `timer.s(number)`."""
-    return sorted(SHAPES)
+    """The forms of probe points that a script can have, as `timer.s(number)`."""
+    return sorted(FORMS)
 
 
 def probe_aliases(scripts: Iterable[syntax.Script], arch: Arch) -> list[str]:
@@ -172,8 +172,8 @@ def _names(
                 re.fullmatch(r, k) for r, k in zip(regexes, key, strict=True)
             ):
                 yield tuple(syntax.Component(k, None, (), last) for k in key)
-    for shape in sorted(SHAPES):
-        parts = [re.fullmatch(r"(\w+)(?:\((\w+)\))?", part) for part in shape.split(".")]
+    for form in sorted(FORMS):
+        parts = [re.fullmatch(r"(\w+)(?:\((\w+)\))?", part) for part in form.split(".")]
         if len(parts) != len(components):
             continue
         fitted = []
@@ -189,14 +189,14 @@ def _names(
 
 def _sites(
     components: tuple[syntax.Component, ...], aliases: Aliases, environment: Environment
-) -> list[Site]:
+) -> list[ProbeSite]:
     span = components[0].span
     point = syntax.ProbePoint(components, False, False, None, span)
     probe = syntax.Probe((point,), syntax.Block((), span), span)
     if components[0].name == "never" and len(components) == 1:
-        return [Site(p.Hook(p.HookKind.BEGIN), "never")]
+        return [ProbeSite(Begin(), "never")]
     try:
-        derived, faults = derive([probe], aliases, environment)
+        derived, faults = expand([probe], aliases, environment)
     except KernelFactError:
         return []
     return [] if faults else [d.site for d in derived]
@@ -223,7 +223,7 @@ def _locals(
         yield f" {name}:{type_}"
 
 
-def _context(site: Site, environment: Environment) -> Iterator[str]:
+def _context(site: ProbeSite, environment: Environment) -> Iterator[str]:
     """A site's context variables under their own names; `$argN` only where there is no other."""
     for name in site.answers:
         yield f" ${name}:string"

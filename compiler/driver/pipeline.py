@@ -26,8 +26,9 @@ from compiler.frontend.parser import parse
 from compiler.frontend.preprocessor import Macro
 from compiler.frontend.preprocessor_conditions import Conditions
 from compiler.ir.diagnostics import CompileError, Diagnostic
+from compiler.ir.hooks import Watchpoint
 from compiler.ir.options import Limits, Options, unread, with_defines
-from compiler.ir.program import HookKind, Program
+from compiler.ir.program import Program
 from compiler.ir.source import Source, Span, decode
 from compiler.ir.syntax import Script
 from compiler.kernel.kernel import Kernel
@@ -310,7 +311,7 @@ def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files)
 
 
 def _watched(program: Program, kernel: Kernel) -> list[Diagnostic]:
-    if not any(probe.hook.kind is HookKind.WATCHPOINT for probe in program.probes):
+    if not any(isinstance(probe.hook, Watchpoint) for probe in program.probes):
         return []
     from compiler.probes import watchpoint
 

@@ -3,7 +3,7 @@
 
     global n; probe kernel.function("vfs_read") { n++ }
       -> Program(globals=(Global("n", LONG, ...),),
-                 probes=(Probe(hook=Hook(HookKind.FTRACE, "vfs_read"), body=(ExprStmt(Increment(...)),)),))
+                 probes=(Probe(hook=Ftrace("vfs_read"), body=(ExprStmt(Increment(...)),)),))
 
 Data only, frozen. Context variables have become arguments and reads of kernel memory, aliases have been
 expanded, every expression has a type. Code generation reports no user error.
@@ -11,9 +11,9 @@ expanded, every expression has a type. Code generation reports no user error.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Literal, TypeAlias
 
+from compiler.ir.hooks import Hook
 from compiler.ir.source import Span
 from runtime.abi.manifest import Histogram, ValueType
 from runtime.support.record import record
@@ -552,97 +552,7 @@ class Body:
     stmts: Stmts
 
 
-class HookKind(IntEnum):
-    """`enum sw_hook` of the runtime."""
-
-    BEGIN = 0
-    END = 1
-    ERROR = 2
-    TIMER_NS = 3
-    TIMER_JIFFIES = 4
-    PROFILE = 5
-    FTRACE = 6
-    KPROBE = 7
-    KRETPROBE = 8
-    TRACEPOINT = 9
-    PAIRED = 10  # a function's entry, done by the return probe of the same symbol
-    INPUT_CHAR = 11
-    INPUT_LINE = 12
-    PROCFS_READ = 13
-    PROCFS_WRITE = 14
-    NETFILTER = 15
-    WATCHPOINT = 16
-    PERF = 17
-    PROCESS = 18
-    UPROBE = 19
-    URETPROBE = 20
-
-    @property
-    def phase(self) -> bool:
-        """Runs by the module's own doing, without a hook in the kernel."""
-        return self < HookKind.TIMER_NS or self.typed
-
-    @property
-    def typed(self) -> bool:
-        """Of what is typed where the session runs."""
-        return self in (HookKind.INPUT_CHAR, HookKind.INPUT_LINE)
-
-    @property
-    def of_file(self) -> bool:
-        """Of a file in /proc."""
-        return self in (HookKind.PROCFS_READ, HookKind.PROCFS_WRITE)
-
-    @property
-    def cold(self) -> bool:
-        """Runs seldom enough to merge every CPU's values in the handler."""
-        return self < HookKind.PROFILE or self.typed or self.of_file
-
-
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
-
-
-class ProcessEvent(IntEnum):
-    """`enum sw_process_event` of the runtime."""
-
-    BEGIN = 0
-    END = 1
-    THREAD_BEGIN = 2
-    THREAD_END = 3
-    SYSCALL = 4
-    SYSCALL_RETURN = 5
-
-
-@record
-class Binary:
-    """A program's file, and what tells that it is still the one that was read: its size, and the
-    `content` at `offset`."""
-
-    path: str
-    size: int
-    offset: int
-    content: bytes
-
-
-@record
-class Hook:
-    """Where a handler is placed; the fields of `struct sw_probe`."""
-
-    kind: HookKind
-    symbol: str = ""
-    offset: int = 0
-    number: int = 0
-    randomize: int = 0
-    type: int = 0
-    config: int = 0
-    frequency: bool = False  # PERF: `number` is hits a second
-    optional: bool = False
-    arguments: int = 0  # of a tracepoint
-    functions: tuple[tuple[str, int], ...] = ()  # hooked together, name and offset
-    program: str = ""  # the path of what a process must run; `number` is its id
-    target: bool = False  # if there is a target(), only in it and what it started
-    binary: Binary | None = None  # UPROBE: offsets are places in this file
-    entry: bool = False  # UPROBE: at functions' first instructions
-    semaphore: int = 0  # UPROBE: the place of a count of the mark's users, 0: none
 
 
 @record
@@ -654,7 +564,8 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
-    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
+    counts_entry: bool = False  # its entry handler also counts the hits of the PairedEntry
+    optional: bool = False  # `?`: the script starts even if the hook cannot be attached
 
 
 @record

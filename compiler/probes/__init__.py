@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Probe families: what each kind of probe point hooks, and what its context variables are.
 
-    timer.s(5)                    -> Site(Hook(TIMER_NS, number=5_000_000_000), ...)
-    kernel.function("vfs_read")   -> Site(Hook(FTRACE, "vfs_read"), variables {file, buf, count, pos})
+    timer.s(5)                    -> ProbeSite(HrTimer(period=5_000_000_000), ...)
+    kernel.function("vfs_read")   -> ProbeSite(Ftrace("vfs_read"), variables {file, buf, count, pos})
 
-One file a family; `FAMILIES` names them by a probe point's first component. A file is imported when
-a script has the first point of its family.
+A family is one file here, which exports `resolve` and FORMS. `FAMILIES` finds it by a probe point's first
+component. A file is imported when a script has the first point of its family.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from compiler.ir import syntax
-from compiler.probes.base import Answer, Environment, Family, Refusal, Site, Variable
+from compiler.probes.base import Answer, Environment, Family, ProbePointError, ProbeSite, Variable
 
 
 def _family(file: str, function: str = "resolve") -> Family:
-    def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+    def resolve(
+        components: Sequence[syntax.Component], environment: Environment
+    ) -> list[ProbeSite]:
         found: Family = getattr(import_module(f"compiler.probes.{file}"), function)
         return found(components, environment)
 
@@ -41,7 +43,7 @@ FAMILIES: dict[str, Family] = {
     "perf": _family("perf_event"),
 }
 
-# Functions of the library that the variables of a family are.
+# Library functions that the context variables of a family call.
 NEEDED = {"procfs": ("__procfs_set", "__procfs_append", "__procfs_value")}
 
 __all__ = [
@@ -50,7 +52,7 @@ __all__ = [
     "Answer",
     "Environment",
     "Family",
-    "Refusal",
-    "Site",
+    "ProbePointError",
+    "ProbeSite",
     "Variable",
 ]

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a probe family gives: sites, each a hook with its context variables.
+"""What a probe family returns: probe sites, each a hook with its context variables.
 
 kernel.function("vfs_read").return
-  -> Site(Hook(KRETPROBE, "vfs_read"), 'kernel.function("vfs_read").return',
+  -> ProbeSite(Kretprobe("vfs_read"), 'kernel.function("vfs_read").return',
           variables={"return": Variable(ReturnValue, ...), "file": Variable(Argument 0, at entry)})
 """
 
@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from compiler.ir import syntax
-from compiler.ir.program import Expr, Hook
+from compiler.ir.hooks import Hook
+from compiler.ir.program import Expr
 from compiler.ir.source import Span
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.kernel import Kernel
@@ -20,8 +21,8 @@ from compiler.userspace.program_files import Files
 from runtime.support.record import field, record
 
 
-class Refusal(Exception):
-    """A probe point that cannot be placed; becomes one diagnostic."""
+class ProbePointError(Exception):
+    """A probe point that cannot be resolved; it becomes one diagnostic."""
 
     def __init__(self, slug: str, message: str, span: Span, hint: str | None = None) -> None:
         super().__init__(message)
@@ -41,13 +42,13 @@ class Variable:
     index: int
     type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
     at_entry: bool = False
-    made: Callable[[Span], Expr] | None = None  # what it is, where it is neither
+    made: Callable[[Span], Expr] | None = None  # its value, if that is not a C argument
 
 
 @record
 class Answer:
-    """A context variable that is text: functions of the library that read it, set it and append;
-    "": that cannot be."""
+    """A context variable that is text, by the library functions that read it, set it and append to it;
+    "": this access is impossible."""
 
     read: str = ""
     set: str = ""
@@ -55,7 +56,7 @@ class Answer:
 
 
 class Lazy(Mapping[str, Variable]):
-    """Variables that are looked up when the first is asked for: most of a wildcard's are never."""
+    """Variables that are looked up on first use: most sites of a wildcard never use theirs."""
 
     def __init__(self, find: Callable[[], dict[str, Variable]]) -> None:
         self._find = find
@@ -78,25 +79,27 @@ class Lazy(Mapping[str, Variable]):
 
 
 @record
-class Site:
-    """`hook.functions`: a place among those of a wildcard, whose handlers may turn out equal."""
+class ProbeSite:
+    """One resolved probe point. `hook.functions`: it is one of a wildcard's sites, which share a hook
+    if their handlers turn out to be equal."""
 
     hook: Hook
     point: str
     variables: Mapping[str, Variable] = field(default_factory=dict)
     function: str = ""
-    system: str = ""  # of a tracepoint
+    system: str = ""  # a tracepoint's
     answers: Mapping[str, Answer] = field(default_factory=dict)
-    module: str = ""  # whose function it is; "": the kernel proper's
-    provider: str = ""  # of a mark
+    module: str = ""  # the function's module; "": the kernel proper
+    provider: str = ""  # an SDT mark's
     alias: str = ""  # the alias that the script names, wildcards resolved
+    optional: bool = False  # the script starts even if the hook cannot be attached
 
 
 @record
 class Environment:
-    """What resolving may look at. The kernel's facts are read only when a probe asks for them.
+    """What resolving depends on. The kernel's facts are read only when a probe needs them.
 
-    `guru`: the script may do what can hurt the kernel.
+    `guru`: the script may do what can harm the kernel.
     """
 
     kernel: Kernel
@@ -104,7 +107,7 @@ class Environment:
     programs: Files = field(default_factory=Files)
 
 
-Family = Callable[[Sequence[syntax.Component], Environment], list[Site]]
+Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]
 
 
 def spell(components: Sequence[syntax.Component]) -> str:
@@ -121,8 +124,8 @@ def spell(components: Sequence[syntax.Component]) -> str:
     return ".".join(parts)
 
 
-def unexpected(component: syntax.Component, allowed: Sequence[str]) -> Refusal:
-    return Refusal(
+def unexpected(component: syntax.Component, allowed: Sequence[str]) -> ProbePointError:
+    return ProbePointError(
         "unknown-probe-point",
         f"unknown probe point component '{component.name}'",
         component.span,
@@ -136,7 +139,7 @@ def number_of(component: syntax.Component, default: int | None = None) -> int:
         return component.arg
     if component.arg is None and default is not None:
         return default
-    raise Refusal(
+    raise ProbePointError(
         "bad-probe-argument",
         f"'{component.name}' takes a number: {component.name}(1)",
         component.span,
@@ -147,7 +150,7 @@ def text_of(component: syntax.Component) -> str:
     """The component's string argument."""
     if isinstance(component.arg, str):
         return component.arg
-    raise Refusal(
+    raise ProbePointError(
         "bad-probe-argument",
         f"'{component.name}' takes a string: {component.name}(\"name\")",
         component.span,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Probe points to sites: aliases are expanded, wildcards and braces multiplied, families asked.
+"""Expands probe points to probe sites: aliases, wildcards and braces, then the family of each point.
 
 probe syscall.openat { B }
-  -> Derived(site=<ftrace of the system call's function>, prologue=(<the alias's body>,), body=B, ...)
+  -> ResolvedProbePoint(site=<Ftrace of the system call>, prologue=(<the alias's body>,), body=B, ...)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from compiler.ir import syntax
 from compiler.ir.diagnostics import Diagnostic, Label
 from compiler.ir.source import Span
 from compiler.kernel.errors import KernelFactError
-from compiler.probes import FAMILIES, Environment, Refusal, Site
+from compiler.probes import FAMILIES, Environment, ProbePointError, ProbeSite
 from compiler.probes.base import spell
 from compiler.probes.unsupported import ABSENT
 from compiler.support.did_you_mean import did_you_mean
@@ -26,10 +26,10 @@ _DEPTH = 32  # aliases of aliases; more is a cycle
 
 
 @record
-class Derived:
-    """One handler to be made: what aliases run before and after the probe's own body."""
+class ResolvedProbePoint:
+    """One handler to be generated: the probe's body between the bodies of its aliases."""
 
-    site: Site
+    site: ProbeSite
     written: str
     prologue: tuple[syntax.Block, ...]
     body: syntax.Block
@@ -41,12 +41,12 @@ class Derived:
 
 @record
 class _Path:
-    """What was gathered on the way through aliases."""
+    """What the aliases on the way to a point contribute."""
 
     prologue: tuple[syntax.Block, ...] = ()
     epilogue: tuple[syntax.Block, ...] = ()
     conditions: tuple[syntax.Expr, ...] = ()
-    alias: str = ""  # the first of them
+    alias: str = ""  # the first alias on the way
 
 
 class Aliases:
@@ -63,7 +63,7 @@ class Aliases:
     def matches(
         self, components: Sequence[syntax.Component]
     ) -> list[tuple[tuple[str, ...], syntax.ProbeAlias, tuple[syntax.Component, ...]]]:
-        """Aliases that the first components name, the longest names winning, and what follows."""
+        """Aliases that the first components name, and the components that follow; the longest name wins."""
         for length in range(len(components), 0, -1):
             head = components[:length]
             if any(c.arg is not None for c in head):
@@ -95,73 +95,73 @@ def _fits(key: tuple[str, ...], patterns: list[str]) -> bool:
     )
 
 
-def derive(
+def expand(
     probes: Sequence[syntax.Probe], aliases: Aliases, environment: Environment
-) -> tuple[list[Derived], list[Diagnostic]]:
-    """All handlers of all probes, in the script's order, and what could not be placed."""
-    found: list[Derived] = []
+) -> tuple[list[ResolvedProbePoint], list[Diagnostic]]:
+    """The handlers of all probes, in the script's order, and a diagnostic for each point without a site."""
+    found: list[ResolvedProbePoint] = []
     faults: list[Diagnostic] = []
     for probe in probes:
         sufficient = False
         for point in probe.points:
             if sufficient:
                 break
-            missed: list[Refusal] = []
+            ignored: list[ProbePointError] = []
             try:
-                sites = list(_expand(point, probe, aliases, environment, missed))
-                if missed and not sites:
-                    raise missed[0]
-            except Refusal as refusal:
+                sites = list(_expand_point(point, probe, aliases, environment, ignored))
+                if ignored and not sites:
+                    raise ignored[0]
+            except ProbePointError as error:
                 if not (point.optional or point.sufficient):
-                    faults.append(_fault(refusal, point))
+                    faults.append(_diagnostic(error, point))
                 continue
             found += sites
             sufficient = point.sufficient and bool(sites)
     return found, faults
 
 
-def _fault(refusal: Refusal, point: syntax.ProbePoint) -> Diagnostic:
-    """At the script's own probe point, even if it is an alias's that cannot be placed."""
-    same = refusal.span.source is point.span.source
-    if same and point.span.start <= refusal.span.start <= point.span.end:
-        return Diagnostic(refusal.slug, refusal.message, refusal.span, hint=refusal.hint or None)
+def _diagnostic(error: ProbePointError, point: syntax.ProbePoint) -> Diagnostic:
+    """At the script's own probe point, even if the error is in a point that an alias stands for."""
+    same = error.span.source is point.span.source
+    if same and point.span.start <= error.span.start <= point.span.end:
+        return Diagnostic(error.slug, error.message, error.span, hint=error.hint or None)
     return Diagnostic(
-        refusal.slug,
-        f"'{spell(point.components)}' cannot be placed: {refusal.message}",
+        error.slug,
+        f"'{spell(point.components)}' cannot be resolved: {error.message}",
         point.span,
-        labels=(Label(refusal.span, "which it stands for"),),
-        hint=refusal.hint or None,
+        labels=(Label(error.span, "which it stands for"),),
+        hint=error.hint or None,
     )
 
 
-def _expand(
+def _expand_point(
     point: syntax.ProbePoint,
     probe: syntax.Probe,
     aliases: Aliases,
     environment: Environment,
-    missed: list[Refusal],
-) -> Iterator[Derived]:
-    """`missed` gets what an alias only asked for if it is there."""
+    ignored: list[ProbePointError],
+) -> Iterator[ResolvedProbePoint]:
+    """`ignored` receives the errors of points that may be missing (`?`, `!`)."""
     written = spell(point.components)
     for components in _alternatives(point.components):
         conditions = (point.condition,) if point.condition is not None else ()
         path = _Path(conditions=conditions)
         optional = point.optional or point.sufficient
         try:
-            found = list(_walk(components, path, aliases, environment, 0, missed))
-        except Refusal as refusal:
+            found = list(_resolve(components, path, aliases, environment, 0, ignored))
+        except ProbePointError as error:
             if not optional:
                 raise
-            missed.append(refusal)  # the others of `{a,b}?` may be there
+            ignored.append(error)  # the others of `{a,b}?` may be there
             continue
-        for site, way, soft in found:
-            yield Derived(
+        for site, through, soft in found:
+            yield ResolvedProbePoint(
                 site,
                 written,
-                way.prologue,
+                through.prologue,
                 probe.body,
-                way.epilogue,
-                way.conditions,
+                through.epilogue,
+                through.conditions,
                 optional or soft,
                 point.span,
             )
@@ -181,50 +181,68 @@ def _alternatives(
         yield tuple(c for part in choice for c in part)
 
 
-def _walk(
+def _resolve(
     components: Sequence[syntax.Component],
     path: _Path,
     aliases: Aliases,
     environment: Environment,
     depth: int,
-    missed: list[Refusal],
-) -> Iterator[tuple[Site, _Path, bool]]:
+    ignored: list[ProbePointError],
+) -> Iterator[tuple[ProbeSite, _Path, bool]]:
     if depth > _DEPTH:
-        raise Refusal(
+        raise ProbePointError(
             "alias-cycle", f"alias '{spell(components)}' leads to itself", components[0].span
         )
     matches = aliases.matches(components)
-    wild = list(_shapes(components)) if is_wild(components) else []
+    wild = is_wild(components)
     if wild or not matches:
-        sites = [
-            s for shape in wild or [tuple(components)] for s in _family(shape, aliases, environment)
-        ]
-        yield from ((replace(site, alias=path.alias), path, False) for site in sites)
+        points = list(_fitting_forms(components, aliases)) if wild else []
+        if points or not matches:
+            for each in points or [tuple(components)]:
+                for site in _sites(each, aliases, environment):
+                    yield replace(site, alias=path.alias), path, False
     for name, alias, rest in matches:
-        before, after = [alias.body], [alias.after] if alias.after is not None else []
-        if alias.epilogue:
-            before, after = [], [alias.body, *after]
-        spelled = path.alias or ".".join((*name, *([spell(rest)] if rest else [])))
-        way = _Path((*before, *path.prologue), (*path.epilogue, *after), path.conditions, spelled)
-        sufficient = False
-        for point in alias.points:
-            if sufficient:
-                break
-            conditions = way.conditions
-            if point.condition is not None:
-                conditions = (*conditions, point.condition)
-            inner = _Path(way.prologue, way.epilogue, conditions, spelled)
-            for choice in _alternatives((*point.components, *rest)):
-                try:
-                    found = list(_walk(choice, inner, aliases, environment, depth + 1, missed))
-                except Refusal as refusal:
-                    if not (point.optional or point.sufficient):
-                        raise
-                    missed.append(refusal)
-                    continue
-                sufficient = sufficient or (point.sufficient and bool(found))
-                soft = point.optional or point.sufficient
-                yield from ((site, way_, soft or s) for site, way_, s in found)
+        inside = _through(alias, path, ".".join((*name, *([spell(rest)] if rest else []))))
+        yield from _alias_points(alias, rest, inside, aliases, environment, depth, ignored)
+
+
+def _through(alias: syntax.ProbeAlias, path: _Path, spelled: str) -> _Path:
+    """`path` with the alias's bodies: they run before what stands inside, an epilogue after it."""
+    before, after = [alias.body], [alias.after] if alias.after is not None else []
+    if alias.epilogue:
+        before, after = [], [alias.body, *after]
+    prologue, epilogue = (*before, *path.prologue), (*path.epilogue, *after)
+    return _Path(prologue, epilogue, path.conditions, path.alias or spelled)
+
+
+def _alias_points(
+    alias: syntax.ProbeAlias,
+    rest: tuple[syntax.Component, ...],
+    path: _Path,
+    aliases: Aliases,
+    environment: Environment,
+    depth: int,
+    ignored: list[ProbePointError],
+) -> Iterator[tuple[ProbeSite, _Path, bool]]:
+    """The sites of the points that an alias stands for, each followed by `rest`."""
+    sufficient = False
+    for point in alias.points:
+        if sufficient:
+            break
+        inner = path
+        if point.condition is not None:
+            inner = replace(path, conditions=(*path.conditions, point.condition))
+        optional = point.optional or point.sufficient
+        for choice in _alternatives((*point.components, *rest)):
+            try:
+                found = list(_resolve(choice, inner, aliases, environment, depth + 1, ignored))
+            except ProbePointError as error:
+                if not optional:
+                    raise
+                ignored.append(error)
+                continue
+            sufficient = sufficient or (point.sufficient and bool(found))
+            yield from ((site, through, optional or soft) for site, through, soft in found)
 
 
 def is_wild(components: Sequence[syntax.Component]) -> bool:
@@ -232,30 +250,35 @@ def is_wild(components: Sequence[syntax.Component]) -> bool:
     return any(is_glob(c.name) for c in components)
 
 
-def _shapes(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:
-    """`t*.s(5)` -> `timer.s(5)`: all the families' forms that the names fit."""
+def _fitting_forms(
+    components: Sequence[syntax.Component], aliases: Aliases
+) -> Iterator[tuple[syntax.Component, ...]]:
+    """`t*.s(5)` -> `timer.s(5)`: the forms of all families that the pattern fits, but for aliases."""
     kinds = [{int: "number)", str: "string)"}.get(type(c.arg), "") for c in components]
     patterns = [glob_regex(c.name) for c in components]
-    from compiler.probes.forms import SHAPES
+    from compiler.probes.forms import FORMS
 
-    for shape in SHAPES:
-        parts = [part.partition("(") for part in shape.split(".")]
+    for form in FORMS:
+        parts = [part.partition("(") for part in form.split(".")]
         names = tuple(name for name, _, _ in parts)
-        if [kind for _, _, kind in parts] == kinds and _fits(names, patterns):
+        if [kind for _, _, kind in parts] != kinds or not _fits(names, patterns):
+            continue
+        if names not in aliases.by_name:
             yield tuple(replace(c, name=n) for c, n in zip(components, names, strict=True))
 
 
-def _family(
+def _sites(
     components: Sequence[syntax.Component], aliases: Aliases, environment: Environment
-) -> list[Site]:
+) -> list[ProbeSite]:
+    """The sites that the point's family resolves it to."""
     first = components[0]
     family = FAMILIES.get(first.name)
     if family is None:
         if first.name in ABSENT:
             slug, message, hint = ABSENT[first.name]
-            raise Refusal(slug, message, first.span, hint)
+            raise ProbePointError(slug, message, first.span, hint)
         known = {*FAMILIES, *(".".join(k) for k in aliases.by_name)}
-        raise Refusal(
+        raise ProbePointError(
             "unknown-probe-point",
             f"unknown probe point '{spell(components)}'",
             first.span,
@@ -264,5 +287,5 @@ def _family(
         )
     try:
         return family(components, environment)
-    except KernelFactError as fault:
-        raise Refusal("kernel-facts", fault.message, first.span, fault.hint) from fault
+    except KernelFactError as error:
+        raise ProbePointError("kernel-facts", error.message, first.span, error.hint) from error

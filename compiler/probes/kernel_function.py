@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Functions of the kernel and of its modules: entry and return, by the cheapest hook.
 
-kernel.function("vfs_read")         -> FTRACE at the entry (the runtime falls back on a kprobe)
-kernel.function("vfs_read").return  -> KRETPROBE; parameters are saved at the entry
+kernel.function("vfs_read")         -> Ftrace at the entry (the runtime falls back on a kprobe)
+kernel.function("vfs_read").return  -> Kretprobe; parameters are saved at the entry
 kernel.syscall("openat")            -> as kernel.function of the system call's entry function. The library
                                        writes this, because the function's name depends on the architecture
-module("xfs").function("xfs_*")     -> FTRACE of xfs:xfs_..., looked up by name when it is placed
+module("xfs").function("xfs_*")     -> Ftrace of xfs:xfs_..., looked up by name when it is attached
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,25 +13,36 @@ from contextlib import suppress
 
 from compiler.arch import Arch
 from compiler.ir import syntax
-from compiler.ir.program import Hook, HookKind
+from compiler.ir.hooks import Ftrace, Hook, Kretprobe
 from compiler.kernel import btf_types
 from compiler.kernel.btf import Btf
 from compiler.kernel.errors import KernelFactError
 from compiler.probes.base import (
     Environment,
     Lazy,
-    Refusal,
-    Site,
+    ProbePointError,
+    ProbeSite,
     Variable,
     number_of,
     text_of,
     unexpected,
 )
-from compiler.probes.kernel_symbols import exists, fitting, module_with, modules_fitting, place
+from compiler.probes.kernel_symbols import (
+    exists,
+    fitting,
+    module_with,
+    modules_fitting,
+    text_offset,
+)
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import is_glob
 from runtime.support.record import replace
 
+FORMS = tuple(
+    f"{owner}.function(string){suffix}"
+    for owner in ("kernel", "kprobe", "module(string)")
+    for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
+)
 _SUFFIXES = ("call", "return", "maxactive", "exported")
 _INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _NEEDS_DEBUGINFO = {
@@ -45,7 +56,9 @@ _NEEDS_DEBUGINFO = {
 }
 
 
-def resolve_kernel(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+def resolve_kernel(
+    components: Sequence[syntax.Component], environment: Environment
+) -> list[ProbeSite]:
     """The `kernel.*` points."""
     components = named_by_function(components, environment.kernel.arch)
     if len(components) < 2:
@@ -84,15 +97,19 @@ def named_by_function(
             return components
 
 
-def resolve_kprobe(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+def resolve_kprobe(
+    components: Sequence[syntax.Component], environment: Environment
+) -> list[ProbeSite]:
     """The `kprobe.*` points: the same hooks; arguments are read as `$argN` too."""
     if len(components) < 2 or components[1].name != "function":
         raise unexpected(components[min(1, len(components) - 1)], ("function",))
     return list(_resolve(components, environment, typed=False))
 
 
-def resolve_module(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
-    """The `module("name").*` points: of modules that are loaded when the probe is placed."""
+def resolve_module(
+    components: Sequence[syntax.Component], environment: Environment
+) -> list[ProbeSite]:
+    """The `module("name").*` points: of modules that are loaded when the probe is attached."""
     pattern = text_of(components[0])
     if len(components) < 2:
         raise unexpected(components[0], ("function",))
@@ -102,22 +119,24 @@ def resolve_module(components: Sequence[syntax.Component], environment: Environm
         raise unexpected(components[1], ("function",))
     wild = is_glob(pattern)
     found = modules_fitting(environment.kernel, pattern) if wild else [pattern.replace("-", "_")]
-    sites: list[Site] = []
-    refusal: Refusal | None = None
+    sites: list[ProbeSite] = []
+    error: ProbePointError | None = None
     for module in found:
         try:
             sites += _resolve(components, environment, typed=True, module=module)
-        except Refusal as missed:
-            refusal = missed
+        except ProbePointError as missed:
+            error = missed
     if sites:
         return sites
-    raise refusal or Refusal(
+    raise error or ProbePointError(
         "unknown-module", f"no module fits '{pattern}'", components[0].span, "lsmod lists them"
     )
 
 
-def _needs_debuginfo(component: syntax.Component) -> Refusal:
-    return Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[component.name], component.span, _INSTEAD)
+def _needs_debuginfo(component: syntax.Component) -> ProbePointError:
+    return ProbePointError(
+        "needs-debuginfo", _NEEDS_DEBUGINFO[component.name], component.span, _INSTEAD
+    )
 
 
 def _resolve(
@@ -126,7 +145,7 @@ def _resolve(
     *,
     typed: bool,
     module: str = "",
-) -> Iterator[Site]:
+) -> Iterator[ProbeSite]:
     """`module`: "" for the kernel proper."""
     function = components[1]
     returns, maxactive = False, 0
@@ -145,11 +164,11 @@ def _resolve(
     pattern = text_of(function)
     pattern, at, _ = pattern.partition("@")
     if at and typed and ":" in text_of(function):
-        raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
-    # of many functions some may refuse a hook; the others are worth having, and the loss is told
+        raise ProbePointError("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
+    # some of many functions may refuse a hook: the others are attached, and the loss is reported
     wild = is_glob(pattern)
     if at and wild:
-        raise Refusal(
+        raise ProbePointError(
             "needs-debuginfo",
             "which file a function is in is known to debuginfo only",
             function.span,
@@ -163,14 +182,13 @@ def _resolve(
         )
         symbol = f"{module}:{name}" if module else name
         if returns:
-            hook = Hook(HookKind.KRETPROBE, symbol, number=maxactive, optional=wild)
+            hook: Hook = Kretprobe(symbol, maxactive)
         elif wild:
-            functions = tuple((symbol, offset) for offset in offsets)
-            hook = Hook(HookKind.FTRACE, symbol, optional=True, functions=functions)
+            hook = Ftrace(symbol, functions=tuple((symbol, offset) for offset in offsets))
         else:
-            hook = Hook(HookKind.FTRACE, symbol, offset=offsets[0])
+            hook = Ftrace(symbol, offsets[0])
         point = f'{owner}.function("{name}"){suffix_text}'
-        yield Site(hook, point, variables, name, module=module)
+        yield ProbeSite(hook, point, variables, name, module=module, optional=wild)
 
 
 def _calls(components: Sequence[syntax.Component]) -> bool:
@@ -180,7 +198,7 @@ def _calls(components: Sequence[syntax.Component]) -> bool:
 def _functions(
     pattern: str, component: syntax.Component, environment: Environment, module: str
 ) -> dict[str, tuple[int, ...]]:
-    """Names with the offsets of their functions."""
+    """Names with the text offsets of their functions."""
     kernel = environment.kernel
     slug = "unknown-kernel-function"
     if is_glob(pattern):
@@ -188,9 +206,9 @@ def _functions(
         if names:
             return names
         of = f"module '{module}'" if module else "the kernel"
-        raise Refusal(slug, f"no function of {of} fits '{pattern}'", component.span)
+        raise ProbePointError(slug, f"no function of {of} fits '{pattern}'", component.span)
     if exists(kernel, pattern, module):
-        return {pattern: (0 if module else place(kernel, pattern),)}
+        return {pattern: (0 if module else text_offset(kernel, pattern),)}
     owner = f"module '{module}'" if module else f"kernel {kernel.release}"
     btf = _types(environment, module)
     elsewhere = "" if module else module_with(kernel, pattern)
@@ -199,11 +217,11 @@ def _functions(
         near = f'it is a module\'s: module("{elsewhere}").function("{pattern}")'
     elif module and not near:
         near = "is it loaded? modprobe it before the script starts"
-    raise Refusal(slug, f"{owner} has no function '{pattern}'", component.span, near)
+    raise ProbePointError(slug, f"{owner} has no function '{pattern}'", component.span, near)
 
 
 def _types(environment: Environment, module: str) -> Btf | None:
-    """None: the module has none."""
+    """The module's BTF or the kernel's; None if the module has none."""
     if not module:
         return environment.kernel.btf
     try:
@@ -213,7 +231,7 @@ def _types(environment: Environment, module: str) -> Btf | None:
 
 
 def _variables(btf: Btf | None, name: str, returns: bool) -> dict[str, Variable]:
-    """`$parameter`, `$argN` and `$return`; none but untyped ones where BTF does not know the function."""
+    """`$parameter`, `$argN` and `$return`; only untyped `$argN` if BTF does not have the function."""
     params: tuple[btf_types.Param, ...] = ()
     result: btf_types.TypeId | None = None
     if btf is not None:

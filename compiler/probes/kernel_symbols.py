@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which functions of the kernel and of its modules there are to probe.
+"""Which functions of the kernel and of its modules can be probed.
 
     exists(kernel, "vfs_read") -> True;  fitting(kernel, "vfs_*") -> {"vfs_create": (2064,), ...}
     exists(kernel, "xfs_file_open", "xfs") -> True
 
-A running kernel's symbol table tells; for another kernel its BTF must do.
+A running kernel's symbol table is the source; for another kernel it is BTF.
 """
 
 import re
@@ -14,11 +14,11 @@ from compiler.kernel.errors import KernelFactError
 from compiler.kernel.kernel import Kernel
 from compiler.support.globs import glob_regex
 
-__all__ = ["exists", "fitting", "module_with", "modules_fitting", "place"]
+__all__ = ["exists", "fitting", "module_with", "modules_fitting", "text_offset"]
 
 
 def exists(kernel: Kernel, name: str, module: str = "") -> bool:
-    """Whether the kernel, or a module of it, has a function of that name, as far as is known."""
+    """Whether the kernel, or one of its modules, is known to have a function of that name."""
     if not module and kernel.btf.find_all(btf_types.Function, name):
         return True
     try:
@@ -39,7 +39,7 @@ def module_with(kernel: Kernel, name: str) -> str:
 
 
 def _typed(kernel: Kernel, pattern: str, module: str) -> list[str]:
-    """A module's own functions by its type information."""
+    """The functions that a module's own BTF has."""
     try:
         btf = kernel.module_btf(module)
     except KernelFactError:
@@ -52,7 +52,7 @@ def _typed(kernel: Kernel, pattern: str, module: str) -> list[str]:
 
 
 def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
-    """Modules whose name fits a shell pattern; of a running kernel, those that are loaded."""
+    """Modules whose name fits a shell pattern; on a running kernel only those that are loaded."""
     try:
         names = kernel.symbols.modules()
     except KernelFactError:
@@ -63,26 +63,26 @@ def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
     return sorted(name for name in names if re.fullmatch(glob_regex(pattern), name))
 
 
-def place(kernel: Kernel, name: str) -> int:
-    """Where the function is (see `TextOffsets`); 0 if that is not known, or there are several."""
+def text_offset(kernel: Kernel, name: str) -> int:
+    """The function's offset in the kernel's text; 0 if it is unknown, or if several have the name."""
     found = kernel.text_offsets.find(name)
     return found[0] if len(found) == 1 else 0
 
 
 def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[int, ...]]:
     """Hookable functions of the kernel proper, or of a module, that fit a shell pattern, sorted:
-    name -> the place of each of that name; 0 where it is not known, as in modules.
+    name -> the text offset of each function of that name; 0 if it is unknown, as in modules.
 
-    Of a running kernel these are the functions that ftrace reaches: code that may not be traced and
-    assembly take kprobes, which cost five times as much a hit, and are probed by name only.
+    On a running kernel these are the functions that ftrace reaches. Assembly and code that may not be
+    traced take kprobes, which cost five times as much a hit: such functions are probed by name only.
     """
     found = _in_module(kernel, pattern, module) if module else kernel.text_offsets.matching(pattern)
     if not module and not kernel.text_offsets.are_known:
         found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
     return {
-        name: places
-        for name, places in found.items()
+        name: offsets
+        for name, offsets in found.items()
         if name not in refused and (traced is None or name in traced)
     }
 

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""netfilter.hook("NAME").pf("FAMILY")[.priority("NAME")]: packets on their way through the kernel.
+"""netfilter.hook("NAME").pf("FAMILY")[.priority("NAME")]: packets in the network stack.
 
 netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4")
-  -> Hook(NETFILTER, type=2, config=1, number=0), variables {hooknum, skb, in, out, verdict}
+  -> Netfilter(family=2, hooknum=1, priority=0), variables {hooknum, skb, in, out, verdict}
 
-Hooks are those of the network namespace that the system booted with.
+The hooks are those of the initial network namespace.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from compiler.ir import syntax
-from compiler.ir.program import Hook, HookKind, Verdict
+from compiler.ir.hooks import Netfilter
+from compiler.ir.program import Verdict
 from compiler.kernel import btf_types, type_layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
@@ -21,8 +22,8 @@ from compiler.kernel.errors import KernelFactError
 from compiler.probes.base import (
     Environment,
     Lazy,
-    Refusal,
-    Site,
+    ProbePointError,
+    ProbeSite,
     Variable,
     spell,
     text_of,
@@ -32,7 +33,7 @@ from compiler.support.did_you_mean import did_you_mean
 from runtime.support.record import record
 
 _INT_MIN, _INT_MAX = -(1 << 31), (1 << 31) - 1
-_PLACES = ("PRE_ROUTING", "LOCAL_IN", "FORWARD", "LOCAL_OUT", "POST_ROUTING")
+_HOOKS = ("PRE_ROUTING", "LOCAL_IN", "FORWARD", "LOCAL_OUT", "POST_ROUTING")
 _IP_PRIORITIES = {
     "FIRST": _INT_MIN,
     "RAW_BEFORE_DEFRAG": -450,
@@ -81,26 +82,32 @@ def _prefixed(prefix: str, values: Mapping[str, int]) -> dict[str, int]:
 _PROTOCOLS = {
     "NFPROTO_IPV4": _Protocol(
         2,
-        _named("NF_INET_", _PLACES) | _named("NF_IP_", _PLACES),
+        _named("NF_INET_", _HOOKS) | _named("NF_IP_", _HOOKS),
         _prefixed("NF_IP_PRI_", _IP_PRIORITIES | {"CONNTRACK_CONFIRM": _INT_MAX}),
     ),
     "NFPROTO_IPV6": _Protocol(
         10,
-        _named("NF_IP6_", _PLACES),
+        _named("NF_IP6_", _HOOKS),
         _prefixed("NF_IP6_PRI_", _IP_PRIORITIES),
     ),
     "NFPROTO_ARP": _Protocol(3, _named("NF_ARP_", ("IN", "OUT", "FORWARD")), {}),
     "NFPROTO_BRIDGE": _Protocol(
-        7, _named("NF_BR_", _PLACES), _prefixed("NF_BR_PRI_", _BRIDGE_PRIORITIES)
+        7, _named("NF_BR_", _HOOKS), _prefixed("NF_BR_PRI_", _BRIDGE_PRIORITIES)
     ),
 }
-# Both families of IP at once: like all of the kernel's own names and numbers, in guru mode only.
-_INET = _Protocol(1, _named("NF_INET_", _PLACES), {})
+# IPv4 and IPv6 at once. Like all of the kernel's own names and numbers it needs guru mode.
+_INET = _Protocol(1, _named("NF_INET_", _HOOKS), {})
 _BY_NUMBER = {protocol.number: protocol for protocol in (*_PROTOCOLS.values(), _INET)}
 
+FORMS = tuple(
+    f"netfilter.{names}{priority}"
+    for names in ("hook(string).pf(string)", "pf(string).hook(string)")
+    for priority in ("", ".priority(string)")
+)
 
-def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
-    """`hook` and `pf` in either order, then perhaps `priority`."""
+
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
+    """`hook` and `pf` stand in either order; `priority` may follow."""
     parts = {c.name: c for c in components[1:]}
     names = [c.name for c in components[1:]]
     if sorted(names[:2]) != ["hook", "pf"]:
@@ -110,21 +117,16 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
         raise unexpected(components[4 if names[2] == "priority" else 3], ("priority",))
     family, hook = parts["pf"], parts["hook"]
     protocol = _protocol(family, environment)
-    hooks = range(3 if protocol.number == _PROTOCOLS["NFPROTO_ARP"].number else len(_PLACES))
+    hooks = range(3 if protocol.number == _PROTOCOLS["NFPROTO_ARP"].number else len(_HOOKS))
     number = _number(hook, protocol.hooks, hooks, environment, numbers=environment.guru)
     priority = 0
     if "priority" in parts:
         whole = range(_INT_MIN, _INT_MAX + 1)
         priority = _number(parts["priority"], protocol.priorities, whole, environment, numbers=True)
-    placed = Hook(
-        HookKind.NETFILTER,
-        f"{text_of(hook)} of {text_of(family)}",
-        type=protocol.number,
-        config=number,
-        number=priority,
-    )
+    name = f"{text_of(hook)} of {text_of(family)}"
+    attached = Netfilter(name, protocol.number, number, priority)
     variables = Lazy(lambda: _variables(environment.kernel.btf))
-    return [Site(placed, spell(components), variables)]
+    return [ProbeSite(attached, spell(components), variables)]
 
 
 def _protocol(component: syntax.Component, environment: Environment) -> _Protocol:
@@ -134,7 +136,7 @@ def _protocol(component: syntax.Component, environment: Environment) -> _Protoco
     number = _guru_number(text, environment)
     if number in _BY_NUMBER:
         return _BY_NUMBER[number]
-    raise Refusal(
+    raise ProbePointError(
         "bad-probe-argument",
         f"there is no protocol family '{text}'",
         component.span,
@@ -150,7 +152,7 @@ def _number(
     *,
     numbers: bool,
 ) -> int:
-    """A name's number, or where `numbers` may stand the number itself."""
+    """The number of a name; with `numbers` the script may give the number itself."""
     text = text_of(component)
     if text in known:
         return known[text]
@@ -160,7 +162,7 @@ def _number(
         number = _guru_number(text, environment)
     if number is not None and number in bounds:
         return number
-    raise Refusal(
+    raise ProbePointError(
         "bad-probe-argument",
         f"packets of this family have no {component.name} '{text}'",
         component.span,
@@ -169,7 +171,7 @@ def _number(
 
 
 def _guru_number(text: str, environment: Environment) -> int | None:
-    """In guru mode, what the kernel knows under a name."""
+    """In guru mode: a number, or the constant of the kernel that has this name."""
     if not environment.guru:
         return None
     if re.fullmatch(r"[0-9]+", text):
@@ -181,7 +183,7 @@ def _guru_number(text: str, environment: Environment) -> int | None:
 
 
 def _variables(btf: Btf) -> dict[str, Variable]:
-    """In the order of `sw_packet_handler`'s arguments, with types of the kernel's own hooks."""
+    """In the order of `sw_packet_handler`'s parameters, with the types that the kernel's hooks have."""
     types = _types(btf)
     names = ("hooknum", "skb", "in", "out")
     found = {n: Variable(n, "argument", i, types.get(n)) for i, n in enumerate(names)}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""process.*: what programs do, without their debuginfo.
+"""process.*: processes that begin and end, and their system calls; the rest is uprobe.py's.
 
-process("ls").begin      -> Site(Hook(PROCESS, offset=BEGIN, program="/usr/bin/ls"), ...)
-process(17).syscall      -> Site(Hook(PROCESS, offset=SYSCALL, number=17), variables {syscall, arg1, ...})
-process.end              -> all processes; with a target(), it and what it started
+process("ls").begin  -> Process(event=BEGIN, processes=ProcessFilter(program="/usr/bin/ls"))
+process(17).syscall  -> Process(event=SYSCALL, processes=ProcessFilter(pid=17)), variables {syscall, ...}
+process.end          -> all processes; if the session has a target(), that process and its descendants
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,9 +11,17 @@ from functools import partial
 
 from compiler.arch import Arch
 from compiler.ir import syntax
-from compiler.ir.program import Hook, HookKind, ProcessEvent, Register
+from compiler.ir.hooks import Process, ProcessEvent, ProcessFilter
+from compiler.ir.program import Register
 from compiler.probes import uprobe
-from compiler.probes.base import Environment, Refusal, Site, Variable, spell, unexpected
+from compiler.probes.base import (
+    Environment,
+    ProbePointError,
+    ProbeSite,
+    Variable,
+    spell,
+    unexpected,
+)
 from runtime.support.record import replace
 
 EVENTS: Mapping[str, ProcessEvent] = {
@@ -24,6 +32,9 @@ EVENTS: Mapping[str, ProcessEvent] = {
     "syscall": ProcessEvent.SYSCALL,
     "syscall.return": ProcessEvent.SYSCALL_RETURN,
 }
+FORMS = tuple(
+    f"process{which}.{event}" for which in ("", "(number)", "(string)") for event in EVENTS
+)
 _FIRST = ("begin", "end", "thread", "syscall", *uprobe.WORDS)
 _REFUSED = {
     "insn": (
@@ -37,23 +48,23 @@ _REFUSED = {
 }
 
 
-def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
     """The `process.*` points."""
     first, *rest = components
     if not rest:
         raise unexpected(first, _FIRST)
     if rest[0].name in _REFUSED:
         what, instead = _REFUSED[rest[0].name]
-        raise Refusal("no-such-family", what, rest[0].span, instead)
+        raise ProbePointError("no-such-family", what, rest[0].span, instead)
     if rest[0].name in uprobe.WORDS or rest[0].name == "plt":
-        return uprobe.resolve(first, rest, _hooks(first, environment), environment)
-    return _life(first, rest, environment)
+        return uprobe.resolve(first, rest, _filters(first, environment), environment)
+    return _lifecycle(first, rest, environment)
 
 
-def _life(
+def _lifecycle(
     first: syntax.Component, rest: Sequence[syntax.Component], environment: Environment
-) -> list[Site]:
-    """Beginnings, ends and system calls."""
+) -> list[ProbeSite]:
+    """Begin, end and system calls of processes and threads."""
     event = EVENTS.get(".".join(c.name for c in rest))
     if event is None:
         last = len(rest) - 1
@@ -62,37 +73,34 @@ def _life(
     for component in rest:
         if component.arg is not None:
             raise unexpected(component, _FIRST)
-    return [
-        Site(
-            replace(hook, symbol=point, offset=event.value),
-            point,
-            _variables(event, environment.kernel.arch),
-        )
-        for hook in _hooks(first, environment)
-        for point in [spell((replace(first, arg=hook.program or first.arg), *rest))]
-    ]
+    sites = []
+    for processes in _filters(first, environment):
+        point = spell((replace(first, arg=processes.program or first.arg), *rest))
+        variables = _variables(event, environment.kernel.arch)
+        sites.append(ProbeSite(Process(point, event, processes), point, variables))
+    return sites
 
 
-def _hooks(first: syntax.Component, environment: Environment) -> list[Hook]:
-    """For each program that `process(...)` means, a hook that tells which processes are meant."""
+def _filters(first: syntax.Component, environment: Environment) -> list[ProcessFilter]:
+    """One filter for each program that `process(...)` means."""
     match first.arg:
         case None:
-            return [Hook(HookKind.PROCESS, target=True)]
+            return [ProcessFilter(target=True)]
         case int(pid):
             if pid <= 0:
-                raise Refusal("bad-probe-argument", f"there is no process {pid}", first.span)
-            return [Hook(HookKind.PROCESS, number=pid)]
+                raise ProbePointError(
+                    "bad-probe-argument", f"there is no process {pid}", first.span
+                )
+            return [ProcessFilter(pid=pid)]
         case str(name):
-            return [
-                Hook(HookKind.PROCESS, program=path) for path in _paths(name, first, environment)
-            ]
+            return [ProcessFilter(program=path) for path in _paths(name, first, environment)]
 
 
 def _paths(name: str, component: syntax.Component, environment: Environment) -> list[str]:
     found = environment.programs.find(name)
     if not found:
         where = "on $PATH" if "/" not in name else "there"
-        raise Refusal(
+        raise ProbePointError(
             "no-such-program",
             f"no file '{name}' is {where}",
             component.span,

@@ -1,34 +1,55 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""begin, end, error (each with an order of execution), keys and never."""
+"""What the module runs by itself: begin, end and error (each with an order), terminal input, and never.
+
+begin(10)         -> ProbeSite(Begin(order=10))
+input.char_typed  -> ProbeSite(InputChar()); scripts write the library's alias input.char
+never             -> no site
+"""
 
 from collections.abc import Sequence
 
 from compiler.ir import syntax
-from compiler.ir.program import Hook, HookKind
-from compiler.probes.base import Environment, Refusal, Site, number_of, spell, unexpected
+from compiler.ir.hooks import Begin, End, Error, InputChar, InputLine
+from compiler.probes.base import (
+    Environment,
+    ProbePointError,
+    ProbeSite,
+    number_of,
+    spell,
+    unexpected,
+)
 
-_KINDS = {"begin": HookKind.BEGIN, "end": HookKind.END, "error": HookKind.ERROR}
+_PHASES = {"begin": Begin, "end": End, "error": Error}
+_INPUTS = {"char_typed": InputChar, "line_typed": InputLine}
+
+FORMS = (
+    *(f"{phase}{order}" for phase in _PHASES for order in ("", "(number)")),
+    "never",
+    "input.char",
+    "input.line",
+)
 
 
-def resolve_input(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
-    """`input.char_typed`: what the library's input.char stands for."""
+def resolve_input(
+    components: Sequence[syntax.Component], environment: Environment
+) -> list[ProbeSite]:
+    """What the library's aliases input.char and input.line stand for."""
     del environment
     first, *rest = components
-    kinds = {"char_typed": HookKind.INPUT_CHAR, "line_typed": HookKind.INPUT_LINE}
-    if len(rest) != 1 or rest[0].name not in kinds:
+    if len(rest) != 1 or rest[0].name not in _INPUTS:
         raise unexpected(rest[0] if rest else first, ("char", "line"))
-    return [Site(Hook(kinds[rest[0].name]), spell(components))]
+    return [ProbeSite(_INPUTS[rest[0].name](), spell(components))]
 
 
-def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
-    """`begin(10)` -> Hook(BEGIN, number=10); `never` -> no site."""
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
+    """`begin`, `end` and `error`, whose order is 0 unless it is given; `never`."""
     del environment
     first, *rest = components
     if rest:
         raise unexpected(rest[0], ())
     if first.name == "never" and first.arg is None:
         return []
-    if first.name not in _KINDS:
-        raise Refusal("bad-probe-argument", f"'{first.name}' takes no argument", first.span)
-    hook = Hook(_KINDS[first.name], number=number_of(first, default=0))
-    return [Site(hook, spell(components))]
+    if first.name not in _PHASES:
+        raise ProbePointError("bad-probe-argument", f"'{first.name}' takes no argument", first.span)
+    hook = _PHASES[first.name](order=number_of(first, default=0))
+    return [ProbeSite(hook, spell(components))]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""SystemTap's probe families that there are none of here: why, and what to probe instead.
+"""Probe families of SystemTap that are not supported: the reason, and what to probe instead.
 
 ABSENT["java"] -> ("no-such-family", "methods of Java programs cannot be probed", "...")
 
-A family that comes to be leaves this table for `FAMILIES`.
+A family that becomes supported moves from this table to `FAMILIES`.
 """
 
 from collections.abc import Mapping

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""process(...).function, .mark and .statement: places in programs, by their symbols and marks.
+"""process(...).function, .mark and .statement: text offsets of programs, by their symbols and SDT marks.
 
-process("/usr/bin/x").function("f")          -> Site(Hook(UPROBE, "f", offset=0x1040, binary=...), ...)
-process("x").library("libc.so.6").mark("m")  -> the library's, in that program alone
-process("x").provider("p").mark("*")         -> a site for each place of each mark, with its own arguments
+process("/usr/bin/x").function("f")          -> Uprobe("f", offset=0x1040, binary=...)
+process("x").library("libc.so.6").mark("m")  -> the library's mark, in that program only
+process("x").provider("p").mark("*")         -> a site for each mark's every offset, each with its arguments
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ from functools import partial
 
 from compiler.arch import Arch, Operand
 from compiler.ir import syntax
-from compiler.ir.program import Arithmetic, Deref, Expr, Hook, HookKind, Number, Register
+from compiler.ir.hooks import Binary, FileHook, ProcessFilter, Uprobe, Uretprobe
+from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
 from compiler.ir.source import Span
 from compiler.probes.base import (
     Environment,
-    Refusal,
-    Site,
+    ProbePointError,
+    ProbeSite,
     Variable,
     number_of,
     spell,
@@ -43,14 +44,27 @@ _NEEDS_DEBUGINFO = {
     "nearest": "line numbers are known to debuginfo only",
 }
 WORDS = ("function", "library", "mark", "provider", "statement")
+FORMS = tuple(
+    f"process(string){library}.{point}"
+    for library in ("", ".library(string)")
+    for point in (
+        "function(string)",
+        "function(string).call",
+        "function(string).return",
+        "mark(string)",
+        "provider(string).mark(string)",
+        "statement(number)",
+    )
+)
 
 
 @record
 class _File:
-    """One file to be probed: `point` is how its places are spelled, `hook` whose they are."""
+    """One file to be probed: its probe points begin with `point`; they count in `processes` only."""
 
     point: tuple[syntax.Component, ...]
-    hook: Hook
+    processes: ProcessFilter
+    binary: Binary
     executable: Executable
     name: str
 
@@ -58,23 +72,23 @@ class _File:
 def resolve(
     first: syntax.Component,
     rest: Sequence[syntax.Component],
-    hooks: Sequence[Hook],
+    filters: Sequence[ProcessFilter],
     environment: Environment,
-) -> list[Site]:
-    """`hooks`: one for each program that `first` means, with its path or its process."""
-    found: list[Site] = []
-    missed: list[Refusal] = []
-    for hook in hooks:
+) -> list[ProbeSite]:
+    """`filters`: one for each program that `first` means."""
+    found: list[ProbeSite] = []
+    missed: list[ProbePointError] = []
+    for processes in filters:
         try:
-            files, last = _files(first, rest, hook, environment)
-        except Refusal as refusal:
-            missed.append(refusal)
+            files, last = _files(first, rest, processes, environment)
+        except ProbePointError as error:
+            missed.append(error)
             continue
         for file in files:
             try:
                 found += _in_file(file, last)
-            except Refusal as refusal:
-                missed.append(refusal)
+            except ProbePointError as error:
+                missed.append(error)
             except ElfError as error:
                 missed.append(_damaged(file.name, error, first))
     if missed and not found:
@@ -85,30 +99,33 @@ def resolve(
 def _files(
     first: syntax.Component,
     rest: Sequence[syntax.Component],
-    hook: Hook,
+    processes: ProcessFilter,
     environment: Environment,
 ) -> tuple[list[_File], Sequence[syntax.Component]]:
-    """The program or those of its libraries that are meant, and what is looked for in each."""
-    program = hook.program
-    if hook.number:
-        program = _of_process(first, hook.number, environment)
-    elif hook.target and environment.programs.target:
+    """The program, or the libraries of it that the point names, and the components that follow."""
+    program = processes.program
+    if processes.pid:
+        program = _of_process(first, processes.pid, environment)
+    elif processes.target and environment.programs.target:
         program = next(iter(environment.programs.find(environment.programs.target)), "")
     if not program:
-        raise Refusal(
+        raise ProbePointError(
             "no-such-program",
             f"'{spell((first, *rest))}' does not tell which program it is about",
             first.span,
             'name its file, process("path").function("name"); or run with -c COMMAND or -x PID',
         )
-    named = replace(first, arg=hook.number or program)
+    named = replace(first, arg=processes.pid or program)
     if rest[0].name != "library":
-        own = replace(hook, program="")
-        return [_open(program, (named,), own, first, environment)], rest
+        # no other program executes this one's file
+        whose = replace(processes, program="")
+        return [_open(program, (named,), whose, first, environment)], rest
     library, *rest = rest
     if not rest:
         raise unexpected(library, WORDS)
-    whose = replace(hook, program="" if hook.number or hook.target else program)
+    whose = processes
+    if not (processes.pid or processes.target):
+        whose = replace(processes, program=program)
     return [
         _open(path, (named, replace(library, arg=path)), whose, library, environment)
         for path in _libraries(program, library, environment)
@@ -118,7 +135,9 @@ def _files(
 def _of_process(first: syntax.Component, pid: int, environment: Environment) -> str:
     found = environment.programs.of_process(pid)
     if found is None:
-        raise Refusal("no-such-program", f"there is no process {pid} to look at", first.span)
+        raise ProbePointError(
+            "no-such-program", f"there is no process {pid} to look at", first.span
+        )
     return found
 
 
@@ -133,7 +152,7 @@ def _libraries(program: str, component: syntax.Component, environment: Environme
         regex = re.compile(glob_regex(wanted))
         found = list(dict.fromkeys(p for name, p in loaded.items() if regex.fullmatch(name)))
     if not found:
-        raise Refusal(
+        raise ProbePointError(
             "no-such-program",
             f"'{program}' loads no library '{wanted}'",
             component.span,
@@ -145,31 +164,32 @@ def _libraries(program: str, component: syntax.Component, environment: Environme
 def _open(
     path: str,
     point: tuple[syntax.Component, ...],
-    hook: Hook,
+    processes: ProcessFilter,
     component: syntax.Component,
     environment: Environment,
 ) -> _File:
     try:
         executable = Executable.open(environment.programs.read(path), environment.kernel.arch)
     except ProgramError as error:
-        raise Refusal("no-such-program", error.message, component.span, error.hint) from error
+        raise ProbePointError(
+            "no-such-program", error.message, component.span, error.hint
+        ) from error
     except OSError as error:
-        raise Refusal(
+        raise ProbePointError(
             "no-such-program", f"'{path}' cannot be read: {error.strerror}", component.span
         ) from error
     try:
         binary = executable.binary(path)
     except ElfError as error:
         raise _damaged(path, error, component) from error
-    hook = replace(hook, kind=HookKind.UPROBE, binary=binary)
-    return _File(point, hook, executable, path)
+    return _File(point, processes, binary, executable, path)
 
 
-def _damaged(path: str, error: ElfError, component: syntax.Component) -> Refusal:
-    return Refusal("no-such-program", f"'{path}' is damaged: {error}", component.span)
+def _damaged(path: str, error: ElfError, component: syntax.Component) -> ProbePointError:
+    return ProbePointError("no-such-program", f"'{path}' is damaged: {error}", component.span)
 
 
-def _in_file(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
+def _in_file(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
     match rest[0].name:
         case "function":
             return _functions(file, rest)
@@ -178,7 +198,7 @@ def _in_file(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
         case "mark" | "provider":
             return _marks(file, rest)
         case "plt":
-            raise Refusal(
+            raise ProbePointError(
                 "needs-debuginfo",
                 "calls through the linkage table cannot be probed",
                 rest[0].span,
@@ -191,7 +211,7 @@ def _in_file(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
 # ---------------------------------------------------------------- functions
 
 
-def _functions(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
+def _functions(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
     function, *suffixes = rest
     returns = False
     for suffix in suffixes:
@@ -203,38 +223,49 @@ def _functions(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
             case "maxactive" if returns:
                 number_of(suffix)
             case name if name in _NEEDS_DEBUGINFO:
-                raise Refusal("needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span, _INSTEAD)
+                raise ProbePointError(
+                    "needs-debuginfo", _NEEDS_DEBUGINFO[name], suffix.span, _INSTEAD
+                )
             case _:
                 raise unexpected(suffix, ("call", "exported", "return"))
     pattern, at, _ = text_of(function).partition("@")
     if at:
-        raise Refusal(
+        raise ProbePointError(
             "needs-debuginfo",
             "which file of its source a function is in is known to debuginfo only",
             function.span,
             f'name the function alone: function("{pattern}")',
         )
     wild = any(c in pattern for c in "*?[")
-    kind = HookKind.URETPROBE if returns else HookKind.UPROBE
     arch = file.executable.arch
     variables = _result(arch) if returns else _arguments(arch)
     sites = []
     for name, offsets in _fitting(file, pattern, wild, function).items():
-        hook = replace(file.hook, kind=kind, symbol=name, optional=wild, entry=not returns)
-        places = tuple((name, offset) for offset in offsets)
-        if wild or len(places) > 1:
-            hook = replace(hook, functions=places)
-        else:
-            hook = replace(hook, offset=offsets[0])
+        hook = _function_hook(file, name, offsets, together=wild, returns=returns)
         point = spell((*file.point, replace(function, arg=name), *suffixes))
-        sites.append(Site(hook, point, variables, name))
+        sites.append(ProbeSite(hook, point, variables, name, optional=wild))
     return sites
+
+
+def _function_hook(
+    file: _File, name: str, offsets: tuple[int, ...], *, together: bool, returns: bool
+) -> FileHook:
+    """`together`: the hook may take in other functions, so even one function goes into `functions`."""
+    functions: tuple[tuple[str, int], ...] = ()
+    offset = 0
+    if together or len(offsets) > 1:
+        functions = tuple((name, each) for each in offsets)
+    else:
+        offset = offsets[0]
+    if returns:
+        return Uretprobe(name, file.processes, file.binary, offset, functions)
+    return Uprobe(name, file.processes, file.binary, offset, functions, at_entry=True)
 
 
 def _fitting(
     file: _File, pattern: str, wild: bool, component: syntax.Component
 ) -> dict[str, tuple[int, ...]]:
-    """Names with their places, each place under one name only."""
+    """Names with their text offsets, each offset under one name only."""
     functions = file.executable.functions
     if not wild and pattern in functions:
         return {pattern: functions[pattern]}
@@ -244,28 +275,28 @@ def _fitting(
         seen: set[int] = set()
         for name in sorted(functions):
             if regex.fullmatch(name):
-                places = tuple(offset for offset in functions[name] if offset not in seen)
-                seen.update(places)
-                if places:
-                    found[name] = places
+                offsets = tuple(offset for offset in functions[name] if offset not in seen)
+                seen.update(offsets)
+                if offsets:
+                    found[name] = offsets
         if found:
             return found
     slug = "unknown-program-function"
     if pattern in file.executable.indirect:
-        raise Refusal(
+        raise ProbePointError(
             slug,
             f"'{pattern}' stands for one of several functions, by the processor's kind",
             component.span,
             did_you_mean(pattern, functions) or f'probe those: function("*{pattern}*")',
         )
     if not functions:
-        raise Refusal(
+        raise ProbePointError(
             slug,
             f"'{file.name}' has no symbols: it is stripped",
             component.span,
             "probe a library's functions, its marks, or its system calls",
         )
-    raise Refusal(
+    raise ProbePointError(
         slug,
         f"'{file.name}' has no function '{pattern}'",
         component.span,
@@ -275,7 +306,7 @@ def _fitting(
 
 
 def _arguments(arch: Arch) -> dict[str, Variable]:
-    """What a function gets in registers; of which kind it is, nobody knows."""
+    """The arguments that a function gets in registers. Without debuginfo their types are unknown."""
     return {
         f"arg{i + 1}": Variable(f"arg{i + 1}", "argument", i, None, made=partial(Register, name))
         for i, name in enumerate(arch.arguments)
@@ -286,11 +317,11 @@ def _result(arch: Arch) -> dict[str, Variable]:
     return {"return": Variable("return", "return", 0, None, made=partial(Register, arch.result))}
 
 
-def _statement(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
-    """`statement(0x401136)`: an address as linked, whose instruction somebody has looked at."""
+def _statement(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
+    """`statement(0x401136)`: an address as linked. The user answers for it: it must start an instruction."""
     statement, *suffixes = rest
     if isinstance(statement.arg, str):
-        raise Refusal(
+        raise ProbePointError(
             "needs-debuginfo", "line numbers are known to debuginfo only", statement.span, _INSTEAD
         )
     if [s.name for s in suffixes] not in ([], ["absolute"]):
@@ -298,20 +329,20 @@ def _statement(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
     address = number_of(statement)
     offset = file.executable.offset_of(address, code=True)
     if offset is None:
-        raise Refusal(
+        raise ProbePointError(
             "unknown-program-function",
             f"'{file.name}' has no code at {address:#x}",
             statement.span,
             "addresses are those that 'objdump -d' shows",
         )
-    hook = replace(file.hook, symbol=f"{address:#x}", offset=offset)
-    return [Site(hook, spell((*file.point, *rest)), {}, f"{address:#x}")]
+    hook = Uprobe(f"{address:#x}", file.processes, file.binary, offset)
+    return [ProbeSite(hook, spell((*file.point, *rest)), {}, f"{address:#x}")]
 
 
 # ---------------------------------------------------------------- marks
 
 
-def _marks(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
+def _marks(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
     provider = None
     if rest[0].name == "provider":
         provider = text_of(rest[0])
@@ -330,7 +361,7 @@ def _marks(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
     ]
     if not found:
         names = sorted({m.name for m in known})
-        raise Refusal(
+        raise ProbePointError(
             "unknown-mark",
             f"'{file.name}' has no mark '{text_of(mark)}'"
             + (f" of '{provider}'" if provider is not None else ""),
@@ -344,15 +375,15 @@ def _marks(file: _File, rest: Sequence[syntax.Component]) -> list[Site]:
         if offset is None:
             continue
         semaphore = file.executable.offset_of(m.semaphore) if m.semaphore else 0
-        hook = replace(
-            file.hook,
-            symbol=m.name,
-            functions=((m.name, offset),),
-            semaphore=semaphore or 0,
+        functions = ((m.name, offset),)
+        hook = Uprobe(
+            m.name, file.processes, file.binary, functions=functions, semaphore=semaphore or 0
         )
         named = syntax.Component("provider", m.provider, (), mark.span)
         point = spell((*file.point, named, replace(mark, arg=m.name)))
-        sites.append(Site(hook, point, _of_mark(m, file.executable), m.name, provider=m.provider))
+        sites.append(
+            ProbeSite(hook, point, _of_mark(m, file.executable), m.name, provider=m.provider)
+        )
     return sites
 
 
@@ -362,7 +393,7 @@ def _of_mark(mark: Mark, executable: Executable) -> dict[str, Variable]:
         if operand is None or (operand.symbol and operand.symbol not in executable.variables):
             continue
         distance = operand.number
-        if operand.symbol:  # from the place of the mark
+        if operand.symbol:  # relative to the mark's address
             distance += executable.variables[operand.symbol] - mark.address
         made = partial(_value, replace(operand, number=distance))
         found[f"arg{i}"] = Variable(f"arg{i}", "argument", i - 1, None, made=made)
@@ -370,7 +401,7 @@ def _of_mark(mark: Mark, executable: Executable) -> dict[str, Variable]:
 
 
 def _value(operand: Operand, span: Span) -> Expr:
-    """What the operand is where the mark is hit."""
+    """The operand's value when the mark is hit."""
     value: Expr | None = Register(operand.base, span) if operand.base else None
     if operand.index:
         scaled = Arithmetic("*", Register(operand.index, span), Number(operand.scale, span), span)

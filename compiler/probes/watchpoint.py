@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """kernel.data("symbol") or kernel.data(ADDRESS)[.length(N)], .write or .rw: the processor watches memory.
 
-kernel.data("jiffies").write              -> Hook(WATCHPOINT, "jiffies", number=1, type=2)
-kernel.data(0xffffffff82a0).length(3).rw  -> Hook(WATCHPOINT, offset=0xffffffff82a0, number=4, type=3)
+kernel.data("jiffies").write              -> Watchpoint("jiffies", length=1, access=2)
+kernel.data(0xffffffff82a0).length(3).rw  -> Watchpoint(address=0xffffffff82a0, length=4, access=3)
 """
 
 from __future__ import annotations
@@ -12,19 +12,32 @@ from collections.abc import Sequence
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import Diagnostic
-from compiler.ir.program import Hook, HookKind
+from compiler.ir.hooks import Watchpoint
 from compiler.kernel import btf_types
 from compiler.kernel.errors import KernelFactError
-from compiler.probes.base import Environment, Refusal, Site, number_of, spell, unexpected
+from compiler.probes.base import (
+    Environment,
+    ProbePointError,
+    ProbeSite,
+    number_of,
+    spell,
+    unexpected,
+)
 from compiler.support.did_you_mean import did_you_mean
 from runtime.support.int64 import wrapped
 
 _ACCESSES = {"write": 2, "rw": 3}  # SW_WATCH_*
 _LENGTHS = (1, 2, 4, 8)
 
+FORMS = tuple(
+    f"kernel.data({memory}.{access}"
+    for memory in ("string)", "number)", "number).length(number)")
+    for access in _ACCESSES
+)
 
-def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[Site]:
-    """What follows `kernel` is `data`."""
+
+def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
+    """The `kernel.data` points."""
     data, *rest = components[1:]
     length = 1
     if rest and rest[0].name == "length" and isinstance(data.arg, int):
@@ -33,15 +46,14 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
         allowed = (*_ACCESSES, *(("length",) if isinstance(data.arg, int) else ()))
         wrong = rest[1] if rest and rest[0].name in _ACCESSES else (rest or [data])[0]
         raise unexpected(wrong, () if wrong in rest[1:] else allowed)
-    symbol, address = _place(data, environment)
-    kind = _ACCESSES[rest[0].name]
-    hook = Hook(HookKind.WATCHPOINT, symbol, offset=address, number=length, type=kind)
-    return [Site(hook, spell(components))]
+    symbol, address = _memory(data, environment)
+    hook = Watchpoint(symbol, address, length, _ACCESSES[rest[0].name])
+    return [ProbeSite(hook, spell(components))]
 
 
 def warnings(program: p.Program, registers: int) -> list[Diagnostic]:
     """A warning at the first watchpoint for which the processor has no register left."""
-    found = [probe for probe in program.probes if probe.hook.kind is HookKind.WATCHPOINT]
+    found = [probe for probe in program.probes if isinstance(probe.hook, Watchpoint)]
     if len(found) <= registers:
         return []
     message = f"{len(found)} places are watched, but the processor can watch {registers} only"
@@ -53,12 +65,12 @@ def warnings(program: p.Program, registers: int) -> list[Diagnostic]:
 
 
 def _length(component: syntax.Component) -> int:
-    """The next length that the processor knows."""
+    """The next length that the processor supports."""
     wanted = number_of(component)
     for length in _LENGTHS:
         if wanted <= length:
             return length
-    raise Refusal(
+    raise ProbePointError(
         "bad-probe-argument",
         f"{wanted} bytes are more than the processor watches",
         component.span,
@@ -66,15 +78,15 @@ def _length(component: syntax.Component) -> int:
     )
 
 
-def _place(data: syntax.Component, environment: Environment) -> tuple[str, int]:
-    """For messages and the kernel's table of symbols a name; 0 or the address."""
+def _memory(data: syntax.Component, environment: Environment) -> tuple[str, int]:
+    """The name for messages and for the kernel's symbol table, and the address; 0: that of the name."""
     match data.arg:
         case int(address):
             return f"{wrapped(address) & (1 << 64) - 1:#x}", wrapped(address)
         case str(name):
             return _known(name, data, environment), 0
         case _:
-            raise Refusal(
+            raise ProbePointError(
                 "bad-probe-argument",
                 "'data' takes a variable's name or an address: data(\"jiffies\")",
                 data.span,
@@ -88,7 +100,7 @@ def _known(name: str, data: syntax.Component, environment: Environment) -> str:
     except KernelFactError:
         pass
     else:
-        raise Refusal(
+        raise ProbePointError(
             "bad-probe-argument",
             f"each CPU has its own '{name}': it has no one place to watch",
             data.span,
@@ -96,9 +108,9 @@ def _known(name: str, data: syntax.Component, environment: Environment) -> str:
     try:
         known = bool(kernel.symbols.find(name))
     except KernelFactError:
-        return name  # no table to look into: the module will tell when it starts
+        return name  # there is no symbol table here: the module reports it when it starts
     if not known:
-        raise Refusal(
+        raise ProbePointError(
             "unknown-variable",
             f"kernel {kernel.release} has no symbol '{name}'",
             data.span,

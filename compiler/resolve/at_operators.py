@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from compiler.ir import program as p
 from compiler.ir import syntax
+from compiler.ir.hooks import Kretprobe, Uretprobe
 from compiler.ir.program import LONG, STRING
 from compiler.kernel.errors import KernelFactError
 from compiler.resolve import context_variables, guru_writes
@@ -22,9 +23,9 @@ def entry(scope: Scope, e: syntax.Entry) -> p.Expr:
     if scope.unplaced:
         scope.expr(e.operand, None)
         return scope.unsettled(e.span)
-    if site is None or scope.in_function or site.hook.kind is not p.HookKind.KRETPROBE:
+    if site is None or scope.in_function or not isinstance(site.hook, Kretprobe):
         hint = None
-        if site is not None and site.hook.kind is p.HookKind.URETPROBE:
+        if site is not None and isinstance(site.hook, Uretprobe):
             hint = "of a program's function: save it at the entry, as values[tid()] = $arg1"
         scope.facts.fault(
             "entry-outside-return",

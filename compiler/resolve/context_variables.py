@@ -10,13 +10,14 @@ from typing import cast
 
 from compiler.ir import program as p
 from compiler.ir import syntax
+from compiler.ir.hooks import FileHook, Uretprobe
 from compiler.ir.source import Span
 from compiler.kernel import btf_types, type_layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.c_types import type_name
 from compiler.kernel.errors import KernelFactError
-from compiler.probes.base import Answer, Site
+from compiler.probes.base import Answer, ProbeSite
 from compiler.resolve.scope import Scope
 from compiler.resolve.type_names import Fault, named_type
 from compiler.support.did_you_mean import did_you_mean
@@ -191,7 +192,7 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
             "pass its value to the function as an argument",
         )
     found = site.variables.get(name)
-    if found is None and site.hook.binary is not None:
+    if found is None and isinstance(site.hook, FileHook):
         raise _unknown_in_program(site, name, span)
     if found is None:
         known = [*site.answers]
@@ -239,7 +240,7 @@ def variable(scope: Scope, name: str, span: Span) -> Typed:
     return Typed(value, type_id if type_id is not None else btf_types.VOID, False)
 
 
-def _unknown_in_program(site: Site, name: str, span: Span) -> Fault:
+def _unknown_in_program(site: ProbeSite, name: str, span: Span) -> Fault:
     if site.provider:
         has = ", ".join(f"${v}" for v in site.variables)
         hint = f"it has {has}" if has else "this mark has no arguments that can be read"
@@ -249,7 +250,7 @@ def _unknown_in_program(site: Site, name: str, span: Span) -> Fault:
         f"'${name}' is known to the program's debuginfo only",
         span,
         "a return probe has $return"
-        if site.hook.kind is p.HookKind.URETPROBE
+        if isinstance(site.hook, Uretprobe)
         else "arguments are long_arg(1), pointer_arg(2), ..., or $arg1, $arg2, ...",
     )
 

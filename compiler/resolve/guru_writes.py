@@ -17,9 +17,6 @@ from runtime.support.int64 import wrapped
 
 Place = Target | syntax.AtCall
 
-_WITH_REGISTERS = (p.HookKind.FTRACE, p.HookKind.KPROBE, p.HookKind.KRETPROBE)
-_IN_PROGRAMS = (p.HookKind.PROCESS, p.HookKind.UPROBE, p.HookKind.URETPROBE)
-
 
 def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
     """`$p->member = value`: memory, or the register that holds an argument or the result."""
@@ -50,7 +47,9 @@ def lower_write(scope: Scope, e: Place, value: p.Expr, span: Span) -> p.Expr:
             return p.Store(at.expr, value, span)
         case p.ReturnValue():
             return p.Store(p.Register(arch.result, e.span), value, span)
-        case p.Argument(index=index) if index < len(arch.arguments) and _has_registers(scope):
+        case p.Argument(index=index) if index < len(arch.arguments) and _has_registers(
+            scope, "kregister"
+        ):
             return p.Store(p.Register(arch.arguments[index], e.span), value, span)
         case _:
             raise Fault("not-assignable", "no register holds this value here", e.span)
@@ -80,7 +79,7 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
             arch.dwarf_range,
         )
     own = e.name == "kregister"
-    if scope.in_function or not _is_of(scope, _WITH_REGISTERS if own else _IN_PROGRAMS):
+    if scope.in_function or not _has_registers(scope, e.name):
         raise Fault(
             "no-register",
             "registers are known in probes of functions only"
@@ -94,9 +93,6 @@ def lower_register(scope: Scope, e: syntax.AtCall) -> p.Expr:
     return p.Register(arch.dwarf_registers[number.value], e.span)
 
 
-def _has_registers(scope: Scope) -> bool:
-    return _is_of(scope, _WITH_REGISTERS)
-
-
-def _is_of(scope: Scope, kinds: tuple[p.HookKind, ...]) -> bool:
-    return scope.site is not None and scope.site.hook.kind in kinds
+def _has_registers(scope: Scope, operator: str) -> bool:
+    """Whether this operator (`kregister`, `uregister`) reads registers in this probe."""
+    return scope.site is not None and scope.site.hook.register_operator == operator

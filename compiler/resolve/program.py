@@ -12,11 +12,12 @@ from types import MappingProxyType
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError, Diagnostic
+from compiler.ir.hooks import Begin, Ftrace, Kprobe
 from compiler.ir.program import LONG, STAT, STRING
 from compiler.ir.source import Span
 from compiler.ir.traits import asks_for_match, fallible_functions, pure_functions, walk
-from compiler.probes import Environment, Site
-from compiler.probes.expand import Aliases, Derived, derive
+from compiler.probes import Environment, ProbeSite
+from compiler.probes.expand import Aliases, ResolvedProbePoint, expand
 from compiler.resolve import expressions, loop_checks, probe_conditions
 from compiler.resolve.context_variables import hidden_local
 from compiler.resolve.embedded_c import inspect, symbols
@@ -28,7 +29,7 @@ from compiler.resolve.syntax_queries import contextual_functions, written_names
 from compiler.resolve.type_facts import Facts, Symbol
 from runtime.support.record import replace
 
-_NEVER = Site(p.Hook(p.HookKind.BEGIN), "never")
+_NEVER = ProbeSite(Begin(), "never")
 _ROUNDS = 1000  # at most; each but the last two learns something
 
 
@@ -47,7 +48,7 @@ def resolve(
     known = [item for script in library for item in script.items]
     written = [i for i in items if isinstance(i, syntax.Probe)]
     aliases = Aliases([*items, *known])
-    derived, faults = derive(written, aliases, environment)
+    derived, faults = expand(written, aliases, environment)
     placed = {id(d.body) for d in derived}
     left_out = [probe for probe in written if id(probe.body) not in placed]
     never = [probe for probe in left_out if any(_is_never(point) for point in probe.points)]
@@ -74,7 +75,7 @@ def resolve(
         used = _used(world, derived) if waiting else set()
         joined = [waiting.pop(file) for file in sorted(used & waiting.keys())]
         if joined:  # in the first rounds: which names are used does not hang on types
-            more, missed = derive([p for each in joined for p in each], aliases, environment)
+            more, missed = expand([p for each in joined for p in each], aliases, environment)
             derived += more
             faults += missed
             facts.changed = True
@@ -126,7 +127,7 @@ def _own_probes(library: Sequence[syntax.Script]) -> dict[str, list[syntax.Probe
     return found
 
 
-def _used(world: World, derived: Iterable[Derived]) -> set[str]:
+def _used(world: World, derived: Iterable[ResolvedProbePoint]) -> set[str]:
     """Files whose functions, globals or aliases the program uses."""
     spans = [g.declared.span for g in world.used_globals.values()]
     spans += [f.span for o in world.wanted_functions.values() for f in o.functions]
@@ -176,8 +177,8 @@ def _globals(
 
 def _round(
     world: World,
-    derived: Sequence[Derived],
-    lost: Iterable[tuple[Sequence[syntax.Probe], Site | None]],
+    derived: Sequence[ResolvedProbePoint],
+    lost: Iterable[tuple[Sequence[syntax.Probe], ProbeSite | None]],
     before: Iterable[Overloads],
 ) -> tuple[list[p.Probe], list[p.Function]]:
     """Everything once, in the light of what is known; `lost` are probes that do not run, `before` says
@@ -248,7 +249,7 @@ def _check_globals(world: World) -> None:
                 break
 
 
-def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
+def _probes(world: World, derived: Sequence[ResolvedProbePoint]) -> list[p.Probe]:
     """Handlers of all sites; one for all of a wildcard's functions for which it is the same.
 
     A body that asks nothing about its function is looked at once. The others are compared.
@@ -258,14 +259,14 @@ def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
     for index, d in enumerate(derived):
         functions = d.site.hook.functions
         blocks = (*d.prologue, d.body, *d.epilogue)
-        where = (d.site.hook.kind, d.site.hook.program, d.site.hook.binary, d.site.hook.semaphore)
+        where = (type(d.site.hook), d.site.hook.group())
         key: object = (d.span, d.optional, where, tuple(map(id, blocks))) if functions else index
         if key not in alike:
             probe, is_special = _probe(world, d, index)
             own: object = index
             if probe.hook.functions:
                 own = (
-                    probe.span, probe.hook.optional, where, probe.condition, probe.entry, probe.body,
+                    probe.span, probe.optional, where, probe.condition, probe.entry, probe.body,
                 )  # fmt: skip
             if not is_special:
                 alike[key] = own
@@ -281,7 +282,7 @@ def _probes(world: World, derived: Sequence[Derived]) -> list[p.Probe]:
     return list(found.values())
 
 
-def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
+def _probe(world: World, d: ResolvedProbePoint, index: int) -> tuple[p.Probe, bool]:
     """The handler, and whether it depends on the very site."""
     scope = Scope(world, ("probe", index), d.span.source.name, d.site, expressions.lower)
     scope.written = written_names(d.body)
@@ -296,12 +297,14 @@ def _probe(world: World, d: Derived, index: int) -> tuple[p.Probe, bool]:
         stmts += lower_block(scope, block)
     body = p.Body(tuple(scope.locals.values()), tuple(stmts))
     hook = d.site.hook
-    if d.optional:
-        hook = replace(hook, optional=True)
-    if hook.kind is p.HookKind.FTRACE and any(isinstance(n, p.Register) for n in walk(*stmts)):
+    if isinstance(hook, Ftrace) and any(isinstance(n, p.Register) for n in walk(*stmts)):
         # ftrace saves and restores arguments only
-        hook = replace(hook, kind=p.HookKind.KPROBE, offset=0, functions=())
-    probe = p.Probe(hook, d.site.point, d.written, condition, tuple(scope.entries), body, d.span)
+        hook = Kprobe(hook.symbol)
+    optional = d.optional or d.site.optional
+    entry = tuple(scope.entries)
+    probe = p.Probe(
+        hook, d.site.point, d.written, condition, entry, body, d.span, optional=optional
+    )
     return probe, scope.is_special or not hook.functions
 
 
@@ -309,7 +312,9 @@ def _is_never(point: syntax.ProbePoint) -> bool:
     return [c.name for c in point.components] == ["never"]
 
 
-def _look_at(world: World, probe: syntax.Probe, number: tuple[int, int], site: Site | None) -> None:
+def _look_at(
+    world: World, probe: syntax.Probe, number: tuple[int, int], site: ProbeSite | None
+) -> None:
     """A probe that does not run, or has no known place: its body tells types, and its own mistakes."""
     scope = Scope(world, ("lost", *number), probe.span.source.name, site, expressions.lower)
     scope.blind = scope.unplaced = site is None

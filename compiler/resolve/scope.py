@@ -8,7 +8,7 @@ from collections.abc import Callable
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.source import Span
-from compiler.probes import Environment, Site
+from compiler.probes import Environment, ProbeSite
 from compiler.resolve.type_facts import UNKNOWN, Facts, Symbol, article
 from runtime.abi.manifest import Histogram, ValueType
 from runtime.support.record import field, record
@@ -55,9 +55,9 @@ class World:
     # functions that use context variables: a clone for each probe point, with the point's symbols
     contextual: frozenset[str] = frozenset()
     clones: dict[tuple[str, str], str] = field(default_factory=dict)
-    sites: dict[str, Site] = field(default_factory=dict)
+    sites: dict[str, ProbeSite] = field(default_factory=dict)
 
-    def clone(self, found: Overloads, site: Site) -> Overloads:
+    def clone(self, found: Overloads, site: ProbeSite) -> Overloads:
         """Contextual functions as they run for a probe point."""
         names = []
         for symbol in found.symbols:
@@ -90,7 +90,7 @@ class Scope:
     world: World
     key: tuple[str | int, ...]
     file: str
-    site: Site | None  # None in functions but those that use context variables
+    site: ProbeSite | None  # None in functions but those that use context variables
     lower: Callable[[Scope, syntax.Expr, ValueType | None], p.Expr]
     parameters: tuple[str, ...] = ()
     result: tuple[str | int, ...] | None = None  # the fact of a function's result
@@ -111,7 +111,7 @@ class Scope:
     is_special: bool = False  # the body depends on the very site, not only on its kind
 
     @property
-    def own_site(self) -> Site | None:
+    def own_site(self) -> ProbeSite | None:
         """`site`, for what may differ between the functions of a wildcard."""
         self.is_special = True
         return self.site

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from compiler.analysis.storage_class import accesses
 from compiler.ir import program as p
+from compiler.ir.hooks import PairedEntry
 from compiler.ir.traits import Node, body_of, children, has_effect, reachable, roots_of, walk
 from compiler.transform.constant_fold import fold
 from runtime.support.record import replace
@@ -46,7 +47,7 @@ def _busy(probes: tuple[p.Probe, ...]) -> tuple[p.Probe, ...]:
         probe
         for probe in probes
         if probe.body.stmts
-        or probe.hook.kind is p.HookKind.PAIRED  # has no hook, only a number of hits
+        or isinstance(probe.hook, PairedEntry)  # nothing is attached, but its hits count
         or _condition_acts(probe.condition)
     )
     return kept or probes

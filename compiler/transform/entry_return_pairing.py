@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from compiler.ir import program as p
+from compiler.ir.hooks import Ftrace, Kretprobe, PairedEntry
 from compiler.ir.traits import (
     Node,
     body_of,
@@ -55,11 +56,11 @@ def _pair(program: p.Program, g: p.Global) -> p.Program | None:
     users = [i for i, probe in enumerate(program.probes) if _uses(probe, g.name)]
     if len(users) != 2:
         return None
-    entry, back = sorted(users, key=lambda i: program.probes[i].hook.kind)
+    entry, back = sorted(users, key=lambda i: isinstance(program.probes[i].hook, Kretprobe))
     first, second = program.probes[entry], program.probes[back]
-    if (first.hook.kind, second.hook.kind) != (p.HookKind.FTRACE, p.HookKind.KRETPROBE):
+    if not (isinstance(first.hook, Ftrace) and isinstance(second.hook, Kretprobe)):
         return None
-    if first.hook.symbol != second.hook.symbol or first.hook.optional or second.hook.optional:
+    if first.hook.symbol != second.hook.symbol or first.optional or second.optional:
         return None
     tid = frozenset(f.symbol for f in program.functions if f.library and f.name == "tid")
     saved = _saved(program, first, g.name, tid)
@@ -71,7 +72,7 @@ def _pair(program: p.Program, g: p.Global) -> p.Program | None:
     probes[entry] = replace(first, body=rest)
     probes[back] = _returning(second, g.name, saved.value)
     if not rest.stmts:  # nothing is left to do but to count: no hook is needed for that
-        probes[entry] = replace(first, body=rest, hook=replace(first.hook, kind=p.HookKind.PAIRED))
+        probes[entry] = replace(first, body=rest, hook=PairedEntry(first.hook.symbol))
         probes[back] = replace(probes[back], counts_entry=True)
     kept = tuple(other for other in program.globals if other.name != g.name)
     return replace(program, probes=tuple(probes), globals=kept)

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 
 from compiler.arch import Arch
-from compiler.ir.program import Binary
+from compiler.ir.hooks import Binary
 from compiler.support.elf import EXECUTABLES, SYMBOL, SYMTAB, Elf, ElfError
 from runtime.support.record import record
 

@@ -22,6 +22,9 @@
 static FILE *events;
 static struct sw_regs regs;
 
+#define HANDLER_TYPE(word, handler, ops) [SW_##word] = SW_HANDLER_##handler,
+static const enum sw_handler_type handler_types[] = { SW_HOOKS(HANDLER_TYPE) };
+
 /* After each handler: writes its records, which precede the next one's. */
 static void next_lane(void)
 {
@@ -29,10 +32,10 @@ static void next_lane(void)
 	harness_set_lane((u32)(sw_cpu() + 1) % sw_nr_lanes);
 }
 
-/* Runs the begin, end or error probes in order of their number, then as written. */
+/* Runs the begin, end or error probes by their order, then as written. */
 static void run_session_probes(enum sw_hook phase, u32 state)
 {
-	s64 number = 0;
+	s64 order = 0;
 	u32 i, last = 0;
 	bool any = false;
 
@@ -43,16 +46,16 @@ static void run_session_probes(enum sw_hook phase, u32 state)
 		for (i = 0; i < sw_script.nr_probes; i++) {
 			const struct sw_probe *p = &sw_script.probes[i];
 
-			if (p->hook != phase ||
-			    (any && (p->number < number || (p->number == number && i <= last))))
+			if (p->hook != phase || (any && (p->session.order < order ||
+							 (p->session.order == order && i <= last))))
 				continue;
-			if (!found || p->number < found->number)
+			if (!found || p->session.order < found->session.order)
 				found = p;
 		}
 		if (!found || harness_header.state != state)
 			return;
 		any = true;
-		number = found->number;
+		order = found->session.order;
 		last = (u32)(found - sw_script.probes);
 		handler = (void (*)(void))found->handler;
 		handler();
@@ -62,49 +65,49 @@ static void run_session_probes(enum sw_hook phase, u32 state)
 
 static void fire_return(const struct sw_probe *p)
 {
-	int (*handler)(void *, struct sw_regs *) = (int (*)(void *, struct sw_regs *))p->handler;
-	int (*entry)(void *, struct sw_regs *) = (int (*)(void *, struct sw_regs *))p->entry;
-	void *data = calloc(1, p->data_size ? p->data_size : 1);
+	sw_kretprobe_handler *handler = (sw_kretprobe_handler *)p->handler;
+	sw_kretprobe_handler *entry = p->kretprobe.entry;
+	void *data = calloc(1, p->kretprobe.data_size ? p->kretprobe.data_size : 1);
 
 	if (!entry || !entry(data, &regs))
 		handler(data, &regs);
 	free(data);
 }
 
+/* By the type of its handler, so that new kinds of hooks fire as well. */
 static void fire(const struct sw_probe *p)
 {
 	if (sw_script.armed && !sw_script.armed((u32)(p - sw_script.probes)))
 		return;
-	switch (p->hook) {
-	case SW_TIMER_NS:
-	case SW_TIMER_JIFFIES:
-	case SW_PROFILE:
-		((void (*)(struct sw_regs *))p->handler)(&regs);
-		break;
-	case SW_FTRACE:
-		((sw_ftrace_handler *)p->handler)(regs.ip, 0, NULL, &regs);
-		break;
-	case SW_KPROBE:
-		((int (*)(void *, struct sw_regs *))p->handler)(NULL, &regs);
-		break;
-	case SW_PROCFS_READ:
-	case SW_PROCFS_WRITE:
-	case SW_INPUT_CHAR:
-	case SW_INPUT_LINE:
+	switch (handler_types[p->hook]) {
+	case SW_HANDLER_PLAIN:
 		((void (*)(void))p->handler)();
 		break;
-	case SW_KRETPROBE:
+	case SW_HANDLER_REGS:
+		((sw_regs_handler *)p->handler)(&regs);
+		break;
+	case SW_HANDLER_FTRACE:
+		((sw_ftrace_handler *)p->handler)(regs.ip, 0, NULL, &regs);
+		break;
+	case SW_HANDLER_KPROBE:
+		((sw_kprobe_handler *)p->handler)(NULL, &regs);
+		break;
+	case SW_HANDLER_KRETPROBE:
 		fire_return(p);
 		break;
-	case SW_NETFILTER:
+	case SW_HANDLER_PACKET:
 		((sw_packet_handler *)p->handler)(SW_ARG0(&regs), SW_ARG1(&regs), SW_ARG2(&regs),
 						  SW_ARG3(&regs));
 		break;
-	case SW_WATCHPOINT:
-	case SW_PERF:
+	case SW_HANDLER_EVENT:
 		((sw_event_handler *)p->handler)(NULL, NULL, &regs);
 		break;
-	default: /* session probes have their own time; a tracepoint's arguments are not known */
+	case SW_HANDLER_UPROBE:
+		((sw_uprobe_handler *)p->handler)(0, &regs);
+		break;
+	case SW_HANDLER_NONE:
+	case SW_HANDLER_SESSION:    /* these probes have their own time */
+	case SW_HANDLER_TRACEPOINT: /* its arguments are not known */
 		return;
 	}
 	next_lane();

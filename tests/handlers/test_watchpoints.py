@@ -6,12 +6,12 @@ No two watchpoints are on one place: the lab's emulator tells the first of them 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab import Guest
-from runtime.support.record import replace
 from tests.handlers.conftest import Case, check
 
 MINE = "if (pid() != target()) next\n"

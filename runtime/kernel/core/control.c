@@ -92,7 +92,7 @@ int sw_control_start(const struct sw_start *options)
 		return 0; /* a begin probe has called exit() */
 
 	/* Attaching takes time. Disabled, no handler runs before all hooks are in place. */
-	error = sw_hooks_place();
+	error = sw_hooks_attach();
 	if (error) {
 		WRITE_ONCE(sw_header->failed, 1);
 		control_set_state(SW_STOPPED);
@@ -125,7 +125,7 @@ void sw_control_stop(void)
 	 * none is left running. After that, end probes see final values.
 	 */
 	sw_handlers_disable();
-	sw_hooks_remove();
+	sw_hooks_detach();
 	sw_handlers_drain();
 
 	sw_handlers_enable();

@@ -1,59 +1,69 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* cpus.c - hooks that each CPU has for itself follow CPUs as they come and go. */
+/*
+ * Hooks that each CPU has for itself follow CPUs that come and go.
+ *
+ * One hotplug state serves all such hooks of the module. It exists while there are
+ * users; hook.c's mutex protects the two variables.
+ */
 #include <linux/cpuhotplug.h>
 #include "probes/hook.h"
 
-/* One hotplug state serves all such hooks of the module. */
-static int state;
-static u32 users;
+static int cpu_hotplug_state;
+static u32 cpu_hotplug_users;
 
-static int on_online(unsigned int cpu, struct hlist_node *node)
+static int cpu_hotplug_online(unsigned int cpu, struct hlist_node *node)
 {
-	struct sw_cpus *cpus = hlist_entry(node, struct sw_cpus, node);
+	struct sw_cpu_hotplug *hotplug = hlist_entry(node, struct sw_cpu_hotplug, node);
 
-	cpus->online(cpus, cpu);
+	hotplug->online(hotplug, cpu);
 	return 0;
 }
 
-static int on_offline(unsigned int cpu, struct hlist_node *node)
+static int cpu_hotplug_offline(unsigned int cpu, struct hlist_node *node)
 {
-	struct sw_cpus *cpus = hlist_entry(node, struct sw_cpus, node);
+	struct sw_cpu_hotplug *hotplug = hlist_entry(node, struct sw_cpu_hotplug, node);
 
-	cpus->offline(cpus, cpu);
+	hotplug->offline(hotplug, cpu);
 	return 0;
 }
 
-static void put_state(void)
+static void cpu_hotplug_put_state(void)
 {
-	if (!--users)
-		cpuhp_remove_multi_state(state);
+	if (!--cpu_hotplug_users)
+		cpuhp_remove_multi_state(cpu_hotplug_state);
 }
 
-int sw_cpus_follow(struct sw_cpus *cpus, bool all)
+/*
+ * The kernel calls online() for the CPUs that are there and adds the instance under
+ * one lock, so each CPU gets exactly one call, however CPUs come and go meanwhile.
+ */
+int sw_cpu_hotplug_add(struct sw_cpu_hotplug *hotplug, bool all)
 {
 	int error;
 
-	if (!users) {
-		state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "stapwatch:hooks", on_online,
-						on_offline);
-		if (state < 0)
-			return state;
+	if (!cpu_hotplug_users) {
+		cpu_hotplug_state =
+			cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "stapwatch:hooks",
+						cpu_hotplug_online, cpu_hotplug_offline);
+		if (cpu_hotplug_state < 0)
+			return cpu_hotplug_state;
 	}
-	users++;
+	cpu_hotplug_users++;
 	if (all)
-		error = cpuhp_state_add_instance(state, &cpus->node);
+		error = cpuhp_state_add_instance(cpu_hotplug_state, &hotplug->node);
 	else
-		error = cpuhp_state_add_instance_nocalls(state, &cpus->node);
+		error = cpuhp_state_add_instance_nocalls(cpu_hotplug_state, &hotplug->node);
 	if (error)
-		put_state();
+		cpu_hotplug_put_state();
 	return error;
 }
 
-void sw_cpus_leave(struct sw_cpus *cpus, bool all)
+/* When it returns, neither function runs, and none will. */
+void sw_cpu_hotplug_remove(struct sw_cpu_hotplug *hotplug, bool all)
 {
 	if (all)
-		cpuhp_state_remove_instance(state, &cpus->node);
+		cpuhp_state_remove_instance(cpu_hotplug_state, &hotplug->node);
 	else
-		cpuhp_state_remove_instance_nocalls(state, &cpus->node);
-	put_state();
+		cpuhp_state_remove_instance_nocalls(cpu_hotplug_state, &hotplug->node);
+	cpu_hotplug_put_state();
 }

@@ -1,57 +1,59 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * function.c - function entry by ftrace: the trampoline calls the script's handler straight. Where
- * ftrace does not reach a function (assembly, for one), a kprobe does.
+ * Function entry by ftrace, whose trampoline calls the script's handler directly.
+ * Functions that ftrace does not reach (assembly, for one) get a fallback kprobe.
  *
- * All functions of a wildcard that have the same handler share one ops, armed in one go. The
- * compiler gives their places in the kernel's text, relative to a function that modules can name:
- * looking a thousand names up costs ftrace a thousand walks through all functions. Of several
- * functions of one name all are hooked.
+ * All functions of a wildcard with the same handler share one ftrace_ops, registered
+ * once. The compiler knows their offsets in the kernel's text, relative to a
+ * function whose address a module can take: looking a thousand names up costs ftrace
+ * a thousand walks through all functions. If several functions have one name, all
+ * are hooked.
  *
- * ftrace is told that we guard against recursion ourselves (sw_enter does), and not to insert a
- * helper that would do it. Removing an ops waits for every task to leave its trampoline and the
- * handler.
+ * The flags tell ftrace that the handler guards itself against recursion (sw_enter()
+ * does), or it would insert a helper that does it again.
  */
 #include <linux/ftrace.h>
 #include <linux/kallsyms.h>
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 
-struct stand_in {
+struct ftrace_fallback {
 	struct kprobe probe;
-	struct function *owner;
+	struct ftrace_hook *owner;
 };
 
-struct function {
+struct ftrace_hook {
 	struct ftrace_ops ops;
 	sw_ftrace_handler *handler;
 	const struct sw_function *functions;
 	u32 nr_functions;
 	u32 nr_traced; /* functions in the ops */
 	bool registered;
-	struct stand_in *stand_ins; /* for the functions that ftrace does not reach */
-	struct kprobe **kprobes;    /* those of the stand-ins that are registered */
+	struct ftrace_fallback *fallbacks; /* for the functions that ftrace does not reach */
+	struct kprobe **kprobes;	   /* those of the fallbacks that are registered */
 	u32 nr_kprobes;
 	size_t memory; /* of both */
 	unsigned long *ips;
 	s32 *errors;
-	struct sw_function only; /* what `functions` is where the probe names one */
+	struct sw_function only; /* what `functions` points to if the probe names one function */
 };
 
-/* Compiled code has offsets from this one (compiler/kernel/text_offsets.py): every kernel with
- * ftrace exports it. */
-static unsigned long anchor(void)
+/*
+ * The function from which compiled code has offsets
+ * (compiler/kernel/text_offsets.py): every kernel with ftrace exports it.
+ */
+static unsigned long ftrace_anchor(void)
 {
 	return (unsigned long)register_ftrace_function;
 }
 
-static unsigned long address_of(const struct sw_function *f)
+static unsigned long ftrace_address_of(const struct sw_function *function)
 {
-	return f->offset ? anchor() + f->offset : 0;
+	return function->offset ? ftrace_anchor() + function->offset : 0;
 }
 
-/* MODULE:FUNCTION, as kprobes have it, is FUNCTION:mod:MODULE to ftrace. */
-static char *filter_of(const char *symbol)
+/* MODULE:FUNCTION, as kprobes have it, is FUNCTION:mod:MODULE for ftrace. */
+static char *ftrace_filter_of(const char *symbol)
 {
 	const char *function = strchr(symbol, ':');
 
@@ -60,9 +62,9 @@ static char *filter_of(const char *symbol)
 	return kasprintf(GFP_KERNEL, "%s:mod:%.*s", function + 1, (int)(function - symbol), symbol);
 }
 
-static int set_filter(struct ftrace_ops *ops, const char *symbol)
+static int ftrace_filter_symbol(struct ftrace_ops *ops, const char *symbol)
 {
-	char *name = filter_of(symbol); /* ftrace parses it in place */
+	char *name = ftrace_filter_of(symbol); /* ftrace parses it in place */
 	int error;
 
 	if (!name)
@@ -73,7 +75,7 @@ static int set_filter(struct ftrace_ops *ops, const char *symbol)
 }
 
 /* Adds all `ips`, which ftrace knows. */
-static int set_filter_ips(struct ftrace_ops *ops, unsigned long *ips, u32 count)
+static int ftrace_filter_ips(struct ftrace_ops *ops, unsigned long *ips, u32 count)
 {
 #ifdef SW_HAVE_FTRACE_SET_FILTER_IPS
 	return ftrace_set_filter_ips(ops, ips, count, 0, 0);
@@ -88,11 +90,11 @@ static int set_filter_ips(struct ftrace_ops *ops, unsigned long *ips, u32 count)
 }
 
 /*
- * Puts all functions that ftrace reaches into the filter. Every change of a filter copies it, and
- * one function that is refused makes a change of many fail: so each is tried in a filter of its
- * own.
+ * Puts all functions that ftrace reaches into the filter. Every change of a filter
+ * copies it, and a change of many functions fails if one of them is refused: so each
+ * is tried in a filter of its own, and those that pass are added at once.
  */
-static int trace_all(struct function *f)
+static int ftrace_filter_all(struct ftrace_hook *f)
 {
 	unsigned long *ips = kvcalloc(f->nr_functions, sizeof(*ips), GFP_KERNEL);
 	struct ftrace_ops trial = { .func = f->ops.func };
@@ -103,7 +105,7 @@ static int trace_all(struct function *f)
 		return -ENOMEM;
 	for (i = 0; i < f->nr_functions; i++) {
 		if (!f->ips[i]) {
-			f->errors[i] = set_filter(&f->ops, f->functions[i].symbol);
+			f->errors[i] = ftrace_filter_symbol(&f->ops, f->functions[i].symbol);
 			f->nr_traced += !f->errors[i];
 		} else {
 			f->errors[i] = ftrace_set_filter_ip(&trial, f->ips[i], 0, 1);
@@ -114,164 +116,174 @@ static int trace_all(struct function *f)
 	}
 	ftrace_set_filter(&trial, NULL, 0, 1);
 	if (known)
-		error = set_filter_ips(&f->ops, ips, known);
+		error = ftrace_filter_ips(&f->ops, ips, known);
 	f->nr_traced += known;
 	kvfree(ips);
 	return error;
 }
 
-static int on_kprobe(struct kprobe *probe, struct pt_regs *regs)
+static int ftrace_fallback_hit(struct kprobe *probe, struct pt_regs *regs)
 {
-	struct stand_in *s = container_of(probe, struct stand_in, probe);
+	struct ftrace_fallback *fallback = container_of(probe, struct ftrace_fallback, probe);
 
-	s->owner->handler((unsigned long)probe->addr, 0, NULL, (struct sw_regs *)regs);
+	fallback->owner->handler((unsigned long)probe->addr, 0, NULL, (struct sw_regs *)regs);
 	return 0;
 }
 
-static int stand_in(struct function *f, u32 index)
+static int ftrace_fallback_register(struct ftrace_hook *f, u32 index)
 {
-	struct stand_in *s = &f->stand_ins[f->nr_kprobes];
+	struct ftrace_fallback *fallback = &f->fallbacks[f->nr_kprobes];
 	int error;
 
-	memset(s, 0, sizeof(*s));
+	memset(fallback, 0, sizeof(*fallback));
 	if (f->ips[index])
-		s->probe.addr = (kprobe_opcode_t *)f->ips[index];
+		fallback->probe.addr = (kprobe_opcode_t *)f->ips[index];
 	else
-		s->probe.symbol_name = f->functions[index].symbol;
-	s->probe.pre_handler = on_kprobe;
-	s->probe.flags = KPROBE_FLAG_DISABLED;
-	s->owner = f;
-	error = register_kprobe(&s->probe);
+		fallback->probe.symbol_name = f->functions[index].symbol;
+	fallback->probe.pre_handler = ftrace_fallback_hit;
+	fallback->probe.flags = KPROBE_FLAG_DISABLED;
+	fallback->owner = f;
+	error = register_kprobe(&fallback->probe);
 	if (!error)
-		f->kprobes[f->nr_kprobes++] = &s->probe;
+		f->kprobes[f->nr_kprobes++] = &fallback->probe;
 	return error;
 }
 
-static bool is_out_of_reach(int error)
+static bool ftrace_is_out_of_reach(int error)
 {
 	return error == -ENOENT || error == -EINVAL;
 }
 
 /*
- * Kprobes for what ftrace refused. All are registered before the first is armed: each that is armed
- * sets the kernel optimising, which holds new ones up for as long as all tasks take to schedule.
+ * Kprobes for the functions that ftrace does not reach. All are registered before
+ * the first is enabled: each one that is enabled starts the kernel's optimiser, and
+ * registering another one waits for that, which takes until all tasks have been
+ * scheduled.
  */
-static int place_stand_ins(struct function *f)
+static int ftrace_attach_fallbacks(struct ftrace_hook *f)
 {
 	u32 i, count = 0;
 	int error = 0;
 
 	for (i = 0; i < f->nr_functions; i++)
-		count += is_out_of_reach(f->errors[i]);
+		count += ftrace_is_out_of_reach(f->errors[i]);
 	if (!count)
 		return 0;
-	f->stand_ins = kvcalloc(count, sizeof(*f->stand_ins), GFP_KERNEL);
+	f->fallbacks = kvcalloc(count, sizeof(*f->fallbacks), GFP_KERNEL);
 	f->kprobes = kvcalloc(count, sizeof(*f->kprobes), GFP_KERNEL);
-	if (!f->stand_ins || !f->kprobes)
+	if (!f->fallbacks || !f->kprobes)
 		return -ENOMEM;
 	for (i = 0; i < f->nr_functions; i++)
-		if (is_out_of_reach(f->errors[i]))
-			f->errors[i] = stand_in(f, i);
+		if (ftrace_is_out_of_reach(f->errors[i]))
+			f->errors[i] = ftrace_fallback_register(f, i);
 	for (i = 0; i < f->nr_kprobes && !error; i++)
 		error = enable_kprobe(f->kprobes[i]);
-	sw_memory_add(count * (sizeof(*f->stand_ins) + sizeof(*f->kprobes)));
-	f->memory = count * (sizeof(*f->stand_ins) + sizeof(*f->kprobes));
+	f->memory = count * (sizeof(*f->fallbacks) + sizeof(*f->kprobes));
+	sw_memory_add(f->memory);
 	return error;
 }
 
-/* Setting no filter frees the old one; ftrace_free_filter() is not exported everywhere. */
-static void function_free(struct function *f)
+/* An empty filter frees the old one; ftrace_free_filter() is not exported everywhere. */
+static void ftrace_hook_free(struct ftrace_hook *f)
 {
 	ftrace_set_filter(&f->ops, NULL, 0, 1);
 	kvfree(f->ips);
 	kvfree(f->errors);
-	kvfree(f->stand_ins);
+	kvfree(f->fallbacks);
 	kvfree(f->kprobes);
 	sw_memory_add(-(s64)f->memory);
 	sw_hook_free(f, sizeof(*f));
 }
 
-static struct function *function_alloc(const struct sw_probe *probe)
+static struct ftrace_hook *ftrace_hook_alloc(const struct sw_probe *probe)
 {
-	struct function *f = sw_hook_alloc(sizeof(*f));
+	struct ftrace_hook *f = sw_hook_alloc(sizeof(*f));
 	u32 i;
 
 	if (!f)
 		return NULL;
 	f->only.symbol = probe->symbol;
-	f->only.offset = probe->offset;
+	f->only.offset = probe->ftrace.offset;
 	f->functions = probe->nr_functions ? probe->functions : &f->only;
 	f->nr_functions = probe->nr_functions ?: 1;
 	f->handler = probe->handler;
 	f->ips = kvcalloc(f->nr_functions, sizeof(*f->ips), GFP_KERNEL);
 	f->errors = kvcalloc(f->nr_functions, sizeof(*f->errors), GFP_KERNEL);
 	if (!f->ips || !f->errors) {
-		function_free(f);
+		ftrace_hook_free(f);
 		return NULL;
 	}
 	for (i = 0; i < f->nr_functions; i++)
-		f->ips[i] = address_of(&f->functions[i]);
-	/* sw_ftrace_handler with our names for the kernel's types */
+		f->ips[i] = ftrace_address_of(&f->functions[i]);
+	/* sw_ftrace_handler, with our names for the kernel's types */
 	f->ops.func = (ftrace_func_t)f->handler;
 	f->ops.flags = SW_FTRACE_ARGUMENTS | SW_FTRACE_GUARDED;
 	return f;
 }
 
-static void function_remove(struct sw_placement *p);
-
-/* Tells each function's status. An error only when none is hooked. */
-static int conclude(struct sw_placement *p)
+/*
+ * Also detaches what a failed attach has left. A task can sit in the trampoline,
+ * before or behind the handler's own preempt-off section, so no RCU grace period is
+ * enough. ftrace sees that the ops are allocated (FTRACE_OPS_FL_DYNAMIC), so
+ * unregister_ftrace_function() has every CPU schedule, and with a preemptible kernel
+ * every task, before it returns. unregister_kprobes() waits for a grace period once
+ * for all fallbacks; then their counters are final.
+ */
+static void ftrace_hook_detach(struct sw_attachment *a)
 {
-	const struct function *f = p->hook;
-	u32 i, placed = 0;
-
-	for (i = 0; i < f->nr_functions; i++) {
-		placed += !f->errors[i];
-		if (p->probe->nr_functions)
-			sw_hook_tell(p, i, f->functions[i].symbol, f->errors[i]);
-	}
-	return placed ? 0 : f->errors[0];
-}
-
-static int function_place(struct sw_placement *p)
-{
-	struct function *f = function_alloc(p->probe);
-	int error;
-
-	if (!f)
-		return -ENOMEM;
-	p->hook = f;
-	f->ops.private = p;
-	error = trace_all(f);
-	if (!error && f->nr_traced)
-		error = register_ftrace_function(&f->ops);
-	f->registered = f->nr_traced && !error;
-	if (!error)
-		error = place_stand_ins(f);
-	error = error ?: conclude(p);
-	if (error) {
-		function_remove(p);
-		p->hook = NULL;
-	}
-	return error;
-}
-
-static void function_remove(struct sw_placement *p)
-{
-	struct function *f = p->hook;
+	struct ftrace_hook *f = a->hook;
 	u32 i;
 
 	if (f->registered)
 		unregister_ftrace_function(&f->ops);
 	unregister_kprobes(f->kprobes, f->nr_kprobes);
 	for (i = 0; i < f->nr_kprobes; i++)
-		p->missed += f->kprobes[i]->nmissed;
-	function_free(f);
+		a->missed += f->kprobes[i]->nmissed;
+	ftrace_hook_free(f);
 }
 
-static u64 function_missed(const struct sw_placement *p)
+/* Reports the status of each function. It is an error only if none is hooked. */
+static int ftrace_conclude(struct sw_attachment *a)
 {
-	const struct function *f = p->hook;
+	const struct ftrace_hook *f = a->hook;
+	u32 i, hooked = 0;
+
+	for (i = 0; i < f->nr_functions; i++) {
+		hooked += !f->errors[i];
+		if (a->probe->nr_functions)
+			sw_hook_set_status(a, i, f->functions[i].symbol, f->errors[i]);
+	}
+	return hooked ? 0 : f->errors[0];
+}
+
+static int ftrace_hook_attach(struct sw_attachment *a)
+{
+	struct ftrace_hook *f = ftrace_hook_alloc(a->probe);
+	int error;
+
+	if (!f)
+		return -ENOMEM;
+	a->hook = f;
+	f->ops.private = a;
+	error = ftrace_filter_all(f);
+	/* An empty filter means all functions: with nothing in it, it must not be registered. */
+	if (!error && f->nr_traced)
+		error = register_ftrace_function(&f->ops);
+	f->registered = f->nr_traced && !error;
+	if (!error)
+		error = ftrace_attach_fallbacks(f);
+	error = error ?: ftrace_conclude(a);
+	if (error) {
+		ftrace_hook_detach(a);
+		a->hook = NULL;
+	}
+	return error;
+}
+
+/* Only fallbacks miss hits: those inside of another kprobe. */
+static u64 ftrace_hook_missed(const struct sw_attachment *a)
+{
+	const struct ftrace_hook *f = a->hook;
 	u64 missed = 0;
 	u32 i;
 
@@ -281,22 +293,19 @@ static u64 function_missed(const struct sw_placement *p)
 }
 
 /*
- * The functions are in the order of their places, those of unknown place first. What ftrace tells
- * is the call at a function's start, behind an instruction that marks jump targets.
+ * How far behind a function's start the address can be that a handler gets: that of
+ * ftrace's call, which may stand behind an instruction that marks jump targets.
  */
-#define START 16
+#define FTRACE_CALL_DISTANCE 16
 
-void sw_probed_function(struct sw_context *c, char *to, u32 size)
+/* Functions are in the order of their offsets, those of unknown offset first. */
+static void ftrace_probed_function(struct sw_context *c, char *to, u32 size)
 {
 	const struct sw_probe *probe = &sw_script.probes[c->probe];
-	u64 offset = c->address - anchor();
+	u64 offset = c->address - ftrace_anchor();
 	u32 low = 0, high = probe->nr_functions;
 	char name[KSYM_SYMBOL_LEN];
 
-	if (probe->binary) {
-		sw_copy_key(c, to, size, probe->functions[c->address % high].symbol);
-		return;
-	}
 	while (low < high) {
 		u32 middle = (low + high) / 2;
 
@@ -306,7 +315,7 @@ void sw_probed_function(struct sw_context *c, char *to, u32 size)
 			high = middle;
 	}
 	if (low && probe->functions[low - 1].offset &&
-	    offset - probe->functions[low - 1].offset < START) {
+	    offset - probe->functions[low - 1].offset < FTRACE_CALL_DISTANCE) {
 		sw_copy_key(c, to, size, probe->functions[low - 1].symbol);
 		return;
 	}
@@ -315,8 +324,9 @@ void sw_probed_function(struct sw_context *c, char *to, u32 size)
 	sw_copy_key(c, to, size, name);
 }
 
-const struct sw_hook_ops sw_function_hook = {
-	.place = function_place,
-	.remove = function_remove,
-	.missed = function_missed,
+const struct sw_hook_ops sw_ftrace_ops = {
+	.attach = ftrace_hook_attach,
+	.detach = ftrace_hook_detach,
+	.missed = ftrace_hook_missed,
+	.probed_function = ftrace_probed_function,
 };

@@ -1,115 +1,101 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * hook.c - places and removes the hooks of the script, and tells which one failed.
+ * Attaches and detaches the hooks of the script, and reports which one failed.
  *
- * A probe with a condition has its hook in place only while that holds. A handler that changes a
- * condition may run in any context, so it only kicks a worker, which looks at all conditions again.
+ * The hook of a probe with a condition is attached only while the condition is true.
+ * A handler that changes a condition may run in any context, where nothing can be
+ * attached. So it only queues an irq_work, which schedules a work item, which
+ * evaluates all conditions again.
+ *
+ * hook_mutex serialises all of this: the session's start and stop, the work item,
+ * and the reader's sync. Handlers never take it.
  */
 #include <linux/irq_work.h>
 #include <linux/workqueue.h>
 #include "probes/hook.h"
 
-static struct sw_placement *placements;
+#define HOOK_ROW(word, handler, ops) [SW_##word] = &(ops),
+static const struct sw_hook_ops *const hook_kinds[] = { SW_HOOKS(HOOK_ROW) };
+#undef HOOK_ROW
 
-/* A function's entry whose work the return probe's entry handler does: it has no hook of its own.
+static struct sw_attachment *hook_attachments; /* one for each probe */
+static DEFINE_MUTEX(hook_mutex);
+static bool hook_live; /* from sw_hooks_attach() to sw_hooks_detach(); under hook_mutex */
+static struct irq_work hook_kick;
+static struct work_struct hook_work;
+
+const struct sw_hook_ops *sw_hook_ops_of(const struct sw_probe *probe)
+{
+	return hook_kinds[probe->hook];
+}
+
+static void hook_on_kick(struct irq_work *unused)
+{
+	schedule_work(&hook_work);
+}
+
+/*
+ * Any context, in a handler that has changed a condition's variables and still holds
+ * their locks. Queuing a work that is queued already does nothing, and that is
+ * enough: the work item evaluates the conditions after it has been dequeued, and a
+ * change behind that queues it again.
  */
-static int paired_place(struct sw_placement *p)
-{
-	return sw_status[p->probe->number].armed ? 0 : -ENOENT;
-}
-
-static void paired_remove(struct sw_placement *p)
-{
-}
-
-static const struct sw_hook_ops paired_hook = {
-	.place = paired_place,
-	.remove = paired_remove,
-	.late = true,
-};
-
-/* A probe family: one row here, one file. */
-static const struct sw_hook_ops *const families[] = {
-	[SW_BEGIN] = &sw_phase_hook,
-	[SW_END] = &sw_phase_hook,
-	[SW_ERROR] = &sw_phase_hook,
-	[SW_TIMER_NS] = &sw_timer_hook,
-	[SW_TIMER_JIFFIES] = &sw_jiffies_hook,
-	[SW_PROFILE] = &sw_profile_hook,
-	[SW_FTRACE] = &sw_function_hook,
-	[SW_KPROBE] = &sw_kprobe_hook,
-	[SW_KRETPROBE] = &sw_kretprobe_hook,
-	[SW_TRACEPOINT] = &sw_tracepoint_hook,
-	[SW_PAIRED] = &paired_hook,
-	[SW_PROCFS_READ] = &sw_procfs_hook,
-	[SW_PROCFS_WRITE] = &sw_procfs_hook,
-	[SW_INPUT_CHAR] = &sw_phase_hook,
-	[SW_INPUT_LINE] = &sw_phase_hook,
-	[SW_NETFILTER] = &sw_netfilter_hook,
-	[SW_WATCHPOINT] = &sw_watchpoint_hook,
-	[SW_PERF] = &sw_perf_hook,
-	[SW_PROCESS] = &sw_process_hook,
-	[SW_UPROBE] = &sw_uprobe_hook,
-	[SW_URETPROBE] = &sw_uprobe_hook,
-};
-
-static DEFINE_MUTEX(arming); /* hooks come and go under it */
-static bool live;	     /* between sw_hooks_place() and sw_hooks_remove() */
-static struct irq_work arming_kick;
-static struct work_struct arming_work;
-
-static void rearm(struct work_struct *unused);
-
-static void on_arming_kick(struct irq_work *unused)
-{
-	schedule_work(&arming_work);
-}
-
 void sw_rearm(void)
 {
-	irq_work_queue(&arming_kick);
+	irq_work_queue(&hook_kick);
 }
+
+/* The rows of the script are trusted to fit each other, but not to fit this runtime. */
+static bool hook_is_valid(const struct sw_probe *probe)
+{
+	const struct sw_hook_ops *ops;
+
+	if ((u32)probe->hook >= SW_NR_HOOKS)
+		return false;
+	ops = sw_hook_ops_of(probe);
+	if (ops->counted_by && ops->counted_by(probe) >= sw_script.nr_probes)
+		return false;
+	return !probe->nr_functions || probe->status + probe->nr_functions <= sw_script.nr_statuses;
+}
+
+static void hook_work_run(struct work_struct *unused);
 
 int sw_hooks_create(void)
 {
 	u32 i;
 
-	for (i = 0; i < sw_script.nr_probes; i++) {
-		u32 hook = sw_script.probes[i].hook;
-
-		if (hook >= ARRAY_SIZE(families) || !families[hook])
+	for (i = 0; i < sw_script.nr_probes; i++)
+		if (!hook_is_valid(&sw_script.probes[i]))
 			return -ENOEXEC;
-		if (sw_script.probes[i].nr_functions &&
-		    sw_script.probes[i].status + sw_script.probes[i].nr_functions >
-			    sw_script.nr_statuses)
-			return -ENOEXEC;
-		if (hook == SW_PAIRED && sw_script.probes[i].number >= sw_script.nr_probes)
-			return -ENOEXEC;
-	}
-	init_irq_work(&arming_kick, on_arming_kick);
-	INIT_WORK(&arming_work, rearm);
-	placements = kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*placements), GFP_KERNEL);
-	if (!placements)
+	init_irq_work(&hook_kick, hook_on_kick);
+	INIT_WORK(&hook_work, hook_work_run);
+	hook_attachments =
+		kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*hook_attachments), GFP_KERNEL);
+	if (!hook_attachments)
 		return -ENOMEM;
 	if (sw_phases_create()) {
-		kvfree(placements);
+		kvfree(hook_attachments);
 		return -ENOMEM;
 	}
 	for (i = 0; i < sw_script.nr_probes; i++) {
-		placements[i].probe = &sw_script.probes[i];
-		placements[i].index = i;
+		hook_attachments[i].probe = &sw_script.probes[i];
+		hook_attachments[i].index = i;
 	}
-	sw_memory_add(sw_script.nr_probes * sizeof(*placements));
+	sw_memory_add(sw_script.nr_probes * sizeof(*hook_attachments));
 	return 0;
 }
 
-/* No handler runs any more. */
+/*
+ * No handler runs any more, so nothing queues the irq_work. The order matters: the
+ * irq_work schedules the work item, so it must have finished before the work item is
+ * cancelled.
+ */
 void sw_hooks_destroy(void)
 {
-	irq_work_sync(&arming_kick);
-	cancel_work_sync(&arming_work);
+	irq_work_sync(&hook_kick);
+	cancel_work_sync(&hook_work);
 	sw_phases_destroy();
-	kvfree(placements);
+	kvfree(hook_attachments);
 }
 
 void *sw_hook_alloc(size_t size)
@@ -127,162 +113,192 @@ void sw_hook_free(void *hook, size_t size)
 	sw_memory_add(-(s64)size);
 }
 
-static void report(const struct sw_placement *p, const char *symbol, u32 kind, int error)
+static void hook_report(const struct sw_attachment *a, const char *symbol, u32 kind, int error)
 {
-	const struct sw_hook_ops *family = families[p->probe->hook];
-	const char *why = family->refusal ? family->refusal(error) : NULL;
+	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
+	const char *why = ops->explain ? ops->explain(error) : NULL;
 	struct sw_context *c;
 	char text[160];
 
 	snprintf(text, sizeof(text), "cannot probe %s: error %d%s%s", symbol ?: "timer", error,
 		 why ? ", " : "", why ?: "");
-	c = sw_context_take(p->index);
+	c = sw_context_take(a->index);
 	sw_event_text(c, kind, SW_NO_SITE, text);
 	sw_context_give(c);
 }
 
-void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol, int error)
+void sw_hook_set_status(const struct sw_attachment *a, u32 function, const char *symbol, int error)
 {
-	struct sw_probe_status *status = &sw_status[p->probe->status + function];
+	struct sw_probe_status *status = &sw_status[a->probe->status + function];
 
 	status->error = error;
 	status->armed = !error;
 	if (error)
-		report(p, symbol, SW_EVENT_WARNING, error);
+		hook_report(a, symbol, SW_EVENT_WARNING, error);
 }
 
-static bool is_wanted(const struct sw_placement *p)
+static bool hook_is_wanted(const struct sw_attachment *a)
 {
-	return !sw_script.armed || sw_script.armed(p->index);
+	return !sw_script.armed || sw_script.armed(a->index);
 }
 
-static int place(struct sw_placement *p)
+static int hook_attach(struct sw_attachment *a)
 {
-	bool optional = p->probe->flags & SW_PROBE_OPTIONAL;
-	int error = p->unready ?: families[p->probe->hook]->place(p);
+	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
+	bool optional = a->probe->flags & SW_PROBE_OPTIONAL;
+	int error = a->filter_error;
 
-	sw_status[p->index].error = error;
-	sw_status[p->index].armed = !error;
-	p->placed = !error;
+	if (!error && ops->attach)
+		error = ops->attach(a);
+	sw_status[a->index].error = error;
+	sw_status[a->index].armed = !error;
+	a->attached = !error;
 	if (!error)
 		return 0;
-	report(p, p->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
+	hook_report(a, a->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
 	return optional ? 0 : error;
 }
 
-static void take_out(struct sw_placement *p)
+static void hook_detach(struct sw_attachment *a)
 {
+	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
 	u32 i;
 
-	families[p->probe->hook]->remove(p);
-	p->placed = false;
-	p->hook = NULL;
-	sw_status[p->index].armed = 0;
-	for (i = 0; i < p->probe->nr_functions; i++)
-		sw_status[p->probe->status + i].armed = 0;
+	if (ops->detach)
+		ops->detach(a);
+	a->attached = false;
+	a->hook = NULL;
+	sw_status[a->index].armed = 0;
+	for (i = 0; i < a->probe->nr_functions; i++)
+		sw_status[a->probe->status + i].armed = 0;
 	cond_resched();
 }
 
-static int place_all(bool late)
+static int hook_attach_all(bool late)
 {
 	int error = 0;
 	u32 i;
 
-	for (i = 0; i < sw_script.nr_probes && !error; i++)
-		if (families[placements[i].probe->hook]->late == late && is_wanted(&placements[i]))
-			error = place(&placements[i]);
+	for (i = 0; i < sw_script.nr_probes && !error; i++) {
+		struct sw_attachment *a = &hook_attachments[i];
+
+		if (sw_hook_ops_of(a->probe)->late == late && hook_is_wanted(a))
+			error = hook_attach(a);
+	}
 	return error;
 }
 
-/* Once for all the times that a condition brings the hooks back: those are placed by a worker, to
- * whom paths may mean other files. */
-static void find_subjects(void)
+/*
+ * Opened once for all the times that a condition attaches the hook again: a kernel
+ * worker does that, for which a path may name another file than for the process that
+ * starts the session.
+ */
+static void hook_open_filters(void)
 {
 	u32 i;
 
-	for (i = 0; i < sw_script.nr_probes; i++)
-		if (families[placements[i].probe->hook]->has_subject)
-			placements[i].unready = sw_subject_find(&placements[i]);
+	for (i = 0; i < sw_script.nr_probes; i++) {
+		struct sw_attachment *a = &hook_attachments[i];
+
+		if (a->probe->processes)
+			a->filter_error = sw_process_filter_open(a);
+	}
 }
 
-static void remove_all(void)
+/* Filters go last: handlers use them until the last hook is detached. */
+static void hook_detach_all(void)
 {
 	u32 i = sw_script.nr_probes;
 
-	live = false;
+	hook_live = false;
 	while (i--)
-		if (placements[i].placed)
-			take_out(&placements[i]);
+		if (hook_attachments[i].attached)
+			hook_detach(&hook_attachments[i]);
 	for (i = 0; i < sw_script.nr_probes; i++)
-		sw_subject_forget(&placements[i]);
+		sw_process_filter_close(&hook_attachments[i]);
 }
 
-int sw_hooks_place(void)
+/*
+ * `wanted` is set before the first hook is attached. A handler that changes a
+ * condition from then on sees the difference and queues the work item, which waits
+ * for the mutex: no change is lost.
+ */
+int sw_hooks_attach(void)
 {
 	int error;
 	u32 i;
 
-	mutex_lock(&arming);
-	live = true;
+	mutex_lock(&hook_mutex);
+	hook_live = true;
 	for (i = 0; i < sw_script.nr_probes; i++) {
 		sw_status[i].error = 0;
 		if (sw_script.wanted)
-			sw_script.wanted[i] = is_wanted(&placements[i]);
+			sw_script.wanted[i] = hook_is_wanted(&hook_attachments[i]);
 	}
-	find_subjects();
-	error = place_all(false);
+	hook_open_filters();
+	error = hook_attach_all(false);
 	if (!error)
-		error = place_all(true);
+		error = hook_attach_all(true);
 	if (error)
-		remove_all();
-	mutex_unlock(&arming);
+		hook_detach_all();
+	mutex_unlock(&hook_mutex);
 	return error;
 }
 
-/* A change that comes while this runs has kicked once more. A hook that failed is not tried again.
+/*
+ * Evaluates all conditions again. It may run after sw_hooks_detach(), which does not
+ * wait for it: then hook_live is false. A hook that could not be attached is not
+ * tried again.
  */
-static void rearm(struct work_struct *unused)
+static void hook_work_run(struct work_struct *unused)
 {
 	u32 i;
 
-	mutex_lock(&arming);
-	for (i = 0; i < sw_script.nr_probes && live; i++) {
-		struct sw_placement *p = &placements[i];
-		bool wanted = is_wanted(p);
+	mutex_lock(&hook_mutex);
+	for (i = 0; i < sw_script.nr_probes && hook_live; i++) {
+		struct sw_attachment *a = &hook_attachments[i];
+		bool wanted = hook_is_wanted(a);
 
-		if (p->placed && !wanted)
-			take_out(p);
-		else if (!p->placed && wanted && !sw_status[i].error)
-			place(p);
+		if (a->attached && !wanted)
+			hook_detach(a);
+		else if (!a->attached && wanted && !sw_status[i].error)
+			hook_attach(a);
 	}
-	mutex_unlock(&arming);
+	mutex_unlock(&hook_mutex);
 }
 
-void sw_hooks_remove(void)
+void sw_hooks_detach(void)
 {
-	mutex_lock(&arming);
-	remove_all();
-	mutex_unlock(&arming);
+	mutex_lock(&hook_mutex);
+	hook_detach_all();
+	mutex_unlock(&hook_mutex);
 	sw_hooks_count_missed();
 }
 
+static u64 hook_missed(const struct sw_attachment *a)
+{
+	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
+	u64 now = 0;
+
+	if (ops->counted_by)
+		return hook_missed(&hook_attachments[ops->counted_by(a->probe)]);
+	if (a->attached && ops->missed)
+		now = ops->missed(a);
+	return READ_ONCE(a->missed) + now;
+}
+
+/* The mutex keeps the hooks whose counters are read from being detached meanwhile. */
 void sw_hooks_count_missed(void)
 {
 	u32 i;
 
-	mutex_lock(&arming);
+	mutex_lock(&hook_mutex);
+	for (i = 0; i < sw_script.nr_probes; i++)
+		WRITE_ONCE(sw_status[i].missed, hook_missed(&hook_attachments[i]));
+	mutex_unlock(&hook_mutex);
+}
 
-	for (i = 0; i < sw_script.nr_probes; i++) {
-		const struct sw_placement *p = &placements[i];
-		const struct sw_hook_ops *family;
-		u64 now;
-
-		if (p->probe->hook == SW_PAIRED)
-			p = &placements[p->probe->number];
-		family = families[p->probe->hook];
-		now = p->placed && family->missed ? family->missed(p) : 0;
-
-		WRITE_ONCE(sw_status[i].missed, p->missed + now);
-	}
-	mutex_unlock(&arming);
+void sw_probed_function(struct sw_context *c, char *to, u32 size)
+{
+	sw_hook_ops_of(&sw_script.probes[c->probe])->probed_function(c, to, size);
 }

@@ -1,61 +1,72 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* hook.h - one descriptor for each family of probes: how to place a hook and how to take it out. */
+/*
+ * What the files of hook kinds share: one descriptor for each kind, and its helpers.
+ *
+ * A kind is one file here that defines a `struct sw_hook_ops`, and one row of
+ * SW_HOOKS in include/stapwatch/script.h that names it.
+ */
 #ifndef STAPWATCH_HOOK_H
 #define STAPWATCH_HOOK_H
 
 #include "core/runtime.h"
 
-struct sw_subject;
+struct sw_process_filter;
 
-/* A probe of the script and its hook. */
-struct sw_placement {
+/*
+ * A probe of the script and its hook. All fields are protected by hook.c's mutex,
+ * but `missed`, to which a handler's own code may add while the hook is attached.
+ */
+struct sw_attachment {
 	const struct sw_probe *probe;
 	u32 index;
-	bool placed;
-	void *hook; /* the family's own */
-	struct sw_subject
-		*subject; /* the processes that the probe is about; NULL: not its business */
-	int unready;	  /* why the subject could not be found */
-	u64 missed;	  /* hits that could not be delivered, of hooks since removed */
+	bool attached;
+	void *hook;			  /* the kind's own, from attach to detach */
+	struct sw_process_filter *filter; /* NULL: the probe is not about processes */
+	int filter_error;		  /* why there is no filter although it needs one */
+	u64 missed; /* hits that were not delivered, but for those that ops->missed() returns */
 };
 
 /*
- * `place` and `remove` run in a process that may sleep, gates closed. After `remove` no handler of
- * this placement runs on any CPU, and none will: the module's text may go.
+ * attach() and detach() run in a process that may sleep, under hook.c's mutex, so
+ * none runs beside another. Handlers may hit as soon as the kernel has the hook,
+ * before attach() returns; those that hit before the session runs find themselves
+ * disabled, and return. detach() returns only after the last handler of this hook
+ * has: the module's text and the hook's memory may go then. Unregistering alone is
+ * often less than that, hence the waiting in the kinds' files.
  */
 struct sw_hook_ops {
-	int (*place)(struct sw_placement *p);
-	void (*remove)(struct sw_placement *p);
-	u64 (*missed)(const struct sw_placement *p); /* of the hook in place; NULL: never misses */
-	const char *(*refusal)(int error); /* what an error of `place` means, NULL: nothing more */
-	bool late; /* placed last, so that no tick is lost while slower hooks are placed */
-	bool has_subject;
+	int (*attach)(struct sw_attachment *a);	 /* 0 or an error; NULL: nothing to attach */
+	void (*detach)(struct sw_attachment *a); /* NULL: nothing to detach */
+	/* Hits that the attached hook could not deliver; NULL: it never misses one. */
+	u64 (*missed)(const struct sw_attachment *a);
+	/* What an error of attach() means. NULL, or NULL returned: the number says it all. */
+	const char *(*explain)(int error);
+	/* sw_probed_function() for a probe with several functions. */
+	void (*probed_function)(struct sw_context *c, char *to, u32 size);
+	/* The index of the probe whose hook counts this one's hits; NULL: its own. */
+	u32 (*counted_by)(const struct sw_probe *probe);
+	bool late; /* attached last, so that no tick is lost while slower hooks are attached */
 };
 
-extern const struct sw_hook_ops sw_phase_hook;
-extern const struct sw_hook_ops sw_timer_hook;
-extern const struct sw_hook_ops sw_jiffies_hook;
-extern const struct sw_hook_ops sw_profile_hook;
-extern const struct sw_hook_ops sw_function_hook;
-extern const struct sw_hook_ops sw_kprobe_hook;
-extern const struct sw_hook_ops sw_kretprobe_hook;
-extern const struct sw_hook_ops sw_tracepoint_hook;
-extern const struct sw_hook_ops sw_procfs_hook;
-extern const struct sw_hook_ops sw_netfilter_hook;
-extern const struct sw_hook_ops sw_watchpoint_hook;
-extern const struct sw_hook_ops sw_perf_hook;
-extern const struct sw_hook_ops sw_process_hook;
-extern const struct sw_hook_ops sw_uprobe_hook;
+#define SW_HOOK_OPS(word, handler, ops) extern const struct sw_hook_ops ops;
+SW_HOOKS(SW_HOOK_OPS)
+#undef SW_HOOK_OPS
+
+/* The descriptor of a probe's kind. */
+const struct sw_hook_ops *sw_hook_ops_of(const struct sw_probe *probe);
 
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);
-/* Places all; on a failure none is left in place, and status and an event tell which one failed. */
-int sw_hooks_place(void);
-void sw_hooks_remove(void);
+/*
+ * Attaches all. After a failure none is attached, and status and an event tell which
+ * one failed.
+ */
+int sw_hooks_attach(void);
+void sw_hooks_detach(void);
 void sw_hooks_count_missed(void);
 
-/* The status of one of a probe's functions; `error`: that it could not be hooked. */
-void sw_hook_tell(const struct sw_placement *p, u32 function, const char *symbol, int error);
+/* Sets the status of one of a probe's functions; an error is reported as a warning. */
+void sw_hook_set_status(const struct sw_attachment *a, u32 function, const char *symbol, int error);
 
 /* A hook's own memory, zeroed and counted. */
 void *sw_hook_alloc(size_t size);
@@ -64,43 +75,48 @@ void sw_hook_free(void *hook, size_t size);
 /* More hits a second than this would leave a CPU little else to do. */
 #define SW_MOST_HITS 20000
 
-/* cpus.c: for a hook that each CPU has for itself. The two are called on that CPU, in a process
- * that may sleep and that holds the lock of CPUs. */
-struct sw_cpus {
+/*
+ * cpu_hotplug.c: for a hook that each CPU has for itself. The two functions are
+ * called on that CPU, in a process that may sleep and that holds the CPU hotplug
+ * lock.
+ */
+struct sw_cpu_hotplug {
 	struct hlist_node node;
-	void (*online)(struct sw_cpus *cpus, unsigned int cpu);
-	void (*offline)(struct sw_cpus *cpus, unsigned int cpu);
+	void (*online)(struct sw_cpu_hotplug *hotplug, unsigned int cpu);
+	void (*offline)(struct sw_cpu_hotplug *hotplug, unsigned int cpu);
 };
 
-/* `all`: they are also called now, for the CPUs that are online. */
-int sw_cpus_follow(struct sw_cpus *cpus, bool all);
-void sw_cpus_leave(struct sw_cpus *cpus, bool all);
+/* `all`: online() and offline() are also called now, for each CPU that is online. */
+int sw_cpu_hotplug_add(struct sw_cpu_hotplug *hotplug, bool all);
+void sw_cpu_hotplug_remove(struct sw_cpu_hotplug *hotplug, bool all);
 
-/* tracepoint.c: one of the kernel proper; NULL: there is none. */
+/* tracepoint.c: a tracepoint of the kernel proper; NULL if it has none of that name. */
 struct tracepoint *sw_tracepoint_find(const char *name);
 
 /*
- * subject.c: which processes a probe is about. Paths mean what they mean to the process that starts
- * the script; the files stay held until sw_subject_forget().
+ * process_filter.c: the processes that a probe is about. Paths are resolved for the
+ * process that starts the session; the files stay referenced until
+ * sw_process_filter_close().
  */
-int sw_subject_find(struct sw_placement *p);
-void sw_subject_forget(struct sw_placement *p);
-const char *sw_subject_refusal(int error);
-/* The probe's binary; NULL: it has none. */
-struct inode *sw_subject_binary(const struct sw_subject *subject);
-/* Whether the program is the one of these processes; any context. */
-bool sw_subject_runs(const struct sw_subject *subject, struct mm_struct *mm);
-/* Any context. False for the kernel's own threads. */
-bool sw_subject_is_current(const struct sw_subject *subject);
-/* Of another task; a process may ask. */
-bool sw_subject_is(const struct sw_subject *subject, struct task_struct *task);
+int sw_process_filter_open(struct sw_attachment *a);
+void sw_process_filter_close(struct sw_attachment *a);
+const char *sw_process_filter_explain(int error);
+/* The file that is probed; NULL: the probe has none. */
+struct inode *sw_process_filter_binary(const struct sw_process_filter *filter);
+/* Whether processes with this memory run the filter's program. Any context. */
+bool sw_process_filter_matches_mm(const struct sw_process_filter *filter, struct mm_struct *mm);
+/* Any context. False for kernel threads. */
+bool sw_process_filter_matches_current(const struct sw_process_filter *filter);
+/* For any task; may not be called in an interrupt. */
+bool sw_process_filter_matches_task(const struct sw_process_filter *filter,
+				    struct task_struct *task);
 
-/* phase.c: runs the probes of a phase in order of their number, while `state` lasts. */
+/*
+ * session_probe.c: runs the probes of a phase in their order, while the module is in
+ * `state`.
+ */
 int sw_phases_create(void);
 void sw_phases_destroy(void);
 void sw_phase_run(enum sw_hook phase, u32 state);
-
-/* `number` +- `randomize`, never below `least`. */
-s64 sw_timer_interval(const struct sw_probe *probe, s64 least);
 
 #endif

@@ -1,32 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* input.c - what is typed where `run` runs: probes for each byte and for each line. The control
- * mutex is held, so one byte's probes have run before the next one comes. */
+/*
+ * What is typed at the terminal of `stapwatch run`: probes for each byte and each
+ * line.
+ *
+ * The control mutex is held, so the probes of one byte have run before the next byte
+ * comes, and no handler reads these variables while they change.
+ */
 #include "probes/hook.h"
 
-static s64 key;
-static char line[512]; /* a longer one is cut */
-static u32 typed;      /* bytes of `line` so far */
+static s64 input_byte;
+static char input_line[512]; /* a longer one is cut */
+static u32 input_length;     /* bytes of `input_line` so far */
 
 void sw_input(u8 byte)
 {
-	key = byte;
+	input_byte = byte;
 	sw_phase_run(SW_INPUT_CHAR, SW_RUNNING);
-	if (typed < sizeof(line) - 2)
-		line[typed++] = (char)byte;
+	if (input_length < sizeof(input_line) - 2)
+		input_line[input_length++] = (char)byte;
 	if (byte != '\n')
 		return;
-	line[typed - 1] = '\n';
-	line[typed] = 0;
-	typed = 0;
+	input_line[input_length - 1] = '\n';
+	input_line[input_length] = 0;
+	input_length = 0;
 	sw_phase_run(SW_INPUT_LINE, SW_RUNNING);
 }
 
 s64 sw_input_char(void)
 {
-	return key;
+	return input_byte;
 }
 
 const char *sw_input_line(void)
 {
-	return line;
+	return input_line;
 }

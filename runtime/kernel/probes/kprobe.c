@@ -1,47 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kprobe.c - any instruction: the pre-handler is the script's handler. Unregistering waits for it.
- */
+/* A function's first instruction: the kprobe's pre-handler is the script's handler. */
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 
-static int kprobe_place(struct sw_placement *p)
+static int kprobe_hook_attach(struct sw_attachment *a)
 {
 	struct kprobe *k = sw_hook_alloc(sizeof(*k));
 	int error;
 
 	if (!k)
 		return -ENOMEM;
-	k->symbol_name = p->probe->symbol;
-	k->offset = p->probe->offset;
-	/* int (*)(void *, struct sw_regs *) with our names for the kernel's types */
-	k->pre_handler = (kprobe_pre_handler_t)p->probe->handler;
+	k->symbol_name = a->probe->symbol;
+	/* sw_kprobe_handler, with our names for the kernel's types */
+	k->pre_handler = (kprobe_pre_handler_t)a->probe->handler;
 	error = register_kprobe(k);
 	if (error) {
 		sw_hook_free(k, sizeof(*k));
 		return error;
 	}
-	p->hook = k;
+	a->hook = k;
 	return 0;
 }
 
-static u64 kprobe_missed(const struct sw_placement *p)
+/* A handler on another CPU may add to it meanwhile. */
+static u64 kprobe_hook_missed(const struct sw_attachment *a)
 {
-	const struct kprobe *k = p->hook;
+	const struct kprobe *k = a->hook;
 
 	return READ_ONCE(k->nmissed);
 }
 
-static void kprobe_remove(struct sw_placement *p)
+/*
+ * unregister_kprobe() waits for an RCU grace period, and handlers run with
+ * preemption off: none runs when it returns, and the counter is final.
+ */
+static void kprobe_hook_detach(struct sw_attachment *a)
 {
-	struct kprobe *k = p->hook;
+	struct kprobe *k = a->hook;
 
 	unregister_kprobe(k);
-	p->missed += k->nmissed;
+	a->missed += k->nmissed;
 	sw_hook_free(k, sizeof(*k));
 }
 
-const struct sw_hook_ops sw_kprobe_hook = {
-	.place = kprobe_place,
-	.remove = kprobe_remove,
-	.missed = kprobe_missed,
+const struct sw_hook_ops sw_kprobe_ops = {
+	.attach = kprobe_hook_attach,
+	.detach = kprobe_hook_detach,
+	.missed = kprobe_hook_missed,
 };

@@ -1,66 +1,81 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* kretprobe.c - function return, with the bytes that an entry handler keeps for it. The kernel
- * calls the script's handlers straight. */
+/*
+ * A function's return, with the bytes that an entry handler keeps for it. The kernel
+ * calls the script's handlers directly.
+ */
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 
-/* Calls of one function that may be under way at once; more are missed, and counted. */
-#define LEAST_ACTIVE 256
-#define ACTIVE_A_CPU 4
+/*
+ * Calls of one function that can be in progress at once; others are missed, and
+ * counted.
+ */
+#define KRETPROBE_LEAST_ACTIVE 256
+#define KRETPROBE_ACTIVE_A_CPU 4
 
-struct returns {
+struct kretprobe_hook {
 	struct kretprobe probe;
 	size_t instances; /* bytes that the kernel allocates */
 };
 
-static int kretprobe_place(struct sw_placement *p)
+static int kretprobe_hook_attach(struct sw_attachment *a)
 {
-	const struct sw_probe *probe = p->probe;
-	struct returns *r = sw_hook_alloc(sizeof(*r));
+	const struct sw_probe *probe = a->probe;
+	struct kretprobe_hook *r = sw_hook_alloc(sizeof(*r));
 	int error;
 
 	if (!r)
 		return -ENOMEM;
 	r->probe.kp.symbol_name = probe->symbol;
-	/* kretprobe_handler_t with our names for the kernel's types */
+	/* sw_kretprobe_handler, with our names for the kernel's types */
 	r->probe.handler = (kretprobe_handler_t)probe->handler;
-	r->probe.entry_handler = (kretprobe_handler_t)probe->entry;
-	r->probe.data_size = probe->data_size;
-	r->probe.maxactive = probe->number > 0
-				     ? probe->number
-				     : max_t(int, LEAST_ACTIVE, ACTIVE_A_CPU *num_possible_cpus());
-	r->instances = r->probe.maxactive * (sizeof(struct kretprobe_instance) + probe->data_size);
+	r->probe.entry_handler = (kretprobe_handler_t)probe->kretprobe.entry;
+	r->probe.data_size = probe->kretprobe.data_size;
+	if (probe->kretprobe.maxactive > 0)
+		r->probe.maxactive = probe->kretprobe.maxactive;
+	else
+		r->probe.maxactive = max_t(int, KRETPROBE_LEAST_ACTIVE,
+					   num_possible_cpus() * KRETPROBE_ACTIVE_A_CPU);
+	r->instances = r->probe.maxactive *
+		       (sizeof(struct kretprobe_instance) + probe->kretprobe.data_size);
 	error = register_kretprobe(&r->probe);
 	if (error) {
 		sw_hook_free(r, sizeof(*r));
 		return error;
 	}
 	sw_memory_add(r->instances);
-	p->hook = r;
+	a->hook = r;
 	return 0;
 }
 
-static u64 kretprobe_missed(const struct sw_placement *p)
+/*
+ * Calls without an instance, and hits inside of another kprobe. Handlers may add to
+ * both meanwhile.
+ */
+static u64 kretprobe_hook_missed(const struct sw_attachment *a)
 {
-	const struct returns *r = p->hook;
+	const struct kretprobe_hook *r = a->hook;
 
 	return (u64)READ_ONCE(r->probe.nmissed) + READ_ONCE(r->probe.kp.nmissed);
 }
 
-/* Calls still under way return later without us: the kernel forgets the handler, and waits for
- * running ones. */
-static void kretprobe_remove(struct sw_placement *p)
+/*
+ * Calls in progress return later, through instances that the kernel owns:
+ * unregister_kretprobe() clears their pointer to this hook, then waits for an RCU
+ * grace period, that is for the handlers that run.
+ */
+static void kretprobe_hook_detach(struct sw_attachment *a)
 {
-	struct returns *r = p->hook;
+	struct kretprobe_hook *r = a->hook;
 
 	unregister_kretprobe(&r->probe);
-	p->missed += kretprobe_missed(p);
+	a->missed += kretprobe_hook_missed(a);
 	sw_memory_add(-(s64)r->instances);
 	sw_hook_free(r, sizeof(*r));
 }
 
-const struct sw_hook_ops sw_kretprobe_hook = {
-	.place = kretprobe_place,
-	.remove = kretprobe_remove,
-	.missed = kretprobe_missed,
+const struct sw_hook_ops sw_kretprobe_ops = {
+	.attach = kretprobe_hook_attach,
+	.detach = kretprobe_hook_detach,
+	.missed = kretprobe_hook_missed,
 };

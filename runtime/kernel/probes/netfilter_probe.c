@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * netfilter.c - packets at the kernel's netfilter hooks, in the network namespace that the system
- * booted with.
- */
+/* Packets at netfilter's hooks, in the initial network namespace. */
 #include <linux/netfilter.h>
 #include <linux/rcupdate.h>
 #include <net/net_namespace.h>
@@ -11,10 +8,11 @@
 #ifdef CONFIG_NETFILTER
 
 /*
- * Verdicts that the kernel acts upon. Those that it has given up (repeat, stop) and what is none
- * let the packet pass: the kernel would warn, and lose the packet's memory.
+ * Verdicts that the kernel acts upon. With any other (repeat and stop, which it has
+ * given up, or a number that is no verdict) it would warn and leak the packet, so
+ * the packet is accepted.
  */
-static unsigned int settled(u32 verdict)
+static unsigned int netfilter_verdict(u32 verdict)
 {
 	switch (verdict & NF_VERDICT_MASK) {
 	case NF_DROP:
@@ -28,41 +26,47 @@ static unsigned int settled(u32 verdict)
 	}
 }
 
-static unsigned int on_packet(void *data, struct sk_buff *packet, const struct nf_hook_state *state)
+static unsigned int netfilter_on_packet(void *data, struct sk_buff *packet,
+					const struct nf_hook_state *state)
 {
 	const struct sw_probe *probe = data;
 	sw_packet_handler *handler = probe->handler;
 
-	return settled(handler(state->hook, (unsigned long)packet, (unsigned long)state->in,
-			       (unsigned long)state->out));
+	return netfilter_verdict(handler(state->hook, (unsigned long)packet,
+					 (unsigned long)state->in, (unsigned long)state->out));
 }
 
-static int netfilter_place(struct sw_placement *p)
+static int netfilter_hook_attach(struct sw_attachment *a)
 {
+	const struct sw_probe *probe = a->probe;
 	struct nf_hook_ops *ops = sw_hook_alloc(sizeof(*ops));
 	int error;
 
 	BUILD_BUG_ON(SW_ACCEPT != NF_ACCEPT);
 	if (!ops)
 		return -ENOMEM;
-	ops->hook = on_packet;
-	ops->priv = (void *)p->probe;
-	ops->pf = p->probe->type;
-	ops->hooknum = p->probe->config;
-	ops->priority = p->probe->number;
+	ops->hook = netfilter_on_packet;
+	ops->priv = (void *)probe;
+	ops->pf = probe->netfilter.family;
+	ops->hooknum = probe->netfilter.hooknum;
+	ops->priority = probe->netfilter.priority;
 	error = nf_register_net_hook(&init_net, ops);
 	if (error) {
 		sw_hook_free(ops, sizeof(*ops));
 		return error;
 	}
-	p->hook = ops;
+	a->hook = ops;
 	return 0;
 }
 
-/* Hooks are called, and listed to user space, by readers of RCU; the kernel waits for none. */
-static void netfilter_remove(struct sw_placement *p)
+/*
+ * The kernel calls hooks, and lists them to user space, under rcu_read_lock(), and
+ * unregistering waits for neither: without the grace period a handler could still
+ * run, and `ops` still be read.
+ */
+static void netfilter_hook_detach(struct sw_attachment *a)
 {
-	struct nf_hook_ops *ops = p->hook;
+	struct nf_hook_ops *ops = a->hook;
 
 	nf_unregister_net_hook(&init_net, ops);
 	synchronize_rcu();
@@ -71,18 +75,18 @@ static void netfilter_remove(struct sw_placement *p)
 
 #else
 
-static int netfilter_place(struct sw_placement *p)
+static int netfilter_hook_attach(struct sw_attachment *a)
 {
 	return -EOPNOTSUPP;
 }
 
-static void netfilter_remove(struct sw_placement *p)
+static void netfilter_hook_detach(struct sw_attachment *a)
 {
 }
 
 #endif
 
-const struct sw_hook_ops sw_netfilter_hook = {
-	.place = netfilter_place,
-	.remove = netfilter_remove,
+const struct sw_hook_ops sw_netfilter_ops = {
+	.attach = netfilter_hook_attach,
+	.detach = netfilter_hook_detach,
 };

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * perf.c - events of the kernel's perf subsystem, on each CPU: counters that have counted so far,
- * and watchpoints in the processor's debug registers. Handlers run in the interrupt, the NMI or the
- * debug exception.
+ * Events of the perf subsystem, one on each CPU: counters that overflow, and
+ * watchpoints in the processor's debug registers. Handlers run in an interrupt, an
+ * NMI or a debug exception.
  *
- * A CPU that has gone takes its events along, so those of one that comes are made anew: by a
- * worker, since perf takes locks that hotplugging holds.
+ * An event does not survive its CPU's going offline, so it is made again when the
+ * CPU comes back. perf takes locks that CPU hotplug holds, so the hotplug callbacks
+ * only mark the CPU, and a work item releases and makes events. perf_hook.lock keeps
+ * the work item and attach apart; detach cancels the work item first.
  */
 #include <linux/cpu.h>
 #include <linux/hw_breakpoint.h>
@@ -13,182 +15,206 @@
 #include <linux/workqueue.h>
 #include "probes/hook.h"
 
-struct event {
+/* One CPU's event. The counts are written by its handler, on that CPU. */
+struct perf_cpu_event {
 	struct perf_event *event; /* NULL: the CPU is offline, or has none */
-	bool stale;
-	u64 first, calls; /* of a clock: time of the first tick, and how many came */
-	u64 missed; /* ticks that did not come: others took too long, or perf held them back */
-	u64 before; /* of these, when the event was made */
+	bool stale;		  /* the CPU has come or gone since the event was made */
+	u64 first, calls;	  /* a clock's: time of the first tick, and the ticks so far */
+	u64 missed; /* ticks that did not come: others took too long, or perf throttled them */
+	u64 before; /* `missed` when the event was made */
 };
 
-struct events {
-	struct sw_cpus cpus;
-	struct sw_placement *placement;
+struct perf_hook {
+	struct sw_cpu_hotplug hotplug;
+	struct sw_attachment *attachment;
 	struct perf_event_attr attr;
-	struct mutex lock;
+	struct mutex lock; /* events are made and released under it */
 	struct work_struct work;
-	struct event __percpu *each;
+	struct perf_cpu_event __percpu *events;
 };
 
 /* A clock counts nanoseconds. */
-static bool is_clock(const struct perf_event_attr *attr)
+static bool perf_is_clock(const struct perf_event_attr *attr)
 {
 	return attr->type == PERF_TYPE_SOFTWARE && (attr->config == PERF_COUNT_SW_CPU_CLOCK ||
 						    attr->config == PERF_COUNT_SW_TASK_CLOCK);
 }
 
-/* Of a clock with a period it is known how many ticks should have come since the first one. */
-static void on_clock_tick(struct perf_event *event, struct perf_sample_data *sample,
-			  struct pt_regs *regs)
+/* With a clock and a period it is known how many ticks are due since the first one. */
+static void perf_clock_tick(struct perf_event *event, struct perf_sample_data *sample,
+			    struct pt_regs *regs)
 {
-	struct events *all = event->overflow_handler_context;
-	struct event *each = this_cpu_ptr(all->each);
-	sw_event_handler *handler = all->placement->probe->handler;
+	struct perf_hook *p = event->overflow_handler_context;
+	struct perf_cpu_event *e = this_cpu_ptr(p->events);
+	sw_event_handler *handler = p->attachment->probe->handler;
 	u64 now = ktime_get_mono_fast_ns(), due;
 
-	if (!each->calls++)
-		each->first = now;
-	due = each->before + div64_u64(now - each->first, all->attr.sample_period) + 1;
-	if (due > each->calls + each->missed)
-		WRITE_ONCE(each->missed, due - each->calls);
+	if (!e->calls++)
+		e->first = now;
+	due = e->before + div64_u64(now - e->first, p->attr.sample_period) + 1;
+	if (due > e->calls + e->missed)
+		WRITE_ONCE(e->missed, due - e->calls);
 	handler(event, sample, (struct sw_regs *)regs);
 }
 
-static int event_create(struct events *all, u32 cpu)
+/* A CPU that goes offline meanwhile is no error: its hotplug callback has marked it. */
+static int perf_cpu_event_create(struct perf_hook *p, u32 cpu)
 {
-	struct event *each = per_cpu_ptr(all->each, cpu);
-	/* void (*)(void *, void *, struct sw_regs *) with our names for the kernel's types */
-	perf_overflow_handler_t handler = (perf_overflow_handler_t)all->placement->probe->handler;
+	struct perf_cpu_event *e = per_cpu_ptr(p->events, cpu);
+	/* sw_event_handler, with our names for the kernel's types */
+	perf_overflow_handler_t handler = (perf_overflow_handler_t)p->attachment->probe->handler;
 	struct perf_event *event;
 
-	if (is_clock(&all->attr) && !all->attr.freq)
-		handler = on_clock_tick;
-	each->before = each->missed;
-	each->calls = 0;
-	event = perf_event_create_kernel_counter(&all->attr, cpu, NULL, handler, all);
+	if (perf_is_clock(&p->attr) && !p->attr.freq)
+		handler = perf_clock_tick;
+	e->before = e->missed;
+	e->calls = 0;
+	event = perf_event_create_kernel_counter(&p->attr, cpu, NULL, handler, p);
 	if (IS_ERR(event))
 		return cpu_online(cpu) ? PTR_ERR(event) : 0;
-	each->event = event;
+	e->event = event;
 	return 0;
 }
 
-static void event_release(struct events *all, u32 cpu)
+static void perf_cpu_event_release(struct perf_hook *p, u32 cpu)
 {
-	struct event *each = per_cpu_ptr(all->each, cpu);
+	struct perf_cpu_event *e = per_cpu_ptr(p->events, cpu);
 
-	if (each->event)
-		perf_event_release_kernel(each->event);
-	each->event = NULL;
+	if (e->event)
+		perf_event_release_kernel(e->event);
+	e->event = NULL;
 }
 
-static u64 events_missed(const struct sw_placement *p)
+static u64 perf_hook_missed(const struct sw_attachment *a)
 {
-	const struct events *all = p->hook;
+	const struct perf_hook *p = a->hook;
 	u64 missed = 0;
 	u32 cpu;
 
 	for_each_possible_cpu(cpu)
-		missed += READ_ONCE(per_cpu_ptr(all->each, cpu)->missed);
+		missed += READ_ONCE(per_cpu_ptr(p->events, cpu)->missed);
 	return missed;
 }
 
-static void renew(struct work_struct *work)
+/*
+ * A mark is taken before the CPU's state is looked at, and xchg() orders the two: a
+ * CPU that comes or goes behind that sets the mark again and schedules the work item
+ * again.
+ */
+static void perf_renew(struct work_struct *work)
 {
-	struct events *all = container_of(work, struct events, work);
+	struct perf_hook *p = container_of(work, struct perf_hook, work);
 	u32 cpu;
 
-	mutex_lock(&all->lock);
+	mutex_lock(&p->lock);
 	for_each_possible_cpu(cpu) {
 		int error = 0;
 
-		if (!xchg(&per_cpu_ptr(all->each, cpu)->stale, false))
+		if (!xchg(&per_cpu_ptr(p->events, cpu)->stale, false))
 			continue;
-		event_release(all, cpu);
+		perf_cpu_event_release(p, cpu);
 		if (cpu_online(cpu))
-			error = event_create(all, cpu);
+			error = perf_cpu_event_create(p, cpu);
 		if (error)
 			sw_log(KERN_WARNING, "no probe %s on CPU %u: error %d",
-			       all->placement->probe->symbol, cpu, error);
+			       p->attachment->probe->symbol, cpu, error);
 	}
-	mutex_unlock(&all->lock);
+	mutex_unlock(&p->lock);
 }
 
-static void on_change(struct sw_cpus *cpus, unsigned int cpu)
+static void perf_cpu_changed(struct sw_cpu_hotplug *hotplug, unsigned int cpu)
 {
-	struct events *all = container_of(cpus, struct events, cpus);
+	struct perf_hook *p = container_of(hotplug, struct perf_hook, hotplug);
 
-	xchg(&per_cpu_ptr(all->each, cpu)->stale, true);
-	schedule_work(&all->work);
+	xchg(&per_cpu_ptr(p->events, cpu)->stale, true);
+	schedule_work(&p->work);
 }
 
-static void events_free(struct events *all)
+static void perf_free(struct perf_hook *p)
 {
-	free_percpu(all->each);
-	sw_memory_add(-(s64)(num_possible_cpus() * sizeof(struct event)));
-	sw_hook_free(all, sizeof(*all));
+	free_percpu(p->events);
+	sw_memory_add(-(s64)(num_possible_cpus() * sizeof(struct perf_cpu_event)));
+	sw_hook_free(p, sizeof(*p));
 }
 
-/* perf runs no handler on a CPU that it has taken the event from, but does not wait for one that is
- * under way there.
+/*
+ * The order matters: no hotplug callback, so nothing schedules the work item; no
+ * work item, so nothing makes events; then they are released. perf calls no handler
+ * on a CPU that it has taken the event from, but does not wait for one that runs
+ * there: handlers run with preemption off, so a grace period does.
  */
-static void events_remove(struct sw_placement *p)
+static void perf_hook_detach(struct sw_attachment *a)
 {
-	struct events *all = p->hook;
+	struct perf_hook *p = a->hook;
 	u32 cpu;
 
-	sw_cpus_leave(&all->cpus, false);
-	cancel_work_sync(&all->work);
+	sw_cpu_hotplug_remove(&p->hotplug, false);
+	cancel_work_sync(&p->work);
 	for_each_possible_cpu(cpu)
-		event_release(all, cpu);
+		perf_cpu_event_release(p, cpu);
 	synchronize_rcu();
-	p->missed += events_missed(p);
-	events_free(all);
+	a->missed += perf_hook_missed(a);
+	perf_free(p);
 }
 
-static int events_place(struct sw_placement *p, const struct perf_event_attr *attr)
+static struct perf_hook *perf_alloc(struct sw_attachment *a, const struct perf_event_attr *attr)
 {
-	struct events *all = sw_hook_alloc(sizeof(*all));
+	struct perf_hook *p = sw_hook_alloc(sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->events = alloc_percpu(struct perf_cpu_event);
+	if (!p->events) {
+		sw_hook_free(p, sizeof(*p));
+		return NULL;
+	}
+	sw_memory_add(num_possible_cpus() * sizeof(struct perf_cpu_event));
+	p->hotplug.online = perf_cpu_changed;
+	p->hotplug.offline = perf_cpu_changed;
+	p->attachment = a;
+	p->attr = *attr;
+	mutex_init(&p->lock);
+	INIT_WORK(&p->work, perf_renew);
+	return p;
+}
+
+/*
+ * Hotplug callbacks come before the first event: a CPU that comes between the two is
+ * marked, and the work item waits for the lock. The other way round its event would
+ * never be made.
+ */
+static int perf_attach_events(struct sw_attachment *a, const struct perf_event_attr *attr)
+{
+	struct perf_hook *p = perf_alloc(a, attr);
 	int error;
 	u32 cpu;
 
-	if (!all)
+	if (!p)
 		return -ENOMEM;
-	all->each = alloc_percpu(struct event);
-	if (!all->each) {
-		sw_hook_free(all, sizeof(*all));
-		return -ENOMEM;
-	}
-	sw_memory_add(num_possible_cpus() * sizeof(struct event));
-	all->cpus.online = on_change;
-	all->cpus.offline = on_change;
-	all->placement = p;
-	all->attr = *attr;
-	mutex_init(&all->lock);
-	INIT_WORK(&all->work, renew);
-	error = sw_cpus_follow(&all->cpus, false);
+	error = sw_cpu_hotplug_add(&p->hotplug, false);
 	if (error) {
-		events_free(all);
+		perf_free(p);
 		return error;
 	}
-	p->hook = all;
-	mutex_lock(&all->lock);
+	a->hook = p;
+	mutex_lock(&p->lock);
 	for_each_online_cpu(cpu) {
-		error = event_create(all, cpu);
+		error = perf_cpu_event_create(p, cpu);
 		if (error)
 			break;
 	}
-	mutex_unlock(&all->lock);
+	mutex_unlock(&p->lock);
 	if (error) {
-		events_remove(p);
-		p->hook = NULL;
+		perf_hook_detach(a);
+		a->hook = NULL;
 	}
 	return error;
 }
 
-static int watchpoint_place(struct sw_placement *p)
+static int perf_watchpoint_attach(struct sw_attachment *a)
 {
-	const struct sw_probe *probe = p->probe;
-	u64 address = probe->offset ?: sw_symbol_find(probe->symbol);
+	const struct sw_probe *probe = a->probe;
+	u64 address = probe->watchpoint.address ?: sw_symbol_find(probe->symbol);
 	struct perf_event_attr attr;
 
 	if (!address)
@@ -197,12 +223,12 @@ static int watchpoint_place(struct sw_placement *p)
 		return -EFAULT;
 	hw_breakpoint_init(&attr);
 	attr.bp_addr = address;
-	attr.bp_len = probe->number;
-	attr.bp_type = probe->type;
-	return events_place(p, &attr);
+	attr.bp_len = probe->watchpoint.length;
+	attr.bp_type = probe->watchpoint.access;
+	return perf_attach_events(a, &attr);
 }
 
-static const char *watchpoint_refusal(int error)
+static const char *perf_watchpoint_explain(int error)
 {
 	switch (error) {
 	case -ENOENT:
@@ -219,33 +245,34 @@ static const char *watchpoint_refusal(int error)
 	}
 }
 
-const struct sw_hook_ops sw_watchpoint_hook = {
-	.place = watchpoint_place,
-	.remove = events_remove,
-	.refusal = watchpoint_refusal,
+const struct sw_hook_ops sw_watchpoint_ops = {
+	.attach = perf_watchpoint_attach,
+	.detach = perf_hook_detach,
+	.explain = perf_watchpoint_explain,
 };
 
-static int perf_place(struct sw_placement *p)
+static int perf_hook_attach(struct sw_attachment *a)
 {
-	const struct sw_probe *probe = p->probe;
+	const struct sw_probe *probe = a->probe;
 	struct perf_event_attr attr = {
-		.type = probe->type,
-		.config = probe->config,
+		.type = probe->perf.type,
+		.config = probe->perf.config,
 		.size = sizeof(attr),
 	};
 
-	if (probe->flags & SW_PROBE_FREQUENCY) {
+	if (probe->perf.frequency) {
 		attr.freq = 1;
-		attr.sample_freq = min_t(s64, probe->number, SW_MOST_HITS);
+		attr.sample_freq = min_t(s64, probe->perf.frequency, SW_MOST_HITS);
 	} else {
-		attr.sample_period = probe->number;
-		if (is_clock(&attr)) /* as often as any timer, but not more often */
-			attr.sample_period = max_t(s64, probe->number, NSEC_PER_SEC / SW_MOST_HITS);
+		attr.sample_period = probe->perf.period;
+		if (perf_is_clock(&attr)) /* as often as any timer, but not more often */
+			attr.sample_period =
+				max_t(s64, probe->perf.period, NSEC_PER_SEC / SW_MOST_HITS);
 	}
-	return events_place(p, &attr);
+	return perf_attach_events(a, &attr);
 }
 
-static const char *perf_refusal(int error)
+static const char *perf_hook_explain(int error)
 {
 	switch (error) {
 	case -ENOENT:
@@ -262,10 +289,10 @@ static const char *perf_refusal(int error)
 	}
 }
 
-const struct sw_hook_ops sw_perf_hook = {
-	.place = perf_place,
-	.remove = events_remove,
-	.missed = events_missed,
-	.refusal = perf_refusal,
+const struct sw_hook_ops sw_perf_ops = {
+	.attach = perf_hook_attach,
+	.detach = perf_hook_detach,
+	.missed = perf_hook_missed,
+	.explain = perf_hook_explain,
 	.late = true,
 };

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * subject.c - which processes a probe is about: those that run a program, one of a number, or the
- * target and what it started.
+ * The processes that a probe is about: those that run a program, one by its id, or
+ * the target and its descendants.
  *
- * A program is known by its file, not by its name: a file that is put in its place later is another
- * program. Only the addresses of inodes are compared, so that any context may ask.
+ * A program is known by its file and not by its name: a file that is put in its
+ * place later is another program. Only the addresses of inodes are compared, so that
+ * any context may ask. The filter's paths hold references to the inodes, so no other
+ * inode can get such an address while handlers run.
  */
 #include <linux/cred.h>
 #include <linux/file.h>
@@ -14,17 +16,18 @@
 #include <linux/sched/task.h>
 #include "probes/hook.h"
 
-#define MOST_ANCESTORS 64
+#define PROCESS_FILTER_MOST_ANCESTORS 64
 
-struct sw_subject {
-	struct path binary;	       /* of the probe's places; empty: none */
+/* Handlers read it without a lock: it does not change between open and close. */
+struct sw_process_filter {
+	struct path binary;	       /* the file that is probed; empty: none */
 	struct path program;	       /* empty: any */
-	const struct inode *inodes[2]; /* of the program, as processes may know it */
+	const struct inode *inodes[2]; /* of the program: as opened, and below an overlay */
 	s64 pid;		       /* 0: any */
-	bool family;		       /* those that `pid` started, too */
+	bool descendants;	       /* those of `pid` match too */
 };
 
-static bool is_same(struct file *file, const struct sw_binary *wanted)
+static bool process_filter_is_same(struct file *file, const struct sw_binary *wanted)
 {
 	u8 content[SW_MOST_CONTENT];
 	loff_t at = wanted->offset;
@@ -36,133 +39,149 @@ static bool is_same(struct file *file, const struct sw_binary *wanted)
 	return !memcmp(content, wanted->content, wanted->content_size);
 }
 
-/* Places in another file than the one that the compiler saw would be anywhere in its code. */
-static int find_binary(struct sw_subject *subject, const struct sw_binary *wanted)
+/*
+ * In another file than the one that the compiler read, the offsets would be anywhere
+ * in its code.
+ */
+static int process_filter_find_binary(struct sw_process_filter *filter,
+				      const struct sw_binary *wanted)
 {
-	int error = kern_path(wanted->path, LOOKUP_FOLLOW, &subject->binary);
+	int error = kern_path(wanted->path, LOOKUP_FOLLOW, &filter->binary);
 	struct file *file;
 
 	if (error)
 		return error;
-	file = dentry_open(&subject->binary, O_RDONLY | O_LARGEFILE, current_cred());
+	file = dentry_open(&filter->binary, O_RDONLY | O_LARGEFILE, current_cred());
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	error = is_same(file, wanted) ? 0 : -ESTALE;
+	error = process_filter_is_same(file, wanted) ? 0 : -ESTALE;
 	fput(file);
 	return error;
 }
 
-static int find_program(struct sw_subject *subject, const char *path)
+static int process_filter_find_program(struct sw_process_filter *filter, const char *path)
 {
-	int error = kern_path(path, LOOKUP_FOLLOW, &subject->program);
+	int error = kern_path(path, LOOKUP_FOLLOW, &filter->program);
 
 	if (error)
 		return error;
-	subject->inodes[0] = d_inode(subject->program.dentry);
-	subject->inodes[1] = d_real_inode(subject->program.dentry);
+	filter->inodes[0] = d_inode(filter->program.dentry);
+	filter->inodes[1] = d_real_inode(filter->program.dentry);
 	return 0;
 }
 
-int sw_subject_find(struct sw_placement *p)
+int sw_process_filter_open(struct sw_attachment *a)
 {
-	const struct sw_probe *probe = p->probe;
-	struct sw_subject *subject = sw_hook_alloc(sizeof(*subject));
+	const struct sw_processes *wanted = a->probe->processes;
+	struct sw_process_filter *filter = sw_hook_alloc(sizeof(*filter));
 	int error = 0;
 
-	if (!subject)
+	if (!filter)
 		return -ENOMEM;
-	p->subject = subject;
-	subject->pid = probe->number;
-	if (probe->flags & SW_PROBE_TARGET) {
-		subject->pid = sw_target();
-		subject->family = subject->pid;
+	a->filter = filter;
+	filter->pid = wanted->pid;
+	if (wanted->target) {
+		filter->pid = sw_target();
+		filter->descendants = filter->pid;
 	}
-	if (probe->program)
-		error = find_program(subject, probe->program);
-	if (!error && probe->binary)
-		error = find_binary(subject, probe->binary);
+	if (wanted->program)
+		error = process_filter_find_program(filter, wanted->program);
+	if (!error && wanted->binary)
+		error = process_filter_find_binary(filter, wanted->binary);
 	if (error)
-		sw_subject_forget(p);
+		sw_process_filter_close(a);
 	return error;
 }
 
-/* A path that was not found is empty, and putting it does nothing. */
-void sw_subject_forget(struct sw_placement *p)
+/*
+ * No handler runs any more. A path that was not found is empty, and putting it does
+ * nothing.
+ */
+void sw_process_filter_close(struct sw_attachment *a)
 {
-	struct sw_subject *subject = p->subject;
+	struct sw_process_filter *filter = a->filter;
 
-	p->unready = 0;
-	if (!subject)
+	a->filter_error = 0;
+	if (!filter)
 		return;
-	path_put(&subject->program);
-	path_put(&subject->binary);
-	sw_hook_free(subject, sizeof(*subject));
-	p->subject = NULL;
+	path_put(&filter->program);
+	path_put(&filter->binary);
+	sw_hook_free(filter, sizeof(*filter));
+	a->filter = NULL;
 }
 
-struct inode *sw_subject_binary(const struct sw_subject *subject)
+struct inode *sw_process_filter_binary(const struct sw_process_filter *filter)
 {
-	return subject->binary.dentry ? d_real_inode(subject->binary.dentry) : NULL;
+	return filter->binary.dentry ? d_real_inode(filter->binary.dentry) : NULL;
 }
 
-/* The file may be exchanged, but not go within RCU. */
-bool sw_subject_runs(const struct sw_subject *subject, struct mm_struct *mm)
+/*
+ * An exec may replace exe_file at any time. The kernel frees struct file after a
+ * grace period, so the one that is read here stays valid in the read section; its
+ * inode is compared, not used, behind it.
+ */
+bool sw_process_filter_matches_mm(const struct sw_process_filter *filter, struct mm_struct *mm)
 {
 	const struct inode *inode;
 	const struct file *file;
 
-	if (!subject->inodes[0])
+	if (!filter->inodes[0])
 		return true;
 	rcu_read_lock();
 	file = rcu_dereference(mm->exe_file);
 	inode = file ? file_inode(file) : NULL;
 	rcu_read_unlock();
-	return inode && (inode == subject->inodes[0] || inode == subject->inodes[1]);
+	return inode && (inode == filter->inodes[0] || inode == filter->inodes[1]);
 }
 
-static bool is_of_pid(const struct sw_subject *subject, const struct task_struct *task)
+/* Parents are freed after a grace period, so the walk up is safe while they exit. */
+static bool process_filter_matches_pid(const struct sw_process_filter *filter,
+				       const struct task_struct *task)
 {
 	bool found = false;
 	u32 i;
 
-	if (!subject->pid || task->tgid == subject->pid)
+	if (!filter->pid || task->tgid == filter->pid)
 		return true;
-	if (!subject->family)
+	if (!filter->descendants)
 		return false;
 	rcu_read_lock();
-	for (i = 0; i < MOST_ANCESTORS && task->tgid > 1 && !found; i++) {
+	for (i = 0; i < PROCESS_FILTER_MOST_ANCESTORS && task->tgid > 1 && !found; i++) {
 		task = rcu_dereference(task->real_parent);
-		found = task->tgid == subject->pid;
+		found = task->tgid == filter->pid;
 	}
 	rcu_read_unlock();
 	return found;
 }
 
-static bool suits(const struct sw_subject *subject, const struct task_struct *task)
+/* `task` is the current one, or its task_lock() is held: its mm does not go meanwhile. */
+static bool process_filter_matches(const struct sw_process_filter *filter,
+				   const struct task_struct *task)
 {
 	struct mm_struct *mm = task->mm;
 
-	if (!mm || task->flags & PF_KTHREAD || !is_of_pid(subject, task))
+	if (!mm || task->flags & PF_KTHREAD || !process_filter_matches_pid(filter, task))
 		return false;
-	return sw_subject_runs(subject, mm);
+	return sw_process_filter_matches_mm(filter, mm);
 }
 
-bool sw_subject_is_current(const struct sw_subject *subject)
+bool sw_process_filter_matches_current(const struct sw_process_filter *filter)
 {
-	return suits(subject, current);
+	return process_filter_matches(filter, current);
 }
 
-bool sw_subject_is(const struct sw_subject *subject, struct task_struct *task)
+bool sw_process_filter_matches_task(const struct sw_process_filter *filter,
+				    struct task_struct *task)
 {
 	bool found;
 
 	task_lock(task);
-	found = suits(subject, task);
+	found = process_filter_matches(filter, task);
 	task_unlock(task);
 	return found;
 }
 
-const char *sw_subject_refusal(int error)
+const char *sw_process_filter_explain(int error)
 {
 	return error == -ESTALE ? "its file is not the one that the script was made for" : NULL;
 }

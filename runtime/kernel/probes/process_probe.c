@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * process.c - processes and threads that come and go, and their system calls. Handlers run in the
- * process that they are about, and get its user registers.
+ * Processes and threads that begin and end, and their system calls. Handlers run in
+ * the process that they are about, and get its user registers.
  *
  *   begin         the first thing that a new process does (schedule_tail), and every exec
  *   thread.begin  the first thing that a thread does, but for a process's first one
- *   end           its last thread is going, with its memory still there (taskstats_exit)
- *   thread.end    a thread is going, but for the first one
+ *   end           its last thread exits, with its memory still there (taskstats_exit)
+ *   thread.end    a thread exits, but for the first one
  *
- * Processes and threads that are there when the probe is placed are told of when they next leave a
- * CPU: that is the first moment at which a handler can run in them. Which ones these are is noted
- * when the probe is placed, with room for all. Children of the process that starts the script are
- * left out: a command that waits for its start is told of by its exec.
+ * Pre-existing processes and threads are reported when they next leave a CPU: that
+ * is the first moment at which a handler can run in them. They are noted when the
+ * probe is attached, with room for all. Children of the process that starts the
+ * session are left out: a command that waits for its start is reported by its exec.
  */
 #include <linux/hash.h>
 #include <linux/kprobes.h>
@@ -22,310 +22,370 @@
 #include <linux/tracepoint.h>
 #include "probes/hook.h"
 
-#define MOST_POINTS 2
-#define SLACK	    64 /* tasks that may come while they are counted */
+#define PROCESS_MOST_TRACEPOINTS 2
+#define PROCESS_MOST_FUNCTIONS	 2
+#define PROCESS_SLACK		 64 /* tasks that may come while they are counted */
 
-/* A task that was there before the probe. */
-struct earlier {
-	pid_t tid; /* 0: none */
-	bool told;
-	u64 started;
+/* A pre-existing task. */
+struct process_task {
+	pid_t tid; /* 0: an empty slot */
+	bool reported;
+	u64 started; /* ids are used again: with the start time one is unique */
 };
 
-struct process {
-	struct sw_placement *placement;
-	const struct way *way;
-	struct tracepoint *points[MOST_POINTS]; /* that we are on */
-	struct kprobe probe;			/* of a function of the kernel's, if we need one */
-	bool probed;
-	struct earlier *earlier; /* a hash table; its size is a power of two */
+/*
+ * What the kernel offers for an event: tracepoints, and a kprobe on the first
+ * function that exists.
+ */
+struct process_event {
+	struct {
+		const char *name;
+		void (*callback)(void *data);
+	} tracepoints[PROCESS_MOST_TRACEPOINTS];
+	const char *functions[PROCESS_MOST_FUNCTIONS];
+	kprobe_pre_handler_t handler;
+	bool reports_existing; /* tasks; `threads`: those but a process's first one */
+	bool threads;
+};
+
+struct process_hook {
+	struct sw_attachment *attachment;
+	const struct process_event *event;
+	struct tracepoint *tracepoints[PROCESS_MOST_TRACEPOINTS]; /* registered ones */
+	struct kprobe probe;
+	bool probed;		       /* `probe` is registered */
+	struct process_task *existing; /* a hash table; its size is a power of two */
 	u32 size;
-	atomic_t left; /* not told of yet */
+	atomic_t unreported; /* tasks in the table */
 };
 
-static void hit(const struct process *x)
+static void process_hit(const struct process_hook *p)
 {
-	void (*handler)(struct pt_regs * regs) = x->placement->probe->handler;
+	sw_regs_handler *handler = p->attachment->probe->handler;
 
-	handler(task_pt_regs(current));
+	handler((struct sw_regs *)task_pt_regs(current));
 }
 
-static bool is_mine(const struct process *x)
+static bool process_matches(const struct process_hook *p)
 {
-	return sw_subject_is_current(x->placement->subject);
+	return sw_process_filter_matches_current(p->attachment->filter);
 }
 
-/* ---------------------------------------------------------------- those that were there before */
+static void process_hit_if_matching(const struct process_hook *p)
+{
+	if (process_matches(p))
+		process_hit(p);
+}
 
-static struct earlier *slot_of(const struct process *x, pid_t tid)
+static bool process_is_thread(const struct task_struct *task)
+{
+	return task->pid != task->tgid;
+}
+
+/* ---------------------------------------------------------------- pre-existing tasks */
+
+/* The task's slot, or the empty one that ends the search: the table is never full. */
+static struct process_task *process_slot(const struct process_hook *p, pid_t tid)
 {
 	u32 i = hash_32((u32)tid, 32);
 
 	for (;; i++) {
-		struct earlier *e = &x->earlier[i & (x->size - 1)];
+		struct process_task *t = &p->existing[i & (p->size - 1)];
 
-		if (!e->tid || e->tid == tid)
-			return e;
+		if (!t->tid || t->tid == tid)
+			return t;
 	}
 }
 
-/* The current task, if it has yet to be told of; it is no more afterwards. Only the task itself
- * looks at its slot. */
-static bool take_current(struct process *x)
+/*
+ * Whether the current task is pre-existing and has yet to be reported; from now on
+ * it counts as reported. Slots are filled before the callbacks are registered, and
+ * only the task itself looks at its slot afterwards, with preemption off: so the
+ * flag needs no lock.
+ */
+static bool process_take_current(struct process_hook *p)
 {
-	struct earlier *e;
+	struct process_task *t;
 
-	if (!atomic_read(&x->left))
+	if (!atomic_read(&p->unreported))
 		return false;
-	e = slot_of(x, current->pid);
-	if (!e->tid || e->told || e->started != current->start_time)
+	t = process_slot(p, current->pid);
+	if (!t->tid || t->reported || t->started != current->start_time)
 		return false;
-	e->told = true;
-	atomic_dec(&x->left);
+	t->reported = true;
+	atomic_dec(&p->unreported);
 	return true;
 }
 
-/* The module has not started, or has ended: nobody would be told. Preemption is off. */
-static bool is_closed(void)
+/*
+ * Whether handlers would return at once, as the session has not started or has
+ * ended. Preemption is off. A task must not count as reported then.
+ */
+static bool process_is_disabled(void)
 {
 	const struct sw_context *c = sw_this_cpu_area();
 
 	return c->disabled;
 }
 
-/* A task leaves this CPU, preemption off. One that is dying has no memory any more, but was ours.
+/*
+ * A task leaves this CPU, preemption off. One that exits has no memory any more, but
+ * matched when noted.
  */
-static void on_switch(void *data)
+static void process_on_switch(void *data)
 {
-	struct process *x = data;
+	struct process_hook *p = data;
 
-	if (!atomic_read(&x->left) || is_closed())
+	if (!atomic_read(&p->unreported) || process_is_disabled())
 		return;
-	if (take_current(x) && (!current->mm || is_mine(x)))
-		hit(x);
+	if (process_take_current(p) && (!current->mm || process_matches(p)))
+		process_hit(p);
 }
 
-static bool is_thread(const struct task_struct *task)
+/* Under rcu_read_lock(). */
+static bool process_is_existing(const struct process_hook *p, struct task_struct *task)
 {
-	return task->pid != task->tgid;
-}
-
-static bool was_there(const struct process *x, struct task_struct *task, bool threads)
-{
-	if (is_thread(task) != threads || task == current)
+	if (process_is_thread(task) != p->event->threads || task == current)
 		return false;
 	if (rcu_dereference(task->real_parent)->tgid == current->tgid)
 		return false;
-	return sw_subject_is(x->placement->subject, task);
+	return sw_process_filter_matches_task(p->attachment->filter, task);
 }
 
-static int note_earlier(struct process *x, bool threads)
+static u32 process_count_existing(const struct process_hook *p)
 {
 	struct task_struct *process, *task;
-	u32 count = 0, room;
+	u32 count = 0;
 
 	rcu_read_lock();
 	for_each_process_thread(process, task)
-		count += was_there(x, task, threads);
+		count += process_is_existing(p, task);
 	rcu_read_unlock();
-	room = count + SLACK;
-	x->size = roundup_pow_of_two(2 * room);
-	x->earlier = kvcalloc(x->size, sizeof(*x->earlier), GFP_KERNEL);
-	if (!x->earlier)
+	return count;
+}
+
+/*
+ * Tasks come and go between counting and noting: the table has room for some more,
+ * and half of it stays empty, so a search always ends. A task beyond that is not
+ * reported.
+ */
+static int process_note_existing(struct process_hook *p)
+{
+	u32 room = process_count_existing(p) + PROCESS_SLACK, noted = 0;
+	struct task_struct *process, *task;
+
+	p->size = roundup_pow_of_two(2 * room);
+	p->existing = kvcalloc(p->size, sizeof(*p->existing), GFP_KERNEL);
+	if (!p->existing)
 		return -ENOMEM;
-	sw_memory_add(x->size * sizeof(*x->earlier));
+	sw_memory_add(p->size * sizeof(*p->existing));
 	rcu_read_lock();
 	for_each_process_thread(process, task) {
-		struct earlier *e;
+		struct process_task *t;
 
-		if (!room || !was_there(x, task, threads))
+		if (noted == room || !process_is_existing(p, task))
 			continue;
-		e = slot_of(x, task->pid);
-		if (!e->tid)
-			room--;
-		*e = (struct earlier){ .tid = task->pid, .started = task->start_time };
+		t = process_slot(p, task->pid);
+		noted += !t->tid;
+		*t = (struct process_task){ .tid = task->pid, .started = task->start_time };
 	}
 	rcu_read_unlock();
-	atomic_set(&x->left, count + SLACK - room);
+	atomic_set(&p->unreported, noted);
 	return 0;
 }
 
-/* ---------------------------------------------------------------- hooks */
+/* ---------------------------------------------------------------- events */
 
-static struct process *of_probe(struct kprobe *probe)
+static struct process_hook *process_hook_of(struct kprobe *probe)
 {
-	return container_of(probe, struct process, probe);
+	return container_of(probe, struct process_hook, probe);
 }
 
-static void on_exec(void *data)
+/* Its exec reports a pre-existing process, which then is not reported again. */
+static void process_on_exec(void *data)
 {
-	struct process *x = data;
+	struct process_hook *p = data;
 
-	take_current(x);
-	if (is_mine(x))
-		hit(x);
+	process_take_current(p);
+	process_hit_if_matching(p);
 }
 
-static int on_new_process(struct kprobe *probe, struct pt_regs *regs)
+static int process_on_new_process(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (!is_thread(current) && is_mine(of_probe(probe)))
-		hit(of_probe(probe));
+	if (!process_is_thread(current))
+		process_hit_if_matching(process_hook_of(probe));
 	return 0;
 }
 
-static int on_new_thread(struct kprobe *probe, struct pt_regs *regs)
+static int process_on_new_thread(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (is_thread(current) && is_mine(of_probe(probe)))
-		hit(of_probe(probe));
+	if (process_is_thread(current))
+		process_hit_if_matching(process_hook_of(probe));
 	return 0;
 }
 
 /* (struct task_struct *, int is_the_last_thread) */
-static int on_last_exit(struct kprobe *probe, struct pt_regs *regs)
+static int process_on_last_exit(struct kprobe *probe, struct pt_regs *regs)
 {
-	if ((int)SW_ARG1(regs) && is_mine(of_probe(probe)))
-		hit(of_probe(probe));
+	if ((int)SW_ARG1(regs))
+		process_hit_if_matching(process_hook_of(probe));
 	return 0;
 }
 
-static int on_thread_exit(struct kprobe *probe, struct pt_regs *regs)
+static int process_on_thread_exit(struct kprobe *probe, struct pt_regs *regs)
 {
-	if (is_thread(current) && is_mine(of_probe(probe)))
-		hit(of_probe(probe));
+	if (process_is_thread(current))
+		process_hit_if_matching(process_hook_of(probe));
 	return 0;
 }
 
-static void on_syscall(void *data)
+static void process_on_syscall(void *data)
 {
-	if (is_mine(data))
-		hit(data);
+	process_hit_if_matching(data);
 }
 
-struct way {
-	struct {
-		const char *name;
-		void (*callback)(void *data);
-	} points[MOST_POINTS];
-	const char *functions[2]; /* of the kernel's; the first that there is */
-	kprobe_pre_handler_t handler;
-	bool earlier, threads; /* tells of those that were there before */
+/*
+ * Both functions for exits get the same arguments, and are called before the memory
+ * is given up.
+ */
+static const struct process_event process_events[] = {
+	[SW_PROCESS_BEGIN] = {
+		.tracepoints = { { "sched_process_exec", process_on_exec },
+				 { "sched_switch", process_on_switch } },
+		.functions = { "schedule_tail" },
+		.handler = process_on_new_process,
+		.reports_existing = true,
+	},
+	[SW_PROCESS_END] = {
+		.functions = { "taskstats_exit", "acct_collect" },
+		.handler = process_on_last_exit,
+	},
+	[SW_PROCESS_THREAD_BEGIN] = {
+		.tracepoints = { { "sched_switch", process_on_switch } },
+		.functions = { "schedule_tail" },
+		.handler = process_on_new_thread,
+		.reports_existing = true,
+		.threads = true,
+	},
+	[SW_PROCESS_THREAD_END] = {
+		.functions = { "taskstats_exit", "acct_collect" },
+		.handler = process_on_thread_exit,
+	},
+	[SW_PROCESS_SYSCALL] = {
+		.tracepoints = { { "sys_enter", process_on_syscall } },
+	},
+	[SW_PROCESS_SYSCALL_RETURN] = {
+		.tracepoints = { { "sys_exit", process_on_syscall } },
+	},
 };
 
-/* Both functions for ends get the same arguments, and are called before the memory is given up. */
-static const struct way ways[] = {
-	[SW_PROCESS_BEGIN] = { .points = { { "sched_process_exec", on_exec },
-					   { "sched_switch", on_switch } },
-			       .functions = { "schedule_tail" },
-			       .handler = on_new_process,
-			       .earlier = true },
-	[SW_PROCESS_END] = { .functions = { "taskstats_exit", "acct_collect" },
-			     .handler = on_last_exit },
-	[SW_PROCESS_THREAD_BEGIN] = { .points = { { "sched_switch", on_switch } },
-				      .functions = { "schedule_tail" },
-				      .handler = on_new_thread,
-				      .earlier = true,
-				      .threads = true },
-	[SW_PROCESS_THREAD_END] = { .functions = { "taskstats_exit", "acct_collect" },
-				    .handler = on_thread_exit },
-	[SW_PROCESS_SYSCALL] = { .points = { { "sys_enter", on_syscall } } },
-	[SW_PROCESS_SYSCALL_RETURN] = { .points = { { "sys_exit", on_syscall } } },
-};
-
-static int place_points(struct process *x)
+static int process_attach_tracepoints(struct process_hook *p)
 {
+	const struct process_event *event = p->event;
 	u32 i;
 
-	for (i = 0; i < MOST_POINTS && x->way->points[i].name; i++) {
-		struct tracepoint *point = sw_tracepoint_find(x->way->points[i].name);
+	for (i = 0; i < PROCESS_MOST_TRACEPOINTS && event->tracepoints[i].name; i++) {
+		struct tracepoint *point = sw_tracepoint_find(event->tracepoints[i].name);
 		int error = -ENOENT;
 
 		if (point)
-			error = tracepoint_probe_register(point, x->way->points[i].callback, x);
+			error = tracepoint_probe_register(point, event->tracepoints[i].callback, p);
 		if (error)
 			return error;
-		x->points[i] = point;
+		p->tracepoints[i] = point;
 	}
 	return 0;
 }
 
-static int place_probe(struct process *x)
+static int process_attach_kprobe(struct process_hook *p)
 {
+	const struct process_event *event = p->event;
 	int error = 0;
 	u32 i;
 
-	for (i = 0; i < ARRAY_SIZE(x->way->functions) && x->way->functions[i]; i++) {
-		x->probe = (struct kprobe){ .symbol_name = x->way->functions[i],
-					    .pre_handler = x->way->handler };
-		error = register_kprobe(&x->probe);
+	for (i = 0; i < PROCESS_MOST_FUNCTIONS && event->functions[i]; i++) {
+		p->probe = (struct kprobe){ .symbol_name = event->functions[i],
+					    .pre_handler = event->handler };
+		error = register_kprobe(&p->probe);
 		if (!error)
 			break;
 	}
-	x->probed = x->way->handler && !error;
+	p->probed = event->handler && !error;
 	return error;
 }
 
-static void process_free(struct process *x)
+static void process_free(struct process_hook *p)
 {
-	if (x->earlier)
-		sw_memory_add(-(s64)(x->size * sizeof(*x->earlier)));
-	kvfree(x->earlier);
-	sw_hook_free(x, sizeof(*x));
+	if (p->existing)
+		sw_memory_add(-(s64)(p->size * sizeof(*p->existing)));
+	kvfree(p->existing);
+	sw_hook_free(p, sizeof(*p));
 }
 
-/* What was placed of it. */
-static void process_remove(struct sw_placement *p)
+/*
+ * Also detaches what a failed attach has left. unregister_kprobe() waits for its
+ * handlers; those of tracepoints are waited for once, when the last tracepoint is
+ * unregistered.
+ */
+static void process_hook_detach(struct sw_attachment *a)
 {
-	struct process *x = p->hook;
+	struct process_hook *p = a->hook;
 	u32 i;
 
-	if (x->probed) {
-		unregister_kprobe(&x->probe);
-		p->missed += x->probe.nmissed;
+	if (p->probed) {
+		unregister_kprobe(&p->probe);
+		a->missed += p->probe.nmissed;
 	}
-	for (i = 0; i < MOST_POINTS; i++)
-		if (x->points[i])
-			tracepoint_probe_unregister(x->points[i], x->way->points[i].callback, x);
+	for (i = 0; i < PROCESS_MOST_TRACEPOINTS; i++)
+		if (p->tracepoints[i])
+			tracepoint_probe_unregister(p->tracepoints[i],
+						    p->event->tracepoints[i].callback, p);
 	tracepoint_synchronize_unregister();
-	process_free(x);
+	process_free(p);
 }
 
-static int process_place(struct sw_placement *p)
+/*
+ * Pre-existing tasks are noted before the first callback is registered: callbacks
+ * read the table without a lock, so it must be complete. A task that begins behind
+ * that hits while handlers are disabled.
+ */
+static int process_hook_attach(struct sw_attachment *a)
 {
-	struct process *x;
+	const struct sw_probe *probe = a->probe;
+	struct process_hook *p;
 	int error = 0;
 
-	if (p->probe->offset < 0 || p->probe->offset >= ARRAY_SIZE(ways))
+	if ((u32)probe->process.event >= ARRAY_SIZE(process_events) || !probe->processes)
 		return -ENOEXEC;
-	x = sw_hook_alloc(sizeof(*x));
-	if (!x)
+	p = sw_hook_alloc(sizeof(*p));
+	if (!p)
 		return -ENOMEM;
-	p->hook = x;
-	x->placement = p;
-	x->way = &ways[p->probe->offset];
-	if (x->way->earlier)
-		error = note_earlier(x, x->way->threads);
+	a->hook = p;
+	p->attachment = a;
+	p->event = &process_events[probe->process.event];
+	if (p->event->reports_existing)
+		error = process_note_existing(p);
 	if (!error)
-		error = place_points(x);
+		error = process_attach_tracepoints(p);
 	if (!error)
-		error = place_probe(x);
+		error = process_attach_kprobe(p);
 	if (error) {
-		process_remove(p);
-		p->hook = NULL;
+		process_hook_detach(a);
+		a->hook = NULL;
 	}
 	return error;
 }
 
-static u64 process_missed(const struct sw_placement *p)
+static u64 process_hook_missed(const struct sw_attachment *a)
 {
-	const struct process *x = p->hook;
+	const struct process_hook *p = a->hook;
 
-	return x->probed ? READ_ONCE(x->probe.nmissed) : 0;
+	return p->probed ? READ_ONCE(p->probe.nmissed) : 0;
 }
 
-const struct sw_hook_ops sw_process_hook = {
-	.place = process_place,
-	.remove = process_remove,
-	.missed = process_missed,
-	.refusal = sw_subject_refusal,
-	.has_subject = true,
+const struct sw_hook_ops sw_process_ops = {
+	.attach = process_hook_attach,
+	.detach = process_hook_detach,
+	.missed = process_hook_missed,
+	.explain = sw_process_filter_explain,
 };

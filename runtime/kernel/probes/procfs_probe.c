@@ -1,87 +1,102 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * procfs.c - files below /proc/stapwatch-NAME whose readers and writers run a handler.
+ * Files below /proc/stapwatch-NAME whose readers and writers run a handler.
  *
- * Reading a file runs the handler once for each time that it is opened; each write() runs it once.
- * One handler runs at a time: `handling` is held, and `handled` is what its $value stands for.
+ * Reading a file runs the handler once for each time that it is opened; each write()
+ * runs it once.
+ *
+ * Two locks: hook.c's mutex is held where files are created and removed, so the tree
+ * of nodes has one writer and no reader beside it. procfs_mutex is held while a
+ * handler runs, which is one at a time: procfs_current is the open file whose text
+ * that handler's $value is. It also protects the nodes' `read` and `write`. It must
+ * not be held while files are removed: proc_remove() waits for whoever reads or
+ * writes, and those take it.
  */
 #include <linux/proc_fs.h>
 #include "probes/hook.h"
 
-#define SIZE 512 /* bytes of $value, unless .maxsize tells */
+#define PROCFS_VALUE_SIZE 512 /* bytes of $value, unless .maxsize says otherwise */
 
-/* A file or a folder by its path. A read and a write probe of one path share the file. */
+/*
+ * A file or a directory by its path. A read and a write probe of one path share the
+ * file.
+ */
 struct procfs_node {
 	struct procfs_node *next;
 	struct proc_dir_entry *entry;
-	bool folder;
-	const struct sw_probe *read, *write; /* under `handling` */
+	bool directory;
+	const struct sw_probe *read, *write; /* NULL: detached; under procfs_mutex */
 	char path[];
 };
 
-/* A file that somebody has opened. */
+/* An open file. */
 struct procfs_opened {
 	bool read;
 	u32 length, size;
 	char text[];
 };
 
-static DEFINE_MUTEX(handling);
-static struct procfs_opened *handled;
-/* Under the arming mutex. */
-static struct procfs_node *nodes;
-static u32 nr_placed;
+static DEFINE_MUTEX(procfs_mutex);
+static struct procfs_opened *procfs_current; /* under procfs_mutex */
+static struct procfs_node *procfs_nodes;     /* and the number below: under hook.c's mutex */
+static u32 procfs_nr_attached;
 
 const char *sw_procfs_value(void)
 {
-	return handled->text;
+	return procfs_current->text;
 }
 
 void sw_procfs_append(struct sw_context *c, const char *text)
 {
-	sw_copy(c, handled->text + handled->length, handled->size - handled->length, text);
-	handled->length += sw_length(handled->text + handled->length);
+	struct procfs_opened *opened = procfs_current;
+	char *end = opened->text + opened->length;
+
+	sw_copy(c, end, opened->size - opened->length, text);
+	opened->length += sw_length(end);
 }
 
 void sw_procfs_set(struct sw_context *c, const char *text)
 {
-	handled->length = 0;
+	procfs_current->length = 0;
 	sw_procfs_append(c, text);
 }
 
-/* Runs the handler of a probe that may go meanwhile. */
-static int handle(const struct sw_probe **probe, struct procfs_opened *opened)
+/*
+ * Runs the handler, unless the probe has been detached. The mutex is held until the
+ * handler returns, so procfs_set_probe() waits for it.
+ */
+static int procfs_handle(const struct sw_probe **probe, struct procfs_opened *opened)
 {
 	int error = -ENODEV;
 
-	if (mutex_lock_killable(&handling))
+	if (mutex_lock_killable(&procfs_mutex))
 		return -EINTR;
 	if (*probe) {
 		void (*handler)(void) = (*probe)->handler;
 
-		handled = opened;
+		procfs_current = opened;
 		handler();
 		error = 0;
 	}
-	mutex_unlock(&handling);
+	mutex_unlock(&procfs_mutex);
 	return error;
 }
 
-static u32 value_size(const struct sw_probe *probe)
+static u32 procfs_value_size(const struct sw_probe *probe)
 {
-	return probe ? (u32)probe->randomize ?: SIZE : 0;
+	return probe ? probe->procfs.value_size ?: PROCFS_VALUE_SIZE : 0;
 }
 
-static int procfs_open(struct inode *inode, struct file *file)
+static int procfs_file_open(struct inode *inode, struct file *file)
 {
 	struct procfs_node *node = sw_pde_data(inode);
 	struct procfs_opened *opened;
 	u32 size;
 
-	if (mutex_lock_killable(&handling))
+	if (mutex_lock_killable(&procfs_mutex))
 		return -EINTR;
-	size = max(value_size(node->read), value_size(node->write)) + 1;
-	mutex_unlock(&handling);
+	size = max(procfs_value_size(node->read), procfs_value_size(node->write)) + 1;
+	mutex_unlock(&procfs_mutex);
 	opened = kvzalloc(sizeof(*opened) + size, GFP_KERNEL);
 	if (!opened)
 		return -ENOMEM;
@@ -90,13 +105,13 @@ static int procfs_open(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int procfs_release(struct inode *inode, struct file *file)
+static int procfs_file_release(struct inode *inode, struct file *file)
 {
 	kvfree(file->private_data);
 	return 0;
 }
 
-static ssize_t procfs_read(struct file *file, char __user *to, size_t room, loff_t *position)
+static ssize_t procfs_file_read(struct file *file, char __user *to, size_t room, loff_t *position)
 {
 	struct procfs_node *node = sw_pde_data(file_inode(file));
 	struct procfs_opened *opened = file->private_data;
@@ -106,15 +121,15 @@ static ssize_t procfs_read(struct file *file, char __user *to, size_t room, loff
 		opened->read = true;
 		opened->length = 0;
 		opened->text[0] = 0;
-		error = handle(&node->read, opened);
+		error = procfs_handle(&node->read, opened);
 		if (error)
 			return error;
 	}
 	return simple_read_from_buffer(to, room, position, opened->text, opened->length);
 }
 
-static ssize_t procfs_write(struct file *file, const char __user *from, size_t size,
-			    loff_t *position)
+static ssize_t procfs_file_write(struct file *file, const char __user *from, size_t size,
+				 loff_t *position)
 {
 	struct procfs_node *node = sw_pde_data(file_inode(file));
 	struct procfs_opened *opened = file->private_data;
@@ -125,72 +140,75 @@ static ssize_t procfs_write(struct file *file, const char __user *from, size_t s
 		return -EFAULT;
 	opened->text[size] = 0;
 	opened->length = (u32)size;
-	error = handle(&node->write, opened);
+	error = procfs_handle(&node->write, opened);
 	return error ?: (ssize_t)size;
 }
 
 static const struct proc_ops procfs_operations = {
-	.proc_open = procfs_open,
-	.proc_read = procfs_read,
-	.proc_write = procfs_write,
+	.proc_open = procfs_file_open,
+	.proc_read = procfs_file_read,
+	.proc_write = procfs_file_write,
 	.proc_lseek = default_llseek,
-	.proc_release = procfs_release,
+	.proc_release = procfs_file_release,
 };
 
-static struct procfs_node *find_node(const char *path, size_t length)
+static struct procfs_node *procfs_find(const char *path, size_t length)
 {
-	struct procfs_node *node = nodes;
+	struct procfs_node *node = procfs_nodes;
 
 	while (node && (strncmp(node->path, path, length) || node->path[length]))
 		node = node->next;
 	return node;
 }
 
-static struct procfs_node *add_node(const char *path, size_t length)
+static struct procfs_node *procfs_add(const char *path, size_t length)
 {
 	struct procfs_node *node = kzalloc(sizeof(*node) + length + 1, GFP_KERNEL);
 
 	if (!node)
 		return NULL;
 	memcpy(node->path, path, length);
-	node->next = nodes;
-	nodes = node;
+	node->next = procfs_nodes;
+	procfs_nodes = node;
 	return node;
 }
 
-/* The folder that is the first `length` bytes of a path, and those above it; "": our own. */
-static struct proc_dir_entry *folder_at(const char *path, size_t length)
+/*
+ * The directory that is the first `length` bytes of a path; "" is our own. Creates
+ * it and those above it.
+ */
+static struct proc_dir_entry *procfs_directory(const char *path, size_t length)
 {
-	struct procfs_node *node = find_node(path, length);
+	struct procfs_node *node = procfs_find(path, length);
 	struct proc_dir_entry *above = NULL;
 	size_t start = length;
 	char own[80];
 
 	if (node)
-		return node->folder ? node->entry : NULL;
+		return node->directory ? node->entry : NULL;
 	if (length) {
 		while (start && path[start - 1] != '/')
 			start--;
-		above = folder_at(path, start ? start - 1 : 0);
+		above = procfs_directory(path, start ? start - 1 : 0);
 		if (!above)
 			return NULL;
 	}
-	node = add_node(path, length);
+	node = procfs_add(path, length);
 	if (!node)
 		return NULL;
-	node->folder = true;
+	node->directory = true;
 	snprintf(own, sizeof(own), "stapwatch-%s", sw_script.name);
 	node->entry = proc_mkdir(length ? node->path + start : own, above);
 	return node->entry;
 }
 
-static bool is_of(const struct sw_probe *probe, const char *path)
+static bool procfs_is_for(const struct sw_probe *probe, const char *path)
 {
-	return (probe->hook == SW_PROCFS_READ || probe->hook == SW_PROCFS_WRITE) &&
-	       !strcmp(probe->symbol, path);
+	return sw_hook_ops_of(probe) == &sw_procfs_ops && !strcmp(probe->symbol, path);
 }
 
-static umode_t mode_of(const char *path)
+/* All probes of the path count, attached or not: the file keeps its mode. */
+static umode_t procfs_mode(const char *path)
 {
 	umode_t mode = 0;
 	u32 i;
@@ -199,82 +217,88 @@ static umode_t mode_of(const char *path)
 		const struct sw_probe *probe = &sw_script.probes[i];
 		umode_t all = probe->hook == SW_PROCFS_READ ? 0444 : 0222;
 
-		if (is_of(probe, path))
-			mode |= all & ~(probe->number < 0 ? 077 : (umode_t)probe->number);
+		if (procfs_is_for(probe, path))
+			mode |= all &
+				~(probe->procfs.umask < 0 ? 077 : (umode_t)probe->procfs.umask);
 	}
 	return mode;
 }
 
-static struct procfs_node *create_file(const struct sw_probe *probe)
+static struct procfs_node *procfs_create_file(const struct sw_probe *probe)
 {
 	const char *path = probe->symbol, *name = strrchr(path, '/');
-	struct proc_dir_entry *above = folder_at(path, name ? (size_t)(name - path) : 0);
-	struct procfs_node *node = above ? add_node(path, strlen(path)) : NULL;
+	struct proc_dir_entry *above = procfs_directory(path, name ? (size_t)(name - path) : 0);
+	struct procfs_node *node = above ? procfs_add(path, strlen(path)) : NULL;
 
 	if (!node)
 		return NULL;
 	name = name ? name + 1 : path;
-	node->entry = proc_create_data(name, mode_of(path), above, &procfs_operations, node);
+	node->entry = proc_create_data(name, procfs_mode(path), above, &procfs_operations, node);
 	return node;
 }
 
-static void remove_nodes(void)
+/*
+ * proc_remove() waits for the callers of procfs_file_*() and lets no new ones in;
+ * open files do not call them any more. So nothing has a node when it is freed.
+ */
+static void procfs_remove_all(void)
 {
-	struct procfs_node *own = find_node("", 0);
+	struct procfs_node *own = procfs_find("", 0);
 
 	if (own)
-		proc_remove(own->entry); /* waits for whoever reads or writes */
-	while (nodes) {
-		struct procfs_node *node = nodes;
+		proc_remove(own->entry);
+	while (procfs_nodes) {
+		struct procfs_node *node = procfs_nodes;
 
-		nodes = node->next;
+		procfs_nodes = node->next;
 		kfree(node);
 	}
 }
 
-static void set_probe(const struct sw_probe **place, const struct sw_probe *probe)
+static void procfs_set_probe(const struct sw_probe **slot, const struct sw_probe *probe)
 {
-	mutex_lock(&handling);
-	*place = probe;
-	mutex_unlock(&handling);
+	mutex_lock(&procfs_mutex);
+	*slot = probe;
+	mutex_unlock(&procfs_mutex);
 }
 
-static const struct sw_probe **place_of(struct procfs_node *node, const struct sw_probe *probe)
+static const struct sw_probe **procfs_slot(struct procfs_node *node, const struct sw_probe *probe)
 {
 	return probe->hook == SW_PROCFS_READ ? &node->read : &node->write;
 }
 
-static int procfs_place(struct sw_placement *p)
+static int procfs_hook_attach(struct sw_attachment *a)
 {
-	const char *path = p->probe->symbol;
-	struct procfs_node *node = find_node(path, strlen(path));
+	const char *path = a->probe->symbol;
+	struct procfs_node *node = procfs_find(path, strlen(path));
 	int error = 0;
 
 	if (!node)
-		node = create_file(p->probe);
-	else if (node->folder || *place_of(node, p->probe))
+		node = procfs_create_file(a->probe);
+	else if (node->directory || *procfs_slot(node, a->probe))
 		error = -EEXIST;
 	if (!error && (!node || !node->entry))
 		error = -ENOENT;
 	if (error) {
-		if (!nr_placed)
-			remove_nodes();
+		if (!procfs_nr_attached)
+			procfs_remove_all();
 		return error;
 	}
-	set_probe(place_of(node, p->probe), p->probe);
-	p->hook = node;
-	nr_placed++;
+	procfs_set_probe(procfs_slot(node, a->probe), a->probe);
+	a->hook = node;
+	procfs_nr_attached++;
 	return 0;
 }
 
-static void procfs_remove(struct sw_placement *p)
+/* Waits for a running handler. Later readers and writers find no probe. */
+static void procfs_hook_detach(struct sw_attachment *a)
 {
-	set_probe(place_of(p->hook, p->probe), NULL);
-	if (!--nr_placed)
-		remove_nodes();
+	procfs_set_probe(procfs_slot(a->hook, a->probe), NULL);
+	if (!--procfs_nr_attached)
+		procfs_remove_all();
 }
 
-const struct sw_hook_ops sw_procfs_hook = {
-	.place = procfs_place,
-	.remove = procfs_remove,
+const struct sw_hook_ops sw_procfs_ops = {
+	.attach = procfs_hook_attach,
+	.detach = procfs_hook_detach,
 };

@@ -1,124 +1,136 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* profile.c - timer.profile: one pinned hrtimer on each online CPU. */
+/* timer.profile: one pinned hrtimer on each online CPU. */
 #include <linux/hrtimer.h>
 #include <asm/irq_regs.h>
 #include "probes/hook.h"
 
-struct tick {
+/* One CPU's timer. */
+struct profile_timer {
 	struct hrtimer timer;
-	struct profile *profile;
-	u64 missed;
+	struct profile_hook *owner;
+	u64 missed; /* written by the callback only */
 };
 
-struct profile {
-	struct sw_cpus cpus;
-	void (*handler)(struct sw_regs *interrupted);
+struct profile_hook {
+	struct sw_cpu_hotplug hotplug;
+	sw_regs_handler *handler;
 	ktime_t interval;
-	struct tick __percpu *ticks;
+	struct profile_timer __percpu *timers;
 };
 
-static enum hrtimer_restart on_tick(struct hrtimer *timer)
+static enum hrtimer_restart profile_expired(struct hrtimer *timer)
 {
-	struct tick *tick = container_of(timer, struct tick, timer);
-	struct profile *profile = tick->profile;
+	struct profile_timer *t = container_of(timer, struct profile_timer, timer);
+	struct profile_hook *owner = t->owner;
 	u64 ticks;
 
-	profile->handler((struct sw_regs *)get_irq_regs());
-	ticks = hrtimer_forward_now(timer, profile->interval);
+	owner->handler((struct sw_regs *)get_irq_regs());
+	ticks = hrtimer_forward_now(timer, owner->interval);
 	if (ticks > 1)
-		tick->missed += ticks - 1;
+		WRITE_ONCE(t->missed, t->missed + ticks - 1);
 	return HRTIMER_RESTART;
 }
 
-static void start_ticks(struct sw_cpus *cpus, unsigned int cpu)
+/*
+ * Runs on the CPU that the timer is for: a pinned timer starts where it is started
+ * from.
+ */
+static void profile_cpu_online(struct sw_cpu_hotplug *hotplug, unsigned int cpu)
 {
-	struct profile *profile = container_of(cpus, struct profile, cpus);
-	struct tick *tick = per_cpu_ptr(profile->ticks, cpu);
+	struct profile_hook *p = container_of(hotplug, struct profile_hook, hotplug);
+	struct profile_timer *t = per_cpu_ptr(p->timers, cpu);
 
-	hrtimer_start(&tick->timer, profile->interval, HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&t->timer, p->interval, HRTIMER_MODE_REL_PINNED_HARD);
 }
 
-static void stop_ticks(struct sw_cpus *cpus, unsigned int cpu)
+/*
+ * Waits for the callback. Without this a CPU that goes offline hands its timers to
+ * another one.
+ */
+static void profile_cpu_offline(struct sw_cpu_hotplug *hotplug, unsigned int cpu)
 {
-	struct profile *profile = container_of(cpus, struct profile, cpus);
+	struct profile_hook *p = container_of(hotplug, struct profile_hook, hotplug);
 
-	hrtimer_cancel(&per_cpu_ptr(profile->ticks, cpu)->timer);
+	hrtimer_cancel(&per_cpu_ptr(p->timers, cpu)->timer);
 }
 
-static u64 profile_missed(const struct sw_placement *p)
+static u64 profile_hook_missed(const struct sw_attachment *a)
 {
-	const struct profile *profile = p->hook;
+	const struct profile_hook *p = a->hook;
 	u64 missed = 0;
 	u32 cpu;
 
 	for_each_possible_cpu(cpu)
-		missed += READ_ONCE(per_cpu_ptr(profile->ticks, cpu)->missed);
+		missed += READ_ONCE(per_cpu_ptr(p->timers, cpu)->missed);
 	return missed;
 }
 
-static void profile_free(struct profile *profile)
+static void profile_free(struct profile_hook *p)
 {
-	free_percpu(profile->ticks);
-	sw_memory_add(-(s64)(num_possible_cpus() * sizeof(struct tick)));
-	sw_hook_free(profile, sizeof(*profile));
+	free_percpu(p->timers);
+	sw_memory_add(-(s64)(num_possible_cpus() * sizeof(struct profile_timer)));
+	sw_hook_free(p, sizeof(*p));
 }
 
-static struct profile *profile_create(const struct sw_probe *probe)
+static struct profile_hook *profile_create(const struct sw_probe *probe)
 {
-	struct profile *profile = sw_hook_alloc(sizeof(*profile));
-	s64 hits = probe->number ?: HZ;
+	struct profile_hook *p = sw_hook_alloc(sizeof(*p));
+	s64 rate = probe->profile.rate ?: HZ;
 	u32 cpu;
 
-	if (!profile)
+	if (!p)
 		return NULL;
-	profile->cpus.online = start_ticks;
-	profile->cpus.offline = stop_ticks;
-	profile->handler = probe->handler;
-	profile->interval = ns_to_ktime(NSEC_PER_SEC / clamp_t(s64, hits, 1, SW_MOST_HITS));
-	profile->ticks = alloc_percpu(struct tick);
-	if (!profile->ticks) {
-		sw_hook_free(profile, sizeof(*profile));
+	p->hotplug.online = profile_cpu_online;
+	p->hotplug.offline = profile_cpu_offline;
+	p->handler = probe->handler;
+	p->interval = ns_to_ktime(NSEC_PER_SEC / clamp_t(s64, rate, 1, SW_MOST_HITS));
+	p->timers = alloc_percpu(struct profile_timer);
+	if (!p->timers) {
+		sw_hook_free(p, sizeof(*p));
 		return NULL;
 	}
-	sw_memory_add(num_possible_cpus() * sizeof(struct tick));
+	sw_memory_add(num_possible_cpus() * sizeof(struct profile_timer));
 	for_each_possible_cpu(cpu) {
-		struct tick *tick = per_cpu_ptr(profile->ticks, cpu);
+		struct profile_timer *t = per_cpu_ptr(p->timers, cpu);
 
-		tick->profile = profile;
-		sw_hrtimer_setup(&tick->timer, on_tick, HRTIMER_MODE_REL_PINNED_HARD);
+		t->owner = p;
+		sw_hrtimer_setup(&t->timer, profile_expired, HRTIMER_MODE_REL_PINNED_HARD);
 	}
-	return profile;
+	return p;
 }
 
-static int profile_place(struct sw_placement *p)
+static int profile_hook_attach(struct sw_attachment *a)
 {
-	struct profile *profile = profile_create(p->probe);
+	struct profile_hook *p = profile_create(a->probe);
 	int error;
 
-	if (!profile)
+	if (!p)
 		return -ENOMEM;
-	error = sw_cpus_follow(&profile->cpus, true);
+	error = sw_cpu_hotplug_add(&p->hotplug, true);
 	if (error) {
-		profile_free(profile);
+		profile_free(p);
 		return error;
 	}
-	p->hook = profile;
+	a->hook = p;
 	return 0;
 }
 
-/* Calls stop_ticks for each online CPU, which waits for its handler. */
-static void profile_remove(struct sw_placement *p)
+/*
+ * Calls profile_cpu_offline() on each online CPU; the other CPUs' timers were
+ * cancelled as they went.
+ */
+static void profile_hook_detach(struct sw_attachment *a)
 {
-	struct profile *profile = p->hook;
+	struct profile_hook *p = a->hook;
 
-	sw_cpus_leave(&profile->cpus, true);
-	p->missed += profile_missed(p);
-	profile_free(profile);
+	sw_cpu_hotplug_remove(&p->hotplug, true);
+	a->missed += profile_hook_missed(a);
+	profile_free(p);
 }
 
-const struct sw_hook_ops sw_profile_hook = {
-	.place = profile_place,
-	.remove = profile_remove,
-	.missed = profile_missed,
+const struct sw_hook_ops sw_profile_ops = {
+	.attach = profile_hook_attach,
+	.detach = profile_hook_detach,
+	.missed = profile_hook_missed,
 	.late = true,
 };

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* timer.c - timer.ns .. timer.s by hrtimer, timer.jiffies by the timer wheel. */
+/* timer.ns to timer.s by hrtimers, timer.jiffies by the timer wheel. */
 #include <linux/hrtimer.h>
 #include <linux/random.h>
 #include <linux/timer.h>
@@ -7,116 +7,138 @@
 #include "probes/hook.h"
 
 /* A shorter interval would leave the CPU no time for anything else. */
-#define LEAST_NS 10000
+#define TIMER_LEAST_NS 10000
 
-typedef void timer_handler(struct sw_regs *interrupted);
-
-s64 sw_timer_interval(const struct sw_probe *probe, s64 least)
+/*
+ * The period, longer or shorter at random by at most `randomize`, but never below
+ * `least`.
+ */
+static s64 timer_next_interval(const struct sw_probe *probe, s64 least)
 {
-	s64 interval = probe->number;
+	s64 interval = probe->timer.period, randomize = probe->timer.randomize;
 	u64 any;
 
-	if (probe->randomize > 0) {
+	if (randomize > 0) {
 		get_random_bytes(&any, sizeof(any));
-		interval += (s64)(any % (2 * (u64)probe->randomize + 1)) - probe->randomize;
+		interval += (s64)(any % (2 * (u64)randomize + 1)) - randomize;
 	}
 	return max(interval, least);
 }
 
-struct fine_timer {
+/*
+ * Only the timer's own callback adds to `missed` while it is attached, and it never
+ * runs beside itself.
+ */
+static void timer_add_missed(struct sw_attachment *a, u64 ticks)
+{
+	WRITE_ONCE(a->missed, a->missed + ticks);
+}
+
+struct timer_hrtimer {
 	struct hrtimer timer;
-	struct sw_placement *placement;
+	struct sw_attachment *attachment;
 };
 
-static enum hrtimer_restart on_fine_timer(struct hrtimer *timer)
+static ktime_t timer_hrtimer_interval(const struct sw_attachment *a)
 {
-	struct fine_timer *t = container_of(timer, struct fine_timer, timer);
-	struct sw_placement *p = t->placement;
-	timer_handler *handler = p->probe->handler;
+	return ns_to_ktime(timer_next_interval(a->probe, TIMER_LEAST_NS));
+}
+
+/* Counted from the tick that was due and not from now, so intervals do not drift. */
+static enum hrtimer_restart timer_hrtimer_expired(struct hrtimer *timer)
+{
+	struct timer_hrtimer *t = container_of(timer, struct timer_hrtimer, timer);
+	struct sw_attachment *a = t->attachment;
+	sw_regs_handler *handler = a->probe->handler;
 	u64 ticks;
 
 	handler((struct sw_regs *)get_irq_regs());
-	/* From the tick that was due, not from now: intervals do not drift. */
-	ticks = hrtimer_forward_now(timer, ns_to_ktime(sw_timer_interval(p->probe, LEAST_NS)));
+	ticks = hrtimer_forward_now(timer, timer_hrtimer_interval(a));
 	if (ticks > 1)
-		p->missed += ticks - 1;
+		timer_add_missed(a, ticks - 1);
 	return HRTIMER_RESTART;
 }
 
-static int fine_place(struct sw_placement *p)
+static int timer_hrtimer_attach(struct sw_attachment *a)
 {
-	struct fine_timer *t = sw_hook_alloc(sizeof(*t));
+	struct timer_hrtimer *t = sw_hook_alloc(sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
-	p->hook = t;
-	t->placement = p;
-	sw_hrtimer_setup(&t->timer, on_fine_timer, HRTIMER_MODE_REL_HARD);
-	hrtimer_start(&t->timer, ns_to_ktime(sw_timer_interval(p->probe, LEAST_NS)),
-		      HRTIMER_MODE_REL_HARD);
+	a->hook = t;
+	t->attachment = a;
+	sw_hrtimer_setup(&t->timer, timer_hrtimer_expired, HRTIMER_MODE_REL_HARD);
+	hrtimer_start(&t->timer, timer_hrtimer_interval(a), HRTIMER_MODE_REL_HARD);
 	return 0;
 }
 
-static void fine_remove(struct sw_placement *p)
+/*
+ * hrtimer_cancel() waits for a running callback, and cancels a timer that this one
+ * has restarted.
+ */
+static void timer_hrtimer_detach(struct sw_attachment *a)
 {
-	struct fine_timer *t = p->hook;
+	struct timer_hrtimer *t = a->hook;
 
 	hrtimer_cancel(&t->timer);
 	sw_hook_free(t, sizeof(*t));
 }
 
-const struct sw_hook_ops sw_timer_hook = {
-	.place = fine_place,
-	.remove = fine_remove,
+const struct sw_hook_ops sw_hrtimer_ops = {
+	.attach = timer_hrtimer_attach,
+	.detach = timer_hrtimer_detach,
 	.late = true,
 };
 
-struct coarse_timer {
+struct timer_jiffies {
 	struct timer_list timer;
-	struct sw_placement *placement;
+	struct sw_attachment *attachment;
 };
 
-static void on_coarse_timer(struct timer_list *timer)
+static void timer_jiffies_expired(struct timer_list *timer)
 {
-	struct coarse_timer *t = container_of(timer, struct coarse_timer, timer);
-	struct sw_placement *p = t->placement;
-	timer_handler *handler = p->probe->handler;
-	s64 interval = sw_timer_interval(p->probe, 1);
+	struct timer_jiffies *t = container_of(timer, struct timer_jiffies, timer);
+	struct sw_attachment *a = t->attachment;
+	sw_regs_handler *handler = a->probe->handler;
+	s64 interval = timer_next_interval(a->probe, 1);
 	unsigned long next = timer->expires + interval;
 
 	handler((struct sw_regs *)get_irq_regs());
 	while (time_before_eq(next, jiffies)) {
 		next += interval;
-		p->missed++;
+		timer_add_missed(a, 1);
 	}
 	mod_timer(timer, next);
 }
 
-static int coarse_place(struct sw_placement *p)
+static int timer_jiffies_attach(struct sw_attachment *a)
 {
-	struct coarse_timer *t = sw_hook_alloc(sizeof(*t));
+	struct timer_jiffies *t = sw_hook_alloc(sizeof(*t));
 
 	if (!t)
 		return -ENOMEM;
-	p->hook = t;
-	t->placement = p;
-	timer_setup(&t->timer, on_coarse_timer, 0);
-	mod_timer(&t->timer, jiffies + sw_timer_interval(p->probe, 1));
+	a->hook = t;
+	t->attachment = a;
+	timer_setup(&t->timer, timer_jiffies_expired, 0);
+	mod_timer(&t->timer, jiffies + timer_next_interval(a->probe, 1));
 	return 0;
 }
 
-/* The callback re-arms its timer; deleting it waits for the callback and wins over the re-arming.
+/*
+ * The callback starts its timer again. The _sync variant waits for a running
+ * callback and then deletes the timer that this one has started; plain deletion
+ * would leave it behind.
  */
-static void coarse_remove(struct sw_placement *p)
+static void timer_jiffies_detach(struct sw_attachment *a)
 {
-	struct coarse_timer *t = p->hook;
+	struct timer_jiffies *t = a->hook;
 
 	sw_timer_delete_sync(&t->timer);
 	sw_hook_free(t, sizeof(*t));
 }
 
-const struct sw_hook_ops sw_jiffies_hook = {
-	.place = coarse_place,
-	.remove = coarse_remove,
+const struct sw_hook_ops sw_jiffies_timer_ops = {
+	.attach = timer_jiffies_attach,
+	.detach = timer_jiffies_detach,
 	.late = true,
 };

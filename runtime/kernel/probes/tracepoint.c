@@ -1,31 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* tracepoint.c - tracepoints of the kernel and of loaded modules, found by name. */
+/* Tracepoints of the kernel and of loaded modules, found by name. */
 #include <linux/tracepoint.h>
 #include "probes/hook.h"
 
-struct trace {
+struct tracepoint_hook {
 	struct tracepoint *point;
-	struct module *owner; /* held while we are on its tracepoint; NULL: the kernel's own */
+	struct module *owner; /* whose tracepoint it is, referenced; NULL: the kernel proper */
 };
 
-struct search {
+struct tracepoint_search {
 	struct notifier_block notifier;
 	const char *name;
-	struct trace found;
+	struct tracepoint_hook found;
 };
 
-static void look_at(struct tracepoint *point, void *data)
+static void tracepoint_compare(struct tracepoint *point, void *data)
 {
-	struct search *search = data;
+	struct tracepoint_search *search = data;
 
 	if (!strcmp(point->name, search->name))
 		search->found.point = point;
 }
 
 #ifdef CONFIG_MODULES
-static int look_into_module(struct notifier_block *notifier, unsigned long event, void *data)
+/*
+ * Called under the lock of the modules' tracepoints, so the module cannot go before
+ * the reference is taken. One that is going already gives none: its tracepoint is as
+ * good as absent.
+ */
+static int tracepoint_search_module(struct notifier_block *notifier, unsigned long event,
+				    void *data)
 {
-	struct search *search = container_of(notifier, struct search, notifier);
+	struct tracepoint_search *search =
+		container_of(notifier, struct tracepoint_search, notifier);
 	struct tp_module *module = data;
 	struct module *owner = module->mod;
 	int i;
@@ -33,7 +40,7 @@ static int look_into_module(struct notifier_block *notifier, unsigned long event
 	if (event != MODULE_STATE_COMING || search->found.point)
 		return NOTIFY_OK;
 	for (i = 0; i < owner->num_tracepoints; i++)
-		look_at(tracepoint_ptr_deref(&owner->tracepoints_ptrs[i]), search);
+		tracepoint_compare(tracepoint_ptr_deref(&owner->tracepoints_ptrs[i]), search);
 	if (!search->found.point)
 		return NOTIFY_OK;
 	if (try_module_get(owner))
@@ -43,66 +50,72 @@ static int look_into_module(struct notifier_block *notifier, unsigned long event
 	return NOTIFY_OK;
 }
 
-/* A new notifier is told of every module that has tracepoints. */
-static void search_modules(struct search *search)
+/* The kernel calls a new notifier for every loaded module that has tracepoints. */
+static void tracepoint_search_modules(struct tracepoint_search *search)
 {
-	search->notifier.notifier_call = look_into_module;
+	search->notifier.notifier_call = tracepoint_search_module;
 	if (!register_tracepoint_module_notifier(&search->notifier))
 		unregister_tracepoint_module_notifier(&search->notifier);
 }
 #else
-static void search_modules(struct search *search)
+static void tracepoint_search_modules(struct tracepoint_search *search)
 {
 }
 #endif
 
 struct tracepoint *sw_tracepoint_find(const char *name)
 {
-	struct search search = { .name = name };
+	struct tracepoint_search search = { .name = name };
 
-	for_each_kernel_tracepoint(look_at, &search);
+	for_each_kernel_tracepoint(tracepoint_compare, &search);
 	return search.found.point;
 }
 
-static int tracepoint_place(struct sw_placement *p)
+static int tracepoint_hook_attach(struct sw_attachment *a)
 {
-	struct search search = { .name = p->probe->symbol };
-	struct trace *trace;
+	struct tracepoint_search search = { .name = a->probe->symbol };
+	struct tracepoint_hook *t;
 	int error = -ENOMEM;
 
 	search.found.point = sw_tracepoint_find(search.name);
 	if (!search.found.point)
-		search_modules(&search);
+		tracepoint_search_modules(&search);
 	if (!search.found.point)
 		return -ENOENT;
-	trace = sw_hook_alloc(sizeof(*trace));
-	if (!trace)
-		goto no_trace;
-	*trace = search.found;
-	error = tracepoint_probe_register(trace->point, p->probe->handler, p);
+	t = sw_hook_alloc(sizeof(*t));
+	if (!t)
+		goto put_module;
+	*t = search.found;
+	error = tracepoint_probe_register(t->point, a->probe->handler, a);
 	if (error)
-		goto no_probe;
-	p->hook = trace;
+		goto free_hook;
+	a->hook = t;
 	return 0;
 
-no_probe:
-	sw_hook_free(trace, sizeof(*trace));
-no_trace:
+free_hook:
+	sw_hook_free(t, sizeof(*t));
+put_module:
 	module_put(search.found.owner);
 	return error;
 }
 
-static void tracepoint_remove(struct sw_placement *p)
+/*
+ * A tracepoint calls its probes from a list that it reads under RCU (of one kind or
+ * another). After the unregistering a CPU may still be in the old list, so wait for
+ * all of them before the handler may go; the owner goes last, as its tracepoint is
+ * in use until then.
+ */
+static void tracepoint_hook_detach(struct sw_attachment *a)
 {
-	struct trace *trace = p->hook;
+	struct tracepoint_hook *t = a->hook;
 
-	tracepoint_probe_unregister(trace->point, p->probe->handler, p);
+	tracepoint_probe_unregister(t->point, a->probe->handler, a);
 	tracepoint_synchronize_unregister();
-	module_put(trace->owner);
-	sw_hook_free(trace, sizeof(*trace));
+	module_put(t->owner);
+	sw_hook_free(t, sizeof(*t));
 }
 
-const struct sw_hook_ops sw_tracepoint_hook = {
-	.place = tracepoint_place,
-	.remove = tracepoint_remove,
+const struct sw_hook_ops sw_tracepoint_ops = {
+	.attach = tracepoint_hook_attach,
+	.detach = tracepoint_hook_detach,
 };

@@ -1,151 +1,180 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * uprobe.c - places in programs: a breakpoint in every process that has the file mapped, or will.
+ * Text offsets of programs: a breakpoint in every process that has the file mapped,
+ * or will.
  *
- * All places of a wildcard that have the same handler are one hook. The kernel looks at the
- * processes that map the file for each place, so a thousand places take some time. Handlers run in
- * the process that was hit.
+ * All functions of a wildcard with the same handler are one hook. For each offset
+ * the kernel walks the processes that map the file, so a thousand offsets take some
+ * time. Handlers run in the process that was hit.
  */
 #include <linux/err.h>
 #include <linux/overflow.h>
 #include <linux/uprobes.h>
 #include "probes/hook.h"
 
-struct place {
+/* One offset. */
+struct uprobe_point {
 	struct uprobe_consumer consumer;
-	struct uprobes *owner;
-	struct uprobe *uprobe; /* where the kernel has a name for it */
+	struct uprobe_hook *owner;
+	struct uprobe *uprobe; /* where the kernel returns a handle */
 	const struct sw_function *function;
-	bool placed;
+	bool registered;
 };
 
-struct uprobes {
-	const struct sw_placement *placement;
-	struct inode *inode;	 /* held by the placement's subject */
-	struct sw_function only; /* what `functions` is where the probe names one */
-	u32 nr_places;
-	struct place places[];
+struct uprobe_hook {
+	const struct sw_attachment *attachment;
+	struct inode *inode;	 /* referenced by the attachment's filter */
+	struct sw_function only; /* what the point has if the probe names one function */
+	u32 nr_points;
+	struct uprobe_point points[];
 };
 
 static void uprobe_hit(struct uprobe_consumer *consumer, struct pt_regs *regs)
 {
-	const struct place *place = container_of(consumer, struct place, consumer);
-	const struct uprobes *u = place->owner;
-	sw_uprobe_handler *handler = u->placement->probe->handler;
+	const struct uprobe_point *point = container_of(consumer, struct uprobe_point, consumer);
+	const struct uprobe_hook *u = point->owner;
+	sw_uprobe_handler *handler = u->attachment->probe->handler;
 
-	if (sw_subject_is_current(u->placement->subject))
-		handler(place - u->places, (struct sw_regs *)regs);
+	if (sw_process_filter_matches_current(u->attachment->filter))
+		handler(point - u->points, (struct sw_regs *)regs);
 }
 
-static int on_hit(struct uprobe_consumer *consumer, struct pt_regs *regs SW_UPROBE_DATA)
+static int uprobe_entered(struct uprobe_consumer *consumer, struct pt_regs *regs SW_UPROBE_DATA)
 {
 	uprobe_hit(consumer, regs);
 	return 0;
 }
 
-static int on_function_return(struct uprobe_consumer *consumer, unsigned long function,
-			      struct pt_regs *regs SW_UPROBE_DATA)
+static int uprobe_returned(struct uprobe_consumer *consumer, unsigned long function,
+			   struct pt_regs *regs SW_UPROBE_DATA)
 {
 	uprobe_hit(consumer, regs);
 	return 0;
 }
 
-/* A library's functions get no breakpoint in other programs than the probe's. */
-static bool is_for(struct uprobe_consumer *consumer, SW_UPROBE_FILTER_CTX struct mm_struct *mm)
+/* A library's functions get a breakpoint in the probe's program only. */
+static bool uprobe_filter(struct uprobe_consumer *consumer,
+			  SW_UPROBE_FILTER_CTX struct mm_struct *mm)
 {
-	const struct place *place = container_of(consumer, struct place, consumer);
+	const struct uprobe_point *point = container_of(consumer, struct uprobe_point, consumer);
 
-	return sw_subject_runs(place->owner->placement->subject, mm);
+	return sw_process_filter_matches_mm(point->owner->attachment->filter, mm);
 }
 
-static size_t size_of(const struct uprobes *u)
+static size_t uprobe_hook_size(const struct uprobe_hook *u)
 {
-	return struct_size(u, places, u->nr_places);
+	return struct_size(u, points, u->nr_points);
 }
 
-static struct uprobes *uprobes_alloc(const struct sw_placement *p)
+static void uprobe_point_init(struct uprobe_hook *u, u32 index)
 {
-	const struct sw_probe *probe = p->probe;
+	const struct sw_probe *probe = u->attachment->probe;
+	struct uprobe_point *point = &u->points[index];
+
+	point->owner = u;
+	point->function = probe->nr_functions ? &probe->functions[index] : &u->only;
+	if (probe->hook == SW_URETPROBE)
+		point->consumer.ret_handler = uprobe_returned;
+	else
+		point->consumer.handler = uprobe_entered;
+	if (probe->processes->program)
+		point->consumer.filter = uprobe_filter;
+}
+
+static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
+{
+	const struct sw_probe *probe = a->probe;
 	u32 count = probe->nr_functions ?: 1, i;
-	struct uprobes *u = kvzalloc(struct_size(u, places, count), GFP_KERNEL);
+	struct uprobe_hook *u = kvzalloc(struct_size(u, points, count), GFP_KERNEL);
 
 	if (!u)
 		return NULL;
-	u->placement = p;
-	u->nr_places = count;
-	u->inode = sw_subject_binary(p->subject);
+	u->attachment = a;
+	u->nr_points = count;
+	u->inode = sw_process_filter_binary(a->filter);
 	u->only.symbol = probe->symbol;
-	u->only.offset = probe->offset;
-	for (i = 0; i < count; i++) {
-		struct place *place = &u->places[i];
-
-		place->owner = u;
-		place->function = probe->nr_functions ? &probe->functions[i] : &u->only;
-		if (probe->hook == SW_URETPROBE)
-			place->consumer.ret_handler = on_function_return;
-		else
-			place->consumer.handler = on_hit;
-		if (probe->program)
-			place->consumer.filter = is_for;
-	}
-	sw_memory_add(size_of(u));
+	u->only.offset = probe->uprobe.offset;
+	for (i = 0; i < count; i++)
+		uprobe_point_init(u, i);
+	sw_memory_add(uprobe_hook_size(u));
 	return u;
 }
 
-/* Once all places are taken out and their handlers waited for, nobody looks at it any more. */
-static void uprobe_remove(struct sw_placement *p)
+/*
+ * Also detaches what a failed attach has left. Where the kernel can, all points are
+ * unregistered before the one wait for their handlers (sw_uprobe_wait); elsewhere
+ * each unregistering waits. Until then handlers read `u`, and filters, which hook.c
+ * closes later still.
+ */
+static void uprobe_hook_detach(struct sw_attachment *a)
 {
-	struct uprobes *u = p->hook;
+	struct uprobe_hook *u = a->hook;
 	u32 i;
 
-	for (i = 0; i < u->nr_places; i++) {
-		struct place *place = &u->places[i];
+	for (i = 0; i < u->nr_points; i++) {
+		struct uprobe_point *point = &u->points[i];
 
-		if (place->placed)
-			sw_uprobe_unregister(place->uprobe, u->inode, place->function->offset,
-					     &place->consumer);
+		if (point->registered)
+			sw_uprobe_unregister(point->uprobe, u->inode, point->function->offset,
+					     &point->consumer);
 		cond_resched();
 	}
 	sw_uprobe_wait();
-	sw_memory_add(-(s64)size_of(u));
+	sw_memory_add(-(s64)uprobe_hook_size(u));
 	kvfree(u);
 }
 
-/* Of many functions those are hooked that can be, and each tells its status. */
-static int uprobe_place(struct sw_placement *p)
+static int uprobe_point_register(struct uprobe_hook *u, struct uprobe_point *point, s64 semaphore)
 {
-	struct uprobes *u;
-	u32 i, placed = 0;
-	int error = 0;
+	int error = sw_uprobe_register(&point->uprobe, u->inode, point->function->offset, semaphore,
+				       &point->consumer);
 
-	if (!p->probe->binary)
-		return -ENOEXEC;
-	u = uprobes_alloc(p);
-	if (!u)
-		return -ENOMEM;
-	p->hook = u;
-	for (i = 0; i < u->nr_places; i++) {
-		struct place *place = &u->places[i];
-		int failed = sw_uprobe_register(&place->uprobe, u->inode, place->function->offset,
-						p->probe->semaphore, &place->consumer);
-
-		place->placed = !failed;
-		placed += !failed;
-		error = error ?: failed;
-		if (p->probe->nr_functions)
-			sw_hook_tell(p, i, place->function->symbol, failed);
-		cond_resched();
-	}
-	if (placed)
-		return 0;
-	uprobe_remove(p);
-	p->hook = NULL;
+	point->registered = !error;
 	return error;
 }
 
-const struct sw_hook_ops sw_uprobe_hook = {
-	.place = uprobe_place,
-	.remove = uprobe_remove,
-	.refusal = sw_subject_refusal,
-	.has_subject = true,
+/* Hooks as many functions as can be hooked, and reports the status of each. */
+static int uprobe_hook_attach(struct sw_attachment *a)
+{
+	const struct sw_probe *probe = a->probe;
+	struct uprobe_hook *u;
+	u32 i, registered = 0;
+	int first_error = 0;
+
+	if (!probe->processes || !probe->processes->binary)
+		return -ENOEXEC;
+	u = uprobe_hook_alloc(a);
+	if (!u)
+		return -ENOMEM;
+	a->hook = u;
+	for (i = 0; i < u->nr_points; i++) {
+		struct uprobe_point *point = &u->points[i];
+		int error = uprobe_point_register(u, point, probe->uprobe.semaphore);
+
+		registered += !error;
+		first_error = first_error ?: error;
+		if (probe->nr_functions)
+			sw_hook_set_status(a, i, point->function->symbol, error);
+		cond_resched();
+	}
+	if (registered)
+		return 0;
+	uprobe_hook_detach(a);
+	a->hook = NULL;
+	return first_error;
+}
+
+/* A handler's address is the index of its function. */
+static void uprobe_probed_function(struct sw_context *c, char *to, u32 size)
+{
+	const struct sw_probe *probe = &sw_script.probes[c->probe];
+
+	sw_copy_key(c, to, size, probe->functions[c->address % probe->nr_functions].symbol);
+}
+
+const struct sw_hook_ops sw_uprobe_ops = {
+	.attach = uprobe_hook_attach,
+	.detach = uprobe_hook_detach,
+	.explain = sw_process_filter_explain,
+	.probed_function = uprobe_probed_function,
 };

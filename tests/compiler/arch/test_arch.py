@@ -14,7 +14,7 @@ from compiler.frontend.parser import Conditions, parse
 from compiler.ir import syntax
 from compiler.kernel.errors import NoKernel
 from compiler.kernel.kernel import Kernel
-from compiler.probes import Environment, Refusal
+from compiler.probes import Environment, ProbePointError
 from compiler.probes.kernel_function import resolve_kernel
 from runtime.reader import module_loader
 from runtime.support.record import fields
@@ -136,7 +136,7 @@ def test_a_system_call_is_the_function_that_the_architecture_makes_for_it() -> N
     ]
     assert sites[0][0].hook == sites[1][0].hook
     assert sites[0][0].point == sites[1][0].point == 'kernel.function("__x64_sys_openat").call'
-    with pytest.raises(Refusal, match="'syscall'"):
+    with pytest.raises(ProbePointError, match="'syscall'"):
         resolve_kernel(parse_point("kernel.syscall.call"), Environment(kernel))
 
 

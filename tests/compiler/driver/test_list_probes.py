@@ -8,8 +8,10 @@ import pytest
 from compiler.arch.x86_64 import X86_64
 from compiler.driver import list_probes
 from compiler.frontend.parser import Conditions, parse
+from compiler.ir import syntax
 from compiler.probes import FAMILIES, Environment
-from compiler.probes.forms import SHAPES
+from compiler.probes.expand import Aliases, expand
+from compiler.probes.forms import FORMS
 from tests.compiler.frontend.support import everything
 from tests.golden.kernel import golden_kernel
 
@@ -69,8 +71,26 @@ def test_variables() -> None:
 
 
 def test_each_family_has_its_forms() -> None:
-    assert {shape.partition(".")[0].partition("(")[0] for shape in SHAPES} == set(FAMILIES)
-    assert list_probes.probe_types() == sorted(SHAPES)
+    assert {form.partition(".")[0].partition("(")[0] for form in FORMS} == set(FAMILIES)
+    assert list_probes.probe_types() == sorted(FORMS)
+    assert len(FORMS) == len(set(FORMS))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_script_can_have_each_form(form: str) -> None:
+    """What the argument names may not exist, but the form itself is known."""
+    point = form.replace("(number)", "(1)").replace("(string)", '("x")')
+    script = parse(f"probe {point} {{}}", "x.stp", conditions=CONDITIONS)
+    (probe,) = (item for item in script.items if isinstance(item, syntax.Probe))
+    aliases = Aliases([item for file in everything(CONDITIONS) for item in file.items])
+    _, refused = expand([probe], aliases, Environment(golden_kernel()))
+    assert "unknown-probe-point" not in [diagnostic.slug for diagnostic in refused]
+
+
+def test_forms_are_no_internal_names() -> None:
+    assert {"input.char", "input.line"} <= set(list_probes.probe_types())
+    assert not [form for form in list_probes.probe_types() if "typed" in form]
+    assert listed("input.*") == ["input.char", "input.line"]
 
 
 def test_functions() -> None:

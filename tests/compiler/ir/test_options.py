@@ -72,10 +72,10 @@ def test_limits_reach_the_c() -> None:
     assert ".lock_turns" not in c_text(returning, {})
     text = c_text(returning, {"MAXTRYLOCK": "7", "TRYLOCKDELAY": "3", "KRETACTIVE": "99", "X": "5"})
     assert ".lock_turns = 42," in text
-    assert ".number = 99," in text
+    assert ".kretprobe = { .maxactive = 99 }," in text
     assert "#define X 5" in text
     with_own = returning.replace(".return", ".return.maxactive(4)")
-    assert ".number = 4," in c_text(with_own, {"KRETACTIVE": "99"})
+    assert ".kretprobe = { .maxactive = 4 }," in c_text(with_own, {"KRETACTIVE": "99"})
 
 
 def initial(text: str, **overrides: int | str) -> dict[str, int | str | None]:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a generated script hands to the runtime: one `sw_script`, with a table that
- * has a row for each probe.
+ * What a generated script gives to the runtime: one `sw_script`, with a row for each
+ * probe.
  */
 #ifndef STAPWATCH_SCRIPT_H
 #define STAPWATCH_SCRIPT_H
@@ -9,54 +9,88 @@
 struct sw_regs; /* the kernel's struct pt_regs */
 
 /*
- * `number` and the handler's signature, for each kind of hook:
- *
- *   BEGIN, END, ERROR  order               void handler(void)
- *   TIMER_NS           interval in ns      void handler(struct sw_regs *interrupted)
- *   TIMER_JIFFIES      interval            the same
- *   PROFILE            hits/s/CPU, 0: HZ   the same
- *   FTRACE             -                   sw_ftrace_handler
- *   KPROBE             -                   int handler(void *kprobe, struct sw_regs *)
- *   KRETPROBE          maxactive, 0: auto  int handler(void *instance, struct sw_regs *)
- *   TRACEPOINT         -                   void handler(void *data, arguments ...)
- *   INPUT_*            -                   void handler(void)
- *   PROCFS_*           umask, -1: none     void handler(void)
- *   PAIRED             a KRETPROBE's index none: that probe's `entry` counts this one's hits
- *   NETFILTER          priority            sw_packet_handler; `type`: the protocol family,
- *                                          `config`: the hook's number in it
- *   WATCHPOINT         bytes: 1, 2, 4, 8   sw_event_handler; `symbol` or, if not 0, the address
- *                                          `offset`; `type`: SW_WATCH_*
- *   PERF               events a hit        sw_event_handler; `type` and `config` as in struct
- *                                          perf_event_attr; SW_PROBE_FREQUENCY: `number` is hits a
- *                                          second
- *   PROCESS            process id, 0: any  void handler(struct sw_regs *of_the_process)
- *   UPROBE, URETPROBE  the same            sw_uprobe_handler
+ * All kinds of hooks: the word of `enum sw_hook`, the word of `enum sw_handler_type`, and the ops
+ * that attach it (probes/hook.h). A kind's settings are its member of the union in `struct
+ * sw_probe`.
  */
+/* clang-format off */
+#define SW_HOOKS(row)					\
+	row(BEGIN, SESSION, sw_session_ops)		\
+	row(END, SESSION, sw_session_ops)		\
+	row(ERROR, SESSION, sw_session_ops)		\
+	row(TIMER_NS, REGS, sw_hrtimer_ops)		\
+	row(TIMER_JIFFIES, REGS, sw_jiffies_timer_ops)	\
+	row(PROFILE, REGS, sw_profile_ops)		\
+	row(FTRACE, FTRACE, sw_ftrace_ops)		\
+	row(KPROBE, KPROBE, sw_kprobe_ops)		\
+	row(KRETPROBE, KRETPROBE, sw_kretprobe_ops)	\
+	row(TRACEPOINT, TRACEPOINT, sw_tracepoint_ops)	\
+	row(PAIRED, NONE, sw_paired_entry_ops)		\
+	row(INPUT_CHAR, PLAIN, sw_session_ops)		\
+	row(INPUT_LINE, PLAIN, sw_session_ops)		\
+	row(PROCFS_READ, PLAIN, sw_procfs_ops)		\
+	row(PROCFS_WRITE, PLAIN, sw_procfs_ops)		\
+	row(NETFILTER, PACKET, sw_netfilter_ops)	\
+	row(WATCHPOINT, EVENT, sw_watchpoint_ops)	\
+	row(PERF, EVENT, sw_perf_ops)			\
+	row(PROCESS, REGS, sw_process_ops)		\
+	row(UPROBE, UPROBE, sw_uprobe_ops)		\
+	row(URETPROBE, UPROBE, sw_uprobe_ops)
+
 enum sw_hook {
-	SW_BEGIN,
-	SW_END,
-	SW_ERROR,
-	SW_TIMER_NS,
-	SW_TIMER_JIFFIES,
-	SW_PROFILE,
-	SW_FTRACE,
-	SW_KPROBE,
-	SW_KRETPROBE,
-	SW_TRACEPOINT,
-	SW_PAIRED,
-	SW_INPUT_CHAR,
-	SW_INPUT_LINE,
-	SW_PROCFS_READ,
-	SW_PROCFS_WRITE,
-	SW_NETFILTER,
-	SW_WATCHPOINT,
-	SW_PERF,
-	SW_PROCESS,
-	SW_UPROBE,
-	SW_URETPROBE,
+#define SW_HOOK_WORD(word, handler, ops) SW_##word,
+	SW_HOOKS(SW_HOOK_WORD)
+#undef SW_HOOK_WORD
+	SW_NR_HOOKS
+};
+/* clang-format on */
+
+/* The C types of handlers. */
+enum sw_handler_type {
+	SW_HANDLER_NONE,       /* the kind has no handler of its own */
+	SW_HANDLER_SESSION,    /* void handler(void), when the session begins or ends */
+	SW_HANDLER_PLAIN,      /* void handler(void) */
+	SW_HANDLER_REGS,       /* sw_regs_handler */
+	SW_HANDLER_FTRACE,     /* sw_ftrace_handler */
+	SW_HANDLER_KPROBE,     /* sw_kprobe_handler */
+	SW_HANDLER_KRETPROBE,  /* sw_kretprobe_handler, and one for the entry */
+	SW_HANDLER_TRACEPOINT, /* void handler(void *data, u64 argument, ...) */
+	SW_HANDLER_PACKET,     /* sw_packet_handler */
+	SW_HANDLER_EVENT,      /* sw_event_handler */
+	SW_HANDLER_UPROBE,     /* sw_uprobe_handler */
 };
 
-/* What a SW_PROCESS probe waits for: its `offset`. */
+/* `regs`: of what the hit interrupted, or of the process that made it. */
+typedef void sw_regs_handler(struct sw_regs *regs);
+
+/*
+ * ftrace's trampoline calls it directly. Of the registers it saves only arguments and the stack
+ * pointer.
+ */
+typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
+			       struct sw_regs *regs);
+
+/* Returns 0. */
+typedef int sw_kprobe_handler(void *kprobe, struct sw_regs *regs);
+
+/* Returns 0; at a function's entry another value means that its return is of no interest. */
+typedef int sw_kretprobe_handler(void *instance, struct sw_regs *regs);
+
+/*
+ * Returns the verdict on a packet (struct sk_buff). `in` and `out`: struct net_device, 0 if the
+ * packet has none there.
+ */
+typedef u32 sw_packet_handler(u64 hook, u64 packet, u64 in, u64 out);
+
+/* `event`: struct perf_event; `sample`: struct perf_sample_data. */
+typedef void sw_event_handler(void *event, void *sample, struct sw_regs *interrupted);
+
+/* `function`: an index into the probe's functions. */
+typedef void sw_uprobe_handler(unsigned long function, struct sw_regs *regs);
+
+#define SW_ACCEPT 1 /* the kernel's NF_ACCEPT: the packet goes on as if there were no probe */
+
+/* What a SW_PROCESS probe waits for. */
 enum sw_process_event {
 	SW_PROCESS_BEGIN,
 	SW_PROCESS_END,
@@ -66,31 +100,10 @@ enum sw_process_event {
 	SW_PROCESS_SYSCALL_RETURN,
 };
 
-/* Called straight from ftrace's trampoline; from `regs` only arguments and the stack pointer can be
- * read. */
-typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
-			       struct sw_regs *regs);
-
-/* Gives the verdict on a packet (struct sk_buff). `in` and `out`: struct net_device, 0 where there
- * is none. */
-typedef u32 sw_packet_handler(u64 hook, u64 packet, u64 in, u64 out);
-
-/* Of the perf subsystem. `event`: its struct perf_event. */
-typedef void sw_event_handler(void *event, void *sample, struct sw_regs *interrupted);
-
-/* Accesses that a watchpoint tells of. */
-#define SW_WATCH_WRITES 2
-#define SW_WATCH_ALL	3
-
-#define SW_ACCEPT 1 /* the kernel's NF_ACCEPT: the packet goes on as if nobody had looked */
-
-/* `place`: an index into the probe's functions. */
-typedef void sw_uprobe_handler(unsigned long place, struct sw_regs *regs);
-
 /* One of the functions that a probe hooks. */
 struct sw_function {
 	const char *symbol;
-	s64 offset; /* from register_ftrace_function(), 0: not known; SW_UPROBE: in the file */
+	s64 offset; /* SW_FTRACE: from register_ftrace_function(); 0: unknown. Else in the file */
 };
 
 /* A program's file. One of another size, or with other bytes at `offset`, is not probed. */
@@ -104,37 +117,80 @@ struct sw_binary {
 
 #define SW_MOST_CONTENT 64
 
-struct sw_probe {
-	enum sw_hook hook;
-	u32 flags; /* SW_PROBE_* */
-	const char *symbol;
-	s64 offset;    /* SW_KPROBE: into the symbol; SW_FTRACE: as in sw_function;
-			SW_WATCHPOINT: the address */
-	s64 number;    /* interval, order, rate, maxactive: see the hook */
-	s64 randomize; /* timers: +- this much, in the unit of `number`; PROCFS_*: bytes of the
-			  value, 0: the default */
-	u32 type;      /* and `config`: see the hook */
-	s64 config;
-	void *handler;
-	void *entry; /* SW_KRETPROBE: int entry(void *instance, struct sw_regs *), NULL for none;
-			non-zero: no return wanted */
-	const struct sw_function *functions; /* hooked together, in order of their offsets; NULL:
-						`symbol` alone */
-	u32 nr_functions;
-	u32 status;    /* of the first of `functions`: an index into the status of all probes */
-	u32 data_size; /* SW_KRETPROBE: bytes kept from entry to return */
-	const char *program;		/* only in processes that run this file; NULL: in all */
-	const struct sw_binary *binary; /* SW_UPROBE */
-	s64 semaphore; /* SW_UPROBE: the place in the file of a count of users; 0: none */
+/* The processes in which a probe's hits count: those for which each of these is true. */
+struct sw_processes {
+	const char *program; /* they run this file; NULL: any */
+	s64 pid;	     /* it is this one; 0: any */
+	bool target;	     /* if there is a target(): it is that one, or a descendant */
+	const struct sw_binary *binary; /* the file that is probed; NULL: none */
 };
 
-/* The data of a return probe's instance, kept from the function's entry to its return. */
+struct sw_probe {
+	enum sw_hook hook;
+	u32 flags;	    /* SW_PROBE_* */
+	const char *symbol; /* what is probed: for messages, and where a hook is found by name */
+	void *handler;	    /* its type: see SW_HOOKS */
+	const struct sw_function *functions; /* hooked together, by offset; NULL: `symbol` alone */
+	u32 nr_functions;
+	u32 status; /* the first of `functions`: an index into the status of all probes */
+	const struct sw_processes *processes; /* SW_PROCESS, SW_UPROBE, SW_URETPROBE */
+	union {
+		struct {
+			s64 order; /* lower ones run first */
+		} session;	   /* SW_BEGIN, SW_END, SW_ERROR */
+		struct {
+			s64 period;    /* ns, or jiffies */
+			s64 randomize; /* each period is longer or shorter by at most this */
+		} timer;	       /* SW_TIMER_NS, SW_TIMER_JIFFIES */
+		struct {
+			s64 rate; /* hits a second on each CPU; 0: HZ */
+		} profile;
+		struct {
+			s64 offset; /* as in struct sw_function */
+		} ftrace;
+		struct {
+			sw_kretprobe_handler *entry; /* NULL: none */
+			s64 maxactive;		     /* calls in progress; 0: the default */
+			u32 data_size;		     /* bytes kept from entry to return */
+		} kretprobe;
+		struct {
+			u32 kretprobe; /* the index of the probe whose `entry` counts the hits */
+		} paired;
+		struct {
+			s32 umask;	/* -1: the owner only */
+			u32 value_size; /* bytes of $value; 0: the default */
+		} procfs;
+		struct {
+			u32 family;  /* NFPROTO_* */
+			u32 hooknum; /* NF_INET_*, NF_ARP_*, ... */
+			s32 priority;
+		} netfilter;
+		struct {
+			u64 address; /* 0: that of `symbol` */
+			u32 length;  /* bytes: 1, 2, 4 or 8 */
+			u32 access;  /* HW_BREAKPOINT_* */
+		} watchpoint;
+		struct {
+			u32 type; /* and `config`: as in struct perf_event_attr */
+			u64 config;
+			s64 period;    /* events a hit, or */
+			s64 frequency; /* hits a second */
+		} perf;
+		struct {
+			enum sw_process_event event;
+		} process;
+		struct {
+			s64 offset;    /* in the file; with `functions` unused */
+			s64 semaphore; /* the file offset of a count of users; 0: none */
+		} uprobe;	       /* SW_UPROBE, SW_URETPROBE */
+	};
+};
+
+/* The bytes that a kretprobe's instance keeps from the call's entry to its return. */
 #define SW_RETURN_DATA(instance) ((void *)((u8 *)(instance) + SW_KRETPROBE_DATA))
 
-#define SW_PROBE_OPTIONAL  1 /* `?`: failure to attach is only a warning */
-#define SW_PROBE_FREQUENCY 2 /* SW_PERF: `number` is a frequency */
-#define SW_PROBE_TARGET	   4 /* if there is a target(): only in it and its descendants */
-#define SW_PROBE_ENTRY	   8 /* SW_UPROBE: at a function's first instruction */
+#define SW_PROBE_OPTIONAL 1 /* the session starts even without the hook (`?`) */
+#define SW_PROBE_ENTRY	  2 /* SW_UPROBE: at a function's first instruction */
 
 /**
  * struct sw_script - the script as the runtime sees it
@@ -184,14 +240,14 @@ struct sw_script {
 	u32 probe_counts;
 	u32 lane_counts;
 	u32 shared_size;
-	u32 probe_status;
-	u32 nr_statuses;
-	u32 ring_size;
-	u32 lock_turns;
-	void (*init)(void *shared);
-	bool (*armed)(u32 probe);
-	u8 *wanted;
-	u32 nr_symbols;
+	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_statuses] */
+	u32 nr_statuses;  /* of all probes, then of the functions of probes that have several */
+	u32 ring_size;	  /* bytes of a CPU's event ring, a power of two; 0: no events */
+	u32 lock_turns;	  /* for a lock, before the hit is skipped; 0: the default */
+	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
+	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
+	u8 *wanted;		    /* armed() of each probe, as handlers last saw it */
+	u32 nr_symbols;		    /* variables of the kernel that the runtime finds */
 	const char *const *symbols;
 	u64 *addresses;
 };

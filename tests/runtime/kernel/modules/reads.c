@@ -126,15 +126,14 @@ static const struct sw_probe probes[NR_PROBES] = {
 	[RETURNED] = { .hook = SW_KRETPROBE,
 		       .symbol = "vfs_read",
 		       .handler = on_return,
-		       .entry = on_call,
-		       .data_size = 8 },
+		       .kretprobe = { .entry = on_call, .data_size = 8 } },
 	[SYSCALL] = { .hook = SW_TRACEPOINT, .symbol = "sys_enter", .handler = on_syscall },
 	[END] = { .hook = SW_END, .handler = on_end },
 	[ABSENT] = { .hook = SW_FTRACE,
 		     .flags = SW_PROBE_OPTIONAL,
 		     .symbol = "no_such_function_anywhere",
 		     .handler = on_entry },
-	[LATE_BEGIN] = { .hook = SW_BEGIN, .number = 10, .handler = on_late_begin },
+	[LATE_BEGIN] = { .hook = SW_BEGIN, .session = { .order = 10 }, .handler = on_late_begin },
 	[FAILED] = { .hook = SW_ERROR, .handler = on_error },
 };
 

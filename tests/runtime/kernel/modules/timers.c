@@ -50,13 +50,12 @@ static void on_end(void)
 }
 
 static const struct sw_probe probes[NR_PROBES] = {
-	[FINE] = { .hook = SW_TIMER_NS, .number = 50000000, .handler = on_fine },
+	[FINE] = { .hook = SW_TIMER_NS, .timer = { .period = 50000000 }, .handler = on_fine },
 	[RANDOM] = { .hook = SW_TIMER_NS,
-		     .number = 20000000,
-		     .randomize = 10000000,
+		     .timer = { .period = 20000000, .randomize = 10000000 },
 		     .handler = on_random },
-	[COARSE] = { .hook = SW_TIMER_JIFFIES, .number = 5, .handler = on_coarse },
-	[PROFILE] = { .hook = SW_PROFILE, .number = 100, .handler = on_profile },
+	[COARSE] = { .hook = SW_TIMER_JIFFIES, .timer = { .period = 5 }, .handler = on_coarse },
+	[PROFILE] = { .hook = SW_PROFILE, .profile = { .rate = 100 }, .handler = on_profile },
 	[END] = { .hook = SW_END, .handler = on_end },
 };
 
