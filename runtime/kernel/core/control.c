@@ -104,7 +104,11 @@ int sw_control_start(const struct sw_start *options)
 	 * The first handlers may have called sw_exit() while those of other CPUs were
 	 * still being enabled, and the loop has undone part of its work. It changes
 	 * the state before it disables the handlers, so the test of the state finds it.
+	 * The barrier pairs with the cmpxchg: without it, a store that enables a CPU's
+	 * handlers could become visible after the state was tested and after
+	 * sw_exit()'s own stores.
 	 */
+	smp_mb();
 	if (sw_state() != SW_RUNNING)
 		sw_handlers_disable();
 	return 0;

@@ -18,7 +18,7 @@ import pytest
 import runtime
 
 KERNEL = Path(runtime.__file__).parent / "kernel"
-ROOMS = ("core", "lib", "include/stapwatch")  # where prefixes are checked
+ROOMS = ("core", "probes", "lib", "include/stapwatch")  # where prefixes are checked
 # the kernel's names, for C without kernel headers
 WITHOUT_PREFIX = frozenset({"include/stapwatch/types.h"})
 
