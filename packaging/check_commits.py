@@ -19,7 +19,7 @@ from pathlib import Path
 
 FIRST = "tree: rooms by stage and concern"
 LONGEST = 72
-_SUBJECT = re.compile(r"[a-z0-9][a-z0-9_./+-]*(, [a-z0-9][a-z0-9_./+-]*)*: \S")
+_SUBJECT = re.compile(r"[\w./+-]+(, [\w./+-]+)*: \S")
 
 
 class GitError(Exception):
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str], repository: Path = Path()) -> int:
 def problem(message: str) -> str | None:
     """What is wrong with a commit message; None if nothing is.
 
-    "agent: Say why" -> None; "Say why" -> "'Say why' does not begin with an area: ..."
+    "agent: say why" -> None; "Say why" -> "'Say why' does not begin with an area: ..."
     """
     subject, _, rest = message.strip("\n").partition("\n")
     if not _SUBJECT.match(subject):

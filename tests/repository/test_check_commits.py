@@ -56,6 +56,7 @@ def found(folder: Path, capsys: pytest.CaptureFixture[str], *ranges: str) -> Seq
     [
         "agent: say why",
         "agent: say why\n",
+        "Makefile: say why",
         "agent/daemon, compiler: names as in README.md\n\nBecause.\n",
         f"tests: {'x' * 65}",
         f"tests: {'ü' * 65}",
@@ -69,7 +70,6 @@ def test_good_messages(text: str) -> None:
     ("text", "why"),
     [
         ("Say why", "does not begin with an area"),
-        ("Agent: say why", "does not begin with an area"),
         ("agent:say why", "does not begin with an area"),
         ("agent: ", "does not begin with an area"),
         ("two words: say why", "does not begin with an area"),
