@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One script at a time in user space, with what it printed and what is wrong with it, briefly.
+"""Runs one script in user space; returns what it printed and the texts of its errors.
 
 run('probe begin { println(1 + 1) }')  -> Ran(output="2\\n", errors=())
 """

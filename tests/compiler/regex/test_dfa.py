@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions: what is accepted, and that the automaton and its C find what Python's `re` finds.
+"""Regular expressions: the syntax, and matches of the automaton and of its C compared with Python's `re`.
 
 Python prefers alternatives in order where POSIX wants the longest match; so Python is asked for each
 place and length apart, from the left and the longest first, by a pattern that takes all of the string.

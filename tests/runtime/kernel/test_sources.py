@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The runtime's files are compiled as one, which takes a quarter of the time: no two may define a name."""
+"""The runtime's files are compiled as one unit, in a quarter of the time: no two may define the same name."""
 
 from __future__ import annotations
 
