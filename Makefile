@@ -6,7 +6,8 @@
 #   make bench [BENCH='--only events --kernel 6.1']
 #                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
-#   make fuzz [SEED=n]    ten thousand made-up programs and as many changed scripts: an hour or two
+#   make fuzz [SEED=n] [PROGRAMS=300]
+#                         ten thousand made-up programs and as many changed scripts: an hour or two
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
 
@@ -29,7 +30,7 @@ test: host table
 
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'
-	@FUZZ_PROGRAMS=10000 FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -q --timeout 14400 \
+	@FUZZ_PROGRAMS=$(or $(PROGRAMS),10000) FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -q --timeout 14400 \
 		tests/language tests/compiler/frontend/test_parser_fuzz.py
 
 bench: host table
@@ -41,6 +42,7 @@ check: python table lint
 	@FUZZ_PROGRAMS=40 $(PY) -m pytest -q -n auto --dist loadfile -m 'not lab and not host' tests
 
 lint:
+	@$(PY) packaging/check_commits.py
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check -q .
 	@$(PY) -m mypy

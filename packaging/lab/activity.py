@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A little of everything that the example probes measure, so that there is something to see.
+"""A small load of everything that the example probes measure, for the demonstration.
 
-    python3 activity.py /var/tmp        # until it is killed; files go to that folder and away again
+    python3 activity.py /var/tmp        # until it is killed; it makes files in that folder and removes them
 
 A few percent of a processor: writes that reach the disk, reads, processes, connections, sleeps.
 """

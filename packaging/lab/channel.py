@@ -5,7 +5,7 @@
     command = channel.start({"argv": ["true"]}); command.wait() -> {"status": 0, ...}
 
 Frame: kind (1 byte), command number (4), payload length (4), payload; big endian. The other end is
-recipe/agent.py.
+recipe/guest_agent.py.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ CHUNK = 1 << 15
 
 
 class ChannelClosed(Exception):
-    """The other end has gone: the guest is no more."""
+    """The other end is closed: the guest has ended."""
 
 
 class NoAnswer(Exception):
@@ -53,7 +53,7 @@ class Remote:
             with self.credit:
                 self.credit.wait_for(lambda: self.closed or self.unacknowledged < WINDOW)
                 if self.closed:
-                    return  # it ended without reading all: as a pipe would, but not an error here
+                    return  # it ended without reading all; unlike a broken pipe this is no error
                 self.unacknowledged += len(view[:CHUNK])
             self.channel.send(STDIN, self.ident, bytes(view[:CHUNK]))
             view = view[CHUNK:]

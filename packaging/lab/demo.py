@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The main job, to look at: the agent with the example probes, its page, a live table of their series.
+"""The demonstration: the agent with the example probes, its page, and a live table of their series.
 
     python -m lab.demo [--for 30] [--kernel 6.12]       # from the project's folder
 
-Where this machine can load modules the agent runs here, as a child; else in the lab, as the service of a
-Debian guest. Everything that was started ends with this process; `--for` ends it by itself.
+The agent is a child of this process if this machine can load modules, else the service of a Debian guest.
+Everything that was started ends with this process; `--for` ends it after some seconds.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from typing import Any
 
 import yaml
 
-from lab.demo_target import PROJECT, Here, Lab, Site, why_not_here
+from lab.demo_target import PROJECT, DemoTarget, GuestTarget, LocalTarget, why_not_local
 from lab.guest import Guest
 from lab.host import LabError, say
 from lab.image import Image
-from lab.live_table import Board
+from lab.live_table import LiveTable
 from lab.suites import DEFAULT_KERNEL, SUITES
 
 PATIENCE = 400.0  # seconds until the agent must be ready
-STEP = 2.0  # seconds between looks
-PLAIN = 10.0  # seconds between tables that cannot be drawn in place
+STEP = 2.0  # seconds between scrapes
+PLAIN = 10.0  # seconds between tables where the output is no terminal
 
 
 def main() -> int:
@@ -49,63 +49,63 @@ def main() -> int:
     serving = False
     try:
         with contextlib.ExitStack() as stack:
-            # whatever ends us ends all; another Ctrl-C must not cut that short
+            # what was started ends with us; a second Ctrl-C must not interrupt that
             stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
             stack.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
-            site = choose(options.kernel, stack)
+            target = choose(options.kernel, stack)
             stack.callback(signal.signal, signal.SIGTERM, signal.SIG_IGN)
             stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
-            wait_until_ready(site)
+            wait_until_ready(target)
             serving = True
-            print(f"{site.url}/metrics  ({site.where})", flush=True)
+            print(f"{target.url}/metrics  ({target.where})", flush=True)
             say(f"serving after {time.monotonic() - started:.0f} s; Ctrl-C ends it")
-            site.keep_busy()
-            watch(site, options.seconds)
+            target.keep_busy()
+            watch(target, options.seconds)
     except LabError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0 if serving else 130
     except BrokenPipeError:
-        # the reader of our output went away: nothing is left to say, also not at exit
+        # the reader of our output has gone: nothing can be printed, also not at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
-def choose(kernel: str | None, stack: contextlib.ExitStack) -> Site:
-    """Start the agent where it can run."""
-    why = f"kernel {kernel} is asked for" if kernel else why_not_here()
+def choose(kernel: str | None, stack: contextlib.ExitStack) -> DemoTarget:
+    """Start the agent on this machine if it can run here, else in a guest."""
+    why = f"kernel {kernel} is asked for" if kernel else why_not_local()
     if why is None:
         folder = tempfile.TemporaryDirectory(prefix="stapwatch-demo-")
-        return Here(Path(stack.enter_context(folder)), stack)
+        return LocalTarget(Path(stack.enter_context(folder)), stack)
     say(f"not on this machine: {why}; in the lab instead, a Debian guest")
     image = Image.ensure(kernel or DEFAULT_KERNEL)
     say("starting the guest")
-    return Lab(stack.enter_context(Guest.boot(image)))
+    return GuestTarget(stack.enter_context(Guest.boot(image)))
 
 
-def wait_until_ready(site: Site) -> None:
-    """Return when all scripts have been compiled and loaded; a line tells each step."""
+def wait_until_ready(target: DemoTarget) -> None:
+    """Return when all scripts have been compiled and loaded; print a line for each step."""
     deadline = time.monotonic() + PATIENCE
     said = ""
     while True:
-        status, _ = get(f"{site.url}/-/ready")
+        status, _ = get(f"{target.url}/-/ready")
         if status == 200:
             return
-        if why := site.failure():
+        if why := target.failure():
             raise LabError(why)
         if time.monotonic() > deadline:
             raise LabError(f"the agent is not ready after {PATIENCE:.0f} s")
-        text = progress(site)
+        text = progress(target)
         if text != said:
             said = text
             say(text)
         time.sleep(STEP / 4)
 
 
-def progress(site: Site) -> str:
-    """How far the agent is, in words."""
-    status, body = get(f"{site.url}/status")
+def progress(target: DemoTarget) -> str:
+    """What the agent is doing, as a line for the user."""
+    status, body = get(f"{target.url}/status")
     if status != 200:
         return "starting the agent"
     scripts: list[dict[str, Any]] = json.loads(body)["scripts"]
@@ -116,7 +116,7 @@ def progress(site: Site) -> str:
 
 
 def get(url: str) -> tuple[int, str]:
-    """Status and text of a page; status 0 while nobody answers."""
+    """Status and text of a page; status 0 if the server does not answer."""
     try:
         with urllib.request.urlopen(url, timeout=20) as answer:
             return answer.status, answer.read().decode()
@@ -127,9 +127,9 @@ def get(url: str) -> tuple[int, str]:
         return 0, ""
 
 
-def watch(site: Site, seconds: float | None) -> None:
-    """Show the series until the time is up, in place on a terminal."""
-    board = Board(family_names())
+def watch(target: DemoTarget, seconds: float | None) -> None:
+    """Show the series until the time is up. On a terminal each table replaces the one before."""
+    table = LiveTable(family_names())
     in_place = sys.stdout.isatty()
     end = time.monotonic() + seconds if seconds is not None else None
     drawn = 0
@@ -140,18 +140,20 @@ def watch(site: Site, seconds: float | None) -> None:
             return
         if now >= due:
             due += STEP if in_place else PLAIN
-            status, text = get(f"{site.url}/metrics")
+            status, text = get(f"{target.url}/metrics")
             if status != 200:
-                raise LabError(site.failure() or f"{site.url}/metrics does not answer ({status})")
-            board.update(text, time.monotonic())
-            drawn = draw(board, drawn if in_place else 0)
+                raise LabError(
+                    target.failure() or f"{target.url}/metrics does not answer ({status})"
+                )
+            table.update(text, time.monotonic())
+            drawn = draw(table, drawn if in_place else 0)
         time.sleep(min(max(due - now, 0.05), 0.25))
 
 
-def draw(board: Board, over: int) -> int:
-    """Print the table, over the last `over` lines; how many lines it has."""
+def draw(table: LiveTable, over: int) -> int:
+    """Print the table over the last `over` lines; return how many lines it has."""
     size = shutil.get_terminal_size((100, 50))
-    lines = board.lines(size.columns - 1)
+    lines = table.lines(size.columns - 1)
     if sys.stdout.isatty():
         lines = lines[: size.lines - 1]  # what scrolls away cannot be drawn over
     if over:

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the agent can run with the packaged configuration: on this machine, or in a guest.
+"""Where the demonstration runs the agent with the packaged configuration: on this machine, or in a guest.
 
 with contextlib.ExitStack() as stack:
-    site = Lab(guest) if why_not_here() else Here(folder, stack)
-    site.url                    # http://127.0.0.1:9436, from now on
-    site.failure()              # why it will never be ready, or None
+    target = GuestTarget(guest) if why_not_local() else LocalTarget(folder, stack)
+    target.url                  # http://127.0.0.1:9436, from now on
+    target.failure()            # why it will never be ready, or None
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ START_TIMEOUT = 400.0  # seconds for the guest's systemd
 STOP_TIMEOUT = 60.0  # seconds for an agent to unload its modules
 
 
-class Site(ABC):
-    """A place where the agent was started. `where` says it in words."""
+class DemoTarget(ABC):
+    """An agent that was started. `where` describes its machine, e.g. "this machine, kernel 6.1.0"."""
 
     url: str
     where: str
 
     @abstractmethod
     def failure(self) -> str | None:
-        """Why the agent will never be ready; None while nothing speaks against it."""
+        """Why the agent will never be ready; None as long as it may be."""
 
     @abstractmethod
     def keep_busy(self) -> None:
-        """Start something that the probes see."""
+        """Start a load that the example probes measure."""
 
 
-class Lab(Site):
-    """The service of a guest that is to be closed by its owner."""
+class GuestTarget(DemoTarget):
+    """The service of a guest. The caller closes the guest."""
 
     def __init__(self, guest: Guest) -> None:
         self._guest = guest
         self.where = f"{guest.image.suite.name} guest, kernel {guest.image.release}"
         install_app.install(guest, PROJECT)
-        # ports that are forwarded do not arrive at the guest's loopback
+        # connections to a forwarded port do not reach the guest's loopback
         guest.push_text(f'listen: ["0.0.0.0:{PORT}"]\n', "/etc/stapwatch/conf.d/zz-listen.yaml")
         try:
             port = guest.forward(PORT, PORT)
@@ -69,7 +69,7 @@ class Lab(Site):
         start = ["systemctl", "start", "stapwatch"]
         try:
             self._started = self._guest.run(start, timeout=START_TIMEOUT)
-        except LabError as error:  # failure() tells it
+        except LabError as error:  # failure() reports it
             self._started = error
 
     def failure(self) -> str | None:
@@ -87,8 +87,8 @@ class Lab(Site):
         self._guest.start(["python3", "/run/activity.py", "/var/tmp"])
 
 
-class Here(Site):
-    """Children of this process; `stack` ends them. `folder` is for what they write."""
+class LocalTarget(DemoTarget):
+    """An agent that is a child of this process. It writes to `folder`; closing `stack` ends it."""
 
     def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
         self._folder, self._stack = folder, stack
@@ -125,7 +125,7 @@ class Here(Site):
         self._spawn([sys.executable, str(ACTIVITY), str(self._folder)])
 
 
-def why_not_here() -> str | None:
+def why_not_local() -> str | None:
     """Why the agent cannot run on this machine; None when it can."""
     if why := can_load_modules():
         return why
@@ -142,7 +142,7 @@ def headers_of(release: str) -> Path:
 
 
 def install_headers(release: str) -> None:
-    """Try to; a kernel that is not the distribution's has none."""
+    """Install a kernel's headers, if this is Debian's kernel; any failure is ignored."""
     if os.geteuid() != 0 or find_tool("apt-get") is None:
         return
     log = cache_root() / "headers.log"
@@ -156,7 +156,10 @@ def install_headers(release: str) -> None:
 
 
 def write_configuration(folder: Path) -> Path:
-    """The packaged one, with all its places in the project and beside `folder`; its main file."""
+    """Copy the packaged configuration, with its paths changed to the project's; return its main file.
+
+    `folder` must not exist. The agent's run-time files go beside it.
+    """
     shutil.copytree(PROJECT / "packaging" / "etc", folder)
     for path in folder.glob("conf.d/*.yaml"):
         path.write_text(path.read_text().replace(PACKAGED, str(EXAMPLES)))
@@ -167,7 +170,7 @@ def write_configuration(folder: Path) -> Path:
 
 
 def free_port(wanted: int) -> int:
-    """The port, or another one when somebody has it."""
+    """The port if it is free, else any other that is."""
     for port in (wanted, 0):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as server:
             return int(server.getsockname()[1])
@@ -175,7 +178,7 @@ def free_port(wanted: int) -> int:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, wait for that, and insist in the end."""
+    """Terminate a child; kill it if it has not ended after STOP_TIMEOUT."""
     child.terminate()
     try:
         child.wait(STOP_TIMEOUT)

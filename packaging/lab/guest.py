@@ -55,7 +55,7 @@ Stream = Callable[[int, bytes], None]
 
 
 class GuestDied(LabError):
-    """The guest has ended or hangs; the text holds the end of its console."""
+    """The guest has ended or hangs; the text has the end of its console."""
 
 
 class CommandFailed(LabError):
@@ -72,7 +72,7 @@ class CommandTimeout(LabError):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """A command that ended. `status`: its exit status, or minus the signal that ended it."""
+    """A command that has ended. `status`: its exit status, or minus the signal that ended it."""
 
     argv: tuple[str, ...]
     status: int
@@ -107,7 +107,7 @@ class Share:
 
 
 class Running:
-    """A command under way in the guest: feed it, signal it, wait for it."""
+    """A command that runs in the guest."""
 
     def __init__(self, guest: Guest, argv: tuple[str, ...], remote: Remote, deadline: float | None):
         self.guest, self.argv, self.remote = guest, argv, remote
@@ -268,7 +268,7 @@ class Guest:
         return guest
 
     def close(self) -> None:
-        """End the guest now, and remove all that it had on the host. May be called twice."""
+        """End the guest and remove its files on the host. May be called twice."""
         if not self.closed:
             self.closed = True
             self.vm.close()
@@ -291,7 +291,7 @@ class Guest:
         return self.vm.console
 
     def died(self, how: str) -> GuestDied:
-        """Make the error for a guest that is no more (or no use any more), and end it."""
+        """Make the error for a guest that has ended or hangs, and end it."""
         if self.closed:
             return GuestDied("the guest is closed")
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -435,7 +435,7 @@ class Guest:
         return self.run(["dmesg", "--color=never"]).check().stdout
 
     def complaints(self) -> list[str]:
-        """The lines of the kernel's log that tell of a fault; a healthy guest has none."""
+        """The lines of the kernel's log that report a fault; a healthy guest has none."""
         return [line for line in self.dmesg().splitlines() if COMPLAINT.search(line)]
 
     def _mount_share(self, slot: int, share: Share) -> None:

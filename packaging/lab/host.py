@@ -48,7 +48,7 @@ def cache_root() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path, waiting_for: str = "") -> Iterator[None]:
-    """Hold an exclusive lock on `path`; says what it waits for when somebody else has it."""
+    """Hold an exclusive lock on `path`; print `waiting_for` if another process holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as handle:
         try:
@@ -60,7 +60,7 @@ def locked(path: Path, waiting_for: str = "") -> Iterator[None]:
 
 
 def remove_all_but(count: int, paths: Iterable[Path]) -> None:
-    """Remove the files and folders that were used longest ago, and say nothing."""
+    """Remove all but the `count` files and folders that were used last. Errors are ignored."""
     for old in sorted(paths, key=lambda p: p.stat().st_mtime, reverse=True)[count:]:
         if old.is_dir():
             shutil.rmtree(old, ignore_errors=True)
@@ -71,7 +71,10 @@ def remove_all_but(count: int, paths: Iterable[Path]) -> None:
 def run_logged(
     argv: Sequence[str], log: Path, *, what: str, env: dict[str, str] | None = None
 ) -> None:
-    """Run a long step with its output in `log`; a line every 20 s shows that it is alive."""
+    """Run a long step with its output in `log`; print a line every 20 s.
+
+    Raises LabError with the end of the log if it fails.
+    """
     started = time.monotonic()
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -96,7 +99,7 @@ def run_logged(
 
 
 def missing_packages() -> list[str]:
-    """Name the Debian packages whose tools are not here."""
+    """The Debian packages of the tools that this machine lacks."""
     packages = {package for tool, package in TOOLS.items() if find_tool(tool) is None}
     if not KEYRING.exists():
         packages.add("debian-archive-keyring")
@@ -108,7 +111,7 @@ def find_tool(name: str) -> str | None:
 
 
 def ensure_host_packages() -> None:
-    """Install what is missing; fails with one clear message where that is not possible."""
+    """Install what is missing. Raises LabError if that is not possible."""
     missing = missing_packages()
     if not missing:
         return

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Built guests in the cache: found by what they are made from, built once, used by many.
+"""Guest images in the cache, each built once and named by a hash of what it is made from.
 
 image = Image.ensure("6.1")                       # builds it the first time, ~1.5 minutes
 image = Image.ensure("7.2", ("bpftrace",))        # a variant with more of Debian's packages
@@ -113,7 +113,7 @@ class Image:
         if os.geteuid() != 0:
             raise LabError(f"building the image {self.folder.name} needs root, once")
         parent = self.folder.parent
-        for left in parent.glob(f"{self.variant}-*.tmp"):  # of a build that was killed
+        for left in parent.glob(f"{self.variant}-*.tmp"):  # by a build that was killed
             shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-", suffix=".tmp", dir=parent))
         folder.chmod(0o755)
@@ -140,7 +140,7 @@ class Image:
 
         The root is read-only there; /tmp, /mnt and /run are empty and writable, and vanish after
         the call. `binds` shows host files or folders inside, writable, at places that exist in the
-        root or lie below those three. It is the host's kernel that answers uname. Needs root.
+        root or lie below those three. uname reports the host's kernel. Needs root.
         Raises LabError, with the output's end, on a failing command when `check` is set.
         """
         pairs = [part for host, inside in (binds or {}).items() for part in (str(host), inside)]

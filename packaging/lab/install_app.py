@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The project itself, installed in a guest: code changes never rebuild the guest's image.
+"""Installs the project in a guest. A change of the project does not rebuild the guest's image.
 
     install(guest, project_root)        # then: guest.run(["stapwatch", "check", "x.stp"])
 
@@ -27,7 +27,7 @@ from lab.image import Image
 from lab.warm_cache import warm_cache
 
 PREFIX = "usr/lib/stapwatch"
-# what of the project goes where; a row whose source is missing is left out
+# (path in the project, path in the guest); a row whose source is missing is left out
 PLACES = (
     ("agent", f"{PREFIX}/agent"),
     ("compiler", f"{PREFIX}/compiler"),
@@ -62,7 +62,7 @@ def runs_in(image: Image) -> bool:
 
 
 def install(guest: Guest, project_root: Path) -> None:
-    """Put the project as it is now into the guest; again after a change replaces it.
+    """Install the project as it is now in the guest; a second call replaces the first.
 
     Raises LabError in a guest whose Python is too old: modules built outside load there, though.
     """
@@ -128,7 +128,7 @@ def _pack(project_root: Path, image: Image, extras: tuple[Path, Path], disk: Pat
 
 
 def build_table(tree: Path, vendor: Path) -> None:
-    """Generate the parser's tables, as a package does, so that no run has to."""
+    """Generate the parser's tables, as a package does, so that no command has to."""
     if not (tree / "compiler" / "frontend" / "parser.py").exists():
         return
     env = {**os.environ, "PYTHONPATH": f"{tree}:{vendor}"}

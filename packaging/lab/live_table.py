@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A short live table of series, from the text of a metrics page.
 
-    board = Board({"stapwatch_vfs_latency"})
-    board.update(text, time.monotonic())
-    board.lines(width=80)
+    table = LiveTable({"stapwatch_vfs_latency"})
+    table.update(text, time.monotonic())
+    table.lines(width=80)
       -> ["series                                        total      /s    mean     99%",
           "vfs_latency_seconds{operation=read,fstype=ext4} 559    12.0  530 us   <4 ms", ...]
 
-A histogram shows how often, how long on average, and the bucket that holds 99 of 100; a counter its
-value; both how fast they grow since the update before.
+A histogram's row has its count, its mean and the bound of the bucket that holds the 99th percentile; a
+counter's row has its value. Both have the rate since the previous update.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-EACH = 4  # series shown of one family: the busiest
+EACH = 4  # series shown of each family, the fastest first
 _UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "us"), (1e-9, "ns"))
 _NUMBERS = 36  # columns of the four numbers
 Labels = tuple[tuple[str, str], ...]
@@ -27,7 +27,7 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One series. `mean` and `most` in the family's unit, where it is a histogram."""
+    """One series. `mean` and `most` (the 99th percentile) are in the family's unit; None for a counter."""
 
     family: str
     labels: Labels
@@ -42,8 +42,8 @@ class Row:
         return self.family.removeprefix("stapwatch_") + (f"{{{inside}}}" if inside else "")
 
 
-class Board:
-    """`names`: how the families to show begin; all others are left out."""
+class LiveTable:
+    """The latest values and rates of the families whose names begin with one of `names`."""
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = tuple(names)
@@ -55,7 +55,7 @@ class Board:
         return len(self._rows)
 
     def update(self, text: str, now: float) -> None:
-        """Take a new page; `now` in seconds, as of a clock that never goes back."""
+        """Read a new page. `now`: seconds of a monotonic clock."""
         before, elapsed = self._rows, now - self._at
         self._rows = {}
         for family in text_string_to_metric_families(text):

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One QEMU process: its command line, its monitor, and that it never outlives its user.
+"""One QEMU process: its command line, its monitor, and the watchdog that ends it with its user.
 
     vm = Qemu(Machine(image, memory_mb=1024, cpus=2, accel="tcg"), run_dir); vm.hmp("info status")
 
-The command channel and the monitor are inherited socket pairs: no path to clash on or to leave
-behind, and the far end closes at the very moment QEMU dies.
+The command channel and the monitor are inherited socket pairs: no path can clash or
+remain, and the far end closes at the very moment QEMU dies.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WATCHDOG = 'read -r line || { kill -KILL "$1"; rm -rf "$2"; }'
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What a guest's hardware is: a snapshot fits exactly one of these."""
+    """A guest's hardware. A snapshot fits exactly one machine."""
 
     image: Image
     memory_mb: int
@@ -53,7 +53,7 @@ class Machine:
     icount: bool = False
 
     def arguments(self) -> list[str]:
-        """The part of QEMU's command line that says what the hardware is."""
+        """The part of QEMU's command line that describes the hardware."""
         argv = [
             *("-nodefaults", "-no-user-config", "-no-reboot"),
             *("-display", "none", "-vga", "none"),
@@ -175,7 +175,7 @@ class Qemu:
 
 
 class Monitor:
-    """QMP, just enough of it: one command, one answer; events are skipped."""
+    """The part of QMP that is needed: one command, one answer; events are skipped."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -260,7 +260,7 @@ def choose_accel(image: Image) -> str:
 
 
 def try_accel(image: Image, accel: str, timeout: float) -> bool:
-    """Boot the image's kernel into its initramfs, which says a word and reboots."""
+    """Whether the image's kernel boots into its initramfs, which prints a line and reboots."""
     machine = Machine(image, memory_mb=512, cpus=1, accel=accel)
     folder = make_run_folder()
     make_overlay(image, folder / "overlay.qcow2")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The compiler's once-a-kernel work, done before the guest boots: minutes there, seconds here.
+"""Prepares the compiler for a guest's kernel on the host, where it takes seconds and not minutes.
 
     warm_cache(project_root, image)  -> a folder for the guest's /var/cache/stapwatch
 
@@ -19,6 +19,14 @@ from lab.host import cache_root, locked, remove_all_but, run_logged, say
 from lab.image import Image
 
 _KEPT = 8
+# what decides how a kernel is prepared
+_SOURCES = (
+    "compiler/arch",
+    "compiler/modbuild",
+    "compiler/kernel",
+    "compiler/support",
+    "runtime/kernel",
+)
 _PREPARE = """
 import sys
 from pathlib import Path
@@ -34,7 +42,7 @@ Builder(Cache(folder), ChrootToolchain(root, folder)).prepare(Kernel.from_root(r
 def warm_cache(project_root: Path, image: Image) -> Path:
     """The cache folder for this image and these sources, made when one of them is new."""
     digest = hashlib.sha256(f"{image.folder.name}\0{Path(__file__).read_text()}".encode())
-    for part in ("compiler/modbuild", "compiler/kernel", "compiler/support", "runtime/kernel"):
+    for part in _SOURCES:
         for path in sorted((project_root / part).rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(f"\0{path.name}\0".encode() + path.read_bytes())

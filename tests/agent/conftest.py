@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Log lines of the agent as a list of dictionaries, and a loop that no test can hang."""
+"""The agent's log lines as a list of dictionaries, and an event loop with a time limit."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Log lines: joined, limited, as JSON through a pipe and in journald's protocol through a socket."""
+"""Log lines: joined, rate-limited, written as JSON to a pipe and in journald's protocol to a socket."""
 
 from __future__ import annotations
 

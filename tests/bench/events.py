@@ -200,7 +200,7 @@ def by_hand(
 
 
 def run(image: Image, folder: Path, steps: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Run all steps in one guest; their results by name, each told as it comes."""
+    """Run all steps in one guest; their results by name, each printed as it comes."""
     (folder / "plan.json").write_text(json.dumps(steps))
     found: dict[str, dict[str, Any]] = {}
     rest = b""

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All examples under the real service: what a program does is what the series say, exactly where nobody
-else does the same.
-"""
+"""All examples in the real service: the series count what a program does, exactly if only it does that."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one program of the system that golden cases are compiled for: /usr/bin/program."""
+"""/usr/bin/program, the only program of the system that golden cases are compiled for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: a module whose probes come and go with their conditions.
+"""In the guest: a module whose probes are attached and detached with their conditions.
 
     arming.py module.ko steps result.json
     result  {"steps": [{"on": what was set, "traced": [functions], "armed": [flags], "hits": [counts]}, ...],

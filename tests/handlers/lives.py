@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: modules live and die while their probes are hit, fail half-way, and see a CPU go and come.
+"""In the guest: modules are loaded and unloaded while their probes are hit, fail to start, and see a CPU go offline.
 
 lives.py modules.json result.json
 modules  {"lives": {name: path}, "failures": {name: path}, "change": path}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: loads each module of a plan, runs its trigger, and tells what came out.
+"""In the guest: loads each module of a plan, runs its trigger, and reports what came out.
 
     runner.py plan.json result.json
     plan    [{"name", "module", "path", "trigger": [argv], "until_exit": bool, "errors": int}]
@@ -128,7 +128,7 @@ def main() -> int:
         print(case["name"], file=sys.stderr, flush=True)
         try:
             results[case["name"]] = run(case)
-        except Exception:  # told with the case; the others go on
+        except Exception:  # reported with the case; the others go on
             results[case["name"]] = {"fault": traceback.format_exc()}
     Path(sys.argv[2]).write_text(json.dumps(results))
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: a module comes and goes while what it probes runs, starts and ends all the time.
+"""In the guest: a module is loaded and unloaded while the probed programs run, start and end.
 
 storm.py module.ko program rounds result.json
 result  {"rounds": [hits of each probe, in each round], "skipped": how many, "alive": processes that still run}

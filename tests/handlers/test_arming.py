@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A probe whose condition is false has no hook in the kernel: ftrace's own list is asked."""
+"""A probe whose condition is false is not attached: ftrace's own list is read."""
 
 from __future__ import annotations
 

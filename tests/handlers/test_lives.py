@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Packets, watchpoints and perf's events: modules come and go under fire, or fail half-way, and leave nothing;
-what each CPU has for itself follows a CPU that goes and comes.
+"""Packets, watchpoints and perf events: modules are loaded and unloaded while their probes are hit, or fail to
+start, and nothing remains of them; per-CPU events follow CPU hotplug.
 """
 
 from __future__ import annotations

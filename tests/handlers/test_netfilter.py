@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Netfilter's hooks in a real kernel: packets are counted at each, told apart, dropped and let pass."""
+"""Netfilter's hooks in a real kernel: packets are counted at each, distinguished, dropped and accepted."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""perf's events in a real kernel: clocks and what the kernel counts; the lab's processor counts nothing."""
+"""perf events in a real kernel: clocks and software events; the emulated processor has no counters."""
 
 from __future__ import annotations
 

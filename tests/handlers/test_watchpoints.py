@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kernel.data in a real kernel: the processor tells of reads and writes of a variable, each once.
+"""kernel.data in a real kernel: the processor reports each read and write of a variable once.
 
-No two watchpoints are on one place: the lab's emulator tells the first of them only.
+No two watchpoints have the same address: the lab's emulator reports only the first of them.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The demonstration from its command line: what it prints, what it serves, and that it leaves nothing."""
+"""The demonstration from its command line: what it prints, what it serves, and that nothing remains when it ends."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.live_table import Board, duration
+from lab.live_table import LiveTable, duration
 from tests import PROJECT
 from tests.lab.test_lab import process_is_gone, wait_for
 
@@ -115,20 +115,20 @@ other_total 7
 
 
 def test_table() -> None:
-    board = Board({"stapwatch_io", "stapwatch_calls"})
+    table = LiveTable({"stapwatch_io", "stapwatch_calls"})
     now = time.monotonic()
-    board.update(PAGE % (9, 10, 0.005, 10, 100), now)
-    assert [line.split() for line in board.lines(80)] == [
+    table.update(PAGE % (9, 10, 0.005, 10, 100), now)
+    assert [line.split() for line in table.lines(80)] == [
         ["series", "total", "/s", "mean", "99%"],
         ["calls", "100"],
         ["io_seconds{device=vda}", "10", "500", "us", "<inf"],
     ]
-    board.update(PAGE % (1000, 1000, 0.5, 1000, 120), now + 10)
-    assert [line.split() for line in board.lines(80)][1:] == [
+    table.update(PAGE % (1000, 1000, 0.5, 1000, 120), now + 10)
+    assert [line.split() for line in table.lines(80)][1:] == [
         ["calls", "120", "2.0"],
         ["io_seconds{device=vda}", "1000", "99.0", "500", "us", "<1", "ms"],
     ]
-    assert all(len(line) <= 80 for line in board.lines(80))
+    assert all(len(line) <= 80 for line in table.lines(80))
 
 
 def test_durations() -> None:

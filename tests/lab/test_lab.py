@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The lab itself: what every other test in a guest relies on."""
+"""The lab itself, which every other test in a guest relies on."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Debian's stap as a judge: whether it takes a script, and the types that it infers.
+"""Debian's stap as a reference: whether it accepts a script, and the types that it infers.
 
     Stap.find().judge(Script("x", "probe begin { l = 1 println(l) }"))
       -> Verdict(accepted=True, types=Types(probes=(("begin", frozenset({"l:long"})),), ...))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Our own scripts through Debian's stap: what one takes the other takes, with the same types.
+"""Our own scripts with Debian's stap: both compilers accept the same ones, with the same types.
 
 Scripts whose probes need a kernel are compared as far as parsing goes. Where the two differ and should, the
 table says why.

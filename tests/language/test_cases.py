@@ -14,7 +14,7 @@ import pytest
 
 from tests.case_file import main
 from tests.language.case import ITEMS, Case, cases
-from tests.language.userspace import Outcome, Workshop
+from tests.language.userspace import HostedRuntime, Outcome
 
 ALL = cases()
 
@@ -24,8 +24,8 @@ def shown(outcome: Outcome) -> str:
 
 
 def run(chosen: Sequence[Case]) -> dict[str, str]:
-    with Workshop.open() as workshop:
-        outcomes = workshop.run([case.script() for case in chosen])
+    with HostedRuntime.open() as hosted:
+        outcomes = hosted.run([case.script() for case in chosen])
     return {case.name: shown(o) for case, o in zip(chosen, outcomes, strict=True)}
 
 

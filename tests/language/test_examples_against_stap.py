@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scripts that nobody wrote for this compiler: Debian's systemtap-doc, up to pass 2, here and by Debian's stap.
+"""The examples of Debian's systemtap-doc, up to pass 2, with our compiler and with Debian's stap.
 
 Both get the lab's kernel: stap its headers and symbols, we its types and symbols; nobody has debuginfo. What stap
 takes we take, but for what the table explains. `python -m tests.language.test_examples_against_stap` prints

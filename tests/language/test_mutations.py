@@ -20,7 +20,7 @@ from runtime.abi.manifest import ValueType
 from tests import PROJECT
 from tests.case_file import read_cases
 from tests.language.case import Case, cases
-from tests.language.userspace import Script, Workshop, analyse, translate
+from tests.language.userspace import HostedRuntime, Script, analyse, translate
 
 COUNT = int(os.environ.get("FUZZ_PROGRAMS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -163,10 +163,10 @@ def test_what_is_accepted_compiles_and_runs() -> None:
         except CompileError:
             continue
         accepted.append(script)
-    with Workshop.open() as workshop:
+    with HostedRuntime.open() as hosted:
         for start in range(0, len(accepted), BATCH):
             some = accepted[start : start + BATCH]
-            for script, outcome in zip(some, workshop.run(some), strict=True):
+            for script, outcome in zip(some, hosted.run(some), strict=True):
                 assert not outcome.fault, f"{script.text!r}\n{outcome.fault}"
 
 

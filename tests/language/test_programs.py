@@ -23,7 +23,7 @@ from tests.language.fuzz.make import programs
 from tests.language.fuzz.text import script
 from tests.language.fuzz.tree import Program
 from tests.language.fuzz.values import TooLong
-from tests.language.userspace import Script, Workshop, parse_script
+from tests.language.userspace import HostedRuntime, Script, parse_script
 
 COUNT = int(os.environ.get("FUZZ_PROGRAMS", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
@@ -34,8 +34,8 @@ _PLACE = re.compile(r" at p\.stp:\d+:\d+$", re.MULTILINE)  # of an error, whose 
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Iterator[Workshop]:
-    with Workshop.open() as found:
+def hosted() -> Iterator[HostedRuntime]:
+    with HostedRuntime.open() as found:
         yield found
 
 
@@ -59,7 +59,7 @@ def group(number: int) -> list[Program]:
     return made
 
 
-def faults(found: list[Program], workshop: Workshop) -> list[str]:
+def faults(found: list[Program], hosted: HostedRuntime) -> list[str]:
     """What is wrong with each program; "" where nothing is, or where it does too much to be run, or
     has a pattern whose table would be."""
     wanted: dict[int, str] = {}
@@ -80,7 +80,7 @@ def faults(found: list[Program], workshop: Workshop) -> list[str]:
             guru=any(f.code for f in program.functions),
         )
     told = [""] * len(found)
-    for i, outcome in zip(scripts, workshop.run(list(scripts.values())), strict=True):
+    for i, outcome in zip(scripts, hosted.run(list(scripts.values())), strict=True):
         if "error[regex-too-large]" in outcome.diagnostics:
             continue
         got = outcome.fault or outcome.diagnostics or _PLACE.sub("", outcome.transcript)
@@ -92,7 +92,7 @@ def faults(found: list[Program], workshop: Workshop) -> list[str]:
     return told
 
 
-def shrink(number: int, workshop: Workshop) -> None:
+def shrink(number: int, hosted: HostedRuntime) -> None:
     """Makes a group again and fails with its smallest wrong program."""
     known: dict[Program, str] = {}
 
@@ -108,7 +108,7 @@ def shrink(number: int, workshop: Workshop) -> None:
     @given(programs())
     def check(program: Program) -> None:
         if program not in known:
-            known[program] = faults([program], workshop)[0] if len(known) < TRIES else ""
+            known[program] = faults([program], hosted)[0] if len(known) < TRIES else ""
         if known[program]:
             raise AssertionError(f"seed {number}, MAXSTRINGLEN {program.room}\n{known[program]}")
 
@@ -121,16 +121,16 @@ def shrink(number: int, workshop: Workshop) -> None:
         pytest.fail(smallest, pytrace=False)
 
 
-def test_programs_do_what_the_language_says(workshop: Workshop) -> None:
+def test_programs_do_what_the_language_says(hosted: HostedRuntime) -> None:
     first = SEED * 1_000_000
     groups = range(first, first + (COUNT + GROUP - 1) // GROUP)
     for start in range(0, len(groups), BATCH):
         numbers = list(groups[start : start + BATCH])
         made = [(number, program) for number in numbers for program in group(number)]
-        told = faults([program for _, program in made], workshop)
+        told = faults([program for _, program in made], hosted)
         for (number, _), fault in zip(made, told, strict=True):
             if fault:
-                shrink(number, workshop)
+                shrink(number, hosted)
                 pytest.fail(f"seed {number}, as it was made first\n{fault}")
 
 

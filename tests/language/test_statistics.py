@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.reader.merge import StatValue
-from tests.language.userspace import Outcome, Script, Workshop
+from tests.language.userspace import HostedRuntime, Outcome, Script
 
 
 def quotient(a: int, b: int) -> int:
@@ -42,8 +42,8 @@ def variance(lanes: Sequence[Sequence[int]], shift: int) -> int:
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Iterator[Workshop]:
-    with Workshop.open() as opened:
+def hosted() -> Iterator[HostedRuntime]:
+    with HostedRuntime.open() as opened:
         yield opened
 
 
@@ -94,14 +94,14 @@ fills = st.tuples(
 @settings(max_examples=4, deadline=None)
 @given(st.lists(fills, min_size=12, max_size=24))
 def test_what_cpus_counted_apart(
-    workshop: Workshop, cases: list[tuple[int, int, int, int, int]]
+    hosted: HostedRuntime, cases: list[tuple[int, int, int, int, int]]
 ) -> None:
-    outcomes = workshop.run([filled(*case) for case in cases])
+    outcomes = hosted.run([filled(*case) for case in cases])
     for case, outcome in zip(cases, outcomes, strict=True):
         check(outcome, *case)
 
 
-def test_the_documented_examples(workshop: Workshop) -> None:
+def test_the_documented_examples(hosted: HostedRuntime) -> None:
     text = "global x probe begin { for (i = 1; i <= 5; i++) x <<< i; println(@variance(x%s)) }"
-    outcomes = workshop.run([Script("a", text % ""), Script("b", text % ", 1")])
+    outcomes = hosted.run([Script("a", text % ""), Script("b", text % ", 1")])
     assert [o.output for o in outcomes] == ["12\n", "2\n"]

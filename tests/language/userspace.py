@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Scripts in user space: the compiler's C and the runtime as normal processes under ASan and UBSan.
 
-    with Workshop.open() as workshop:
-        workshop.run_script('probe begin { println(6 * 7) }').output     -> "42\\n"
-        workshop.run([Script("a", ...), Script("b", ...)])               -> [Outcome, Outcome]
+    with HostedRuntime.open() as hosted:
+        hosted.run_script('probe begin { println(6 * 7) }').output     -> "42\\n"
+        hosted.run([Script("a", ...), Script("b", ...)])               -> [Outcome, Outcome]
 
-The runtime is compiled once for a workshop; the scripts of one `run` become one program with a process for
+open() compiles the runtime once; the scripts of one `run` become one program with a process for
 each of them. begin, end and error probes run by themselves; timers and function probes are fired `rounds`
 times, each on the next lane. A fault of our own (a sanitizer's report, a signal, C that does not compile)
 is the outcome's `fault`; mistakes of the script are its `diagnostics`.
@@ -148,7 +148,7 @@ def translate(script: Script) -> Generated:
     return generate(program, Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0"), options)
 
 
-class Workshop:
+class HostedRuntime:
     """A folder with the compiled runtime, where scripts are compiled and run."""
 
     def __init__(self, folder: Path, workers: int = 2) -> None:
@@ -159,7 +159,7 @@ class Workshop:
 
     @classmethod
     @contextmanager
-    def open(cls, workers: int = 2) -> Iterator[Workshop]:
+    def open(cls, workers: int = 2) -> Iterator[HostedRuntime]:
         with tempfile.TemporaryDirectory(prefix="stapwatch-language-") as name:
             yield cls(Path(name), workers)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One script at a time in user space, with what it printed and what is wrong with it, briefly.
+"""Runs one script in user space; returns what it printed and the texts of its errors.
 
 run('probe begin { println(1 + 1) }')  -> Ran(output="2\\n", errors=())
 """
@@ -13,7 +13,7 @@ from functools import cache
 from compiler.codegen.module import Generated
 from compiler.ir.diagnostics import CompileError
 from runtime.support.record import record
-from tests.language.userspace import Script, Workshop, translate
+from tests.language.userspace import HostedRuntime, Script, translate
 
 
 @record
@@ -25,11 +25,11 @@ class Ran:
 
 
 @cache
-def _workshop() -> Workshop:
+def _hosted() -> HostedRuntime:
     """One for all tests of a process: the runtime is compiled once."""
     stack = ExitStack()
     atexit.register(stack.close)
-    return stack.enter_context(Workshop.open())
+    return stack.enter_context(HostedRuntime.open())
 
 
 def compile_text(text: str) -> Generated:
@@ -51,7 +51,7 @@ def run(text: str, *, rounds: int = 0, registers: str = "", optimise: bool = Tru
     script = Script(
         "x", text, guru=True, rounds=rounds, optimise=optimise, registers=registers or "0"
     )
-    (found,) = _workshop().run([script])
+    (found,) = _hosted().run([script])
     assert not found.fault, found.fault
     assert not found.diagnostics, found.diagnostics
     return Ran(found.output, tuple(e.rpartition(" at ")[0] or e for e in found.errors))

@@ -110,7 +110,7 @@ class Service:
         return self.series().get((name, frozenset(labels.items())), 0.0)
 
     def tree(self) -> dict[str, Any]:
-        """What /status tells; quicker to make than the page of metrics."""
+        """What /status reports; it is rendered faster than the page of metrics."""
         tree = json.loads(self.get("/status").body)
         assert isinstance(tree, dict)
         return tree
@@ -120,7 +120,7 @@ class Service:
         return float(self.tree()["reload"]["timestamp"])
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """By script, what /status tells."""
+        """What /status reports of each script, by its name."""
         return {script["name"]: script for script in self.tree()["scripts"]}
 
     def states(self) -> dict[str, str]:

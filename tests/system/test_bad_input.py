@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What goes wrong is told once, clearly and with its place, and is counted; everything else goes on."""
+"""Each fault is reported once with its position, and counted; everything else goes on."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def away(guest: Guest, path: str) -> Iterator[None]:
 
 
 def failed(service: Service, name: str) -> str:
-    """Why a script failed; the page tells that it did."""
+    """Why a script failed. The page shows that it did."""
     assert service.value("stapwatch_script_state", script=name, state="failed") == 1
     assert service.value("stapwatch_script_state", script=name, state="running") == 0
     return str(service.status()[name]["reason"])
@@ -298,7 +298,7 @@ def test_handlers_that_go_wrong(service: Service, guest: Guest, setting: Setting
     key = ("stapwatch_script_strings_cut_total", frozenset({("script", "overrun")}))
     assert series[key] >= 50
     assert probes("stapwatch_probe_errors_total", "calls") == 0
-    # each error is told with its kind and its place
+    # each error is reported with its kind and its position
     for name, (_, text, line) in FAULTS.items():
         told = [e["MESSAGE"] for e in service.journal(f"SCRIPT={name}", "PRIORITY=3")]
         assert len(told) == 50

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scripts come and go a hundred times, at rest and under fire, and nothing is left of them."""
+"""Scripts are loaded and unloaded a hundred times, also while their probes are hit; nothing remains."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ probe end { foreach (c in samples) printf("cpu %d: %d\\n", c, samples[c]) }
 SCRIPT = "/etc/stapwatch/probes.d/changing.stp"
 READS = "stapwatch_changing_reads_total"
 MEMORY = ("VmallocUsed", "Percpu", "SUnreclaim")
-LEAST_LEAK = 4.0  # KiB in each cycle: the smallest thing a module could leave behind is a page
+LEAST_LEAK = 4.0  # KiB in each cycle: the smallest leak of a module is a page
 
 
 @pytest.fixture(scope="module", autouse=True)

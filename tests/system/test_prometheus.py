@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real Prometheus, Debian's package, scrapes the agent in the guest; promtool finds nothing to say."""
+"""A real Prometheus, Debian's package, scrapes the agent in the guest; promtool finds no fault."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The agent as a service of systemd: it counts exactly, it reloads only what changed, it loses nothing when it
-dies, and it leaves nothing behind. The tests follow one another on one running service.
+is killed, and nothing remains when it stops. The tests follow one another on one running service.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: what it prints and its exit status; a run's decisions with a small kernel."""
+"""The command line: what it prints and its exit status; the decisions of `run` with a stand-in kernel."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Configurations: each wrong one of cases/ beside the messages it must give, all at once, with places.
+"""Configurations: cases/ has invalid ones, each beside the messages that it must give, with positions.
 
-UPDATE=1 writes the messages anew: read the difference before you keep it.
+UPDATE=1 writes the messages anew: read the difference before you commit it.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The endpoint against real sockets: good requests, bad ones, silent peers, too many of them."""
+"""The endpoint against real sockets: good and bad requests, silent clients, too many clients."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What systemd is told, through a real notify socket."""
+"""Messages to systemd, through a real notify socket."""
 
 from __future__ import annotations
 

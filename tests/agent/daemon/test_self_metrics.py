@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The agent's own metrics: what is kept between scrapes is what the library would write anew."""
+"""The agent's own metrics: text that is cached between scrapes equals what the library would write."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The daemon as a whole: in this process with a small kernel, and as a process of its own."""
+"""The daemon as a whole: in this process with a stand-in kernel, and as a separate process."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scrape after scrape of tables that change: what is kept between them must never show.
+"""Scrapes of tables that change: the page cache must never serve what is out of date.
 
-A reader and pages that live on are compared with a straightforward way that keeps nothing.
+A long-lived reader with its pages is compared with a simple one that caches nothing.
 """
 
 from __future__ import annotations

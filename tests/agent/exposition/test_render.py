@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Pages, against prometheus_client's two parsers and Debian's promtool."""
+"""Pages of metrics, read by prometheus_client's two parsers and Debian's promtool."""
 
 from __future__ import annotations
 

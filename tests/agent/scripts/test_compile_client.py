@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compilers that answer, fail, crash, hang, talk nonsense and eat memory; and the real one."""
+"""Compilers that answer, fail, crash, hang, write nonsense or use too much memory; and the real one."""
 
 from __future__ import annotations
 

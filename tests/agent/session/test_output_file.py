@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Files of `run -o`: one after the other, by the script's word or by size."""
+"""Files of `run -o`: rotation when the script asks for it or the size is reached."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def main() -> int:
         result: dict[str, Any] = {"name": step["name"], "fault": None}
         try:
             result |= measure(step, loop)
-        except Exception:  # told with the step; the others go on
+        except Exception:  # reported with the step; the others go on
             result["fault"] = traceback.format_exc()
         print(json.dumps(result), flush=True)
     return 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In a guest's root folder, natively: what compiling costs. One line of JSON tells all.
+"""In a guest's root folder, natively: what compiling costs. The result is one line of JSON.
 
     native.py work-folder example.stp hand-folder rounds scripts
     -> {"new_kernel": 4.1, "cold": [0.21, ...], "cached": [...], "many_cold": {"cpu", "wall"}, ...}

@@ -39,7 +39,7 @@ def main() -> None:
 
 
 def timed(what: str, work: Callable[[], object]) -> float:
-    """Seconds of the guest's clock; a line tells of them."""
+    """Seconds of the guest's clock; prints them."""
     begun = time.monotonic()
     work()
     took = time.monotonic() - begun

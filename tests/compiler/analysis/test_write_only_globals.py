@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Globals that a session prints at its end: which ones, and how they look."""
+"""Write-only globals, which a session prints at its end: which they are, and how they are printed."""
 
 from __future__ import annotations
 

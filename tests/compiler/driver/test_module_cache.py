@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What was made before is found, and only as long as all that it was made with is the same."""
+"""The module cache returns a module only while everything that it was made from is unchanged."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Lines parsed a second, and start-up with and without a stored table. Prints; judges nothing.
+"""Lines parsed a second, and start-up with and without a stored table. Prints; has no limits.
 
 python -m tests.compiler.frontend.bench_parse
 """

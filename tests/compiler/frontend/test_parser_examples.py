@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scripts that nobody wrote for this compiler: every example of Debian's systemtap-doc parses."""
+"""Scripts that were not written for this compiler: every example of Debian's systemtap-doc parses."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Whatever the text, the front end ends with a tree or with diagnostics."""
+"""For any text, the front end returns a tree or diagnostics."""
 
 from __future__ import annotations
 

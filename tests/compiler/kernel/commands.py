@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running the programs that serve as second opinions."""
+"""Runs the programs whose results ours are compared with."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Real kernels to read facts from: Debian's current one, fetched once, and the running one."""
+"""Real kernels: Debian's current one, downloaded once, and the running one."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Look-ups by name, prototypes, constants, spelling, and refusals, on real and damaged BTF."""
+"""BTF: look-up by name, prototypes, constants, C types and errors, with real and damaged data."""
 
 from __future__ import annotations
 

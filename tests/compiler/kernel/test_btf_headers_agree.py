@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What BTF says against what the same kernel's headers say, judged by the compiler."""
+"""BTF and the same kernel's headers agree: a C compiler compares them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every type of real kernels, compared line by line with what bpftool says of the same bytes."""
+"""Every type of real kernels, compared line by line with bpftool's output for the same BTF."""
 
 from __future__ import annotations
 

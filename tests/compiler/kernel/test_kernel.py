@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernels of root folders: what is found where, and what is said when it is not."""
+"""Kernels in root folders: where each file is found, and the message when it is missing."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Offsets of functions from a symbol table, wherever its kernel was loaded."""
+"""Text offsets from a symbol table are the same wherever the kernel is loaded."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Member places, against a C compiler: gcc writes the BTF and tells the offsets and the bits."""
+"""Offsets and bits of members: gcc writes the BTF and computes the expected values."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _path(text: str) -> list[str | int]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The source compiled to an object with BTF, and a program that tells what C makes of it."""
+    """The source compiled to an object with BTF, and a program that prints the layout."""
     path = tmp_path_factory.mktemp("layout")
     (path / "types.c").write_text(SOURCE)
     done = subprocess.run(

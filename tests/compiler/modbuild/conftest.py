@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A real kernel's headers and types, a stand-in runtime that is small and does not change, builders.
+"""A real kernel's headers and types, builders, and a small stand-in runtime that does not change.
 
 The headers of this machine are used (apt install linux-headers-amd64); types and build-id come
 from the same kernel's image, out of the lab's cache.

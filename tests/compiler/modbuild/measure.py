@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""CPU time of each step from C text to a module, both tiers in turn; ratios are what to trust.
+"""CPU time of each step from C text to a module, both tiers in turn. Compare ratios, not absolute times.
 
     python tests/compiler/modbuild/measure.py ROOT RELEASE HEADERS SCRIPT.c [ROUNDS]
 

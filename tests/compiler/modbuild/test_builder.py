@@ -200,7 +200,7 @@ def test_kernel_headers_are_precompiled_once(
     compiled = [Path(name).suffix for name in builder.cache.root.glob("entries/*/*/prefix.h*")]
     assert sorted(compiled) == [".gch", ".h"]
     assert sum("headers" in line for line in said) <= 1
-    # refused headers are silent: this flag tells
+    # gcc ignores an unusable header silently; this flag reports it
     request = request_for("sw_tells", c_text=text, embedded=True, cflags=("-Werror=invalid-pch",))
     assert mine.build(request).tier is Tier.FAST
 

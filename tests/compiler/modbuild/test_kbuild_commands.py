@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Learning kbuild's commands from what it leaves behind, in the shapes of several kernels."""
+"""Reading kbuild's commands from the .cmd files that it writes, in the formats of several kernels."""
 
 from __future__ import annotations
 

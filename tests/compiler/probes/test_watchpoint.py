@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""More watchpoints than the processor has registers are told of before the kernel refuses them."""
+"""More watchpoints than the processor has registers are reported before the kernel refuses them."""
 
 from __future__ import annotations
 

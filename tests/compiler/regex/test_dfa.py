@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions: what is accepted, and that the automaton and its C find what Python's `re` finds.
+"""Regular expressions: the syntax, and matches of the automaton and of its C compared with Python's `re`.
 
 Python prefers alternatives in order where POSIX wants the longest match; so Python is asked for each
 place and length apart, from the left and the longest first, by a pattern that takes all of the string.
@@ -18,7 +18,7 @@ from compiler.regex import parser
 from compiler.regex.dfa import MOST_CELLS, compile, search
 from compiler.regex.nfa import TooLargeError
 from compiler.regex.parser import PatternError
-from tests.language.userspace import Workshop
+from tests.language.userspace import HostedRuntime
 
 
 def python(node: parser.Node) -> str:
@@ -216,8 +216,8 @@ def test_any_text_compiles_or_tells_where_not(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def workshop() -> Iterator[Workshop]:
-    with Workshop.open() as opened:
+def hosted() -> Iterator[HostedRuntime]:
+    with HostedRuntime.open() as opened:
         yield opened
 
 
@@ -227,7 +227,7 @@ def literal(text: str) -> str:
 
 @settings(max_examples=4, deadline=None)
 @given(st.data())
-def test_generated_c_finds_the_same(workshop: Workshop, data: st.DataObject) -> None:
+def test_generated_c_finds_the_same(hosted: HostedRuntime, data: st.DataObject) -> None:
     """Many patterns in one script, with captures and without, each on several strings."""
     cases = data.draw(
         st.lists(
@@ -259,6 +259,6 @@ def test_generated_c_finds_the_same(workshop: Workshop, data: st.DataObject) -> 
                             for n, part in enumerate(parts)
                         )
                     )
-        ran = workshop.run_script("probe begin { " + "\n".join(lines) + " }")
+        ran = hosted.run_script("probe begin { " + "\n".join(lines) + " }")
         assert ran.fault == ran.diagnostics == ""
         assert (ran.output, ran.errors) == ("".join(wanted), ())

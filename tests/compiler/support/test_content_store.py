@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The cache: whole entries only, damage noticed, bounded, private."""
+"""The content store: entries are complete, verified, limited in number and private."""
 
 from __future__ import annotations
 

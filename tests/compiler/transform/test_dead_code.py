@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the optimiser takes out, what it must leave, and what it warns of."""
+"""What the optimiser removes, what it must keep, and its warnings."""
 
 from __future__ import annotations
 

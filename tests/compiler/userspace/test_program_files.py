@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What is read of programs' files, against binutils and the dynamic linker."""
+"""Reading programs' files, compared with binutils and the dynamic linker."""
 
 from __future__ import annotations
 

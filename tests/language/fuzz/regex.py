@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions of the fuzzer, and what they match: every way is tried, none is clever.
+"""Regular expressions of the fuzzer, and what they match by trying every way.
 
 search(Repeat(One("a", frozenset("a")), 1, None), "baa")  ->  (1, 3)
 
@@ -111,7 +111,7 @@ def count_groups(p: Pattern) -> int:
 
 
 def is_plain(p: Pattern) -> bool:
-    """Nothing is repeated that may be empty: how often nothing was repeated is not to be told."""
+    """Nothing is repeated that may be empty: how often the empty text was repeated cannot be seen."""
     match p:
         case Sequence(parts) | Choice(parts):
             return all(map(is_plain, parts))

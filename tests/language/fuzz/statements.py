@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statements, each of which ends and leaves something to be seen.
+"""Statements, each of which ends and has an effect that can be seen.
 
 stmt(scope, 0)  ->  Do(Assign("+=", Variable("n", "long"), Number(3)))
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""abi.py is the mirror of abi.h: a C compiler tells sizes, offsets and numbers."""
+"""structs.py mirrors abi.h: a C compiler computes the expected sizes, offsets and numbers."""
 
 import re
 import struct

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Event records: decoded, refused where damaged, and shown."""
+"""Event records: decoding, damaged records, and their text."""
 
 import pytest
 from hypothesis import given

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The runtime in a real kernel: what it counts, what it refuses, and that nothing of it stays."""
+"""The runtime in a real kernel: what it counts, what it refuses, and that nothing remains after unloading."""
 
 from __future__ import annotations
 

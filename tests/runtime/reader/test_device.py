@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Devices, as far as files can stand for them: mapping, waiting, refusals. The rest is for the lab."""
+"""Devices, with files in their place: mapping, waiting, errors. Real devices are tested in the lab."""
 
 import errno
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Loading: what the kernel's refusals become. Loading real modules is for the lab."""
+"""Loading: the messages for the kernel's errors. Real modules are loaded in the lab."""
 
 import errno
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Rows of more than a word, read while other processors write them: whole, or told to be in doubt."""
+"""Rows of more than a word, read while other CPUs write them: consistent, or counted as unsettled."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_rows_are_whole(program: Path, tmp_path: Path) -> None:
 
 
 class TestWriterThatNeverEnds:
-    """A sequence that stays odd: what is known from before is shown, and it is told."""
+    """A sequence that stays odd: the previous value is shown, and the row is counted."""
 
     def test_array(self) -> None:
         plan = Plan(lanes=1)

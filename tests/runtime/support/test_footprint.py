@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the agent does without, in a process of its own: modules that are loaded stay."""
+"""Libraries that the agent does not load. Each test has its own process: loaded modules stay."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load, fire and unload many times while other processes hit the probes; tell what is left over."""
+"""Load, fire and unload many times while other processes hit the probes; print what is left over."""
 
 import json
 import os

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Make handlers follow bad pointers; tell the errors they ended with."""
+"""Make handlers follow bad pointers; print the errors they ended with."""
 
 import ctypes
 import json

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Count N reads of this process by every kind of hook; tell what the module saw."""
+"""Count N reads of this process by every kind of hook; print what the module saw."""
 
 import ctypes
 import errno

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Run all kinds of timers until the script ends itself; tell how often each fired."""
+"""Run all kinds of timers until the script ends itself; print how often each fired."""
 
 import json
 

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Two thousand small scripts of the whole language: what stap 4.8 takes, we take, and nothing else.
+"""A corpus of two thousand small scripts of the whole language: we accept those that stap 4.8 accepts.
 
-verdicts/TOPIC.txt has a script a line behind stap's verdict, `+` or `-`:
+corpus/TOPIC.txt has one script a line. `+` begins those that stap accepts, `-` those that it rejects:
 
     + println(1)                                  the body of a begin probe, if there is no probe
     - -g function f() %{ %} probe begin { g() }   -g: guru mode, -Gn=5: a global's value
     + ARGS(5 "a b") println($1, @2)               arguments of the script; a newline is written as U+23CE
 
     # differs: REASON
-    + break                                       up to the next empty line we say the opposite, on purpose
+    + break                                       up to the next empty line ours is the opposite, on purpose
 
-`python -m tests.language.test_verdicts --update` asks stap for all of them again.
+`python -m tests.language.test_corpus --update` asks stap for all of them again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.language.stap import NO_STAP, Stap
 from tests.language.test_against_stap import differences
 from tests.language.userspace import Script, analyse
 
-FOLDER = Path(__file__).parent / "verdicts"
+FOLDER = Path(__file__).parent / "corpus"
 TOPICS = sorted(path.stem for path in FOLDER.glob("*.txt"))
 EVERY = 40  # one of so many is shown to stap again, and its types compared
 _ARGS = re.compile(r"ARGS\((.*?)\) ")
@@ -86,7 +86,7 @@ def complaint(script: Script) -> str:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
-def test_verdicts(topic: str) -> None:
+def test_topic(topic: str) -> None:
     allow_depth()
     wrong = []
     for line in lines(topic):
