@@ -37,7 +37,7 @@ from runtime.reader.device import DeviceError
 from runtime.reader.module_loader import can_load_modules
 from runtime.reader.snapshot import Snapshot
 from runtime.reader.table import TableValues
-from runtime.support.footprint import give_back
+from runtime.support.footprint import trim_heap
 from runtime.support.record import replace
 
 _TICK = 1.0  # seconds between looks at half lines and silent ends
@@ -141,12 +141,12 @@ class Service:
         self._notifier.status(f"compiling {len(settings.scripts)} scripts")
         await self._supervisor.find_leftovers()
         await self._apply(settings)
-        give_back()
+        trim_heap()
         while True:
             await self._reload.wait()
             self._reload.clear()
             await self._reload_now()
-            give_back()
+            trim_heap()
 
     async def _reload_now(self) -> None:
         """Read everything again; on any error all stays as it is, and the reason is shown."""

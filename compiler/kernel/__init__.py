@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Facts about the kernel to compile for, from what it ships: no debuginfo.
+"""Facts about the kernel to compile for, from the files that it ships: no debuginfo.
 
-    release.Kernel -> btf (types, prototypes, constants) -> layout (member places), spelling (C)
-                   -> tracepoints, syscalls, symbols, config, headers, build-id
+    kernel.Kernel -> btf (types, prototypes, constants) -> type_layout (member offsets), c_types (C)
+                  -> tracepoints, symbols, text_offsets, config, headers, build-id
 
-Every failure is a `faults.KernelFactError` with a message and a hint.
+A fact may enter if it can be read from a kernel's own files or from /proc and /sys. What is true of one
+architecture only is in compiler/arch. Every failure is an `errors.KernelFactError` with a message and a
+hint.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kinds of type that a kernel's BTF describes, as one closed union of frozen records.
+"""BTF types: the closed union of all kinds that a kernel's BTF describes.
 
     struct file { ...; fmode_t f_mode; }
       -> Struct(id=912, name='file', size=232, members=(..., Member('f_mode', 88, 544, 0)))
@@ -20,7 +20,7 @@ VOID = TypeId(0)
 
 
 class Linkage(enum.IntEnum):
-    """Of functions and variables."""
+    """The linkage of a function or variable."""
 
     STATIC = 0
     GLOBAL = 1
@@ -28,7 +28,7 @@ class Linkage(enum.IntEnum):
 
 
 class Qualifier(enum.Enum):
-    """The value is its spelling in C."""
+    """The value is the keyword in C."""
 
     CONST = "const"
     VOLATILE = "volatile"
@@ -39,7 +39,7 @@ class Qualifier(enum.Enum):
 class Member:
     """One member as recorded: `bit_offset` is from the start of the struct that lists it.
 
-    `bit_size` is 0 for what is not a bitfield. Anonymous members have the name ''.
+    `bit_size` is 0 unless it is a bitfield. Anonymous members have the name ''.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Enumerator:
 
 @record
 class Param:
-    """The name is '' where the source names no parameter (function pointers)."""
+    """The name is '' if the source does not name the parameter (function pointers)."""
 
     name: str
     type_id: TypeId
@@ -64,7 +64,7 @@ class Param:
 
 @record
 class Placed:
-    """A variable's place in a section: `offset` and `size` in bytes, `type_id` is a Variable."""
+    """A variable in a section: `offset` and `size` in bytes; `type_id` is a Variable."""
 
     type_id: TypeId
     offset: int
@@ -143,7 +143,7 @@ class Enum:
 
 @record
 class Forward:
-    """A struct or union whose members this BTF does not know."""
+    """A struct or union that is declared only: this BTF lacks its members."""
 
     id: TypeId
     name: str
@@ -166,7 +166,7 @@ class Qualified:
 
 @record
 class TypeTag:
-    """An attribute such as `user`, `rcu` or `percpu`; only compilers that support them say so."""
+    """An attribute such as `user`, `rcu` or `percpu`; only some compilers record them."""
 
     id: TypeId
     name: str
@@ -245,10 +245,10 @@ Type = (
 
 @record
 class Prototype:
-    """A named function with what it takes and gives back.
+    """A named function with its parameters and its result.
 
     Source: BTF's record of the compiled function. gcc may have dropped or moved parameters of
-    static functions (symbols ending in `.isra.0`, `.constprop.0`), which BTF does not tell.
+    static functions (symbols ending in `.isra.0`, `.constprop.0`), which BTF does not record.
     """
 
     name: str
@@ -258,7 +258,7 @@ class Prototype:
 
     @property
     def shape(self) -> tuple[tuple[TypeId, ...], TypeId, bool]:
-        """What makes two prototypes the same to a caller: all but the names."""
+        """Everything but the names: equal for two prototypes that are the same to a caller."""
         return tuple(param.type_id for param in self.params), self.ret, self.variadic
 
 

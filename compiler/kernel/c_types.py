@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Types as C spells them, both ways.
+"""Types as C writes them: printing and parsing.
 
 type_name(btf, 1105)                       -> "struct file *"
 declaration(btf, 77, "handler")            -> "int (*handler)(struct pt_regs *)"
@@ -17,8 +17,8 @@ from compiler.kernel.errors import NoSuchType
 from runtime.support.lazy_regex import pattern
 from runtime.support.record import record
 
-_DEPTH: Final = 64  # longest chain of types believed
-_NESTING: Final = 4  # of functions in the parameters of functions; damaged types have no end
+_DEPTH: Final = 64  # the longest chain of types that is followed
+_NESTING: Final = 4  # functions in the parameters of functions; damaged types may be endless
 _TAGS: Final[dict[str, type[k.Struct | k.Union | k.Enum]]] = {
     "struct": k.Struct,
     "union": k.Union,
@@ -33,19 +33,19 @@ _TOKEN: Final = pattern(r"\s*(?:(\w+)|(\*)|(\S))")
 
 @record
 class Spelled:
-    """A type with `pointers` levels of pointer on top, which the BTF need not contain itself."""
+    """A type with `pointers` levels of pointer on top; the BTF may lack the pointer types themselves."""
 
     type_id: TypeId
     pointers: int
 
 
 def type_name(btf: Btf, type_id: TypeId) -> str:
-    """How C writes a type; an anonymous struct is `struct {...}`."""
+    """A type in C; an anonymous struct is `struct {...}`."""
     return declaration(btf, type_id, "")
 
 
 def declaration(btf: Btf, type_id: TypeId, name: str) -> str:
-    """How C declares something of a type: brackets of arrays and functions go around the name."""
+    """A declaration in C: the brackets of arrays and functions go around the name."""
     return _declaration(btf, type_id, name, _NESTING)
 
 
@@ -94,7 +94,7 @@ def spelled(btf: Btf, text: str) -> Spelled:
     """The type that C text names: `u64`, `struct file *`, `const char __user *`, `long`.
 
     A bare word is a typedef, else a struct, union or enum of that name. Address space marks and
-    qualifiers are skipped. Raises NoSuchType.
+    qualifiers are ignored. Raises NoSuchType.
     """
     words: list[str] = []
     pointers = 0

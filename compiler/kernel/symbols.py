@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names and addresses in the kernel, from a kallsyms text that is searched, never indexed.
+"""Names and addresses in the kernel, from the text of kallsyms, which is searched and never indexed.
 
     symbols = Symbols.read(Path("/proc/kallsyms"))
     symbols.find("vfs_read")         -> (Symbol('vfs_read', 0xffffffff8131f0a0, 'T', ''),)
     symbols.functions("vfs_rea*")    -> [Symbol('vfs_read', ...), Symbol('vfs_readv', ...)]
     symbols.find("xfs_file_open")    -> (Symbol(..., module='xfs'),)
 
-Sources: /proc/kallsyms, a copy of it, or a System.map. What ftrace can hook comes from tracefs
-(available_filter_functions), what kprobes refuse from debugfs (kprobes/blacklist); both files
-may be missing and are then None, not empty.
+Sources: /proc/kallsyms, a copy of it, or a System.map. tracefs lists the functions that ftrace can hook
+(available_filter_functions), debugfs those that kprobes refuse (kprobes/blacklist). If one of these files is
+missing, its set is None, not empty.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ TRACEFS: Final = (Path("/sys/kernel/tracing"), Path("/sys/kernel/debug/tracing")
 KPROBE_BLACKLIST: Final = Path("/sys/kernel/debug/kprobes/blacklist")
 
 _FUNCTION_KINDS: Final = frozenset("tTwW")
-_FEWEST: Final = 100  # lines of the smallest believable table; packages ship one-line stand-ins
+_FEWEST: Final = 100  # lines of the smallest believable table; packages ship one-line placeholders
 _LINE: Final = rb"^([0-9a-f]+) (%b) (%b)(?:[ \t]+\[([^\]\n]+)\])?$"
 
 
@@ -48,14 +48,14 @@ class Symbol:
 
 
 class Symbols:
-    """A symbol table. One look-up of a name scans it once (3 ms for 10 MB) and is remembered."""
+    """A symbol table. The first look-up of a name scans the table (3 ms for 10 MB); results are cached."""
 
     def __init__(self, data: bytes, source: str) -> None:
         """`data` has lines `address kind name [module]`. Raises NoSymbols."""
         if data.count(b"\n", 0, 64 * _FEWEST) < _FEWEST:
             raise NoSymbols(
                 f"{source} holds no symbols",
-                "distributions ship a stand-in for System.map; copy the target's /proc/kallsyms",
+                "distributions ship a placeholder for System.map; copy the target's /proc/kallsyms",
             )
         self.source: Final = source
         self._data = data if data.endswith(b"\n") else data + b"\n"
@@ -71,11 +71,11 @@ class Symbols:
 
     @property
     def has_addresses(self) -> bool:
-        """False when the kernel shows an unprivileged reader zeros."""
+        """False if the kernel shows zeros, as it does to unprivileged readers."""
         return any(int(line.split()[0], 16) for line in self._sample())
 
     def find(self, name: str) -> tuple[Symbol, ...]:
-        """Every symbol of a name: static functions of one name are listed apart. May be empty."""
+        """Every symbol of a name; static functions may share one. May be empty."""
         known = self._found.get(name)
         if known is None:
             known = self._found[name] = tuple(self._lines(name))
@@ -91,7 +91,7 @@ class Symbols:
         )
 
     def address(self, name: str) -> int:
-        """Of the first symbol of a name. Raises NoSuchSymbol, or AddressesHidden if all are 0."""
+        """The address of the first symbol of a name. Raises NoSuchSymbol, or AddressesHidden if all are 0."""
         found = self.find(name)
         if not found:
             raise NoSuchSymbol(
@@ -105,15 +105,15 @@ class Symbols:
         return found[0].address
 
     def functions(self, pattern: str, module: str | None = None) -> list[Symbol]:
-        """Functions whose name fits a shell pattern, in the table's order.
+        """Functions whose name matches a shell pattern, in the table's order.
 
-        `module` keeps one module's only; '' the kernel proper's; None all.
+        `module` selects the functions of one module; '' those of the kernel proper; None all.
         """
         found = (s for s in map(_symbol, self._scan(pattern)))
         return [s for s in found if module is None or s.module == module]
 
     def modules(self) -> set[str]:
-        """Of which there are symbols."""
+        """The modules that the table has symbols of."""
         return {m[1].decode() for m in re.finditer(rb"\t\[([^\]\n]+)\]$", self._data, re.M)}
 
     def names(self) -> Iterator[str]:
@@ -151,9 +151,9 @@ class Symbols:
 
 @record
 class Hookable:
-    """What the running kernel lets be hooked; a None means that the kernel does not tell.
+    """The functions that the running kernel lets tracers hook; None if the kernel does not list them.
 
-    `traced` holds functions that ftrace can hook, `refused` those that kprobes refuse.
+    `traced`: functions that ftrace can hook; `refused`: functions that kprobes refuse.
     """
 
     traced: frozenset[str] | None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's tracepoints and what each passes to a callback, from BTF.
+"""The kernel's tracepoints and the arguments that each passes to its callbacks, from BTF.
 
     points = Tracepoints(btf, systems)
     points.find("sched:sched_switch")
@@ -8,9 +8,9 @@
 
 Types come from the typedef `btf_trace_NAME` (a pointer to the callback's type, whose first
 parameter is the registrant's own `void *`); parameter names from the function
-`__traceiter_NAME`. BTF does not know the system (`sched`) that a tracepoint belongs to: that
-comes from tracefs where mounted, else from the kernel headers' include/trace/events, which
-leaves out those declared elsewhere (file systems, drivers). Their system is '' here.
+`__traceiter_NAME`. BTF does not record the system (`sched`) of a tracepoint: tracefs
+lists it if it is mounted, else the kernel headers' include/trace/events do. These lack the tracepoints that
+are declared elsewhere (file systems, drivers); their system is '' here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _WILD: Final = ("*", "")
 
 @record
 class Tracepoint:
-    """`params` are what a callback gets after its own data pointer; unnamed ones are `argN`."""
+    """`params` are the callback's parameters behind its data pointer; unnamed ones are called `argN`."""
 
     name: str
     system: str
@@ -48,14 +48,14 @@ class Tracepoints:
     """The tracepoints in one BTF: the kernel's, or with a module's BTF, both."""
 
     def __init__(self, btf: Btf, systems: dict[str, str] | None = None) -> None:
-        """`systems` maps a tracepoint's name to its system, as far as known."""
+        """`systems` maps a tracepoint's name to its system, if that is known."""
         self._btf = btf
         self._systems = systems or {}
 
     def find(self, spec: str) -> Tracepoint:
         """A tracepoint by `name` or `system:name`. Raises NoSuchTracepoint.
 
-        A system is checked where it is known, and accepted where it is not.
+        The system is checked if it is known, and accepted if it is not.
         """
         system, name = _split(spec)
         btf = self._btf
@@ -67,22 +67,24 @@ class Tracepoints:
                 did_you_mean(name, self.names("*")) or "it may be in a module that is not loaded",
             ) from error
         known = self._systems.get(name, "")
-        if known and not _fits(system, known):
+        if known and not _matches(system, known):
             raise NoSuchTracepoint(
                 f"tracepoint '{name}' is not in system '{system}'", f"write '{known}:{name}'"
             )
         return Tracepoint(name, known, self._params(typedef, name))
 
     def names(self, spec: str = "*") -> list[str]:
-        """Sorted names that fit a shell pattern `name` or `system:name`.
+        """Sorted names that match a shell pattern `name` or `system:name`.
 
-        With a system other than `*`, only tracepoints whose system is known can fit.
+        With a system other than `*`, only tracepoints whose system is known can match.
         """
         system, pattern = _split(spec)
         typedefs = self._btf.names(k.Typedef, _TYPEDEF + pattern)
         names = {name.removeprefix(_TYPEDEF) for name in typedefs}
         return sorted(
-            name for name in names if system in _WILD or _fits(system, self._systems.get(name, ""))
+            name
+            for name in names
+            if system in _WILD or _matches(system, self._systems.get(name, ""))
         )
 
     def _params(self, typedef: k.Typedef, name: str) -> tuple[k.Param, ...]:
@@ -105,9 +107,9 @@ class Tracepoints:
 
 
 def systems_from_tracefs(tracefs: Path) -> dict[str, str]:
-    """Tracepoint name -> system, from a mounted tracefs' `events`; empty where it is not.
+    """Tracepoint name -> system, from the `events` of tracefs; empty if it is not mounted.
 
-    System calls' events (`sys_enter_*`) are listed there too, though no tracepoints.
+    The events of system calls (`sys_enter_*`) are listed there, too, but are no tracepoints.
     """
     try:
         return {event.name: event.parent.name for event in (tracefs / "events").glob("*/*/")}
@@ -139,5 +141,5 @@ def _split(spec: str) -> tuple[str, str]:
     return system, name
 
 
-def _fits(system: str, known: str) -> bool:
+def _matches(system: str, known: str) -> bool:
     return system in _WILD or re.fullmatch(glob_regex(system), known) is not None

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Sizes, and the way from a pointer to a member, computed from BTF.
+"""Sizes of types, and the steps from a pointer to a member, computed from BTF.
 
     place(btf, <struct file *>, ["f_path", "dentry", "d_name", "name"])
       -> Place(steps=(Step(offset=152, deref=False), Step(offset=40, deref=True)), ...)
 
-A place starts from a value `v`: a pointer to a struct, or the address of a struct. A step adds
-its offset; one with `deref` first loads the pointer found at the address so far. Here:
-`a = v + 152; a = *(void **)a + 40`, and the member is at `a`.
+The steps start at a value `v`: a pointer to a struct, or the address of a struct. A step adds its offset; a
+step with `deref` first loads the pointer at the address so far. Here: `a = v + 152; a = *(void **)a + 40`,
+and the member is at `a`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from compiler.support.did_you_mean import did_you_mean
 from runtime.support.record import record
 
 POINTER_SIZE = 8  # 64-bit kernels only
-_DEPTH = 64  # deepest nesting of anonymous structs and arrays believed
+_DEPTH = 64  # the deepest nesting of anonymous structs and arrays that is followed
 
 
 @record
 class Integer:
-    """What a value that fits a register is: `size` in bytes; pointers are unsigned."""
+    """The type of a value that fits a register: `size` in bytes; pointers are unsigned."""
 
     size: int
     signed: bool
@@ -41,8 +41,8 @@ class Step:
 
 @record
 class Bits:
-    """A bitfield in the little-endian unit of `unit` bytes at its place: `(u >> shift)`, `width`
-    bits of it."""
+    """A bitfield: `width` bits of `(u >> shift)`, where `u` is the little-endian number of `unit` bytes at
+    the member's address."""
 
     shift: int
     width: int
@@ -51,7 +51,7 @@ class Bits:
 
 @record
 class Place:
-    """Where a member is (see the module's text), its type, and its bits if it is a bitfield."""
+    """The steps to a member (see the module's docstring), its type, and its bits if it is a bitfield."""
 
     steps: tuple[Step, ...]
     type_id: TypeId
@@ -103,7 +103,7 @@ def is_string(btf: Btf, type_id: TypeId) -> bool:
 def composite(btf: Btf, type_id: TypeId) -> k.Composite | None:
     """The struct or union that a type is or points to, or None.
 
-    Where one file of the kernel knows only `struct x;`, the definition is looked up by name.
+    If the type is only declared (`struct x;`), the definition is looked up by name.
     """
     match found := _pointee(btf, type_id):
         case k.Struct() | k.Union():
@@ -136,8 +136,8 @@ def member(btf: Btf, of: k.Composite, name: str) -> k.Member:
 def place(btf: Btf, start: TypeId, path: Sequence[str | int]) -> Place:
     """Follow member names and constant indexes from a pointer to, or an address of, `start`.
 
-    `.` and `->` are the same here, as in the script language. An index of an array stays in
-    place; one of a pointer loads it first. Raises NoSuchMember.
+    `.` and `->` are the same here, as in the script language. Indexing a pointer loads it first, indexing
+    an array does not. Raises NoSuchMember.
     """
     steps = [Step(0, False)]
     type_id, bits = start, None
@@ -216,7 +216,7 @@ def _anonymous(btf: Btf, raw: k.Member, depth: int) -> k.Composite | None:
 
 
 def _normal(btf: Btf, raw: k.Member, base: int) -> k.Member:
-    """A member at its absolute offset. Older encoders keep a bitfield's size in its type."""
+    """A member at its absolute offset. Older encoders store a bitfield's size in its type."""
     offset, bits = base + raw.bit_offset, raw.bit_size
     if bits == 0:
         kind = btf.resolve(raw.type_id)

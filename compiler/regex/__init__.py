@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions: POSIX extended syntax to a table that reads each byte of a string once.
+"""Regular expressions: POSIX extended syntax to a table with which each byte of a string is read once.
 
-    pattern.parse("a(b|c)*$")     -> syntax tree, or PatternError with the place in the pattern
-    automaton.compile("^a+", captures=False)  -> Automaton: byte classes, next states, moves of registers
+    parser.parse("a(b|c)*$")            -> syntax tree, or PatternError with the position in the pattern
+    dfa.compile("^a+", captures=False)  -> Automaton: byte classes, next states, moves of registers
 
-The match is the leftmost one, and of those the longest. Where it can be split into submatches in
-several ways, earlier alternatives and longer repetitions win.
+The match is the leftmost one, and of those the longest. If it can be split into submatches in several ways,
+earlier alternatives and longer repetitions win. This room knows nothing of scripts and imports no other.
 """

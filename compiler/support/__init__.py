@@ -1,1 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+"""Helpers that know nothing of scripts, kernels or modules: files, names, caches, ELF.
+
+A module may enter if two rooms of the compiler need it and it imports none of them. Each raises errors of
+its own, which callers turn into theirs.
+"""

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Near-miss names for error messages.
+"""Suggestions for misspelled names, for error messages.
 
     near("task_strcut", names) -> ["task_struct"]
     did_you_mean("task_strcut", names) -> "did you mean 'task_struct'?"
 
-A kernel has over 50,000 function names, for which difflib alone takes seconds, so pairs of
-adjacent letters choose a short list first. For error paths only.
+A kernel has over 50,000 function names, for which difflib alone takes seconds. So a comparison of pairs of
+adjacent letters makes a short list first.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def near(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
         common = len(pairs.intersection(pairwise(other)))
         if 2 * common >= len(pairs) - 1 or (len(name) == len(other) and sorted(other) == letters):
             scored[other] = 2 * common - len(other)
-    # only after a mistake
+    # imported after an error only
     import difflib
     from heapq import nlargest
 
@@ -37,7 +37,7 @@ def near(name: str, names: Iterable[str], limit: int = 3) -> list[str]:
 
 
 def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """A hint that lists the near misses, or an empty string when there are none."""
+    """A hint with the closest names, or an empty string if no name is close."""
     found = [f"'{other}'" for other in near(name, names)]
     if not found:
         return ""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Shell patterns over names, as regular expression text that works inside a larger one.
+"""Shell patterns for names, as regular expressions that can be part of a larger one.
 
     glob_regex("vfs_*[!v]") -> r"vfs_\\S*[^v\\s]"
 
-fnmatch.translate anchors its result and lets `*` run across lines, so it cannot be embedded.
+The result of fnmatch.translate is anchored, and its `*` matches across lines, so it cannot be embedded.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import re
 
 
 def is_glob(text: str) -> bool:
-    """Whether a name is a pattern."""
+    """Whether a name contains a wildcard."""
     return any(char in text for char in "*?[")
 
 
 def glob_regex(pattern: str) -> str:
-    """`*`, `?`, `[abc]`, `[a-z]` and `[!abc]`; a bracket that is not closed stands for itself."""
+    """Translates `*`, `?`, `[abc]`, `[a-z]` and `[!abc]`; an unclosed bracket stands for itself."""
     out: list[str] = []
     at = 0
     while at < len(pattern):
@@ -36,7 +36,7 @@ def glob_regex(pattern: str) -> str:
 
 
 def _class_end(pattern: str, at: int) -> int:
-    """Where the bracket that opened before `at` closes; a `]` that comes first is a member."""
+    """The index of the `]` that closes the class, or -1; a `]` at its start is a member."""
     if pattern[at : at + 1] in ("!", "^"):
         at += 1
     return pattern.find("]", at + 1)
@@ -48,7 +48,7 @@ def _class(body: str) -> str:
     at = int(is_negated)
     while at < len(body):
         if body[at + 1 : at + 2] == "-" and at + 2 < len(body):
-            # a range that runs backwards holds nothing, as in the shell
+            # a reversed range is empty, as in the shell
             if body[at] <= body[at + 2]:
                 out.append(f"{_member(body[at])}-{_member(body[at + 2])}")
             at += 3

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Paths inside another system's root folder, whose symbolic links mean that root.
+"""Paths inside another system's root folder, whose absolute symbolic links start at that root.
 
     inside(Path("/srv/guest"), "/lib/modules/6.1/build")
       -> Path("/srv/guest/usr/src/linux-headers-6.1")
 
-Plain `Path.resolve` would follow the guest's absolute links into this machine's own files.
+`Path.resolve` would follow the absolute links of that system to files of this one.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-_LINKS = 40  # as the kernel's own limit
+_LINKS = 40  # the kernel's limit (MAXSYMLINKS)
 
 
 def inside(root: Path, path: str | Path) -> Path:
     """`path`, taken from `root`, with every symbolic link followed as if `root` were `/`.
 
-    What does not exist is kept as written; `..` stops at the root; a loop of links too.
+    A component that does not exist stays as written. `..` stops at the root, and a loop of links after 40.
     """
     todo = [part for part in reversed(Path(path).parts) if part != "/"]
     at: list[str] = []

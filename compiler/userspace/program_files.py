@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs by the names that scripts give them.
+"""The files of programs, by the names that scripts use.
 
     Files().find("ls")              -> ["/usr/bin/ls"]          by $PATH
     Files().find("/usr/bin/py*")    -> ["/usr/bin/py3clean", ...]
-    Files().inputs                  -> all that was looked at
+    Files().inputs                  -> every path that was looked at
 
-Names lead to files with all links followed: those are what processes run.
+All links are followed: the files found are those that processes execute.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 class Files:
-    """The files of one system, `root` being what its processes see as `/`; `target`: the program of
-    the process that is going to be target(), "" where that is not known."""
+    """The files of one system; its processes see `root` as `/`. `target`: the program of the process that
+    target() will return; "" if it is not known."""
 
     def __init__(self, root: Path = Path("/"), target: str = "") -> None:
         self.root = root
@@ -32,22 +32,22 @@ class Files:
 
     @property
     def inputs(self) -> tuple[Path, ...]:
-        """What the answers depend on, and where something might have been and was not."""
+        """The paths that the results depend on, those without a file included."""
         return tuple(self._looked)
 
     def find(self, name: str) -> list[str]:
-        """Files that a name or a shell pattern means; none if there is none."""
+        """The files that a name or a shell pattern matches; may be empty."""
         if "/" not in name:
             folders = os.environ.get("PATH") or _PATH
             names: Iterable[str] = (f"{folder}/{name}" for folder in folders.split(":") if folder)
-            candidates = (path for wanted in names for path in self._fitting(wanted))
+            candidates = (path for wanted in names for path in self._matching(wanted))
             return next(([found] for found in candidates if self._runs(found)), [])
         if not name.startswith("/"):
             name = str(Path.cwd() / name)
-        return sorted(set(self._fitting(name)))
+        return sorted(set(self._matching(name)))
 
     def of_process(self, pid: int) -> str | None:
-        """The file that a process of this machine runs; None where that cannot be told."""
+        """The file that a process of this machine executes; None if it cannot be read."""
         if self.root != Path("/"):
             return None
         link = Path(f"/proc/{pid}/exe")
@@ -58,11 +58,11 @@ class Files:
             return None
 
     def here(self, path: str) -> Path:
-        """Where this process finds a file of that system."""
+        """The path at which this process finds a file of that system."""
         return inside(self.root, path)
 
     def read(self, path: str) -> Path:
-        """The same, noted."""
+        """The same; the path becomes one of the inputs."""
         found = self.here(path)
         self._looked[found] = None
         return found
@@ -70,7 +70,7 @@ class Files:
     def _runs(self, path: str) -> bool:
         return os.access(self.here(path), os.X_OK)
 
-    def _fitting(self, name: str) -> Iterator[str]:
+    def _matching(self, name: str) -> Iterator[str]:
         paths = self._expanded(Path(name)) if is_glob(name) else [Path(name)]
         for path in paths:
             found = self.here(str(path))
@@ -80,7 +80,7 @@ class Files:
                 yield f"/{found.relative_to(self.root)}"
 
     def _expanded(self, path: Path) -> list[Path]:
-        """What a path with wildcards fits, folder by folder."""
+        """The paths that a path with wildcards matches, folder by folder."""
         found = [Path("/")]
         for part in path.parts[1:]:
             if not is_glob(part):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the buckets of a histogram stand for.
+"""The bounds of a histogram's buckets.
 
-    upper_bounds(Histogram(LOG2, 0, 65))   -> (-1, 0, 1, 3, 7, ...)   the last one's is infinity
+    upper_bounds(Histogram(LOG2, 0, 65))   -> (-1, 0, 1, 3, 7, ...)   the last bucket has none
     lowest(Histogram(LOG2, 0, 65), 4)      -> 4                       bucket 4 counts 4 <= v < 8
 
 Values are integers, so a bucket of 2^k <= v < 2^(k+1) has the inclusive upper bound 2^(k+1)-1.
@@ -17,7 +17,7 @@ ZERO_WORD: Final = 64  # of a LOG2 histogram with negative values
 def upper_bounds(hist: Histogram) -> tuple[int, ...]:
     """The largest value that each bucket but the last can count, ascending: Prometheus' `le`.
 
-    The last bucket's bound is infinity. ValueError when the histogram contradicts itself.
+    The last bucket's bound is infinity. Raises ValueError if the description contradicts itself.
     """
     check(hist)
     words = range(hist.buckets - 1)
@@ -35,10 +35,10 @@ def upper_bounds(hist: Histogram) -> tuple[int, ...]:
 
 
 def lowest(hist: Histogram, word: int) -> int:
-    """The value that names bucket `word` in a drawing: its smallest, of negative ones its largest.
+    """The label of bucket `word` in a rendered histogram: its smallest value, or its largest if negative.
 
-    An open end has the value of its closed side: the first of LINEAR `low`, its last the start of
-    the interval before.
+    An open bucket is labelled with its finite bound: the first of LINEAR with `low`, the last with the start
+    of the interval before it.
     """
     match hist.kind:
         case HistogramKind.LOG2 if hist.negative:
@@ -59,7 +59,7 @@ def lowest(hist: Histogram, word: int) -> int:
 
 
 def check(hist: Histogram) -> None:
-    """ValueError when the number of buckets does not go with the rest."""
+    """Raises ValueError if the number of buckets contradicts the other fields."""
     match hist.kind:
         case HistogramKind.LOG2:
             good = 2 <= hist.buckets <= (128 if hist.negative else 65)

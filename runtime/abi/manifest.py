@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The manifest: what a module contains, the only contract between the compiler and its readers.
+"""The manifest: the description of a module, the only contract between the compiler and readers.
 
 The compiler writes it, the module carries it (ELF section `.stapwatch.manifest`, and mapped
-through the device), the agent reads it back: `Manifest.from_json(m.to_json()) == m`. Offsets are
-bytes from the start of the region they name; a *row* is the value of one element in one lane, a
+through the device), the agent reads it back: `Manifest.from_json(m.to_json()) == m`. A *lane* is one
+CPU's region of counters and rows, which readers map; the *shared region* is common to all CPUs. Offsets
+are bytes from the start of the region they name. A *row* is the value of one element in one region, a
 list of 8-byte words.
 
     global reads; probe kernel.function("vfs_read") { reads[execname()]++ }
@@ -20,11 +21,11 @@ from runtime.support.record import asdict, record
 class ValueType(StrEnum):
     LONG = "long"  # one s64 word
     STRING = "string"  # `size` bytes, NUL-terminated
-    STAT = "stat"  # words as `Statistic` tells
+    STAT = "stat"  # the words that `Statistic` describes
 
 
 class Storage(StrEnum):
-    """Where a global's values live."""
+    """The storage class of a global."""
 
     PERCPU = "percpu"  # a row in every lane; the value is their sum (min, max)
     SHARED = "shared"  # one row in the shared region, changed under a lock
@@ -47,8 +48,8 @@ class Histogram:
       k 0..63.
     LINEAR (low, high, interval): word 0 counts v < low, then [low, low+interval) ..., the last
       word v > high; (high - low) / interval + 3 words.
-    BOUNDS: word i counts bounds[i-1] < v <= bounds[i]; the last word what is above all
-      (Prometheus' `le`).
+    BOUNDS: word i counts bounds[i-1] < v <= bounds[i] (Prometheus' `le`); the last word counts
+      the values above all bounds.
     """
 
     kind: HistogramKind
@@ -63,9 +64,9 @@ class Histogram:
 
 @record
 class Statistic:
-    """Word numbers inside a statistic's row; None: not kept. Without `count`, buckets give it.
+    """Word numbers inside a statistic's row; None: not recorded. Without `count`, it is the buckets' sum.
 
-    min and max are meaningful in a lane only if that lane's count is not 0. `mean` and `m2` are
+    min and max are valid in a lane only if that lane's count is not 0. `mean` and `m2` are
     Welford's running values, shifted by `shift` bits, for the variance.
     """
 
@@ -112,15 +113,15 @@ class Table:
     rows: int  # offset of row 0: in a lane if PERCPU, else in the shared region
     row_size: int  # bytes
     slots: Slots | None = None
-    dropped: int | None = None  # offset in a lane of the u64 that counts updates a full array lost
+    dropped: int | None = None  # offset in a lane: the u64 counter of updates lost to a full array
     statistic: Statistic | None = None
     monotonic: bool = False  # only ever `++` and `+=`: a counter; otherwise a gauge
-    # working memory, exported only if asked for: handlers delete its elements, or it is `__x`
+    # working memory, exported on request only: handlers delete its elements, or its name is `__x`
     scratch: bool = False
     # offset in the shared region of a u32 that is odd while a handler writes rows; None: rows are one
-    # word each, or nobody writes them once probes are armed
+    # word each, or handlers never write them once probes are armed
     sequence: int | None = None
-    display: bool = False  # a session prints it at its end
+    display: bool = False  # `run` prints it when the session ends
     location: str = ""
 
 
@@ -130,7 +131,7 @@ class Probe:
     written: str  # as the script has it: kernel.function("vfs_*")
     hook: str  # begin, end, error, timer, profile, ftrace, kprobe, kretprobe, tracepoint
     location: str  # file:line:column
-    functions: tuple[str, ...] = ()  # hooked together: each has a status behind all probes'
+    functions: tuple[str, ...] = ()  # attached together; their statuses follow those of all probes
 
 
 @record
@@ -147,7 +148,7 @@ class Print:
     format: str
     arguments: tuple[Argument, ...]
     location: str
-    log: bool = False  # log(): a line of its own, marked as message
+    log: bool = False  # log(): a line of its own, marked as a message
 
 
 @record
@@ -160,7 +161,7 @@ class ErrorSite:
 class Manifest:
     name: str  # the script's
     module: str
-    identity: str  # hex digest of everything the module was made from
+    identity: str  # hex digest of everything that the module was made from
     release: str  # kernel it was built for
     build_id: str
     compiler: str  # stapwatch version
@@ -180,7 +181,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Manifest":
-        """Read what `to_json` wrote; ValueError when it is not a manifest."""
+        """Read the result of `to_json`. Raises ValueError if the text is not a manifest."""
         try:
             tree = json.loads(text)
             return cls(
@@ -200,7 +201,7 @@ class Manifest:
 
 
 def _without_defaults(tree: Any) -> Any:
-    """Leave out what is None, so that the text stays short."""
+    """Leave out members that are None, so that the text stays short."""
     if isinstance(tree, dict):
         return {k: _without_defaults(v) for k, v in tree.items() if v is not None}
     if isinstance(tree, list | tuple):

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module's face to its reader, as Python sees it: the mirror of include/stapwatch/abi.h.
+"""The structures that a module shares with its readers: the mirror of include/stapwatch/abi.h.
 
-Each `struct.Struct` here has its C twin's fields in order; a test compiles the header and compares
+Each `struct.Struct` has the fields of its C structure, in order; a test compiles the header and compares
 sizes and offsets.
 """
 
@@ -26,7 +26,7 @@ START = struct.Struct("<Qqq16s24x")
 SUMS = struct.Struct("<QQ")
 
 NO_PROBE = 0xFFFFFFFF
-NO_SITE = 0xFFFFFFFF  # of an error that is none of the script's: its hook could not be placed
+NO_SITE = 0xFFFFFFFF  # an error without a position in the script: a probe could not be attached
 UNLIMITED_ERRORS = 0xFFFFFFFFFFFFFFFF
 
 
@@ -78,12 +78,12 @@ class Header:
 
     @classmethod
     def unpack(cls, data: bytes | memoryview) -> "Header":
-        """Read a header; ValueError when it is none or of another ABI."""
+        """Read a header. Raises ValueError for other data and for another ABI."""
         fields: tuple[Any, ...] = HEADER.unpack_from(data)
         magic, abi = fields[0], fields[1]
         if magic != MAGIC:
             raise ValueError("not a stapwatch module: wrong magic")
         if abi != ABI:
-            raise ValueError(f"the module speaks ABI {abi}, this reader ABI {ABI}")
+            raise ValueError(f"the module has ABI {abi}, this reader ABI {ABI}")
         values = (*fields[2:12], State(fields[12]), bool(fields[13]), fields[14])
         return cls(*values)

@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Events: what a module's handlers print, and what goes wrong in them.
+"""Events: the output of a module's handlers, their errors, and changes of the module's state.
 
     decode(buffer, manifest)  -> [Event(PRINT, cpu=1, time_ns=9, probe=0, site=0, args=("sshd", 3))]
     text(event, manifest)     -> "sshd:     3\n"
     readable("caf\\udce9")     -> "caf\\xe9"
 
-Record layout: `struct sw_event` in include/stapwatch/abi.h. A string that is no UTF-8 keeps its
-odd bytes as lone surrogates, so that `.encode(errors="surrogateescape")` gives back the kernel's
-bytes; `readable` is for places that want plain text. Histograms are drawn where the format has a
-%s for them.
+Record layout: `struct sw_event` in include/stapwatch/abi.h. Bytes that are not UTF-8 become lone
+surrogates, so that `.encode(errors="surrogateescape")` restores the kernel's bytes; `readable` makes plain
+text of them. A histogram is rendered for the %s of its format.
 """
 
 import struct
@@ -19,7 +18,7 @@ from typing import Final, assert_never
 from runtime.abi.manifest import Argument, Manifest, Print, ValueType
 from runtime.abi.structs import EVENT, NO_PROBE, NO_SITE, EventKind, State
 from runtime.events import printf
-from runtime.events.histogram_text import draw
+from runtime.events.histogram_text import render
 from runtime.support.record import record
 
 Value = int | str | tuple[int, ...]
@@ -32,10 +31,10 @@ _LENGTH: Final = struct.Struct("<Q")
 class Event:
     """One record.
 
-    `time_ns` is CLOCK_MONOTONIC; add the header's `time_offset` for time since 1970. `site` counts
-    prints (PRINT), errors (ERROR; NO_SITE: a hook's, not the script's) or is the new State (STATE).
-    `args` are those of the print, a histogram as its buckets; an ERROR's and a WARNING's is its text.
-    A COMMAND's is the shell's line.
+    `time_ns` is CLOCK_MONOTONIC; add the header's `time_offset` for time since 1970. `site` is the
+    number of a print (PRINT) or error site (ERROR; NO_SITE: a probe could not be attached), or the new
+    State (STATE). `args` are the arguments of a print, a histogram as its buckets; the text of an ERROR or
+    a WARNING; the command line of a COMMAND.
     """
 
     kind: EventKind
@@ -47,11 +46,11 @@ class Event:
 
 
 def decode(buffer: bytes | bytearray | memoryview, manifest: Manifest) -> list[Event]:
-    """All records of a buffer, which holds whole ones only.
+    """All records of a buffer, which must hold whole records only.
 
-    ValueError with the offset where it is damaged.
+    Raises ValueError with the offset of a damaged record.
     """
-    # one bounds-checked copy: views would keep a reusable buffer from being reused
+    # one copy: views would prevent the caller from reusing the buffer
     data = bytes(buffer)
     events = []
     at = 0
@@ -65,7 +64,7 @@ def decode(buffer: bytes | bytearray | memoryview, manifest: Manifest) -> list[E
 
 
 def text(event: Event, manifest: Manifest) -> str:
-    """What the event says: a print's output exactly, else one line without its end."""
+    """The exact output of a print; for other events one line without its end."""
     match event.kind:
         case EventKind.PRINT:
             return _printed(event, manifest.prints[event.site])
@@ -84,25 +83,25 @@ def text(event: Event, manifest: Manifest) -> str:
 
 
 def transcript(events: Iterable[Event], manifest: Manifest) -> str:
-    """Prints as they are; errors and warnings where they happened, a line each."""
-    said = []
+    """The output of prints, with errors and warnings in between, a line each."""
+    lines = []
     for event in events:
         match event.kind:
             case EventKind.PRINT:
-                said.append(text(event, manifest))
+                lines.append(text(event, manifest))
             case EventKind.ERROR | EventKind.WARNING:
-                said.append(f"{event.kind.name}: {text(event, manifest)}\n")
+                lines.append(f"{event.kind.name}: {text(event, manifest)}\n")
             case EventKind.COMMAND | EventKind.SWITCH:
-                said.append(f"[{event.kind.name.lower()}: {text(event, manifest)}]\n")
+                lines.append(f"[{event.kind.name.lower()}: {text(event, manifest)}]\n")
             case EventKind.STATE:
                 pass
             case _ as never:
                 assert_never(never)
-    return "".join(said)
+    return "".join(lines)
 
 
 def readable(string: str) -> str:
-    """The string with bytes that are no UTF-8 as \\xNN."""
+    """The string with bytes that are not UTF-8 as \\xNN."""
     return string.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
@@ -182,8 +181,8 @@ def _printed(event: Event, statement: Print) -> str:
     for argument, value in zip(statement.arguments, event.args, strict=True):
         if isinstance(value, tuple):
             if argument.histogram is None:
-                raise ValueError(f"argument {argument.name!r} is no histogram")
-            shown.append(draw(argument.histogram, value))
+                raise ValueError(f"argument {argument.name!r} is not a histogram")
+            shown.append(render(argument.histogram, value))
         else:
             shown.append(value)
     return printf.format(_pieces(statement.format), shown)

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Histograms as text, drawn as SystemTap's print(@hist_log(x)) and print(@hist_linear(x, ...)) do.
+"""Histograms as text, in the format of SystemTap's print(@hist_log(x)) and print(@hist_linear(x, ...)).
 
-    draw(hist, (0, 1, 3, ...)) ->
+    render(hist, (0, 1, 3, ...)) ->
     value |-------------------------------------------------- count
         0 |@                                                  1
         1 |@@@                                                3
         2 |                                                   0
         4 |                                                   0
 
-A row is named after the smallest value it counts. Up to two empty rows frame what was counted; a
-longer run of empty rows becomes one `~`. Rows `<low` and `>high` count what a linear histogram
-has no bucket for.
+A row is labelled with the smallest value it counts. Up to two empty rows are shown next to full ones; a
+longer run of empty rows becomes one `~`. Rows `<low` and `>high` count the values outside of a linear
+histogram.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +20,13 @@ from runtime.abi.histogram import ZERO_WORD, check, lowest
 from runtime.abi.manifest import Histogram, HistogramKind
 
 WIDTH: Final = 50  # columns of a full bar
-FRAME: Final = 2  # empty rows kept next to full ones
+FRAME: Final = 2  # empty rows shown next to full ones
 
 
-def draw(hist: Histogram, buckets: Sequence[int]) -> str:
+def render(hist: Histogram, buckets: Sequence[int]) -> str:
     """The table, with the empty line that ends it.
 
-    ValueError when the buckets are not the histogram's.
+    Raises ValueError if the number of buckets is not the histogram's.
     """
     check(hist)
     if len(buckets) != hist.buckets:
@@ -54,14 +54,14 @@ def draw(hist: Histogram, buckets: Sequence[int]) -> str:
 
 
 def _range(hist: Histogram, buckets: Sequence[int]) -> tuple[int, int]:
-    """First and last row to show; (0, -1) when all are empty."""
+    """The first and the last row to show; (0, -1) if all are empty."""
     full = [row for row, count in enumerate(buckets) if count > 0]
     if not full:
         return 0, -1
     first, last = full[0], full[-1]
     match hist.kind:
         case HistogramKind.LOG2:
-            # rows of negative values only where there are such values
+            # rows of negative values are shown only if there are such values
             zero = ZERO_WORD if hist.negative else 1
             floor = 0 if first < zero else zero
         case HistogramKind.LINEAR:
@@ -77,10 +77,10 @@ def _range(hist: Histogram, buckets: Sequence[int]) -> tuple[int, int]:
 
 
 def _margin(hist: Histogram, first: int, last: int, labels: Mapping[int, str]) -> int:
-    """Columns for the names of rows."""
+    """The width of the labels' column."""
     widths = [len("value"), *map(len, labels.values())]
     if hist.kind is HistogramKind.LINEAR:
-        # SystemTap makes room for `low`, and for the value behind the last row, shown or not
+        # SystemTap's column fits `low` and the value behind the last row, even if these are not shown
         widths.append(len(str(hist.low)) + (first == 0))
         behind = hist.low + hist.interval * last
         widths.append(len(str(behind)) + (last == hist.buckets - 1))

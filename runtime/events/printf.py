@@ -6,20 +6,20 @@ r"""printf directives of the script language: parsed, type-checked and formatted
     arguments(parse("%*d"))  -> (Argument(LONG, WIDTH, ...), Argument(LONG, VALUE, ...))
 
 A directive is `%[flag][width][.precision][l]conversion`, the grammar that SystemTap accepts: one
-flag at most, so in `%#05x` the 0 belongs to the width. It formats as its kernel runtime does,
-which is not always C's way:
+flag at most, so in `%#05x` the 0 belongs to the width. It formats as SystemTap's kernel runtime does,
+which differs from C:
 
-- numbers have 64 bits; x X o u p show a negative one as its unsigned twin, c shows its lowest byte;
+- numbers have 64 bits; x X o u p show a negative number as unsigned, c shows its lowest byte;
 - `#` puts 0x, 0X or 0 before every number, zero too, and shows c as in C source ('\n', '\033'); p
   is #x;
-- 0 pads numbers with zeros even where there is a precision, and ends a string or memory dump with
+- 0 pads numbers with zeros even if there is a precision, and ends a string or memory dump with
   a NUL;
 - a precision of 0 still shows the number 0, `%.d` has none, a negative `*` counts as 0;
-- b writes 1, 2, 4 or 8 bytes (its width, or its precision where both are given), low byte first;
-- m and M show memory: the script gives an address, a reader the bytes that were found there.
+- b writes 1, 2, 4 or 8 bytes (its width, or its precision if both are given), low byte first;
+- m and M show memory: the script passes an address, a reader the bytes at that address.
 
-Widths and precisions count bytes. A result that is no UTF-8 holds its odd bytes as lone
-surrogates, so that `.encode(errors="surrogateescape")` gives the exact output.
+Widths and precisions count bytes. Bytes of a result that are not UTF-8 become lone
+surrogates, so that `.encode(errors="surrogateescape")` restores the exact output.
 Source: SystemTap's stap(1) and language reference, chapter "Formatted output", and what stap 4.8
 accepts.
 """
@@ -36,7 +36,7 @@ _U64: Final = (1 << 64) - 1
 
 
 class DirectiveError(ValueError):
-    """A format that cannot be; `position` is an index into it, `message` fits after "error: "."""
+    """A malformed format; `position` is an index into it, `message` can follow "error: "."""
 
     def __init__(self, position: int, message: str) -> None:
         super().__init__(message)
@@ -59,13 +59,13 @@ class Conversion(Enum):
 
 
 class Star(Enum):
-    """A width or precision that an argument gives."""
+    """A width or precision that is an argument."""
 
     STAR = "*"
 
 
 class Kind(Enum):
-    """What an argument must be."""
+    """The type that an argument must have."""
 
     LONG = auto()
     STRING = auto()
@@ -85,7 +85,7 @@ class Literal:
 
 @record
 class Directive:
-    """`position` and `end` enclose it in the format; `flag` is one of "-+ #0" or ""."""
+    """It spans `position` to `end` of the format; `flag` is one of "-+ #0" or ""."""
 
     conversion: Conversion
     position: int
@@ -106,7 +106,7 @@ class Directive:
 
     @property
     def user_memory(self) -> bool:
-        """m and M read kernel memory, with # a process's."""
+        """Whether m or M reads memory of the process (flag #), not of the kernel."""
         return self.kind is Kind.MEMORY and self.flag == "#"
 
 
@@ -128,7 +128,7 @@ _LENGTHS: Final = "hlLqjzt"
 def parse(text: str) -> tuple[Piece, ...]:
     """Split a format.
 
-    Neighbouring literals (and `%%`) come as one. DirectiveError where it is malformed.
+    Adjacent literals (and `%%`) become one. Raises DirectiveError if it is malformed.
     """
     pieces: list[Piece] = []
     literal = ""
@@ -169,12 +169,12 @@ def arguments(pieces: Sequence[Piece]) -> tuple[Argument, ...]:
 
 
 def format(pieces: Sequence[Piece], args: Sequence[int | str | bytes]) -> str:
-    """The text; ValueError when the arguments are not those that `arguments` tells."""
+    """The text. Raises ValueError unless the arguments are those that `arguments` lists."""
     return format_bytes(pieces, args).decode(errors="surrogateescape")
 
 
 def format_bytes(pieces: Sequence[Piece], args: Sequence[int | str | bytes]) -> bytes:
-    """As `format`, exactly the bytes."""
+    """The result of `format` as bytes."""
     rest = iter(args)
     out = []
     for piece in pieces:

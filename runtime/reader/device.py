@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A loaded module's device, and plain files and bytes of the same layout.
+"""A loaded module's device, and memory images of the same layout.
 
     with Device.open("swatch_1234") as device:
         device.start()
@@ -37,17 +37,17 @@ _ZONE_ROOM: Final = 16  # bytes of a time zone's name, with its NUL
 
 
 class DeviceError(OSError):
-    """A module's device refused; the text names the module and what was tried."""
+    """An operation on a module's device failed; the text names the module and the operation."""
 
 
 class Image:
-    """What a module shows: header, manifest, shared region and lanes of one read-only mapping.
+    """The mapping of a module: header, manifest, shared region and lanes, read-only.
 
-    Views live as long as the image: drop them before `close`, which otherwise says BufferError.
+    Views live as long as the image: drop them before `close`, which raises BufferError otherwise.
     """
 
     def __init__(self, data: bytes | bytearray | memoryview | mmap.mmap) -> None:
-        """Take a mapping; ValueError when it holds no image, or less than its header says."""
+        """Take a mapping. Raises ValueError if it is no image, or shorter than its header says."""
         self._view = memoryview(data).toreadonly().cast("B")
         try:
             self._layout = self.header()
@@ -58,15 +58,10 @@ class Image:
         size = self._view.nbytes
         if size < end:
             self._view.release()
-            raise ValueError(f"the image has {size} bytes, its header tells of {end}")
-
-    @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """A copy of a file, as a user-space build of a module writes it."""
-        return cls(path.read_bytes())
+            raise ValueError(f"the image has {size} bytes, its header describes {end}")
 
     def header(self) -> Header:
-        """As of now: state, failed and times change."""
+        """The header as of now: `state`, `failed` and the times change."""
         if self._view.nbytes < structs.HEADER.size:
             raise ValueError("not a stapwatch module: too short for a header")
         return Header.unpack(self._view)
@@ -78,7 +73,7 @@ class Image:
         return Manifest.from_json(text.rstrip(b"\0"))
 
     def manifest(self) -> Manifest:
-        """What the module contains; ValueError when damaged."""
+        """The module's description. Raises ValueError if it is damaged."""
         return self._manifest
 
     @cached_property
@@ -97,11 +92,11 @@ class Image:
         )
 
     def sums(self, offset: int, count: int) -> bytes:
-        """`count` words from `offset` of every lane, added up over the lanes, wrapped to s64."""
+        """The sums over all lanes of `count` words from `offset`, wrapped to s64."""
         return total([lane[offset : offset + 8 * count] for lane in self.lanes])
 
     def close(self) -> None:
-        """Let go of the mapping; harmless when done twice."""
+        """Release the mapping; harmless if repeated."""
         for lane in self.__dict__.pop("lanes", ()):
             lane.release()
         shared = self.__dict__.pop("shared", None)
@@ -122,22 +117,16 @@ class Image:
 
 
 class Device(Image):
-    """A loaded module's device, mapped read-only and open for events.
+    """A loaded module's device, mapped read-only and open for events. Works with select and asyncio."""
 
-    Usable with select and asyncio.
-    """
-
-    _adds_up = False
+    _has_sums = False
 
     def __init__(self, fd: int, name: str) -> None:
-        """Take over an open descriptor (one that was handed over, too).
-
-        Closed here when mapping fails.
-        """
+        """Adopt an open descriptor; it is closed if mapping fails. Raises DeviceError and ValueError."""
         self.name = name
         self._fd = fd
         self._buffer = bytearray(_READ_SIZE)
-        self._adds_up = True  # until the module says that it cannot
+        self._has_sums = True  # until the module refuses the request
         with ExitStack() as undo:
             undo.callback(os.close, fd)
             try:
@@ -158,10 +147,7 @@ class Device(Image):
     def open(
         cls, name: str, timeout_s: float = 5.0, folder: Path = Path(structs.DEVICE_FOLDER)
     ) -> "Device":
-        """Open a loaded module's device, waiting for its node.
-
-        DeviceError when it does not come or refuses.
-        """
+        """Open a loaded module's device, waiting for its node. Raises DeviceError."""
         path = folder / name
         deadline = time.monotonic() + timeout_s
         while True:
@@ -183,25 +169,27 @@ class Device(Image):
                 return cls(fd, name)
 
     def fileno(self) -> int:
-        """The descriptor, to poll; -1 when closed."""
+        """The descriptor, for poll; -1 once it is closed."""
         return self._fd
 
     def start(self, max_errors: int = structs.UNLIMITED_ERRORS, target: int = 0) -> None:
-        """Arm the probes and run begin probes; `target` is what target() returns. Local time is this
-        process's, as of now."""
+        """Run begin probes and attach the others; `target` is the value of target(). The time zone is that of
+        this process, as of now."""
         here = time.localtime()
         zone = here.tm_zone.encode()[: _ZONE_ROOM - 1]
         request = structs.START.pack(max_errors, target, -here.tm_gmtoff, zone)
         try:
             self._request("start", lambda: fcntl.ioctl(self._fd, structs.IOC_START, request))
         except DeviceError as error:
-            told = self._complaints()
-            if told:
-                raise DeviceError(error.errno, f"{error.strerror}: {'; '.join(told)}") from error
+            reported = self._start_errors()
+            if reported:
+                raise DeviceError(
+                    error.errno, f"{error.strerror}: {'; '.join(reported)}"
+                ) from error
             raise
 
-    def _complaints(self) -> list[str]:
-        """What the module itself says of a failed start: the probe that could not be placed."""
+    def _start_errors(self) -> list[str]:
+        """The module's own messages about a failed start: the probe that could not be attached."""
         try:
             found = self.read_events()
         except (OSError, ValueError):
@@ -209,20 +197,20 @@ class Device(Image):
         return [str(e.args[0]) for e in found if e.kind == structs.EventKind.ERROR]
 
     def stop(self) -> None:
-        """Disarm the probes and run end (or error) probes; tables keep their values."""
+        """Detach the probes and run end (or error) probes; tables keep their values."""
         self._request("stop", lambda: fcntl.ioctl(self._fd, structs.IOC_STOP))
 
     def sync(self) -> None:
-        """Bring counts that the kernel keeps elsewhere (missed hits, clock offset) up to date."""
+        """Update the counts that the kernel has elsewhere (missed hits, clock offset)."""
         self._request("sync", lambda: fcntl.ioctl(self._fd, structs.IOC_SYNC))
 
     def press(self, byte: int) -> None:
-        """Run the probes of keys; nothing happens unless the module is running."""
+        """Run the probes of a key; nothing happens unless the module is running."""
         self._request("send a key to", lambda: fcntl.ioctl(self._fd, structs.IOC_KEY, byte))
 
     def sums(self, offset: int, count: int) -> bytes:
-        """As Image.sums; the module itself adds up, 25 times faster. Older ones cannot."""
-        if self._adds_up and count:
+        """As Image.sums; modules add the words themselves, 25 times faster. Older modules cannot."""
+        if self._has_sums and count:
             buffer = bytearray(structs.SUMS.size + 8 * count)
             structs.SUMS.pack_into(buffer, 0, offset, count)
             try:
@@ -233,13 +221,13 @@ class Device(Image):
                         error.errno,
                         f"cannot read module {self.name}: {os.strerror(error.errno or 0)}",
                     ) from error
-                self._adds_up = False
+                self._has_sums = False
             else:
                 return bytes(memoryview(buffer)[structs.SUMS.size :])
         return super().sums(offset, count)
 
     def read_events(self) -> list[Event]:
-        """The records that wait, as many as fit one read, oldest first; [] when there are none."""
+        """The pending records, oldest first, as many as fit one read; [] if there are none."""
         try:
             size = os.readv(self._fd, [self._buffer])
         except BlockingIOError:

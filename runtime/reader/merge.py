@@ -5,8 +5,8 @@
     values(Statistic(count=0, sum=1, min=2, max=3), total(lanes), 4, lanes)
     -> [StatValue(count=2, sum=30, min=10, max=20), ...]                   avg 15
 
-A column is the bytes of one lane's rows. Min and max count only where the lane counted something;
-the variance is merged as SystemTap does it (total variance).
+A column is the bytes of one lane's rows. Min and max of a lane are used only if the lane counted something;
+the variance is merged as in SystemTap (total variance).
 """
 
 from collections.abc import Sequence
@@ -18,16 +18,16 @@ from runtime.abi.manifest import Statistic
 from runtime.support.int64 import wrapped
 from runtime.support.record import record
 
-_BLOCK: Final = 32768  # bytes added up at a time: what stays in a CPU's first cache
+_BLOCK: Final = 32768  # bytes added at a time: they fit the CPU's first-level cache
 _PIECE: Final = 512
 
 
 @record(frozen=False)
 class StatValue:
-    """A statistic; None: not kept, or nothing was counted.
+    """A statistic; None: not recorded, or nothing was counted.
 
-    `buckets` as the manifest's Histogram tells; where they are kept, `count` is their sum. Not
-    frozen only because a frozen one takes three times as long to make, and there are many.
+    `buckets` are those of the manifest's Histogram; if there are any, `count` is their sum. Not frozen,
+    because there are many, and making a frozen one takes three times as long.
     """
 
     count: int | None
@@ -39,17 +39,17 @@ class StatValue:
 
     @property
     def avg(self) -> int | None:
-        """Rounded towards zero, as @avg is; None when empty or not kept."""
+        """Rounded towards zero, as @avg is; None if it is empty or not recorded."""
         if not self.count or self.sum is None:
             return None
         return quotient(self.sum, self.count)
 
 
 def copied(column: memoryview) -> bytes:
-    """What a region holds now. Every aligned word comes whole, though a handler may be writing it.
+    """A copy of a region. No aligned word is torn, although handlers may be writing.
 
-    The pieces are what memcpy() does in vector loads, which leave aligned words whole; for longer ones
-    it turns to string instructions, whose unit nobody promises.
+    memcpy() copies pieces of this size with vector loads, which do not tear aligned words; for longer pieces
+    it uses string instructions, whose unit is not guaranteed.
     """
     if column.nbytes <= _PIECE:
         return bytes(column)
@@ -59,8 +59,8 @@ def copied(column: memoryview) -> bytes:
 def total(columns: Sequence[memoryview]) -> bytes:
     """The sum of columns of s64, word by word, wrapped to s64; all columns are equally long.
 
-    Long integers add a whole block of words at once, which is several times faster than a loop. To
-    keep carries from the next word, the words' top bits are added apart, by exclusive or.
+    Long integers add a whole block of words at once, which is several times faster than a loop. So that no
+    carry reaches the next word, the top bits of the words are added separately, by exclusive or.
     """
     if len(columns) == 1:
         return copied(columns[0])
@@ -92,7 +92,7 @@ def _sum(columns: list[bytes]) -> bytes:
 
 @lru_cache(maxsize=64)
 def _masks(count: int) -> tuple[int, int]:
-    """The top bits of that many words, and all others."""
+    """Masks for that many words: their top bits, and all other bits."""
     tops = int.from_bytes(bytes((0, 0, 0, 0, 0, 0, 0, 0x80)) * count, "little")
     return tops, tops - (tops >> 63)
 
@@ -103,7 +103,7 @@ def quotient(a: int, b: int) -> int:
 
 
 def check(layout: Statistic, width: int) -> None:
-    """ValueError when words lie outside of a row, or nothing tells which lanes counted."""
+    """Raises ValueError if words lie outside of a row, or if no word tells which lanes counted."""
     hist = layout.histogram
     words = [
         w
@@ -116,39 +116,39 @@ def check(layout: Statistic, width: int) -> None:
         raise ValueError(f"a statistic's word lies outside of its row of {width} words")
     needs_count = not (layout.min is layout.max is layout.mean is layout.m2 is None)
     if needs_count and layout.count is None and hist is None:
-        raise ValueError("a statistic keeps min, max or variance but nothing that counts")
+        raise ValueError("a statistic has min, max or variance but no count")
     if (layout.mean is None) != (layout.m2 is None):
-        raise ValueError("a statistic keeps mean without m2, or m2 without mean")
+        raise ValueError("a statistic has mean without m2, or m2 without mean")
 
 
 def spread(layout: Statistic) -> bool:
-    """Whether sums do not tell all: min, max and variance need each lane's row."""
+    """Whether the statistic needs each lane's row: min, max and variance are no sums."""
     return not (layout.min is layout.max is layout.mean is None)
 
 
 def values(
     layout: Statistic, sums: bytes, width: int, columns: Sequence[bytes | memoryview] = ()
 ) -> list[StatValue]:
-    """One value a row of `width` words, from the lanes' rows added up.
+    """One value for each row of `width` words, from the sums of the lanes' rows.
 
-    Without `columns`, the lanes' own rows, there is no min, max and variance.
+    Without `columns`, the rows of each lane, there is no min, max or variance.
     """
     flat = words(sums)
     nothing: list[int | None] = [None] * (len(flat) // width)
     counts = [_counts(layout, column, width) for column in columns] if spread(layout) else []
-    kept_sums = nothing if layout.sum is None else flat[layout.sum :: width]
+    all_sums = nothing if layout.sum is None else flat[layout.sum :: width]
     buckets = _buckets(layout, flat, width)
-    kept = nothing if layout.count is None else flat[layout.count :: width]
+    all_counts = nothing if layout.count is None else flat[layout.count :: width]
     if not counts:
         columns = ()
     return list(
         map(
             StatValue,
-            map(sum, buckets) if buckets else kept,
-            kept_sums,
+            map(sum, buckets) if buckets else all_counts,
+            all_sums,
             _extreme(layout.min, columns, counts, width) or nothing,
             _extreme(layout.max, columns, counts, width, largest=True) or nothing,
-            _variances(layout, columns, counts, kept_sums, width) or nothing,
+            _variances(layout, columns, counts, all_sums, width) or nothing,
             buckets or repeat(()),
         )
     )
@@ -162,7 +162,7 @@ def _buckets(layout: Statistic, flat: list[int], width: int) -> list[tuple[int, 
 
 
 def _counts(layout: Statistic, column: bytes | memoryview, width: int) -> list[int]:
-    """What a lane counted, row by row."""
+    """The counts of a lane, row by row."""
     if layout.count is not None:
         return words(column, layout.count, width)
     return list(map(sum, _buckets(layout, words(column), width)))
@@ -205,7 +205,7 @@ def _variances(
 
 
 def _variance(shift: int, parts: list[tuple[int, int, int]], sum_: int | None) -> int | None:
-    """Total variance of parts (count, mean, m2): inside of each, and between their means."""
+    """Total variance of parts (count, mean, m2): within each, and between their means."""
     parts = [part for part in parts if part[0]]
     n = sum(count for count, _, _ in parts)
     if n == 0:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Loading and unloading kernel modules, and saying why the kernel refused.
+"""Loading and unloading kernel modules, with the reason if the kernel refuses.
 
     can_load_modules()             -> None, or "this kernel has no loadable modules"
     load(Path("swatch_1234.ko"))   # LoadError("the kernel refused module swatch_1234: ...")
@@ -7,7 +7,7 @@
     unload("swatch_1234")          -> True
 
 Needs CAP_SYS_MODULE. Uses the system calls finit_module and delete_module, /proc/modules, and
-/dev/kmsg for the kernel's own words.
+/dev/kmsg for the kernel's messages.
 """
 
 import ctypes
@@ -48,7 +48,7 @@ _REASONS: Final = {
 
 
 class LoadError(OSError):
-    """The kernel refused to load or unload a module; `log` holds what it wrote about that."""
+    """The kernel refused to load or unload a module; `log` holds its messages about that."""
 
     def __init__(self, number: int, message: str, log: Sequence[str] = ()) -> None:
         super().__init__(number, message)
@@ -70,7 +70,7 @@ class Module:
 
 
 class KernelLog:
-    """What the kernel writes from now on. Empty for who may not read it."""
+    """The messages that the kernel writes from now on; empty for a process that may not read them."""
 
     def __init__(self, path: Path = Path("/dev/kmsg")) -> None:
         self._fd = -1
@@ -87,7 +87,7 @@ class KernelLog:
             try:
                 record = os.read(self._fd, _RECORD)
             except BrokenPipeError:
-                continue  # older records were overwritten: go on with the oldest there is
+                continue  # older records were overwritten: continue with the oldest one left
             except OSError:
                 break
             if not record:
@@ -119,9 +119,9 @@ def message(record: bytes) -> str:
 
 
 def can_load_modules(root: Path = Path("/")) -> str | None:
-    """Why this process cannot load unsigned modules; None when nothing speaks against it.
+    """The reason why this process cannot load unsigned modules, or None.
 
-    `root` is where proc and sys are looked for.
+    `root` is the folder that contains proc and sys.
     """
     proc = root / "proc"
     if not (proc / "modules").exists():
@@ -140,7 +140,7 @@ def can_load_modules(root: Path = Path("/")) -> str | None:
 
 
 def loaded(proc: Path = Path("/proc")) -> tuple[Module, ...]:
-    """The loaded modules, newest first; () where the kernel has no modules."""
+    """The loaded modules, newest first; () if the kernel has no modules."""
     modules = []
     for line in _text(proc / "modules").splitlines():
         fields = line.split()
@@ -160,10 +160,7 @@ def loaded(proc: Path = Path("/proc")) -> tuple[Module, ...]:
 
 
 def load(path: Path, parameters: str = "") -> None:
-    """Load a module file.
-
-    LoadError tells why the kernel refused, OSError why the file cannot be read.
-    """
+    """Load a module file. Raises LoadError with the kernel's reason, and OSError for an unreadable file."""
     name = module_name(path)
     with KernelLog() as log:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -177,9 +174,9 @@ def load(path: Path, parameters: str = "") -> None:
 
 
 def unload(name: str, timeout_s: float = 10.0) -> bool:
-    """Unload a module, waiting for whoever still has it open; False when it is not loaded.
+    """Unload a module, waiting until no process has it open; False if it is not loaded.
 
-    LoadError when it stays in use for `timeout_s` seconds, or the kernel refuses.
+    Raises LoadError if it stays in use for `timeout_s` seconds, or if the kernel refuses.
     """
     deadline = time.monotonic() + timeout_s
     with KernelLog() as log:
@@ -188,42 +185,44 @@ def unload(name: str, timeout_s: float = 10.0) -> bool:
                 return False
             if error not in (errno.EAGAIN, errno.EBUSY):
                 lines = relevant(name, log.lines())
-                said = f" ({'; '.join(lines)})" if lines else ""
+                detail = f" ({'; '.join(lines)})" if lines else ""
                 raise LoadError(
-                    error, f"cannot unload module {name}: {_unload_reason(error)}{said}", lines
+                    error, f"cannot unload module {name}: {_unload_reason(error)}{detail}", lines
                 )
             if time.monotonic() >= deadline:
                 raise LoadError(
                     error,
                     f"cannot unload module {name}: still in use{_users(name)} after "
-                    f"{timeout_s:g} s; close what has its device open",
+                    f"{timeout_s:g} s; close the programs that have its device open",
                 )
             time.sleep(_POLL_S)
     return True
 
 
 def module_name(path: Path) -> str:
-    """The name that the kernel gives to a module from this file."""
+    """The name that the kernel gives to the module in this file."""
     return path.name.removesuffix(_MODULE_SUFFIX).replace("-", "_")
 
 
 def refusal(name: str, error: int, lines: Sequence[str]) -> str:
     """One sentence for a load that failed with an errno and these kernel messages."""
-    said = relevant(name, lines)
-    if any("lockdown" in line.lower() for line in said):
+    messages = relevant(name, lines)
+    if any("lockdown" in line.lower() for line in messages):
         reason = "the kernel is locked down, and the module is not signed"
-    elif any("signature" in line or "unsigned" in line for line in said) and error == errno.EPERM:
+    elif (
+        any("signature" in line or "unsigned" in line for line in messages) and error == errno.EPERM
+    ):
         reason = _REASONS[errno.EKEYREJECTED]
     else:
         reason = _REASONS.get(error, os.strerror(error))
         if error == errno.EPERM:
             reason = can_load_modules() or reason
-    detail = f" (kernel: {'; '.join(said)})" if said else ""
+    detail = f" (kernel: {'; '.join(messages)})" if messages else ""
     return f"the kernel refused module {name}: {reason}{detail}"
 
 
 def relevant(name: str, lines: Sequence[str]) -> list[str]:
-    """The messages that explain a refusal, without the module's name in front, each once."""
+    """The messages that explain a refusal, each once and without the module's name in front."""
     found: dict[str, None] = {}
     for line in lines:
         if any(word in line for word in _HARMLESS):
@@ -276,7 +275,7 @@ def _capabilities(proc: Path) -> int:
 
 
 def _text(path: Path) -> str:
-    """A small file's text, "" when there is none."""
+    """A small file's text; "" if there is none."""
     try:
         return path.read_text(errors="backslashreplace").strip()
     except OSError:

@@ -7,8 +7,8 @@
     for table in snapshot.tables:
         for key, value in zip(table.keys, table.values): ...
 
-Nothing stops while it is read: every number is exact at the instant it is read, and counters only
-grow. One reader serves a module for as long as it is loaded, and decodes only keys that are new.
+Handlers go on during a reading: every number is exact at the instant it is read, and counters only grow.
+One reader serves a module as long as it is loaded, and decodes new keys only.
 """
 
 from typing import Final
@@ -27,7 +27,7 @@ _WORD: Final = 8
 
 @record
 class FunctionStatus:
-    """One of the functions that a probe hooks together."""
+    """The status of one of the functions to which a probe is attached."""
 
     name: str
     armed: bool
@@ -36,9 +36,9 @@ class FunctionStatus:
 
 @record
 class ProbeValues:
-    """Of all lanes.
+    """The counters of a probe, summed over the lanes, and its status.
 
-    `missed` is as of the last sync; `error` is the errno of a hook that could not be placed.
+    `missed` is as of the last sync; `error` is the errno of a failed attachment.
     """
 
     probe: Probe
@@ -53,14 +53,14 @@ class ProbeValues:
 
     @property
     def unplaced(self) -> tuple[tuple[str, int], ...]:
-        """What could not be hooked, and why: (function or probe point, errno)."""
-        refused = tuple((f.name, f.error) for f in self.functions if f.error)
-        return refused or (((self.probe.point, self.error),) if self.error else ())
+        """Failed attachments: (function or probe point, errno)."""
+        failed = tuple((f.name, f.error) for f in self.functions if f.error)
+        return failed or (((self.probe.point, self.error),) if self.error else ())
 
 
 @record
 class LaneCounts:
-    """Of all lanes."""
+    """The module's own counters, summed over the lanes."""
 
     events: int
     events_lost: int
@@ -76,17 +76,17 @@ class Snapshot:
 
 
 class SnapshotReader:
-    """Reads one module again and again."""
+    """Reads one module repeatedly."""
 
     def __init__(self, image: Image) -> None:
-        """ValueError when the manifest does not fit the image that carries it."""
+        """Raises ValueError if the manifest contradicts the image that carries it."""
         self._image = image
         self._manifest = image.manifest()
         check(self._manifest, image.header())
         self._tables = tuple(TableReader(table) for table in self._manifest.tables)
 
     def read(self, spread: bool = True) -> Snapshot:
-        """The numbers as of now; without `spread` statistics lack what sums do not tell."""
+        """The numbers as of now. Without `spread`, statistics have no min, max and variance."""
         image, manifest = self._image, self._manifest
         return Snapshot(
             image.header(),
@@ -97,12 +97,12 @@ class SnapshotReader:
 
 
 def read(image: Image) -> Snapshot:
-    """The numbers of an image, once; ValueError as SnapshotReader."""
+    """The numbers of an image, once. Raises ValueError, as SnapshotReader does."""
     return SnapshotReader(image).read()
 
 
 def check(manifest: Manifest, header: Header) -> None:
-    """ValueError when something in the manifest lies outside of the header's regions."""
+    """Raises ValueError if something in the manifest lies outside of the header's regions."""
     shared, lane = header.shared_size, header.lane_stride
     nr_probes = len(manifest.probes)
     statuses = nr_probes + sum(len(probe.functions) for probe in manifest.probes)
@@ -171,6 +171,6 @@ def _status(manifest: Manifest, image: Image, row: int) -> tuple[int, int, int]:
 
 
 def _counts(image: Image, offset: int, count: int) -> list[int]:
-    """Unsigned counters at one place in every lane, added up."""
+    """Unsigned counters at one offset of every lane, summed."""
     found: list[int] = memoryview(image.sums(offset, count)).cast("Q").tolist()
     return found

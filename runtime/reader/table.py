@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One global's elements, read from the shared region and the lanes while handlers go on.
+"""The elements of one global, read from the shared region and the lanes while handlers run.
 
     reader = TableReader(table)
     found = reader.read(image)
     -> TableValues(table, ...)   keys [("sshd", 3), ...], values [17, ...], dropped 0
     for keys, rows in found.pages(): ...
 
-Keys and rows come in pages of neighbouring slots, as bytes, for who serves them again and again: a page
-whose keys are the same object and whose rows are equal need not be looked into.
+Keys and rows come in pages of adjacent slots, as bytes, so that a caller can cache what it makes of a page:
+if the keys are the same object and the rows are equal, nothing has changed.
 
-A slot's key and row are read, then its sequence again, and when that changed the slot is read anew.
-Every word is read with one load, so a number is never torn.
+A slot's key and row are read, then its sequence again; if that has changed, the slot is read again. Every
+word is read with one load, so a number is never torn.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,9 @@ from runtime.support.record import record
 
 Value = int | str | StatValue
 
-_ATTEMPTS: Final = 8  # to copy a slot that is being changed, before it is left out of this read
+_ATTEMPTS: Final = (
+    8  # to copy a slot that is being changed, before it is excluded from this reading
+)
 _PAGE_WORDS: Final = 512
 _SCALAR: Final = KeyPage(b"", None, 1, lambda _: [()])
 
@@ -40,11 +42,11 @@ def per_page(table: Table) -> int:
 
 @record
 class TableValues:
-    """All elements of a global, read at one time; a scalar has one with the key ().
+    """All elements of a global; a scalar has one element with the key ().
 
-    `rows` are those of all slots of `key_pages`, whether they hold an element or not. `dropped` counts
-    updates that found the array full. `unsettled` elements were changed all the time while they were
-    read: they are as an earlier reading found them, or not here.
+    `rows` are the rows of all slots of `key_pages`, with and without an element. `dropped` counts updates
+    that found the array full. `unsettled` counts elements that changed too often to be read: they have the
+    values of an earlier reading, or are missing.
     """
 
     table: Table
@@ -58,7 +60,7 @@ class TableValues:
         return sum(map(len, self.key_pages))
 
     def pages(self) -> Iterator[tuple[KeyPage, bytes]]:
-        """Keys, and the rows of those that hold an element."""
+        """Keys and rows of the slots that hold an element, page by page."""
         at = 0
         for page in self.key_pages:
             end = at + page.slots * self.table.row_size
@@ -68,7 +70,7 @@ class TableValues:
 
     @property
     def keys(self) -> list[KeyTuple]:
-        """Decoded: for those who look at them once."""
+        """Decoded, for callers that need them once."""
         return [key for page in self.key_pages for key in page.tuples()]
 
     @property
@@ -93,10 +95,10 @@ class TableValues:
 
 
 class TableReader:
-    """Reads one table again and again."""
+    """Reads one table repeatedly."""
 
     def __init__(self, table: Table) -> None:
-        """ValueError when the table's description contradicts itself."""
+        """Raises ValueError if the table's description contradicts itself."""
         _check(table)
         self._table = table
         self._rows = RowReader(table)
@@ -114,12 +116,12 @@ class TableReader:
             keys.refresh(image.shared)
         found = self._rows.read(image, 0, keys.used if keys else 1, spread)
         rows, columns, unsettled = found.data, found.columns, 0
-        # elements can have come and gone while keys and values were read
+        # elements may have been added and deleted while keys and values were read
         moved = keys.changed(image.shared) if keys else []
         if moved or found.torn:
-            mended = bytearray(rows)
-            unsettled = self._mend(image, mended, moved, set(found.torn))
-            rows = bytes(mended)
+            retried = bytearray(rows)
+            unsettled = self._retry(image, retried, moved, set(found.torn))
+            rows = bytes(retried)
             columns = (rows,) if columns else ()
         if keys is None:
             if unsettled and not rows:
@@ -131,42 +133,42 @@ class TableReader:
             self._before = rows, keys.sequences() if keys else b""
         return TableValues(table, pages, rows, dropped, unsettled, columns)
 
-    def _mend(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:
-        """Read again what changed while it was read; how many elements could not be."""
+    def _retry(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:
+        """Read the slots again that changed during the reading. Returns the number of failures."""
         keys, unsettled = self._keys, 0
         for slot in moved:
             torn.discard(slot)
-            unsettled += not self._settle(image, slot, rows)
+            unsettled += not self._read_consistent(image, slot, rows)
         for slot in sorted(torn):
             if keys is None:
-                rows[:] = self._before[0]  # nothing before the first reading
+                rows[:] = self._before[0]  # empty before the first reading
                 unsettled += 1
             elif alive(keys.sequence(slot)):
                 self._restore(keys, slot, rows)
                 unsettled += 1
         return unsettled
 
-    def _settle(self, image: Image, slot: int, rows: bytearray) -> bool:
+    def _read_consistent(self, image: Image, slot: int, rows: bytearray) -> bool:
         keys, size = self._keys, self._table.row_size
         assert keys is not None
         for _ in range(_ATTEMPTS):
             if not keys.reload(image.shared, slot):
                 return True
             row = self._rows.read(image, slot, 1)
-            if not row.torn and keys.settled(image.shared, slot):
+            if not row.torn and keys.is_consistent(image.shared, slot):
                 rows[slot * size : (slot + 1) * size] = row.data
                 return True
-        keys.hide(slot)
+        keys.exclude(slot)
         return False
 
     def _restore(self, keys: SlotReader, slot: int, rows: bytearray) -> None:
-        """An element's row as it was before, if the slot held the same element then."""
+        """Use the row of the previous reading, if the slot held the same element then."""
         before, sequences = self._before
         at, size = 4 * slot, self._table.row_size
         if sequences[at : at + 4] == keys.sequences()[at : at + 4]:
             rows[slot * size : (slot + 1) * size] = before[slot * size : (slot + 1) * size]
         else:
-            keys.hide(slot)
+            keys.exclude(slot)
 
 
 def _check(table: Table) -> None:

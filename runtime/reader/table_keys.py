@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The keys of an array, page by page; a page is read again only when one of its keys has changed.
+"""The keys of an array, page by page; a page is read again only if one of its keys has changed.
 
     keys = SlotReader(table, slots, 64)
     keys.refresh(image.shared)
     keys.pages[0].tuples()                 -> [("sshd", 3), ...]
 
-A slot (`struct sw_slot`) is live when its sequence is even and not 0. Slots of an array that is only
-appended to never change, so only new ones are looked at. Of others the sequences are looked at.
+A slot (`struct sw_slot`) is live if its sequence is even and not 0. The slots of an append-only array never
+change, so only new ones are read. For other arrays the sequences of all slots are compared.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,10 @@ KeyTuple = tuple[int | str, ...]
 
 @record
 class KeyPage:
-    """The keys of neighbouring slots: the very same object for as long as none of them changes.
+    """The keys of adjacent slots: the same object as long as none of them changes.
 
-    `data`: the slots' bytes, which take less room than their keys decoded. `live`: 1 for each slot
-    that holds an element, else 0; None: all do.
+    `data`: the slots' bytes, which are smaller than decoded keys. `live`: 1 for each slot that holds an
+    element, else 0; None: all slots do.
     """
 
     data: bytes
@@ -35,14 +35,14 @@ class KeyPage:
         return self.slots if self.live is None else sum(self.live)
 
     def tuples(self) -> list[KeyTuple]:
-        """Decoded, those of elements."""
+        """The decoded keys of all elements."""
         found = self.decode(self.data)
         if self.live is None:
             return found
         return [key for key, live in zip(found, self.live, strict=True) if live]
 
     def select(self, rows: bytes) -> bytes:
-        """Of the rows of all slots those of elements."""
+        """The rows of elements, out of the rows of all slots."""
         if self.live is None:
             return rows
         size = len(rows) // self.slots
@@ -50,25 +50,25 @@ class KeyPage:
 
 
 class SlotReader:
-    """An array's pages of keys. `per_page`: slots in one."""
+    """An array's pages of keys. `per_page`: the slots of one page."""
 
     def __init__(self, table: Table, slots: Slots, per_page: int) -> None:
         self.pages: list[KeyPage] = []
         self.used = 0
         self._slots, self._per_page = slots, per_page
         self._appended = table.storage is Storage.PERCPU
-        self._sequences = bytearray()  # u32 each; nothing where slots never change
+        self._sequences = bytearray()  # u32 each; empty if slots never change
         self._decode = decoder(table, slots)
 
     def refresh(self, shared: memoryview) -> None:
-        """Look at all slots given out so far; read the keys that changed since the last time.
+        """Read the keys that changed since the last call, of all slots in use.
 
-        What is read may be an older or newer element, or a mix, until `changed` was asked.
+        A key may be that of an older or newer element, or a mix: `changed` finds those slots.
         """
         head = self._slots.head  # its first word is `used`
-        given_out = shared[head : head + 4].cast("I")[0]
-        # `used` never shrinks; what was seen stays in view should it ever
-        before, self.used = self.used, max(self.used, min(given_out, self._slots.capacity))
+        used = shared[head : head + 4].cast("I")[0]
+        # `used` never shrinks in a healthy module; a smaller value is ignored
+        before, self.used = self.used, max(self.used, min(used, self._slots.capacity))
         known, size = self._sequences, 4 * self._per_page
         if self._appended:
             stale = range(before // self._per_page, -(-self.used // self._per_page))
@@ -85,7 +85,7 @@ class SlotReader:
                 self._read_page(shared, page)
 
     def changed(self, shared: memoryview) -> list[int]:
-        """The slots whose sequence is no longer the one that their key was read under."""
+        """The slots whose sequence has changed since their key was read."""
         if self._appended:
             return []
         now = self._read_sequences(shared)
@@ -95,26 +95,26 @@ class SlotReader:
         return [slot for slot, (a, b) in enumerate(pairs) if a != b]
 
     def sequences(self) -> bytes:
-        """Under which the keys were read, u32 each; nothing where slots never change."""
+        """The sequences at which the keys were read, u32 each; empty if slots never change."""
         return bytes(self._sequences)
 
     def sequence(self, slot: int) -> int:
-        """Under which a slot's key was read."""
+        """The sequence at which a slot's key was read."""
         return 2 if self._appended else words(self._sequences)[slot]
 
     def reload(self, shared: memoryview, slot: int) -> bool:
-        """Read a slot's key again; False when it holds no element. True holds while `settled`."""
+        """Read a slot's key again; False if it holds no element. Valid while `is_consistent`."""
         sequence = self._read_sequence(shared, slot)
         words(self._sequences)[slot] = sequence
         self._read_page(shared, slot // self._per_page, only=slot)
         return alive(sequence)
 
-    def settled(self, shared: memoryview, slot: int) -> bool:
-        """True while the slot holds what was read."""
+    def is_consistent(self, shared: memoryview, slot: int) -> bool:
+        """Whether the slot still holds the element that was read."""
         return self._appended or self._read_sequence(shared, slot) == self.sequence(slot)
 
-    def hide(self, slot: int) -> None:
-        """Leave a slot out until its sequence is seen anew."""
+    def exclude(self, slot: int) -> None:
+        """Leave a slot out until its sequence is read again."""
         if not self._appended:
             words(self._sequences)[slot] |= 1
         page = self.pages[slot // self._per_page]
@@ -170,16 +170,16 @@ def decoder(table: Table, slots: Slots) -> Callable[[bytes], list[KeyTuple]]:
         fields += f"{position - at}x{field}"
         at = position + key.size
     struct = Struct(f"{fields}{slots.stride - at}x")
-    # for each key: its place in the struct, and whether it is a string
-    places = [(order.index(n), key.type is ValueType.STRING) for n, key in enumerate(table.keys)]
+    # for each key: its index in the struct, and whether it is a string
+    indexes = [(order.index(n), key.type is ValueType.STRING) for n, key in enumerate(table.keys)]
 
     def decode(data: bytes) -> list[KeyTuple]:
         columns = list(zip(*struct.iter_unpack(data), strict=True))
         return list(
             zip(
                 *(
-                    map(text, columns[place]) if string else columns[place]
-                    for place, string in places
+                    map(text, columns[index]) if string else columns[index]
+                    for index, string in indexes
                 ),
                 strict=True,
             )

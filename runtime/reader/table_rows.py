@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The values of one table as bytes: lanes added up, or the shared region's rows copied whole.
+"""The values of one table as bytes: sums over the lanes, or consistent copies of the shared rows.
 
     rows = RowReader(table)
     rows.read(image, 0, 100).data          -> bytes of 100 rows
 
-A row of the shared region that is more than one word (a string, a statistic) is written under its
-global's lock, and the table's sequence is odd meanwhile. Who copies it looks at the sequence before and
-after, and copies again when it moved: a number of times, since a busy table may always be locked. What
-is then not known to be whole is told.
+A handler writes a shared row of several words (a string, a statistic) under its global's lock, and the
+table's sequence is odd meanwhile. A reader compares the sequence before and after its copy, and copies again
+if it has changed: a bounded number of times, since a busy table may always be locked. Rows that may then be
+torn are listed.
 """
 
 from typing import Final
@@ -17,13 +17,13 @@ from runtime.reader import merge
 from runtime.reader.device import Image
 from runtime.support.record import record
 
-_TURNS: Final = 64  # to copy one row whole
-_ALL_TURNS: Final = 1 << 14  # of one reading: some milliseconds
+_TURNS: Final = 64  # attempts to copy one row
+_ALL_TURNS: Final = 1 << 14  # attempts in one reading: some milliseconds
 
 
 @record
 class Rows:
-    """`columns`: each lane's own rows, where sums do not tell all. `torn`: numbers of rows in doubt."""
+    """`columns`: the rows of each lane, if they were asked for. `torn`: numbers of rows that may be torn."""
 
     data: bytes
     columns: tuple[bytes, ...] = ()
@@ -38,15 +38,15 @@ class RowReader:
         self._turns = 0
 
     def read(self, image: Image, first: int, count: int, spread: bool = False) -> Rows:
-        """`count` rows. `spread`: with each lane's rows, if min, max or variance are kept."""
+        """`count` rows. `spread`: also the rows of each lane, if there is min, max or variance."""
         table = self._table
         if not count:
             return Rows(b"")
         start, size = table.rows + first * table.row_size, count * table.row_size
         statistic = table.statistic
-        apart = spread and statistic is not None and merge.spread(statistic)
+        by_lane = spread and statistic is not None and merge.spread(statistic)
         if table.storage is Storage.PERCPU:
-            if not apart:
+            if not by_lane:
                 return Rows(image.sums(start, size // 8))
             columns = [merge.copied(lane[start : start + size]) for lane in image.lanes]
             return Rows(merge.total([memoryview(column) for column in columns]), tuple(columns))
@@ -56,12 +56,12 @@ class RowReader:
         else:
             self._turns = _ALL_TURNS
             data = self._whole(image.shared, table.sequence, first, count, torn)
-        return Rows(data, (data,) if apart else (), tuple(torn))
+        return Rows(data, (data,) if by_lane else (), tuple(torn))
 
     def _whole(
         self, shared: memoryview, sequence: int, first: int, count: int, torn: list[int]
     ) -> bytes:
-        """Rows copied while nobody wrote; ever fewer at a time if somebody does."""
+        """Rows copied while no handler wrote; fewer at a time if handlers do."""
         start, size = self._table.rows + first * self._table.row_size, self._table.row_size
         for _ in range(_TURNS if count == 1 else 1):
             self._turns -= 1

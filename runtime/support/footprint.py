@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Small memory for a process that stays: no huge pages, no OpenSSL.
+"""A small memory footprint for a long-running process: no huge pages, no OpenSSL.
 
-avoid_huge_pages(); leave_out_openssl()  -> 5 MB less, of 38; before anything else is imported
+avoid_huge_pages(); leave_out_openssl()  -> 33 MB in place of 38; call them before other imports
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ _PR_SET_THP_DISABLE = 41
 
 
 def avoid_huge_pages() -> None:
-    """For this process and the compilers that it starts, from now on. A kernel that cannot leaves it so.
+    """Disable huge pages for this process and its children. Kernels without that option ignore it.
 
-    Where the kernel backs every heap with huge pages (`always`, Debian's default), a Python process
-    holds megabytes that it never asked for: 2 MiB at a time, for objects of some hundred bytes.
+    If the kernel backs every heap with huge pages (`always`, Debian's default), a Python process holds
+    megabytes that it does not need: 2 MiB at a time, for objects of some hundred bytes.
     """
     import ctypes
 
@@ -26,17 +26,16 @@ def avoid_huge_pages() -> None:
 
 
 def leave_out_openssl() -> None:
-    """asyncio, hashlib and prometheus_client load OpenSSL, 6 MB, whether or not anything is encrypted.
+    """Keep asyncio, hashlib and prometheus_client from loading OpenSSL (6 MB), which nothing here uses.
 
-    Here nothing is, and hashlib has the same digests in Python's own code. A Python built without that
-    keeps what it has.
+    hashlib has the same digests in Python's own code. A Python that was built without them is left as it is.
     """
     if hash_without_openssl():
         sys.modules.setdefault("ssl", _NoTls("ssl"))
 
 
 def hash_without_openssl() -> bool:
-    """Only the part of hashlib: loading OpenSSL takes longer than all that a compile hashes."""
+    """Only for hashlib: loading OpenSSL takes longer than all hashing of a compile. False: not possible."""
     for name in ("_sha256", "_sha2"):  # before and since Python 3.12
         try:
             __import__(name)
@@ -47,8 +46,8 @@ def hash_without_openssl() -> bool:
     return False
 
 
-def give_back() -> None:
-    """What starting or reloading has left behind goes back to the system, where the C library can."""
+def trim_heap() -> None:
+    """Return memory that starting or reloading has freed to the system, if the C library can."""
     import ctypes
 
     gc.collect()
@@ -58,7 +57,7 @@ def give_back() -> None:
 
 
 class _NoTls(ModuleType):
-    """Has every name that a library mentions, and nothing behind it."""
+    """A module in which every name is an exception class without any meaning."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

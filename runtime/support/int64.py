@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Numbers of the script language in Python: wrapped(1 << 63) -> -(1 << 63)."""
+"""Numbers of the script language, which have 64 bits: wrapped(1 << 63) -> -(1 << 63)."""
 
 
 def wrapped(value: int) -> int:
-    """A number as signed 64 bits, as the kernel would have it."""
+    """A number as a signed 64-bit integer, with the overflow of the kernel's arithmetic."""
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)

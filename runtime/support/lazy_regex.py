@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions that are compiled when they are first used.
+"""Regular expressions that are compiled at their first use.
 
     from runtime.support.lazy_regex import pattern
 
-    _NAME = pattern(r"[a-z]\\w*")  # as re.compile(), at none of its cost
+    _NAME = pattern(r"[a-z]\\w*")  # as re.compile(), but without its cost
     _NAME.fullmatch("x1")
 
-A process that compiles one script would else compile forty expressions to use ten of them.
+Otherwise a process that compiles one script would compile forty expressions and use ten.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
 
     class pattern:
-        """What a compiled expression has, it gets when asked for the first of it."""
+        """Compiles the expression when its first method is called, and takes over the methods."""
 
         def __init__(self, text: str | bytes, flags: int = 0) -> None:
             self._text, self._flags = text, flags

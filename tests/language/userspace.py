@@ -299,7 +299,7 @@ def _outcome(folder: Path, number: int, status: int, manifest: Manifest) -> Outc
     if status or said:
         return Outcome(fault=f"the process ended with {os.waitstatus_to_exitcode(status)}\n{said}")
     found = events.decode((folder / f"{number}.events").read_bytes(), manifest)
-    with Image.from_file(folder / f"{number}.image") as image:
+    with Image((folder / f"{number}.image").read_bytes()) as image:
         snapshot = read(image)
     return Outcome(
         output="".join(events.text(e, manifest) for e in found if e.kind is EventKind.PRINT),

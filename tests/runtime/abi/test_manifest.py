@@ -5,13 +5,14 @@ import json
 import struct
 import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from compiler.support.elf import Elf, ElfError
+from runtime.abi import manifest as a
 from runtime.abi.manifest import Manifest
 from runtime.support.record import replace
 from tests.module_file import MANIFEST_SECTION, manifest_of_module
@@ -19,6 +20,20 @@ from tests.runtime.images import Plan
 
 # lone surrogates have no UTF-8
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
+
+
+def register(kind: type) -> None:
+    """A record's own signature is unknown until it has been made a few times; its hints are not."""
+    hints = get_type_hints(kind)
+    st.register_type_strategy(
+        kind, lambda _: st.builds(kind, **{name: st.from_type(hints[name]) for name in hints})
+    )
+
+
+for record in (a.Histogram, a.Statistic, a.Key, a.Slots, a.Table, a.Probe, a.Argument, a.Print):
+    register(record)
+register(a.ErrorSite)
+register(Manifest)
 MANIFESTS = st.from_type(Manifest)
 
 

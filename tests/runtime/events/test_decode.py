@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from runtime.abi.manifest import Argument, ErrorSite, Histogram, HistogramKind, Manifest, ValueType
 from runtime.abi.structs import NO_PROBE, NO_SITE, EventKind
 from runtime.events.decode import Event, decode, readable, text
-from runtime.events.histogram_text import draw
+from runtime.events.histogram_text import render
 from runtime.support.record import replace
 from tests.runtime.images import Plan, encoded, event, histogram_argument, with_print
 
@@ -59,8 +59,8 @@ def test_a_reused_buffer() -> None:
         ("%*.*s|", (6, 2, "abc"), "    ab|"),
         ("%.4M", (b"\x00\x01\xfe\xff",), "0001feff"),
         ("%s", (b"caf\xe9",), "caf\udce9"),
-        ("%s", ((1, 2, 3),), draw(HIST, (1, 2, 3))),
-        ("%d:\n%s", (9, (1, 2, 3)), "9:\n" + draw(HIST, (1, 2, 3))),
+        ("%s", ((1, 2, 3),), render(HIST, (1, 2, 3))),
+        ("%d:\n%s", (9, (1, 2, 3)), "9:\n" + render(HIST, (1, 2, 3))),
     ],
 )
 def test_text(

@@ -459,12 +459,12 @@ class TestDamage:
         data = bytes(Plan(lanes=2).image().data)
         path = tmp_path / "image"
         path.write_bytes(data)
-        with Image.from_file(path) as image:
+        with Image(path.read_bytes()) as image:
             assert len(image.lanes) == 2
         for bad in (b"", data[:100], data[:-1], b"x" + data[1:]):
             path.write_bytes(bad)
             with pytest.raises(ValueError, match=r"image|module"):
-                Image.from_file(path)
+                Image(path.read_bytes())
         damaged = bytearray(data)
         damaged[4096] = ord("[")
         with pytest.raises(ValueError):
