@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Calls: which functions of a name run, and what arguments and results tell each other.
+"""Calls: which functions of a name run, and how arguments and results get their types.
 
-f(x) -> Call("f", (LocalRef("x"),)); x is of the type of f's parameter, the call of its result's
+f(x) -> Call("f", (LocalRef("x"),)); x has the type of f's parameter, and the call that of f's result
 """
 
 from __future__ import annotations
@@ -11,97 +11,122 @@ from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STAT, STRING
 from compiler.ir.source import Span
-from compiler.resolve import embedded_c, overloads, pointer_types, print_statements
-from compiler.resolve.scope import Overloads, Scope
-from compiler.resolve.syntax_queries import OF_THE_PROBE, walk
-from compiler.resolve.type_facts import UNKNOWN
+from compiler.resolve import embedded_c, overloads, print_statements
+from compiler.resolve.context_variables import lower_probe_function
+from compiler.resolve.contexts import FunctionContext, Overloads
+from compiler.resolve.path_expressions import propagate
+from compiler.resolve.syntax_queries import PROBE_FUNCTIONS, walk
+from compiler.resolve.type_environment import UNKNOWN, Symbol
 from compiler.support.did_you_mean import did_you_mean
 from runtime.abi.manifest import ValueType
 
 
 def call(
-    scope: Scope, e: syntax.Call, want: ValueType | None, *, is_statement: bool = False
+    ctx: FunctionContext,
+    e: syntax.Call,
+    expected: ValueType | None,
+    *,
+    is_statement: bool = False,
 ) -> p.Expr:
-    """What a call runs and gives; nobody looks at what a statement gives."""
-    special = print_statements.lower_special(scope, e)
+    """The typed form of a call. A statement's result is not used, so it needs no type."""
+    special = lower_probe_function(ctx, e)
     if special is not None:
         return special
-    if scope.unplaced and not e.args and e.name in OF_THE_PROBE:
-        return scope.unsettled(e.span)
-    found = overloads.choose(scope.world, e.name, len(e.args), scope.file)
+    if ctx.unresolved and not e.args and e.name in PROBE_FUNCTIONS:
+        return ctx.error_expr(e.span)
+    found = overloads.choose(ctx.program, e.name, len(e.args), ctx.file)
     if found is None and _is_log(e):
-        return print_statements.lower_print(scope, e, want)
+        return print_statements.lower_print(ctx, e, expected)
     if found is None:
-        _report_unknown(scope, e)
-        for arg in e.args:
-            if isinstance(arg, syntax.Name):  # what it lacks, the function might have told
-                scope.facts.clouded.add(scope.variable(arg.name)[0])
-            scope.expr(arg, None)
-        return scope.unsettled(e.span)
+        return _unknown_function(ctx, e)
     if isinstance(found.functions[0].body, syntax.EmbeddedC):
-        _check_embedded(scope, e, found, want, is_statement)
-    if scope.unplaced and e.name in scope.world.contextual:
-        for arg in e.args:
-            scope.expr(arg, None)
-        return scope.unsettled(e.span)
-    site = scope.site
-    if site is not None and e.name in scope.world.contextual:
-        scope.is_special = True
-        found = scope.world.clone(found, site)
-    found = scope.world.want(found)
-    overloads.learn_parameters(scope.world, found)
-    symbol = found.symbols[0]
+        _check_embedded(ctx, e, found, expected, is_statement)
+    if e.name in ctx.program.contextual:
+        if ctx.unresolved:
+            _lower_arguments(ctx, e)
+            return ctx.error_expr(e.span)
+        if ctx.site is not None:
+            ctx.depends_on_site = True
+            found = ctx.program.clone(found, ctx.site)
+    found = ctx.program.add_called(found)
+    overloads.learn_parameters(ctx.program, found)
+    args = _arguments(ctx, e, found)
+    args += overloads.hidden_arguments(ctx, found.symbols[0], e.span)
+    result = _result(ctx, found.result, expected, e.span)
+    return p.Call(found.symbols[0], tuple(args), result, e.span)
+
+
+def _arguments(ctx: FunctionContext, e: syntax.Call, found: Overloads) -> list[p.Expr]:
+    """Arguments and parameters type each other."""
     args = []
     for parameter, arg in zip(found.functions[0].parameters, e.args, strict=True):
-        fact = ("function", symbol, parameter.name)
-        known = scope.facts.type_of(fact)
-        value = scope.expr(arg, None if known is UNKNOWN else known)
+        symbol = ("function", found.symbols[0], parameter.name)
+        known = ctx.types.type_of(symbol)
+        value = ctx.expr(arg, None if known is UNKNOWN else known)
         if value.type is None or value.type is STAT:
-            scope.require(value, LONG, arg.span)
+            ctx.require(value, LONG, arg.span)
         else:
-            scope.facts.learn(fact, value.type, arg.span)
-            pointer_types.flow(scope, arg, fact)
+            ctx.types.learn(symbol, value.type, arg.span)
+            propagate(ctx, arg, symbol)
         args.append(value)
-    args += overloads.hidden_arguments(scope, symbol, e.span)
-    return p.Call(symbol, tuple(args), _result(scope, found.result, want, e.span), e.span)
+    return args
+
+
+def _lower_arguments(ctx: FunctionContext, e: syntax.Call) -> None:
+    """Look at the arguments of a call that cannot be lowered, for their types and errors."""
+    for arg in e.args:
+        ctx.expr(arg, None)
+
+
+def _unknown_function(ctx: FunctionContext, e: syntax.Call) -> p.Expr:
+    _report_unknown(ctx, e)
+    for arg in e.args:
+        # the function might have typed the variable: that it has no type is a consequence
+        if isinstance(arg, syntax.Name):
+            ctx.types.this_round.tainted.add(ctx.resolve(arg.name)[0])
+        ctx.expr(arg, None)
+    return ctx.error_expr(e.span)
 
 
 def _is_log(e: syntax.Call) -> bool:
-    """The library's line of its own: no function, so that it keeps the names of what it prints."""
+    """log(text) is lowered as a print, which keeps the names of its arguments."""
     return e.name == "log" and len(e.args) == 1
 
 
-def check_names(scope: Scope, unreached: syntax.Stmt) -> None:
-    """Of statements that never run and tell nothing: whether there are the functions that they call."""
-    for node in walk(unreached):
-        if isinstance(node, syntax.Call) and not scope.unplaced:
-            found = overloads.choose(scope.world, node.name, len(node.args), scope.file)
-            special = _is_log(node) or print_statements.lower_special(scope, node) is not None
+def check_names(ctx: FunctionContext, skipped: syntax.Stmt) -> None:
+    """Report calls of unknown functions in a statement that never runs and is not lowered."""
+    for node in walk(skipped):
+        if isinstance(node, syntax.Call) and not ctx.unresolved:
+            found = overloads.choose(ctx.program, node.name, len(node.args), ctx.file)
+            special = _is_log(node) or lower_probe_function(ctx, node) is not None
             if found is None and not special:
-                _report_unknown(scope, node)
+                _report_unknown(ctx, node)
 
 
 def _check_embedded(
-    scope: Scope, e: syntax.Call, found: Overloads, want: ValueType | None, is_statement: bool
+    ctx: FunctionContext,
+    e: syntax.Call,
+    found: Overloads,
+    expected: ValueType | None,
+    is_statement: bool,
 ) -> None:
-    """C does not tell the type of its result: callers do. What is unsafe is for guru mode."""
+    """Type the result of embedded C by its callers; refuse unsafe C without guru mode."""
     f = found.functions[0]
     assert isinstance(f.body, syntax.EmbeddedC)
     c = embedded_c.inspect(f.body.code)
-    if f.type is None and c.gives:
-        scope.facts.valued.add(found.result)
-        if want in (LONG, STRING):
-            scope.facts.learn(found.result, want, e.span)
-        elif not is_statement and found.result not in scope.facts.types:
-            scope.facts.suspect(
+    if f.type is None and c.has_result:
+        ctx.types.embedded_results.add(found.result)
+        if expected in (LONG, STRING):
+            ctx.types.learn(found.result, expected, e.span)
+        elif not is_statement and found.result not in ctx.types.known:
+            ctx.types.report_untyped(
                 found.result,
-                f"nothing tells whether {e.name}() gives a number or a string",
+                f"it is not known whether {e.name}() returns a number or a string",
                 e.span,
                 f"write it where the function begins: function {e.name}:long(...)",
             )
-    library = scope.file in scope.world.library_files
-    if c.guru and not scope.world.environment.guru and not library:
-        scope.facts.fault(
+    if c.guru and not ctx.program.environment.guru and not ctx.in_library:
+        ctx.report(
             "needs-guru-mode",
             f"{e.name}() needs guru mode",
             e.span,
@@ -110,46 +135,46 @@ def _check_embedded(
 
 
 def _result(
-    scope: Scope, fact: tuple[str, ...], want: ValueType | None, span: Span
+    ctx: FunctionContext, symbol: Symbol, expected: ValueType | None, span: Span
 ) -> ValueType | None:
-    """What a call gives. A function that returns nothing gives 0 or "" where a value is wanted."""
-    facts = scope.facts
-    if fact not in facts.types:
-        if want in (LONG, STRING) and not facts.wanting:
-            facts.wanted = True
-            return UNKNOWN
-        if want not in (LONG, STRING):
-            return None if facts.gives_nothing(fact) else facts.type_of(fact)
-    if want in (LONG, STRING):
-        facts.learn(fact, want, span)
-    return facts.type_of(fact)
+    """The type of a call. A function that returns nothing gives 0 or "" where a value is needed.
+
+    The function's own returns come first. Only when they have typed all they can, in a CALLERS round,
+    does the type that is expected here become the result's.
+    """
+    types = ctx.types
+    if expected not in (LONG, STRING):
+        is_none = symbol not in types.known and types.returns_nothing(symbol)
+        return None if is_none else types.type_of(symbol)
+    if symbol not in types.known and not types.callers_decide:
+        types.this_round.result_requested = True
+        return UNKNOWN
+    types.learn(symbol, expected, span)
+    return types.type_of(symbol)
 
 
-def _report_unknown(scope: Scope, e: syntax.Call) -> None:
-    candidates = overloads.visible(scope.world, e.name, scope.file)
+def _report_unknown(ctx: FunctionContext, e: syntax.Call) -> None:
+    candidates = overloads.visible(ctx.program, e.name, ctx.file)
     takes = {len(f.parameters) for f in candidates} or ({1} if e.name == "log" else set())
     if takes:
         counts = " or ".join(map(str, sorted(takes)))
-        scope.facts.fault(
+        ctx.report(
             "wrong-arguments",
             f"'{e.name}' takes {counts} argument{'' if counts == '1' else 's'}, not {len(e.args)}",
             e.span,
         )
         return
-    from compiler.resolve.unsupported_functions import ABSENT, FOREIGN
+    from compiler.resolve.unsupported_functions import FOREIGN, UNSUPPORTED
 
-    if e.name in ABSENT and not scope.world.functions.get(e.name):
-        why, instead = ABSENT[e.name]
+    if e.name in UNSUPPORTED and not ctx.program.functions.get(e.name):
+        why, instead = UNSUPPORTED[e.name]
         message = f"there is no {e.name}() here: {why}"
-        scope.facts.missing(
-            "no function", e.name, "no-such-function", message, e.name_span, instead
-        )
+        ctx.report_once(("function", e.name), "no-such-function", message, e.name_span, instead)
         return
-    scope.facts.missing(
-        "no function",
-        e.name,
+    ctx.report_once(
+        ("function", e.name),
         "unknown-function",
         f"there is no function '{e.name}'",
         e.name_span,
-        FOREIGN.get(e.name) or did_you_mean(e.name, (*scope.world.functions, *PRINT_KINDS)),
+        FOREIGN.get(e.name) or did_you_mean(e.name, (*ctx.program.functions, *PRINT_KINDS)),
     )

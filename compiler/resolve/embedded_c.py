@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Embedded C as the compiler sees it: what its comments promise, and which globals it names.
+"""Embedded C as the compiler sees it: the promises in its comments, and the globals it names.
 
     inspect("/* pure */ /* pragma:read:n */ STAP_RETVALUE = STAP_GLOBAL_GET_n();")
       -> Embedded(pure=True, reads=("n",), ...)
 
-The C itself is not analysed; without a promise it is taken to have effects.
+The C itself is not analysed. Without a promise, it is assumed to have effects.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 
 from compiler.ir.source import Span
-from compiler.resolve.scope import Scope
+from compiler.resolve.contexts import FunctionContext
 from runtime.support.lazy_regex import pattern
 from runtime.support.record import record
 
@@ -24,13 +24,13 @@ _LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
 
 @record
 class Embedded:
-    """`code` with the oldest names replaced by today's. `bound`: bytes of a string result."""
+    """`code` has SystemTap's oldest names replaced by the current ones. `bound`: bytes of a string result."""
 
     code: str
     pure: bool
     guru: bool
     string: bool
-    gives: bool  # a result is set
+    has_result: bool  # it sets STAP_RETVALUE
     fallible: bool
     bound: int | None
     reads: tuple[str, ...]  # globals, by their names in the script
@@ -38,7 +38,7 @@ class Embedded:
 
 
 def inspect(code: str) -> Embedded:
-    """What is promised in the comments of embedded C."""
+    """The promises in the comments of embedded C."""
     flags: set[str] = set()
     reads: list[str] = []
     writes: list[str] = []
@@ -72,13 +72,15 @@ def _modern(match: re.Match[str]) -> str:
     return "STAP_RETVALUE" if name == "__retvalue" else f"STAP_ARG_{name}"
 
 
-def symbols(scope: Scope, names: tuple[str, ...], span: Span) -> tuple[tuple[str, str], ...]:
+def symbols(
+    ctx: FunctionContext, names: tuple[str, ...], span: Span
+) -> tuple[tuple[str, str], ...]:
     """(name in C, symbol) of the globals that embedded C names."""
     found = []
     for name in names:
-        g = scope.world.find_global(name, scope.file)
+        g = ctx.program.find_global(name, ctx.file)
         if g is None:
-            scope.facts.fault(
+            ctx.report(
                 "unknown-global",
                 f"the C names the global '{name}', which is not declared",
                 span,

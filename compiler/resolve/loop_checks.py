@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Loops over arrays: what they visit must stay as it is until they end.
+"""Checks of loops over arrays: an array must not change while a loop visits it.
 
 foreach (k in a) delete a[k]   -> error[modified-in-foreach]: ...
 foreach (k in a) delete a      -> allowed: nothing is left to visit, so the loop ends
@@ -16,15 +16,15 @@ from compiler.ir.traits import Node, body_of, reachable, walk
 
 
 def check(probes: Sequence[p.Probe], functions: Sequence[p.Function]) -> list[Diagnostic]:
-    """Every change of an array inside of a loop over it."""
+    """One diagnostic for every change of an array inside a loop over it."""
     by_symbol = {f.symbol: f for f in functions}
     roots = [s for probe in probes for s in probe.body.stmts]
     roots += [s for f in functions for s in body_of(f)]
-    faults = []
+    diagnostics = []
     for loop in walk(*roots):
         if isinstance(loop, p.Foreach):
             for span, message in _changes(loop, by_symbol):
-                faults.append(
+                diagnostics.append(
                     Diagnostic(
                         "modified-in-foreach",
                         message,
@@ -35,13 +35,13 @@ def check(probes: Sequence[p.Probe], functions: Sequence[p.Function]) -> list[Di
                         hint="collect the keys first, or change the array after the loop",
                     )
                 )
-    return faults
+    return diagnostics
 
 
 def _changes(loop: p.Foreach, functions: dict[str, p.Function]) -> Iterator[tuple[Span, str]]:
     for node in walk(*loop.body):
         if _changes_element(node, loop.name):
-            yield _place(node), f"'{loop.name}' is changed while foreach visits it"
+            yield _span(node), f"'{loop.name}' is changed while foreach visits it"
         if isinstance(node, p.Call):
             reached = reachable([node], functions)
             inside = [n for f in reached for n in walk(*body_of(functions[f]))]
@@ -64,7 +64,7 @@ def _changes_element(node: Node, name: str) -> bool:
             return False
 
 
-def _place(node: Node) -> Span:
+def _span(node: Node) -> Span:
     if isinstance(node, p.Assign | p.Increment | p.Accumulate):
         return node.target.span
     return node.span

@@ -1,30 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What tests decide before anything runs: a branch that cannot run may name what is not there.
+"""Static tests: conditions that the compiler decides, and branches that therefore cannot run.
 
     if (@defined($x) && $x->y) ...        constant(test) -> Number(0) in a probe without $x
-    if (0) println($x)                    $x is not looked for; the rest of the branch tells types
+    if (0) println($x)                    $x is not looked up; the rest of the branch is typed
 
-@defined() and its like choose where there is a context: the other branch is not looked at. After literals,
-and in begin, timers and functions, it is; its types count, and only the probe's context is not asked.
+Where a probe has a context, a test with @defined() or its like selects code for this probe, and the
+other branch is not looked at at all: it is written for other probes. A branch behind a literal, and
+any branch in begin, timers and functions, is speculative: it is lowered for its types, but it may name
+context variables that do not exist.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import cast
 
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STRING
-from compiler.resolve import context_variables
-from compiler.resolve.scope import Scope
+from compiler.resolve.contexts import FunctionContext
+from compiler.resolve.path_expressions import is_defined
 from compiler.resolve.syntax_queries import walk
 from compiler.transform.constant_fold import folded
 from runtime.abi.manifest import ValueType
 
-_T = TypeVar("_T")
-
-_ASKING = ("choose_defined", "const", "enum", "probewrite")
+# Operators that ask what exists.
+_EXISTENCE = ("choose_defined", "const", "enum", "probewrite")
 _EFFECTS = (
     syntax.Call,
     syntax.Assign,
@@ -35,49 +36,49 @@ _EFFECTS = (
 )
 
 
-def guards(scope: Scope, test: syntax.Expr) -> bool:
-    """Whether a test asks what is there, where it is not always the same."""
-    return scope.has_context and any(
-        isinstance(n, syntax.Defined) or (isinstance(n, syntax.AtCall) and n.name in _ASKING)
+def selects_by_context(ctx: FunctionContext, test: syntax.Expr) -> bool:
+    """Whether a test asks what exists in this probe, and other probes may answer otherwise."""
+    return ctx.has_probe_context and any(
+        isinstance(n, syntax.Defined) or (isinstance(n, syntax.AtCall) and n.name in _EXISTENCE)
         for n in walk(test)
     )
 
 
-def constant(scope: Scope, e: syntax.Expr) -> p.Number | p.String | None:
-    """The value that an expression has whenever it is computed; None where only running it tells."""
+def constant(ctx: FunctionContext, e: syntax.Expr) -> p.Number | p.String | None:
+    """The value that an expression always has; None if only running it shows."""
     found: p.Expr | None
     match e:
         case syntax.Number() | syntax.String() | syntax.Defined():
-            found = scope.expr(e)
+            found = ctx.expr(e)
         case syntax.AtCall(name="choose_defined", args=(first, second)):
-            found = constant(scope, first if context_variables.is_defined(scope, first) else second)
-        case syntax.AtCall(name=name) if name in _ASKING:
-            found = scope.expr(e)
+            found = constant(ctx, first if is_defined(ctx, first) else second)
+        case syntax.AtCall(name=name) if name in _EXISTENCE:
+            found = ctx.expr(e)
         case syntax.Unary():
-            operand = _number(scope, e.operand)
+            operand = _number(ctx, e.operand)
             found = p.Unary(e.op, operand, e.span) if operand and e.op != "+" else operand
         case syntax.Binary():
-            found = _binary(scope, e)
+            found = _binary(ctx, e)
         case syntax.Conditional():
-            test = _number(scope, e.test)
+            test = _number(ctx, e.test)
             chosen = e.then if test is not None and test.value else e.otherwise
-            found = constant(scope, chosen) if test is not None else None
+            found = constant(ctx, chosen) if test is not None else None
         case _:
             found = None
     found = folded(found) if found is not None else None
-    settled = isinstance(found, p.Number | p.String) and found.type in (LONG, STRING)
-    return cast("p.Number | p.String", found) if settled else None
+    is_literal = isinstance(found, p.Number | p.String) and found.type in (LONG, STRING)
+    return cast("p.Number | p.String", found) if is_literal else None
 
 
-def _number(scope: Scope, e: syntax.Expr) -> p.Number | None:
-    found = constant(scope, e)
+def _number(ctx: FunctionContext, e: syntax.Expr) -> p.Number | None:
+    found = constant(ctx, e)
     return found if isinstance(found, p.Number) else None
 
 
-def _binary(scope: Scope, e: syntax.Binary) -> p.Expr | None:
+def _binary(ctx: FunctionContext, e: syntax.Binary) -> p.Expr | None:
     if e.op in ("&&", "||"):
-        return _logic(scope, e)
-    left, right = constant(scope, e.left), constant(scope, e.right)
+        return _logic(ctx, e)
+    left, right = constant(ctx, e.left), constant(ctx, e.right)
     if left is None or right is None or left.type != right.type:
         return None
     if e.op in ("==", "!=", "<", "<=", ">", ">="):
@@ -87,13 +88,13 @@ def _binary(scope: Scope, e: syntax.Binary) -> p.Expr | None:
     return p.Arithmetic(cast(p.ArithmeticOp, e.op), left, right, e.span)
 
 
-def _logic(scope: Scope, e: syntax.Binary) -> p.Expr | None:
+def _logic(ctx: FunctionContext, e: syntax.Binary) -> p.Expr | None:
     """One side may decide; the left one runs for its effects, if it has any."""
     decisive = e.op == "||"
-    left = _number(scope, e.left)
+    left = _number(ctx, e.left)
     if left is not None and bool(left.value) is decisive:
         return p.Number(int(decisive), e.span)
-    right = _number(scope, e.right)
+    right = _number(ctx, e.right)
     if right is not None and bool(right.value) is decisive and not _has_effect(e.left):
         return p.Number(int(decisive), e.span)
     return p.Number(int(not decisive), e.span) if left and right else None
@@ -103,31 +104,24 @@ def _has_effect(e: syntax.Expr) -> bool:
     return any(isinstance(n, _EFFECTS) for n in walk(e))
 
 
-def dead(scope: Scope, test: syntax.Expr, look: Callable[[], p.Stmts]) -> p.Stmts:
-    """Statements that cannot run, for the types they tell; none if they name what is not there."""
-    return () if guards(scope, test) else unreached(scope, look)
+def lower_unreachable(
+    ctx: FunctionContext, test: syntax.Expr, lower: Callable[[], p.Stmts]
+) -> p.Stmts:
+    """Statements behind a test that never holds, for their types; none if they cannot be lowered."""
+    return () if selects_by_context(ctx, test) else lower_skipped(ctx, lower)
 
 
-def dead_value(
-    scope: Scope, test: syntax.Expr, e: syntax.Expr, want: ValueType | None
+def lower_unreachable_expr(
+    ctx: FunctionContext, test: syntax.Expr, e: syntax.Expr, expected: ValueType | None
 ) -> p.Expr | None:
-    """The same of an expression."""
-    if guards(scope, test):
+    """An expression behind a test that never holds; None if it cannot be lowered."""
+    if selects_by_context(ctx, test):
         return None
-    found, missed = blindly(scope, lambda: scope.expr(e, want))
-    return None if missed else found
+    found, lacks_context = ctx.speculate(lambda: ctx.expr(e, expected))
+    return None if lacks_context else found
 
 
-def unreached(scope: Scope, look: Callable[[], p.Stmts]) -> p.Stmts:
-    """Statements behind one that leaves the block; none if they name what is not there."""
-    found, missed = blindly(scope, look)
-    return () if missed else found
-
-
-def blindly(scope: Scope, look: Callable[[], _T]) -> tuple[_T, bool]:
-    before = scope.blind, scope.missed
-    scope.blind, scope.missed = True, False
-    found = look()
-    missed = scope.missed
-    scope.blind, scope.missed = before
-    return found, missed
+def lower_skipped(ctx: FunctionContext, lower: Callable[[], p.Stmts]) -> p.Stmts:
+    """Statements that never run; none if they name what this probe does not have."""
+    found, lacks_context = ctx.speculate(lower)
+    return () if lacks_context else found

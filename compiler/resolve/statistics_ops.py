@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statistics: extractors and histograms, and what a script asks a statistic to keep for them.
+"""Statistics: extractors and histograms, and what a statistic must keep for them.
 
 @count(s["a"])       -> Extract("count", GlobalRef("s", (String("a"),)))
 @hist_log(s)[3]      -> Bucket(Buckets(<log2>, GlobalRef("s")), 3)
@@ -10,73 +10,72 @@ from __future__ import annotations
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STAT
-from compiler.resolve.scope import Scope
+from compiler.resolve.contexts import FunctionContext
 from compiler.resolve.variables import element, scalar
 from runtime.abi.manifest import Histogram, HistogramKind
 
 _LINEAR_BUCKETS = 128  # at most this many intervals, as SystemTap's MAXBUCKETS
 
 
-def statistic(scope: Scope, e: syntax.Expr) -> p.GlobalRef | None:
+def statistic(ctx: FunctionContext, e: syntax.Expr) -> p.GlobalRef | None:
     """The statistic that an extractor or `<<<` names."""
     found: p.Expr
     match e:
-        case syntax.Name() if (symbol := scope.world.find_global(e.name, scope.file)) is not None:
-            found = scalar(scope, symbol, e.span, STAT)
+        case syntax.Name() if (symbol := ctx.program.find_global(e.name, ctx.file)) is not None:
+            found = scalar(ctx, symbol, e.span, STAT)
         case syntax.Index():
-            found = element(scope, e, STAT)
+            found = element(ctx, e, STAT)
         case _:
-            scope.facts.fault(
-                "not-a-statistic", "a global filled with '<<<' is needed here", e.span
-            )
+            ctx.report("not-a-statistic", "a global filled with '<<<' is needed here", e.span)
             return None
     return found if isinstance(found, p.GlobalRef) else None
 
 
-def extract(scope: Scope, e: syntax.Extract) -> p.Expr:
-    found = statistic(scope, e.stat)
+def extract(ctx: FunctionContext, e: syntax.Extract) -> p.Expr:
+    """`@count(s)` and the other extractors."""
+    found = statistic(ctx, e.stat)
     shift, where = 0, e.span
     for arg in e.args:
-        value = scope.typed(arg, LONG)
+        value = ctx.typed(arg, LONG)
         if not isinstance(value, p.Number) or not 0 <= value.value <= 62:
-            scope.facts.fault("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
+            ctx.report("not-constant", "a bit shift from 0 to 62 is needed here", arg.span)
             continue
         shift, where = value.value, arg.span
     if found is not None and e.extractor == "variance":
-        known = scope.world.shifts.setdefault(found.name, shift)
+        known = ctx.program.variance_shifts.setdefault(found.name, shift)
         if known != shift:
-            scope.facts.fault(
+            ctx.report(
                 "two-shifts",
                 f"'{found.name}' cannot keep its variance with a bit shift of both {known} and {shift}",
                 where,
                 "use one shift for all @variance of a statistic",
             )
     if found is None:
-        return scope.unsettled(e.span)
+        return ctx.error_expr(e.span)
     return p.Extract(e.extractor, found, shift, e.span)
 
 
-def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
-    """The histogram of a statistic; noted, so that the statistic keeps its buckets."""
-    found = statistic(scope, e.stat)
+def buckets(ctx: FunctionContext, e: syntax.Histogram) -> p.Buckets | None:
+    """The histogram of a statistic. It is recorded, so that the statistic keeps its buckets."""
+    found = statistic(ctx, e.stat)
     numbers = []
     for arg in e.args:
-        value = scope.typed(arg, LONG)
+        value = ctx.typed(arg, LONG)
         if not isinstance(value, p.Number):
-            scope.facts.fault("not-constant", "a literal number is needed here", arg.span)
+            ctx.report("not-constant", "a literal number is needed here", arg.span)
             return None
         numbers.append(value.value)
     if e.kind == "log":
         shape = Histogram(HistogramKind.LOG2, 0, 128, negative=True)
     elif len(numbers) != 3:
-        scope.facts.fault(
+        ctx.report(
             "bad-histogram", "@hist_linear takes a statistic, low, high and interval", e.span
         )
         return None
     else:
         low, high, interval = numbers
         if interval <= 0 or high < low or (high - low) // interval >= _LINEAR_BUCKETS:
-            scope.facts.fault(
+            ctx.report(
                 "bad-histogram",
                 f"@hist_linear from {low} to {high} by {interval} makes no usable buckets",
                 e.span,
@@ -87,11 +86,11 @@ def buckets(scope: Scope, e: syntax.Histogram) -> p.Buckets | None:
         shape = Histogram(HistogramKind.LINEAR, 0, count, low=low, high=high, interval=interval)
     if found is None:
         return None
-    known = scope.world.histograms.setdefault(found.name, [])
+    known = ctx.program.histograms.setdefault(found.name, [])
     if shape not in known:
         known.append(shape)
     if len(known) > 1:
-        scope.facts.fault(
+        ctx.report(
             "two-histograms",
             f"'{found.name}' cannot keep buckets of two shapes",
             e.span,

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a body tells about itself before it is lowered: which names it writes, and whether it needs a probe.
+"""Questions about a body that its syntax answers, before it is lowered.
 
 written_names(<{ a = 1; $b++ }>)                                    -> {"a", "$b"}
+changed_names(<{ a = 1; foreach (k in s) {} }>)                     -> {"a", "k"}
 contextual_functions({"f": [<return $count>], "g": [<f() + 1>]})    -> {"f", "g"}
 """
 
@@ -12,11 +13,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from compiler.ir import syntax
 from runtime.support.record import fields, is_record
 
-OF_THE_PROBE = frozenset({"pn", "pp", "ppfunc", "probefunc"})  # calls whose value is the probe's
+# Functions whose value is a property of the probe.
+PROBE_FUNCTIONS = frozenset({"pn", "pp", "ppfunc", "probefunc"})
 
 
 def walk(node: object) -> Iterator[object]:
-    """A syntax node and all that is in it."""
+    """A syntax node and all nodes in it."""
     stack = [node]
     while stack:
         found = stack.pop()
@@ -28,7 +30,7 @@ def walk(node: object) -> Iterator[object]:
 
 
 def written_names(body: syntax.Block) -> frozenset[str]:
-    """Variables that a body assigns to; those of the context with their `$`."""
+    """Variables and arrays that a body assigns to; context variables with their `$`."""
     found = set()
     for node in walk(body):
         if not isinstance(node, syntax.Assign | syntax.Increment):
@@ -45,8 +47,27 @@ def written_names(body: syntax.Block) -> frozenset[str]:
     return frozenset(found)
 
 
+def changed_names(body: syntax.Block | syntax.EmbeddedC) -> frozenset[str]:
+    """Scalars that a body may give another value, by any statement."""
+    found: set[str] = set()
+    for node in walk(body):
+        match node:
+            case (
+                syntax.Assign(target=syntax.Name(name=name))
+                | syntax.Increment(target=syntax.Name(name=name))
+                | syntax.Delete(target=syntax.Name(name=name))
+                | syntax.TryCatch(variable=syntax.Name(name=name))
+            ):
+                found.add(name)
+            case syntax.Foreach(keys=keys, value=value):
+                found |= {key.name for key in (*keys, *([value] if value else []))}
+            case _:
+                pass
+    return frozenset(found)
+
+
 def contextual_functions(functions: Mapping[str, Sequence[syntax.Function]]) -> frozenset[str]:
-    """Functions that use context variables, themselves or through what they call.
+    """Names of functions that use context variables, themselves or through what they call.
 
     Each runs as a clone of its own for every probe point, where `$name` means something.
     """
@@ -62,7 +83,7 @@ def contextual_functions(functions: Mapping[str, Sequence[syntax.Function]]) -> 
                         found.add(name)
                     case syntax.Call(name=called):
                         callers.setdefault(called, set()).add(name)
-                        if called in OF_THE_PROBE and called not in functions:
+                        if called in PROBE_FUNCTIONS and called not in functions:
                             found.add(name)
                     case _:
                         pass

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Types by the names that scripts give them, and what is wrong with a path into one.
+"""Types by the names that scripts give them.
 
 @cast(p, "struct task_struct") -> the id of that struct in the kernel's types
 """
@@ -7,26 +7,21 @@
 from __future__ import annotations
 
 from compiler.ir import syntax
-from compiler.ir.source import Span
 from compiler.kernel import btf_types
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.kernel import Kernel
+from compiler.resolve.memory_path import TargetError
 from compiler.support.did_you_mean import did_you_mean
 
 
-class Fault(Exception):
-    """A mistake in a path; `lower_target` reports it."""
-
-    def __init__(self, slug: str, message: str, span: Span, hint: str = "") -> None:
-        self.slug, self.message, self.span, self.hint = slug, message, span, hint
-
-
 def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
-    """The type that `@cast(..., "name", "module:...")` names; `module`: the probe's, which is looked
-    into as well, before the kernel. Raises Fault, and KernelFactError if a named module has no types.
+    """The type that `@cast(..., "name", "module:...")` names.
+
+    `module` is the probe's module; without a module in the cast its types come before the kernel's.
+    Raises TargetError, and KernelFactError if a named module has no types.
     """
-    places = [place.partition("<")[0] for place in (e.module or "").split(":")]
-    named = [place for place in places if place not in ("", "kernel", "vmlinux")]
+    owners = [owner.partition("<")[0] for owner in (e.module or "").split(":")]
+    named = [owner for owner in owners if owner not in ("", "kernel", "vmlinux")]
     own = [module] if module and e.module is None else []
     name = " ".join(e.type_name.replace("*", " ").split())
     keyword, _, rest = name.partition(" ")
@@ -59,7 +54,7 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
                 if found:
                     return found[0].id
     owner = f"module '{named[0]}'" if named else "the kernel"
-    raise Fault(
+    raise TargetError(
         "unknown-type",
         f"{owner} has no type '{e.type_name}'",
         e.span,

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Functions of SystemTap's library that there are none of here: why, and what to use instead.
+"""Functions of SystemTap's library that this one does not have: why, and what to use instead.
 
-ABSENT["raise"] -> ("a script sends no signals", "print what it would tell; ...")
+UNSUPPORTED["raise"] -> ("a script sends no signals", "print what it would tell; ...")
 
-A function that comes to be leaves this table for `tapset/`.
+A function that is added to `tapset/` is removed from this table.
 """
 
 from __future__ import annotations
@@ -152,6 +152,6 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
     ),
 )
 
-ABSENT: Mapping[str, tuple[str, str]] = {
+UNSUPPORTED: Mapping[str, tuple[str, str]] = {
     name: (why, instead) for names, why, instead in _GROUPS for name in names.split()
 }

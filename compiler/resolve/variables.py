@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names: which local, global, element or array is meant, and what its use tells of its type.
+"""Variables: which local, global, element or array a name means; its use types it.
 
 reads["a"]  -> GlobalRef("reads", (String("a"),)); its key is a string
 """
@@ -10,9 +10,9 @@ from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STAT
 from compiler.ir.source import Span
-from compiler.resolve import pointer_types
-from compiler.resolve.scope import GlobalSymbol, Scope
-from compiler.resolve.type_facts import Symbol
+from compiler.resolve.contexts import FunctionContext, GlobalSymbol
+from compiler.resolve.path_expressions import propagate
+from compiler.resolve.type_environment import Symbol
 from compiler.support.did_you_mean import did_you_mean
 from runtime.abi.manifest import ValueType
 
@@ -30,54 +30,58 @@ _FOREIGN_TYPES = (
 )
 
 
-def require_known(scope: Scope, name: str, fact: Symbol, span: Span) -> None:
-    """A variable that nothing gives a type holds nothing: mostly it is another one's name misspelt."""
-    if scope.facts.final and fact not in scope.facts.types and not scope.unplaced:
-        known = {n for _, n in scope.world.globals} | set(scope.locals) - {name}
-        if name in scope.world.functions:
+def require_known(ctx: FunctionContext, name: str, symbol: Symbol, span: Span) -> None:
+    """Report a variable without a type: nothing assigns to it. Mostly its name is misspelt."""
+    if ctx.types.is_reporting and symbol not in ctx.types.known and not ctx.unresolved:
+        known = {n for _, n in ctx.program.globals} | set(ctx.locals) - {name}
+        if name in ctx.program.functions:
             hint = f"it is a function, too: to call it, write {name}()"
         elif name in _FOREIGN_TYPES:
             hint = f"variables are not declared: leave '{name}' out"
-        elif name in scope.parameters:
+        elif name in ctx.parameters:
             hint = f"give the parameter a type: {name}:long"
         else:
             hint = did_you_mean(name, known) or "assign to it"
         message = f"'{name}' is used, but nothing gives it a value or a type"
-        scope.facts.suspect(fact, message, span, hint)
+        ctx.types.report_untyped(symbol, message, span, hint)
 
 
-def scalar(scope: Scope, found: GlobalSymbol, span: Span, want: ValueType | None) -> p.GlobalRef:
-    scope.facts.learn_arity(found.symbol, 0, span)
-    fact = ("global", found.symbol)
-    if want is not None:
-        scope.facts.learn(fact, want, span)
-    require_known(scope, found.declared.name, fact, span)
-    return p.GlobalRef(found.symbol, (), scope.facts.type_of(fact), span)
+def scalar(
+    ctx: FunctionContext, found: GlobalSymbol, span: Span, expected: ValueType | None
+) -> p.GlobalRef:
+    """A global without keys."""
+    ctx.types.learn_arity(found.symbol, 0, span)
+    symbol = ("global", found.symbol)
+    if expected is not None:
+        ctx.types.learn(symbol, expected, span)
+    require_known(ctx, found.declared.name, symbol, span)
+    return p.GlobalRef(found.symbol, (), ctx.types.type_of(symbol), span)
 
 
-def element(scope: Scope, e: syntax.Index, want: ValueType | None) -> p.GlobalRef | p.Number:
-    """`a[k, ...]`, every key a value."""
-    found = array(scope, e.array)
+def element(
+    ctx: FunctionContext, e: syntax.Index, expected: ValueType | None
+) -> p.GlobalRef | p.Number:
+    """An array's element `a[k, ...]`; every key is a value."""
+    found = array(ctx, e.array)
     if found is None:
-        return scope.unsettled(e.span)
-    keys = lower_keys(scope, found, e.keys, e.span)
+        return ctx.error_expr(e.span)
+    keys = lower_keys(ctx, found, e.keys, e.span)
     if any(k is None for k in keys):
-        scope.facts.fault("slice-value", "'*' stands only in foreach, delete and 'in'", e.span)
-    fact = ("global", found.symbol)
-    if want is not None:
-        scope.facts.learn(fact, want, e.span)
+        ctx.report("slice-value", "'*' stands only in foreach, delete and 'in'", e.span)
+    symbol = ("global", found.symbol)
+    if expected is not None:
+        ctx.types.learn(symbol, expected, e.span)
     values = tuple(k for k in keys if k is not None)
-    return p.GlobalRef(found.symbol, values, scope.facts.type_of(fact), e.span)
+    return p.GlobalRef(found.symbol, values, ctx.types.type_of(symbol), e.span)
 
 
-def array(scope: Scope, name: syntax.Name) -> GlobalSymbol | None:
-    """The global that is indexed here; reported if there is none of that name."""
-    found = scope.world.find_global(name.name, scope.file)
+def array(ctx: FunctionContext, name: syntax.Name) -> GlobalSymbol | None:
+    """The global that is indexed here; reports an error if there is no such global."""
+    found = ctx.program.find_global(name.name, ctx.file)
     if found is None:
-        known = {n for _, n in scope.world.globals}
-        scope.facts.missing(
-            "no array",
-            name.name,
+        known = {n for _, n in ctx.program.globals}
+        ctx.report_once(
+            ("array", name.name),
             "unknown-array",
             f"'{name.name}' is not a global array",
             name.span,
@@ -87,34 +91,34 @@ def array(scope: Scope, name: syntax.Name) -> GlobalSymbol | None:
 
 
 def lower_keys(
-    scope: Scope, found: GlobalSymbol, keys: tuple[syntax.Key, ...], span: Span
+    ctx: FunctionContext, found: GlobalSymbol, keys: tuple[syntax.Key, ...], span: Span
 ) -> tuple[p.Expr | None, ...]:
-    """Keys of an element or slice; None for `*`. Learns their number, types and likely names."""
-    scope.facts.learn_arity(found.symbol, len(keys), span)
+    """Keys of an element or slice; None for `*`. They type the array's keys, and name its labels."""
+    ctx.types.learn_arity(found.symbol, len(keys), span)
     lowered: list[p.Expr | None] = []
     for i, key in enumerate(keys):
         if isinstance(key, syntax.Wildcard):
             lowered.append(None)
             continue
-        fact = ("key", found.symbol, i)
-        known = scope.facts.types.get(fact)
-        value = scope.expr(key, known[0] if known else None)
+        symbol = ("key", found.symbol, i)
+        known = ctx.types.known.get(symbol)
+        value = ctx.expr(key, known[0] if known else None)
         if value.type is STAT:
-            scope.facts.fault("type-mismatch", "a statistic cannot be a key", key.span)
+            ctx.report("type-mismatch", "a statistic cannot be a key", key.span)
         elif value.type is None:
-            scope.require(value, LONG, key.span)
+            ctx.require(value, LONG, key.span)
         else:
-            scope.facts.learn(fact, value.type, key.span)
-            pointer_types.flow(scope, key, fact)
+            ctx.types.learn(symbol, value.type, key.span)
+            propagate(ctx, key, symbol)
         name = key_name(key)
         if name is not None:
-            scope.facts.key_names.setdefault((found.symbol, i), name)
+            ctx.types.key_names.setdefault((found.symbol, i), name)
         lowered.append(value)
     return tuple(lowered)
 
 
 def key_name(e: syntax.Expr) -> str | None:
-    """What a reader would call this value: execname() -> execname, $file->f_mode -> f_mode."""
+    """A likely name of a value, for a label or column: execname() -> execname, $file->f_mode -> f_mode."""
     match e:
         case syntax.Name(name=name) | syntax.TargetVar(name=name):
             return name.strip("$@") or None
@@ -132,19 +136,18 @@ def key_name(e: syntax.Expr) -> str | None:
             return None
 
 
-def lvalue(scope: Scope, e: syntax.Expr, want: ValueType | None) -> p.Lvalue | p.Number:
-    """What can be assigned to; a Number stands in for what was reported."""
+def lvalue(ctx: FunctionContext, e: syntax.Expr, expected: ValueType | None) -> p.Lvalue | p.Number:
+    """The target of an assignment; a Number stands for a target with an error."""
     match e:
         case syntax.Name():
-            fact, found = scope.variable(e.name)
+            symbol, found = ctx.resolve(e.name)
             if found is not None:
-                return scalar(scope, found, e.span, want)
-            if want is not None:
-                scope.facts.learn(fact, want, e.span)
-            scope.assigned.add(e.name)
-            return p.LocalRef(scope.local(e.name), e.span)
+                return scalar(ctx, found, e.span, expected)
+            if expected is not None:
+                ctx.types.learn(symbol, expected, e.span)
+            return p.LocalRef(ctx.local(e.name), e.span)
         case syntax.Index():
-            return element(scope, e, want)
+            return element(ctx, e, expected)
         case _:
-            scope.facts.fault("not-assignable", "this cannot be assigned to", e.span)
-    return scope.unsettled(e.span)
+            ctx.report("not-assignable", "this cannot be assigned to", e.span)
+    return ctx.error_expr(e.span)
