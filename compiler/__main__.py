@@ -1,33 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`python -m compiler`: requests on stdin, a line of JSON each, as many responses on stdout.
+"""`python -m compiler`: one request a line on stdin, one response a line on stdout (compiler/protocol.py).
 
-It ends when its input does; progress goes to stderr.
+The process ends at the end of its input. Progress goes to stderr. A request that cannot be decoded
+ends it with exit status 2.
 """
 
 import gc
-import json
 import sys
 
 from runtime.support.footprint import hash_without_openssl
 
 hash_without_openssl()
 
-from compiler.driver.compile import compile_script  # noqa: E402 - hashlib is among what it imports
-from compiler.protocol import Request  # noqa: E402
+from compiler.driver.compile import compile_script  # noqa: E402 - it imports hashlib
+from compiler.protocol import ProtocolError, decode_request, encode  # noqa: E402
 
 
 def main() -> int:
-    gc.disable()  # next to nothing of what one script takes is garbage
+    gc.disable()  # compiling one script leaves almost no garbage
     for number, line in enumerate(sys.stdin.buffer):
         if number:
             gc.collect()
         try:
-            request = Request.from_tree(json.loads(line))
-        except (ValueError, TypeError) as error:
+            request = decode_request(line)
+        except ProtocolError as error:
             print(f"bad compile request: {error}", file=sys.stderr)
             return 2
         response = compile_script(request, lambda text: print(text, file=sys.stderr, flush=True))
-        print(json.dumps(response.to_tree()), flush=True)
+        sys.stdout.buffer.write(encode(response))
+        sys.stdout.buffer.flush()
     return 0
 
 

@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The one place that knows the version."""
+"""The version. A test compares it with pyproject.toml."""
 
 VERSION = "0.1.0"

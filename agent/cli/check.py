@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`stapwatch check FILE...`: compile without loading, and say all that is wrong.
+"""`stapwatch check FILE...`: compile without loading, and report everything that is wrong.
 
 stapwatch check bad.stp  ->  error[syntax]: expected ')', found '}' ... and exit status 1
 """
@@ -7,25 +7,60 @@ stapwatch check bad.stp  ->  error[syntax]: expected ')', found '}' ... and exit
 from __future__ import annotations
 
 import argparse
-import asyncio
 import sys
-import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from agent.scripts.compile_client import CompileError, Compiler
-from agent.session.compile_request import compile_request
+from agent.cli.command import Parser, Subparsers
+from agent.session import compile_options
+from agent.session.compile_options import CompileOptions
+from compiler.protocol import LAST_PASS
+from runtime.support.record import record
+
+if TYPE_CHECKING:
+    from agent.scripts.compile_client import Compiler
+
+USAGE_STATUS = 2
 
 
-def check(options: argparse.Namespace) -> int:
+@record
+class CheckOptions:
+    compile: CompileOptions
+    files: tuple[Path, ...]
+
+
+def add_parser(subparsers: Subparsers) -> Parser:
+    command = subparsers.add_parser(
+        "check", help="compile without loading, and report all errors of each file"
+    )
+    compile_options.add_arguments(command, LAST_PASS)
+    command.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    return command
+
+
+def parse(given: argparse.Namespace) -> CheckOptions:
+    """Raises UsageError."""
+    return CheckOptions(compile_options.parse(given), tuple(given.files))
+
+
+def run(options: CheckOptions) -> int:
+    """Check all files. The exit status is 1 if one of them does not compile."""
+    import asyncio
+
     return asyncio.run(_check(options))
 
 
-async def _check(options: argparse.Namespace) -> int:
+async def _check(options: CheckOptions) -> int:
+    import asyncio
+    import tempfile
+
+    from agent.scripts.compile_client import Compiler
+
     compiler = Compiler()
     with tempfile.TemporaryDirectory(prefix="stapwatch-") as folder:
         results = await asyncio.gather(
             *(
-                _check_one(compiler, options, file, Path(folder) / str(number))
+                _check_one(compiler, options.compile, file, Path(folder) / str(number))
                 for number, file in enumerate(options.files)
             )
         )
@@ -36,17 +71,19 @@ async def _check(options: argparse.Namespace) -> int:
 
 
 async def _check_one(
-    compiler: Compiler, options: argparse.Namespace, file: Path, folder: Path
+    compiler: Compiler, options: CompileOptions, file: Path, folder: Path
 ) -> tuple[str, bool]:
-    """What is to be said of one script, and whether it is good."""
+    """The messages for one script, and whether it compiles."""
+    from agent.scripts.compile_client import CompileError
+    from agent.session.compile_request import check_request
+
     try:
         with file.open("rb"):
             folder.mkdir()
     except OSError as error:
         return f"error: cannot read {file}: {(error.strerror or str(error)).lower()}", False
-    request = compile_request(options, str(file), (), folder, options.last_pass, False)
     try:
-        compiled = await compiler.compile(request)
+        compiled = await compiler.compile(check_request(options, str(file), folder))
     except CompileError as error:
         return "\n".join(map(str, (*error.diagnostics, *error.warnings))), False
     return "\n".join(map(str, compiled.warnings)), True

@@ -8,44 +8,55 @@ vfs     running  4711       0     0   65536
 from __future__ import annotations
 
 import argparse
-import http.client
 import json
-import socket
 import sys
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
-from agent.config import load
-from agent.config.settings import DEFAULT_PORT, Settings
-from agent.daemon import status_page
+from agent.cli.command import Parser, Subparsers
+from agent.config.settings import MAIN_FILE
+from runtime.support.record import record
 
-_TIMEOUT = 10.0
+USAGE_STATUS = 2
 NO_AGENT = 3
 
 
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=_TIMEOUT)
-        self._path = path
+@record
+class StatusOptions:
+    """`config`: None for the default file. `url`: None to use the configuration's socket."""
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(_TIMEOUT)
-        self.sock.connect(str(self._path))
+    config: Path | None
+    url: str | None
+    json: bool
 
 
-def status(options: argparse.Namespace) -> int:
+def add_parser(subparsers: Subparsers) -> Parser:
+    command = subparsers.add_parser("status", help="show the running agent's scripts")
+    command.add_argument("--config", type=Path, metavar="FILE", help=f"default: {MAIN_FILE}")
+    command.add_argument("--url", help="ask this agent, as http://127.0.0.1:9436")
+    command.add_argument("--json", action="store_true", help="print the whole status as JSON")
+    return command
+
+
+def parse(given: argparse.Namespace) -> StatusOptions:
+    return StatusOptions(given.config, given.url, given.json)
+
+
+def run(options: StatusOptions) -> int:
     """Print the agent's state. 0: all is well; 1: a script or the last reload failed; 3: no agent."""
+    import http.client
+
+    from agent.cli import status_client
+    from agent.daemon import status_page
+
     try:
-        where, connection = _connection(options)
+        address, connection = status_client.connect(options.url, options.config)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     try:
-        tree = fetch(connection)
+        tree = status_client.fetch(connection)
     except (OSError, ValueError, http.client.HTTPException) as error:
-        print(f"error: no agent answers at {where}: {error}", file=sys.stderr)
+        print(f"error: no agent answers at {address}: {error}", file=sys.stderr)
         print("hint: is it running? systemctl status stapwatch", file=sys.stderr)
         return NO_AGENT
     finally:
@@ -58,31 +69,3 @@ def status(options: argparse.Namespace) -> int:
         )
     bad = any(script["state"] in ("failed", "outdated") for script in tree["scripts"])
     return 1 if bad or failure else 0
-
-
-def fetch(connection: http.client.HTTPConnection) -> dict[str, Any]:
-    """The agent's status tree; OSError or ValueError when there is none."""
-    connection.request("GET", "/status", headers={"Connection": "close"})
-    response = connection.getresponse()
-    body = response.read()
-    if response.status != 200:
-        raise ValueError(f"it answers {response.status} {response.reason}")
-    tree = json.loads(body)
-    if not isinstance(tree, dict) or "scripts" not in tree:
-        raise ValueError("it is not a stapwatch agent")
-    return tree
-
-
-def _connection(options: argparse.Namespace) -> tuple[str, http.client.HTTPConnection]:
-    if options.url:
-        url = urlsplit(options.url if "//" in options.url else f"//{options.url}")
-        if not url.hostname or url.scheme not in ("", "http"):
-            raise ValueError(f"'{options.url}' is no address; write http://127.0.0.1:9436")
-        port = url.port or DEFAULT_PORT
-        return options.url, http.client.HTTPConnection(url.hostname, port, timeout=_TIMEOUT)
-    try:
-        path = load.load(options.config).control_socket
-    except load.ConfigError:
-        # The agent may run on an older configuration; its socket is where it always is.
-        path = Settings().control_socket
-    return str(path), _UnixConnection(path)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What systemd hears from the agent: READY, RELOADING, STATUS, STOPPING, WATCHDOG.
+"""Notifications to systemd (sd_notify(3)): READY, RELOADING, STATUS, STOPPING, WATCHDOG.
 
     Notifier().reloading() -> "RELOADING=1\\nMONOTONIC_USEC=123456" on $NOTIFY_SOCKET
 
-Without $NOTIFY_SOCKET every call does nothing. The watchdog is fed from the event loop, so that a loop
-which hangs is noticed, and not from a thread, which would go on.
+Without $NOTIFY_SOCKET every call does nothing. The event loop sends the watchdog's keep-alive, and not a
+thread: a thread would keep sending while the loop hangs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Notifier:
         self._send("READY=1", f"STATUS={_line(status)}")
 
     def reloading(self) -> None:
-        """To be followed by `ready`. systemd pairs the two by the monotonic time (Type=notify-reload)."""
+        """A call of `ready` must follow; systemd matches the two by the monotonic time."""
         now = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
 
@@ -43,7 +43,7 @@ class Notifier:
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
 
     def start_watchdog(self) -> None:
-        """Feed systemd's watchdog from the running loop, twice as often as asked."""
+        """Send keep-alives from the running loop, twice as often as systemd asks."""
         period = watchdog_period()
         if period is not None:
             self._feed(period / 2)
@@ -63,7 +63,7 @@ class Notifier:
 
 
 def watchdog_period() -> float | None:
-    """Seconds after which systemd thinks that this process hangs; None: it does not watch."""
+    """The watchdog's timeout in seconds; None if systemd does not watch this process."""
     period, pid = os.environ.get("WATCHDOG_USEC", ""), os.environ.get("WATCHDOG_PID", "")
     if not period.isdecimal() or int(period) == 0:
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The agent's metrics about itself and its scripts, collected by prometheus_client's registry.
+"""The agent's metrics about itself and its scripts, in a registry of prometheus_client.
 
 stapwatch_script_state{script="vfs",state="running"} 1
 stapwatch_probe_hits_total{script="vfs",probe="kernel.function(\\"vfs_read\\")"} 4711
@@ -44,7 +44,7 @@ class _Only:
 
 
 def _rendered(family: Metric, form: Format) -> bytes:
-    """One family as the library writes it."""
+    """One family, rendered by the library."""
     one: Any = _Only(family)
     if form is Format.OPENMETRICS:
         return bytes(openmetrics.generate_latest(one)).removesuffix(_EOF)  # type: ignore[no-untyped-call]
@@ -53,19 +53,19 @@ def _rendered(family: Metric, form: Format) -> bytes:
 
 @record(frozen=False)
 class Health:
-    """What the service notes about itself."""
+    """What the service records about itself."""
 
     reload_successful: bool = False
     reload_time: float = 0.0  # of the last successful one, seconds since 1970
     reload_error: str = ""
     scrapes: int = 0
     scrape_seconds: float = 0.0
-    refused: int = 0  # samples that the last scrape left out
+    refused: int = 0  # samples that the last scrape excluded
 
 
 @record(frozen=False, eq=False)
 class SelfMetrics:
-    """A collector. `snapshots` are those of the scrape being answered, by script."""
+    """A collector. `snapshots`: of the scrape in progress, by script."""
 
     health: Health
     scripts: Mapping[str, Script]
@@ -82,8 +82,8 @@ class SelfMetrics:
     def render(self, form: Format) -> bytes:
         """The registry's page; in OpenMetrics with its `# EOF`.
 
-        The library takes 6 to 11 us a sample, so a family's text is kept for as long as its samples stay
-        the same, as most do from scrape to scrape.
+        The library takes 6 to 11 us a sample, so a family's text is cached until its samples change. Most
+        samples are the same from one scrape to the next.
         """
         parts = []
         for family in self.registry.collect():
@@ -95,7 +95,7 @@ class SelfMetrics:
         return b"".join([*parts, _EOF if form is Format.OPENMETRICS else b""])
 
     def names(self) -> frozenset[str]:
-        """All families' names, which scripts cannot take."""
+        """The names of all families, which scripts cannot use."""
         return frozenset(metric.name for metric in self.collect())
 
     def describe(self) -> list[Metric]:
@@ -109,89 +109,107 @@ class SelfMetrics:
 
     def _agent(self) -> Iterable[Metric]:
         build = GaugeMetricFamily(
-            "stapwatch_build_info", "What this agent is.", labels=["version", "python", "kernel"]
+            "stapwatch_build_info",
+            "Version and build information of the agent.",
+            labels=["version", "python", "kernel"],
         )
         build.add_metric([VERSION, platform.python_version(), platform.release()], 1)
         yield build
         health = self.health
         yield GaugeMetricFamily(
             "stapwatch_config_last_reload_successful",
-            "Whether the last attempt to read the configuration succeeded.",
+            "Whether the last configuration reload succeeded.",
             value=int(health.reload_successful),
         )
         yield GaugeMetricFamily(
             "stapwatch_config_last_reload_success_timestamp_seconds",
-            "When the configuration was last read with success.",
+            "Time of the last successful configuration reload, in seconds since 1970.",
             value=health.reload_time,
         )
         yield SummaryMetricFamily(
             "stapwatch_scrape_duration_seconds",
-            "Time to answer a scrape.",
+            "Duration of scrapes of /metrics, in seconds.",
             count_value=health.scrapes,
             sum_value=health.scrape_seconds,
             unit="seconds",
         )
         yield GaugeMetricFamily(
             "stapwatch_negative_counters",
-            "Counter series left out of the last scrape because their value is negative.",
+            "Counter series excluded from the last scrape because their value was negative.",
             value=health.refused,
         )
         yield CounterMetricFamily(
             "stapwatch_log_lines_lost",
-            "Log lines that found the journal or the pipe full.",
+            "Log lines lost because the journal or the pipe was full.",
             value=log_sinks.lost(),
         )
 
     def _states(self) -> Iterable[Metric]:
         state = GaugeMetricFamily(
-            "stapwatch_script_state", "1 for the state a script is in.", labels=["script", "state"]
+            "stapwatch_script_state",
+            "Current state of the script: 1 for that state, else 0.",
+            labels=["script", "state"],
         )
         for script in self.scripts.values():
             for known in ScriptState:
                 state.add_metric([script.name, known.value], int(script.state is known))
         yield state
         yield self._gauge(
-            "compile_seconds", "Time the last compilation took.", lambda s: s.compile_seconds
+            "compile_seconds",
+            "Duration of the last compilation, in seconds.",
+            lambda s: s.compile_seconds,
         )
         yield self._counter(
-            "compile_failures", "Compilations that failed.", lambda s: s.compile_failures
+            "compile_failures", "Failed compilations of the script.", lambda s: s.compile_failures
         )
         yield self._gauge(
-            "load_seconds", "Time to load and start the module.", lambda s: s.load_seconds
+            "load_seconds",
+            "Duration of loading and starting the module, in seconds.",
+            lambda s: s.load_seconds,
         )
         yield self._gauge(
-            "metric_problems", "Globals not exported as declared.", lambda s: len(s.problems)
+            "metric_problems",
+            "Globals that are not exported as declared.",
+            lambda s: len(s.problems),
         )
-        yield self._counter("log_lines", "Log lines written.", lambda s: s.log.written)
         yield self._counter(
-            "log_lines_dropped", "Log lines kept back by the rate limit.", lambda s: s.log.dropped
+            "log_lines", "Log lines written by the script.", lambda s: s.log.written
+        )
+        yield self._counter(
+            "log_lines_dropped", "Log lines dropped by the rate limit.", lambda s: s.log.dropped
         )
 
     def _losses(self) -> Iterable[Metric]:
         memory = self._family(
-            "kernel_memory_bytes", "Kernel memory of the module.", GaugeMetricFamily
+            "kernel_memory_bytes", "Kernel memory used by the module, in bytes.", GaugeMetricFamily
         )
         started = self._family(
-            "start_timestamp_seconds", "When the probes were armed.", GaugeMetricFamily
+            "start_timestamp_seconds",
+            "Time at which the probes were attached, in seconds since 1970.",
+            GaugeMetricFamily,
         )
         unplaced = self._family(
-            "unplaced_probes", "Probes whose hook could not be placed.", GaugeMetricFamily
+            "unplaced_probes", "Probes that could not be attached.", GaugeMetricFamily
         )
         events = self._family("events", "Event records written by handlers.", CounterMetricFamily)
         lost = self._family(
-            "events_lost", "Event records that found the ring full.", CounterMetricFamily
+            "events_lost",
+            "Event records lost because the ring buffer was full.",
+            CounterMetricFamily,
         )
         cut = self._family(
-            "strings_cut", "Strings that did not fit their buffer.", CounterMetricFamily
+            "strings_cut",
+            "Strings truncated because their buffer was too small.",
+            CounterMetricFamily,
         )
         dropped = CounterMetricFamily(
             "stapwatch_script_array_dropped",
-            "Updates that a full array lost.",
+            "Updates lost because the array was full.",
             labels=["script", "array"],
         )
         unsettled = GaugeMetricFamily(
             "stapwatch_script_unsettled_elements",
-            "Elements that were changed all the time during the last scrape: as they were, or left out.",
+            "Elements that kept changing during the last scrape: excluded, or with an earlier value.",
             labels=["script"],
         )
         for name, shot in self.snapshots.items():
@@ -208,20 +226,22 @@ class SelfMetrics:
         yield from (memory, started, unplaced, events, lost, cut, dropped, unsettled)
 
     def _probes(self) -> Iterable[Metric]:
-        hits = CounterMetricFamily("stapwatch_probe_hits", "Handlers begun.", labels=_PROBE)
+        hits = CounterMetricFamily(
+            "stapwatch_probe_hits", "Probe hits whose handler ran.", labels=_PROBE
+        )
         errors = CounterMetricFamily(
-            "stapwatch_probe_errors", "Handlers ended by a script error.", labels=_PROBE
+            "stapwatch_probe_errors", "Handlers that a script error ended.", labels=_PROBE
         )
         missed = CounterMetricFamily(
-            "stapwatch_probe_missed", "Hits that the kernel could not deliver.", labels=_PROBE
+            "stapwatch_probe_missed", "Probe hits missed by the kernel.", labels=_PROBE
         )
         skipped = CounterMetricFamily(
             "stapwatch_probe_skipped",
-            "Hits that were not handled: inside another handler, or a table stayed locked.",
+            "Probe hits skipped inside another handler, or because a table stayed locked.",
             labels=[*_PROBE, "reason"],
         )
         for script, shot in self.snapshots.items():
-            # By probe as written: a wildcard is one series, not a thousand.
+            # By the probe point as written: a wildcard is one series, not a thousand.
             sums: dict[str, list[int]] = defaultdict(lambda: [0] * 5)
             for p in shot.probes:
                 total = sums[p.probe.written]

@@ -139,7 +139,7 @@ class Service:
 
     async def _work(self, settings: Settings) -> None:
         self._notifier.status(f"compiling {len(settings.scripts)} scripts")
-        await self._supervisor.find_leftovers()
+        await self._supervisor.find_orphaned_modules()
         await self._apply(settings)
         trim_heap()
         while True:
@@ -202,11 +202,11 @@ class Service:
         found = {}
         for name in list(self._supervisor.scripts):
             script = self._supervisor.scripts.get(name)
-            if script is None or script.running is None:
+            if script is None or script.module is None:
                 continue
             with contextlib.suppress(DeviceError):  # then missed hits are those of the last sync
-                script.running.device.sync()
-            found[name] = script.running.snapshot()
+                script.module.device.sync()
+            found[name] = script.module.snapshot()
             await asyncio.sleep(0)
         return found
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What people see of the agent: a page with its scripts, and the same as JSON for `stapwatch status`.
+"""The agent's status: a web page, JSON, and the table of `stapwatch status`.
 
 status(...) -> {"version": "0.1.0", "ready": true, "scripts": [{"name": "vfs", "state": "running", ...}]}
 """
@@ -50,7 +50,7 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
         "state": script.state.value,
         "reason": script.reason,
         "source": str(script.settings.file or script.settings.place),
-        "module": script.running.name if script.running is not None else "",
+        "module": script.module.name if script.module is not None else "",
         "problems": list(script.problems),
         "compile_seconds": round(script.compile_seconds, 3),
         "load_seconds": round(script.load_seconds, 3),
@@ -71,13 +71,13 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
 
 
 def _lost(shot: Snapshot) -> int:
-    """Hits, updates and events that were not counted where they belong."""
+    """Hits, updates and events that are missing from the script's tables and output."""
     hits = sum(p.skipped_reentrant + p.skipped_lock + p.missed for p in shot.probes)
     return hits + shot.lanes.events_lost + sum(table.dropped for table in shot.tables)
 
 
 def page(tree: Mapping[str, Any]) -> bytes:
-    """The landing page."""
+    """The status page as HTML."""
     rows = "".join(map(_row, tree["scripts"])) or "<tr><td colspan=7>no scripts</td></tr>"
     error = tree["reload"]["error"]
     reload = f"<p class=failed>last reload failed:</p><pre>{escape(error)}</pre>" if error else ""
@@ -105,7 +105,7 @@ def _row(script: Mapping[str, Any]) -> str:
 
 
 def table(tree: Mapping[str, Any]) -> str:
-    """The same for a terminal."""
+    """The status for a terminal."""
     head = ["SCRIPT", "STATE", "HITS", "ERRORS", "LOST", "MEMORY", "WHY"]
     rows = [head]
     for s in tree["scripts"]:

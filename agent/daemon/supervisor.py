@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Brings what runs in line with what the configuration wants.
+"""Reconciles the scripts that run with those of the configuration.
 
-    await supervisor.apply(settings)   # compile the changed scripts, then swap only these
-    await supervisor.stop()            # end probes run, events are read, modules leave the kernel
+    await supervisor.apply(settings)   # compile the changed scripts, then replace only their modules
+    await supervisor.stop()            # end probes run, events are read, modules are unloaded
 
-Each script stands alone: one that fails keeps its older version, if it has one, and no other script
-notices. All changes go through one lock; the event loop goes on serving meanwhile.
+Scripts are independent: a script that fails keeps its older version if it has one, and the others are
+not affected. All changes hold one lock; the event loop serves requests meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from agent.log_sinks import log
 from agent.scripts import compile_client
 from agent.scripts.compile_client import Compiled, CompileError, Compiler
 from agent.scripts.kernel_modules import BusyError, ModuleError, Modules
-from agent.scripts.script import FINAL, Running, Script, ScriptState
+from agent.scripts.script import FINAL, LoadedModule, Script, ScriptState
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.structs import State
 from runtime.events.decode import Event
@@ -31,7 +31,7 @@ from runtime.support.record import record
 
 @record
 class _Prepared:
-    """What is to be done with one script: keep it, load `compiled`, or accept that it failed."""
+    """What to do with one script: keep its module, load `compiled`, or, without either, nothing."""
 
     fingerprint: str = ""
     compiled: Compiled | None = None
@@ -39,7 +39,7 @@ class _Prepared:
 
 
 class Supervisor:
-    """All scripts of the agent. `reserved` are the agent's own metric names."""
+    """All scripts of the agent. `reserved`: the agent's own metric names."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Supervisor:
         self._on_progress = on_progress
         self._lock = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._leftovers: dict[str, Running] = {}
+        self._orphans: dict[str, LoadedModule] = {}  # modules of an agent that died
         self._compiling: asyncio.Future[list[_Prepared | BaseException]] | None = None
         self._stopping = False
 
@@ -65,26 +65,26 @@ class Supervisor:
         """Whether every script has reached a final state."""
         return all(script.state in FINAL for script in self.scripts.values())
 
-    async def find_leftovers(self) -> None:
-        """Take over what a dead agent left in the kernel; `apply` then keeps what is still wanted."""
+    async def find_orphaned_modules(self) -> None:
+        """Open the modules of an agent that died; `apply` adopts those that are still wanted."""
         for name in await asyncio.to_thread(self._modules.names):
             try:
                 device = await asyncio.to_thread(self._modules.open, name)
-                self._leftovers[name] = Running(device, self._on_event, self._on_exit)
+                self._orphans[name] = LoadedModule(device, self._on_event, self._on_exit)
             except BusyError as error:
-                log().info(f"module left alone: {error}", module=name)
+                log().info(f"module ignored: {error}", module=name)
             except ModuleError as error:
-                log().warning(f"module {name} cannot be taken over: {error}", module=name)
+                log().warning(f"module {name} cannot be adopted: {error}", module=name)
 
     async def apply(self, settings: Settings) -> None:
-        """Compile the new set, swap what changed, drop what is gone."""
+        """Compile all scripts, replace the modules of those that changed, remove the others."""
         async with self._lock:
             wanted = {n: s for n, s in settings.scripts.items() if s.enabled}
             for name, script in wanted.items():
                 if name not in self.scripts:
                     self.scripts[name] = Script(name, script, ScriptLog(name, settings.log))
                 self.scripts[name].log.configure(settings.log)
-            self._adopt()
+            self._adopt_orphans()
             compiler = self._make_compiler(settings)
             left = len(wanted)
 
@@ -96,12 +96,12 @@ class Supervisor:
                     self._on_progress(f"compiling: {left} of {len(wanted)} scripts left")
                 return prepared
 
-            # return_exceptions: so that a cancelled one waits until every compiler has ended
+            # return_exceptions: a cancelled gather() then waits until every compiler has ended
             self._compiling = asyncio.gather(
                 *(prepare(n, s) for n, s in wanted.items()), return_exceptions=True
             )
             try:
-                prepared = [_sure(result) for result in await self._compiling]
+                prepared = [_value_or_raise(result) for result in await self._compiling]
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
@@ -112,13 +112,13 @@ class Supervisor:
             for name, result in zip(wanted, prepared, strict=True):
                 if self._stopping:
                     return
-                await self._swap(self.scripts[name], wanted[name], result)
-                self._plan()  # at once: the next module may take a while to load
-            await self._drop_leftovers()
+                await self._replace(self.scripts[name], wanted[name], result)
+                self._plan()  # now, because the next module may take a while to load
+            await self._unload_orphans()
             self._plan()
 
     async def stop(self) -> None:
-        """Stop all scripts, read their last events, unload all modules. Nothing can be applied after it."""
+        """Stop all scripts, read their last events, unload all modules. Nothing can be applied then."""
         self._stopping = True
         if self._compiling is not None:
             self._compiling.cancel()
@@ -126,20 +126,20 @@ class Supervisor:
             for script in self.scripts.values():
                 await self._remove(script)
             self.scripts.clear()
-            await self._drop_leftovers()
+            await self._unload_orphans()
             self.exposition = Exposition(())
 
     def tick(self) -> None:
-        """Once a second: show half lines, notice ends that no event told of."""
+        """Once a second: log incomplete lines, and notice scripts that ended without an event."""
         for script in self.scripts.values():
             script.log.flush()
-            if script.running is not None:
-                script.running.look()
+            if script.module is not None:
+                script.module.check_ended()
 
     async def _prepare(
         self, script: Script, wanted: ScriptSettings, settings: Settings, compiler: Compiler
     ) -> _Prepared:
-        """Compile one script unless it runs unchanged."""
+        """Compile one script unless it is running unchanged."""
         try:
             request = compile_client.request(wanted, settings)
             fingerprint = compile_client.fingerprint(request)
@@ -150,11 +150,13 @@ class Supervisor:
                 script, f"cannot read {wanted.file}{place}: {(error.strerror or '').lower()}"
             )
             return _Prepared()
-        if script.running is not None and script.fingerprint == fingerprint:
-            if script.state is ScriptState.OUTDATED:  # the configuration went back to what runs
+        if script.module is not None and script.fingerprint == fingerprint:
+            if (
+                script.state is ScriptState.OUTDATED
+            ):  # the configuration is back to the running version
                 script.state, script.reason, script.detail = ScriptState.RUNNING, "", ""
             return _Prepared(fingerprint, keep=True)
-        if script.running is None:
+        if script.module is None:
             script.state, script.reason, script.detail = ScriptState.COMPILING, "", ""
         started = monotonic()
         try:
@@ -179,14 +181,14 @@ class Supervisor:
             log().warning(warning.summary, script=script.name, slug=warning.slug)
         return _Prepared(fingerprint, compiled)
 
-    async def _swap(self, script: Script, wanted: ScriptSettings, result: _Prepared) -> None:
-        """Put a new version in the place of the old one; on any error the old one stays."""
+    async def _replace(self, script: Script, wanted: ScriptSettings, result: _Prepared) -> None:
+        """Replace the old version by the new one; after any error the old one stays."""
         script.settings = wanted
         if result.keep:
             return
         if result.compiled is None:
             return
-        old, compiled = script.running, result.compiled
+        old, compiled = script.module, result.compiled
         if old is not None and old.manifest.identity == compiled.identity:
             script.fingerprint, script.compiled = result.fingerprint, compiled
             if script.state in (ScriptState.OUTDATED, ScriptState.COMPILING):
@@ -197,30 +199,30 @@ class Supervisor:
         except ModuleError as error:
             self._failed(script, str(error))
             return
-        script.running, script.compiled = new, compiled
+        script.module, script.compiled = new, compiled
         script.fingerprint, script.reason, script.detail = result.fingerprint, "", ""
         script.state = ScriptState.RUNNING
         if old is not None:
             await self._discard(old)
         log().info(f"script {script.name} is running", script=script.name, module=compiled.module)
 
-    async def _load(self, script: Script, wanted: ScriptSettings, compiled: Compiled) -> Running:
-        """Load and start a module, or take over the very same one from a dead agent."""
+    async def _load(
+        self, script: Script, wanted: ScriptSettings, compiled: Compiled
+    ) -> LoadedModule:
+        """Load and start a module, or adopt the same module of an agent that died."""
         started = monotonic()
-        found = self._leftovers.pop(compiled.module, None)
+        found = self._orphans.pop(compiled.module, None)
         if found is not None:
             if found.manifest.identity == compiled.identity:
-                log().info(
-                    f"module {found.name} was taken over", script=script.name, module=found.name
-                )
+                log().info(f"module {found.name} adopted", script=script.name, module=found.name)
                 return await self._begin(found, script, wanted, started)
             await self._discard(found)
         try:
             device = await asyncio.to_thread(self._modules.load, compiled.path, compiled.module)
         finally:
-            compiled.path.unlink(missing_ok=True)  # the cache has another
+            compiled.path.unlink(missing_ok=True)  # the cache has a copy
         try:
-            new = Running(device, self._on_event, self._on_exit)
+            new = LoadedModule(device, self._on_event, self._on_exit)
         except ModuleError:
             with contextlib.suppress(ModuleError):
                 await asyncio.to_thread(self._modules.unload, compiled.module)
@@ -228,9 +230,9 @@ class Supervisor:
         return await self._begin(new, script, wanted, started)
 
     async def _begin(
-        self, new: Running, script: Script, wanted: ScriptSettings, started: float
-    ) -> Running:
-        """Arm it. The older version, if there is one, is served until this has succeeded."""
+        self, new: LoadedModule, script: Script, wanted: ScriptSettings, started: float
+    ) -> LoadedModule:
+        """Start the module. An older version is served until this has succeeded."""
         try:
             if new.state is State.LOADED:
                 await new.start(wanted.max_errors)
@@ -243,74 +245,74 @@ class Supervisor:
             script.load_seconds = monotonic() - started
         return new
 
-    def _adopt(self) -> None:
-        """What a dead agent left running is served at once; compiling tells later whether it is wanted."""
-        for name, found in list(self._leftovers.items()):
+    def _adopt_orphans(self) -> None:
+        """Serve running orphaned modules now; the compiler decides later whether they are current."""
+        for name, found in list(self._orphans.items()):
             script = self.scripts.get(found.manifest.name)
-            if script is None or script.running is not None or found.state is State.LOADED:
+            if script is None or script.module is not None or found.state is State.LOADED:
                 continue
-            script.running = self._leftovers.pop(name)
+            script.module = self._orphans.pop(name)
             script.state = ScriptState.COMPILING
-            script.running.attach()
-            log().info(f"module {name} was taken over", script=script.name, module=name)
+            script.module.attach()
+            log().info(f"module {name} adopted", script=script.name, module=name)
         self._plan()
 
     async def _remove(self, script: Script) -> None:
-        running, script.running = script.running, None
-        if running is not None:
-            await self._discard(running)
+        module, script.module = script.module, None
+        if module is not None:
+            await self._discard(module)
             log().info(f"script {script.name} was removed", script=script.name)
         script.log.flush(everything=True)
 
-    async def _drop_leftovers(self) -> None:
-        for name in list(self._leftovers):
-            log().info(f"module {name} of an earlier run is unloaded", module=name)
-            await self._discard(self._leftovers.pop(name))
+    async def _unload_orphans(self) -> None:
+        for name in list(self._orphans):
+            log().info(f"orphaned module {name} is unloaded", module=name)
+            await self._discard(self._orphans.pop(name))
 
-    async def _discard(self, running: Running) -> None:
-        """Stop and unload; what goes wrong is logged, because there is nothing else to do."""
+    async def _discard(self, module: LoadedModule) -> None:
+        """Stop and unload a module; errors are only logged, because nothing else can be done."""
         try:
-            await running.stop()
+            await module.stop()
         except ModuleError as error:
-            log().error(str(error), module=running.name)
+            log().error(str(error), module=module.name)
         try:
-            await running.unload(self._modules)
+            await module.unload(self._modules)
         except ModuleError as error:
-            log().error(str(error), module=running.name)
+            log().error(str(error), module=module.name)
 
     def _failed(self, script: Script, reason: str) -> None:
         script.fail(reason)
         log().error(f"script {script.name} failed: {reason}", script=script.name)
 
-    def _script_of(self, running: Running) -> Script | None:
-        return next((s for s in self.scripts.values() if s.running is running), None)
+    def _script_of(self, module: LoadedModule) -> Script | None:
+        return next((s for s in self.scripts.values() if s.module is module), None)
 
-    def _on_event(self, running: Running, event: Event) -> None:
-        name = running.manifest.name
-        script = self._script_of(running) or self.scripts.get(name)
+    def _on_event(self, module: LoadedModule, event: Event) -> None:
+        name = module.manifest.name
+        script = self._script_of(module) or self.scripts.get(name)
         if script is not None:
-            script.log.add(event, running.manifest, running.device.header().time_offset)
+            script.log.add(event, module.manifest, module.device.header().time_offset)
 
-    def _on_exit(self, running: Running) -> None:
-        """The script called exit() or used up its errors: end probes are to run, values stay."""
-        task = asyncio.get_running_loop().create_task(self._finish(running))
+    def _on_exit(self, module: LoadedModule) -> None:
+        """The script called exit() or made too many errors: run end probes, keep the values."""
+        task = asyncio.get_running_loop().create_task(self._finish(module))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _finish(self, running: Running) -> None:
+    async def _finish(self, module: LoadedModule) -> None:
         async with self._lock:
-            script = self._script_of(running)
+            script = self._script_of(module)
             if script is None:
-                return  # replaced meanwhile
+                return  # it has been replaced meanwhile
             try:
-                await running.stop()
+                await module.stop()
             except ModuleError as error:
-                running.broken = running.broken or str(error)
-            running.detach()
+                module.broken = module.broken or str(error)
+            module.detach()
             script.log.flush(everything=True)
-            if running.broken:
-                self._failed(script, running.broken)
-            elif running.gave_up:
+            if module.broken:
+                self._failed(script, module.broken)
+            elif module.gave_up:
                 script.state = ScriptState.FAILED
                 script.reason = script.detail = "it made more errors than max_errors allows"
             else:
@@ -318,11 +320,11 @@ class Supervisor:
             log().info(f"script {script.name} ended", script=script.name, state=script.state.value)
 
     def _plan(self) -> None:
-        """Decide anew which families are served; templates start afresh."""
+        """Compute the families to serve. If they have changed, page templates are rebuilt."""
         running = [
-            (script.name, script.running.manifest, script.settings.metrics)
+            (script.name, script.module.manifest, script.settings.metrics)
             for script in self.scripts.values()
-            if script.running is not None
+            if script.module is not None
         ]
         families, problems = plan(running, self._reserved)
         if families != self.exposition.families:
@@ -334,7 +336,7 @@ class Supervisor:
                 _report(problems, script.name)
 
 
-def _sure(result: _Prepared | BaseException) -> _Prepared:
+def _value_or_raise(result: _Prepared | BaseException) -> _Prepared:
     if isinstance(result, BaseException):
         raise result
     return result

@@ -1,41 +1,41 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A compiler in a child process: requests go in as lines of JSON, answers come out as lines.
+"""A compiler in a child process, asked over pipes in the protocol of compiler/protocol.py.
 
     worker = await Worker.start(COMMAND, memory=1024, seconds=120)
-    await worker.ask(b'{"name": "x", ...}', progress)  -> {"ok": true, "module": "sw_x_1a2b3c4d", ...}
+    await worker.ask(encode(Request("x", ...)), progress)  -> Response(True, "sw_x_1a2b3c4d", ...)
     await worker.close()
 
-A child costs what its imports cost, so it is worth keeping for as long as there are requests. What
-it holds of memory goes back when it ends.
+Starting a child costs the import of the compiler, so a child is reused while requests wait. Its
+memory goes back to the system when it ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import resource
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+
+from compiler.protocol import ProtocolError, Response, decode_response
 
 COMMAND = (sys.executable, "-P", "-S", "-m", "compiler")
-MOST_REQUESTS = 64  # of one child: what leaks in it stays small
-_LINE_LIMIT = 16 << 20  # bytes of an answer
+MOST_REQUESTS = 64  # to one child, so that what leaks in it stays small
+_LINE_LIMIT = 16 << 20  # bytes of a response
 _NOT_FOR_CHILDREN = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"}
 
 Progress = Callable[[str], None]
 
 
 class WorkerError(Exception):
-    """The child gave no answer; the text says how it ended."""
+    """The child sent no response; the text says how it ended."""
 
 
 class Worker:
-    """One child. `served`: answers it has given."""
+    """One child. `served`: the responses it has sent."""
 
     def __init__(self, child: asyncio.subprocess.Process, seconds: float) -> None:
         self.served = 0
@@ -49,7 +49,7 @@ class Worker:
 
     @classmethod
     async def start(cls, command: Sequence[str], memory: int, seconds: float) -> Worker:
-        """`memory` in MiB bounds the child, `seconds` of CPU each of its requests. OSError."""
+        """Limit the child to `memory` MiB and each request to `seconds` of CPU time. Raises OSError."""
         starting = asyncio.create_task(
             asyncio.create_subprocess_exec(
                 *command,
@@ -64,7 +64,7 @@ class Worker:
         try:
             child = await asyncio.shield(starting)
         except asyncio.CancelledError:
-            # asyncio leaks a child that is cancelled while it starts: let it start, then end it.
+            # asyncio leaks a child if its start is cancelled: wait for the start, then end the child.
             with contextlib.suppress(OSError):
                 await cls(await starting, seconds).kill()
             raise
@@ -76,33 +76,33 @@ class Worker:
 
     @property
     def is_worn(self) -> bool:
-        """Whether it is better not asked again."""
+        """Whether the child should not get another request."""
         return self.served >= MOST_REQUESTS or self._child.returncode is not None
 
-    async def ask(self, data: bytes, progress: Progress) -> Mapping[str, Any]:
-        """One request, one answer; WorkerError when the child ends without one."""
+    async def ask(self, request: bytes, progress: Progress) -> Response:
+        """Send one encoded request. WorkerError if the child ends, or sends no valid response."""
         self._progress, self._errors = progress, []
         self._limit()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._stdin.write(data + b"\n")
+            self._stdin.write(request)
             await self._stdin.drain()
         try:
             line = await self._stdout.readline()
         except ValueError:
-            line = b""  # an answer without end
-        with contextlib.suppress(ValueError):
-            response = json.loads(line)
-            if isinstance(response, dict) and isinstance(response.get("ok"), bool):
-                self.served += 1
-                return response
+            line = b""  # a line longer than the limit
+        reason = "no answer"
+        try:
+            response = decode_response(line)
+            self.served += 1
+            return response
+        except ProtocolError as error:
+            if line.startswith(b"{"):
+                reason = f"a bad answer: {error}"
         await self.close()
-        status = self._child.returncode or 0
-        # The last line of a traceback names the error; the whole goes to the debug log as progress.
-        last = next((e for e in reversed(self._errors) if e.strip()), "")
-        raise WorkerError(_ending(status) + (f": {last.strip()}" if last else ""))
+        raise WorkerError(self._ending(reason))
 
     async def close(self) -> None:
-        """Let the child end, which it does when its input does."""
+        """Close the input of the child, which ends it, and wait for that."""
         self._stdin.close()
         try:
             async with asyncio.timeout(5):
@@ -112,7 +112,7 @@ class Worker:
             await self.kill()
 
     async def kill(self) -> None:
-        """End the child and what it started, and close its pipes (reading to the end closes them)."""
+        """Kill the child and its process group, and close its pipes (reading to the end closes them)."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         await self._child.wait()
@@ -130,12 +130,22 @@ class Worker:
         with contextlib.suppress(OSError, ProcessLookupError, ValueError):
             resource.prlimit(self._child.pid, resource.RLIMIT_CPU, (seconds, hard))
 
+    def _ending(self, reason: str) -> str:
+        """How the child ended. The last line of a traceback names the error; progress has it all."""
+        status = self._child.returncode or 0
+        if status < 0:
+            text = f"was ended by signal {-status} ({signal.Signals(-status).name})"
+        else:
+            text = f"ended with status {status} and {reason}"
+        last = next((e for e in reversed(self._errors) if e.strip()), "")
+        return f"{text}: {last.strip()}" if last else text
+
     async def _follow(self, stream: asyncio.StreamReader) -> None:
         while True:
             try:
                 data = await stream.readline()
             except ValueError:
-                continue  # a line without end: dropped
+                continue  # a line longer than the limit
             if not data:
                 return
             line = data.decode("utf-8", "replace").rstrip("\n")
@@ -144,16 +154,11 @@ class Worker:
             self._progress(line)
 
 
-def _ending(status: int) -> str:
-    if status < 0:
-        return f"was ended by signal {-status} ({signal.Signals(-status).name})"
-    return f"ended with status {status} and no answer"
-
-
 def environment() -> dict[str, str]:
+    """The environment of a child that runs this package's code."""
     env = {k: v for k, v in os.environ.items() if k not in _NOT_FOR_CHILDREN}
     here = str(Path(__file__).resolve().parents[2])
-    # without `site`, which takes 4 ms, what it would have found is named
+    # -S skips `site`, which takes 4 ms, so the folders that it would find are named here
     packages = [path for path in sys.path if path.endswith("-packages")]
     given = filter(None, [env.get("PYTHONPATH")])
     env["PYTHONPATH"] = os.pathsep.join([here, *given, *packages])

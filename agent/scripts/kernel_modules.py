@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernel's modules as the agent handles them: load, find, take over, unload.
+"""Kernel modules as the agent handles them: load, find, open, unload.
 
     modules.load(Path("sw_vfs_1a2b3c4d.ko"), "sw_vfs_1a2b3c4d")  -> Device
     modules.names()                                               -> ["sw_vfs_1a2b3c4d"]
 
-Whoever reads a module holds a lock on its device, so that an agent which starts takes over what a dead
-one left behind, and never what a living `stapwatch run` uses. All calls block: use a thread.
+The reader of a module holds a lock on its device. So an agent that starts can adopt the modules of an
+agent that died, and never opens those of a `stapwatch run` in progress. All calls block: use a thread.
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class ModuleError(Exception):
 
 
 class BusyError(ModuleError):
-    """Another process reads the module."""
+    """Another process is reading the module."""
 
 
 class Modules:
-    """The real ones. `folder` holds their devices."""
+    """The modules of this kernel. `folder` holds their devices."""
 
     def __init__(self, folder: Path = Path(structs.DEVICE_FOLDER)) -> None:
         self._folder = folder
 
     def names(self) -> list[str]:
-        """Modules that are loaded and have a device."""
+        """The loaded modules that have a device."""
         try:
             return sorted(path.name for path in self._folder.iterdir())
         except OSError:
             return []
 
     def load(self, path: Path, name: str) -> Device:
-        """Load and open a module, not yet started; ModuleError, and then it is not loaded."""
+        """Load and open a module, without starting it. After a ModuleError it is not loaded."""
         self._attempt(lambda: module_loader.load(path))
         try:
             return self.open(name)
@@ -65,7 +65,7 @@ class Modules:
         return device
 
     def unload(self, name: str) -> None:
-        """Take a closed module out of the kernel."""
+        """Unload a module whose device is closed."""
         self._attempt(lambda: module_loader.unload(name))
 
     @staticmethod

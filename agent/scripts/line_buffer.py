@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From what a script prints to log lines: joined up to the newline, bounded, and rate-limited.
+"""Buffers a script's output until its lines are complete; bounds and rate-limits the lines.
 
     printf("%d ", pid()) then println("done")  on one CPU  ->  one line "42 done", pid=42
 
-A handler prints with several statements; each arrives as an event of its own. What one CPU printed is
-joined until a newline. A script that prints without end costs its own lines, which are counted.
+A handler prints a line with several statements, and each of them is an event. The buffer joins the text
+of one CPU up to the newline. A script that prints too much loses its own lines, which are counted.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from time import monotonic
 
 from runtime.support.record import field, record
 
-LONGEST = 16_384  # characters of one line; a longer one is cut into several
+LONGEST = 16_384  # characters of one line; a longer one is split
 
 
 @record(frozen=False)
 class TokenBucket:
-    """`rate` a second, `burst` at once; rate 0: no limit."""
+    """Allows `rate` lines a second and `burst` lines at once; rate 0: no limit."""
 
     rate: float
     burst: int
@@ -44,7 +44,7 @@ class TokenBucket:
 
 @record
 class Line:
-    """One line to log. `time`: ns since 1970, of its first part; `fields`: the printed arguments."""
+    """One line to log. `time`: of its first part, in ns since 1970; `fields`: the printed arguments."""
 
     text: str
     cpu: int
@@ -63,8 +63,8 @@ class _Open:
 
 
 @record(frozen=False)
-class LineJoiner:
-    """Joins what each CPU printed into lines."""
+class LineBuffer:
+    """The incomplete line of each CPU."""
 
     _open: dict[int, _Open] = field(default_factory=dict)
 
@@ -84,7 +84,7 @@ class LineJoiner:
         return done
 
     def flush(self, before: int | None = None) -> list[Line]:
-        """Lines without their newline yet: all, or those begun before a time (ns since 1970)."""
+        """Incomplete lines: all, or those that began before a time (ns since 1970)."""
         cpus = [c for c, o in self._open.items() if before is None or o.time < before]
         return [line for cpu in cpus for line in self._close(cpu)]
 

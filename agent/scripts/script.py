@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One script in the agent: its state, and the module that runs it.
+"""One script of the agent: its state, and its loaded module.
 
 waiting -> compiling -> running -> exited            exit() was called; values stay
-                    \\-> failed                       the reason says why
-           (a new version fails) -> outdated          the one before goes on
+                    \\-> failed                       `reason` says why
+           (a new version fails) -> outdated          the version before it keeps running
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
 from runtime.support.record import field, record
 
-_READS = 16  # of a device in one go, so that one that prints without end does not starve the others
+_READS = 16  # of a device at a time, so that a busy one does not starve the others
 
 
 class ScriptState(StrEnum):
@@ -38,20 +38,21 @@ class ScriptState(StrEnum):
 FINAL = {ScriptState.RUNNING, ScriptState.EXITED, ScriptState.OUTDATED, ScriptState.FAILED}
 
 
-class Running:
-    """A loaded module that is read. `on_event` gets all it writes, `on_exit` is told once that it ended."""
+class LoadedModule:
+    """A loaded module that this process reads. `on_event` gets every event, and `on_exit` is called
+    once, when the script has ended by itself."""
 
     def __init__(
         self,
         device: Device,
-        on_event: Callable[[Running, Event], None],
-        on_exit: Callable[[Running], None],
+        on_event: Callable[[LoadedModule, Event], None],
+        on_exit: Callable[[LoadedModule], None],
     ) -> None:
-        """Take over an open device; ModuleError when its tables cannot be read."""
+        """Own an open device. ModuleError, and the device is closed, if its tables cannot be read."""
         self.device = device
         self.name = device.name
         self.ended = False
-        self.broken = ""  # why it cannot be read any more
+        self.broken = ""  # why the device cannot be read any more
         self._on_event, self._on_exit = on_event, on_exit
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
@@ -62,7 +63,7 @@ class Running:
             raise ModuleError(f"module {device.name}: {error}") from error
 
     def attach(self) -> None:
-        """Read events from now on, in the running loop."""
+        """Read events from now on, in the running event loop."""
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self.device.fileno(), self._readable)
 
@@ -75,12 +76,12 @@ class Running:
         try:
             self.drain(_READS)
         except ModuleError as error:
-            self.detach()  # it would be readable for ever
+            self.detach()  # the loop would report it as readable for ever
             self.broken, self.ended = str(error), True
             self._on_exit(self)
 
     def drain(self, reads: int = 1 << 16) -> None:
-        """Hand over the events that wait; ModuleError when they cannot be read."""
+        """Pass pending events to `on_event`; ModuleError if they cannot be read."""
         try:
             for _ in range(reads):
                 found = self.device.read_events()
@@ -90,10 +91,10 @@ class Running:
                     break
         except (DeviceError, ValueError) as error:
             raise ModuleError(f"module {self.name}: {error}") from error
-        self.look()
+        self.check_ended()
 
-    def look(self) -> None:
-        """See whether the module ended by itself."""
+    def check_ended(self) -> None:
+        """Call `on_exit` if the script has ended by itself."""
         if not self.ended and self.state in (State.EXITING, State.STOPPED):
             self.ended = True
             self._on_exit(self)
@@ -104,11 +105,11 @@ class Running:
 
     @property
     def gave_up(self) -> bool:
-        """Whether its error budget was used up."""
+        """Whether the script made more errors than allowed."""
         return self.device.header().failed
 
     def snapshot(self, spread: bool = False) -> Snapshot:
-        """Without `spread`, without what no series is made of: min, max and variance."""
+        """The values now. `spread`: min, max and variance, too, of which no series is made."""
         return self._reader.read(spread)
 
     async def start(self, max_errors: int | None, target: int = 0) -> None:
@@ -116,14 +117,14 @@ class Running:
         await _in_thread(lambda: self.device.start(limit, target))
 
     async def stop(self) -> None:
-        """Run end probes and read what they wrote; tables keep their values."""
+        """Run end probes and read their events; tables keep their values."""
         self.ended = True
         if self.state not in (State.STOPPED, State.LOADED):
             await _in_thread(self.device.stop)
         self.drain()
 
     async def unload(self, modules: Modules) -> None:
-        """Close and take the module out of the kernel; the object is of no use afterwards."""
+        """Close the device and unload the module; this object cannot be used afterwards."""
         self.detach()
         self.device.close()
         await _in_thread(lambda: modules.unload(self.name))
@@ -131,7 +132,7 @@ class Running:
 
 @record(frozen=False)
 class Script:
-    """What is known of one script; the supervisor changes it."""
+    """One script; only the supervisor changes it."""
 
     name: str
     settings: ScriptSettings
@@ -139,8 +140,8 @@ class Script:
     state: ScriptState = ScriptState.WAITING
     reason: str = ""
     detail: str = ""  # the reason in full: rendered diagnostics
-    fingerprint: str = ""  # of what `running` was made from
-    running: Running | None = None
+    fingerprint: str = ""  # of the request that `module` was compiled from
+    module: LoadedModule | None = None
     compiled: Compiled | None = None
     compile_seconds: float = 0.0
     compile_failures: int = 0
@@ -148,14 +149,14 @@ class Script:
     problems: tuple[str, ...] = field(default=())
 
     def fail(self, reason: str, detail: str = "") -> None:
-        """A version failed: an older one that runs goes on."""
-        older = self.running is not None
+        """A version failed; an older one keeps running if there is one."""
+        older = self.module is not None
         self.state = ScriptState.OUTDATED if older else ScriptState.FAILED
         self.reason, self.detail = reason, detail or reason
 
 
 async def _in_thread(action: Callable[[], object]) -> None:
-    """Run a call that blocks; its OSError becomes a ModuleError."""
+    """Run a blocking call; its DeviceError becomes a ModuleError."""
     try:
         await asyncio.to_thread(action)
     except DeviceError as error:

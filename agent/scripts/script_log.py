@@ -12,30 +12,30 @@ from collections.abc import Mapping
 
 from agent import log_sinks
 from agent.config.settings import LogSettings
-from agent.scripts.line_buffer import Line, LineJoiner, TokenBucket
+from agent.scripts.line_buffer import Line, LineBuffer, TokenBucket
 from runtime.abi.manifest import Manifest
 from runtime.abi.structs import EventKind
 from runtime.events import decode as events
 from runtime.events.decode import Event
 
-_QUIET_NS = 1_000_000_000  # a line without its newline is shown when this old
+_QUIET_NS = 1_000_000_000  # the age at which an incomplete line is logged
 
 
 class ScriptLog:
-    """Counts what it wrote and what the limit kept back; lives as long as the script."""
+    """A script's log. Counts the lines written and those that the rate limit dropped."""
 
     def __init__(self, script: str, settings: LogSettings) -> None:
         self.script = script
         self.written = 0
         self.dropped = 0
-        self._joiner = LineJoiner()
+        self._buffer = LineBuffer()
         self.configure(settings)
 
     def configure(self, settings: LogSettings) -> None:
         self._bucket = TokenBucket(settings.rate_limit, settings.burst)
 
     def add(self, event: Event, manifest: Manifest, time_offset: int) -> None:
-        """Log one event. `time_offset`: from the event's clock to ns since 1970."""
+        """Log one event. `time_offset`: what to add to the event's time to get ns since 1970."""
         probe = manifest.probes[event.probe].point if event.probe is not None else ""
         moment = event.time_ns + time_offset
         match event.kind:
@@ -44,7 +44,7 @@ class ScriptLog:
                 text = events.text(event, manifest)
                 if site.log and not text.endswith("\n"):
                     text += "\n"
-                for line in self._joiner.add(
+                for line in self._buffer.add(
                     events.readable(text), event.cpu, probe, moment, arguments(event, manifest)
                 ):
                     self._write("info", line)
@@ -53,15 +53,15 @@ class ScriptLog:
                 text = events.readable(events.text(event, manifest))
                 self._write(level, Line(text, event.cpu, probe, moment, {}))
             case EventKind.COMMAND:
-                text = f"system() starts programs with `stapwatch run` only, not: {event.args[0]}"
+                text = f"system() works with `stapwatch run` only; not started: {event.args[0]}"
                 self._write("warning", Line(events.readable(text), event.cpu, probe, moment, {}))
             case EventKind.STATE | EventKind.SWITCH:
-                pass  # for the supervisor; there is no file to switch
+                pass  # the supervisor handles states; a log has no file to switch
 
     def flush(self, everything: bool = False) -> None:
-        """Show lines that still wait for their newline: old ones, or all."""
+        """Log incomplete lines: old ones, or all."""
         before = None if everything else time.time_ns() - _QUIET_NS
-        for line in self._joiner.flush(before):
+        for line in self._buffer.flush(before):
             self._write("info", line)
 
     def _write(self, level: str, line: Line) -> None:
@@ -79,7 +79,7 @@ class ScriptLog:
 
 
 def arguments(event: Event, manifest: Manifest) -> Mapping[str, int | str]:
-    """A print's arguments by name; histograms, which are drawings, are left out."""
+    """A print's arguments by name, without histograms, which are text drawings."""
     return {
         argument.name: value if isinstance(value, int) else events.readable(value)
         for argument, value in zip(manifest.prints[event.site].arguments, event.args, strict=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`run -F -o FILE`: the same run again, in the background."""
+"""`run -F -o FILE`: the same command line again, as a daemon."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 from agent.scripts.compile_worker import environment
 
 
-def leave_behind(output: str) -> int:
-    """Start it and print its process id; the exit status. It has compiled already: the module comes
-    out of the cache. What it says besides its output goes to the system's log."""
+def daemonize(output: str) -> int:
+    """Start the daemon and print its process id; returns the exit status.
+
+    The caller has compiled the script already, so the daemon gets the module from the cache. The
+    daemon's messages go to the system log.
+    """
     command, *words = sys.argv[1:]
-    Path(output).touch()  # it is there, or cannot be, when we end
+    Path(output).touch()  # the file exists, or the error is reported, before this process ends
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "agent", command, "--in-background", *words],
         stdin=subprocess.DEVNULL,

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The options of `stapwatch run`: stap's, with its names and meanings.
+"""The options of `stapwatch run`, with SystemTap's names and meanings, parsed into RunOptions.
 
-stap's options that have no sense here are known too: each says why, and what to use instead.
+-v -T 5 x.stp arg  ->  RunOptions(file="x.stp", arguments=("arg",), verbose=1, timeout=5.0, ...)
 """
 
 from __future__ import annotations
@@ -9,69 +9,73 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
+from agent.session import compile_options, unsupported_options
+from agent.session.compile_options import CompileOptions, UsageError
 from agent.session.output_file import Rotation
-from runtime.support.lazy_regex import pattern
+from compiler.protocol import LAST_PASS
+from runtime.support.record import record, replace
 
-_MODULE = pattern(r"[a-z0-9_]{1,55}")
-_DEFINE = pattern(r"[A-Za-z_][A-Za-z0-9_]*(=-?[A-Za-z0-9_]+)?")
-_GLOBAL = pattern(r"[A-Za-z_][A-Za-z0-9_$]*=.*", re.DOTALL)
+RUN_PASS = LAST_PASS + 1  # the pass that runs the module
 _MOST_MEGABYTES = 4095
-
-_SERVER = "scripts are compiled here; 'stapwatch build' makes modules for other kernels"
-_SYMBOLS = "symbols and types come from the running kernel itself; leave it out"
-_KERNEL_ONLY = "handlers run in the kernel only"
-_HERE = "run stapwatch on the other machine, or its agent there"
-# option -> how many words follow it ("?": with '=' only), and what to do instead
-_UNSUPPORTED: dict[tuple[str, ...], tuple[int | str, str]] = {
-    ("-P", "--prologue-searching"): ("?", "arguments are read at a function's first instruction"),
-    ("-b",): (0, "output is merged by time; there are no files for each CPU"),
-    ("-i", "--interactive"): (0, "write a file and run it, or use -e"),
-    ("-t",): (0, "the hits of each probe are shown by --monitor and by 'stapwatch status'"),
-    ("-B",): (1, "modules are built with the kernel's own flags"),
-    ("-a",): (1, "compile on a machine of that architecture"),
-    ("-R",): (1, "the runtime is part of stapwatch"),
-    ("-d",): (1, _SYMBOLS),
-    ("--ldd", "--all-modules"): (0, _SYMBOLS),
-    ("--download-debuginfo",): ("?", "no debuginfo is needed"),
-    ("-q",): (0, "types come from BTF; no debuginfo is read"),
-    ("--skip-badvars",): (0, "use @defined($name) or @choose_defined($name, 0)"),
-    ("--use-server", "--use-server-on-error", "--list-servers", "--trust-servers"): ("?", _SERVER),
-    ("--remote",): (1, _HERE),
-    ("--remote-prefix",): (0, _HERE),
-    ("--dyninst", "--bpf"): (0, _KERNEL_ONLY),
-    ("--unprivileged",): (0, "loading a module needs root"),
-    ("--sysenv",): (1, "set the variable itself"),
-    ("--modinfo",): (1, "the module describes itself already"),
-    ("--sign-module",): ("?", "the key is named in the configuration"),
-    ("--save-uprobes",): (0, "the kernel has uprobes of its own"),
-    ("--target-namespaces",): (1, "pid() and tid() are those of the first namespace"),
-    ("--example",): (0, "give the path of the script"),
-    ("--check-version",): (0, "--compatible VERSION sets what conditionals see"),
-    ("--rlimit-as", "--rlimit-cpu", "--rlimit-nproc", "--rlimit-stack", "--rlimit-fsize"): (
-        1,
-        "the compiler's limits are in the configuration: compile.memory and compile.timeout",
-    ),
-}
+_TIME_LIMITS = ("MAXACTION", "MAXACTION_INTERRUPTIBLE", "MAXTRYLOCK")
+_UNLIMITED = str((1 << 31) - 1)
+DEFAULT_MAX_ERRORS, DEFAULT_MAX_SKIPPED = 0, 100  # as compiler.ir.options.Limits has them
 
 
-class _Unsupported(argparse.Action):
-    """Ends with a message that names the option and what to do instead."""
+@record
+class RunOptions:
+    """One command line of `run`. Exactly one of `file` ("-": standard input) and `text` is set."""
 
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        parser.error(f"{option_string} is not supported: {self.const}")
+    compile: CompileOptions
+    file: str | None = None
+    text: str | None = None
+    arguments: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()  # texts of further scripts
+    command: str | None = None  # -c: a shell command to run, and to end with
+    target: int = 0  # -x: a process id
+    timeout: float | None = None  # seconds
+    detach: bool = False  # -F: leave the script running
+    background: bool = False  # this is the daemon of -F -o
+    attach: str | None = None  # -A: a module that -F has left running
+    verbose: int = 0
+    output: str | None = None  # a file name, with strftime()'s directives
+    rotation: Rotation | None = None
+    quiet: bool = False  # no warnings
+    strict: bool = False  # warnings are errors
+    keep: bool = False  # keep the temporary folder
+    monitor: float | None = None  # seconds between two reports
+    end_of_run_globals: bool = True
+    listing: str | None = None  # what to list instead of running (Request.listing)
+    optimise: bool = True
+    kernel: Mapping[str, str] | None = None  # Request.kernel
+    compatible: str | None = None
+    tolerant: bool = False  # errors of handlers are only counted
+    use_cache: bool = True
+    max_errors: int = DEFAULT_MAX_ERRORS
+    max_skipped: int = DEFAULT_MAX_SKIPPED
+
+    @property
+    def daemonizes(self) -> bool:
+        """-F -o: a copy of this process is to run the script in the background."""
+        return self.detach and self.output is not None and not self.background
 
 
-def add(run: argparse.ArgumentParser) -> None:
-    """Everything that `check` does not share."""
+def add_arguments(run: argparse.ArgumentParser) -> None:
+    """Add all options and operands of `run`."""
+    _add_what_to_run(run)
+    _add_output(run)
+    _add_listings(run)
+    _add_compiling(run)
+    unsupported_options.add_arguments(run)
+    compile_options.add_arguments(run, RUN_PASS)
+    run.add_argument(
+        "rest", nargs=argparse.REMAINDER, metavar="FILE [ARG...]", help="script, and its arguments"
+    )
+
+
+def _add_what_to_run(run: argparse.ArgumentParser) -> None:
     what = run.add_argument_group("what to run")
     what.add_argument("-e", metavar="SCRIPT", dest="text", help="the script's text itself")
     what.add_argument(
@@ -82,8 +86,12 @@ def add(run: argparse.ArgumentParser) -> None:
         dest="extra",
         help="a further script; may be repeated",
     )
-    what.add_argument("-c", metavar="CMD", dest="shell", help="run CMD, and end when it ends")
-    what.add_argument("-x", metavar="PID", type=int, default=0, dest="target", help="target()")
+    what.add_argument(
+        "-c", metavar="CMD", dest="command_text", help="run CMD, and end when it ends"
+    )
+    what.add_argument(
+        "-x", metavar="PID", type=int, default=0, dest="target", help="value of target()"
+    )
     what.add_argument(
         "-T",
         metavar="SECONDS",
@@ -103,25 +111,28 @@ def add(run: argparse.ArgumentParser) -> None:
     what.add_argument(
         "-A", metavar="MODULE", dest="attach", help="read a module that -F has left running"
     )
-    output = run.add_argument_group("what to say")
+
+
+def _add_output(run: argparse.ArgumentParser) -> None:
+    output = run.add_argument_group("output")
     output.add_argument(
-        "-v", action="count", default=0, dest="verbose", help="say more; may be repeated"
+        "-v", action="count", default=0, dest="verbose", help="report each pass; may be repeated"
     )
     output.add_argument(
-        "--vp", metavar="DIGITS", type=_verbose, default=0, help="-v for some passes"
+        "--vp", metavar="DIGITS", type=_verbose, default=0, help="-v for each pass by its digit"
     )
     output.add_argument(
         "-o",
         metavar="FILE",
         dest="output",
-        help="write output to FILE; %%Y and the like as in date",
+        help="write output to FILE; %%Y and the like as in date(1)",
     )
     output.add_argument(
         "-S",
         metavar="MB[,N]",
         type=_rotation,
         dest="rotation",
-        help="with -o: go on in FILE.1, FILE.2, ... when FILE.0 is full; keep the last N",
+        help="with -o: continue in FILE.1, FILE.2, ... when FILE.0 is full; keep the last N",
     )
     output.add_argument("-k", action="store_true", dest="keep", help="keep the temporary folder")
     output.add_argument("-w", action="store_true", dest="quiet", help="no warnings")
@@ -144,12 +155,15 @@ def add(run: argparse.ArgumentParser) -> None:
     output.add_argument(
         "--no-global-var-display",
         action="store_false",
-        dest="display",
-        help="do not print globals that no handler reads at the end",
+        dest="end_of_run_globals",
+        help="do not print unread globals at the end",
     )
     output.add_argument(
         "--color", "--colour", nargs="?", choices=("never", "always", "auto"), help="of messages"
     )
+
+
+def _add_listings(run: argparse.ArgumentParser) -> None:
     lists = run.add_argument_group("listing instead of running")
     lists.add_argument("-l", metavar="PROBE", dest="points", help="list matching probe points")
     lists.add_argument(
@@ -161,6 +175,9 @@ def add(run: argparse.ArgumentParser) -> None:
         ("probe-aliases", "the aliases of the library"),
     ):
         lists.add_argument(f"--dump-{option}", action="store_true", help=f"list {text}")
+
+
+def _add_compiling(run: argparse.ArgumentParser) -> None:
     compiling = run.add_argument_group("compiling")
     compiling.add_argument("-u", action="store_false", dest="optimise", help="do not optimise")
     compiling.add_argument(
@@ -170,7 +187,7 @@ def add(run: argparse.ArgumentParser) -> None:
         "--sysroot", metavar="FOLDER", default="/", help="where -r looks for the kernel"
     )
     compiling.add_argument(
-        "--compatible", metavar="VERSION", help="systemtap_v, as conditionals see it"
+        "--compatible", metavar="VERSION", help="the value of systemtap_v in conditionals"
     )
     compiling.add_argument(
         "--suppress-time-limits",
@@ -185,78 +202,131 @@ def add(run: argparse.ArgumentParser) -> None:
         help="errors of handlers are only counted",
     )
     compiling.add_argument(
-        "--disable-cache", "--poison-cache", action="store_true", help="compile anew"
+        "--disable-cache", "--poison-cache", action="store_true", help="compile again"
     )
-    compiling.add_argument("--runtime", choices=("kernel",), help="only the kernel's")
-    compiling.add_argument("--privilege", choices=("stapdev",), help="only stapdev")
-    for options, (words, instead) in _UNSUPPORTED.items():
-        run.add_argument(
-            *options, nargs=words or 0, action=_Unsupported, const=instead, help=argparse.SUPPRESS
-        )
+    compiling.add_argument("--runtime", choices=("kernel",), help="kernel only")
+    compiling.add_argument("--privilege", choices=("stapdev",), help="stapdev only")
 
 
-def complete(arguments: Sequence[str]) -> list[str]:
-    """`--monitor x.stp` -> `--monitor=1 x.stp`: options with optional values take them with '=' only."""
-    whole = list(arguments)
-    for place, word in enumerate(whole):
+def complete(words: Sequence[str]) -> list[str]:
+    """`--monitor x.stp` -> `--monitor=1 x.stp`, because optional values are taken after '=' only."""
+    completed = list(words)
+    for index, word in enumerate(completed):
         if word == "--monitor":
-            whole[place] = "--monitor=1"
+            completed[index] = "--monitor=1"
         elif word in ("--color", "--colour"):
-            whole[place] += "=always"
+            completed[index] += "=always"
         elif word == "--":
             break
-    return whole
+    return completed
 
 
-def mistake(options: argparse.Namespace) -> str | None:
-    """What is wrong with options that are each right for themselves."""
-    if options.shell and options.target:
-        return "-c and -x exclude each other: both say what target() is"
-    if options.unlimited and not options.guru:
-        return "--suppress-time-limits needs guru mode: -g"
-    if options.detach and options.shell and options.output is None:
-        return "-F without -o reads nothing, so it cannot wait for -c"
-    if options.release and options.last_pass > 4 and options.release != os.uname().release:
-        options.last_pass = 4
-    if options.rotation and options.output is None:
-        return "-S rotates the file of -o: give one"
-    if options.points and options.variables:
-        return "-l and -L exclude each other"
-    return shared_mistake(options)
+def parse(given: argparse.Namespace) -> RunOptions:
+    """Raises UsageError for options that exclude or need each other."""
+    _check(given)
+    shared = compile_options.parse(given)
+    file, text, arguments = _script(given)
+    return RunOptions(
+        compile=replace(
+            shared,
+            last_pass=_last_pass(given),
+            defines={**shared.defines, **_implied_defines(given)},
+        ),
+        file=file,
+        text=text,
+        arguments=arguments,
+        extra=tuple(given.extra),
+        command=given.command_text,
+        target=given.target,
+        timeout=given.timeout,
+        detach=given.detach,
+        background=given.background,
+        attach=given.attach,
+        verbose=max(given.verbose, given.vp),
+        output=given.output,
+        rotation=given.rotation,
+        quiet=given.quiet,
+        strict=given.strict,
+        keep=given.keep,
+        monitor=given.monitor,
+        end_of_run_globals=given.end_of_run_globals,
+        listing=_listing(given),
+        optimise=given.optimise,
+        kernel=_kernel(given),
+        compatible=given.compatible,
+        tolerant=given.tolerant,
+        use_cache=not given.disable_cache,
+        max_errors=_limit(shared, "MAXERRORS", DEFAULT_MAX_ERRORS),
+        max_skipped=_limit(shared, "MAXSKIPPED", DEFAULT_MAX_SKIPPED),
+    )
 
 
-def shared_mistake(options: argparse.Namespace) -> str | None:
-    """The same for the options of `check`."""
-    if options.module is not None:
-        options.module = options.module.removesuffix(".ko")
-        if not _MODULE.fullmatch(options.module):
-            return (
-                f"-m {options.module}: a module's name is at most 55 lower-case letters,"
-                " digits and '_'"
-            )
-    for define in options.defines:
-        if not _DEFINE.fullmatch(define):
-            return f"-D {define}: write NAME or NAME=VALUE"
-    for value in options.globals:
-        if not _GLOBAL.fullmatch(value):
-            return f"-G {value}: write NAME=VALUE"
-    return None
+def _check(given: argparse.Namespace) -> None:
+    """Raises UsageError for a combination of options that are each valid."""
+    if given.command_text and given.target:
+        raise UsageError("-c and -x exclude each other: both say what target() is")
+    if given.unlimited and not given.guru:
+        raise UsageError("--suppress-time-limits needs guru mode: -g")
+    if given.detach and given.command_text and given.output is None:
+        raise UsageError("-F without -o reads nothing, so it cannot wait for -c")
+    if given.rotation and given.output is None:
+        raise UsageError("-S rotates the file of -o: give one")
+    if given.points and given.variables:
+        raise UsageError("-l and -L exclude each other")
 
 
-def listing(options: argparse.Namespace) -> str | None:
-    """Which list is wanted instead of a run."""
-    if options.points is not None:
-        return "points"
-    if options.variables is not None:
-        return "variables"
-    for name, wanted in (
-        ("functions", options.dump_functions),
-        ("types", options.dump_probe_types),
-        ("aliases", options.dump_probe_aliases),
-    ):
-        if wanted:
-            return name
-    return None
+def _script(given: argparse.Namespace) -> tuple[str | None, str | None, tuple[str, ...]]:
+    """File, text and arguments of the script."""
+    rest = given.rest[1:] if given.rest[:1] == ["--"] else given.rest
+    if _listing(given) is not None:
+        pattern = given.points or given.variables or "begin"
+        return None, f"probe {pattern} {{}}", tuple(rest)
+    if given.attach is not None:
+        return None, "", tuple(rest)
+    if given.text is not None:
+        return None, given.text, tuple(rest)
+    if not rest:
+        raise UsageError("no script: give a file, or its text with -e")
+    return rest[0], None, tuple(rest[1:])
+
+
+def _listing(given: argparse.Namespace) -> str | None:
+    listings = {
+        "points": given.points is not None,
+        "variables": given.variables is not None,
+        "functions": given.dump_functions,
+        "types": given.dump_probe_types,
+        "aliases": given.dump_probe_aliases,
+    }
+    return next((name for name, wanted in listings.items() if wanted), None)
+
+
+def _last_pass(given: argparse.Namespace) -> int:
+    """A module for another kernel cannot run here."""
+    elsewhere = given.release and given.release != os.uname().release
+    return min(given.last_pass, LAST_PASS) if elsewhere else int(given.last_pass)
+
+
+def _kernel(given: argparse.Namespace) -> dict[str, str] | None:
+    """The kernel of -r; None for the running one."""
+    running = given.release == os.uname().release and given.sysroot == "/"
+    if given.release is None or running:
+        return None
+    return {"root": given.sysroot, "release": given.release}
+
+
+def _implied_defines(given: argparse.Namespace) -> dict[str, str]:
+    """The limits that other options than -D set."""
+    defines = dict.fromkeys(_TIME_LIMITS, _UNLIMITED) if given.unlimited else {}
+    if given.buffer:
+        defines["RINGSIZE"] = str(given.buffer << 20)
+    return defines
+
+
+def _limit(options: CompileOptions, name: str, default: int) -> int:
+    """A limit that the session enforces itself."""
+    value = options.defines.get(name, "")
+    return int(value) if value.isdecimal() else default
 
 
 def _seconds(text: str) -> float:

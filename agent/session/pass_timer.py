@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Times as stap writes them: `Clock().text() -> "10usr/0sys/12real ms"`."""
+"""The times of a pass in SystemTap's notation: `PassTimer().text() -> "10usr/0sys/12real ms"`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import resource
 import time
 
 
-class Clock:
-    """User, system and real time of this process since its making."""
+class PassTimer:
+    """User, system and real time of this process since the timer was made."""
 
     def __init__(self) -> None:
         self._usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -21,4 +21,5 @@ class Clock:
 
 
 def times(user: float, system: float, real: float) -> str:
+    """Seconds as text."""
     return f"{round(user * 1000)}usr/{round(system * 1000)}sys/{round(real * 1000)}real ms"

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs of a session: the command of -c, and what its script's system() asks for.
+"""The processes that a run starts: the command of -c, and the commands of the script's system().
 
-command = Command.prepare("ls -l"); ...; command.release(); await command.wait()
+target = TargetProcess.prepare("ls -l"); ...; target.release(); await target.wait()
 start_for_script("date >>log")
 """
 
@@ -17,8 +17,8 @@ import subprocess
 import time
 from pathlib import Path
 
-_READING = "0 "  # as the kernel tells of a process that sleeps in read(), by its number
-_LATE = 1.0  # seconds
+_IN_READ = "0 "  # /proc/PID/syscall of a process in read() begins with the number of the call
+_PATIENCE = 1.0  # seconds
 
 
 def _words(text: str) -> list[str]:
@@ -27,25 +27,25 @@ def _words(text: str) -> list[str]:
 
 
 def program_of(text: str) -> str | None:
-    """The file that a command runs; None where there is none. A shell, if only a shell can tell."""
+    """The file that a command executes: the shell if the command uses its syntax; None if not found."""
     words = _words(text)
     return shutil.which(words[0]) if words else None
 
 
-class Command:
-    """The command of -c: a process that waits, and becomes the command once the probes are armed.
+class TargetProcess:
+    """The command of -c: a process that waits in read(), and executes the command when released.
 
-    Between the two it does nothing but execve(), so what a script counts of it is the command's.
+    It calls only execve() in between, so everything that a script counts of it is the command's.
     """
 
     def __init__(self, pid: int, gate: int) -> None:
         self.pid, self._gate = pid, gate
         self._watch = os.pidfd_open(pid)
-        self.status: int | None = None  # the exit status, minus a signal's number
+        self.status: int | None = None  # the exit status; negative: the number of the fatal signal
 
     @classmethod
-    def prepare(cls, text: str) -> Command:
-        """Fork the waiting process. OSError when there is no such command."""
+    def prepare(cls, text: str) -> TargetProcess:
+        """Fork the waiting process. OSError if the command does not exist."""
         words, path = _words(text), program_of(text)
         if path is None:
             raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
@@ -59,13 +59,15 @@ class Command:
             finally:
                 os._exit(127)
         os.close(wait)
-        _until_it_waits(pid)
+        _wait_for_read(pid)
         return cls(pid, gate)
 
     def release(self) -> None:
+        """Execute the command."""
         os.write(self._gate, b"!")
 
     async def wait(self) -> None:
+        """Until the process ends."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._watch, ended.set)
         try:
@@ -75,7 +77,7 @@ class Command:
         self._reap(os.WNOHANG)
 
     async def end(self) -> None:
-        """Terminate it if it still runs, and clean up."""
+        """Terminate the process if it still runs, and clean up."""
         self._reap(os.WNOHANG)
         for number in (signal.SIGTERM, signal.SIGKILL):
             if self.status is not None:
@@ -95,16 +97,16 @@ class Command:
                 self.status = os.waitstatus_to_exitcode(status)
 
 
-def _until_it_waits(pid: int) -> None:
-    """Until it is inside its read(): a script could count the call of one that is late."""
-    deadline = time.monotonic() + _LATE
-    with contextlib.suppress(OSError):  # a kernel that does not tell
+def _wait_for_read(pid: int) -> None:
+    """Until the process sleeps in read(): a script could count a call that comes later."""
+    deadline = time.monotonic() + _PATIENCE
+    with contextlib.suppress(OSError):  # a kernel without CONFIG_HAVE_ARCH_TRACEHOOK
         while time.monotonic() < deadline:
-            if Path(f"/proc/{pid}/syscall").read_text().startswith(_READING):
+            if Path(f"/proc/{pid}/syscall").read_text().startswith(_IN_READ):
                 break
             time.sleep(0.001)
 
 
 def start_for_script(text: str) -> None:
-    """Nobody waits for it; it may outlive the session."""
+    """system(): start a shell command. Nothing waits for it, and it may outlive the run."""
     subprocess.Popen(["/bin/sh", "-c", text])

@@ -208,7 +208,7 @@ def _place(
         monotonic=placement.monotonic,
         scratch=placement.scratch,
         sequence=sequence_at,
-        display=g.name in options.displayed,
+        display=g.name in options.end_of_run,
         location=f"{file}:{line}:{column}",
     )
     return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
@@ -245,7 +245,7 @@ def _row(question: storage_class.Asked, g: p.Global, c: str, options: Options, s
 
 def _stat_row(question: storage_class.Asked, g: p.Global, c: str, options: Options) -> Row:
     asked = set(question.extractors)
-    if g.name in options.displayed:
+    if g.name in options.end_of_run:
         asked |= {"min", "max"}
     shape = _histogram(question, g, options)
     members: list[str] = []

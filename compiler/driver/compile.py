@@ -1,73 +1,123 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a request to a module: out of the cache, else by all the passes.
+"""From a request to a response: from the cache if possible, else by running the passes.
 
     compile_script(Request(name="x", text="probe begin { exit() }"), progress) -> Response
 
-A script compiled before with the same everything comes from the cache and passes nothing: then the
-passes, which take longer to import than the look-up does, are not even imported.
+The cache serves a script that was compiled before with the same options, library, kernel and
+compiler. Importing the passes takes longer than that lookup, so they are imported only when needed.
+This is the one place where the compiler's errors become the protocol's diagnostics.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
+from compiler import protocol
 from compiler.driver import module_cache
-from compiler.ir.diagnostics import CompileError
+from compiler.driver.module_cache import CompileJob
+from compiler.ir.diagnostics import CompileError, Diagnostic, render
 from compiler.kernel.errors import KernelFactError
 from compiler.modbuild.errors import BuildError
-from compiler.protocol import Fault, Pass, Request, Response
+from compiler.protocol import LAST_PASS, Pass, Request, Response
 from compiler.support.content_store import UnsafeCache
 from runtime.support.record import replace
 
-_FRAMES = 20_000  # of Python: passes go as deep as scripts are nested, some frames for each level
+if TYPE_CHECKING:
+    from compiler.driver.pipeline import PipelineResult
+
+_FRAMES = 20_000  # of Python: passes recurse as deep as scripts nest, several frames a level
 
 
 def allow_depth() -> None:
-    """Lets the passes follow whatever the parser takes, and long chains of functions."""
+    """Raise Python's recursion limit, so that passes can follow any nesting that the parser accepts."""
     sys.setrecursionlimit(max(_FRAMES, sys.getrecursionlimit()))
 
 
 def compile_script(request: Request, progress: Callable[[str], None]) -> Response:
-    """All passes up to `request.last_pass`. User's mistakes come back as the response's errors."""
+    """Run all passes up to `request.last_pass`. Errors in the script are the response's errors."""
     passes: list[Pass] = []
-    file = request.source or f"<{request.name}>"
     allow_depth()
     try:
         return _compile(request, passes, progress)
-    except CompileError as error:
-        faults = tuple(Fault.of(d) for d in error.diagnostics)
-        return Response(False, errors=faults, passes=tuple(passes))
-    except (BuildError, UnsafeCache, KernelFactError) as error:
-        slug = "kernel-facts" if isinstance(error, KernelFactError) else error.slug
-        fault = Fault.without_place(slug, error.message, file, error.hint)
-        return Response(False, errors=(fault,), passes=tuple(passes))
-    except RecursionError:
-        fault = Fault.without_place(
-            "nesting-too-deep",
-            "the script's functions call each other in a chain that is too long for the compiler",
-            file,
-            "let fewer functions do more each",
-        )
-        return Response(False, errors=(fault,), passes=tuple(passes))
-    except OSError as error:
-        fault = Fault.without_place(
-            "unreadable", f"cannot read {error.filename}: {error.strerror}", file
-        )
-        return Response(False, errors=(fault,), passes=tuple(passes))
+    except (
+        CompileError,
+        BuildError,
+        UnsafeCache,
+        KernelFactError,
+        RecursionError,
+        OSError,
+    ) as error:
+        errors = _diagnostics_of(error, request.source or f"<{request.name}>")
+        return Response(False, errors=errors, passes=tuple(passes))
 
 
 def _compile(request: Request, passes: list[Pass], progress: Callable[[str], None]) -> Response:
-    question = module_cache.ask(request)
-    if request.last_pass >= 4 and request.listing is None:
-        found = module_cache.answer(question)
+    job = module_cache.load(request)
+    if request.last_pass >= LAST_PASS and request.listing is None:
+        found = module_cache.cached_result(job)
         if found is not None:
             return found
-    # not above: see the top of this file
     from compiler.driver.pipeline import run_passes
 
-    done, built = run_passes(question, passes, progress)
+    result = run_passes(job, passes, progress)
+    response = _response(job, result, passes)
+    built = result.built
     if built is None:
-        return done
-    module_cache.remember(question, done, built.key, (*built.inputs, *question.programs.inputs))
-    return replace(done, path=module_cache.deliver(built.path, request))
+        return response
+    module_cache.store(job, response, built.key, (*built.inputs, *job.programs.inputs))
+    return replace(response, path=module_cache.install(built.path, request.output))
+
+
+def _response(job: CompileJob, result: PipelineResult, passes: list[Pass]) -> Response:
+    request, built = job.request, result.built
+    if request.listing is not None:
+        return Response(True, output=result.output)
+    slow = [] if built is None else built.warnings
+    return Response(
+        True,
+        module=job.module if request.last_pass >= LAST_PASS - 1 else "",
+        identity=job.identity if built is not None else "",
+        passes=tuple(passes),
+        warnings=(
+            *_on_the_wire(result.warnings),
+            *(_without_position("slow-build", w, job.file, severity="warning") for w in slow),
+        ),
+        output=result.output,
+    )
+
+
+def _diagnostics_of(error: Exception, file: str) -> tuple[protocol.Diagnostic, ...]:
+    """What the response reports for an exception of a pass."""
+    match error:
+        case CompileError():
+            return _on_the_wire(error.diagnostics)
+        case BuildError() | UnsafeCache():
+            return (_without_position(error.slug, error.message, file, error.hint),)
+        case KernelFactError():
+            return (_without_position("kernel-facts", error.message, file, error.hint),)
+        case RecursionError():
+            message = "the script's functions call each other in a chain too long for the compiler"
+            hint = "let fewer functions do more each"
+            return (_without_position("nesting-too-deep", message, file, hint),)
+        case OSError():
+            message = f"cannot read {error.filename}: {error.strerror}"
+            return (_without_position("unreadable", message, file),)
+        case _:
+            raise error
+
+
+def _on_the_wire(diagnostics: Iterable[Diagnostic]) -> tuple[protocol.Diagnostic, ...]:
+    return tuple(
+        protocol.Diagnostic(d.slug, d.message, *d.span.location, d.hint or "", render(d))
+        for d in diagnostics
+    )
+
+
+def _without_position(
+    slug: str, message: str, file: str, hint: str = "", severity: str = "error"
+) -> protocol.Diagnostic:
+    """A diagnostic for which no line of the script is to blame."""
+    text = f"{severity}[{slug}]: {message}\n  --> {file}" + (f"\nhint: {hint}" if hint else "")
+    return protocol.Diagnostic(slug, message, file, hint=hint, text=text)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Modules made before: the cache's answer to a request, without any of the compiler.
+"""The cache of compiled modules: look a request up without importing the rest of the compiler.
 
     find(Request(name="x", text="probe begin { exit() }")) -> Response(True, "sw_x_1a2b...", cached=True)
 
-The identity of a module names all that it is made from: script, library, options, kernel, and the
-code of compiler and runtime. What identities do not name, the tools and the kernel's headers, is in
-the answer with size and time, and an answer whose tools have changed is none.
+A module's identity is a digest of everything it is made from: script, library, options, kernel, and
+the code of compiler and runtime. The identity does not cover the tools and the kernel's headers. The
+cache entry lists those with their size and modification time, and the entry is invalid as soon as
+one of them has changed.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import functools
 import json
 import os
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler.driver import tapset_index
 from compiler.kernel.image import running_build_id
 from compiler.modbuild.runtime_sources import Sources
-from compiler.protocol import Fault, Pass, Request, Response
+from compiler.protocol import Diagnostic, Pass, Request, Response
 from compiler.support import derived_cache
 from compiler.support.content_store import Cache, default_root, digest_of, key_of
 from compiler.userspace.program_files import Files
@@ -34,16 +36,16 @@ if TYPE_CHECKING:
 _CODE = Path(__file__).parents[1]
 _NAME = pattern(r"[^a-z0-9_]+")
 _MODULE_STEM = 32  # characters of the script's name in its module's
-_NOTE = "result.json"
+_RESULT = "result.json"
 _NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel", "target"))
 
 
 @record
-class Question:
-    """A request with what there is to know before it is compiled."""
+class CompileJob:
+    """A request with everything that is read before it is compiled."""
 
     request: Request
-    file: str  # for messages
+    file: str  # the script's name in messages
     text: str | bytes
     tapset: tapset_index.Tapset
     kernel: Kernel | None  # None: the running one
@@ -52,77 +54,88 @@ class Question:
     module: str
     programs: Files = field(default_factory=Files)
 
+    @property
+    def kernel_cache_dir(self) -> Path:
+        """Where facts about kernels, the library and our own code are cached."""
+        return _kernel_cache_dir(self.cache)
+
 
 def find(request: Request) -> Response | None:
-    """The module from the cache; None if it must be made. Raises UnsafeCache, KernelFactError, OSError."""
-    return answer(ask(request))
+    """The module from the cache, or None. Raises UnsafeCache, KernelFactError, OSError."""
+    return cached_result(load(request))
 
 
-def ask(request: Request) -> Question:
-    """Read all that the identity is made of."""
+def load(request: Request) -> CompileJob:
+    """Read everything that the identity depends on."""
     file = request.source or f"<{request.name}>"
     text = request.text if request.text is not None else Path(file).read_bytes()
     cache = Cache(Path(request.cache) if request.cache else default_root())
-    kernel = _kernel_elsewhere(request, cache)
+    kernel = _other_kernel(request, cache)
     release = kernel.release if kernel else os.uname().release
-    keep = cache.root / "kernels"
-    tapset = tapset_index.read(request.library, release, keep)
-    identity = _identity(request, text, tapset, kernel, keep)
+    cache_dir = _kernel_cache_dir(cache)
+    tapset = tapset_index.read(request.library, release, cache_dir)
+    identity = _identity(request, text, tapset, kernel, cache_dir)
     module = request.module or _module_name(request.name, identity)
-    return Question(
-        request, file, text, tapset, kernel, cache, identity, module, _programs(request)
-    )
+    programs = _programs(request)
+    return CompileJob(request, file, text, tapset, kernel, cache, identity, module, programs)
 
 
-def answer(question: Question) -> Response | None:
-    """What `remember` was told of this identity, if it still holds."""
-    cache = question.cache
-    entry = cache.get(key_of("compiled", question.identity))
+def cached_result(job: CompileJob) -> Response | None:
+    """What `store` recorded for this identity, if it is still valid; the module is installed."""
+    cache = job.cache
+    entry = cache.get(_entry_key(job))
     if entry is None:
         return None
-    note = json.loads(entry.read(_NOTE))
-    made = cache.get(note["key"])
-    if made is None or note["inputs"] != derived_cache.signatures(note["inputs"]):
-        cache.drop(key_of("compiled", question.identity))
+    recorded = json.loads(entry.read(_RESULT))
+    built = cache.get(recorded["key"])
+    if built is None or recorded["inputs"] != derived_cache.signatures(recorded["inputs"]):
+        cache.drop(_entry_key(job))
         return None
     return Response(
         True,
-        question.module,
-        deliver(made.path(f"{question.module}.ko"), question.request),
-        question.identity,
+        job.module,
+        install(built.path(f"{job.module}.ko"), job.request.output),
+        job.identity,
         True,
-        tuple(Pass(**p) for p in note["passes"]),
-        warnings=tuple(Fault(**w) for w in note["warnings"]),
+        tuple(Pass(**p) for p in recorded["passes"]),
+        warnings=tuple(Diagnostic(**w) for w in recorded["warnings"]),
     )
 
 
-def remember(question: Question, done: Response, key: str, inputs: Iterable[Path]) -> None:
-    """That the module of this identity is the cache's entry `key`, as long as `inputs` stay."""
-    note = {
+def store(job: CompileJob, response: Response, key: str, inputs: Iterable[Path]) -> None:
+    """Record that the cache's entry `key` is the module of this job, while `inputs` do not change."""
+    recorded = {
         "key": key,
         "inputs": derived_cache.signatures(map(str, inputs)),
-        "passes": [asdict(p) for p in done.passes],
-        "warnings": [asdict(w) for w in done.warnings],
+        "passes": [asdict(p) for p in response.passes],
+        "warnings": [asdict(w) for w in response.warnings],
     }
-    question.cache.put(key_of("compiled", question.identity), {_NOTE: json.dumps(note).encode()})
+    job.cache.put(_entry_key(job), {_RESULT: json.dumps(recorded).encode()})
 
 
-def deliver(path: Path, request: Request) -> str:
-    """A copy of the module where the request wants one."""
-    if request.output is None:
+def install(path: Path, folder: str | None) -> str:
+    """Copy the module into a folder; None leaves it where it is. Returns its path."""
+    if folder is None:
         return str(path)
-    folder = Path(request.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    made = folder / path.name
-    # whole, or not at all: another process may load it
-    work = made.with_name(f".{made.name}.{os.getpid()}")
-    work.write_bytes(path.read_bytes())
-    work.replace(made)
-    return str(made)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    target = Path(folder) / path.name
+    # atomic: another process may be loading the module of that name
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    temporary.write_bytes(path.read_bytes())
+    temporary.replace(target)
+    return str(target)
 
 
-def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
-    """The kernel of a root folder; None for the running one."""
+def _entry_key(job: CompileJob) -> str:
+    return key_of("compiled", job.identity)
+
+
+def _kernel_cache_dir(cache: Cache) -> Path:
+    return cache.root / "kernels"
+
+
+def _other_kernel(request: Request, cache: Cache) -> Kernel | None:
+    """The kernel below the request's root folder; None for the running one."""
     if request.kernel is None:
         return None
     from compiler.kernel.kernel import Kernel
@@ -132,7 +145,7 @@ def _kernel_elsewhere(request: Request, cache: Cache) -> Kernel | None:
         Path(request.kernel["root"]),
         request.kernel["release"],
         Path(symbols) if symbols else None,
-        cache.root / "kernels",
+        _kernel_cache_dir(cache),
     )
 
 
@@ -148,13 +161,13 @@ def _identity(
     text: str | bytes,
     tapset: tapset_index.Tapset,
     kernel: Kernel | None,
-    cache: Path,
+    cache_dir: Path,
 ) -> str:
     options = {k: v for k, v in asdict(request).items() if k not in _NOT_IN_IDENTITY}
     return key_of(
         "script",
         VERSION,
-        _compiler_digest(cache),
+        _compiler_digest(cache_dir),
         Sources.our_digest(),
         tapset.digest,
         digest_of(sorted(tapset.users.items())),
@@ -162,14 +175,14 @@ def _identity(
         kernel.build_id if kernel else running_build_id(),
         "symbols" if request.kernel and request.kernel.get("symbols") else "",
         request.source or "",
-        _surroundings(request, text),
+        _program_search(request, text),
         text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"),
         json.dumps(options, sort_keys=True, default=str),
     )
 
 
-def _surroundings(request: Request, text: str | bytes) -> str:
-    """What names of programs are found by; their files are noted when they are known."""
+def _program_search(request: Request, text: str | bytes) -> str:
+    """What the lookup of program names depends on. The files found are inputs of the cache entry."""
     names_programs = b"process" in text if isinstance(text, bytes) else "process" in text
     if not names_programs:
         return ""
@@ -177,15 +190,16 @@ def _surroundings(request: Request, text: str | bytes) -> str:
 
 
 @functools.cache
-def _compiler_digest(cache: Path) -> str:
-    """Changes with the compiler's own code, so that an upgrade never serves old modules. Kept:
-    reading it all takes longer than looking a module up."""
-    paths = sorted([*_CODE.glob("*.py"), *_CODE.glob("*/*.lark"), *_CODE.glob("*/*.py")])
+def _compiler_digest(cache_dir: Path) -> str:
+    """Changes with the compiler's own code, so that an upgrade never serves old modules. The digest
+    is cached, because reading all files takes longer than looking a module up."""
+    found = (_CODE.glob(p) for p in ("*.py", "*/*.py", "*/*/*.py", "*/*.lark"))
+    paths = sorted(chain.from_iterable(found))
 
-    def made() -> bytes:
+    def digest() -> bytes:
         return digest_of((path.name, path.read_bytes()) for path in paths).encode()
 
-    return derived_cache.derived(cache, "code", paths, made).decode()
+    return derived_cache.derived(cache_dir, "code", paths, digest).decode()
 
 
 def _module_name(name: str, identity: str) -> str:

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The passes in order: parse, resolve, translate, compile.
+"""The passes in order: parse, analyze, translate to C, compile the C. `PASSES` is the list.
 
-Modules that few requests need are imported where they are used, here and in what is called from
-here: all imports together would be a third of what a typical script costs.
+    run_passes(job, passes, progress) -> PipelineResult(output="", warnings=(...), built=BuildResult)
 
-run_passes(Question(request, ...), passes, progress)
-  -> Response, and BuildResult with the module where the builder put it
+Each pass takes the result of the one before it. Modules that few requests need are imported where
+they are used, here and in the code called from here: importing all of them would take a third of the
+time of a typical compile.
 """
 
 from __future__ import annotations
@@ -15,39 +15,34 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from compiler.analysis.unused import require_probes, warnings
-from compiler.codegen.module import generate
+from compiler.codegen.module import Generated, generate
 from compiler.codegen.probe_table import Target
 from compiler.driver import tapset_index
-from compiler.driver.module_cache import Question
+from compiler.driver.module_cache import CompileJob
 from compiler.frontend.parser import parse
-from compiler.frontend.preprocessor import Macro
-from compiler.frontend.preprocessor_conditions import Conditions
 from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.hooks import Watchpoint
-from compiler.ir.options import Limits, Options, unread, with_defines
+from compiler.ir.options import Defines, Limits, Options, histogram_of, unused_macros, with_defines
 from compiler.ir.program import Program
-from compiler.ir.source import Source, Span, decode
 from compiler.ir.syntax import Script
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild.builder import Builder
 from compiler.modbuild.request import BuildInput, BuildResult
 from compiler.modbuild.toolchain import ChrootToolchain, HostToolchain, Toolchain
 from compiler.probes import Environment
-from compiler.protocol import Fault, Pass, Request, Response
+from compiler.protocol import Pass
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import optimise
 from compiler.transform.entry_return_pairing import pair
-from compiler.userspace.program_files import Files
 from compiler.version import VERSION
-from runtime.abi.manifest import Histogram, HistogramKind
 from runtime.support.record import field, record, replace
 
 
 @record(frozen=False)
-class Clock:
+class PassTimer:
     """Times passes, the processes they start included."""
 
     passes: list[Pass]
@@ -78,73 +73,126 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
-# A process serves scripts until none waits, seconds as a rule: what it knows of the kernel and the
-# library stays true for so long.
-
-
-@functools.lru_cache(maxsize=1)
-def _running(cache: Path) -> Kernel:
-    return Kernel.running(cache)
+# ---------------------------------------------------------------- what each pass takes and makes
 
 
 @record
-class _Setting:
-    """What the text of a library file means depends on."""
+class Sources:
+    """A job with the library files that this run of the passes parses."""
 
+    job: CompileJob
     kernel: Kernel
-    guru: bool
-    compatible: str | None
-    macros: tuple[tuple[str, bytes], ...] = ()  # files of macros
-
-
-@functools.lru_cache(maxsize=16)
-def _macros(setting: _Setting) -> dict[str, Macro]:
-    return tapset_index.macros(dict(setting.macros), _conditions(setting))
-
-
-@functools.lru_cache(maxsize=512)
-def _library_script(setting: _Setting, name: str, text: bytes, args: tuple[str, ...]) -> Script:
-    return tapset_index.parse_script(name, text, _conditions(setting), _macros(setting), args)
+    library: Mapping[str, bytes]
+    progress: Callable[[str], None]
 
 
 @record
-class _Parsed:
+class Parsed:
+    sources: Sources
     script: Script
-    extras: list[Script]
-    scripts: list[Script]  # of the library
+    extras: list[Script]  # of -E
+    library: list[Script]
 
     @property
     def own(self) -> list[Script]:
         return [self.script, *self.extras]
 
 
-def _parse(job: Question, kernel: Kernel, files: Mapping[str, bytes]) -> _Parsed:
-    """The request's scripts and these files of the library. Raises CompileError."""
-    request = job.request
-    plain = _Setting(kernel, request.guru, request.compatible)
-    setting = replace(plain, macros=tuple(f for f in files.items() if f[0].endswith(".stpm")))
-    given: dict[str, Any] = {
-        "conditions": _conditions(plain),
-        "args": request.args,
-        "library_macros": _macros(setting),
-    }
-    script = parse(job.text, job.file, **given)
-    extras = [parse(text, f"<-E {i}>", **given) for i, text in enumerate(request.extra, 1)]
-    scripts = [
-        _library_script(
-            setting,
-            name,
-            text,
-            tuple(request.args) if tapset_index.asks_for_arguments(text) else (),
-        )
-        for name, text in files.items()
-        if name.endswith(".stp")
-    ]
-    return _Parsed(script, extras, scripts)
+@record
+class Analyzed:
+    parsed: Parsed
+    program: Program
+    defines: Defines
+    warnings: tuple[Diagnostic, ...]
 
 
-def _needed(job: Question) -> Mapping[str, bytes]:
-    """The library's files that the request may need."""
+@record
+class Translated:
+    analyzed: Analyzed
+    generated: Generated
+
+
+@record
+class Compiled:
+    translated: Translated
+    built: BuildResult
+
+
+@record
+class PipelineResult:
+    """What the request's last pass made. `output`: what an earlier last pass or a listing prints;
+    `built`: the module in the cache, after the last pass of all."""
+
+    output: str = ""
+    warnings: tuple[Diagnostic, ...] = ()
+    built: BuildResult | None = None
+
+
+# ---------------------------------------------------------------- running them
+
+
+def run_passes(
+    job: CompileJob, passes: list[Pass], progress: Callable[[str], None]
+) -> PipelineResult:
+    """Run the passes up to the request's last; each completed one is appended to `passes`.
+
+    Raises CompileError, BuildError, KernelFactError and OSError.
+    """
+    kernel = job.kernel or _running_kernel(job.kernel_cache_dir)
+    needed = _needed_library(job)
+    try:
+        return _run(Sources(job, kernel, needed, progress), passes)
+    except CompileError:
+        if len(needed) == len(job.tapset):
+            raise
+    # Run again with the whole library: hints may suggest names that only its other files declare.
+    passes.clear()
+    return _run(Sources(job, kernel, job.tapset, progress), passes)
+
+
+def _run(sources: Sources, passes: list[Pass]) -> PipelineResult:
+    request = sources.job.request
+    last = 1 if request.listing is not None else request.last_pass
+    timer, stage = PassTimer(passes), cast(Any, sources)
+    for title, run, summary in PASSES[:last]:
+        timer.start()
+        stage = run(stage)
+        timer.stop(title, summary(stage))
+    return _result(stage)
+
+
+def _result(stage: Parsed | Analyzed | Translated | Compiled) -> PipelineResult:
+    match stage:
+        case Parsed(sources=sources) if sources.job.request.listing is not None:
+            return PipelineResult(_listing(stage))
+        case Parsed():
+            from compiler.ir import program_printer
+
+            return PipelineResult("".join(map(program_printer.tree, stage.own)))
+        case Analyzed():
+            from compiler.ir import program_printer
+
+            return PipelineResult(program_printer.program(stage.program), stage.warnings)
+        case Translated():
+            return PipelineResult(stage.generated.c_text, stage.analyzed.warnings)
+        case Compiled():
+            return PipelineResult("", stage.translated.analyzed.warnings, stage.built)
+
+
+# ---------------------------------------------------------------- pass 1: parse
+
+
+# A compiler process lives for seconds as a rule, and serves several scripts: what it knows of the
+# kernel and the library does not change meanwhile.
+
+
+@functools.lru_cache(maxsize=1)
+def _running_kernel(cache_dir: Path) -> Kernel:
+    return Kernel.running(cache_dir)
+
+
+def _needed_library(job: CompileJob) -> Mapping[str, bytes]:
+    """The library files that the request may need."""
     request = job.request
     if request.listing is not None:
         return job.tapset
@@ -155,162 +203,148 @@ def _needed(job: Question) -> Mapping[str, bytes]:
     )
 
 
-def run_passes(
-    job: Question, passes: list[Pass], progress: Callable[[str], None]
-) -> tuple[Response, BuildResult | None]:
-    """All passes up to the request's last; each done one is added to `passes`.
-
-    Raises CompileError, BuildError, UnsafeCache, KernelFactError and OSError.
-    """
-    kernel = job.kernel or _running(job.cache.root / "kernels")
-    files = _needed(job)
-    try:
-        return _run(job, kernel, files, passes, progress)
-    except CompileError:
-        if len(files) == len(job.tapset):
-            raise
-    passes.clear()  # once more with all there is: what is meant may be there, under another name
-    return _run(job, kernel, job.tapset, passes, progress)
-
-
-def _run(
-    job: Question,
-    kernel: Kernel,
-    files: Mapping[str, bytes],
-    passes: list[Pass],
-    progress: Callable[[str], None],
-) -> tuple[Response, BuildResult | None]:
-    request, module = job.request, job.module
-    clock = Clock(passes)
-    clock.start()
-    parsed = _parse(job, kernel, files)
-    clock.stop("parsed user script", f"and {len(parsed.scripts)} library scripts")
-    if request.listing is not None:
-        return _listed(request, parsed, kernel, job.programs), None
-    if request.last_pass < 2:
-        from compiler.ir import program_printer
-
-        trees = "".join(map(program_printer.tree, parsed.own))
-        return Response(True, passes=tuple(clock.passes), output=trees), None
-    clock.start()
-    defined = with_defines(Limits(), request.defines)
-    if defined.errors:
-        raise CompileError(defined.errors)
-    program = _resolve(request, parsed, kernel, job.programs)
-    wasted: tuple[Fault, ...] = ()
-    if request.optimise:
-        whole, program = program, optimise(program)
-        found = warnings(whole, program, parsed.own)
-        wasted = tuple(Fault.of(d) for d in found)
-        if request.run_mode:
-            require_probes(program, parsed.script, found)
-    embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
-    clock.stop(
-        "analyzed script",
-        f"{len(program.probes)} probe(s), {len(program.functions)} function(s), "
-        f"{embeds} embed(s), {len(program.globals)} global(s)",
-    )
-    said = wasted + tuple(
-        Fault.of(w)
-        for w in (
-            *_absent(request),
-            *defined.warnings,
-            *_watched(program, kernel),
-            *(() if request.guru else unread(defined.macros)),
+def _parse(sources: Sources) -> Parsed:
+    """The request's scripts and the library's. Raises CompileError."""
+    job, request, files = sources.job, sources.job.request, sources.library
+    args = tuple(request.args)
+    plain = tapset_index.ParseContext(sources.kernel, request.guru, request.compatible)
+    macro_files = tuple(f for f in files.items() if f[0].endswith(".stpm"))
+    context = replace(plain, macro_files=macro_files)
+    given: dict[str, Any] = {
+        "conditions": tapset_index.conditions(plain),
+        "args": args,
+        "library_macros": tapset_index.public_macros(context),
+    }
+    script = parse(job.text, job.file, **given)
+    extras = [parse(text, f"<-E {i}>", **given) for i, text in enumerate(request.extra, 1)]
+    library = [
+        tapset_index.library_script(
+            context, name, text, args if tapset_index.asks_for_arguments(text) else ()
         )
-    )
-    if request.last_pass < 3:
-        from compiler.ir import program_printer
+        for name, text in files.items()
+        if name.endswith(".stp")
+    ]
+    return Parsed(sources, script, extras, library)
 
-        output = program_printer.program(program)
-        return Response(True, passes=tuple(clock.passes), warnings=said, output=output), None
-    clock.start()
+
+def _library_summary(parsed: Parsed) -> str:
+    return f"and {len(parsed.library)} library scripts"
+
+
+# ---------------------------------------------------------------- pass 2: analyze
+
+
+def _analyze(parsed: Parsed) -> Analyzed:
+    """Resolve names and types, and remove unused code. Raises CompileError."""
+    request, own = parsed.sources.job.request, parsed.own
+    defines = with_defines(Limits(), request.defines)
+    if defines.errors:
+        raise CompileError(defines.errors)
+    program = _resolve(parsed)
+    unused: list[Diagnostic] = []
+    if request.optimise:
+        resolved, program = program, optimise(program)
+        unused = warnings(resolved, program, own)
+        if request.run_mode:
+            require_probes(program, parsed.script, unused)
+    found = (
+        *unused,
+        *tapset_index.missing_folders(request.library),
+        *defines.warnings,
+        *_watchpoint_warnings(program, parsed.sources.kernel),
+        *(() if request.guru else unused_macros(defines.macros)),
+    )
+    return Analyzed(parsed, program, defines, found)
+
+
+def _resolve(parsed: Parsed) -> Program:
+    job, request = parsed.sources.job, parsed.sources.job.request
+    environment = Environment(parsed.sources.kernel, request.guru, job.programs)
+    return resolve(request.name, parsed.own, parsed.library, environment, dict(request.globals))
+
+
+def _program_summary(analyzed: Analyzed) -> str:
+    program = analyzed.program
+    embeds = len(program.embedded) + sum(1 for f in program.functions if f.code is not None)
+    return (
+        f"{len(program.probes)} probe(s), {len(program.functions)} function(s), "
+        f"{embeds} embed(s), {len(program.globals)} global(s)"
+    )
+
+
+# ---------------------------------------------------------------- pass 3: translate
+
+
+def _translate(analyzed: Analyzed) -> Translated:
+    sources, program = analyzed.parsed.sources, analyzed.program
+    job, request, kernel = sources.job, sources.job.request, sources.kernel
     if request.optimise:
         program = pair(program)
     options = Options(
-        defined.limits,
+        analyzed.defines.limits,
         strict=request.run_mode,
         export=request.export,
-        histograms={name: _histogram(tree) for name, tree in request.statistics.items()},
+        histograms={name: histogram_of(tree) for name, tree in request.statistics.items()},
         capacities=dict(request.capacities),
-        displayed=_displayed(program, job) if request.display else frozenset(),
-        defines=defined.macros,
+        end_of_run=_end_of_run_globals(program, job) if request.end_of_run_globals else frozenset(),
+        defines=analyzed.defines.macros,
     )
-    target = Target(module, job.identity, kernel.release, kernel.build_id, VERSION)
-    generated = generate(program, target, options)
-    clock.stop("translated to C", f'"{module}.c"')
-    if request.last_pass < 4:
-        output = generated.c_text
-        done = Response(
-            True, module=module, passes=tuple(clock.passes), warnings=said, output=output
-        )
-        return done, None
-    clock.start()
-    built = Builder(job.cache, _toolchain(job), progress=progress).build(
+    target = Target(job.module, job.identity, kernel.release, kernel.build_id, VERSION)
+    return Translated(analyzed, generate(program, target, options))
+
+
+def _c_file(translated: Translated) -> str:
+    return f'"{translated.analyzed.parsed.sources.job.module}.c"'
+
+
+# ---------------------------------------------------------------- pass 4: compile
+
+
+def _compile(translated: Translated) -> Compiled:
+    """Build the module. Raises BuildError."""
+    sources, generated = translated.analyzed.parsed.sources, translated.generated
+    job = sources.job
+    builder = Builder(job.cache, _toolchain(job), progress=sources.progress)
+    built = builder.build(
         BuildInput(
-            module,
+            job.module,
             generated.c_text,
             generated.manifest.to_json(),
-            kernel,
+            sources.kernel,
             generated.needs_kernel_headers,
         )
     )
-    clock.stop("compiled C", f'"{module}.ko"' + (" (cached)" if built.cached else ""))
-    slow = tuple(
-        Fault.without_place("slow-build", w, job.file, severity="warning") for w in built.warnings
-    )
-    done = Response(
-        True, module, str(built.path), job.identity, False, tuple(passes), warnings=said + slow
-    )
-    return done, built
+    return Compiled(translated, built)
 
 
-def _toolchain(job: Question) -> Toolchain:
+def _module_file(compiled: Compiled) -> str:
+    module = compiled.translated.analyzed.parsed.sources.job.module
+    return f'"{module}.ko"' + (" (cached)" if compiled.built.cached else "")
+
+
+# ---------------------------------------------------------------- the list
+
+
+# (title, function, summary): -v prints "Pass 2: TITLE: SUMMARY in TIMES."; the text that -p N prints
+# after an earlier pass is in _result().
+PASSES: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], str]], ...] = (
+    ("parsed user script", _parse, _library_summary),
+    ("analyzed script", _analyze, _program_summary),
+    ("translated to C", _translate, _c_file),
+    ("compiled C", _compile, _module_file),
+)
+
+
+# ---------------------------------------------------------------- helpers
+
+
+def _toolchain(job: CompileJob) -> Toolchain:
     if job.request.kernel is None:
         return HostToolchain()
     return ChrootToolchain(Path(job.request.kernel["root"]), job.cache.root)
 
 
-def _conditions(setting: _Setting) -> Conditions:
-    kernel, compatible = setting.kernel, setting.compatible
-    return Conditions(
-        kernel_vr=kernel.release,
-        arch=kernel.arch.name,
-        guru_mode=setting.guru,
-        config=_LazyConfig(kernel),
-        **({"systemtap_v": compatible} if compatible else {}),
-    )
-
-
-class _LazyConfig(dict[str, str]):
-    """The kernel's options, read when the first condition asks."""
-
-    def __init__(self, kernel: Kernel) -> None:
-        super().__init__()
-        self._kernel = kernel
-
-    def __missing__(self, name: str) -> str:
-        raise KeyError(name)
-
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        found = self._kernel.config.get(name)
-        return found if found is not None else default
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self.get(name) is not None
-
-
-def _resolve(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) -> Program:
-    return resolve(
-        request.name,
-        parsed.own,
-        parsed.scripts,
-        Environment(kernel, request.guru, programs),
-        dict(request.globals),
-    )
-
-
-def _watched(program: Program, kernel: Kernel) -> list[Diagnostic]:
+def _watchpoint_warnings(program: Program, kernel: Kernel) -> list[Diagnostic]:
     if not any(isinstance(probe.hook, Watchpoint) for probe in program.probes):
         return []
     from compiler.probes import watchpoint
@@ -318,54 +352,29 @@ def _watched(program: Program, kernel: Kernel) -> list[Diagnostic]:
     return watchpoint.warnings(program, kernel.arch.watchpoints)
 
 
-def _absent(request: Request) -> list[Diagnostic]:
-    """Warnings for folders of library scripts that are not there."""
-    faults = []
-    for folder in request.library:
-        if not Path(folder).is_dir():
-            text = decode(folder)
-            span = Span(Source("<-I>", text), 0, len(text))
-            message = f"there is no folder '{folder}'"
-            faults.append(Diagnostic("no-library", message, span, severity="warning"))
-    return faults
-
-
-def _listed(request: Request, parsed: _Parsed, kernel: Kernel, programs: Files) -> Response:
-    """The answer to `-l`, `-L` and the `--dump` options."""
+def _listing(parsed: Parsed) -> str:
+    """What `-l`, `-L` and the `--dump` options print."""
     from compiler.driver import list_probes
 
-    environment = Environment(kernel, programs=programs)
-    known = [*parsed.scripts, *parsed.extras]
-    match request.listing:
+    job = parsed.sources.job
+    environment = Environment(parsed.sources.kernel, programs=job.programs)
+    scripts = [*parsed.library, *parsed.extras]
+    match job.request.listing:
         case "functions":
-            lines = list_probes.functions(known, environment)
+            lines = list_probes.functions(scripts, environment)
         case "types":
             lines = list_probes.probe_types()
         case "aliases":
-            lines = list_probes.probe_aliases(known, kernel.arch)
-        case _:
-            wanted = request.listing == "variables"
+            lines = list_probes.probe_aliases(scripts, parsed.sources.kernel.arch)
+        case listing:
+            variables = listing == "variables"
             lines = list_probes.points(
-                parsed.script, parsed.extras, parsed.scripts, environment, variables=wanted
+                parsed.script, parsed.extras, parsed.library, environment, variables=variables
             )
-    return Response(True, output="".join(f"{line}\n" for line in lines))
+    return "".join(f"{line}\n" for line in lines)
 
 
-def _displayed(program: Program, job: Question) -> frozenset[str]:
+def _end_of_run_globals(program: Program, job: CompileJob) -> frozenset[str]:
     from compiler.analysis.write_only_globals import displayed
 
     return displayed(program, job.tapset)
-
-
-def _histogram(tree: object) -> Histogram:
-    assert isinstance(tree, dict)
-    match HistogramKind(tree["kind"]):
-        case HistogramKind.LOG2:
-            return Histogram(HistogramKind.LOG2, 0, 65)
-        case HistogramKind.LINEAR:
-            low, high, interval = tree["low"], tree["high"], tree["interval"]
-            count = (high - low) // interval + 3
-            return Histogram(HistogramKind.LINEAR, 0, count, low=low, high=high, interval=interval)
-        case HistogramKind.BOUNDS:
-            bounds = tuple(tree["bounds"])
-            return Histogram(HistogramKind.BOUNDS, 0, len(bounds) + 1, bounds=bounds)

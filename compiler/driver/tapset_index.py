@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tapset: library scripts and macros that every script may use, ours and the user's.
+"""The tapset: the library of scripts and macros, our own and the user's.
 
 read(("/etc/stapwatch/tapset",)) -> {"tapset/functions/task.stp": b"function pid ...", ...}
 
-What is on the search path is one library: `.stp` files give functions, aliases and globals, `.stpm`
-files give macros.
+All folders of the search path form one library: `.stp` files define functions, aliases and globals,
+`.stpm` files define macros. An index of the names that our files declare selects the few files that
+a script needs, because parsing all of them would take longer than parsing the script.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from compiler.support.content_store import digest_of
 from runtime.support.lazy_regex import pattern
 from runtime.support.record import record
 
-if TYPE_CHECKING:  # reading is quick, and often all that is wanted
+if TYPE_CHECKING:  # a cached module needs the files' digests only, and no parser
     from compiler.frontend.preprocessor import Macro
     from compiler.frontend.preprocessor_conditions import Conditions
+    from compiler.ir.diagnostics import Diagnostic
     from compiler.ir.syntax import Script
+    from compiler.kernel.kernel import Kernel
 
 TAPSET = Path(__file__).parents[1] / "tapset"
-OURS = "tapset/"  # begins the names of our own files
+OURS = "tapset/"  # the prefix of our own files' names
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
 _WORD = pattern(rb"[A-Za-z_]\w*")
@@ -37,9 +40,9 @@ _ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
 _ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")
 # embedded C, comments, strings
 _NO_NAMES = pattern(rb"(?s)%\{.*?%\}|/\*.*?\*/|(?:#|//)[^\n]*|\"(?:[^\"\\]|\\.)*\"")
-# a probe point whose first part has a wildcard, or what looks like one
+# text that may be a probe point whose first component has a wildcard
 _WILD_FIRST = pattern(rb"\bprobe\b[^{\"]*[*?][\w*?]*\s*\.\s*[A-Za-z_{]")
-# Subfolders for another runtime or another machine.
+# Subfolders for another runtime or another architecture.
 _ELSEWHERE = frozenset(
     {"bpf", "dyninst", "arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390"}
 )
@@ -49,12 +52,12 @@ _DIGITS = 64  # of a digest
 
 
 class Tapset(Mapping[str, bytes]):
-    """Every library file: name for messages -> contents, of ours read when first asked for."""
+    """Every library file: name in messages -> contents. Our own files are read on first use."""
 
     def __init__(
         self, users: Mapping[str, bytes], ours: Mapping[str, Path], index: Index | bytes
     ) -> None:
-        """`index`: packed, as it is kept, for whoever looks at its digest only."""
+        """`index`: the cached bytes, unpacked only if more than the digest is needed."""
         self.users, self._ours, self._index = users, ours, index
         self._read: dict[str, bytes] = {}
 
@@ -66,7 +69,7 @@ class Tapset(Mapping[str, bytes]):
 
     @property
     def digest(self) -> str:
-        """Of our files."""
+        """The digest of our own files."""
         known = self._index
         return known[:_DIGITS].decode() if isinstance(known, bytes) else known.digest
 
@@ -87,8 +90,12 @@ class Tapset(Mapping[str, bytes]):
 
 @record
 class Index:
-    """Of our files: what each declares, as (name, "("), of an alias (`syscall`, `open`), of what is
-    no function (name, ""); the others that it needs; and a digest of all."""
+    """What our own files declare and need.
+
+    `declared`: for each file, (name, "(") for a function, (`syscall`, `open`) for an alias
+    `syscall.open`, and (name, "") for anything else. `needs`: for each file, the other files it uses.
+    `digest`: of all files' contents.
+    """
 
     declared: Mapping[str, Sequence[Sequence[str]]]
     needs: Mapping[str, Sequence[str]]
@@ -113,17 +120,20 @@ class Index:
 
 
 def declared(text: bytes) -> list[tuple[str, str]]:
-    """What a file of ours declares. A declaration begins its line, and is of one name or of several
-    aliases, `probe a.b = c.d = ...`."""
+    """What one of our own files declares. A declaration starts at the beginning of a line, and
+    declares one name or several aliases, `probe a.b = c.d = ...`."""
     found = {(name, b"(" if kind == b"function" else b"") for kind, name in _DECLARED.findall(text)}
     for names in _ALIASES.findall(text):
         found.update(_ALIAS.findall(names))
     return sorted((name.decode(), second.decode()) for name, second in found)
 
 
-def read(folders: Iterable[str] = (), release: str = "", keep: Path | None = None) -> Tapset:
-    """The user's folders come after ours; one that is not there is empty. `release`: the kernel's,
-    for folders of scripts for one version. `keep`: where the index of ours is kept."""
+def read(folders: Iterable[str] = (), release: str = "", cache_dir: Path | None = None) -> Tapset:
+    """Our own library followed by the user's folders; a folder that does not exist counts as empty.
+
+    `release`: the kernel's, which selects subfolders for one version. `cache_dir`: where the index of
+    our own files is cached; None computes it.
+    """
     ours = _ours()
     users = {}
     for folder in map(Path, folders):
@@ -131,7 +141,7 @@ def read(folders: Iterable[str] = (), release: str = "", keep: Path | None = Non
             inner = path.relative_to(folder).parts[:-1]
             if path.suffix in _SUFFIXES and all(_is_for(part, release) for part in inner):
                 users[str(path)] = path.read_bytes()
-    return Tapset(users, ours, _index(ours, keep))
+    return Tapset(users, ours, _index(ours, cache_dir))
 
 
 def _ours() -> dict[str, Path]:
@@ -144,24 +154,23 @@ def _our_index() -> Index:
     return Index.of({name: path.read_bytes() for name, path in _ours().items()})
 
 
-def _index(ours: Mapping[str, Path], keep: Path | None) -> Index | bytes:
-    if keep is None:
+def _index(ours: Mapping[str, Path], cache_dir: Path | None) -> Index | bytes:
+    if cache_dir is None:
         return _our_index()
     paths = [Path(__file__), *ours.values()]
-    return derived_cache.derived(keep, "tapset", paths, lambda: _our_index().packed())
+    return derived_cache.derived(cache_dir, "tapset", paths, lambda: _our_index().packed())
 
 
 def _is_for(part: str, release: str) -> bool:
-    """Whether a library's subfolder is for this kernel: `linux` and `6.1` are, `bpf` and `5.10` not."""
+    """Whether a subfolder applies to this kernel: `linux` and `6.1` do, `bpf` and `5.10` do not."""
     if _VERSION.match(part):
         return release == part or release.startswith((part + ".", part + "-"))
     return part not in _ELSEWHERE
 
 
 def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
-    """The files that scripts with these texts may need: the user's, those of ours that declare a
-    name which occurs in one of all these, and what they need. Parsing the rest would take longer
-    than parsing the scripts does."""
+    """The files that scripts with these texts may need: all of the user's, every file of ours that
+    declares a name which occurs in the texts or in the user's files, and the files those need."""
     from compiler.ir.program import PROBED_FUNCTION
     from compiler.probes import NEEDED
 
@@ -182,7 +191,7 @@ def needed(tapset: Tapset, texts: Iterable[bytes]) -> dict[str, bytes]:
 
 
 class _Use:
-    """The names that a text may use."""
+    """The names that a text may refer to."""
 
     def __init__(self, text: bytes) -> None:
         self._text = text
@@ -204,7 +213,7 @@ class _Use:
         return not second or second in self._words or self._is_wild(name)
 
     def _is_wild(self, name: str) -> bool:
-        """Whether `name.` is followed by a wildcard somewhere."""
+        """Whether the text has `name.` followed by a wildcard."""
         known = self._wild.get(name)
         if known is None:
             pattern = rb"\b%b\s*\.\s*(?:\{[^}]*|[\w.]*)[*?\[]" % name.encode()
@@ -213,8 +222,8 @@ class _Use:
 
 
 def macros(tapset: Mapping[str, bytes], conditions: Conditions) -> dict[str, Macro]:
-    """The public macros; one of the user's hides ours of that name. Raises CompileError, also for a
-    macro that two of the user's files define."""
+    """The public macros; the user's macros hide ours of the same name. Raises CompileError, also if
+    two of the user's files define one macro."""
     from compiler.frontend.parser import parse_macros
     from compiler.ir.diagnostics import CompileError, Diagnostic, Label
 
@@ -245,8 +254,8 @@ def parse_all(
     conditions: Conditions,
     public: Mapping[str, Macro] | None = None,
 ) -> list[Script]:
-    """Parse the library's scripts; embedded C is allowed there. `public`: its macros, where they are
-    known already. Raises CompileError."""
+    """Parse the library's scripts, in which embedded C is allowed. `public`: the public macros; None
+    reads them from `tapset`. Raises CompileError."""
     if public is None:
         public = macros(tapset, conditions)
     return [
@@ -263,7 +272,7 @@ def parse_script(
     public: Mapping[str, Macro],
     args: Sequence[str] = (),
 ) -> Script:
-    """One of its files. `args`: the script's. Raises CompileError."""
+    """Parse one library file. `args`: the user's script's arguments. Raises CompileError."""
     from compiler.frontend.parser import parse
 
     return parse(
@@ -271,6 +280,75 @@ def parse_script(
     )
 
 
+@record
+class ParseContext:
+    """Everything besides its text that the meaning of a library file depends on."""
+
+    kernel: Kernel
+    guru: bool
+    compatible: str | None
+    macro_files: tuple[tuple[str, bytes], ...] = ()
+
+
+@functools.lru_cache(maxsize=16)
+def public_macros(context: ParseContext) -> dict[str, Macro]:
+    """The public macros of the context's files. Cached; raises CompileError."""
+    return macros(dict(context.macro_files), conditions(context))
+
+
+@functools.lru_cache(maxsize=512)
+def library_script(context: ParseContext, name: str, text: bytes, args: tuple[str, ...]) -> Script:
+    """One parsed library file. Cached; raises CompileError."""
+    return parse_script(name, text, conditions(context), public_macros(context), args)
+
+
+def conditions(context: ParseContext) -> Conditions:
+    """What the conditionals of a script or a library file are evaluated with."""
+    from compiler.frontend.preprocessor_conditions import Conditions
+
+    kernel, compatible = context.kernel, context.compatible
+    return Conditions(
+        kernel_vr=kernel.release,
+        arch=kernel.arch.name,
+        guru_mode=context.guru,
+        config=_LazyConfig(kernel),
+        **({"systemtap_v": compatible} if compatible else {}),
+    )
+
+
+class _LazyConfig(dict[str, str]):
+    """The kernel's configuration, read when a condition first asks for it."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        super().__init__()
+        self._kernel = kernel
+
+    def __missing__(self, name: str) -> str:
+        raise KeyError(name)
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        found = self._kernel.config.get(name)
+        return found if found is not None else default
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.get(name) is not None
+
+
+def missing_folders(folders: Iterable[str]) -> list[Diagnostic]:
+    """A warning for each folder of -I that does not exist."""
+    from compiler.ir.diagnostics import Diagnostic
+    from compiler.ir.source import Source, Span, decode
+
+    found = []
+    for folder in folders:
+        if not Path(folder).is_dir():
+            text = decode(folder)
+            span = Span(Source("<-I>", text), 0, len(text))
+            message = f"there is no folder '{folder}'"
+            found.append(Diagnostic("no-library", message, span, severity="warning"))
+    return found
+
+
 def asks_for_arguments(text: bytes) -> bool:
-    """Whether what a file means may depend on the script's arguments."""
+    """Whether the meaning of a file may depend on the script's arguments."""
     return _ARGUMENT.search(text) is not None

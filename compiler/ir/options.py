@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a compile can be told: limits (by SystemTap's names), export, and how statistics are kept.
+"""Options of a compile: limits (under SystemTap's names), export, and how statistics are kept.
 
 with_defines(Limits(), {"MAXACTION": "5000", "MAXACTON": "1"})
-  -> Limits(MAXACTION=5000, MAXACTION_INTERRUPTIBLE=50000),
-     [error[bad-limit]], [warning[unused-define]: nothing reads 'MAXACTON' ... did you mean 'MAXACTION'?]
+  -> Defines(Limits(MAXACTION=5000, MAXACTION_INTERRUPTIBLE=50000), macros={"MAXACTON": "1"}, ...)
+unused_macros({"MAXACTON": "1"})
+  -> [warning[unused-define]: nothing reads 'MAXACTON' ... did you mean 'MAXACTION'?]
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.source import Source, Span, decode
 from compiler.support.did_you_mean import did_you_mean
-from runtime.abi.manifest import Histogram
+from runtime.abi.manifest import Histogram, HistogramKind
 from runtime.support.record import field, fields, record, replace
 
 MINIMUM_RING = 4096
@@ -22,8 +24,8 @@ MOST_ACTIONS = (1 << 31) - 1
 
 @record
 class Limits:
-    """Bounds that hold in the kernel; sizes in bytes. MAXERRORS and MAXSKIPPED end a session, and
-    are only counted in the service."""
+    """Bounds that the module enforces; sizes in bytes. MAXERRORS and MAXSKIPPED end a session; the
+    service only counts errors and skipped hits."""
 
     MAXACTION: int = 1000
     MAXACTION_INTERRUPTIBLE: int = 10000
@@ -33,13 +35,13 @@ class Limits:
     MAXERRORS: int = 0
     MAXSKIPPED: int = 100
     MAXTRYLOCK: int = 1000
-    TRYLOCKDELAY: int = 10  # microseconds from one try to the next, about
-    KRETACTIVE: int = 0  # returns of one function under way; 0: the kernel's own choice
+    TRYLOCKDELAY: int = 10  # about the microseconds between two tries
+    KRETACTIVE: int = 0  # concurrent calls of a return probe's function; 0: the kernel's default
     RINGSIZE: int = 262144
 
     @property
     def lock_turns(self) -> int:
-        """Turns of a loop that waits for a lock; 2 take about a microsecond."""
+        """Iterations of the loop that waits for a lock; two take about a microsecond."""
         return min(max(1, self.MAXTRYLOCK * self.TRYLOCKDELAY * 2), MOST_ACTIONS)
 
 
@@ -55,8 +57,8 @@ _RANGES = {
 }
 _MOST = (0, (1 << 63) - 1)
 
-# stap's names that bound nothing here, and what does instead.
-_WITHOUT_MEANING = {
+# SystemTap's limits that have no effect here, and the reason for each.
+_WITHOUT_EFFECT = {
     "MINSTACKSPACE": "handlers keep their variables off the kernel's stack",
     "MAXBACKTRACE": "backtraces are as deep as the kernel unwinds them",
     "MAXUPROBES": "probes of programs take memory when they are placed",
@@ -76,10 +78,10 @@ _WITHOUT_MEANING = {
 
 @record
 class Options:
-    """`strict`: a full array is the script's error (a session's rule) and not only counted.
+    """`strict`: a full array is an error of the script, as in a session, and not only counted.
 
-    `export`: statistics keep buckets for a reader. `histograms` and `capacities`: by global.
-    `displayed`: globals that are printed at the end. `defines`: macros for embedded C.
+    `export`: statistics keep buckets for the agent. `histograms` and `capacities`: by global.
+    `end_of_run`: globals that are printed when the session ends. `defines`: macros for embedded C.
     """
 
     limits: Limits = Limits()
@@ -87,13 +89,13 @@ class Options:
     export: bool = True
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     capacities: Mapping[str, int] = field(default_factory=dict)
-    displayed: frozenset[str] = frozenset()
+    end_of_run: frozenset[str] = frozenset()
     defines: Mapping[str, str] = field(default_factory=dict)
 
 
 @record
-class Defined:
-    """What `-D` options come to: `macros` are no limits, and are left for embedded C."""
+class Defines:
+    """The parsed `-D` options. `macros` are those that name no limit; embedded C can use them."""
 
     limits: Limits
     macros: Mapping[str, str]
@@ -101,16 +103,17 @@ class Defined:
     warnings: tuple[Diagnostic, ...]
 
 
-def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defined:
-    """Limits changed by `-D NAME=VALUE`, and what is to be said of each that changes none."""
+def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defines:
+    """Apply `-D NAME=VALUE` options to limits. Each value that is out of range is an error, and each
+    limit without effect a warning."""
     known: dict[str, int] = {}
     macros: dict[str, str] = {}
     errors: list[Diagnostic] = []
     warnings: list[Diagnostic] = []
     for name, text in defines.items():
-        if name in _WITHOUT_MEANING:
-            message = f"'{name}' has no effect: {_WITHOUT_MEANING[name]}"
-            warnings.append(_told("unused-define", message, name, text, None, "warning"))
+        if name in _WITHOUT_EFFECT:
+            message = f"'{name}' has no effect: {_WITHOUT_EFFECT[name]}"
+            warnings.append(_diagnostic("unused-define", message, name, text, None, "warning"))
         elif name not in _LIMITS:
             macros[name] = text
         else:
@@ -119,19 +122,19 @@ def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defined:
             if value is not None and low <= value <= high:
                 known[name] = value
             else:
-                message = f"'{text}' is no value for the limit {name}"
+                message = f"'{text}' is not a value for the limit {name}"
                 hint = f"a number from {low} to {high}"
-                errors.append(_told("bad-limit", message, name, text, hint))
+                errors.append(_diagnostic("bad-limit", message, name, text, hint))
     if "MAXACTION" in known and "MAXACTION_INTERRUPTIBLE" not in known:
         known["MAXACTION_INTERRUPTIBLE"] = min(10 * known["MAXACTION"], MOST_ACTIONS)
-    return Defined(replace(limits, **known), macros, tuple(errors), tuple(warnings))
+    return Defines(replace(limits, **known), macros, tuple(errors), tuple(warnings))
 
 
-def unread(macros: Mapping[str, str]) -> list[Diagnostic]:
-    """Warnings for macros of a script without embedded C: most are limits with a wrong letter."""
-    known = (*_LIMITS, *_WITHOUT_MEANING)
+def unused_macros(macros: Mapping[str, str]) -> list[Diagnostic]:
+    """Warnings for the macros of a script without embedded C: most are misspelled limits."""
+    known = (*_LIMITS, *_WITHOUT_EFFECT)
     return [
-        _told(
+        _diagnostic(
             "unused-define",
             f"nothing reads '{name}'",
             name,
@@ -143,7 +146,21 @@ def unread(macros: Mapping[str, str]) -> list[Diagnostic]:
     ]
 
 
-def _told(
+def histogram_of(tree: Mapping[str, Any]) -> Histogram:
+    """The buckets of one of a request's `statistics`: {"kind": "log2"} and the like."""
+    match HistogramKind(tree["kind"]):
+        case HistogramKind.LOG2:
+            return Histogram(HistogramKind.LOG2, 0, 65)
+        case HistogramKind.LINEAR:
+            low, high, interval = tree["low"], tree["high"], tree["interval"]
+            count = (high - low) // interval + 3
+            return Histogram(HistogramKind.LINEAR, 0, count, low=low, high=high, interval=interval)
+        case HistogramKind.BOUNDS:
+            bounds = tuple(tree["bounds"])
+            return Histogram(HistogramKind.BOUNDS, 0, len(bounds) + 1, bounds=bounds)
+
+
+def _diagnostic(
     slug: str,
     message: str,
     name: str,

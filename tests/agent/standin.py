@@ -162,6 +162,8 @@ def answer(request: dict[str, Any], number: int) -> dict[str, Any]:
             bytearray(64 << 30)
         case "second" if number:
             os.kill(os.getpid(), signal.SIGSEGV)  # as one would that another has harmed
+        case "newer":
+            response = {"ok": True, "novelty": 1}
         case "bad":
             fault = {"slug": "syntax", "message": "no", "file": "x.stp", "line": 3, "column": 5}
             response = {"ok": False, "errors": [fault, fault], "passes": []}

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from agent import log_sinks
 from agent.config.settings import LogFormat, LogSettings
 from agent.log_sinks import JournalSink, JsonSink, journal_datagram
-from agent.scripts.line_buffer import LONGEST, LineJoiner, TokenBucket
+from agent.scripts.line_buffer import LONGEST, LineBuffer, TokenBucket
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.manifest import Argument, ErrorSite, Manifest, Print, ValueType
 from runtime.abi.structs import NO_PROBE, EventKind
@@ -98,21 +98,21 @@ def test_parts_are_joined_by_cpu_until_the_newline(lines: Lines) -> None:
     )
 )
 def test_joining_loses_nothing(parts: list[tuple[int, str]]) -> None:
-    joiner = LineJoiner()
+    buffer = LineBuffer()
     out = {cpu: [] for cpu in range(3)}  # type: dict[int, list[str]]
     for cpu, text in parts:
-        for line in joiner.add(text, cpu, "", 0, {}):
+        for line in buffer.add(text, cpu, "", 0, {}):
             out[line.cpu].append(line.text + "\n")
-    for line in joiner.flush():
+    for line in buffer.flush():
         out[line.cpu].append(line.text)
     for cpu in out:
         assert "".join(out[cpu]) == "".join(text for c, text in parts if c == cpu)
 
 
 def test_a_line_without_end_is_cut() -> None:
-    joiner = LineJoiner()
+    buffer = LineBuffer()
     found = [
-        line for n in range(3 * LONGEST // 100) for line in joiner.add("x" * 100, 0, "", n, {})
+        line for n in range(3 * LONGEST // 100) for line in buffer.add("x" * 100, 0, "", n, {})
     ]
     assert len(found) >= 2 and all(len(line.text) <= LONGEST for line in found)
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from compiler.driver.compile import compile_script
-from compiler.protocol import Request
+from compiler.protocol import Request, encode
 from lab import DEFAULT_KERNEL, CommandTimeout, Guest, GuestDied, Image, LabError, install_app
 from lab.host import cache_root, say
+from runtime.support.record import replace
 from tests.bench.rows import Row, Section
 from tests.system.setting import Setting
 
@@ -118,9 +119,10 @@ def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
         name = f"{source.stem.replace('-', '_')}_{number}"
         setting.script(name, f"{source.read_text()}\n// {number}\n")
     setting.compile()
-    cached = {"name": "cached", "text": TYPICAL.read_text()}
+    cached = Request("cached", text=TYPICAL.read_text())
     setting.compile_requests({"cached": cached})
-    (folder / "request.json").write_text(json.dumps({**cached, "cache": "/var/cache/stapwatch"}))
+    wanted = replace(cached, cache="/var/cache/stapwatch")
+    (folder / "request.json").write_bytes(encode(wanted))
     with Guest.boot(image, icount=True) as guest:
         install_app.install(guest, PROJECT)
         setting.install(guest)

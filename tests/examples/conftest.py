@@ -43,7 +43,7 @@ def service(
         assert script.file is not None
         text = (EXAMPLES / script.file.name).read_text()
         found = compile_client.request(replace(script, file=None, text=text), settings)
-        requests[name] = {**found, "source": str(script.file)}
+        requests[name] = replace(found, source=str(script.file))
     for response in setting.compile_requests(requests).values():
         assert response["ok"], "\n".join(e["text"] for e in response["errors"])
     setting.install(guest)

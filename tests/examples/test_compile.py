@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,6 @@ from agent.config import load
 from agent.exposition.families import plan
 from agent.scripts import compile_client
 from compiler.driver.compile import compile_script
-from compiler.protocol import Request
 from lab import DEFAULT_KERNEL, SUITES, Image, install_app
 from lab.warm_cache import warm_cache
 from runtime.support.record import replace
@@ -29,7 +29,7 @@ NAMES = sorted(path.stem for path in EXAMPLES.glob("*.stp"))
 @pytest.fixture(scope="session", params=sorted(KERNELS))
 def target(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Parts of a compile request for one of the lab's kernels."""
     image = Image.ensure(request.param)
     cache = tmp_path_factory.mktemp(f"cache-{request.param}") / "cache"
@@ -39,14 +39,14 @@ def target(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_example(name: str, target: dict[str, object], tmp_path: Path) -> None:
+def test_example(name: str, target: dict[str, Any], tmp_path: Path) -> None:
     settings = load.load(packaged_configuration(tmp_path))
     script = settings.scripts[name]
     assert script.file == Path("/usr/share/stapwatch/probes.d") / f"{name}.stp"
     script = replace(script, file=EXAMPLES / script.file.name)
     wanted = compile_client.request(script, settings)
-    tree = {**wanted, **target, "output": str(tmp_path)}
-    response = compile_script(Request.from_tree(tree), lambda line: None)
+    wanted = replace(wanted, output=str(tmp_path), **target)
+    response = compile_script(wanted, lambda line: None)
     assert response.ok, "\n".join(fault.text for fault in response.errors)
     assert not response.warnings
     manifest = manifest_of_module(Path(response.path))

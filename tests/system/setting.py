@@ -26,7 +26,8 @@ from typing import Any
 from agent.cli import main
 from agent.config import load
 from agent.scripts import compile_client
-from agent.session.compile_request import compile_request
+from agent.session.compile_request import run_request
+from compiler.protocol import Request, encode
 from lab import Guest, Image
 from lab.warm_cache import warm_cache
 from runtime.support.record import replace
@@ -87,7 +88,7 @@ class Setting:
                 place, here = Path(ETC) / script.file.relative_to(self.etc), script.file
             text = here.read_text()
             found = compile_client.request(replace(script, file=None, text=text), settings)
-            requests[name] = {**found, "source": str(place)}
+            requests[name] = replace(found, source=str(place))
         responses = self.compile_requests(requests)
         for name, response in responses.items():
             if name not in allowed_to_fail:
@@ -101,32 +102,28 @@ class Setting:
         """
         requests = {}
         for words in commands:
-            options = main.parser().parse_args(["run", *words])
-            file, *arguments = options.rest if options.text is None else [None, *options.rest]
-            request = compile_request(options, file, arguments, Path(), 4, run_mode=True)
-            text = options.text if file is None else (texts or {})[file]
-            requests[repr(words)] = {**request, "text": text}
+            _, options = main.parse(["run", *words])
+            request = run_request(options, Path(), 4)
+            text = options.text if options.file is None else (texts or {})[options.file]
+            requests[repr(words)] = replace(request, text=text)
         for response in self.compile_requests(requests).values():
             assert response["ok"], "\n".join(e["text"] for e in response["errors"])
 
-    def compile_requests(
-        self, requests: Mapping[str, Mapping[str, Any]]
-    ) -> dict[str, dict[str, Any]]:
+    def compile_requests(self, requests: Mapping[str, Request]) -> dict[str, dict[str, Any]]:
         with ThreadPoolExecutor(2) as pool:
             return dict(zip(requests, pool.map(self._compile, requests.values()), strict=True))
 
-    def _compile(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def _compile(self, request: Request) -> dict[str, Any]:
         kernel = {"root": str(self.image.rootfs), "release": self.image.release}
-        there = {"kernel": kernel, "cache": str(self.cache), "output": None}
+        there = replace(request, kernel=kernel, cache=str(self.cache), output=None)
         done = subprocess.run(
             [sys.executable, "-P", "-m", "compiler"],
-            input=json.dumps({**request, **there}),
+            input=encode(there),
             capture_output=True,
-            text=True,
             env={**os.environ, "PYTHONPATH": str(PROJECT)},
             timeout=300,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, done.stderr.decode()
         response: dict[str, Any] = json.loads(done.stdout)
         return response
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import os
 import re
@@ -17,14 +16,22 @@ import pytest
 from agent.cli import main
 from agent.config.settings import CompileSettings
 from agent.scripts.compile_client import Compiler
-from agent.session.compile_request import compile_request
+from agent.session.compile_request import check_request, run_request
+from agent.session.options import DEFAULT_MAX_ERRORS, DEFAULT_MAX_SKIPPED, RunOptions
 from agent.session.session import Session
+from compiler.ir.options import Limits
 from compiler.version import VERSION
 from runtime.abi.structs import UNLIMITED_ERRORS
 from tests import PROJECT
 from tests.agent import standin
 from tests.agent.conftest import run
 from tests.agent.standin import StandInDevice, StandInKernel
+
+
+def run_options(*words: str) -> RunOptions:
+    _, options = main.parse(["run", *words])
+    assert isinstance(options, RunOptions)
+    return options
 
 
 def stapwatch(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -93,20 +100,23 @@ def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
 
 
 def test_options_reach_the_compiler() -> None:
-    options = main.parser().parse_args(
-        ["run", "-ve", "probe x {}", "-G", "n=0x10", "-G", 's="a"', "-D", "MAXACTION=5", "-DTHIS", "-g",
-         "-I/l", "-m", "mine", "one", "-two"]
+    options = run_options(
+        "-ve", "probe x {}", "-G", "n=0x10", "-G", 's="a"', "-D", "MAXACTION=5", "-DTHIS", "-g",
+        "-I/l", "-m", "mine", "one", "-two",
     )  # fmt: skip
-    assert (options.verbose, options.text, options.rest) == (1, "probe x {}", ["one", "-two"])
-    wanted = compile_request(options, None, options.rest, Path("/out"), 4, True)
-    assert wanted["globals"] == {"n": "0x10", "s": "a"}
-    assert wanted["defines"] == {"MAXACTION": "5", "THIS": "1"}
-    assert (wanted["guru"], wanted["library"], wanted["module"]) == (True, ["/l"], "mine")
-    assert (wanted["text"], wanted["args"], wanted["run_mode"]) == (
-        "probe x {}",
-        ["one", "-two"],
-        True,
-    )
+    assert (options.verbose, options.text, options.file) == (1, "probe x {}", None)
+    wanted = run_request(options, Path("/out"), 4)
+    assert wanted.globals == {"n": "0x10", "s": "a"}
+    assert wanted.defines == {"MAXACTION": "5", "THIS": "1"}
+    assert (wanted.guru, wanted.library, wanted.module) == (True, ("/l",), "mine")
+    assert (wanted.text, wanted.args, wanted.run_mode) == ("probe x {}", ("one", "-two"), True)
+
+
+def test_limits_that_the_session_enforces() -> None:
+    limits = Limits()
+    assert (DEFAULT_MAX_ERRORS, DEFAULT_MAX_SKIPPED) == (limits.MAXERRORS, limits.MAXSKIPPED)
+    options = run_options("-DMAXERRORS=3", "-DMAXSKIPPED=5", "x.stp")
+    assert (options.max_errors, options.max_skipped) == (3, 5)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +125,11 @@ def test_options_reach_the_compiler() -> None:
         (["-t", "x.stp"], "-t is not supported: the hits of each probe are shown by --monitor"),
         (["--remote", "host", "x.stp"], "--remote is not supported: run stapwatch on the other"),
         (["--prologue-searching=always", "x.stp"], "--prologue-searching is not supported"),
-        (["--use-server", "x.stp"], "--use-server is not supported: scripts are compiled here"),
+        (
+            ["--use-server", "x.stp"],
+            "--use-server is not supported: scripts are compiled on this host;"
+            " modules cannot be built elsewhere yet.",
+        ),
         (["--runtime=bpf", "x.stp"], "argument --runtime: invalid choice: 'bpf'"),
         (["-c", "ls", "-x", "3", "x.stp"], "-c and -x exclude each other"),
         (["--suppress-time-limits", "x.stp"], "--suppress-time-limits needs guru mode: -g"),
@@ -142,6 +156,13 @@ def test_options_that_cannot_be(
     assert len(told.splitlines()) <= 2
 
 
+def test_messages_name_only_subcommands_that_exist() -> None:
+    """A hint to a subcommand that is only planned sends people the wrong way."""
+    for path in (PROJECT / "agent").rglob("*.py"):
+        for name in re.findall(r"'stapwatch (\w+)[^']*'", path.read_text()):
+            assert name in main.COMMANDS, f"{path.name}: stapwatch {name}"
+
+
 def test_every_option_has_its_line_of_help() -> None:
     text = stapwatch("run", "--help").stdout
     options = (
@@ -158,16 +179,16 @@ def test_every_option_has_its_line_of_help() -> None:
 def test_what_options_mean_for_the_compiler() -> None:
     words = ["-u", "-E", "probe a {}", "-E", "probe b {}", "--compatible", "4.0", "-s", "2", "-g"]
     words += ["--suppress-time-limits", "-r", "6.1.0-x", "--sysroot", "/there", "-e", "x"]
-    options = main.parser().parse_args(["run", *words])
-    wanted = compile_request(options, None, [], Path("/out"), 4, True)
-    assert (wanted["optimise"], wanted["extra"]) == (False, ["probe a {}", "probe b {}"])
-    assert wanted["compatible"] == "4.0"
-    assert wanted["kernel"] == {"root": "/there", "release": "6.1.0-x"}
-    assert wanted["defines"]["RINGSIZE"] == str(2 << 20)
-    assert wanted["defines"]["MAXACTION"] == wanted["defines"]["MAXTRYLOCK"] == "2147483647"
-    assert wanted["display"] is True
-    plain = compile_request(options, None, [], Path("/out"), 4, False)
-    assert plain["display"] is False, "the service serves metrics instead"
+    options = run_options(*words)
+    wanted = run_request(options, Path("/out"), 4)
+    assert (wanted.optimise, wanted.extra) == (False, ("probe a {}", "probe b {}"))
+    assert wanted.compatible == "4.0"
+    assert wanted.kernel == {"root": "/there", "release": "6.1.0-x"}
+    assert wanted.defines["RINGSIZE"] == str(2 << 20)
+    assert wanted.defines["MAXACTION"] == wanted.defines["MAXTRYLOCK"] == "2147483647"
+    assert wanted.end_of_run_globals is True
+    plain = check_request(options.compile, "x.stp", Path("/out"))
+    assert plain.end_of_run_globals is False, "the service serves metrics instead"
 
 
 class Ending(StandInKernel):
@@ -198,11 +219,11 @@ class Ending(StandInKernel):
 
 def session(how: str, *args: str, text: str = "ok 1") -> tuple[int, Ending]:
     kernel = Ending(how)
-    options = main.parser().parse_args(["run", "-e", text, *args])
+    options = run_options("-e", text, *args)
 
     async def work() -> int:
         compiler = Compiler(CompileSettings(), standin.COMMAND)
-        return await Session(options, None, options.rest, kernel, compiler).run()
+        return await Session(options, kernel, compiler).run()
 
     return run(work()), kernel
 
@@ -266,11 +287,10 @@ def test_a_script_left_running(capfd: pytest.CaptureFixture[str]) -> None:
     assert (status, out) == (0, f"hello\n{module}\n")
     assert f"stapwatch run -A {module}" in err
     assert kernel.held == set()
-    options = main.parser().parse_args(["run", "-A", module, "-T", "0.05"])
-    options.text = ""
+    options = run_options("-A", module, "-T", "0.05")
 
     async def work() -> int:
-        return await Session(options, None, [], kernel).run()
+        return await Session(options, kernel).run()
 
     assert run(work()) == 0
     assert kernel.loaded == {}
@@ -308,12 +328,12 @@ def test_exit_ends_the_command(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_a_closed_pipe_ends_the_run() -> None:
     kernel = Ending("stay")
-    options = main.parser().parse_args(["run", "-e", "ok 1"])
+    options = run_options("-e", "ok 1")
 
     async def work() -> int:
         read, write = os.pipe()
         os.close(read)
-        made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
+        made = Session(options, kernel, Compiler(CompileSettings(), standin.COMMAND))
         made._output._fd = write
         try:
             return await made.run()
@@ -326,10 +346,10 @@ def test_a_closed_pipe_ends_the_run() -> None:
 
 def test_interrupting_a_compilation(capfd: pytest.CaptureFixture[str]) -> None:
     kernel = Ending("exit")
-    options: argparse.Namespace = main.parser().parse_args(["run", "-e", "hang"])
+    options = run_options("-e", "hang")
 
     async def work() -> int:
-        made = Session(options, None, [], kernel, Compiler(CompileSettings(), standin.COMMAND))
+        made = Session(options, kernel, Compiler(CompileSettings(), standin.COMMAND))
         task = asyncio.create_task(made.run())
         children = Path(f"/proc/self/task/{os.getpid()}/children")
         while not children.read_text():

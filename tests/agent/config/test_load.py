@@ -61,8 +61,8 @@ def test_everything_can_be_declared(tmp_path: Path) -> None:
     assert script.metrics["read_ns"].type is MetricType.HISTOGRAM
     assert not script.metrics["started"].export
     wanted = request(script, settings)
-    assert wanted["statistics"]["read_ns"]["bounds"] == [10**n for n in range(3, 10)]
-    assert wanted["defines"] == {"MAXACTION": "5000"}
+    assert wanted.statistics["read_ns"]["bounds"] == [10**n for n in range(3, 10)]
+    assert wanted.defines == {"MAXACTION": "5000"}
     defaults = Settings()
     assert settings.log == defaults.log and settings.compile == defaults.compile
     assert settings.listen == defaults.listen and settings.control_socket == defaults.control_socket

@@ -64,7 +64,7 @@ def test_the_older_version_is_served_until_the_newer_is_armed(
         start = StandInDevice.start
 
         def noting(device: StandInDevice, *limits: int) -> None:
-            running = supervisor.scripts["a"].running
+            running = supervisor.scripts["a"].module
             served.append(running.name if running is not None else "")
             start(device, *limits)
 
@@ -113,7 +113,7 @@ def test_a_failing_version_leaves_the_old_one(
         assert states(supervisor) == {"a": "outdated", "b": "running", "n": "running"}
         a = supervisor.scripts["a"]
         assert a.reason == "x.stp:3:5: no (and 1 more)" and a.compile_failures == 1
-        assert a.running is not None and a.running.snapshot().tables[0].values == [7]
+        assert a.module is not None and a.module.snapshot().tables[0].values == [7]
         assert supervisor.settled
         await supervisor.apply(wanting(base, a="ok 1", b="ok 2", n="ok 1"))
         assert states(supervisor)["a"] == "running" and a.reason == ""
@@ -166,7 +166,7 @@ def test_exit_keeps_the_values(kernel: StandInKernel, base: Settings, lines: Lin
         assert kernel.done[-1] == f"stop {device.name}"
         assert "hello" in lines.texts
         script = supervisor.scripts["a"]
-        assert script.running is not None and script.running.snapshot().tables[0].values == [3]
+        assert script.module is not None and script.module.snapshot().tables[0].values == [3]
         await supervisor.apply(wanting(base, a="ok 1"))
         assert states(supervisor) == {"a": "exited"}
         await supervisor.stop()
@@ -214,11 +214,11 @@ def test_a_dead_agents_modules(kernel: StandInKernel, base: Settings, lines: Lin
     async def work() -> None:
         supervisor = new(kernel)
         kernel.done.clear()
-        await supervisor.find_leftovers()
+        await supervisor.find_orphaned_modules()
         kernel.devices[module("ok 1", "a")].count(41)
         await supervisor.apply(wanting(base, a="ok 1", b="ok 1", broken="bad"))
         assert states(supervisor) == {"a": "running", "b": "running", "broken": "outdated"}
-        a = supervisor.scripts["a"].running
+        a = supervisor.scripts["a"].module
         assert a is not None and a.snapshot().tables[0].values == [41]
         old, b = module("ok 0", "b"), module("ok 1", "b")
         assert kernel.done == [f"load {b}", f"start {b}", f"stop {old}", f"unload {old}"]
@@ -269,7 +269,7 @@ def test_metrics_follow_the_configuration(
         assert kernel.done == []
         assert [family.name for family in supervisor.exposition.families] == ["calls"]
         assert "did you mean 'hits'?" in supervisor.scripts["a"].problems[0]
-        running = supervisor.scripts["a"].running
+        running = supervisor.scripts["a"].module
         assert running is not None
         values = running.snapshot().tables[0]
         page = b"".join(supervisor.exposition.render(lambda member: values, Format.TEXT))

@@ -14,16 +14,18 @@ from agent.config.settings import CompileSettings, ScriptSettings, Settings
 from agent.config.yaml_tree import Place
 from agent.scripts import compile_client
 from agent.scripts.compile_client import CompileError, Compiler
+from compiler.protocol import Diagnostic, Request
+from runtime.support.record import replace
 from tests.agent import standin
 from tests.agent.conftest import run
 
 
-def request(text: str, output: Path) -> dict[str, Any]:
+def request(text: str, output: Path) -> Request:
     settings = Settings(work_folder=output, cache_folder=output)
     return compile_client.request(ScriptSettings("x", Place("t"), text=text), settings)
 
 
-def failure(text: str, output: Path, **settings: Any) -> compile_client.Diagnostic:
+def failure(text: str, output: Path, **settings: Any) -> Diagnostic:
     compiler = Compiler(CompileSettings(**settings), standin.COMMAND)
     with pytest.raises(CompileError) as caught:
         run(compiler.compile(request(text, output)))
@@ -52,6 +54,13 @@ def test_nonsense_shows_the_last_line_of_the_traceback(tmp_path: Path) -> None:
     found = failure("noise", tmp_path)
     assert (
         found.message == "the compiler ended with status 1 and no answer: RuntimeError: out of luck"
+    )
+
+
+def test_a_compiler_of_another_version(tmp_path: Path) -> None:
+    """Its answer has a field that this agent does not know."""
+    assert failure("newer", tmp_path).message == (
+        "the compiler ended with status 0 and a bad answer: unknown in a compile response: novelty"
     )
 
 
@@ -163,7 +172,7 @@ def test_fingerprint_is_of_text_and_options(tmp_path: Path) -> None:
 
 def test_the_real_compiler_reports_every_mistake(tmp_path: Path) -> None:
     wanted = request("probe begin { nosuch() } probe end { neither() }", tmp_path)
-    wanted["last_pass"] = 2
+    wanted = replace(wanted, last_pass=2)
     with pytest.raises(CompileError) as caught:
         run(Compiler().compile(wanted))
     assert ["nosuch" in str(d) or "neither" in str(d) for d in caught.value.diagnostics] == [
@@ -174,5 +183,5 @@ def test_the_real_compiler_reports_every_mistake(tmp_path: Path) -> None:
 
 def test_the_real_compiler_prints_the_tree(tmp_path: Path) -> None:
     wanted = request("probe begin { exit() }", tmp_path)
-    wanted["last_pass"] = 1
+    wanted = replace(wanted, last_pass=1)
     assert "exit()" in run(Compiler().compile(wanted)).output

@@ -27,8 +27,9 @@ from compiler.driver.compile import compile_script
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild.builder import Builder
 from compiler.modbuild.request import BuildInput, Tier
-from compiler.protocol import Request
+from compiler.protocol import Request, encode
 from compiler.support.content_store import Cache
+from runtime.support.record import replace
 
 JOBS = 2
 
@@ -40,10 +41,10 @@ def main() -> None:
     text = example.read_text()
     cache = work / "cache"
 
-    def request(number: int) -> dict[str, Any]:
+    def request(number: int) -> Request:
         """The example, each time another script for the cache."""
         changed = f"{text}\n// {number}\n"
-        return {"name": "example", "text": changed, "cache": str(cache), "last_pass": 4}
+        return Request("example", text=changed, cache=str(cache))
 
     first, _ = compile_once(request(0))
     cold = [compile_once(request(1 + n)) for n in range(rounds)]
@@ -73,9 +74,9 @@ def profile(cold: list[tuple[float, dict[str, Any]]]) -> dict[str, float]:
     return parts
 
 
-def compile_once(request: dict[str, Any]) -> tuple[float, dict[str, Any]]:
+def compile_once(request: Request) -> tuple[float, dict[str, Any]]:
     before = children()
-    done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True)
+    done = subprocess.run(COMMAND, input=encode(request), capture_output=True)
     spent = children() - before
     failed = {"ok": False, "errors": done.stderr}
     response: dict[str, Any] = json.loads(done.stdout) if done.returncode == 0 else failed
@@ -88,7 +89,7 @@ def check(response: dict[str, Any]) -> None:
         raise SystemExit(f"the example does not compile: {response['errors']}")
 
 
-def compile_many(requests: list[dict[str, Any]]) -> dict[str, float]:
+def compile_many(requests: list[Request]) -> dict[str, float]:
     """As the agent does it: JOBS children at a time."""
 
     async def run() -> None:
@@ -101,9 +102,9 @@ def compile_many(requests: list[dict[str, Any]]) -> dict[str, float]:
     return {"cpu": cpu, "wall": time.monotonic() - start}
 
 
-def kbuild(request: dict[str, Any], folder: Path) -> float:
+def kbuild(request: Request, folder: Path) -> float:
     """The same script's C and the runtime by the kernel's build system."""
-    response = compile_script(Request(**{**request, "last_pass": 3}), lambda line: None)
+    response = compile_script(replace(request, last_pass=3), lambda line: None)
     build = BuildInput("example", response.output, "{}", Kernel.running())
     before = children()
     Builder(Cache(folder), only=Tier.KBUILD).build(build)

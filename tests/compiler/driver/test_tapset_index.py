@@ -171,7 +171,7 @@ def test_a_file_of_aliases_is_needed_for_a_point(point: str, files: str, tmp_pat
 def test_one_digest_however_the_index_came(tmp_path: Path) -> None:
     """It is a part of a module's name: what one process made, another must find."""
     fresh = tapset_index.read()
-    made, kept = (tapset_index.read(keep=tmp_path) for _ in range(2))
+    made, kept = (tapset_index.read(cache_dir=tmp_path) for _ in range(2))
     before = [made.digest, kept.digest]
     assert made.index.needs == kept.index.needs == fresh.index.needs
     assert {*before, made.digest, kept.digest} == {fresh.digest}

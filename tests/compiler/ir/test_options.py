@@ -9,7 +9,7 @@ from compiler.codegen.module import generate
 from compiler.codegen.probe_table import Target
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir.diagnostics import CompileError
-from compiler.ir.options import Limits, Options, unread, with_defines
+from compiler.ir.options import Limits, Options, unused_macros, with_defines
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from tests.compiler.frontend.support import known
@@ -54,7 +54,7 @@ def test_names_without_meaning_are_told() -> None:
 def test_other_names_are_macros_or_slips() -> None:
     found = with_defines(Limits(), {"MAXACTON": "1", "MINE": "2"})
     assert found.macros == {"MAXACTON": "1", "MINE": "2"}
-    near, far = unread(found.macros)
+    near, far = unused_macros(found.macros)
     assert near.hint == "did you mean 'MAXACTION'?"
     assert far.message == "nothing reads 'MINE'"
 

@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the module of a subcommand defines; `main.COMMANDS` is the table of these modules."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any, NoReturn, Protocol, TypeAlias
+
+from agent.session.compile_options import UsageError
+
+__all__ = ["Command", "Parser", "Subparsers", "UsageError"]
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports what is wrong with a command line in one line, and where the options are listed."""
+
+    usage_status = 2  # the exit status for a wrong command line
+
+    def error(self, message: str) -> NoReturn:
+        hint = f"hint: '{self.prog} --help' lists the options"
+        self.exit(self.usage_status, f"error: {message}\n{hint}\n")
+
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+class Command(Protocol):
+    """The module of a subcommand has the subcommand's name."""
+
+    USAGE_STATUS: int  # the exit status for a wrong command line
+
+    def add_parser(self, subparsers: Subparsers) -> Parser:
+        """Add the subcommand's parser."""
+
+    def parse(self, given: argparse.Namespace) -> Any:
+        """The options as a frozen record. Raises UsageError."""
+
+    def run(self, options: Any) -> int:
+        """Run the subcommand with what `parse` returned; the result is the exit status."""

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The messages of a run: passes, diagnostics, and at the end what was lost.
+
+report.passes(compiled.passes)  -> "Pass 1: parsed user script and 2 library scripts in 10usr/..." with -v
+report.losses(shot)             -> "WARNING: 3 events lost because the buffer was full"
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+
+from agent.scripts.compile_client import Compiled, CompileError
+from agent.session import console
+from agent.session.options import RUN_PASS, RunOptions
+from agent.session.pass_timer import PassTimer, times
+from compiler.protocol import Pass
+from runtime.reader.snapshot import Snapshot
+
+_JOINTS = {2: ": ", 3: " into ", 4: " into "}  # between a pass's title and its summary
+
+
+class Report:
+    """Writes messages as the options want them. `say` writes one text in any case."""
+
+    def __init__(self, options: RunOptions) -> None:
+        self.say = console.sayer(background=options.background)
+        self._verbose, self._quiet = bool(options.verbose), options.quiet
+
+    def warn(self, text: str) -> None:
+        """Unless -w."""
+        if not self._quiet:
+            self.say(f"WARNING: {text}")
+
+    def progress(self, line: str) -> None:
+        if self._verbose or sys.stderr.isatty():
+            self.say(line)
+
+    def passes(self, passes: Iterable[Pass]) -> None:
+        """The compiler's passes, with -v."""
+        for done in passes if self._verbose else ():
+            took = times(done.user, done.system, done.real)
+            joint = _JOINTS.get(done.number, " ")
+            self.say(f"Pass {done.number}: {done.title}{joint}{done.summary} in {took}.")
+
+    def run_pass(self, what: str, timer: PassTimer) -> None:
+        """The last pass, with -v."""
+        if self._verbose:
+            self.say(f"Pass {RUN_PASS}: {what} in {timer.text()}.")
+
+    def completed(self, timer: PassTimer) -> None:
+        if self._verbose:
+            self.say(f"Run completed in {timer.text()}.")
+
+    def compiled(self, compiled: Compiled) -> None:
+        """The passes and warnings of a script that compiled."""
+        self.passes(compiled.passes)
+        for warning in () if self._quiet else compiled.warnings:
+            self.say(str(warning))
+
+    def not_compiled(self, error: CompileError) -> None:
+        self.passes(error.passes)
+        for diagnostic in (*error.diagnostics, *error.warnings):
+            self.say(str(diagnostic))
+        if self._verbose:
+            self.say(f"Pass {len(error.passes) + 1}: failed; see the messages above.")
+
+    def command_failed(self, status: int) -> None:
+        """How the command of -c ended, in SystemTap's words; a negative status is a signal."""
+        if status < 0:
+            how = f"signal {-status} ({signal.strsignal(-status)})"
+        else:
+            how = f"status {status}"
+        self.say(f"WARNING: Child process exited with {how}")
+
+    def losses(self, shot: Snapshot) -> None:
+        """Whatever makes the script's numbers incomplete."""
+        for probe in shot.probes:
+            if probe.error:
+                why = os.strerror(abs(probe.error))
+                self.warn(f"probe {probe.probe.point} could not be attached: {why}")
+        for what, count in _losses(shot):
+            if count:
+                self.warn(f"{count} {what}")
+
+
+def _losses(shot: Snapshot) -> Sequence[tuple[str, int]]:
+    return (
+        ("hits skipped inside another handler", sum(p.skipped_reentrant for p in shot.probes)),
+        ("hits skipped because a table stayed locked", sum(p.skipped_lock for p in shot.probes)),
+        ("hits missed by the kernel", sum(p.missed for p in shot.probes)),
+        ("events lost because the buffer was full", shot.lanes.events_lost),
+        ("updates lost because an array was full", sum(t.dropped for t in shot.tables)),
+    )

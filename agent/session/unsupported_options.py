@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""SystemTap's options that `run` does not support: each is reported with what to do instead.
+
+stapwatch run -t x.stp  ->  error: -t is not supported: the hits of each probe are shown by --monitor ...
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+_SERVER = (
+    "scripts are compiled on this host; modules cannot be built elsewhere yet. If this host has no"
+    " compiler, run stapwatch on a host with the same kernel and its headers"
+)
+_SYMBOLS = "symbols and types come from the running kernel itself; leave it out"
+_KERNEL_ONLY = "handlers run in the kernel only"
+_HERE = "run stapwatch on the other machine, or its agent there"
+# option -> the number of its arguments ("?": after '=' only), and what to do instead
+_INSTEAD: dict[tuple[str, ...], tuple[int | str, str]] = {
+    ("-P", "--prologue-searching"): ("?", "arguments are read at a function's first instruction"),
+    ("-b",): (0, "output is merged by time; there are no files for each CPU"),
+    ("-i", "--interactive"): (0, "write a file and run it, or use -e"),
+    ("-t",): (0, "the hits of each probe are shown by --monitor and by 'stapwatch status'"),
+    ("-B",): (1, "modules are built with the kernel's own flags"),
+    ("-a",): (1, "compile on a machine of that architecture"),
+    ("-R",): (1, "the runtime is part of stapwatch"),
+    ("-d",): (1, _SYMBOLS),
+    ("--ldd", "--all-modules"): (0, _SYMBOLS),
+    ("--download-debuginfo",): ("?", "no debuginfo is needed"),
+    ("-q",): (0, "types come from BTF; no debuginfo is read"),
+    ("--skip-badvars",): (0, "use @defined($name) or @choose_defined($name, 0)"),
+    ("--use-server", "--use-server-on-error", "--list-servers", "--trust-servers"): ("?", _SERVER),
+    ("--remote",): (1, _HERE),
+    ("--remote-prefix",): (0, _HERE),
+    ("--dyninst", "--bpf"): (0, _KERNEL_ONLY),
+    ("--unprivileged",): (0, "loading a module needs root"),
+    ("--sysenv",): (1, "set the variable itself"),
+    ("--modinfo",): (1, "the module describes itself already"),
+    ("--sign-module",): ("?", "the key is named in the configuration"),
+    ("--save-uprobes",): (0, "the kernel has uprobes of its own"),
+    ("--target-namespaces",): (1, "pid() and tid() are those of the first namespace"),
+    ("--example",): (0, "give the path of the script"),
+    ("--check-version",): (0, "--compatible VERSION sets what conditionals see"),
+    ("--rlimit-as", "--rlimit-cpu", "--rlimit-nproc", "--rlimit-stack", "--rlimit-fsize"): (
+        1,
+        "the compiler's limits are in the configuration: compile.memory and compile.timeout",
+    ),
+}
+
+
+class _Unsupported(argparse.Action):
+    """Reports the option as unsupported, with what to do instead."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        parser.error(f"{option_string} is not supported: {self.const}")
+
+
+def add_arguments(run: argparse.ArgumentParser) -> None:
+    """Add them, without a line in --help."""
+    for options, (arguments, instead) in _INSTEAD.items():
+        run.add_argument(
+            *options,
+            nargs=arguments or 0,
+            action=_Unsupported,
+            const=instead,
+            help=argparse.SUPPRESS,
+        )
