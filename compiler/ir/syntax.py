@@ -13,6 +13,8 @@ Every node ends with its `span`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Literal, TypeAlias
 
 from compiler.ir.source import Span
@@ -449,6 +451,32 @@ class ProbePoint:
     sufficient: bool
     condition: Expr | None
     span: Span
+
+
+def spell(components: Sequence[Component]) -> str:
+    """Returns a probe point as text, without its suffix: `kernel.function("f").return`."""
+    parts = []
+    for c in components:
+        match c.arg:
+            case None:
+                parts.append(c.name)
+            case int(number):
+                parts.append(f"{c.name}({number})")
+            case str(text):
+                parts.append(f'{c.name}("{text}")')
+    return ".".join(parts)
+
+
+def expand_braces(components: Sequence[Component]) -> Iterator[tuple[Component, ...]]:
+    """Yields every combination of the alternatives in braces: `a.{b,c.d}` -> `a.b`, `a.c.d`."""
+    choices: list[list[tuple[Component, ...]]] = []
+    for c in components:
+        if c.alternatives:
+            choices.append([x for a in c.alternatives for x in expand_braces(a)])
+        else:
+            choices.append([(c,)])
+    for choice in product(*choices):
+        yield tuple(c for part in choice for c in part)
 
 
 # ---------------------------------------------------------------- items

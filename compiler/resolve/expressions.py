@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeGuard, assert_never, cast
 
-from compiler.frontend.literal_spans import place
+from compiler.frontend.literal_spans import literal_span
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STAT, STRING
@@ -304,7 +304,7 @@ def _check_pattern(scope: Scope, literal: syntax.String, captures: bool) -> None
     try:
         dfa.compile(literal.value, captures)
     except PatternError as error:
-        where = place(literal, error.start, error.end)
+        where = literal_span(literal, error.start, error.end)
         scope.facts.fault("bad-regex", error.message, where, error.hint)
     except TooLargeError:
         scope.facts.fault(
