@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from compiler.codegen import c_writer as t
 from compiler.codegen.c_writer import Writer
 from compiler.regex import dfa
-from compiler.regex.dfa import Action, Automaton, Move, compile
+from compiler.regex.dfa import Action, Dfa, Move, compile
 
 _ASIDE = -3  # as a source: the value that a ring of moves has put aside
 
@@ -34,15 +34,15 @@ def matcher(w: Writer, pattern: str, captures: bool, number: int) -> None:
     comment = t.string(pattern).replace("*/", "*\\/").replace("/*", "/\\*")
     w.line(f"/* {comment} */")
     _classes(w, table, number)
-    small = len(table.rows) <= 256
-    _table(w, f"{'u8' if small else 'u16'} next_{number}", table.rows, table.width)
+    small = len(table.transitions) <= 256
+    _table(w, f"{'u8' if small else 'u16'} next_{number}", table.transitions, table.width)
     if captures:
         _capturing(w, table, number)
     else:
         _plain(w, table, number)
 
 
-def _classes(w: Writer, table: Automaton, number: int) -> None:
+def _classes(w: Writer, table: Dfa, number: int) -> None:
     """The class of each byte, ranges of one class together; 0 is the NUL's."""
     ranges: list[tuple[int, int, int]] = []
     for byte in range(1, 256):
@@ -79,7 +79,7 @@ def _lines(w: Writer, items: Iterable[str]) -> None:
     w.line(line.rstrip())
 
 
-def _plain(w: Writer, table: Automaton, number: int) -> None:
+def _plain(w: Writer, table: Dfa, number: int) -> None:
     w.line(f"static bool match_{number}(const char *s)")
     with w.block(""):
         w.line(f"u32 state = {table.start};")
@@ -93,7 +93,7 @@ def _plain(w: Writer, table: Automaton, number: int) -> None:
 # ---------------------------------------------------------------- with captures
 
 
-def _capturing(w: Writer, table: Automaton, number: int) -> None:
+def _capturing(w: Writer, table: Dfa, number: int) -> None:
     read = _read_registers(table)
     numbers: dict[tuple[str, ...], int] = {(): 0}
     cells = []
@@ -113,7 +113,7 @@ def _capturing(w: Writer, table: Automaton, number: int) -> None:
             w.line(f"s32 {', '.join([f'r{r} = 0' for r in sorted(read)] + aside)};")
         w.line()
         w.line("tags[0] = -1;")
-        for line in _statements(table.opening, "0", read):
+        for line in _statements(table.initial_action, "0", read):
             w.line(line)
         with w.block("for (at = 0; state; at++)"):
             w.line(f"u32 class = classes_{number}[(u8)s[at]];")
@@ -135,10 +135,10 @@ def _capturing(w: Writer, table: Automaton, number: int) -> None:
     w.line()
 
 
-def _read_registers(table: Automaton) -> set[int]:
+def _read_registers(table: Dfa) -> set[int]:
     """Registers that a match is made from, at once or by way of others."""
-    actions = [table.opening, *(action for row in table.actions for action in row)]
-    read = {source for action in actions for source in action.found if source >= 0}
+    actions = [table.initial_action, *(action for row in table.actions for action in row)]
+    read = {source for action in actions for source in action.tags if source >= 0}
     while True:
         more = {
             move.source for a in actions for move in a.moves if move.to in read and move.source >= 0
@@ -161,7 +161,7 @@ def _statements(action: Action, here: str, read: set[int]) -> list[str]:
                 return "aside"
         return f"r{source}"
 
-    lines = [f"tags[{n}] = {value(source)};" for n, source in enumerate(action.found)]
+    lines = [f"tags[{n}] = {value(source)};" for n, source in enumerate(action.tags)]
     waiting = [move for move in action.moves if move.to in read]
     while waiting:
         # first what no other move still needs; in a ring one value steps aside

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
 
 from compiler.arch import Arch
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError
 from compiler.ir.hooks import Begin
 from compiler.ir.program_printer import signature
+from compiler.ir.syntax import expand_braces
 from compiler.kernel.c_types import type_name
 from compiler.kernel.errors import KernelFactError
 from compiler.probes import Environment, ProbeSite
@@ -44,7 +44,7 @@ def points(
         if not isinstance(item, syntax.Probe):
             continue
         for point in item.points:
-            for components in _choices(point.components):
+            for components in expand_braces(point.components):
                 for line in _matching(components, aliases, environment, scripts, variables):
                     found[line] = None
     return list(found)
@@ -118,16 +118,6 @@ def _written(f: syntax.Function) -> str:
 
 
 # ---------------------------------------------------------------- probe points
-
-
-def _choices(components: Sequence[syntax.Component]) -> Iterator[tuple[syntax.Component, ...]]:
-    """Braces multiplied out."""
-    parts = [
-        [x for a in c.alternatives for x in _choices(a)] if c.alternatives else [(c,)]
-        for c in components
-    ]
-    for choice in product(*parts):
-        yield tuple(c for part in choice for c in part)
 
 
 def _matching(

@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The actions of the grammar: what each alternative of `grammar.lark` makes of its symbols.
+"""The semantic actions of the grammar: each makes a syntax node from the symbols of one alternative.
 
-    if: IF LPAR e RPAR s ELSE s -> if_else      calls      if_else(Token("IF", "if"), ..., otherwise)
+    IF LPAR expr RPAR statement ELSE statement  -> if_else
+      calls  if_else(Token("IF", "if"), ..., otherwise)  ->  If(test, then, otherwise)
 
-Those of items and statements are here, the others in `expression_builder` and `points`.
+This file has the actions for items and statements. `expression_actions` has those for expressions,
+`probe_point_actions` those for probe points, literals and lists.
 
-Method names are the names after `->`; arguments are all symbols of the alternative in order, a
-terminal's value being its Token. What the grammar cannot say (a target that can be assigned to,
-one sort order per foreach) is checked here, and the tree goes on so that more can be found.
+A method has the name that stands after `->` in `grammar.lark`. Its arguments are the values of all
+symbols of the alternative, in order; the value of a terminal is its Token. The actions also check
+the rules that the grammar cannot express (an assignment needs an assignable target, a foreach has
+one sort order). After such a diagnostic they still return a node, so that parsing can continue.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-from compiler.frontend.expression_actions import ExpressionBuilder
+from compiler.frontend.expression_actions import ExpressionActions
 from compiler.frontend.lexer import Token
 from compiler.ir import syntax as s
 from compiler.ir.source import Span, join
@@ -22,17 +25,17 @@ from compiler.ir.source import Span, join
 if TYPE_CHECKING:
     from compiler.ir.diagnostics import Diagnostics
 
-_Sort: TypeAlias = tuple[s.ExtractorName | None, bool, Span]
+_Sort: TypeAlias = tuple[s.ExtractorName | None, bool, Span]  # the bool: whether it descends
 
 _MAX_ENTRIES = 1 << 31
 
 
-class Builder(ExpressionBuilder):
-    """One item's actions. `guru` allows what can crash the kernel."""
+class Actions(ExpressionActions):
+    """All actions of the grammar. `guru` allows constructs that can crash the kernel."""
 
-    def __init__(self, faults: Diagnostics, *, guru: bool) -> None:
-        super().__init__(faults, guru=guru)
-        self.returns: list[Span] = []  # of the item under way
+    def __init__(self, diagnostics: Diagnostics, *, guru: bool) -> None:
+        super().__init__(diagnostics, guru=guru)
+        self.returns: list[Span] = []  # the 'return' words of the current item
 
     # ------------------------------------------------------------ items
 
@@ -65,7 +68,7 @@ class Builder(ExpressionBuilder):
         [alias] = self.probe_alias(word, aliases, points, body)
         for name, epilogue in aliases:
             if epilogue:
-                self.faults.error(
+                self.diagnostics.error(
                     "bad-alias",
                     "an alias with both a block before and one after is defined with '='",
                     name.span,
@@ -108,18 +111,16 @@ class Builder(ExpressionBuilder):
         size: s.Number | None,
         init: s.Number | s.String | None,
     ) -> s.Global:
-        span = name.span
-        for part in (wrap, size, init):
-            span = join(span, part.span) if part is not None else span
+        span = _span_of(name, wrap, size, init)
         if size is not None and not 0 < size.value < _MAX_ENTRIES:
-            self.faults.error(
+            self.diagnostics.error(
                 "bad-array-size",
                 f"'{name.value}' cannot have {size.value} entries",
                 size.span,
                 hint=f"between 1 and {_MAX_ENTRIES - 1}",
             )
         if init is not None and size is not None:
-            self.faults.error(
+            self.diagnostics.error(
                 "array-initialised",
                 f"the array '{name.value}' cannot have an initial value",
                 init.span,
@@ -148,16 +149,7 @@ class Builder(ExpressionBuilder):
         body: s.Block | s.EmbeddedC,
     ) -> list[s.Item]:
         self.returns.clear()
-        known: dict[str, s.Parameter] = {}
-        for parameter in parameters:
-            if parameter.name in known:
-                self.faults.error(
-                    "duplicate-parameter",
-                    f"'{name.value}' has two parameters '{parameter.name}'",
-                    parameter.span,
-                    hint="rename one of them",
-                )
-            known[parameter.name] = parameter
+        self.check_parameters(name, parameters)
         return [
             s.Function(
                 str(name.value),
@@ -175,7 +167,7 @@ class Builder(ExpressionBuilder):
         return "long" if name.value == "long" else "string"
 
     def bad_type(self, colon: Token, name: Token) -> None:
-        self.faults.error(
+        self.diagnostics.error(
             "unknown-type",
             f"'{name.value}' is no type",
             name.span,
@@ -187,7 +179,7 @@ class Builder(ExpressionBuilder):
 
     def priority(self, colon: Token, number: s.Number) -> int:
         if number.value <= 0:
-            self.faults.error(
+            self.diagnostics.error(
                 "bad-priority",
                 "a priority is a positive number",
                 number.span,
@@ -257,7 +249,7 @@ class Builder(ExpressionBuilder):
 
     def delete(self, word: Token, target: s.Expr) -> s.Delete:
         if not isinstance(target, s.Name | s.Index):
-            self.faults.error(
+            self.diagnostics.error(
                 "not-deletable",
                 "this cannot be deleted",
                 target.span,
@@ -322,26 +314,11 @@ class Builder(ExpressionBuilder):
         body: s.Stmt,
         value: tuple[s.Name, _Sort | None] | None = None,
     ) -> s.Foreach:
-        orders: list[tuple[int | None, _Sort]] = [
-            (key, order) for key, (_, order) in enumerate(keys) if order is not None
-        ]
-        orders += [(None, order) for order in (value and value[1], sort) if order is not None]
-        if len(orders) > 1:
-            self.faults.error(
-                "multiple-sort-orders",
-                "this foreach has more than one sort order",
-                orders[1][1][2],
-                hint="sort on one key, or on the value",
-            )
-        chosen = None
-        if orders:
-            key, (extractor, descending, span) = orders[0]
-            chosen = s.Sort(key, extractor, descending, span)
         return s.Foreach(
             tuple(name for name, _ in keys),
             value[0] if value else None,
             *over,
-            chosen,
+            self.chosen_sort(keys, value, sort),
             limit,
             body,
             join(word.span, body.span),
@@ -363,14 +340,58 @@ class Builder(ExpressionBuilder):
     ) -> s.Foreach:
         return self.foreach(word, opening, keys, in_, over, sort, limit, closing, body, value)
 
+    def chosen_sort(
+        self,
+        keys: list[tuple[s.Name, _Sort | None]],
+        value: tuple[s.Name, _Sort | None] | None,
+        sort: _Sort | None,
+    ) -> s.Sort | None:
+        """The sort order of a foreach, written after a key, the value or the array."""
+        orders: list[tuple[int | None, _Sort]] = [
+            (key, order) for key, (_, order) in enumerate(keys) if order is not None
+        ]
+        orders += [(None, order) for order in (value and value[1], sort) if order is not None]
+        if not orders:
+            return None
+        if len(orders) > 1:
+            self.diagnostics.error(
+                "multiple-sort-orders",
+                "this foreach has more than one sort order",
+                orders[1][1][2],
+                hint="sort on one key, or on the value",
+            )
+        key, (extractor, descending, span) = orders[0]
+        return s.Sort(key, extractor, descending, span)
+
     # ------------------------------------------------------------ checks
 
+    def check_parameters(self, name: Token, parameters: list[s.Parameter]) -> None:
+        known: set[str] = set()
+        for parameter in parameters:
+            if parameter.name in known:
+                self.diagnostics.error(
+                    "duplicate-parameter",
+                    f"'{name.value}' has two parameters '{parameter.name}'",
+                    parameter.span,
+                    hint="rename one of them",
+                )
+            known.add(parameter.name)
+
     def check_returns(self) -> None:
+        """Reports each 'return' of the current item, which is a probe."""
         for span in self.returns:
-            self.faults.error(
+            self.diagnostics.error(
                 "return-in-probe",
                 "'return' stands outside any function",
                 span,
                 hint="'next' leaves a probe",
             )
         self.returns.clear()
+
+
+def _span_of(first: Token, *parts: Token | s.Expr | None) -> Span:
+    """The span from a token to the last of the optional parts behind it."""
+    span = first.span
+    for part in parts:
+        span = join(span, part.span) if part is not None else span
+    return span

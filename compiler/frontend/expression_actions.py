@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The actions of the grammar for expressions (see `compiler.frontend.actions`).
+"""The semantic actions of the grammar for expressions (see `compiler.frontend.actions`).
 
-sum: sum PLUS product -> binary      calls      binary(left, Token("PLUS", "+"), right)
+sum: sum PLUS product  -> binary
+  calls  binary(left, Token("PLUS", "+"), right)  ->  Binary("+", left, right)
 """
 
 from __future__ import annotations
@@ -9,22 +10,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from compiler.frontend.lexer import Token
-from compiler.frontend.probe_point_actions import PointBuilder
+from compiler.frontend.probe_point_actions import ProbePointActions
 from compiler.ir import syntax as s
 from compiler.ir.source import Span, join
 
 if TYPE_CHECKING:
     from compiler.ir.diagnostics import Diagnostics
 
-# What the grammar has made sure of at run time, mypy has to take on trust.
+# The grammar guarantees that the text of such a token is one of the node's literals; mypy cannot know.
 _Op: TypeAlias = Any
 
 
-class ExpressionBuilder(PointBuilder):
-    """`guru` allows what can crash the kernel."""
+class ExpressionActions(ProbePointActions):
+    """`guru` allows constructs that can crash the kernel."""
 
-    def __init__(self, faults: Diagnostics, *, guru: bool) -> None:
-        super().__init__(faults)
+    def __init__(self, diagnostics: Diagnostics, *, guru: bool) -> None:
+        super().__init__(diagnostics)
         self.guru = guru
 
     # ------------------------------------------------------------ operators
@@ -50,8 +51,8 @@ class ExpressionBuilder(PointBuilder):
     def assign(self, target: s.Expr, op: Token, value: s.Expr) -> s.Assign:
         self.check_target(target)
         kind: _Op = op.value
-        place: Any = target
-        return s.Assign(kind, place, value, join(target.span, value.span))
+        lvalue: Any = target
+        return s.Assign(kind, lvalue, value, join(target.span, value.span))
 
     def conditional(
         self, test: s.Expr, _q: Token, then: s.Expr, _c: Token, otherwise: s.Expr
@@ -122,6 +123,7 @@ class ExpressionBuilder(PointBuilder):
         return self.pretty(base, sign)
 
     def access(self, base: s.Expr, step: s.Field | s.Element, last: Span) -> s.Access:
+        """Appends one step to a path; `last` is where the step ends."""
         span = join(base.span, last)
         if isinstance(base, s.Access) and not base.address:
             if base.pretty:
@@ -130,7 +132,7 @@ class ExpressionBuilder(PointBuilder):
         return s.Access(base, (step,), False, 0, span)
 
     def after_pretty(self, span: Span) -> None:
-        self.faults.error(
+        self.diagnostics.error(
             "after-pretty-print",
             "nothing can follow the '$' that formats a whole value",
             span,
@@ -218,7 +220,7 @@ class ExpressionBuilder(PointBuilder):
         self, word: Token, _o: Token, text: Token, _c: Token, args: list[s.Expr], closing: Token
     ) -> s.Print:
         if len(args) < 2:
-            self.faults.error(
+            self.diagnostics.error(
                 "too-few-values",
                 f"{word.value}() puts its first text between values, and there is only one",
                 text.span,
@@ -303,7 +305,7 @@ class ExpressionBuilder(PointBuilder):
 
     def check_guru(self, what: str, span: Span) -> None:
         if not self.guru:
-            self.faults.error(
+            self.diagnostics.error(
                 "needs-guru-mode",
                 f"{what} needs guru mode",
                 span,
@@ -311,6 +313,7 @@ class ExpressionBuilder(PointBuilder):
             )
 
     def check_target(self, target: s.Expr) -> None:
+        """Reports an operand that nothing can be assigned to."""
         match target:
             case s.Name() | s.TargetVar() | s.AtVar() | s.Cast():
                 return
@@ -320,7 +323,7 @@ class ExpressionBuilder(PointBuilder):
                 return
             case s.AtCall(name="kderef" | "uderef" | "kregister"):
                 return
-        self.faults.error(
+        self.diagnostics.error(
             "not-assignable",
             "this cannot be assigned to",
             target.span,
@@ -328,7 +331,8 @@ class ExpressionBuilder(PointBuilder):
         )
 
     def not_an_element(self, span: Span, message: str) -> s.Expr:
-        self.faults.error(
+        """Reports keys that no array takes, and returns a value to continue with."""
+        self.diagnostics.error(
             "not-an-element",
             message,
             span,
@@ -338,4 +342,5 @@ class ExpressionBuilder(PointBuilder):
 
 
 def _dollars(sign: Token) -> Any:
+    """1 for `$`, 2 for `$$` and more."""
     return min(len(str(sign.value)), 2)

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The LALR(1) table of the grammar: built by lark, kept in a file beside the package.
+"""The LALR(1) table of the grammar. lark builds it; a file beside this module stores it.
 
     load()  ->  Table(rules=(Rule("binary", "sum", 3, True), ...), actions=({"PLUS": 17, ...}, ...))
 
-lark analyses `grammar.lark` once, at package time (`python -m compiler.frontend.parser --build-table`). The
-file is JSON with the grammar's hash in it, so a stale one is never used and reading it executes
-nothing. Without a file that fits, the table is built in memory, ten times slower.
+lark analyses `grammar.lark` once, when stapwatch is packaged (`python -m compiler.frontend.parser
+--build-table`). The file is JSON, so reading it executes nothing, and it contains the grammar's hash,
+so a stale file is never used. Without a valid file, `load` builds the table in memory, which takes
+more than ten times as long.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ _FORMAT = 1
 
 @record
 class Rule:
-    """One alternative: what to call for its value (None passes the only one on), the symbol it
-    makes, how many symbols it takes, and whether its value is one level deeper than they are."""
+    """One alternative of the grammar.
+
+    `action` is the method that makes its value; None passes on the value of its only symbol. The
+    rule reduces `size` symbols to `symbol`. `deepens` tells whether its value is a tree that is one
+    level deeper than the values of its symbols.
+    """
 
     action: str | None
     symbol: str
@@ -38,13 +43,14 @@ class Rule:
 
 @record
 class Table:
-    """The automaton. State 0 is the start.
+    """The LALR(1) parsing table. State 0 is the start state.
 
     `actions[state][terminal]` is s + 1 to shift and go to state s, -(r + 1) to reduce by rule r,
-    and 0 to accept; `gotos[state][symbol]` is the state after a reduction. `shortcuts` is filled
-    while parsing: what a state comes to, for a terminal, after all reductions that only pass a
-    value on. It is a pure function of the table, kept because ten levels of precedence lie between
-    a name and a statement.
+    and 0 to accept. `gotos[state][symbol]` is the state after a reduction.
+
+    `shortcuts` caches a pure function of the table, and fills while parsing: from (state below,
+    state, next terminal) to the state after all reductions that only pass on a value. Ten levels of
+    precedence lie between a name and a statement, so most reductions are of this kind.
     """
 
     rules: tuple[Rule, ...]
@@ -59,13 +65,13 @@ class Table:
 
 @cache
 def load() -> Table:
-    """The table, from the file if it was built from this grammar."""
+    """Returns the table, from the file if that was built from this grammar."""
     text = GRAMMAR.read_text(encoding="utf-8")
     return read(TABLE, _hash(text)) or build(text)
 
 
 def read(path: Path, grammar_hash: str | None = None) -> Table | None:
-    """The table in a file, or None if there is none that fits this grammar and this code."""
+    """Returns the table in a file, or None if the file is missing, invalid or of another grammar."""
     try:
         stored = json.loads(path.read_bytes())
         if stored["format"] != _FORMAT:
@@ -83,8 +89,8 @@ def read(path: Path, grammar_hash: str | None = None) -> Table | None:
 
 
 def write(path: Path = TABLE) -> Table:
-    """Builds the table and stores it; the file appears whole or not at all. Raises OSError."""
-    import tempfile  # only here: every start of the compiler imports this module
+    """Builds the table and stores it. The file is replaced atomically. Raises OSError."""
+    import tempfile  # here, since each compile imports this module and never calls write()
 
     text = GRAMMAR.read_text(encoding="utf-8")
     table = build(text)
@@ -119,12 +125,12 @@ def write(path: Path = TABLE) -> Table:
 
 
 def build(grammar: str) -> Table:
-    """Analyses a grammar. Raises lark.exceptions.GrammarError for one that is not LALR(1)."""
+    """Builds the table of a grammar. Raises lark.exceptions.GrammarError if it is not LALR(1)."""
     from lark import Lark
     from lark.lexer import Lexer
 
     class NoLexer(Lexer):
-        """Keeps lark from building a lexer: every terminal is declared, none is defined."""
+        """Keeps lark from building a lexer: the grammar declares its terminals and defines none."""
 
         def __init__(self, lexer_conf: Any) -> None:
             pass
@@ -133,12 +139,17 @@ def build(grammar: str) -> Table:
             raise NotImplementedError
 
     analysed: Any = Lark(grammar, parser="lalr", lexer=NoLexer)
-    # The one place that knows how lark keeps its table, the same in 1.1.5 and 1.3.1: states map a
-    # symbol to (Shift, state) or (Reduce, rule), and terminals and rules share the mapping.
-    lark_table = analysed.parser.parser._parse_table
+    return _converted(analysed.parser.parser._parse_table)
+
+
+def _converted(lark_table: Any) -> Table:
+    """Converts lark's table, which is the same in lark 1.1.5 and 1.3.1.
+
+    A state maps each symbol, terminal or not, to (Shift, state) or (Reduce, rule).
+    """
     start, end = lark_table.start_states["start"], lark_table.end_states["start"]
     order = [start, *sorted(state for state in lark_table.states if state != start)]
-    place = {state: number for number, state in enumerate(order)}
+    numbers = {state: number for number, state in enumerate(order)}
     rules: dict[Any, int] = {}
     actions: list[dict[str, int]] = []
     gotos: list[dict[str, int]] = []
@@ -151,9 +162,9 @@ def build(grammar: str) -> Table:
             elif symbol == END:
                 shifts[symbol] = 0
             elif symbol.isupper():
-                shifts[symbol] = place[argument] + 1
+                shifts[symbol] = numbers[argument] + 1
             else:
-                goes[symbol] = place[argument]
+                goes[symbol] = numbers[argument]
         if state == end:
             shifts[END] = 0
         actions.append(shifts)
@@ -165,7 +176,7 @@ def _rule(rule: Any) -> Rule:
     name: str | None = rule.alias
     size = len(rule.expansion)
     if name is None and size != 1:
-        raise ValueError(f"an alternative of '{rule.origin.name}' has no name: {rule}")
+        raise ValueError(f"an alternative of '{rule.origin.name}' has no action: {rule}")
     deepens = name is not None and not name.startswith(("list_", "pass_"))
     return Rule(name, rule.origin.name, size, deepens)
 

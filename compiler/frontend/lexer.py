@@ -4,17 +4,17 @@
     scan(Source("x.stp", "n <<< 0x10 // all"), args=())
       ->  [Token("IDENT", "n", 0-1), Token("STATISTIC", "<<<", 2-5), Token("NUMBER", 16, 6-10)]
 
-There is one mode only: macros and conditionals may begin and end anywhere, so what stands around a
-token is known only after they are expanded. `compiler.frontend.item_tokens` then tells the tokens of a probe
-point from those of a body.
+The lexer has one mode. Macros and conditionals may begin and end anywhere, so the context of a token
+is known only after they are expanded; `compiler.frontend.item_tokens` then separates the tokens of
+a probe point from the tokens of a body.
 
-`$1` is replaced by the text of the first script argument *before* the text at that place is read,
-so `$1=4` with the argument `x =` gives `x ==4`; `@1` is a string literal instead. Both only where a
-token starts: not inside a literal, a name or a comment. Tokens that come out of an argument carry
-the span of the `$1`.
+The lexer replaces `$1` with the text of the first script argument *before* it reads the text at that
+position, so `$1=4` with the argument `x =` gives `x ==4`. `@1` is a string literal instead. Both are
+recognised only where a token starts: not inside a literal, a name or a comment. Tokens that come
+from an argument carry the span of the `$1`.
 
-A mistake becomes a token of kind JUNK that holds its diagnostic and the nearest valid token: it
-counts only if it survives the conditionals.
+Invalid text becomes a token of kind INVALID that holds the diagnostic and a replacement token. The
+diagnostic is reported only if the token is still there after conditional compilation.
 """
 
 from __future__ import annotations
@@ -53,9 +53,30 @@ OPERATORS = {
 }  # fmt: skip
 
 
+# The `@` operators by their syntactic form, which is all that the grammar distinguishes.
+AT_KINDS = {
+    "count": "EXTRACTOR", "sum": "EXTRACTOR", "min": "EXTRACTOR", "max": "EXTRACTOR",
+    "avg": "EXTRACTOR", "variance": "VARIANCE", "hist_log": "HIST_LOG",
+    "hist_linear": "HIST_LINEAR", "cast": "CAST", "var": "VAR", "defined": "DEFINED",
+    "entry": "ENTRY", "const": "AT_STRING", "perf": "AT_STRING", "enum": "AT_STRING",
+    "kregister": "AT_NUMBER", "uregister": "AT_NUMBER", "kderef": "AT_DEREF",
+    "uderef": "AT_DEREF", "probewrite": "AT_TARGET", "choose_defined": "AT_EITHER",
+}  # fmt: skip
+
+# The printing functions by their syntactic form.
+PRINT_KINDS = {
+    "print": "PRINT", "sprint": "PRINT", "println": "PRINTLN", "sprintln": "PRINTLN",
+    "printd": "PRINTD", "printdln": "PRINTD", "sprintd": "PRINTD", "sprintdln": "PRINTD",
+    "printf": "PRINTF", "sprintf": "PRINTF", "print_char": "PRINT_CHAR",
+}  # fmt: skip
+
+
 class Token(NamedTuple):
-    """`value` is an int for NUMBER, a `Junk` for JUNK, else a str: the text, or for STRING and
-    EMBEDDED what it stands for."""
+    """One token.
+
+    `value` is an int for NUMBER, an `InvalidToken` for INVALID, the decoded contents for STRING and
+    EMBEDDED, and the token's text for all other kinds.
+    """
 
     kind: str
     value: object
@@ -63,15 +84,15 @@ class Token(NamedTuple):
 
 
 @record
-class Junk:
-    """A mistake in the text, and the token to go on with (None: leave it out)."""
+class InvalidToken:
+    """Text that forms no valid token, and the token that replaces it (None if nothing does)."""
 
     diagnostic: Diagnostic
-    instead: Token | None
+    replacement: Token | None
 
 
 _OPERATOR = "|".join(sorted(map(re.escape, OPERATORS), key=len, reverse=True))
-# Atomic groups keep garbage linear: nothing that was read as blank is ever tried again.
+# Atomic groups and possessive quantifiers keep the scan linear: they never backtrack into blanks.
 _TOKEN = pattern(
     rf"""
     (?> [ \t\r\n\f\v]++ | \#[^\n]*+ | //[^\n]*+ | /\*(?>.*?\*/) )*+
@@ -86,7 +107,7 @@ _TOKEN = pattern(
     | (?P<bad_string> "(?> [^"\\\n]++ | \\[^\n] )*+ )
     | (?P<bad_comment> /\* )
     | (?P<operator> {_OPERATOR} )
-    | (?P<junk> . )
+    | (?P<bad_character> . )
     )
     """,
     re.VERBOSE | re.DOTALL,
@@ -98,13 +119,19 @@ _ESCAPES = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r
 
 
 def scan(source: Source, args: Sequence[str]) -> list[Token]:
-    """All tokens of a source, script arguments pasted. Never fails: see `Junk`."""
+    """Returns all tokens of a source, with script arguments pasted in.
+
+    Invalid text raises no error: see `InvalidToken`.
+    """
     return _Scanner(source, args).scan()
 
 
 def unescape(text: str) -> str:
-    """The bytes between the quotes of a literal. An unknown escape stands for its character, and
-    like C's `\\x` takes every hexadecimal digit that follows, of which the low byte counts."""
+    """Decodes the escapes in the text between the quotes of a literal.
+
+    An unknown escape stands for its character. `\\x` takes all hexadecimal digits that follow, as in
+    C, and keeps the low byte.
+    """
     return ESCAPE.sub(_unescaped, text) if "\\" in text else text
 
 
@@ -123,11 +150,9 @@ class _Scanner:
         self.args = args
         self.text = source.text
         self.tokens: list[Token] = []
-        # Where the last pasted argument stands in `text`, the `$N` it came from in the source, and
-        # how much longer `text` is than the source up to here.
-        self.pasted = (0, 0)
-        self.written = (0, 0)
-        self.grown = 0
+        self.pasted = (0, 0)  # the range in `text` of the argument pasted last
+        self.reference = (0, 0)  # the range in the source of the `$N` that it replaced
+        self.grown = 0  # by how many characters pasting has made `text` longer than the source
 
     def scan(self) -> list[Token]:
         match, position = _TOKEN.match, 0
@@ -162,131 +187,148 @@ class _Scanner:
             elif group == "embedded":
                 append(Token("EMBEDDED", text[2:-2], span))
             else:
-                position = self._mistake(group, text, position, span)
+                position = self._invalid_text(group, text, position, span)
         return self.tokens
 
     def _original(self, start: int, end: int) -> Span:
+        """The span in the source of a range of `text`, which has arguments pasted in."""
         first, last = self.pasted
         if start < last:
-            start = self.written[0]
+            start = self.reference[0]
         else:
             start -= self.grown
-        end = self.written[1] if first < end <= last else end - self.grown
+        end = self.reference[1] if first < end <= last else end - self.grown
         return Span(self.source, start, max(end, start))
 
     def _number(self, text: str, span: Span) -> None:
         try:
-            if text[:2] in ("0x", "0X"):
-                value = int(text, 16)
-            elif text[0] == "0":
-                value = int(text, 8)
-            else:
-                # int() refuses very long digits with the same exception
-                value = int(text)
-            if value >= 1 << 64:
-                raise ValueError
+            value = _parse_number(text)
         except ValueError:
             shown = text if len(text) <= 40 else text[:37] + "..."
-            self._junk(
-                Diagnostic(
-                    "bad-number",
-                    f"'{shown}' is no number, or does not fit 64 bits",
-                    span,
-                    hint="numbers are decimal, octal with a leading 0, or hexadecimal with 0x",
-                ),
-                Token("NUMBER", 0, span),
+            diagnostic = Diagnostic(
+                "bad-number",
+                f"'{shown}' is no number, or does not fit 64 bits",
+                span,
+                hint="numbers are decimal, octal with a leading 0, or hexadecimal with 0x",
             )
+            self._invalid(diagnostic, Token("NUMBER", 0, span))
             return
         self.tokens.append(Token("NUMBER", value - (1 << 64) if value >> 63 else value, span))
 
+    # ------------------------------------------------------------ script arguments
+
     def _argument(self, text: str, start: int, end: int, span: Span) -> int:
-        """Handles `$N @N $# @#`; returns where to go on reading."""
+        """Handles `$N @N $# @#`. Returns the offset where scanning continues."""
         if start < self.pasted[1]:
-            self._junk(
-                Diagnostic(
-                    "nested-argument",
-                    f"the text of an argument refers to the argument '{text}'",
-                    span,
-                    hint="arguments are pasted once; write the value itself",
-                ),
-                Token("NUMBER", 0, span),
+            diagnostic = Diagnostic(
+                "nested-argument",
+                f"the text of an argument refers to the argument '{text}'",
+                span,
+                hint="arguments are pasted once; write the value itself",
             )
+            self._invalid(diagnostic, Token("NUMBER", 0, span))
             return end
-        if text[1] == "#":
-            value = str(len(self.args))
-        else:
-            number = int(text[1:]) if len(text) < 10 else 0
-            if not 1 <= number <= len(self.args):
-                have = f"{len(self.args)} argument{'' if len(self.args) == 1 else 's'}"
-                self._junk(
-                    Diagnostic(
-                        "missing-argument",
-                        f"'{text}' is not given: the script has {have}",
-                        span,
-                        hint="arguments follow the script's name and count from 1",
-                    ),
-                    Token(
-                        "STRING" if text[0] == "@" else "NUMBER", "" if text[0] == "@" else 0, span
-                    ),
-                )
-                return end
-            value = self.args[number - 1]
-        if text[0] == "@":
+        value = self._argument_value(text)
+        if value is None:
+            self._missing_argument(text, span)
+        elif text[0] == "@":
             self.tokens.append(Token("STRING", value, span))
-            return end
-        self.text = self.text[:end] + value + self.text[end:]
-        self.pasted = (end, end + len(value))
-        self.written = (span.start, span.end)
-        self.grown += len(value)
+        else:
+            self._paste(value, end, span)
         return end
 
-    def _mistake(self, group: str, text: str, end: int, span: Span) -> int:
+    def _argument_value(self, text: str) -> str | None:
+        """The text that `$N`, `@N`, `$#` or `@#` stands for, or None if the script has no such
+        argument."""
+        if text[1] == "#":
+            return str(len(self.args))
+        number = int(text[1:]) if len(text) < 10 else 0
+        return self.args[number - 1] if 1 <= number <= len(self.args) else None
+
+    def _missing_argument(self, text: str, span: Span) -> None:
+        have = f"{len(self.args)} argument{'' if len(self.args) == 1 else 's'}"
+        diagnostic = Diagnostic(
+            "missing-argument",
+            f"'{text}' is not given: the script has {have}",
+            span,
+            hint="arguments follow the script's name and count from 1",
+        )
+        is_string = text[0] == "@"
+        replacement = Token("STRING", "", span) if is_string else Token("NUMBER", 0, span)
+        self._invalid(diagnostic, replacement)
+
+    def _paste(self, value: str, end: int, span: Span) -> None:
+        """Inserts the text of an argument behind its reference, so that the scan reads it next."""
+        self.text = self.text[:end] + value + self.text[end:]
+        self.pasted = (end, end + len(value))
+        self.reference = (span.start, span.end)
+        self.grown += len(value)
+
+    # ------------------------------------------------------------ invalid text
+
+    def _invalid(self, diagnostic: Diagnostic, replacement: Token | None) -> None:
+        self.tokens.append(Token("INVALID", InvalidToken(diagnostic, replacement), diagnostic.span))
+
+    def _invalid_text(self, group: str, text: str, end: int, span: Span) -> int:
+        """Handles text that starts no valid token. Returns the offset where scanning continues."""
         if group == "bad_string":
-            fault = Diagnostic(
+            diagnostic = Diagnostic(
                 "unterminated-string",
                 "this string has no closing quote",
                 span,
                 hint='a literal ends on its line; adjacent literals join: "one" "two"',
             )
-            self._junk(fault, Token("STRING", unescape(text[1:].removesuffix("\\")), span))
-        elif group == "bad_comment":
-            fault = Diagnostic(
+            value = unescape(text[1:].removesuffix("\\"))
+            self._invalid(diagnostic, Token("STRING", value, span))
+            return end
+        if group == "bad_comment":
+            diagnostic = Diagnostic(
                 "unterminated-comment", "this comment has no end", span, hint="close it with '*/'"
             )
-            self._junk(fault, None)
+            self._invalid(diagnostic, None)
             return len(self.text)
-        elif group == "bad_embedded":
-            fault = Diagnostic(
+        if group == "bad_embedded":
+            diagnostic = Diagnostic(
                 "unterminated-embedded-c",
                 "this embedded C has no end",
                 span,
                 hint="close it with '%}'",
             )
-            self._junk(fault, Token("EMBEDDED", self.text[end:], span))
+            self._invalid(diagnostic, Token("EMBEDDED", self.text[end:], span))
             return len(self.text)
-        elif text == "'" and (quoted := _QUOTED.match(self.text, end)) is not None:
+        return self._bad_character(text, end, span)
+
+    def _bad_character(self, text: str, end: int, span: Span) -> int:
+        if text == "'" and (quoted := _QUOTED.match(self.text, end)) is not None:
             inner = quoted[1]
             whole = span._replace(end=span.end + len(quoted[0]))
-            fault = Diagnostic(
+            diagnostic = Diagnostic(
                 "bad-character", "strings stand in double quotes", whole, hint=f'write "{inner}"'
             )
-            self._junk(fault, Token("STRING", unescape(inner), whole))
+            self._invalid(diagnostic, Token("STRING", unescape(inner), whole))
             return quoted.end()
-        else:
-            shown = text if text.isprintable() and ord(text) < 0x80 else f"\\x{ord(text):02x}"
-            hint = None
-            if text == "'":
-                hint = "strings stand in double quotes"
-            elif ord(text) >= 0x80:
-                hint = "names are ASCII; other characters belong in strings and comments"
-            self._junk(
-                Diagnostic("bad-character", f"unexpected character '{shown}'", span, hint=hint),
-                None,
-            )
-            # one report for a run of them
-            while end < len(self.text) and ord(text) >= 0x80 and ord(self.text[end]) >= 0x80:
-                end += 1
+        shown = text if text.isprintable() and ord(text) < 0x80 else f"\\x{ord(text):02x}"
+        hint = None
+        if text == "'":
+            hint = "strings stand in double quotes"
+        elif ord(text) >= 0x80:
+            hint = "names are ASCII; other characters belong in strings and comments"
+        diagnostic = Diagnostic("bad-character", f"unexpected character '{shown}'", span, hint=hint)
+        self._invalid(diagnostic, None)
+        # One diagnostic covers a run of non-ASCII bytes.
+        while end < len(self.text) and ord(text) >= 0x80 and ord(self.text[end]) >= 0x80:
+            end += 1
         return end
 
-    def _junk(self, diagnostic: Diagnostic, instead: Token | None) -> None:
-        self.tokens.append(Token("JUNK", Junk(diagnostic, instead), diagnostic.span))
+
+def _parse_number(text: str) -> int:
+    """The value of a literal, below 2^64. Raises ValueError for any other text."""
+    if text[:2] in ("0x", "0X"):
+        value = int(text, 16)
+    elif text[0] == "0":
+        value = int(text, 8)
+    else:
+        value = int(text)  # raises ValueError for thousands of digits, too
+    if value >= 1 << 64:
+        raise ValueError
+    return value

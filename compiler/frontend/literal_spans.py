@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-r"""Places inside of string literals: where in the source a character of the value stands.
+r"""Maps characters of a string literal's value to their positions in the source.
 
-place(<"a\tb[c">, 4, 5)   -> the span of `c`
+literal_span(<"a\tb[c">, 4, 5)   -> the span of `c`
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from runtime.support.lazy_regex import pattern
 _PIECE = pattern(r'"((?:[^"\\\n]|\\.)*)"', re.DOTALL)
 
 
-def place(literal: syntax.String, start: int, end: int) -> Span:
-    """The span of the characters `start` up to `end` of a literal's value.
+def literal_span(literal: syntax.String, start: int, end: int) -> Span:
+    """Returns the span of the characters `start` up to `end` of a literal's value.
 
-    The whole literal where its text is not in the source as such: it came from a script argument.
+    Returns the span of the whole literal if the source does not contain its text: then the literal
+    comes from a script argument.
     """
     span = literal.span
-    value, places = "", []
+    value, spans = "", []
     for piece in _PIECE.finditer(span.source.text, span.start, span.end):
         at, last = piece.span(1)
         while at < last:
             escape = ESCAPE.match(span.source.text, at, last)
             after = escape.end() if escape else at + 1
             value += unescape(span.source.text[at:after])
-            places.append((at, after))
+            spans.append((at, after))
             at = after
-    if value != literal.value or not places:
+    if value != literal.value or not spans:
         return span
-    if start >= len(places):
-        return Span(span.source, places[-1][1], places[-1][1])
-    return Span(span.source, places[start][0], places[max(start, min(end, len(places)) - 1)][1])
+    if start >= len(spans):
+        return Span(span.source, spans[-1][1], spans[-1][1])
+    return Span(span.source, spans[start][0], spans[max(start, min(end, len(spans)) - 1)][1])

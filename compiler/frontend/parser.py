@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Script text to its syntax tree: lexer, preprocessor, arranger, automaton.
+"""Parses a script: runs the lexer, the preprocessor, the item splitter and the LALR parser.
 
     parse(b"probe begin { exit() }", "x.stp", conditions=Conditions("6.1.0-13-amd64", "x86_64"))
       ->  Script("x.stp", (Probe(...),), span)
 
-`python -m compiler.frontend.parser --build-table` stores the grammar's table beside the package, so that
-programs start without analysing the grammar.
+`python -m compiler.frontend.parser --build-table` stores the grammar's table beside this file, so
+that a compile does not have to analyse the grammar.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from compiler.frontend import grammar_table
-from compiler.frontend.actions import Builder
-from compiler.frontend.item_tokens import arrange
-from compiler.frontend.lalr import Automaton
+from compiler.frontend.actions import Actions
+from compiler.frontend.item_tokens import split_items
+from compiler.frontend.lalr import LalrParser
 from compiler.frontend.lexer import Token, scan
 from compiler.frontend.preprocessor import Macro, preprocess
 from compiler.frontend.preprocessor_conditions import Conditions
@@ -26,7 +26,7 @@ from compiler.ir.syntax import Item, Script
 
 __all__ = ["CompileError", "Conditions", "Macro", "parse", "parse_macros"]
 
-_MOST = 50  # diagnostics; what is no script at all has no end of mistakes
+_MAX_DIAGNOSTICS = 50  # a file that is no script at all would have thousands
 _NO_MACROS: Mapping[str, Macro] = MappingProxyType({})
 
 
@@ -39,24 +39,25 @@ def parse(
     library_macros: Mapping[str, Macro] = _NO_MACROS,
     privileged: bool | None = None,
 ) -> Script:
-    """The syntax tree of a script; raises CompileError with every mistake found, in source order.
+    """Returns the syntax tree of a script.
 
     `args` are the script's own arguments ($1, @1). `library_macros` come from `parse_macros`; the
-    script's own definitions hide them. `privileged` allows embedded C: None means if
-    `conditions.guru_mode`; library scripts pass True.
+    script's own definitions hide them. `privileged` allows embedded C; None allows it if
+    `conditions.guru_mode` is set. The tapset's scripts are parsed with True.
+
+    Raises CompileError with all diagnostics in source order, at most _MAX_DIAGNOSTICS of them.
     """
-    faults = Diagnostics()
+    diagnostics = Diagnostics()
     source = Source(name, decode(text))
-    tokens, _ = _tokens(source, conditions, args, library_macros, faults)
+    tokens, _ = _tokens(source, conditions, args, library_macros, diagnostics)
     items: list[Item] = []
-    table = grammar_table.load()
-    builder = Builder(faults, guru=conditions.guru_mode if privileged is None else privileged)
-    automaton = Automaton(table, builder, faults)
-    for item in arrange(tokens, faults):
-        items += automaton.run(item) or ()
-        if len(faults) > _MOST:
+    guru = conditions.guru_mode if privileged is None else privileged
+    parser = LalrParser(grammar_table.load(), Actions(diagnostics, guru=guru), diagnostics)
+    for item in split_items(tokens, diagnostics):
+        items += parser.parse(item) or ()
+        if len(diagnostics) > _MAX_DIAGNOSTICS:
             break
-    _raise(faults)
+    _raise_errors(diagnostics)
     return Script(name, tuple(items), Span(source, 0, len(source.text)))
 
 
@@ -67,19 +68,21 @@ def parse_macros(
     conditions: Conditions,
     library_macros: Mapping[str, Macro] = _NO_MACROS,
 ) -> dict[str, Macro]:
-    """The macros of a `.stpm` file, for `parse`. Raises CompileError, also for anything else that
-    the file holds."""
-    faults = Diagnostics()
+    """Returns the macros that a `.stpm` file defines, by name.
+
+    Raises CompileError for invalid definitions, and if the file contains anything but macros.
+    """
+    diagnostics = Diagnostics()
     source = Source(name, decode(text))
-    tokens, macros = _tokens(source, conditions, (), library_macros, faults)
+    tokens, macros = _tokens(source, conditions, (), library_macros, diagnostics)
     if tokens:
-        faults.error(
+        diagnostics.error(
             "bad-macro",
             "a macro file holds only macros",
             tokens[0].span,
             hint="move functions and probes to a .stp file",
         )
-    _raise(faults)
+    _raise_errors(diagnostics)
     return macros
 
 
@@ -88,18 +91,19 @@ def _tokens(
     conditions: Conditions,
     args: Sequence[str],
     library_macros: Mapping[str, Macro],
-    faults: Diagnostics,
+    diagnostics: Diagnostics,
 ) -> tuple[list[Token], dict[str, Macro]]:
     scanned = scan(source, [decode(argument) for argument in args])
-    return preprocess(scanned, conditions, library_macros, faults)
+    return preprocess(scanned, conditions, library_macros, diagnostics)
 
 
-def _raise(faults: Diagnostics) -> None:
-    if faults.has_errors:
-        raise CompileError(sorted(faults, key=_place)[:_MOST])
+def _raise_errors(diagnostics: Diagnostics) -> None:
+    if diagnostics.has_errors:
+        raise CompileError(sorted(diagnostics, key=_position)[:_MAX_DIAGNOSTICS])
 
 
-def _place(diagnostic: Diagnostic) -> int:
+def _position(diagnostic: Diagnostic) -> int:
+    """The offset in the script itself, also for a diagnostic inside a macro expansion."""
     return outermost(diagnostic.span).start
 
 

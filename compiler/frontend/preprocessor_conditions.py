@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Conditions of conditional compilation: what may stand between `%(` and `%?`.
+"""Evaluates the conditions of conditional compilation, which stand between `%(` and `%?`.
 
     kernel_v >= "5.0" && arch == "x86*"   on a 6.1 kernel for x86_64   ->  True
 
-A condition is comparisons `operand op literal` (or of two options) joined by `&&` and, looser, `||`;
-there are no brackets. Versions, arch, runtime and CONFIG_ options take shell wildcards with `==` and
-`!=`. An option that is off is the empty string, or 0 where it is compared with a number.
+A condition consists of comparisons `operand op literal` (or of two CONFIG_ options), joined by `&&`
+and, with lower precedence, `||`. It has no parentheses. Versions, arch, runtime and CONFIG_ options
+take shell wildcards with `==` and `!=`. An option that is off counts as the empty string, or as 0 in
+a comparison with a number.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import zip_longest
 
-from compiler.frontend.lexer import Junk, Token
+from compiler.frontend.lexer import InvalidToken, Token
 from compiler.ir.diagnostics import Diagnostics
 from compiler.ir.source import Span
 from runtime.support.record import field, record
@@ -23,8 +24,11 @@ from runtime.support.record import field, record
 
 @record
 class Conditions:
-    """What `%( ... %?` can ask about. `config` holds the kernel's CONFIG_ options, names with
-    CONFIG_, values as in .config without quotes; an option that is off is absent."""
+    """The facts that a condition can test.
+
+    `config` holds the kernel's CONFIG_ options. The names include CONFIG_, the values are those in
+    .config without quotes; an option that is off is absent.
+    """
 
     kernel_vr: str
     arch: str
@@ -48,13 +52,13 @@ class _BadCondition(Exception):
 
 
 def evaluate(
-    tokens: Sequence[Token], opening: Token, conditions: Conditions, faults: Diagnostics
+    tokens: Sequence[Token], opening: Token, conditions: Conditions, diagnostics: Diagnostics
 ) -> bool:
-    """The truth of a condition; True after reporting a malformed one."""
-    mistakes = [token.value.diagnostic for token in tokens if isinstance(token.value, Junk)]
-    for mistake in mistakes:
-        faults.add(mistake)
-    if mistakes:
+    """Returns whether a condition holds; returns True after it has reported a malformed one."""
+    invalid = [token.value.diagnostic for token in tokens if isinstance(token.value, InvalidToken)]
+    for diagnostic in invalid:
+        diagnostics.add(diagnostic)
+    if invalid:
         return True
     try:
         truth = False
@@ -63,7 +67,7 @@ def evaluate(
             truth = truth or all(holds)
         return truth
     except _BadCondition as bad:
-        faults.error(
+        diagnostics.error(
             "bad-condition",
             bad.message,
             bad.span,
@@ -94,7 +98,7 @@ def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool
         return _ordered(operator, _order(left.value, right.value))
     if left.kind != "IDENT":
         raise _BadCondition("expected what to compare", left.span)
-    return _ask(str(left.value), left, operator, right, known)
+    return _compare_fact(str(left.value), left, operator, right, known)
 
 
 def _is_option(token: Token) -> bool:
@@ -102,7 +106,7 @@ def _is_option(token: Token) -> bool:
 
 
 def _number(option: str | None) -> int | None:
-    """The number that an option is; 0 for one that is off, None for what is no number."""
+    """The numeric value of an option: 0 if it is off, None if it is no number."""
     if option is None:
         return 0
     if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)", option):
@@ -110,20 +114,14 @@ def _number(option: str | None) -> int | None:
     return int(option, 16 if "x" in option.lower() else 10)
 
 
-def _ask(name: str, left: Token, operator: Token, right: Token, known: Conditions) -> bool:
+def _compare_fact(name: str, left: Token, operator: Token, right: Token, known: Conditions) -> bool:
     want = right.value
     if name == "guru_mode":
         if want not in (0, 1):
             raise _BadCondition("'guru_mode' compares with 0 or 1", right.span)
         return _equality(operator, bool(want) == known.guru_mode)
     if name.startswith("CONFIG_"):
-        option = known.config.get(name)
-        if isinstance(want, str):
-            return _equality(operator, fnmatchcase(option or "", want))
-        number = _number(option)
-        if number is None:
-            raise _BadCondition(f"'{name}' is \"{option}\", not a number", left.span)
-        return _ordered(operator, _order(number, want))
+        return _compare_option(known.config.get(name), left, operator, want)
     if name not in _STRINGS:
         raise _BadCondition(f"'{name}' is not known to conditions", left.span)
     if not isinstance(want, str):
@@ -141,6 +139,15 @@ def _ask(name: str, left: Token, operator: Token, right: Token, known: Condition
     return _ordered(operator, compare_versions(have, want))
 
 
+def _compare_option(option: str | None, left: Token, operator: Token, want: object) -> bool:
+    if isinstance(want, str):
+        return _equality(operator, fnmatchcase(option or "", want))
+    number = _number(option)
+    if number is None:
+        raise _BadCondition(f"'{left.value}' is \"{option}\", not a number", left.span)
+    return _ordered(operator, _order(number, want))
+
+
 _STRINGS = frozenset(
     {"kernel_v", "kernel_vr", "systemtap_v", "systemtap_privilege", "arch", "runtime"}
 )
@@ -153,10 +160,11 @@ def _equality(operator: Token, equal: bool) -> bool:
 
 
 def compare_versions(left: str, right: str) -> int:
-    """Below 0, 0 or above 0 as `left` is the older, the same or the newer version.
+    """Returns a number below, equal to or above 0 if `left` is older than, equal to or newer than
+    `right`.
 
-    Runs of digits compare as numbers, all else as text: "4.8" is older than "4.10", and "6.1"
-    older than "6.1.0".
+    Runs of digits are compared as numbers, all other text as text: "4.8" is older than "4.10", and
+    "6.1" is older than "6.1.0".
     """
     parts = re.compile(r"[0-9]+|[^0-9]+")
     for a, b in zip_longest(parts.findall(left), parts.findall(right), fillvalue=""):

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The actions of the grammar for probe points, literals and lists (see `compiler.frontend.actions`).
+"""The semantic actions of the grammar for probe points, literals and lists.
 
     vfs.{read,write?}  ->  the points `vfs.read` and `vfs.write?`
     syscall.{open,close}.return  ->  one point whose second component has alternatives
 
-Braces stay in the tree as alternatives, except where a `?`, `!` or condition inside them makes the
-alternatives differ: then each becomes a probe point of its own.
+See `compiler.frontend.actions`. Braces stay in the tree as alternatives, unless one of the
+alternatives has a `?`, a `!` or a condition: then each becomes a probe point of its own.
 """
 
 from __future__ import annotations
@@ -14,23 +14,24 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from compiler.frontend.lexer import Token
 from compiler.ir import syntax as s
-from compiler.ir.source import join
+from compiler.ir.source import Span, join
+from compiler.ir.syntax import spell
 from runtime.support.int64 import wrapped
 
 if TYPE_CHECKING:
     from compiler.ir.diagnostics import Diagnostics
 
 _T = TypeVar("_T")
-_MAX_POINTS = 4096
+_MAX_POINTS = 4096  # that the braces of one probe point may stand for
 
 
-class PointBuilder:
-    """Actions that need nothing but a place to report mistakes."""
+class ProbePointActions:
+    """Actions that need nothing but a list to report diagnostics to."""
 
-    def __init__(self, faults: Diagnostics) -> None:
-        self.faults = faults
+    def __init__(self, diagnostics: Diagnostics) -> None:
+        self.diagnostics = diagnostics
 
-    # ------------------------------------------------------------ lists and nothing
+    # ------------------------------------------------------------ lists and optional parts
 
     def none(self) -> None:
         return None
@@ -85,7 +86,7 @@ class PointBuilder:
     def alternatives(
         self, opening: Token, points: list[list[s.ProbePoint]], closing: Token
     ) -> tuple[list[s.ProbePoint], s.Component]:
-        """The alternatives with their suffixes, and the component that they are without."""
+        """Returns the alternatives with their suffixes, and the component without the suffixes."""
         inner = [point for group in points for point in group]
         name = "{" + ",".join(spell(point.components) for point in inner) + "}"
         component = s.Component(
@@ -105,52 +106,40 @@ class PointBuilder:
         mark: Token | None,
         condition: s.Expr | None,
     ) -> list[s.ProbePoint]:
-        last = len(path) - 1
         components: list[s.Component] = []
-        for place, part in enumerate(path):
+        for position, part in enumerate(path):
             if isinstance(part, s.Component):
                 components.append(part)
                 continue
             inner, component = part
             if any(p.optional or p.sufficient or p.condition is not None for p in inner):
                 twice = condition is not None and any(p.condition is not None for p in inner)
-                if place == last and mark is None and not twice:
-                    return [
-                        s.ProbePoint(
-                            (*components, *p.components),
-                            p.optional,
-                            p.sufficient,
-                            p.condition or condition,
-                            p.span,
-                        )
-                        for p in inner
-                    ]
-                self.faults.error(
-                    "misplaced-suffix",
-                    "'?', '!' and conditions inside braces stand at the very end only",
-                    component.span,
-                    hint="put the suffix after the whole probe point",
-                )
+                if position == len(path) - 1 and mark is None and not twice:
+                    return [_prefixed(components, p, condition) for p in inner]
+                self.misplaced_suffix(component.span)
             components.append(component)
-        span = components[0].span
-        for part_after in (components[-1], mark, condition):
-            span = join(span, part_after.span) if part_after is not None else span
-        point = s.ProbePoint(
-            tuple(components),
-            mark is not None and mark.kind == "QUESTION",
-            mark is not None and mark.kind == "BANG",
-            condition,
+        point = _point(tuple(components), mark, condition)
+        return [point] if self.check_size(point) else []
+
+    def misplaced_suffix(self, span: Span) -> None:
+        self.diagnostics.error(
+            "misplaced-suffix",
+            "'?', '!' and conditions inside braces stand at the very end only",
             span,
+            hint="put the suffix after the whole probe point",
         )
-        if _count(point.components) > _MAX_POINTS:
-            self.faults.error(
-                "too-many-probe-points",
-                f"these braces stand for more than {_MAX_POINTS} probe points",
-                span,
-                hint="use a wildcard",
-            )
-            return []
-        return [point]
+
+    def check_size(self, point: s.ProbePoint) -> bool:
+        """Whether the braces stand for few enough points; reports too many."""
+        if _count(point.components) <= _MAX_POINTS:
+            return True
+        self.diagnostics.error(
+            "too-many-probe-points",
+            f"these braces stand for more than {_MAX_POINTS} probe points",
+            point.span,
+            hint="use a wildcard",
+        )
+        return False
 
     def list_alias(
         self, points: list[s.ProbePoint], sign: Token
@@ -166,7 +155,7 @@ class PointBuilder:
         for point in points:
             braced = any(component.alternatives for component in point.components)
             if len(points) > 1 or braced or point.optional or point.sufficient:
-                self.faults.error(
+                self.diagnostics.error(
                     "bad-alias-name",
                     "the name of an alias has no '?', '!' or braces",
                     point.span,
@@ -180,23 +169,32 @@ class PointBuilder:
         return tuple(point for group in points for point in group)
 
 
-def spell(components: tuple[s.Component, ...]) -> str:
-    """A probe point as it is written, without its suffix."""
-    return ".".join(_spell(component) for component in components)
+def _point(
+    components: tuple[s.Component, ...], mark: Token | None, condition: s.Expr | None
+) -> s.ProbePoint:
+    span = components[0].span
+    for part in (components[-1], mark, condition):
+        span = join(span, part.span) if part is not None else span
+    optional = mark is not None and mark.kind == "QUESTION"
+    sufficient = mark is not None and mark.kind == "BANG"
+    return s.ProbePoint(components, optional, sufficient, condition, span)
 
 
-def _spell(component: s.Component) -> str:
-    match component.arg:
-        case None:
-            return component.name
-        case int(number):
-            return f"{component.name}({number})"
-        case str(text):
-            return f'{component.name}("{text}")'
+def _prefixed(
+    components: list[s.Component], point: s.ProbePoint, condition: s.Expr | None
+) -> s.ProbePoint:
+    """One alternative of final braces as a probe point of its own."""
+    return s.ProbePoint(
+        (*components, *point.components),
+        point.optional,
+        point.sufficient,
+        point.condition or condition,
+        point.span,
+    )
 
 
 def _count(components: tuple[s.Component, ...]) -> int:
-    """How many probe points the braces of one stand for."""
+    """How many probe points the braces stand for; more than _MAX_POINTS may be counted short."""
     product = 1
     for component in components:
         if component.alternatives:

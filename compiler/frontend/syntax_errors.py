@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What to say about a token that cannot stand where it does.
+"""Makes the diagnostic for a token that the grammar does not allow at its position.
 
     probe begin { foo( }    at '}'   ->  error[syntax]: expected an expression or ')', found '}'
-                                         with a mark on the '(' and what closes it as the hint
+                                         with a label at the '('
 
-Only error paths come here: the automaton is run again without values to learn what it would take.
+This code runs only after a syntax error. It runs the LALR parser again, without values, to find
+the terminals that the parser would accept.
 """
 
 from __future__ import annotations
@@ -34,21 +35,21 @@ _WORDS = {
 _OPENERS = {"LPAR": "RPAR", "LBRACKET": "RBRACKET", "LBRACE": "RBRACE", "OPEN_BRACE": "CLOSE_BRACE"}
 _ITEM_STARTS = ("probe", "function", "global", "private")
 _HISTOGRAMS = ("HIST_LOG", "HIST_LINEAR")
-# Where these are all possible, a list of tokens would only bury what the reader should know.
+# If all terminals of a set are expected, the message names the set: a list of them would be too long.
 _EXPRESSION = frozenset({"IDENT", "NUMBER", "STRING", "LPAR", "MINUS", "TILDE", "CAST", "PRINTF"})
 _OPERAND = _EXPRESSION - {"MINUS", "TILDE"}
 _STATEMENT = frozenset({"IF", "WHILE", "FOREACH", "TRY", "DELETE", "LBRACE"})
 _OPERATORS = frozenset({"BAR", "CARET", "SHIFT", "DIVIDE", "AND", "OR", "COMPARE"})
 _AFTER_POINT = frozenset({"DOT", "COMMA", "QUESTION", "IF"})
-# These leave out the rest of the text.
-_SWALLOWING = frozenset(
+# After these diagnostics, the rest of the text is missing.
+_TRUNCATING = frozenset(
     {
         *("unterminated-comment", "unterminated-conditional", "expansion-too-large"),
         *("bad-macro", "macro-arguments"),
     }
 )
-# After these a token may be missing or standing in for another.
-_BREAKING = frozenset(
+# After these diagnostics, tokens may be missing or replaced.
+_TOKEN_ERRORS = frozenset(
     {
         *("bad-character", "unterminated-string", "unterminated-comment"),
         *("unterminated-embedded-c", "missing-argument", "nested-argument", "bad-macro"),
@@ -58,102 +59,129 @@ _BREAKING = frozenset(
 )
 
 
-def report(
-    tokens: Sequence[Token], at: int, token: Token, table: Table, faults: Diagnostics
+def report_syntax_error(
+    tokens: Sequence[Token], at: int, token: Token, table: Table, diagnostics: Diagnostics
 ) -> None:
-    """Reports that `token`, number `at` of an item (or its end), is not possible there."""
-    if _is_consequence(tokens[0], token, faults):
+    """Reports that `token` cannot stand at index `at` of the tokens of an item, or at its end."""
+    if _is_consequence(tokens[0], token, diagnostics):
         return
     expected = _expected(tokens[:at], table)
-    previous = tokens[at - 1] if at else None
-    if previous and previous.kind == "RPAR" and expected == {"LBRACKET"}:
-        start = _histogram(tokens, at - 1)
-        if start is not None:
-            faults.error(
-                "histogram-as-value",
-                "a histogram is no value",
-                Span(start.source, start.start, max(start.end, previous.span.end)),
-                hint="print it, index it, or loop over it with foreach",
-            )
-            return
+    if _report_histogram(tokens, at, expected, diagnostics):
+        return
     opener = _unclosed(tokens[:at])
     labels = []
     closes = opener is not None and _OPENERS[opener.kind] in expected
     if opener is not None and closes and token.kind in (END, "RBRACE", "RBRACKET", "RPAR"):
         labels = [Label(opener.span, "opened here")]
-    message = f"expected {_phrase(expected)}"
+    message, hint = f"expected {_phrase(expected)}", _hint(tokens, at, token, expected)
     if token.kind == END:
-        what = _item(tokens)
-        faults.error(
-            "unexpected-end",
-            f"{what} ends too early: {message}",
-            token.span,
-            labels=labels,
-            hint=_hint(tokens, at, token, expected),
-        )
-        return
-    faults.error(
-        "syntax",
-        f"{message}, found {_found(token)}",
-        token.span,
-        labels=labels,
-        hint=_hint(tokens, at, token, expected),
-    )
+        message = f"{_item(tokens)} ends too early: {message}"
+        diagnostics.error("unexpected-end", message, token.span, labels=labels, hint=hint)
+    else:
+        message = f"{message}, found {_found(token)}"
+        diagnostics.error("syntax", message, token.span, labels=labels, hint=hint)
 
 
-def _is_consequence(first: Token, token: Token, faults: Diagnostics) -> bool:
-    """Whether an earlier mistake in this item has left out or put in tokens."""
+def _is_consequence(first: Token, token: Token, diagnostics: Diagnostics) -> bool:
+    """Whether an earlier diagnostic in this item explains the syntax error at `token`."""
     start, end = outermost(first.span), outermost(token.span)
-    for fault in faults:
-        place = outermost(fault.span)
+    for diagnostic in diagnostics:
+        earlier = outermost(diagnostic.span)
+        truncates = token.kind == END and diagnostic.slug in _TRUNCATING
         if (
-            fault.slug in _BREAKING
-            and place.source is end.source
-            and start.start <= place.start
-            and (place.start <= end.end or (token.kind == END and fault.slug in _SWALLOWING))
+            diagnostic.slug in _TOKEN_ERRORS
+            and earlier.source is end.source
+            and start.start <= earlier.start
+            and (earlier.start <= end.end or truncates)
         ):
             return True
     return False
 
 
+def _report_histogram(
+    tokens: Sequence[Token], at: int, expected: set[str], diagnostics: Diagnostics
+) -> bool:
+    """Reports a histogram that is used as a value, if the syntax error behind it means this."""
+    if not at or tokens[at - 1].kind != "RPAR" or expected != {"LBRACKET"}:
+        return False
+    start = _histogram(tokens, at - 1)
+    if start is None:
+        return False
+    diagnostics.error(
+        "histogram-as-value",
+        "a histogram is no value",
+        Span(start.source, start.start, max(start.end, tokens[at - 1].span.end)),
+        hint="print it, index it, or loop over it with foreach",
+    )
+    return True
+
+
 def _hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str]) -> str | None:
-    previous = tokens[at - 1] if at else None
-    kind, text = token.kind, str(token.value)
+    """Advice for common errors. The first rule that fits wins, so the order of the rules matters."""
     if not at or (expected >= {"PROBE", "GLOBAL"}):
-        if kind == "IDENT" and (near := did_you_mean(text, _ITEM_STARTS)):
-            return near
-        if kind == "SEMICOLON":
-            return "only a global may end with ';'"
-        return "a script consists of probes, functions and globals" if kind != END else None
-    assert previous is not None
+        return _item_hint(token)
+    return (
+        _keyword_hint(token, expected)
+        or _literal_hint(tokens, at, token, expected)
+        or _loop_hint(tokens, at, token)
+        or _word_hint(tokens, at, token, expected)
+    )
+
+
+def _item_hint(token: Token) -> str | None:
+    """Advice where an item is expected."""
+    if token.kind == "IDENT" and (near := did_you_mean(str(token.value), _ITEM_STARTS)):
+        return near
+    if token.kind == "SEMICOLON":
+        return "only a global may end with ';'"
+    return "a script consists of probes, functions and globals" if token.kind != END else None
+
+
+def _keyword_hint(token: Token, expected: set[str]) -> str | None:
+    kind = token.kind
     if kind in KEYWORDS.values() and expected & {"IDENT"}:
         if kind == "ELSE":
             return "an 'else' follows its 'if' directly: is there a ';' too many before it?"
-        return f"'{text}' is a word of the language and cannot be a name"
+        return f"'{token.value}' is a word of the language and cannot be a name"
     if kind == "ELSE":
         return "there is no 'if' before this 'else'"
     if kind == "TARGET" and "IDENT" in expected:
         return "context variables belong to the kernel; leave out the '$'"
+    return None
+
+
+def _literal_hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str]) -> str | None:
     if expected == {"STRING"}:
-        if previous.kind == "MATCH":
+        if tokens[at - 1].kind == "MATCH":
             return "a regular expression is a literal: it is compiled with the script"
         return "this has to be a literal, known when the script is compiled"
-    if kind == "COLON" and at + 1 < len(tokens) and tokens[at + 1].kind == "EQUAL":
+    if token.kind == "COLON" and at + 1 < len(tokens) and tokens[at + 1].kind == "EQUAL":
         return "'=' assigns"
-    words = [t.kind for t in tokens[:at]]
-    if kind == "COMMA" and words[-3:] == ["FOREACH", "LPAR", "IDENT"]:
+    return None
+
+
+def _loop_hint(tokens: Sequence[Token], at: int, token: Token) -> str | None:
+    kinds = [t.kind for t in tokens[max(0, at - 5) : at]]
+    if token.kind == "COMMA" and kinds[-3:] == ["FOREACH", "LPAR", "IDENT"]:
         return "several keys stand in brackets: foreach ([a, b] in array)"
-    if kind == "RPAR" and words[-5:] == ["FOR", "LPAR", "IDENT", "IN", "IDENT"]:
-        return f"a loop over an array is: foreach ({tokens[at - 3].value} in {previous.value})"
+    if token.kind == "RPAR" and kinds == ["FOR", "LPAR", "IDENT", "IN", "IDENT"]:
+        return (
+            f"a loop over an array is: foreach ({tokens[at - 3].value} in {tokens[at - 1].value})"
+        )
+    return None
+
+
+def _word_hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str]) -> str | None:
+    previous, kind = tokens[at - 1], token.kind
     if kind == "IDENT" and expected == {"NUMBER", "STRING", "MINUS"}:
         if previous.kind == "EQUAL":
             return "an initial value is a literal; what is computed is assigned in 'probe begin'"
-        return f'names stand in quotes: "{text}"'
+        return f'names stand in quotes: "{token.value}"'
     if kind == "MATCH":
         return "put brackets around the other comparison"
     if previous.kind == "IDENT" and kind in ("IDENT", "LBRACE", "NUMBER"):
-        near = did_you_mean(str(previous.value), [w for w in KEYWORDS if w not in _ITEM_STARTS])
-        return near or None
+        words = [word for word in KEYWORDS if word not in _ITEM_STARTS]
+        return did_you_mean(str(previous.value), words) or None
     if previous.kind == "LPAR" and kind == "RPAR" and at > 1 and tokens[at - 2].kind == "PRINT":
         return "println() prints an empty line"
     if expected == {"CATCH"}:
@@ -162,7 +190,7 @@ def _hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str]) ->
 
 
 def _expected(tokens: Iterable[Token], table: Table) -> set[str]:
-    """Every terminal that could follow these tokens."""
+    """All terminals that the parser would accept after these tokens."""
     states = [0]
     for token in tokens:
         assert _feed(states, token.kind, table)
@@ -170,7 +198,7 @@ def _expected(tokens: Iterable[Token], table: Table) -> set[str]:
 
 
 def _feed(states: list[int], kind: str, table: Table) -> bool:
-    """Moves the automaton by one terminal; False if it cannot."""
+    """Runs the parser's states over one terminal; returns False if it does not accept it."""
     while (action := table.actions[states[-1]].get(kind)) is not None:
         if action >= 0:
             states.append(action - 1)
@@ -183,10 +211,11 @@ def _feed(states: list[int], kind: str, table: Table) -> bool:
 
 
 def _phrase(expected: set[str]) -> str:
+    """The expected terminals in words: "a value or ')'"."""
     left = set(expected)
     words = []
     if left >= _STATEMENT | _EXPRESSION:
-        # inside a block: what could go on with the statement before is not worth telling
+        # Inside a block: leave out the operators that could continue the statement before.
         words, left = ["a statement"], left & {"RBRACE", "ELSE"}
     elif left >= _EXPRESSION:
         words, left = ["an expression"], left & {"RPAR", "RBRACKET", "RBRACE", "STAR"}
@@ -227,7 +256,7 @@ def _item(tokens: Sequence[Token]) -> str:
 
 
 def _unclosed(tokens: Sequence[Token]) -> Token | None:
-    """The innermost bracket that is still open."""
+    """The innermost open bracket."""
     opened: list[Token] = []
     for token in tokens:
         if token.kind in _OPENERS:
@@ -238,7 +267,7 @@ def _unclosed(tokens: Sequence[Token]) -> Token | None:
 
 
 def _histogram(tokens: Sequence[Token], close: int) -> Span | None:
-    """The operator whose brackets end at token `close`, if it is a histogram."""
+    """The span of the `@hist_` operator whose parentheses end at token `close`, or None."""
     depth = 0
     for at in range(close, 0, -1):
         depth += (tokens[at].kind == "RPAR") - (tokens[at].kind == "LPAR")

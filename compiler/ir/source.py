@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Source texts and places in them.
+"""Source texts, and positions in them.
 
-A `Span` is what every token, syntax node and diagnostic carries:
+Every token, syntax node and diagnostic carries a `Span`:
 
     source = Source("x.stp", "probe begin {}\\n")
     Span(source, 6, 11).text        -> "begin"
     Span(source, 6, 11).location    -> ("x.stp", 1, 7)
 
-Text is held as `str` in which each character is one byte of the file (latin-1), so that any byte
-string is a valid script, offsets are byte offsets, and embedded C and string literals keep the
-author's bytes. `encode` and `decode` are the only two places that know.
+The text is a `str` in which each character is one byte of the file (latin-1). So any byte string is a
+valid script, offsets are byte offsets, and embedded C and string literals keep the author's bytes.
+Only `encode`, `decode` and `readable` depend on this.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from runtime.support.record import field, record
 
 
 def decode(data: bytes | str) -> str:
-    """Script bytes (or text, taken as UTF-8) as the front end's one-character-per-byte string."""
+    """Converts the bytes of a script, or text as UTF-8, to a string of one character per byte."""
     if isinstance(data, str):
         data = data.encode("utf-8", "surrogateescape")
     return data.decode("latin-1")
 
 
 def encode(text: str) -> bytes:
-    """The bytes that a front-end string (a literal, embedded C, a source line) stands for."""
+    """Converts a string of one character per byte (a literal, embedded C, a line) to its bytes."""
     return text.encode("latin-1")
 
 
 def readable(text: str) -> str:
-    """A front-end string for people: the bytes as UTF-8, bad ones replaced."""
+    """Converts a string of one character per byte to text for people: UTF-8, invalid bytes replaced."""
     return encode(text).decode("utf-8", "replace")
 
 
@@ -41,8 +41,8 @@ def readable(text: str) -> str:
 class Source:
     """One text: a file, an `-e` argument, or one expansion of a macro.
 
-    An expansion shares `name` and `text` with the file that defines the macro; `expansion` is then
-    the place of the use, so a diagnostic can tell both where the text stands and how it got here.
+    An expansion shares `name` and `text` with the file that defines the macro. Its `expansion` is the
+    span where the macro is used, so a diagnostic can show the macro's text and its use.
     """
 
     name: str
@@ -51,21 +51,21 @@ class Source:
     _line_starts: list[int] = field(default_factory=list, init=False, repr=False)
 
     def line_column(self, offset: int) -> tuple[int, int]:
-        """Line and column of an offset, both from 1; columns count characters, not bytes."""
+        """Returns the line and column of an offset, from 1. Columns count characters, not bytes."""
         starts = self._starts()
         line = bisect_right(starts, offset)
         before = self.text[starts[line - 1] : offset]
         return line, len(readable(before)) + 1
 
     def line_text(self, line: int) -> str:
-        """The text of a line (from 1) without its end, as people read it."""
+        """Returns the readable text of a line (from 1), without its end."""
         starts = self._starts()
         end = starts[line] - 1 if line < len(starts) else len(self.text)
         return readable(self.text[starts[line - 1] : end]).rstrip("\r")
 
     def _starts(self) -> list[int]:
         starts = self._line_starts
-        if not starts:  # first use; most sources never have a diagnostic
+        if not starts:  # computed at first use: most sources never have a diagnostic
             starts.append(0)
             at = self.text.find("\n")
             while at >= 0:
@@ -96,9 +96,9 @@ class Span(NamedTuple):
 
 
 def join(first: Span, last: Span) -> Span:
-    """The span from the start of `first` to the end of `last`.
+    """Returns the span from the start of `first` to the end of `last`.
 
-    Where a macro expansion holds only one of them, the place of its use stands for it.
+    If only one of them comes from a macro expansion, the span where that macro is used replaces it.
     """
     if first.source is last.source:
         return Span(first.source, first.start, max(first.end, last.end))
@@ -112,11 +112,12 @@ def join(first: Span, last: Span) -> Span:
 
 
 def outermost(span: Span) -> Span:
-    """The span in the file itself: where the macro is used that the text came out of."""
+    """Returns the span in the file itself: the use of the outermost macro that a span comes from."""
     return _with_uses(span)[-1]
 
 
 def _with_uses(span: Span) -> list[Span]:
+    """A span and the macro uses that it comes from, the innermost first."""
     spans = [span]
     while spans[-1].source.expansion is not None:
         spans.append(spans[-1].source.expansion)

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The syntax tree: a script as it was written, before any name has a meaning.
+"""The syntax tree: a script as it was written, before names are resolved.
 
     probe timer.s(1) { n <<< x }
       -> Script(items=(Probe(points=(ProbePoint(components=(Component("timer"),
                                                             Component("s", arg=1))),),
                              body=Block((ExprStmt(Assign("<<<", Name("n"), Name("x"))),))),))
 
-Data only, frozen; later passes make new trees and never change this one. Strings hold one character
-per byte (see `compiler.ir.source`). Macros, conditionals and script arguments are already expanded.
-Every node ends with its `span`.
+The nodes are frozen data; later passes make new trees and never change this one. Strings have one
+character per byte (see `compiler.ir.source`). Macros, conditionals and script arguments are already
+expanded. The last field of every node is its `span`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import Literal, TypeAlias
 
 from compiler.ir.source import Span
@@ -51,7 +53,7 @@ class Number:
 
 @record
 class String:
-    """A literal, escapes done and adjacent literals joined."""
+    """A literal, with escapes decoded and adjacent literals joined."""
 
     value: str
     span: Span
@@ -59,7 +61,7 @@ class String:
 
 @record
 class Name:
-    """An identifier that is neither called nor indexed: a local, a global, or a call without ()."""
+    """An identifier without `()` or `[]`: a local, a global, or a call of a function."""
 
     name: str
     span: Span
@@ -67,8 +69,7 @@ class Name:
 
 @record
 class Wildcard:
-    """`*` as a key of a slice, as in `delete a[*, 1]`; appears only among the keys of an `Index`
-    and of an `In`."""
+    """`*` as a key of a slice, as in `delete a[*, 1]`; only among the keys of an Index or an In."""
 
     span: Span
 
@@ -150,7 +151,7 @@ class Conditional:
 
 @record
 class Assign:
-    """`target op value`; the parser has checked that the target has the form of an lvalue."""
+    """`target op value`; the parser has checked that the target is an lvalue."""
 
     op: AssignOp
     target: Name | Index | TargetVar | Access | AtVar | Cast
@@ -160,7 +161,7 @@ class Assign:
 
 @record
 class Extract:
-    """`@count(stat)`, ..., `@variance(stat, shift)`; `args` is what follows the aggregate."""
+    """`@count(stat)`, ..., `@variance(stat, shift)`; `args` are the arguments after `stat`."""
 
     extractor: ExtractorName
     stat: Expr
@@ -172,7 +173,7 @@ class Extract:
 class Histogram:
     """`@hist_log(stat)` and `@hist_linear(stat, low, high, width)`.
 
-    Has a value only where it is indexed (`Bucket`), looped over (`Foreach`) or printed.
+    It is valid only if it is indexed (Bucket), iterated over (Foreach) or printed.
     """
 
     kind: Literal["log", "linear"]
@@ -192,9 +193,10 @@ class Bucket:
 
 @record
 class Print:
-    """The printing family. `format` only for [s]printf, `delimiter` only for [s]printd[ln].
+    """A printing function. Only [s]printf has a `format`, only [s]printd[ln] a `delimiter`.
 
-    A name that begins with `s` gives a string; others print. `...ln` ends with a newline.
+    Functions whose names begin with `s` return a string, the others print. Those whose names end
+    with `ln` append a newline.
     """
 
     name: PrintName
@@ -231,11 +233,11 @@ class Element:
 
 @record
 class Access:
-    """A path from a base, its address, or its pretty-printed form.
+    """A path from a base through kernel memory, its address, or its pretty-printed form.
 
-    `$v->f[i]` is (TargetVar v, path (Field f, Element i)); `&$v->f` has `address`; `$v$` has
-    `pretty` 1 and `$v$$` has 2. A base other than a target variable, `@cast` or `@var` is an
-    autocast: its type has to come from the expression itself.
+    `$v->f[i]` is (TargetVar v, path (Field f, Element i)). `&$v->f` has `address` set. `$v$` has
+    `pretty` 1, `$v$$` has 2. For a base other than a target variable, `@cast` or `@var`, the type
+    is that of the pointer which the base expression is known to hold.
     """
 
     base: Expr
@@ -353,8 +355,10 @@ class For:
 
 @record
 class Sort:
-    """How `foreach` orders: on key number `key` (from 0), or on the value when `key` is None, then
-    through `extractor` if the values are aggregates and one is named."""
+    """The sort order of a foreach: by key number `key` (from 0), or by value if `key` is None.
+
+    `extractor` is the operator that aggregates are compared by, if one is named.
+    """
 
     key: int | None
     extractor: ExtractorName | None
@@ -430,8 +434,8 @@ Stmt: TypeAlias = (
 class Component:
     """One dotted part: `function("vfs_*")` is ("function", arg "vfs_*"); `s(1)` has arg 1.
 
-    Wildcards and braces stay in `name` as written (`syscall.{open,close}` has a component named
-    `{open,close}` whose alternatives are in `alternatives`).
+    `name` keeps wildcards and braces as written. The component `{open,close}` of
+    `syscall.{open,close}` has that name, and `alternatives` holds the two.
     """
 
     name: str
@@ -451,13 +455,42 @@ class ProbePoint:
     span: Span
 
 
+def spell(components: Sequence[Component]) -> str:
+    """Returns a probe point as text, without its suffix: `kernel.function("f").return`."""
+    parts = []
+    for c in components:
+        match c.arg:
+            case None:
+                parts.append(c.name)
+            case int(number):
+                parts.append(f"{c.name}({number})")
+            case str(text):
+                parts.append(f'{c.name}("{text}")')
+    return ".".join(parts)
+
+
+def expand_braces(components: Sequence[Component]) -> Iterator[tuple[Component, ...]]:
+    """Yields every combination of the alternatives in braces: `a.{b,c.d}` -> `a.b`, `a.c.d`."""
+    choices: list[list[tuple[Component, ...]]] = []
+    for c in components:
+        if c.alternatives:
+            choices.append([x for a in c.alternatives for x in expand_braces(a)])
+        else:
+            choices.append([(c,)])
+    for choice in product(*choices):
+        yield tuple(c for part in choice for c in part)
+
+
 # ---------------------------------------------------------------- items
 
 
 @record
 class Global:
-    """One name of a `global` declaration. `size` is the entry limit of `a[500]`; `wrap` is the `%`
-    of `a%[10]`: a full array forgets its oldest entry."""
+    """One name of a `global` declaration.
+
+    `size` is the number of entries in `a[500]`. `wrap` is set by the `%` of `a%[10]`: a full array
+    then replaces its oldest entry.
+    """
 
     name: str
     private: bool
@@ -499,8 +532,8 @@ class Probe:
 class ProbeAlias:
     """`probe name = points body` (prologue) or `probe name += points body` (epilogue).
 
-    `after` is the second block of `probe name = points { prologue }, { epilogue }`.
-    Several names (`probe a = b = points`) define several aliases with the same points and body.
+    `after` is the second block of `probe name = points { prologue }, { epilogue }`. With several
+    names (`probe a = b = points`), each is an alias of the same points and body.
     """
 
     names: tuple[ProbePoint, ...]
@@ -525,7 +558,7 @@ Node: TypeAlias = Expr | Stmt | Item
 
 @record
 class Script:
-    """One parsed file, items in the order they were written."""
+    """One parsed file, with its items in the order in which they were written."""
 
     name: str
     items: tuple[Item, ...]

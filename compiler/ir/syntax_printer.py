@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A syntax tree as text in one normal form, for `-p1` and for tests.
+"""Prints a syntax tree as text in one normal form, for `-p1` and for tests.
 
     probe  begin{a=1+2*b if(a)exit()}
       ->  probe begin {
@@ -8,8 +8,8 @@
               exit();
           }
 
-Every operator has its brackets and every statement its semicolon, so the text shows how the parser
-understood the script. It is a valid script of the same tree.
+The text has parentheses around every operation and a semicolon after every statement, so it shows
+how the parser read the script. It is itself a valid script, with the same tree.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 
 
 def print_script(script: s.Script) -> str:
-    """The whole script, one item after the other, with a final newline."""
+    """Returns the text of a script, with a final newline."""
     return "".join(print_item(item) + "\n" for item in script.items)
 
 
 def print_item(item: s.Item) -> str:
-    """One item, without a final newline."""
+    """Returns the text of one item, without a final newline."""
     return "\n".join(_item(item))
 
 
 def print_expression(expr: s.Expr) -> str:
-    """An expression on one line."""
+    """Returns an expression on one line."""
     return _expr(expr)
 
 
 def print_point(point: s.ProbePoint) -> str:
-    """A probe point with its suffix."""
+    """Returns a probe point with its suffix and condition."""
     text = ".".join(_component(component) for component in point.components)
     text += "?" * point.optional + "!" * point.sufficient
     return text if point.condition is None else f"{text} if ({_bare(point.condition)})"
 
 
 def quote(text: str) -> str:
-    """A string literal of the language that stands for `text`."""
+    """Returns the string literal whose value is `text`."""
     out = []
     for character in text:
         if character in _ESCAPES:
@@ -120,6 +120,7 @@ def _function(item: s.Function) -> list[str]:
 
 
 def _braced(head: str, block: s.Block) -> list[str]:
+    """A block behind `head`, with its opening brace on the same line."""
     if head:
         head += " "
     if not block.body:
@@ -132,6 +133,7 @@ def _indented(body: Sequence[s.Stmt]) -> list[str]:
 
 
 def _under(head: str, body: s.Stmt) -> list[str]:
+    """A statement that `head` controls: a block behind it, or any other indented below it."""
     if isinstance(body, s.Block):
         return _braced(head, body)
     return [head, *_indented((body,))]
@@ -175,7 +177,7 @@ def _stmt(stmt: s.Stmt) -> list[str]:
 def _if(head: str, then: s.Stmt, otherwise: s.Stmt | None) -> list[str]:
     lines = _under(head, then)
     while otherwise is not None:
-        # a chain of `else if` stays flat, however long it is
+        # Print a chain of `else if` on one level, without recursion.
         if isinstance(otherwise, s.If):
             head, then, following = (
                 f"else if ({_bare(otherwise.test)})",
@@ -196,7 +198,7 @@ def _foreach(stmt: s.Foreach) -> str:
     sign = "" if stmt.sort is None else "-" if stmt.sort.descending else "+"
     chosen = None if stmt.sort is None else stmt.sort.key
     keys = ", ".join(
-        key.name + (sign if place == chosen else "") for place, key in enumerate(stmt.keys)
+        key.name + (sign if number == chosen else "") for number, key in enumerate(stmt.keys)
     )
     value = f"{stmt.value.name} = " if stmt.value else ""
     over = _expr(stmt.over)
@@ -212,7 +214,7 @@ def _foreach(stmt: s.Foreach) -> str:
 
 
 def _bare(expr: s.Expr) -> str:
-    """An expression where brackets around the whole of it say nothing."""
+    """An expression without the parentheses around the whole of it."""
     if isinstance(expr, s.Assign):
         return f"{_expr(expr.target)} {expr.op} {_bare(expr.value)}"
     text = _expr(expr)
@@ -285,7 +287,7 @@ def _expr(expr: s.Expr) -> str:
 
 
 def _signed(expr: s.Expr) -> str:
-    """Where the grammar takes a number with its sign, not an expression."""
+    """An argument for which the grammar takes a signed number, not an expression."""
     return str(expr.value) if isinstance(expr, s.Number) else _bare(expr)
 
 

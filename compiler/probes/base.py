@@ -15,6 +15,7 @@ from compiler.ir import syntax
 from compiler.ir.hooks import Hook
 from compiler.ir.program import Expr
 from compiler.ir.source import Span
+from compiler.ir.syntax import spell as spell  # probe families import it from here
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.kernel import Kernel
 from compiler.userspace.program_files import Files
@@ -108,20 +109,6 @@ class Environment:
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]
-
-
-def spell(components: Sequence[syntax.Component]) -> str:
-    """A probe point as text: kernel.function("f").return."""
-    parts = []
-    for c in components:
-        match c.arg:
-            case None:
-                parts.append(c.name)
-            case int(number):
-                parts.append(f"{c.name}({number})")
-            case str(text):
-                parts.append(f'{c.name}("{text}")')
-    return ".".join(parts)
 
 
 def unexpected(component: syntax.Component, allowed: Sequence[str]) -> ProbePointError:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 from compiler.ir import syntax
 from compiler.ir.diagnostics import Diagnostic, Label
 from compiler.ir.source import Span
+from compiler.ir.syntax import expand_braces
 from compiler.kernel.errors import KernelFactError
 from compiler.probes import FAMILIES, Environment, ProbePointError, ProbeSite
 from compiler.probes.base import spell
@@ -143,7 +143,7 @@ def _expand_point(
 ) -> Iterator[ResolvedProbePoint]:
     """`ignored` receives the errors of points that may be missing (`?`, `!`)."""
     written = spell(point.components)
-    for components in _alternatives(point.components):
+    for components in expand_braces(point.components):
         conditions = (point.condition,) if point.condition is not None else ()
         path = _Path(conditions=conditions)
         optional = point.optional or point.sufficient
@@ -165,20 +165,6 @@ def _expand_point(
                 optional or soft,
                 point.span,
             )
-
-
-def _alternatives(
-    components: Sequence[syntax.Component],
-) -> Iterator[tuple[syntax.Component, ...]]:
-    """`a.{b,c.d}` -> `a.b`, `a.c.d`."""
-    choices: list[list[tuple[syntax.Component, ...]]] = []
-    for component in components:
-        if component.alternatives:
-            choices.append([x for a in component.alternatives for x in _alternatives(a)])
-        else:
-            choices.append([(component,)])
-    for choice in product(*choices):
-        yield tuple(c for part in choice for c in part)
 
 
 def _resolve(
@@ -233,7 +219,7 @@ def _alias_points(
         if point.condition is not None:
             inner = replace(path, conditions=(*path.conditions, point.condition))
         optional = point.optional or point.sufficient
-        for choice in _alternatives((*point.components, *rest)):
+        for choice in expand_braces((*point.components, *rest)):
             try:
                 found = list(_resolve(choice, inner, aliases, environment, depth + 1, ignored))
             except ProbePointError as error:

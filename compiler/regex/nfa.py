@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A pattern as a machine of many threads: what the automaton is determined from.
+"""Builds a tagged NFA from the tree of a pattern, by Thompson's construction.
 
-    assemble(parse("ab*"), tags=False)  ->  [Byte({a}, 1), Fork((2, 3)), Byte({b}, 1), Accept()]
+    build_nfa(parse("ab*"), tags=False)
+      ->  states (Accept(), Split((2, 0)), Byte({b}, 1), Byte({a}, 1)), start 3
 
-Each step names where its thread goes on. Of a Fork the first way is preferred, so the order of threads
+A state either reads one byte (Byte), or is passed without reading (an epsilon transition), or accepts.
+The branches of a Split are in order of preference. The order in which states are reached therefore
 tells which submatches win.
 """
 
@@ -14,40 +16,48 @@ from typing import Final, TypeAlias, assert_never
 from compiler.regex import parser as ast
 from runtime.support.record import record
 
-MOST_STEPS: Final = 10_000
+MAX_STATES: Final = 10_000
 
 
 class TooLargeError(ValueError):
-    """The pattern needs more steps, states or work than a handler's matcher may have."""
+    """The pattern needs more states or more work than a handler's matcher may have."""
 
 
 @record
 class Byte:
+    """Reads one byte out of `members`."""
+
     members: frozenset[int]
-    after: int
+    next: int
 
 
 @record
-class Fork:
-    ways: tuple[int, ...]
+class Split:
+    """Goes on in each of `branches`, the preferred one first."""
+
+    branches: tuple[int, ...]
 
 
 @record
 class Tag:
-    """The position goes into tag `number`."""
+    """Stores the current position in tag `number`."""
 
     number: int
-    after: int
+    next: int
 
 
 @record
 class AtBegin:
-    after: int
+    """Goes on only at the start of the string."""
+
+    next: int
 
 
 @record
 class AtEnd:
-    after: int
+    """Goes on only at the end of the string."""
+
+    next: int
 
 
 @record
@@ -55,40 +65,43 @@ class Accept:
     pass
 
 
-Step: TypeAlias = Byte | Fork | Tag | AtBegin | AtEnd | Accept
+State: TypeAlias = Byte | Split | Tag | AtBegin | AtEnd | Accept
 
 
 @record
-class Machine:
-    """`first` is where a thread begins."""
+class Nfa:
+    """`start` is the number of the start state."""
 
-    steps: tuple[Step, ...]
-    first: int
-
-
-def assemble(pattern: ast.Pattern, *, tags: bool) -> Machine:
-    """The steps of a pattern. Tag 2n is where group n begins, 2n + 1 where it ends; group 0's are not set
-    here. TooLargeError for repetitions of repetitions that make too many."""
-    maker = _Maker(tags)
-    first = maker.node(pattern.root, maker.add(Accept()))
-    return Machine(tuple(maker.steps), first)
+    states: tuple[State, ...]
+    start: int
 
 
-class _Maker:
-    """Steps are made from the end of the pattern to its start."""
+def build_nfa(pattern: ast.Pattern, *, tags: bool) -> Nfa:
+    """Returns the NFA of a pattern, with a Tag at each end of each group if `tags` is set.
+
+    Tag 2n is the start of group n, tag 2n + 1 its end. The tags of group 0, the whole match, are not
+    set by the NFA. Raises TooLargeError for nested repetitions that need too many states.
+    """
+    builder = _Builder(tags)
+    start = builder.add_node(pattern.root, builder.add(Accept()))
+    return Nfa(tuple(builder.states), start)
+
+
+class _Builder:
+    """Builds the states from the end of the pattern to its start, so that `next` is always known."""
 
     def __init__(self, tags: bool) -> None:
         self.tags = tags
-        self.steps: list[Step] = []
+        self.states: list[State] = []
 
-    def add(self, step: Step) -> int:
-        if len(self.steps) >= MOST_STEPS:
+    def add(self, state: State) -> int:
+        if len(self.states) >= MAX_STATES:
             raise TooLargeError
-        self.steps.append(step)
-        return len(self.steps) - 1
+        self.states.append(state)
+        return len(self.states) - 1
 
-    def node(self, node: ast.Node, after: int) -> int:
-        """Where a thread starts that goes through `node` and then on to `after`."""
+    def add_node(self, node: ast.Node, after: int) -> int:
+        """Adds the states that match `node` and then go on in `after`. Returns the first of them."""
         match node:
             case ast.Bytes(members):
                 return self.add(Byte(members, after))
@@ -98,32 +111,33 @@ class _Maker:
                 return self.add(AtEnd(after))
             case ast.Cat(parts):
                 for part in reversed(parts):
-                    after = self.node(part, after)
+                    after = self.add_node(part, after)
                 return after
             case ast.Alt(choices):
-                return self.add(Fork(tuple(self.node(choice, after) for choice in choices)))
+                return self.add(Split(tuple(self.add_node(choice, after) for choice in choices)))
             case ast.Group(number, inner) if self.tags:
                 end = self.add(Tag(2 * number + 1, after))
-                return self.add(Tag(2 * number, self.node(inner, end)))
+                return self.add(Tag(2 * number, self.add_node(inner, end)))
             case ast.Group(_, inner):
-                return self.node(inner, after)
+                return self.add_node(inner, after)
             case ast.Repeat():
-                return self.repeat(node, after)
+                return self.add_repeat(node, after)
             case _:
                 assert_never(node)
 
-    def repeat(self, node: ast.Repeat, after: int) -> int:
+    def add_repeat(self, node: ast.Repeat, after: int) -> int:
+        """Adds `low` copies of the body, then a loop or `high - low` optional copies."""
         if node.high is None:
-            loop = self.add(Fork(()))  # its ways are known when its body is
-            body = self.node(node.inner, loop)
-            self.steps[loop] = Fork((body, after))
+            loop = self.add(Split(()))  # replaced below, when the number of its body is known
+            body = self.add_node(node.inner, loop)
+            self.states[loop] = Split((body, after))
             after = loop if not node.low else body
-            more = max(node.low - 1, 0)
+            copies = max(node.low - 1, 0)
         else:
             end = after
             for _ in range(node.high - node.low):
-                after = self.add(Fork((self.node(node.inner, after), end)))
-            more = node.low
-        for _ in range(more):
-            after = self.node(node.inner, after)
+                after = self.add(Split((self.add_node(node.inner, after), end)))
+            copies = node.low
+        for _ in range(copies):
+            after = self.add_node(node.inner, after)
         return after

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""POSIX extended regular expressions as trees.
+"""Parses POSIX extended regular expressions.
 
     parse("a(b|[0-9]){2}")
       -> Pattern(Cat((Bytes({a}), Repeat(Group(1, Alt((Bytes({b}), Bytes({0..9}))))), 2, 2))), groups=2)
 
-A pattern is matched byte by byte. `.` and `[^...]` take any byte, newlines too. A back reference is no
-regular expression; a character behind a backslash stands for itself otherwise, but for the classes that
-grep adds: \\w \\W \\s \\S. `(?:...)` groups without a number. Braces, brackets and parentheses that close
-nothing stand for themselves.
-Source: IEEE 1003.1, chapter "Regular Expressions", and what stap 4.8 accepts.
+A pattern matches bytes. `.` and `[^...]` match any byte, newlines included. A backslash makes the next
+character an ordinary one, except for the classes that grep adds: \\w \\W \\s \\S. Back references are
+refused. `(?:...)` is a group without a number. Closing braces, brackets and parentheses that close
+nothing are ordinary characters.
+Sources: IEEE 1003.1, chapter "Regular Expressions", and the patterns that stap 4.8 accepts.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final, TypeAlias
 
 from runtime.support.record import record
 
-MOST_REPEATS: Final = 1000
-_DEEPEST: Final = 100
+MAX_REPEATS: Final = 1000
+_MAX_DEPTH: Final = 100
 
 _CLASSES: Final = {
     "alpha": (range(65, 91), range(97, 123)),
@@ -42,7 +42,7 @@ _ESCAPES: Final = {"w": _WORD, "W": _ALL - _WORD, "s": _SPACE, "S": _ALL - _SPAC
 
 
 class PatternError(ValueError):
-    """A pattern that cannot be; `start` and `end` enclose the place in it."""
+    """An invalid pattern. `start` and `end` are the offsets in the pattern of the invalid part."""
 
     def __init__(self, start: int, end: int, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -54,34 +54,38 @@ class PatternError(ValueError):
 
 @record
 class Bytes:
-    """One byte of these."""
+    """Matches one byte that is in `members`."""
 
     members: frozenset[int]
 
 
 @record
 class Begin:
-    """`^`"""
+    """`^`: matches at the start of the string."""
 
 
 @record
 class End:
-    """`$`"""
+    """`$`: matches at the end of the string."""
 
 
 @record
 class Cat:
+    """A concatenation; with no parts, it matches the empty string."""
+
     parts: tuple[Node, ...]
 
 
 @record
 class Alt:
+    """Alternatives, separated by `|`; earlier ones are preferred."""
+
     choices: tuple[Node, ...]
 
 
 @record
 class Repeat:
-    """From `low` to `high` times; None: without end."""
+    """From `low` to `high` repetitions of `inner`; `high` is None if there is no limit."""
 
     inner: Node
     low: int
@@ -90,7 +94,7 @@ class Repeat:
 
 @record
 class Group:
-    """`(...)`, counted from 1 by its opening parenthesis."""
+    """`(...)`. Groups are numbered from 1, in the order of their opening parentheses."""
 
     number: int
     inner: Node
@@ -101,27 +105,35 @@ Node: TypeAlias = Bytes | Begin | End | Cat | Alt | Repeat | Group
 
 @record
 class Pattern:
-    """`groups` counts the whole match as well."""
+    """The tree of a pattern. `groups` is the number of groups, the whole match included."""
 
     root: Node
     groups: int
 
 
 def parse(text: str) -> Pattern:
-    """The tree of a pattern; one character stands for one byte."""
+    """Returns the tree of a pattern, in which one character stands for one byte.
+
+    Raises PatternError.
+    """
     parser = _Parser(text)
     root = parser.choices(0)
     return Pattern(root, parser.groups)
 
 
 class _Parser:
+    """A recursive descent parser; each method parses from `at` and moves it.
+
+    `depth` counts the parentheses around the current position.
+    """
+
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
         self.groups = 1
 
     def choices(self, depth: int) -> Node:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise PatternError(self.at - 1, self.at, "parentheses are nested too deep")
         found = [self.sequence(depth)]
         while self.text.startswith("|", self.at):
@@ -201,7 +213,7 @@ class _Parser:
         while self.at < len(self.text) and self.text[self.at] in "*+?{":
             start = self.at
             char = self.text[start]
-            if isinstance(node, Begin | End) and self.text[start - 1] in "^$":  # not in brackets
+            if isinstance(node, Begin | End) and self.text[start - 1] in "^$":  # ^*, but not (?:^)*
                 raise PatternError(
                     start, start + 1, f"'{char}' has nothing to repeat: an anchor takes no text"
                 )
@@ -234,12 +246,12 @@ class _Parser:
                 start, max(self.at, start + 1), "an interval needs a number", _INTERVALS
             )
         digits, self.at = self.text[self.at : end], end
-        if len(digits) > 9 or int(digits) > MOST_REPEATS:
+        if len(digits) > 9 or int(digits) > MAX_REPEATS:
             raise PatternError(
                 end - len(digits),
                 end,
                 f"{digits} repetitions are too many",
-                f"at most {MOST_REPEATS}",
+                f"at most {MAX_REPEATS}",
             )
         return int(digits)
 
@@ -291,7 +303,7 @@ class _Parser:
         return range(low, high + 1)
 
     def element(self, start: int) -> int:
-        """One character, plain or as `[.x.]` or `[=x=]`."""
+        """A character of a bracket expression: `x`, `[.x.]` or `[=x=]`."""
         begin = self.at
         for mark in ".=":
             if self.text.startswith("[" + mark, begin):
@@ -303,7 +315,7 @@ class _Parser:
         return ord(self.text[begin])
 
     def named(self, start: int, mark: str) -> str:
-        """What stands in `[:name:]` and its kin."""
+        """The name in `[:name:]`, `[.name.]` or `[=name=]`."""
         begin = self.at + 2
         end = self.text.find(mark + "]", begin)
         if end < 0:

@@ -6,7 +6,7 @@ f(x) -> Call("f", (LocalRef("x"),)); x has the type of f's parameter, and the ca
 
 from __future__ import annotations
 
-from compiler.frontend.item_tokens import PRINT_KINDS
+from compiler.frontend.lexer import PRINT_KINDS
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STAT, STRING

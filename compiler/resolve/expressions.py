@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeGuard, assert_never, cast
 
-from compiler.frontend.literal_spans import place
+from compiler.frontend.literal_spans import literal_span
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STAT, STRING
@@ -316,7 +316,7 @@ def _check_pattern(ctx: FunctionContext, literal: syntax.String, captures: bool)
     try:
         dfa.compile(literal.value, captures)
     except PatternError as error:
-        where = place(literal, error.start, error.end)
+        where = literal_span(literal, error.start, error.end)
         ctx.report("bad-regex", error.message, where, error.hint)
     except TooLargeError:
         ctx.report(

@@ -7,7 +7,7 @@ sprintf("%d", x)                 -> Format("%d", (x,)), a string made in the ker
 
 from __future__ import annotations
 
-from compiler.frontend.literal_spans import place
+from compiler.frontend.literal_spans import literal_span
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.program import LONG, STRING
@@ -127,7 +127,7 @@ def _formatted(
     try:
         pieces = parse(format_.value)
     except DirectiveError as error:
-        where = place(format_, error.position, error.position + 1)
+        where = literal_span(format_, error.position, error.position + 1)
         ctx.report("bad-format", error.message, where)
         return "", (), ()
     wanted = arguments(pieces)
@@ -163,7 +163,7 @@ def _report_count(
         ctx.report("wrong-arguments", f"the format takes {count}, and this is one more", where)
         return
     directive = wanted[len(e.args)].directive
-    where = place(form, directive.position, directive.end)
+    where = literal_span(form, directive.position, directive.end)
     ctx.report(
         "wrong-arguments",
         f"there is no argument for this: the format takes {count}, not {len(e.args)}",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from compiler.frontend import grammar_table
-from compiler.frontend.actions import Builder
+from compiler.frontend.actions import Actions
 from compiler.ir.diagnostics import Diagnostics
 from tests import PROJECT
 
@@ -38,9 +38,9 @@ def test_a_broken_table_is_not_used(tmp_path: Path, content: bytes) -> None:
 
 
 def test_every_action_of_the_grammar_has_its_method() -> None:
-    builder = Builder(Diagnostics(), guru=False)
+    actions = Actions(Diagnostics(), guru=False)
     for rule in grammar_table.load().rules:
-        assert rule.action is None or callable(getattr(builder, rule.action, None)), rule
+        assert rule.action is None or callable(getattr(actions, rule.action, None)), rule
 
 
 def test_parsing_with_a_stored_table_does_not_load_lark(tmp_path: Path) -> None:

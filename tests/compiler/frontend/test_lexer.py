@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.frontend.lexer import Junk, scan, unescape
+from compiler.frontend.lexer import InvalidToken, scan, unescape
 from compiler.ir import syntax as s
 from compiler.ir.source import Source, decode, encode
 from tests.compiler.frontend.support import expression, faults, places, shape, slugs, statements
@@ -39,7 +39,7 @@ def test_numbers_wrap_to_signed_64_bits(text: str, value: int) -> None:
 @pytest.mark.parametrize("text", ["08", "0x", "1a", "0xg", "18446744073709551616", "9" * 5000])
 def test_what_is_no_number_is_refused_in_one_piece(text: str) -> None:
     [token] = scan(Source("x", text), ())
-    assert isinstance(token.value, Junk)
+    assert isinstance(token.value, InvalidToken)
     assert token.value.diagnostic.slug == "bad-number"
     assert token.span.text == text
 

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from compiler.frontend.item_tokens import AT_KINDS, PRINT_KINDS
-from compiler.frontend.lexer import KEYWORDS, OPERATORS
+from compiler.frontend.lexer import AT_KINDS, KEYWORDS, OPERATORS, PRINT_KINDS
 from compiler.frontend.parser import CompileError, parse
 from compiler.ir.diagnostics import render_all
 from compiler.ir.syntax_printer import print_script
