@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 
 from compiler.ir.hooks import Hook
+from tests import PROJECT
 
-PROJECT = Path(__file__).parents[3]
 PARTS = ("compiler", "runtime", "tests")
 HEADER = "runtime/kernel/include/stapwatch/script.h"
 TABLE = "compiler/probes/__init__.py"
@@ -65,10 +65,10 @@ SCRIPT = "global hits probe toy(7) { hits++; println(pp(), hits) } probe begin {
 RUN = f"""
 import json
 from compiler.driver.list_probes import probe_types
-from tests.language.userspace import Script, Workshop, translate
+from tests.language.userspace import HostedRuntime, Script, translate
 
-with Workshop.open() as workshop:
-    ran = workshop.run_script({SCRIPT!r}, rounds=2)
+with HostedRuntime.open() as hosted:
+    ran = hosted.run_script({SCRIPT!r}, rounds=2)
 hooks = [probe.hook for probe in translate(Script("x", {SCRIPT!r})).manifest.probes]
 print(json.dumps([ran.output, ran.fault, ran.diagnostics, hooks, "toy(number)" in probe_types()]))
 """
