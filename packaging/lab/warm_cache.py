@@ -19,6 +19,7 @@ from lab.host import cache_root, locked, remove_all_but, run_logged, say
 from lab.image import Image
 
 _KEPT = 8
+_ROOMS = ("compiler/arch", "compiler/kernel", "compiler/modbuild", "compiler/support")
 _PREPARE = """
 import sys
 from pathlib import Path
@@ -34,7 +35,7 @@ Builder(Cache(folder), ChrootToolchain(root, folder)).prepare(Kernel.from_root(r
 def warm_cache(project_root: Path, image: Image) -> Path:
     """The cache folder for this image and these sources, made when one of them is new."""
     digest = hashlib.sha256(f"{image.folder.name}\0{Path(__file__).read_text()}".encode())
-    for part in ("compiler/modbuild", "compiler/kernel", "compiler/support", "runtime/kernel"):
+    for part in (*_ROOMS, "runtime/kernel"):
         for path in sorted((project_root / part).rglob("*")):
             if path.is_file() and path.suffix != ".pyc":
                 digest.update(f"\0{path.name}\0".encode() + path.read_bytes())

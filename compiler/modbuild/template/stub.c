@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The smallest script: built once for each kernel, to learn kbuild's commands and to compare with it. */
+/* The smallest script: built once for each kernel, to learn kbuild's commands and to compare the tiers. */
 #include "stapwatch.h"
 
 extern const char sw_manifest[], sw_manifest_end[];
