@@ -216,7 +216,7 @@ class SelfMetrics:
             unsettled.add_metric([name], sum(table.unsettled for table in shot.tables))
             memory.add_metric([name], shot.header.memory)
             started.add_metric([name], shot.header.started_ns / 1e9)
-            unplaced.add_metric([name], sum(len(probe.unplaced) for probe in shot.probes))
+            unplaced.add_metric([name], sum(len(probe.failed_attachments) for probe in shot.probes))
             events.add_metric([name], shot.lanes.events)
             lost.add_metric([name], shot.lanes.events_lost)
             cut.add_metric([name], shot.lanes.strings_cut)

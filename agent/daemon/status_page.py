@@ -64,7 +64,9 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
             "memory": shot.header.memory,
             "probes": len(shot.probes),
             "unplaced": [
-                {"probe": what, "errno": why} for p in shot.probes for what, why in p.unplaced
+                {"probe": what, "errno": why}
+                for p in shot.probes
+                for what, why in p.failed_attachments
             ],
         }
     return tree

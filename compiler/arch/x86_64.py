@@ -38,7 +38,7 @@ def boot_payload(data: bytes) -> tuple[int, int] | None:
     return (sectors + 1) * 512 + offset, size
 
 
-X86_64: Final = Arch(
+ARCH: Final = Arch(
     name="x86_64",
     kernel_name="x86",
     elf_machine=62,

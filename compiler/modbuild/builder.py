@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from compiler.modbuild import fast_tier
 from compiler.modbuild.errors import BuildError
 from compiler.modbuild.fast_tier import STUB
-from compiler.modbuild.kernel_kit import KitInputs, Preparation, prepare
+from compiler.modbuild.kernel_kit import KitInputs, Preparation, load
 from compiler.modbuild.request import BuildInput, BuildResult, KernelFacts, Tier
 from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.toolchain import Headers, HostToolchain, Toolchain
@@ -63,11 +63,16 @@ class Builder:
             found = self._prepared.get(key)
             if found is None or not _is_intact(found):
                 try:
-                    found = prepare(inputs, self.progress)
+                    found = load(inputs, key) or self._new_kit(inputs, key)
                 except BuildError as error:
                     raise self._recorded(error, STUB, "") from error
                 self._prepared[key] = found
             return found
+
+    def _new_kit(self, inputs: KitInputs, key: str) -> Preparation:
+        from compiler.modbuild import kit_build  # once for a kernel
+
+        return kit_build.prepare(inputs, key, self.progress)
 
     def build(self, request: BuildInput) -> BuildResult:
         """Make the module or find it in the cache. Raises BuildError and UnsafeCache."""

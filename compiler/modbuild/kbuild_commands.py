@@ -95,21 +95,21 @@ def _is_objtool(command: list[str]) -> bool:
 def _without_files(command: list[str]) -> list[str]:
     """Drop the C file, `-c`, `-o FILE` and the list of dependencies."""
     words = iter(command)
-    kept = []
+    remaining = []
     for word in words:
         if word == "-o":
             next(words, None)
         elif word != "-c" and not word.endswith(".c") and not word.startswith("-Wp,-M"):
-            kept.append(word)
-    return kept
+            remaining.append(word)
+    return remaining
 
 
 def _header_free(words: list[str], folder: str) -> list[str]:
-    kept = []
+    remaining = []
     rest = iter(words)
     for word in rest:
         if word in _DROPPED_PAIRS:
             next(rest, None)
         elif not _DROPPED.match(word):
-            kept.append(word.replace("=./", f"={folder}/"))  # a compiler plugin
-    return kept
+            remaining.append(word.replace("=./", f"={folder}/"))  # a compiler plugin
+    return remaining

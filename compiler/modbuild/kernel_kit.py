@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The parts that the fast tier needs for one kernel: found in the cache, or made once.
+"""The parts that the fast tier needs for one kernel, in the cache; kit_build.py makes them once.
 
-    prepare(KitInputs(kernel 6.1, ...), progress) -> Preparation(kit=KernelKit(...), problem="")
-    prepare(KitInputs(odd kernel, ...), progress) -> Preparation(kit=None, problem="section .text differs")
+    load(inputs of kernel 6.1, key)     -> Preparation(kit=KernelKit(...), problem="")
+    load(inputs of an odd kernel, key)  -> Preparation(kit=None, problem="section .text differs")
 
 If there is a problem, every module of that kernel is built with kbuild. Either outcome is cached.
 """
@@ -10,7 +10,6 @@ If there is a problem, every module of that kernel is built with kbuild. Either 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from compiler.modbuild.fast_tier import Commands, KernelKit
 from compiler.modbuild.request import KernelFacts
 from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.toolchain import Headers, Toolchain
-from compiler.support.content_store import Cache, Entry, UnsafeCache, key_of
+from compiler.support.content_store import Cache, Entry, key_of
 from runtime.support.record import record
 
 RECORD = "record.json"
@@ -63,25 +62,8 @@ class KitInputs:
         )
 
 
-def prepare(inputs: KitInputs, progress: Callable[[str], None]) -> Preparation:
-    """Find the kit in the cache, or make it in about 3 s. Raises BuildError and UnsafeCache."""
-    key = inputs.key
-    found = _load(inputs, key)
-    if found is None:
-        with inputs.cache.locked(f"kernel-{key[:16]}"):
-            found = _load(inputs, key)  # another process may have made it by now
-            if found is None:
-                progress(f"preparing for kernel {inputs.kernel.release}, once")
-                from compiler.modbuild import kit_build  # once for a kernel
-
-                kit_build.make(inputs, key)
-                found = _load(inputs, key)
-                if found is None:
-                    raise UnsafeCache(f"the cache {inputs.cache.root} loses entries")
-    return found
-
-
-def _load(inputs: KitInputs, key: str) -> Preparation | None:
+def load(inputs: KitInputs, key: str) -> Preparation | None:
+    """The preparation under `inputs.key` in the cache; None if there is none for this compiler."""
     entry = inputs.cache.get(key)
     if entry is None:
         return None

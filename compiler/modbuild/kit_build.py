@@ -1,30 +1,44 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Making a kernel's kit: build a stub with kbuild, take its parts, compare the tiers. Once for a kernel.
 
-make(inputs, key)   # stores the parts, the learned commands and the outcome under that key
+prepare(inputs, key, progress) -> Preparation   # its parts, commands and outcome are in the cache
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from compiler.modbuild import fast_tier, kbuild_tier, target_header, tier_check
 from compiler.modbuild.errors import BuildError
 from compiler.modbuild.fast_tier import HERE, STUB, Commands, KernelKit, read_object
 from compiler.modbuild.kbuild_commands import Unlearnable, learn
-from compiler.modbuild.kernel_kit import RECORD, KitInputs, make_kit
+from compiler.modbuild.kernel_kit import RECORD, KitInputs, Preparation, load, make_kit
 from compiler.modbuild.request import BuildInput
 from compiler.modbuild.toolchain import first_complaint
-from compiler.support.content_store import Entry
+from compiler.support.content_store import Entry, UnsafeCache
 from compiler.support.elf import ElfError
 from runtime.support.record import asdict
 
 _EXTENDED = "__version_ext_names"  # checksums in the format of newer kernels
 
 
-def make(inputs: KitInputs, key: str) -> None:
-    """Build the stub with both tiers and store the outcome. Raises BuildError."""
+def prepare(inputs: KitInputs, key: str, progress: Callable[[str], None]) -> Preparation:
+    """Make the kit in about 3 s, unless another process does. Raises BuildError and UnsafeCache."""
+    with inputs.cache.locked(f"kernel-{key[:16]}"):
+        found = load(inputs, key)
+        if found is None:
+            progress(f"preparing for kernel {inputs.kernel.release}, once")
+            _make(inputs, key)
+            found = load(inputs, key)
+    if found is None:
+        raise UnsafeCache(f"the cache {inputs.cache.root} loses entries")
+    return found
+
+
+def _make(inputs: KitInputs, key: str) -> None:
+    """Build the stub with both tiers and store the outcome."""
     with inputs.cache.workplace() as work:
         slow = work / "slow"
         slow.mkdir()
@@ -43,7 +57,7 @@ def make(inputs: KitInputs, key: str) -> None:
             commands = learn(slow, inputs.toolchain.path(slow), STUB, output)
             files = _parts(inputs, slow, commands)
             problem = _compare(inputs, make_kit(inputs, _entry(work, files), commands), stub, slow)
-        except Unlearnable as error:
+        except (Unlearnable, ElfError) as error:
             problem = str(error)
         compiler = commands.compiler if commands else ""
         record = {

@@ -17,11 +17,12 @@ from compiler.support.content_store import digest_of
 from runtime.support.record import record
 
 TEMPLATE = Path(__file__).parent / "template"
+_ROOMS = ("arch", "modbuild")  # of the compiler, whose code decides what a prepared kernel is
 
 
 @record
 class Sources:
-    """Relative path -> contents. `digest` covers them and the code of this room."""
+    """Relative path -> contents. `digest` covers them and the code that builds them."""
 
     files: Mapping[str, bytes]
     digest: str
@@ -30,8 +31,12 @@ class Sources:
     def read(cls, folder: Path) -> Sources:
         """Read the `.c` and `.h` files below `folder`, and its Kbuild."""
         files = dict(_files(folder))
-        pipeline = {p.name: p.read_bytes() for p in Path(__file__).parent.glob("*.py")}
-        return cls(files, digest_of(sorted({**files, **pipeline}.items())))
+        code = {
+            f"{room}/{path.name}": path.read_bytes()
+            for room in _ROOMS
+            for path in (Path(__file__).parents[1] / room).glob("*.py")
+        }
+        return cls(files, digest_of(sorted({**files, **code}.items())))
 
     @classmethod
     def ours(cls) -> Sources:

@@ -52,7 +52,7 @@ class ProbeValues:
     functions: tuple[FunctionStatus, ...] = ()
 
     @property
-    def unplaced(self) -> tuple[tuple[str, int], ...]:
+    def failed_attachments(self) -> tuple[tuple[str, int], ...]:
         """Failed attachments: (function or probe point, errno)."""
         failed = tuple((f.name, f.error) for f in self.functions if f.error)
         return failed or (((self.probe.point, self.error),) if self.error else ())

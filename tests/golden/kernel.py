@@ -8,7 +8,7 @@ import tempfile
 from functools import cache, cached_property
 from pathlib import Path
 
-from compiler.arch.x86_64 import X86_64
+from compiler.arch.x86_64 import ARCH as X86_64
 from compiler.kernel.btf import Btf
 from compiler.kernel.kernel import Kernel
 from compiler.support.elf import Elf

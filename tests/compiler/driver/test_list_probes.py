@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.arch.x86_64 import X86_64
+from compiler.arch.x86_64 import ARCH as X86_64
 from compiler.driver import list_probes
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir import syntax

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.arch.x86_64 import X86_64
+from compiler.arch.x86_64 import ARCH as X86_64
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.config import Config
 from compiler.kernel.errors import BadBtf, BadImage, NoConfig, NoKernel, NoSymbols

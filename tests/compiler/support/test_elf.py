@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler.arch.x86_64 import X86_64
+from compiler.arch.x86_64 import ARCH as X86_64
 from compiler.modbuild.errors import BuildError
 from compiler.modbuild.fast_tier import read_object
 from compiler.support.elf import Elf, ElfError

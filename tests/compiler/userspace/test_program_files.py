@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from compiler.arch import Operand
-from compiler.arch.x86_64 import X86_64, operands
+from compiler.arch.x86_64 import ARCH as X86_64
+from compiler.arch.x86_64 import operands
 from compiler.userspace.elf_program import Executable, ProgramError
 from compiler.userspace.program_files import Files
 from compiler.userspace.shared_libraries import libraries
