@@ -12,7 +12,7 @@ from compiler.ir.traits import walk
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.userspace.program_files import Files
-from tests.frontend.support import known
+from tests.compiler.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
 CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
@@ -23,7 +23,7 @@ def test_a_path_that_holds_the_functions_name(tmp_path: Path) -> None:
     source = "int spin(int n) { return n + 1; } int main(int n) { return spin(n); }"
     program = tmp_path / "opt/spin/program"
     program.parent.mkdir(parents=True)
-    command = ["gcc", "-O0", "-x", "c", "-o", program, "-"]
+    command: list[str | Path] = ["gcc", "-O0", "-x", "c", "-o", program, "-"]
     subprocess.run(command, input=source.encode(), check=True)
     environment = Environment(golden_kernel(), programs=Files(tmp_path))
     script = parse(SCRIPT, "x.stp", conditions=CONDITIONS)
