@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where a test stands.
+"""Where to find a test.
 
-The tests of a module mirror its path: `compiler/frontend/lexer.py` is tested by
-`tests/compiler/frontend/test_lexer.py`, and what needs a file of its own by `test_lexer_TOPIC.py` beside it.
-What is about a whole package stands one level higher (`tests/compiler/test_growth.py`). C: `tests/runtime/hosted/`
-runs the runtime in a process, `tests/runtime/kernel/` in a guest's kernel.
+The tests of a module have its path below tests/: `tests/compiler/frontend/test_lexer.py` tests
+`compiler/frontend/lexer.py`, and a file beside it called `test_lexer_TOPIC.py` tests one topic of it. A test of a
+whole package is one level higher (`tests/compiler/test_growth.py`). The runtime's C is tested in a process by
+`tests/runtime/hosted/` and in a guest's kernel by `tests/runtime/kernel/`. The other folders test what spans rooms:
 
-    golden/      one script and what one stage makes of it, as text; no kernel, no gcc
-    language/    the language as a whole, in user space; cases/ is one folder for each item of the language
-    handlers/    compiled scripts in a guest's kernel: what each probe family and library function gives
+    golden/      scripts beside the text that one stage of the compiler makes of them
+    language/    the whole language in user space; cases/ has a folder for each item of the language
+    handlers/    compiled scripts in a guest's kernel, for each probe family and for the library
     system/      the agent as a service in a guest, seen from outside
     examples/    packaging/probes.d and its configuration in a guest
     lab/         packaging/lab itself
-    bench/       `make bench`, and tests that it measures what it says
-    repository/  imports, names of files and commit messages
+    bench/       `make bench`, and tests of its measurements
+    repository/  imports, places of files, commit messages
+
+Fixtures of the lab are in `lab_fixtures.py`, the format of golden and language cases in `case_file.py`.
 """
 
 from pathlib import Path

@@ -19,6 +19,14 @@ from runtime.support.record import replace
 from tests.agent import standin
 from tests.agent.conftest import run
 
+OTHERS: set[str] = set()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def others() -> None:
+    """Children that were there before, as multiprocessing's resource tracker is after a test that uses it."""
+    OTHERS.update(child_processes())
+
 
 def request(text: str, output: Path) -> Request:
     settings = Settings(work_folder=output, cache_folder=output)
@@ -145,7 +153,8 @@ def test_waiting_scripts_can_be_cancelled(tmp_path: Path) -> None:
 
 
 def child_processes() -> list[str]:
-    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    found = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    return [pid for pid in found if pid not in OTHERS]
 
 
 def test_no_compiler(tmp_path: Path) -> None:
