@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* arch.h - chooses the header of the processor and of the kernel's calling convention. target.h names
- * this kernel's variables. */
+/* arch.h - chooses the header of the processor and of the kernel's calling convention. target.h
+ * names this kernel's variables. */
 #ifndef STAPWATCH_ARCH_H
 #define STAPWATCH_ARCH_H
 

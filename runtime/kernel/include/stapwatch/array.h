@@ -139,7 +139,7 @@ static __always_inline void sw_write_begin(u32 *sequence)
 {
 	sw_store_release(sequence, *sequence + 1);
 	__atomic_thread_fence(
-		__ATOMIC_RELEASE); /* no row is written before; no instruction if stores stay in order */
+		__ATOMIC_RELEASE); /* no row is written before; free if stores stay ordered */
 }
 
 static __always_inline void sw_write_end(u32 *sequence)
