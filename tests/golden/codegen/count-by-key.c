@@ -65,7 +65,7 @@ static __always_inline u32 add_reads(struct area *a, struct shared *s, const str
 	return likely(n) ? n : append_reads(a, s, key);
 }
 
-/* tapset/functions/task.stp:4: function execname */
+/* tapset/functions/task.stp:5: function execname */
 static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;

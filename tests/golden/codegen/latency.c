@@ -49,7 +49,7 @@ static __always_inline void fill_latency(struct row_latency *row, s64 value)
 	row->buckets[sw_log2_bucket(value)]++;
 }
 
-/* tapset/functions/clock.stp:4: function gettimeofday_ns */
+/* tapset/functions/clock.stp:5: function gettimeofday_ns */
 static s64 fn_gettimeofday_ns(struct sw_context *c __maybe_unused)
 {
 	s64 STAP_RETVALUE = 0;

@@ -127,7 +127,7 @@ static bool match_0(struct area *a, const char *s)
 	return sw_matched_keep(&a->c, a->match.text, sizeof(a->match.text), s, tags, 2);
 }
 
-/* tapset/functions/task.stp:4: function execname */
+/* tapset/functions/task.stp:5: function execname */
 static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;

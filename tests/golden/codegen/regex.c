@@ -91,7 +91,7 @@ static bool match_0(const char *s)
 	return state;
 }
 
-/* tapset/functions/task.stp:4: function execname */
+/* tapset/functions/task.stp:5: function execname */
 static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;

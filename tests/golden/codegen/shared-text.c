@@ -36,7 +36,7 @@ _Static_assert(offsetof(struct shared, last_lock) == 32, "last_lock");
 _Static_assert(offsetof(struct shared, last_sequence) == 36, "last_sequence");
 _Static_assert(offsetof(struct shared, last) == 40, "last");
 
-/* tapset/functions/task.stp:4: function execname */
+/* tapset/functions/task.stp:5: function execname */
 static void fn_execname(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;
