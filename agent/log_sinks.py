@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Structured logs: to journald in its own protocol when systemd started us, else JSON lines on stderr.
+"""Structured logs: to journald in its native protocol under systemd, else JSON lines on stderr.
 
     configure(LogSettings()); log().info("loaded", script="vfs")
     -> {"event": "loaded", "level": "info", "script": "vfs", "timestamp": "2024-05-01T12:00:00.000000Z"}
 
-Nothing here blocks the event loop: a full journal or a stalled pipe costs lines, which are counted.
+Nothing here blocks the event loop: lines that a full journal or pipe cannot take are lost and counted.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Sink(Protocol):
 
 
 class JsonSink:
-    """JSON lines to a file descriptor, written by a thread: a reader that stalls stops only the thread."""
+    """JSON lines to a file descriptor, written by a thread that a stalled reader may block."""
 
     def __init__(self, descriptor: int = 2) -> None:
         self.lost = 0
@@ -62,7 +62,7 @@ class JsonSink:
             self.lost += 1
 
     def close(self) -> None:
-        """Write what is queued, for two seconds at most."""
+        """Write the queued lines, for two seconds at most."""
         with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=1)
         self._thread.join(2)
@@ -77,7 +77,7 @@ class JsonSink:
 
 
 class JournalSink:
-    """journald's native protocol: fields as they are, MESSAGE, PRIORITY and upper-case names."""
+    """journald's native protocol, with MESSAGE, PRIORITY and each field under its upper-case name."""
 
     def __init__(self, path: str = JOURNAL) -> None:
         self.lost = 0
@@ -91,7 +91,7 @@ class JournalSink:
         try:
             self._socket.sendto(data, self._path)
         except OSError as error:
-            if error.errno == errno.EMSGSIZE:  # too large for a datagram: goes as a file
+            if error.errno == errno.EMSGSIZE:  # too large for a datagram: send it as a file
                 self._send_file(data)
             else:
                 self.lost += 1
@@ -104,7 +104,7 @@ class JournalSink:
             file = os.memfd_create("stapwatch-log", os.MFD_ALLOW_SEALING)
             try:
                 os.write(file, data)
-                # journald trusts only a file that nobody can change any more
+                # journald accepts only sealed files
                 fcntl.fcntl(file, fcntl.F_ADD_SEALS, _ALL_SEALS)
                 rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", file))
                 self._socket.sendmsg([b""], [rights], 0, self._path)
@@ -115,7 +115,7 @@ class JournalSink:
 
 
 def journal_datagram(entry: Mapping[str, Any]) -> bytes:
-    """One entry as journald reads it: NAME=value lines, or NAME, length and bytes for any others."""
+    """One entry in journald's format: NAME=value, or NAME, length and bytes for values with newlines."""
     fields: dict[str, str] = {"SYSLOG_IDENTIFIER": "stapwatch"}
     for key, value in entry.items():
         if key == "event":
@@ -136,7 +136,7 @@ def journal_datagram(entry: Mapping[str, Any]) -> bytes:
 
 
 def under_journald(descriptor: int = 2) -> bool:
-    """Whether systemd connected this stream to the journal: $JOURNAL_STREAM names its device:inode."""
+    """Whether systemd connected this stream to the journal, according to $JOURNAL_STREAM."""
     try:
         stat = os.fstat(descriptor)
     except OSError:
@@ -148,7 +148,7 @@ _sink: Sink | None = None
 
 
 def configure(settings: LogSettings) -> Sink:
-    """Send all logs where the settings say; may be called again."""
+    """Send all logs to the sink of the settings; may be called again."""
     global _sink
     journal = settings.format is LogFormat.JOURNALD or (
         settings.format is LogFormat.AUTO and under_journald()
@@ -180,7 +180,7 @@ def close() -> None:
 
 
 def lost() -> int:
-    """Lines that found the journal or the pipe full."""
+    """The number of lines lost because the journal or the pipe was full."""
     return _sink.lost if _sink is not None else 0
 
 

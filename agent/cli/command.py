@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from agent.session.compile_options import UsageError
@@ -15,6 +16,12 @@ class Parser(argparse.ArgumentParser):
     """Reports what is wrong with a command line in one line, and where the options are listed."""
 
     usage_status = 2  # the exit status for a wrong command line
+    complete: Callable[[Sequence[str]], list[str]] | None = None  # applied to the words first
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self.complete is not None:
+            args = self.complete(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         hint = f"hint: '{self.prog} --help' lists the options"

@@ -6,8 +6,8 @@
     stapwatch check *.stp
     stapwatch status
 
-To add a subcommand, write its module (see command.py) and add it to `COMMANDS`. The modules import
-what they need when they run: the agent stays small, and `--help` is quick.
+To add a subcommand, write its module (see command.py) and add its name to `COMMANDS`. Only the module
+of the given subcommand is imported, and it imports what it needs when it runs: the agent stays small.
 """
 
 from __future__ import annotations
@@ -15,15 +15,14 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, cast
 
-from agent.cli import agent, check, run, status
 from agent.cli.command import Command, Parser, UsageError
-from agent.session.options import complete
 from compiler.version import VERSION
 
-COMMANDS: Mapping[str, Command] = {"agent": agent, "run": run, "check": check, "status": status}
+COMMANDS = ("agent", "run", "check", "status")  # each is a module of this package
 
 _STATUS = """exit status:
   0  success
@@ -49,12 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def parse(argv: Sequence[str]) -> tuple[Command, Any]:
     """The subcommand and its options. A wrong command line is reported, and raises SystemExit."""
-    words = complete(argv)
-    top = parser()
-    if words and words[0] in COMMANDS:
-        top.usage_status = COMMANDS[words[0]].USAGE_STATUS  # it reports words that no parser knows
-    given = top.parse_args(words)
-    command = COMMANDS[given.command]
+    given = parser(argv).parse_args(argv)
+    command = _module(given.command)
     try:
         return command, command.parse(given)
     except UsageError as error:
@@ -62,8 +57,9 @@ def parse(argv: Sequence[str]) -> tuple[Command, Any]:
         raise SystemExit(command.USAGE_STATUS) from None
 
 
-def parser() -> Parser:
-    """The parser of the whole command line."""
+def parser(argv: Sequence[str] = ()) -> Parser:
+    """The parser for a command line; without a subcommand in front, that of all subcommands."""
+    names = [name for name in COMMANDS if name in argv[:1]]
     top = Parser(
         prog="stapwatch",
         description="Probe scripts in the SystemTap language as Prometheus series and logs.",
@@ -72,6 +68,15 @@ def parser() -> Parser:
     )
     top.add_argument("-V", "--version", action="version", version=f"stapwatch {VERSION}")
     subparsers = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in COMMANDS.values():
+    for name in names or COMMANDS:
+        command = _module(name)
         command.add_parser(subparsers).usage_status = command.USAGE_STATUS
+        if names:
+            top.usage_status = (
+                command.USAGE_STATUS
+            )  # it reports words that the subparser leaves over
     return top
+
+
+def _module(name: str) -> Command:
+    return cast(Command, import_module(f"agent.cli.{name}"))

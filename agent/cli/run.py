@@ -16,6 +16,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
     command = subparsers.add_parser(
         "run", help="compile, load and run one script, as stap does", allow_abbrev=False
     )
+    command.complete = run_options.complete
     run_options.add_arguments(command)
     return command
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From configuration files to Settings, strictly, with all mistakes at once.
+"""Loads the configuration files into Settings, strictly, and reports all errors at once.
 
     stapwatch.yaml + conf.d/*.yaml + probes.d/*.stp -> Settings
     "lables: [x]" -> ConfigError: stapwatch.yaml:7:5: unknown key 'lables'; did you mean 'labels'?
 
-Drop-ins lie in `conf.d` beside the main file and are laid over it in the order of their names: mappings
-merge, everything else is replaced. A script's source may be given once: by `file`, by `text`, or by a
+Drop-ins in `conf.d` beside the main file are merged over it in the order of their names: mappings merge,
+other values are replaced. A script's source may be given once: by `file`, by `text`, or by a
 `NAME.stp` in a script folder, whose options `scripts: {NAME: ...}` then sets.
 """
 
@@ -16,7 +16,7 @@ from typing import Any
 
 from agent.config import schema
 from agent.config.metric_schema import check_families, read_metric
-from agent.config.schema import Reader, Wrong
+from agent.config.schema import Reader, SchemaError
 from agent.config.settings import (
     DEFAULT_PORT,
     MAIN_FILE,
@@ -27,7 +27,17 @@ from agent.config.settings import (
     ScriptSettings,
     Settings,
 )
-from agent.config.yaml_tree import Entry, Mapping, Mistake, Node, Place, Scalar, merge, parse, read
+from agent.config.yaml_tree import (
+    ConfigDiagnostic,
+    Entry,
+    Mapping,
+    Node,
+    Position,
+    Scalar,
+    merge,
+    parse,
+    read,
+)
 from runtime.support.record import replace
 
 SCRIPT_NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}"
@@ -37,60 +47,60 @@ _NAME_HINT = "use letters, digits, '_', '-' and '.', at most 64"
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. `mistakes`: all of them, in order of place."""
+    """The configuration is wrong. `diagnostics`: all errors, in order of position."""
 
-    def __init__(self, mistakes: list[Mistake]) -> None:
-        self.mistakes = tuple(sorted(mistakes, key=lambda m: m.place))
-        super().__init__("\n".join(map(str, self.mistakes)))
+    def __init__(self, diagnostics: list[ConfigDiagnostic]) -> None:
+        self.diagnostics = tuple(sorted(diagnostics, key=lambda m: m.position))
+        super().__init__("\n".join(map(str, self.diagnostics)))
 
 
 def load(path: Path | None = None) -> Settings:
     """Read the main file, its drop-ins and the script folders.
 
     Without a path the default file is read if it exists; without that the defaults hold.
-    Raises ConfigError with every mistake found.
+    Raises ConfigError with every diagnostic found.
     """
-    mistakes: list[Mistake] = []
+    diagnostics: list[ConfigDiagnostic] = []
     trees: list[Mapping | None] = []
     main = path or MAIN_FILE
     if path is not None or main.exists():
-        trees.append(read(main, mistakes))
-    trees += [read(extra, mistakes) for extra in _drop_ins(main)]
-    return _settings(trees, mistakes)
+        trees.append(read(main, diagnostics))
+    trees += [read(extra, diagnostics) for extra in _drop_ins(main)]
+    return _settings(trees, diagnostics)
 
 
 def loads(text: str, file: str = "stapwatch.yaml") -> Settings:
     """Like `load`, from one text."""
-    mistakes: list[Mistake] = []
-    return _settings([parse(text, file, mistakes)], mistakes)
+    diagnostics: list[ConfigDiagnostic] = []
+    return _settings([parse(text, file, diagnostics)], diagnostics)
 
 
 def _drop_ins(main: Path) -> list[Path]:
     return sorted(main.parent.glob("conf.d/*.yaml"), key=lambda p: p.name)
 
 
-def _settings(trees: list[Mapping | None], mistakes: list[Mistake]) -> Settings:
+def _settings(trees: list[Mapping | None], diagnostics: list[ConfigDiagnostic]) -> Settings:
     given = [tree for tree in trees if tree is not None]
-    _check_sources(given, mistakes)
-    # Every file is checked by itself, so that a value which a drop-in replaces is checked too.
+    _check_sources(given, diagnostics)
+    # Check every file by itself: a drop-in may replace a value that is wrong.
     for tree in given[:-1] if len(given) > 1 else []:
-        _read(tree, mistakes)
-    found: list[Mistake] = []
-    merged = Mapping({}, Place("defaults"))
+        _read(tree, diagnostics)
+    found: list[ConfigDiagnostic] = []
+    merged = Mapping({}, Position("defaults"))
     for tree in given:
         merged = merge(merged, tree)
     settings = _read(merged, found)
-    mistakes += [mistake for mistake in found if mistake not in mistakes]
-    settings = _with_folders(settings, merged, mistakes)
-    check_families(settings.scripts.values(), mistakes)
-    if mistakes:
-        raise ConfigError(mistakes)
+    diagnostics += [diagnostic for diagnostic in found if diagnostic not in diagnostics]
+    settings = _with_folders(settings, merged, diagnostics)
+    check_families(settings.scripts.values(), diagnostics)
+    if diagnostics:
+        raise ConfigError(diagnostics)
     return settings
 
 
-def _check_sources(trees: list[Mapping], mistakes: list[Mistake]) -> None:
-    """A script's source given in two files would silently replace one by the other."""
-    seen: dict[str, Place] = {}
+def _check_sources(trees: list[Mapping], diagnostics: list[ConfigDiagnostic]) -> None:
+    """Report scripts whose source two files give: merging would silently drop one of them."""
+    seen: dict[str, Position] = {}
     for tree in trees:
         scripts = tree.entries.get("scripts")
         if scripts is None or not isinstance(scripts.node, Mapping):
@@ -101,16 +111,16 @@ def _check_sources(trees: list[Mapping], mistakes: list[Mistake]) -> None:
             if not entry.node.entries.keys() & {"file", "text"}:
                 continue
             if name in seen:
-                mistakes.append(
-                    Mistake(
-                        entry.place, f"duplicate script name '{name}'", f"first at {seen[name]}"
+                diagnostics.append(
+                    ConfigDiagnostic(
+                        entry.position, f"duplicate script name '{name}'", f"first at {seen[name]}"
                     )
                 )
-            seen.setdefault(name, entry.place)
+            seen.setdefault(name, entry.position)
 
 
-def _read(tree: Mapping, mistakes: list[Mistake]) -> Settings:
-    reader = Reader(mistakes)
+def _read(tree: Mapping, diagnostics: list[ConfigDiagnostic]) -> Settings:
+    reader = Reader(diagnostics)
     values = reader.record(
         tree,
         "the configuration",
@@ -153,20 +163,20 @@ def _compile(node: Node, reader: Reader) -> CompileSettings:
 def _level(node: Node) -> str:
     level = schema.text(node).lower()
     if level not in _LEVELS:
-        raise Wrong(node.place, f"unknown value '{level}'", schema.suggest(level, _LEVELS))
+        raise SchemaError(node.position, f"unknown value '{level}'", schema.suggest(level, _LEVELS))
     return level
 
 
 def _path(node: Node) -> Path:
-    """A path; a relative one starts at the folder of the file it is written in."""
+    """A path; a relative one is relative to the folder of the configuration file."""
     given = schema.text(node)
     if not given or "\0" in given:
-        raise Wrong(node.place, "must be a path")
-    return Path(node.place.file).parent / given
+        raise SchemaError(node.position, "must be a path")
+    return Path(node.position.file).parent / given
 
 
 def parse_address(given: str) -> Address:
-    """host:port, [v6]:port, :port or host. ValueError when it is none."""
+    """host:port, [v6]:port, :port or host. ValueError for anything else."""
     host, colon, port = given.rpartition(":")
     if not colon or given.endswith("]"):
         host, port = given, str(DEFAULT_PORT)
@@ -184,7 +194,7 @@ def _address(node: Node) -> Address:
         return parse_address(schema.word(node))
     except ValueError as error:
         message, _, hint = str(error).partition(": ")
-        raise Wrong(node.place, message, hint) from None
+        raise SchemaError(node.position, message, hint) from None
 
 
 def _scripts(node: Node, reader: Reader) -> dict[str, ScriptSettings]:
@@ -192,11 +202,11 @@ def _scripts(node: Node, reader: Reader) -> dict[str, ScriptSettings]:
     for name, entry in schema.mapping(node, "scripts").entries.items():
         try:
             schema.matching(SCRIPT_NAME, "a script name", _NAME_HINT)(
-                Scalar(name, name, entry.place)
+                Scalar(name, name, entry.position)
             )
             scripts[name] = _script(name, entry, reader)
-        except Wrong as wrong:
-            reader.mistakes.append(wrong.mistake)
+        except SchemaError as error:
+            reader.diagnostics.append(error.diagnostic)
     return scripts
 
 
@@ -226,14 +236,16 @@ def _script(name: str, entry: Entry, reader: Reader) -> ScriptSettings:
     values = reader.record(entry.node, f"script '{name}'", fields)
     given = schema.mapping(entry.node, name).entries.keys() & {"file", "text"}
     if given and not values.keys() & given:
-        values["text"] = ""  # wrong, and said so: it is not missing as well
+        values["text"] = ""  # its error is reported already; do not report it as missing
     if "file" in values and "text" in values:
-        raise Wrong(entry.place, f"script '{name}' has both 'file' and 'text'", "keep one")
-    return ScriptSettings(name, entry.place, **values)
+        raise SchemaError(entry.position, f"script '{name}' has both 'file' and 'text'", "keep one")
+    return ScriptSettings(name, entry.position, **values)
 
 
-def _with_folders(settings: Settings, tree: Mapping, mistakes: list[Mistake]) -> Settings:
-    """Add the folders' scripts, and see that each named script has a source."""
+def _with_folders(
+    settings: Settings, tree: Mapping, diagnostics: list[ConfigDiagnostic]
+) -> Settings:
+    """Add the scripts of the folders, and check that each named script has a source."""
     scripts = dict(settings.scripts)
     from_folder: dict[str, Path] = {}
     warnings: list[str] = []
@@ -244,51 +256,57 @@ def _with_folders(settings: Settings, tree: Mapping, mistakes: list[Mistake]) ->
             warnings.append(f"{folder}: no such script folder")
             continue
         except OSError as error:
-            mistakes.append(
-                Mistake(Place(str(folder)), f"script folder cannot be read: {error.strerror}")
+            diagnostics.append(
+                ConfigDiagnostic(
+                    Position(str(folder)), f"script folder cannot be read: {error.strerror}"
+                )
             )
             continue
         for path in files:
             if path.name.startswith("."):
                 continue
-            place = Place(str(path))
+            position = Position(str(path))
             try:
                 schema.matching(SCRIPT_NAME, "a script name", f"rename it; {_NAME_HINT}")(
-                    Scalar(path.stem, path.stem, place)
+                    Scalar(path.stem, path.stem, position)
                 )
-            except Wrong as wrong:
-                mistakes.append(wrong.mistake)
+            except SchemaError as error:
+                diagnostics.append(error.diagnostic)
                 continue
             declared = scripts.get(path.stem)
             first = from_folder.get(path.stem)
             if first is None and declared is not None and (declared.file or declared.text):
                 if declared.file != path:
-                    mistakes.append(
-                        Mistake(
-                            declared.place,
+                    diagnostics.append(
+                        ConfigDiagnostic(
+                            declared.position,
                             f"duplicate script name '{path.stem}'",
                             f"{path} has it too: rename one, or leave out the source here",
                         )
                     )
                 continue
             if first is not None:
-                mistakes.append(
-                    Mistake(place, f"duplicate script name '{path.stem}'", f"first at {first}")
+                diagnostics.append(
+                    ConfigDiagnostic(
+                        position, f"duplicate script name '{path.stem}'", f"first at {first}"
+                    )
                 )
                 continue
             from_folder[path.stem] = path
-            script = declared or ScriptSettings(path.stem, place)
+            script = declared or ScriptSettings(path.stem, position)
             scripts[path.stem] = replace(script, file=path)
     for name, script in list(scripts.items()):
         if script.file is None and script.text is None:
-            mistakes.append(_without_source(script, from_folder))
+            diagnostics.append(_without_source(script, from_folder))
             del scripts[name]
     return replace(
         settings, scripts=dict(sorted(scripts.items())), warnings=(*settings.warnings, *warnings)
     )
 
 
-def _without_source(script: ScriptSettings, from_folder: dict[str, Path]) -> Mistake:
+def _without_source(script: ScriptSettings, from_folder: dict[str, Path]) -> ConfigDiagnostic:
     near = schema.suggest(script.name, from_folder) if from_folder else ""
     hint = near if near.startswith("did you mean") else "give 'file' or 'text'"
-    return Mistake(script.place, f"no script '{script.name}' in the script folders", hint)
+    return ConfigDiagnostic(
+        script.position, f"no script '{script.name}' in the script folders", hint
+    )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Names, units and scales of metrics, as Prometheus wants them, from those of scripts and globals.
+"""Metric names, units and scales in Prometheus style, derived from the names of scripts and globals.
 
     describe("vfs-io", "latency_ns", None)  -> Naming("stapwatch_vfs_io_latency_seconds", "seconds", 1E-9)
     describe("vfs-io", "readBytes", None)   -> Naming("stapwatch_vfs_io_read_bytes", "bytes", 1)
 
-A global's suffix (`_ns`, `_us`, `_ms`, `_s`, `_bytes`) tells its unit, unless the configuration does.
-Prometheus wants base units: nanoseconds are exported as exact decimals of seconds.
+A global's suffix (`_ns`, `_us`, `_ms`, `_s`, `_bytes`) gives its unit, unless the configuration does.
+Prometheus uses base units, so nanoseconds are exported as exact decimals of seconds.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ UNITS: dict[str, tuple[str, Decimal]] = {
     "bytes": ("bytes", ONE),
     "ratio": ("ratio", ONE),
 }
-# Words that say the type, which a name should not, and endings that belong to samples, not to families.
+# Words for types, which names should not contain, and suffixes of samples, which families must not have.
 _TYPE_WORDS = {"counter", "gauge", "histogram", "summary", "untyped"}
 _SAMPLE_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created", "_info")
 
 
 @record
 class Naming:
-    """A family's name without `_total` or `_info`; value x `scale` is in `unit` ("": none)."""
+    """A family's name without `_total` or `_info`. A value times `scale` is in `unit` ("": no unit)."""
 
     name: str
     unit: str
@@ -64,7 +64,7 @@ def snake(name: str) -> str:
 
 
 def describe(script: str, variable: str, metric: MetricSettings | None) -> Naming:
-    """What a global's family is called before its type is known (`family_name` adds that)."""
+    """The naming of a global's family, as far as it does not depend on the type (see `family_name`)."""
     words = snake(variable).split("_")
     unit, scale = UNITS.get(words[-1], ("", ONE)) if len(words) > 1 else ("", ONE)
     if metric is not None and metric.unit is not None:
@@ -88,7 +88,7 @@ def describe(script: str, variable: str, metric: MetricSettings | None) -> Namin
 
 
 def family_name(naming: Naming, kind: MetricType, declared: bool) -> str:
-    """The family's name; endings that belong to samples of other types are moved out of the way."""
+    """The family's name; a suffix that means a sample of another type is changed or removed."""
     name = naming.name
     if declared:
         return name
@@ -98,7 +98,7 @@ def family_name(naming: Naming, kind: MetricType, declared: bool) -> str:
 
 
 def bad_ending(name: str, kind: MetricType | None) -> str:
-    """The ending of a declared name that its type must not have ("": none)."""
+    """The suffix that the type of a declared name forbids; "" if there is none."""
     allowed = {
         MetricType.COUNTER: ("_total",),
         MetricType.INFO: ("_info",),
@@ -108,7 +108,7 @@ def bad_ending(name: str, kind: MetricType | None) -> str:
 
 
 def label_names(keys: Iterable[str]) -> tuple[str, ...]:
-    """Label names from an array's key names: valid, not reserved, each once."""
+    """Label names from an array's key names: valid, not reserved, unique."""
     names: list[str] = []
     for number, key in enumerate(keys, 1):
         name = snake(key) or f"key{number}"

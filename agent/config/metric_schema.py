@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The `metrics:` part of a script's configuration: read, checked, and turned into what the compiler needs.
+"""The `metrics:` section of a script's configuration, and the statistics options that follow from it.
 
     {buckets: [0.001, 0.01], unit: seconds, scale: 1e-9} -> {"kind": "bounds", "bounds": [1000000, 10000000]}
 
-Declared buckets are in the exported unit; the kernel compares integers, so each must be one once scaled.
+Buckets are declared in the exported unit. The kernel compares integers, so each scaled bound must be one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agent.config.metric_names import (
     bad_ending,
     describe,
 )
-from agent.config.schema import S64_MAX, Reader, Wrong
+from agent.config.schema import S64_MAX, Reader, SchemaError
 from agent.config.settings import (
     Bounds,
     Buckets,
@@ -30,7 +30,7 @@ from agent.config.settings import (
     MetricType,
     ScriptSettings,
 )
-from agent.config.yaml_tree import Entry, Mapping, Mistake, Node, Scalar, Sequence
+from agent.config.yaml_tree import ConfigDiagnostic, Entry, Mapping, Node, Scalar, Sequence
 from runtime.support.record import replace
 
 MOST_BUCKETS = 256
@@ -39,7 +39,7 @@ _BUCKETS_HINT = "write [0.001, 0.01], log2, or {low: 0, high: 100, interval: 10}
 
 
 def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> MetricSettings | None:
-    """One global's settings; what is wrong goes to the reader's mistakes."""
+    """The settings of one global. Errors are added to the reader's diagnostics."""
     fields = {
         "name": schema.matching(METRIC_NAME, "a metric name", _WORD_HINT),
         "help": schema.text,
@@ -53,39 +53,45 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
     }
     try:
         values = reader.record(entry.node, f"metric '{variable}'", fields)
-    except Wrong as wrong:
-        reader.mistakes.append(wrong.mistake)
+    except SchemaError as error:
+        reader.diagnostics.append(error.diagnostic)
         return None
-    metric = MetricSettings(variable, entry.place, **values)
+    metric = MetricSettings(variable, entry.position, **values)
     given = entry.node.entries if isinstance(entry.node, Mapping) else {}
     if metric.name is not None and (ending := bad_ending(metric.name, metric.type)):
-        reader.mistakes.append(
-            Mistake(
-                given["name"].node.place,
+        reader.diagnostics.append(
+            ConfigDiagnostic(
+                given["name"].node.position,
                 f"metric name '{metric.name}' must not end in '{ending}'",
                 "leave the ending out: it belongs to single samples",
             )
         )
     if twice := set(metric.labels or ()) & metric.constant_labels.keys():
-        reader.mistakes.append(
-            Mistake(given["constant_labels"].place, f"label '{min(twice)}' is declared twice")
+        reader.diagnostics.append(
+            ConfigDiagnostic(
+                given["constant_labels"].position, f"label '{min(twice)}' is declared twice"
+            )
         )
     if metric.buckets is not None and metric.type not in (None, MetricType.HISTOGRAM):
-        reader.mistakes.append(
-            Mistake(given["buckets"].place, f"a {metric.type} has no buckets", "leave them out")
+        reader.diagnostics.append(
+            ConfigDiagnostic(
+                given["buckets"].position, f"a {metric.type} has no buckets", "leave them out"
+            )
         )
     if "buckets" in values:
         try:
             statistic(script, metric)
         except ValueError as error:
             message, _, hint = str(error).partition("; ")
-            reader.mistakes.append(Mistake(given["buckets"].node.place, message, hint))
+            reader.diagnostics.append(
+                ConfigDiagnostic(given["buckets"].node.position, message, hint)
+            )
             metric = replace(metric, buckets=None)
     return metric
 
 
 def statistic(script: str, metric: MetricSettings) -> dict[str, Any] | None:
-    """The compile request's `statistics` entry; ValueError when a bound is no integer in the kernel."""
+    """The compile request's `statistics` entry. ValueError if a scaled bound is not an integer."""
     match metric.buckets:
         case None:
             return None
@@ -101,8 +107,8 @@ def statistic(script: str, metric: MetricSettings) -> dict[str, Any] | None:
             return {"kind": "bounds", "bounds": whole}
 
 
-def check_families(scripts: Iterable[ScriptSettings], mistakes: list[Mistake]) -> None:
-    """Two globals declared under one metric name must agree, and be told apart by constant labels."""
+def check_families(scripts: Iterable[ScriptSettings], diagnostics: list[ConfigDiagnostic]) -> None:
+    """Globals declared under one metric name must agree, and differ in their constant labels."""
     seen: dict[str, MetricSettings] = {}
     sets: dict[tuple[str, tuple[tuple[str, str], ...]], MetricSettings] = {}
     for script in scripts:
@@ -113,12 +119,16 @@ def check_families(scripts: Iterable[ScriptSettings], mistakes: list[Mistake]) -
             first = seen.setdefault(name, metric)
             constant = tuple(sorted(metric.constant_labels.items()))
             if clash := _clash(first, metric):
-                mistakes.append(Mistake(metric.place, f"metric '{name}' {clash} at {first.place}"))
+                diagnostics.append(
+                    ConfigDiagnostic(
+                        metric.position, f"metric '{name}' {clash} at {first.position}"
+                    )
+                )
             elif (name, constant) in sets:
-                mistakes.append(
-                    Mistake(
-                        metric.place,
-                        f"metric '{name}' has the same labels at {sets[name, constant].place}",
+                diagnostics.append(
+                    ConfigDiagnostic(
+                        metric.position,
+                        f"metric '{name}' has the same labels at {sets[name, constant].position}",
                         "tell them apart with constant_labels, as {operation: read}",
                     )
                 )
@@ -155,14 +165,16 @@ def _kernel_integer(script: str, metric: MetricSettings, bound: Decimal) -> int:
 def _scale(node: Node) -> Decimal:
     scale = schema.number(node)
     if scale <= 0:
-        raise Wrong(node.place, "scale must be above 0", "1e-9 turns nanoseconds into seconds")
+        raise SchemaError(
+            node.position, "scale must be above 0", "1e-9 turns nanoseconds into seconds"
+        )
     return scale
 
 
 def _label(node: Node) -> str:
     name = schema.matching(LABEL_NAME, "a label name", _WORD_HINT)(node)
     if name in RESERVED_LABELS:
-        raise Wrong(node.place, f"label name '{name}' is reserved", "choose another")
+        raise SchemaError(node.position, f"label name '{name}' is reserved", "choose another")
     return name
 
 
@@ -170,14 +182,14 @@ def _labels(node: Node, reader: Reader) -> tuple[str, ...]:
     names = reader.items(node, "labels", _label)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise Wrong(node.place, f"label '{twice}' is named twice")
+        raise SchemaError(node.position, f"label '{twice}' is named twice")
     return names
 
 
 def _constant_labels(node: Node, reader: Reader) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, entry in schema.mapping(node, "constant_labels").entries.items():
-        key = reader.attempt(_label, Scalar(name, name, entry.place))
+        key = reader.attempt(_label, Scalar(name, name, entry.position))
         value = reader.attempt(schema.word, entry.node)
         if key is not None and value is not None:
             values[key] = value
@@ -191,22 +203,30 @@ def _buckets(node: Node) -> Buckets:
         case Mapping(entries):
             wrong = next((k for k in entries if k not in ("low", "high", "interval")), None)
             if wrong or len(entries) != 3:
-                raise Wrong(node.place, "buckets must have low, high and interval", _BUCKETS_HINT)
+                raise SchemaError(
+                    node.position, "buckets must have low, high and interval", _BUCKETS_HINT
+                )
             low, high, interval = (
                 schema.number(entries[k].node) for k in ("low", "high", "interval")
             )
             if interval <= 0 or high <= low:
-                raise Wrong(node.place, "buckets need high above low and interval above 0")
+                raise SchemaError(node.position, "buckets need high above low and interval above 0")
             if (high - low) / interval > MOST_BUCKETS:
-                raise Wrong(node.place, f"more than {MOST_BUCKETS} buckets", "widen the interval")
+                raise SchemaError(
+                    node.position, f"more than {MOST_BUCKETS} buckets", "widen the interval"
+                )
             return Linear(low, high, interval)
         case Sequence(items) if items:
             bounds = tuple(schema.number(item) for item in items)
             for before, after, item in zip(bounds, bounds[1:], items[1:], strict=False):
                 if after <= before:
-                    raise Wrong(item.place, f"bucket {after:f} must be above {before:f}, before it")
+                    raise SchemaError(
+                        item.position, f"bucket {after:f} must be above {before:f}, before it"
+                    )
             if len(bounds) > MOST_BUCKETS:
-                raise Wrong(node.place, f"more than {MOST_BUCKETS} buckets", "leave some out")
+                raise SchemaError(
+                    node.position, f"more than {MOST_BUCKETS} buckets", "leave some out"
+                )
             return Bounds(bounds)
         case _:
-            raise Wrong(node.place, "must be buckets", _BUCKETS_HINT)
+            raise SchemaError(node.position, "must be buckets", _BUCKETS_HINT)

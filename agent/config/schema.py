@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Readers of YAML nodes: each takes a node and gives a value, or raises `Wrong` at the node's place.
+"""Readers of YAML nodes: each turns a node into a value, or raises `SchemaError` with its position.
 
     number(Scalar("0.5"), ...) -> Decimal("0.5")
     record({"lables": ...}, "metric", {"labels": names})
     -> {} and "unknown key 'lables'; did you mean 'labels'?"
 
-Containers catch what their parts raise and go on, so one run tells all mistakes.
+Readers of containers catch these errors and continue, so that one run reports all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from agent.config.yaml_tree import Mapping, Mistake, Node, Place, Scalar, Sequence
+from agent.config.yaml_tree import ConfigDiagnostic, Mapping, Node, Position, Scalar, Sequence
 from runtime.support.record import record
 
 T = TypeVar("T")
@@ -26,36 +26,36 @@ S64_MAX = (1 << 63) - 1
 S64_MIN = -(1 << 63)
 
 
-class Wrong(Exception):
-    """What a reader of one value raises; the container around it collects the mistake."""
+class SchemaError(Exception):
+    """A value is invalid; the reader of the container around it collects the diagnostic."""
 
-    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+    def __init__(self, position: Position, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.mistake = Mistake(place, message, hint)
+        self.diagnostic = ConfigDiagnostic(position, message, hint)
 
 
 @record
 class Reader:
-    """Reads containers; `mistakes` grows with all that is wrong in them."""
+    """Reads containers, and adds what is wrong in them to `diagnostics`."""
 
-    mistakes: list[Mistake]
+    diagnostics: list[ConfigDiagnostic]
 
     def attempt(self, read: Callable[[Node], T], node: Node) -> T | None:
         try:
             return read(node)
-        except Wrong as wrong:
-            self.mistakes.append(wrong.mistake)
+        except SchemaError as error:
+            self.diagnostics.append(error.diagnostic)
             return None
 
     def record(
         self, node: Node, what: str, fields: dict[str, Callable[[Node], Any]]
     ) -> dict[str, Any]:
-        """A mapping with known keys: the values of those that are right."""
+        """A mapping with known keys; returns the valid values."""
         values: dict[str, Any] = {}
         for key, entry in mapping(node, what).entries.items():
             if key not in fields:
-                self.mistakes.append(
-                    Mistake(entry.place, f"unknown key '{key}'", suggest(key, fields))
+                self.diagnostics.append(
+                    ConfigDiagnostic(entry.position, f"unknown key '{key}'", suggest(key, fields))
                 )
                 continue
             value = self.attempt(fields[key], entry.node)
@@ -66,27 +66,29 @@ class Reader:
     def table(
         self, node: Node, what: str, read: Callable[[Node], T], keys: str = ".*"
     ) -> dict[str, T]:
-        """A mapping whose keys match `keys` and whose values are of one kind."""
+        """A mapping whose keys match `keys`, with values of one kind."""
         values: dict[str, T] = {}
         for key, entry in mapping(node, what).entries.items():
             if not re.fullmatch(keys, key):
-                self.mistakes.append(Mistake(entry.place, f"'{key}' cannot be a name in {what}"))
+                self.diagnostics.append(
+                    ConfigDiagnostic(entry.position, f"'{key}' cannot be a name in {what}")
+                )
             value = self.attempt(read, entry.node)
             if value is not None:
                 values[key] = value
         return values
 
     def items(self, node: Node, what: str, read: Callable[[Node], T]) -> tuple[T, ...]:
-        """A list; a single value stands for a list of one."""
+        """A list; a single value counts as a list of one."""
         nodes = node.items if isinstance(node, Sequence) else (node,)
         if isinstance(node, Mapping):
-            raise Wrong(node.place, f"{what} must be a list, not {kind(node)}")
+            raise SchemaError(node.position, f"{what} must be a list, not {kind(node)}")
         values = (self.attempt(read, item) for item in nodes)
         return tuple(value for value in values if value is not None)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
-    """A hint: the near-miss among the known words, else all of them."""
+    """A hint: the closest known word, or all of them."""
     known = sorted(known)
     near = get_close_matches(word, known, 1, 0.6)
     return f"did you mean '{near[0]}'?" if near else f"known here: {', '.join(known)}"
@@ -112,37 +114,39 @@ def mapping(node: Node, what: str) -> Mapping:
     if isinstance(node, Mapping):
         return node
     if isinstance(node, Scalar) and node.value is None:
-        return Mapping({}, node.place)
-    raise Wrong(node.place, f"{what} must be a mapping ('key: value' lines), not {kind(node)}")
+        return Mapping({}, node.position)
+    raise SchemaError(
+        node.position, f"{what} must be a mapping ('key: value' lines), not {kind(node)}"
+    )
 
 
 def text(node: Node) -> str:
     if isinstance(node, Scalar) and isinstance(node.value, str):
         return node.value
     hint = f'write "{node.text}" in quotes' if isinstance(node, Scalar) and node.text else ""
-    raise Wrong(node.place, f"must be text, not {kind(node)}", hint)
+    raise SchemaError(node.position, f"must be text, not {kind(node)}", hint)
 
 
 def word(node: Node) -> str:
-    """Text, or a number or truth value taken as it is written."""
+    """Text; a number or truth value is taken as written."""
     if isinstance(node, Scalar) and node.value is not None:
         return node.text
-    raise Wrong(node.place, f"must be text or a number, not {kind(node)}")
+    raise SchemaError(node.position, f"must be text or a number, not {kind(node)}")
 
 
 def truth(node: Node) -> bool:
     if isinstance(node, Scalar) and isinstance(node.value, bool):
         return node.value
-    raise Wrong(node.place, f"must be true or false, not {kind(node)}")
+    raise SchemaError(node.position, f"must be true or false, not {kind(node)}")
 
 
 def integer(low: int = S64_MIN, high: int = S64_MAX) -> Callable[[Node], int]:
     def read(node: Node) -> int:
         value = node.value if isinstance(node, Scalar) else None
         if not isinstance(value, int) or isinstance(value, bool):
-            raise Wrong(node.place, f"must be a whole number, not {kind(node)}")
+            raise SchemaError(node.position, f"must be a whole number, not {kind(node)}")
         if not low <= value <= high:
-            raise Wrong(node.place, f"must be between {low} and {high}, not {value}")
+            raise SchemaError(node.position, f"must be between {low} and {high}, not {value}")
         return value
 
     return read
@@ -157,7 +161,7 @@ def number(node: Node) -> Decimal:
             value = Decimal("nan")
         if value.is_finite() and abs(value.adjusted()) < 40:
             return value
-    raise Wrong(node.place, f"must be a number, not {kind(node)}")
+    raise SchemaError(node.position, f"must be a number, not {kind(node)}")
 
 
 def long_or_text(node: Node) -> int | str:
@@ -177,7 +181,9 @@ def seconds(node: Node) -> float:
         r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?", node.text if isinstance(node, Scalar) else ""
     )
     if not match or float(match[1]) <= 0:
-        raise Wrong(node.place, f"must be a duration, not {kind(node)}", "write 30s, 500ms or 2m")
+        raise SchemaError(
+            node.position, f"must be a duration, not {kind(node)}", "write 30s, 500ms or 2m"
+        )
     return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
 
 
@@ -187,8 +193,8 @@ def choice(known: type[E]) -> Callable[[Node], E]:
         try:
             return known(given)
         except ValueError:
-            raise Wrong(
-                node.place, f"unknown value '{given}'", suggest(given, [k.value for k in known])
+            raise SchemaError(
+                node.position, f"unknown value '{given}'", suggest(given, [k.value for k in known])
             ) from None
 
     return read
@@ -198,7 +204,7 @@ def matching(pattern: str, what: str, hint: str) -> Callable[[Node], str]:
     def read(node: Node) -> str:
         given = text(node)
         if not re.fullmatch(pattern, given):
-            raise Wrong(node.place, f"'{given}' is not {what}", hint)
+            raise SchemaError(node.position, f"'{given}' is not {what}", hint)
         return given
 
     return read

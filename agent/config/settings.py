@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the configuration says, read and checked: plain values with defaults that are safe and useful.
+"""The settings: plain records of checked values, with safe and useful defaults.
 
 Settings() -> serve 127.0.0.1:9436, every script in /etc/stapwatch/probes.d
 """
@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from agent.config.yaml_tree import Place
+from agent.config.yaml_tree import Position
 from runtime.support.record import field, record
 
 MAIN_FILE = Path("/etc/stapwatch/stapwatch.yaml")
@@ -68,10 +68,10 @@ Buckets = Linear | Log2 | Bounds
 
 @record
 class MetricSettings:
-    """How one global is exported. None: derived from the script (agent/config/metric_names.py)."""
+    """How one global is exported. None: derived by agent/config/metric_names.py."""
 
     variable: str
-    place: Place
+    position: Position
     name: str | None = None
     help: str | None = None
     type: MetricType | None = None
@@ -88,7 +88,7 @@ class ScriptSettings:
     """One script. Exactly one of `file` and `text` is set."""
 
     name: str
-    place: Place
+    position: Position
     file: Path | None = None
     text: str | None = None
     args: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class ScriptSettings:
     capacities: Mapping[str, int] = field(default_factory=dict)
     enabled: bool = True
     guru: bool = False
-    max_errors: int | None = None  # that are tolerated; None: all are only counted
+    max_errors: int | None = None  # tolerated errors; None: no limit
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict)
 
 
@@ -105,15 +105,15 @@ class ScriptSettings:
 class LogSettings:
     level: str = "info"
     format: LogFormat = LogFormat.AUTO
-    rate_limit: float = 200.0  # lines a second of one script; 0: no limit
-    burst: int = 2000  # lines that one script may write at once
+    rate_limit: float = 200.0  # lines per second and script; 0: no limit
+    burst: int = 2000  # lines that a script may log at once
 
 
 @record
 class CompileSettings:
-    timeout: float = 180.0  # seconds for one script
-    jobs: int = 0  # children at a time; 0: one for each CPU
-    memory: int = 2048  # MiB of address space for one child
+    timeout: float = 180.0  # seconds per script
+    jobs: int = 0  # concurrent children; 0: one per CPU
+    memory: int = 2048  # MiB of address space per child
 
 
 @record

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A small HTTP/1.1 endpoint on asyncio: GET and HEAD, keep-alive, and a bound on everything.
+"""A small HTTP/1.1 server on asyncio: GET and HEAD, keep-alive, and limits for everything.
 
     Endpoint(answer).listen((Address("127.0.0.1", 9436),))
     "GET /metrics HTTP/1.1" -> await answer(Request("GET", "/metrics", ...)) -> Response(200, b"...")
 
-The standard library's threaded server gives a thread to each idle connection and lets one silent peer
-block it; here a silent peer costs one idle task until its timeout.
+The standard library's threaded server needs a thread for each idle connection. Here an idle peer costs one
+task until its timeout.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Request:
 @record
 class Response:
     status: int
-    body: bytes | Sequence[bytes]  # in one piece or several
+    body: bytes | Sequence[bytes]  # whole or in parts
     content_type: str = TEXT
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -50,9 +50,9 @@ class Response:
 
 @record
 class Limits:
-    """Seconds, bytes and counts that a peer cannot exceed."""
+    """Limits for a peer, in seconds, bytes and counts."""
 
-    idle: float = 120.0  # between requests of one connection; Prometheus keeps it open
+    idle: float = 120.0  # between two requests of a connection; Prometheus keeps it open
     header: float = 10.0  # from a request's first byte to the end of its header
     write: float = 30.0  # for the peer to take the response
     header_bytes: int = 16384
@@ -60,7 +60,7 @@ class Limits:
 
 
 class ListenError(Exception):
-    """An address cannot be served; the text says which and why."""
+    """The server cannot listen on an address; the text says which and why."""
 
 
 class _Refused(Exception):
@@ -76,7 +76,7 @@ _LIMITS = Limits()
 
 
 class Endpoint:
-    """Listeners and their connections. `answer` makes a response of each request."""
+    """Listeners and their connections. `answer` makes the response to each request."""
 
     def __init__(self, answer: Answer, limits: Limits = _LIMITS) -> None:
         self._answer = answer
@@ -87,12 +87,12 @@ class Endpoint:
 
     @property
     def bound(self) -> tuple[Address, ...]:
-        """The addresses really served, port 0 resolved."""
+        """The addresses that are served, with port 0 resolved."""
         names = (listener.getsockname() for s in self._servers.values() for listener in s.sockets)
         return tuple(Address(name[0], name[1]) for name in names)
 
     async def listen(self, addresses: tuple[Address, ...]) -> None:
-        """Serve exactly these addresses. ListenError: one cannot be had, and nothing has changed."""
+        """Serve exactly these addresses. After a ListenError nothing has changed."""
         opened: dict[Address, asyncio.Server] = {}
         try:
             for address in dict.fromkeys(addresses):
@@ -107,7 +107,7 @@ class Endpoint:
         self._servers |= opened
 
     async def listen_unix(self, path: Path) -> None:
-        """Serve root alone on a socket in the file system (`stapwatch status`)."""
+        """Serve root only, on a Unix socket (`stapwatch status`)."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
@@ -161,9 +161,9 @@ class Endpoint:
                 while await self._serve_one(reader, writer):
                     pass
         except (OSError, TimeoutError, asyncio.IncompleteReadError):
-            pass  # the peer went away or was too slow
+            pass  # the peer closed the connection or was too slow
         except asyncio.CancelledError:
-            pass  # closing down: asyncio would log a cancelled callback as an error
+            pass  # the server closes; asyncio would log a cancelled callback as an error
         finally:
             self._connections.discard(task)
             writer.close()
@@ -171,7 +171,7 @@ class Endpoint:
                 writer.transport.abort() if writer.transport.is_closing() is False else None
 
     async def _serve_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """One request and its response; False: the connection ends."""
+        """Serve one request. Returns whether the connection stays open."""
         async with asyncio.timeout(self._limits.idle):
             first = await reader.read(1)
         if not first:
@@ -214,7 +214,7 @@ class Endpoint:
         try:
             async with asyncio.timeout(self._limits.write):
                 for part in () if head else response.parts:
-                    # What the peer does not take at once is copied: let it be a piece, not the whole.
+                    # asyncio copies what the peer does not read at once, so write small pieces.
                     for at in range(0, len(part), _PIECE):
                         writer.write(part[at : at + _PIECE])
                         await writer.drain()
@@ -225,7 +225,7 @@ class Endpoint:
 
 
 def parse(data: bytes) -> tuple[Request, bool]:
-    """A request's header, and whether the connection lives on; raises _Refused."""
+    """The request of a header, and whether the connection stays open. Raises _Refused."""
     head, *lines = data[:-4].decode("latin-1").split("\r\n")
     words = head.split(" ")
     if len(words) != 3 or not words[2].startswith("HTTP/"):
@@ -244,7 +244,7 @@ def parse(data: bytes) -> tuple[Request, bool]:
         raise _Refused(
             HTTPStatus.METHOD_NOT_ALLOWED, "only GET and HEAD are served", Allow="GET, HEAD"
         )
-    # A body would be taken for the next request of the connection.
+    # This server reads no bodies, so a body would be parsed as the next request.
     if headers.get("content-length", "0") != "0" or "transfer-encoding" in headers:
         raise _Refused(HTTPStatus.BAD_REQUEST, "a request with a body is not served")
     try:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The daemon: configuration, supervisor, endpoint, signals and systemd, wired together.
+"""The daemon: connects configuration, supervisor, HTTP server, signals and systemd.
 
     asyncio.run(Service(Path("stapwatch.yaml")).run()) -> exit status
 
-SIGHUP reads the configuration again; SIGTERM and SIGINT end all scripts and unload them.
+SIGHUP reloads the configuration; SIGTERM and SIGINT stop all scripts and unload their modules.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from runtime.reader.table import TableValues
 from runtime.support.footprint import trim_heap
 from runtime.support.record import replace
 
-_TICK = 1.0  # seconds between looks at half lines and silent ends
-_PATIENCE = 60.0  # seconds that systemd is asked for while scripts compile
-_SLICE = 0.002  # seconds of rendering at a time
+_TICK = 1.0  # seconds between checks for incomplete lines and scripts that ended
+_PATIENCE = 60.0  # seconds of start-up time requested from systemd while scripts compile
+_SLICE = 0.002  # seconds of rendering before other tasks run
 _JSON = "application/json"
 _HTML = "text/html; charset=utf-8"
 
@@ -80,7 +80,7 @@ class Service:
         return self._endpoint.bound
 
     async def run(self) -> int:
-        """Serve until told to stop. The exit status: 0, 2 for a wrong configuration, 1 for all else."""
+        """Serve until a signal. The exit status: 0, 2 for a wrong configuration, 1 for other errors."""
         try:
             settings = self._load()
             log_sinks.configure(settings.log)
@@ -118,11 +118,11 @@ class Service:
         return 1 if crashes else 0
 
     def stop(self) -> None:
-        """As SIGTERM does."""
+        """Do what SIGTERM does."""
         self._stop.set()
 
     def reload(self) -> None:
-        """As SIGHUP does."""
+        """Do what SIGHUP does."""
         self._reload.set()
 
     def _load(self) -> Settings:
@@ -149,7 +149,7 @@ class Service:
             trim_heap()
 
     async def _reload_now(self) -> None:
-        """Read everything again; on any error all stays as it is, and the reason is shown."""
+        """Reload the configuration; after an error nothing changes, and the error is reported."""
         self._notifier.reloading()
         log().info("reloading")
         try:
@@ -198,13 +198,13 @@ class Service:
         )
 
     async def _snapshots(self) -> dict[str, Snapshot]:
-        """Of all that runs; other work gets its turn between two scripts."""
+        """One snapshot of each loaded module; other tasks run in between."""
         found = {}
         for name in list(self._supervisor.scripts):
             script = self._supervisor.scripts.get(name)
             if script is None or script.module is None:
                 continue
-            with contextlib.suppress(DeviceError):  # then missed hits are those of the last sync
+            with contextlib.suppress(DeviceError):  # missed hits are then those of the last sync
                 script.module.device.sync()
             found[name] = script.module.snapshot()
             await asyncio.sleep(0)
@@ -239,7 +239,7 @@ class Service:
     async def _scrape(self, headers: Mapping[str, str]) -> Response:
         started = time.perf_counter()
         form = negotiate(headers.get("accept", ""))
-        # Of two at a time the second waits, and finds most pages made already.
+        # The second of two concurrent scrapes waits, and finds most pages cached.
         async with self._scraping:
             parts = await self._render(form)
         extra = {"Vary": "Accept, Accept-Encoding"}
@@ -251,7 +251,7 @@ class Service:
         return Response(200, parts, form.value, extra)
 
     async def _render(self, form: Format) -> list[bytes]:
-        """The page in a few large parts; other work gets its turn between them."""
+        """The page in a few large parts; other tasks run in between."""
         snapshots = await self._snapshots()
         tables = {
             (name, values.table.name): values
@@ -261,7 +261,7 @@ class Service:
 
         def read(member: Member) -> TableValues | None:
             values = tables.get((member.script, member.table.name))
-            # Between a swap and the new plan, the table may be another one of the same name.
+            # A module may just have been replaced, and its table of that name may differ.
             return values if values is not None and values.table == member.table else None
 
         exposition = self._supervisor.exposition

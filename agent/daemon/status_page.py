@@ -49,7 +49,7 @@ def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
         "name": script.name,
         "state": script.state.value,
         "reason": script.reason,
-        "source": str(script.settings.file or script.settings.place),
+        "source": str(script.settings.file or script.settings.position),
         "module": script.module.name if script.module is not None else "",
         "problems": list(script.problems),
         "compile_seconds": round(script.compile_seconds, 3),

@@ -145,7 +145,7 @@ class Supervisor:
             fingerprint = compile_client.fingerprint(request)
         except OSError as error:
             script.settings = wanted
-            place = f" ({wanted.place})" if str(wanted.file) != wanted.place.file else ""
+            place = f" ({wanted.position})" if str(wanted.file) != wanted.position.file else ""
             self._failed(
                 script, f"cannot read {wanted.file}{place}: {(error.strerror or '').lower()}"
             )

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From globals to metric families: which type, name, unit and labels each table is exported with.
+"""Plans the metric families: type, name, unit and labels with which each table is exported.
 
     global reads; probe vfs.read { reads[execname()]++ }   (script "vfs")
     -> Family("stapwatch_vfs_reads", COUNTER, ...) with one Member(labels=("execname",))
 
-Several globals may be declared under one name: then they are members of one family, told apart by
-constant labels. What cannot be exported is a Problem: the rest is served, and the problem is shown.
+Several globals may be declared under one name: they are members of one family and differ in their constant
+labels. A global that cannot be exported as declared is a Problem; all others are served.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Member:
 
 @record
 class Family:
-    """`name` as OpenMetrics has it: without `_total` and `_info`."""
+    """`name` is OpenMetrics' family name, without `_total` and `_info`."""
 
     name: str
     type: MetricType
@@ -60,7 +60,7 @@ class _Draft:
 def plan(
     scripts: Iterable[tuple[str, Manifest, Mapping[str, MetricSettings]]], reserved: Set[str]
 ) -> tuple[tuple[Family, ...], tuple[Problem, ...]]:
-    """Families of all running scripts, by name, and what could not be exported.
+    """The families of all running scripts, sorted by name, and what could not be exported.
 
     `reserved`: names of the agent's own families.
     """
@@ -71,7 +71,7 @@ def plan(
         for variable, metric in metrics.items():
             if variable not in variables:
                 hint = suggest(variable, variables) if variables else "it has none"
-                where = f"{metric.place}: no global '{variable}' to export in script '{script}'"
+                where = f"{metric.position}: no global '{variable}' to export in script '{script}'"
                 problems.append(Problem(script, f"{where}; {hint}"))
         for table in manifest.tables:
             settings = metrics.get(table.name)
@@ -95,10 +95,10 @@ def _add(
     metric: MetricSettings | None,
     reserved: Set[str],
 ) -> str:
-    """Put one table into its family; the text tells why it cannot be."""
+    """Add one table to its family; returns what is wrong, or ""."""
     kind = metric_type(table, metric)
     if kind is None:
-        return ""  # a text that nobody asked for
+        return ""  # strings are exported only if declared
     if isinstance(kind, str) and not isinstance(kind, MetricType):
         return kind
     naming = describe(script, table.name, metric)
@@ -115,7 +115,7 @@ def _add(
                 labels = metric.labels
             else:
                 problem = (
-                    f"{metric.place}: {len(metric.labels)} labels declared for {len(labels)} keys; "
+                    f"{metric.position}: {len(metric.labels)} labels declared for {len(labels)} keys; "
                     f"it is exported with {', '.join(labels) or 'none'}"
                 )
     if taken := {key for key, _ in constant} & set(labels):
@@ -145,7 +145,7 @@ def _add(
 
 
 def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str | None:
-    """The type to export a table as; a text: why not; None: not exported and no one asked."""
+    """The type of a table's family. A text says why there is none; None: not declared, not exported."""
     declared = metric.type if metric is not None else None
     if table.scratch and metric is None:
         return None
@@ -169,7 +169,7 @@ def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str
 
 
 def _buckets(table: Table, scale: Decimal) -> tuple[Histogram, Decimal] | None:
-    """What must be equal for two histograms to share a family."""
+    """The properties that histograms of one family share."""
     if table.statistic is None or table.statistic.histogram is None:
         return None
     return replace(table.statistic.histogram, word=0), scale

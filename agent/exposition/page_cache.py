@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A table's samples as text, fast: a cached template for each page of elements, filled by one `%`.
+"""A table's samples as text: a cached template for each page of elements, filled by one `%`.
 
     page of 2 elements -> b'x_total{cpu="0"} %d\\nx_total{cpu="1"} %d\\n' % (12, 7)
 
-Building the text of labels costs a microsecond a series, filling in numbers 60 ns, and a page whose rows
-are as they were the last time is not even filled in: its text is kept. A template is rebuilt only when a
-key of its page has changed.
+Formatting labels costs a microsecond per series, filling in numbers 60 ns. The text of a page is cached
+until its rows change, and its template until its keys change.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from runtime.reader.table import TableValues
 from runtime.reader.table_keys import KeyPage
 from runtime.support.record import record
 
-_HERE = "\0"  # where the labels of an element go
+_HERE = "\0"  # stands for the labels of an element
 
 
 @record(frozen=False)
@@ -26,7 +25,7 @@ class _Page:
     keys: KeyPage
     template: bytes
     rows: bytes = b""
-    text: bytes | None = None  # of these rows
+    text: bytes | None = None  # rendered from `rows`
     refused: int = 0
 
 
@@ -36,18 +35,18 @@ class Pages:
     def __init__(self, member: Member, samples: Samples) -> None:
         self._member, self._samples = member, samples
         self._pages: list[_Page] = []
-        # an element's template as a template itself, for its labels' values
+        # the template of an element's template: only the labels' values are missing
         labels = label_layout(member)
         lines = samples.lines(_HERE if labels else "").replace("%", "%%")
         self._layout, self._times = lines.replace(_HERE, labels), lines.count(_HERE)
 
     @property
     def refused(self) -> int:
-        """Elements that nothing is shown of, because a counter is never negative."""
+        """Elements that are excluded because a counter must not be negative."""
         return sum(page.refused for page in self._pages)
 
     def render(self, found: TableValues) -> Iterator[bytes]:
-        """The text, page by page; `found` is of this member's table."""
+        """The text, page by page; `found`: the values of this member's table."""
         pages, samples = self._pages, self._samples
         del pages[len(found.key_pages) :]
         fits = samples.fits(found.rows)
@@ -75,7 +74,7 @@ class Pages:
         return "".join(self._elements(keys)).encode()
 
     def _pick(self, page: _Page) -> None:
-        """Fill a page with what may be shown of it."""
+        """Fill in a page without the elements that must be excluded."""
         parts, size = [], self._member.table.row_size
         for n, element in enumerate(self._elements(page.keys)):
             row = page.rows[n * size : (n + 1) * size]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The page that Prometheus reads: every family's header and samples, as text 0.0.4 or OpenMetrics 1.0.
+"""Renders the page that Prometheus scrapes, as text format 0.0.4 or OpenMetrics 1.0.
 
 b"".join(Exposition(families).render(read, Format.TEXT)) -> b"# HELP stapwatch_vfs_reads_total ..."
 """
@@ -37,17 +37,17 @@ class Format(Enum):
 
 
 class Exposition:
-    """Pages of all families; lives from one reload to the next, so that templates stay cached."""
+    """All families with their cached pages; replaced when a reload changes the families."""
 
     def __init__(self, families: Sequence[Family]) -> None:
         self.families = tuple(families)
         self._pages = {family.name: _made(family) for family in self.families}
 
     def render(self, read: Reader, form: Format) -> Iterator[bytes]:
-        """All families as parts of a page, without OpenMetrics' `# EOF`. Not for two at a time.
+        """All families as parts of a page, without OpenMetrics' `# EOF`. Not reentrant.
 
-        `read` gives a table's rows as they are now, or None if it cannot be read; it is asked once for
-        each member, before the first part of its family.
+        `read` returns the current rows of a table, or None if they cannot be read. It is called once per
+        member, before the first part of the member's family.
         """
         for family in self.families:
             found = [
@@ -61,7 +61,7 @@ class Exposition:
                 yield part
 
     def refused(self) -> int:
-        """Samples that the last rendering left out, because a counter cannot be negative."""
+        """Samples that the last rendering excluded because a counter must not be negative."""
         return sum(pages.refused() for pages in self._pages.values())
 
 
@@ -85,7 +85,7 @@ def _made(family: Family) -> _FamilyPages:
 
 
 class _Plain:
-    """A family whose elements are shown one by one. Only a summary's depend on the format."""
+    """A family without buckets. Only the samples of summaries depend on the format."""
 
     def __init__(self, family: Family, make: Callable[[Member, bool], Samples]) -> None:
         self._family, self._make = family, make
@@ -104,7 +104,7 @@ class _Plain:
 
 
 class _Histograms:
-    """Members share one window of bounds. Pages are kept for each of the two ways to show them."""
+    """Histograms that share one window of bounds, with separate pages if sums are left out.""" ""
 
     def __init__(self, family: Family) -> None:
         self._family = family
@@ -131,7 +131,7 @@ class _Histograms:
 
 
 def _no_sum(member: Member, found: TableValues) -> bool:
-    """Whether OpenMetrics forbids the sum: it must not go down. Also when there is none."""
+    """Whether OpenMetrics forbids the sum, because it may decrease, or there is no sum."""
     statistic = member.table.statistic
     assert statistic is not None
     if statistic.sum is None:
@@ -156,7 +156,7 @@ def header(family: Family, form: Format) -> bytes:
 
 
 def negotiate(accept: str) -> Format:
-    """OpenMetrics for those who ask for it at least as much as for text, else text 0.0.4."""
+    """OpenMetrics if the client prefers it at least as much as text, else text 0.0.4."""
     best = {Format.TEXT: -1.0, Format.OPENMETRICS: -1.0}
     for item in accept.split(","):
         kind, *parameters = (part.strip() for part in item.split(";"))

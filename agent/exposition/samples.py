@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one element of a table looks like on the page: its lines, and the numbers to fill in.
+"""The samples of one element of a table: the template of its lines, and the numbers to fill in.
 
 Numbers(family, member).lines('cpu="0"')   -> 'x_total{cpu="0"} %d\\n'
 Numbers(family, member).arguments(rows)    -> (12, 7, ...)   of a page of rows
@@ -25,23 +25,23 @@ Arguments = tuple[int | bytes, ...]
 
 
 class Samples(Protocol):
-    """One family type's way."""
+    """How a type of family is rendered."""
 
     def lines(self, labels: str) -> str:
-        """An element's template for `%`; `labels` without braces."""
+        """The template of an element, for `%`; `labels` without braces."""
 
     def arguments(self, rows: bytes) -> Arguments:
-        """What fills the templates of these rows' elements."""
+        """The values for the templates of these rows."""
 
     def fits(self, rows: bytes) -> bool:
-        """Whether every element of these rows may be shown as `lines` has it."""
+        """Whether the templates apply to all of these rows."""
 
     def shown(self, lines: bytes, row: bytes) -> bytes:
-        """An element of rows that do not fit, by its template: what may be shown, if anything."""
+        """The text for an element of rows that do not fit; empty if it is excluded."""
 
 
 class Numbers:
-    """Counters and gauges: one sample an element. A counter is never negative."""
+    """Counters and gauges: one sample per element. Negative counters are excluded."""
 
     def __init__(self, family: Family, member: Member) -> None:
         counter = family.type is MetricType.COUNTER
@@ -65,7 +65,7 @@ class Numbers:
 
 
 class Summaries:
-    """Sum and count of statistics without buckets. OpenMetrics has no negative sum."""
+    """Sum and count of statistics without buckets. OpenMetrics forbids negative sums."""
 
     def __init__(self, family: Family, member: Member, negative_sums: bool) -> None:
         statistic = member.table.statistic
@@ -73,7 +73,7 @@ class Summaries:
         self._name, self._any_sum = family.name, negative_sums
         self._width = member.table.row_size // 8
         self._sum, self._count = statistic.sum, statistic.count
-        hist = statistic.histogram  # declared a summary, it still counts by its buckets
+        hist = statistic.histogram  # a declared summary may have buckets instead of a count
         self._buckets = slice(hist.word, hist.word + hist.buckets) if hist else slice(0)
         self._printed = printed(member.scale)
 
@@ -101,7 +101,7 @@ class Summaries:
 
 
 class Infos:
-    """Texts, as the label `value` of a sample that is always 1."""
+    """Strings: the label `value` of a sample that is always 1."""
 
     def __init__(self, family: Family, member: Member) -> None:
         self._name, self._size = family.name, member.table.row_size
@@ -121,11 +121,11 @@ class Infos:
 
 
 class Window:
-    """The bounds that a family of histograms shows, buckets `low` to `high`; it only grows.
+    """The range of buckets, `low` to `high`, that a family of histograms exports; it only grows.
 
-    Of a log2 histogram: from one below the lowest bucket ever filled in the family (but not below 0 for
-    that reason: quantiles are interpolated from it) to the highest, so that empty ends cost nothing.
-    Declared bounds are always all there.
+    A log2 histogram exports the buckets that were ever filled in the family, so that empty ones at the
+    ends cost nothing, and one bucket below them, from which quantiles are interpolated, unless its bound
+    is negative. Declared bounds are all exported.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
@@ -142,11 +142,11 @@ class Window:
 
     @property
     def negative(self) -> bool:
-        """Whether negative values were counted."""
+        """Whether the range includes negative values."""
         return self.low < self.high and self.bounds[self.low] < 0
 
     def widen(self, member: Member, found: TableValues) -> bool:
-        """By what is filled now; True: it has changed."""
+        """Include the buckets that are filled now. Returns whether the range has changed."""
         last, statistic = len(self.bounds), member.table.statistic
         if self._low == 0 and self.high == last:
             return False
@@ -170,10 +170,10 @@ class Window:
 
 
 class Histograms:
-    """Buckets, sum and count; the count is the buckets' sum, so the two always agree.
+    """Buckets, sum and count. The count is the sum of the buckets, so that they always agree.
 
-    OpenMetrics has no sum that can go down, and no count without a sum: with negative values, and where
-    no sum is kept, it gets buckets only (`whole` is false).
+    OpenMetrics forbids sums that can decrease, and counts without a sum: with negative values or without
+    a sum, it gets buckets only (`whole` is false).
     """
 
     def __init__(self, family: Family, member: Member, window: Window, whole: bool) -> None:
@@ -184,7 +184,7 @@ class Histograms:
         self._printed = printed(member.scale)
         word, last = statistic.histogram.word, len(window.bounds)
         low, high = window.low, max(window.low, window.high)
-        # buckets above `high` are empty but for the last, which has no bound
+        # buckets above `high` are empty except the last one, which has no bound
         self._buckets = Struct(f"{8 * (word + low)}x{high - low}q{8 * (last - high)}xq")
         self._bounds = [bound_text(b, member.scale) for b in window.bounds[low:high]] + ["+Inf"]
 
@@ -220,12 +220,12 @@ class Histograms:
 
 
 def negative(rows: bytes, word: int = 0, width: int = 1) -> bool:
-    """Whether word `word` of any row of `width` words is below 0: by the top bit of its last byte."""
+    """Whether word `word` of any row of `width` words is negative, by the top bit of its last byte."""
     return not rows[8 * word + 7 :: 8 * width].isascii()
 
 
 def label_layout(member: Member) -> str:
-    """The labels of a series, without braces, as a template for the key's parts."""
+    """The labels of a series, without braces: a template for the parts of the key."""
     pairs = [f'{name}="{escape_doubly(value)}"' for name, value in member.constant]
     return ",".join([*(p.replace("%", "%%") for p in pairs), *(f'{n}="%s"' for n in member.labels)])
 
@@ -235,14 +235,14 @@ def braces(labels: str) -> str:
 
 
 def escape(text: str) -> str:
-    """A label's value as both formats write it; bytes that are no UTF-8 show as \\xNN."""
+    """Escape a label's value for both formats; bytes that are not UTF-8 become \\xNN."""
     if not text.isascii():
         text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
     return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def escape_doubly(part: int | str) -> int | str:
-    """A key's part for a template."""
+    """Escape a part of a key for use in a template."""
     return part if isinstance(part, int) else escape(part).replace("%", "%%")
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Integers of the kernel as exact decimals of the exported unit.
+"""The kernel's integers as exact decimals of the exported unit.
 
 printed(Decimal("1e-9"))                  -> Printed(factor=1, mark="%de-9")      1500 -> "1500e-9"
 bound_text(1048575, Decimal("1e-9"))      -> "0.001048575"
@@ -13,15 +13,14 @@ from prometheus_client.utils import floatToGoString
 
 from runtime.support.record import record
 
-_DIGITS = 80  # enough for 64 bits times any scale that the configuration lets through
+_DIGITS = 80  # enough for 64 bits times any scale that the configuration accepts
 
 
 @record
 class Printed:
-    """How a value is written: multiplied, then through `mark`.
+    """How a value is written: multiplied by `factor`, then formatted with `mark`.
 
-    The exponent is part of the text around the number: that is as exact as writing all places, and
-    costs nothing.
+    The exponent is part of the format: this is as exact as writing all digits, and costs nothing.
     """
 
     factor: int
@@ -36,7 +35,7 @@ def printed(scale: Decimal) -> Printed:
 
 
 def bound_text(bound: int, scale: Decimal) -> str:
-    """A bucket's bound as Prometheus writes floats, exact: with all digits where a float has too few."""
+    """A bucket's exact bound in Prometheus' notation, with more digits than a float if needed."""
     with localcontext() as context:
         context.prec = _DIGITS
         exact = Decimal(bound) * scale

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a session prints of globals that no handler reads, as SystemTap does at a script's end.
+"""End-of-run globals: globals that no handler reads are printed when the run ends, as SystemTap does.
 
 n=3                                            opens["sshd",22]=17
 sizes @count=2 @min=1 @max=5 @sum=6 @avg=3     sizes["sshd"] @count=...
 
-The kernel prints nothing of this: the numbers come out of the module's last snapshot.
+The kernel prints none of this: the values come from the last snapshot of the module.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from runtime.reader.table_keys import KeyTuple
 
 
 def lines(shot: Snapshot) -> Iterator[str]:
-    """The lines of every table that is marked for it, each with its newline."""
+    """The lines of every table that the manifest marks for printing, with their newlines."""
     for values in shot.tables:
         if values.table.display:
             yield from table(values.table, values.keys, values.values)
 
 
 def table(table: Table, keys: Sequence[KeyTuple], values: Sequence[Value]) -> Iterator[str]:
-    """One global's line, or a line for each element of an array."""
+    """The line of a scalar, or one line per element of an array."""
     name = table.name
     if not table.keys:
         yield f"{name}{_value(values[0])}\n"
@@ -39,7 +39,7 @@ def table(table: Table, keys: Sequence[KeyTuple], values: Sequence[Value]) -> It
 
 
 def _rank(element: tuple[object, Value]) -> int | str:
-    """Arrays are shown by value, the largest first; statistics by their count."""
+    """The sort key of an element, largest first: its value, or the count of a statistic."""
     _, value = element
     return (value.count or 0) if isinstance(value, StatValue) else value
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`run --monitor`: what a script does, every second or so on standard error.
+"""`run --monitor`: hits and losses of a script, about every second on standard error.
 
 [12 s] sw_opens_1a2b3c4d: running, 96 KiB; 1,204 hits (+88), 0 errors, 0 skipped, 0 lost
   kernel.function("vfs_read"): 1,204 hits (+88)
@@ -11,18 +11,18 @@ from collections.abc import Iterator
 
 from runtime.reader.snapshot import ProbeValues, Snapshot
 
-_SHOWN = 20  # probes, the busiest first
+_SHOWN = 20  # probes, those with most hits first
 
 
 class Monitor:
-    """Tells what changed from one snapshot to the next."""
+    """Formats snapshots, with the increase since the one before."""
 
     def __init__(self, module: str) -> None:
         self._module = module
         self._before: dict[int, int] = {}
 
     def lines(self, shot: Snapshot, seconds: float) -> Iterator[str]:
-        """The status at a time since the start."""
+        """The lines for a snapshot; `seconds`: time since the start."""
         hits = {n: probe.hits for n, probe in enumerate(shot.probes)}
         more = {n: count - self._before.get(n, 0) for n, count in hits.items()}
         self._before = hits

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where `stapwatch run` writes what a script prints: standard output, or the files of -o and -S.
+"""The output of a script under `stapwatch run`: standard output, or the files of -o and -S.
 
 output = Output.open("log-%F", Rotation(megabytes=10, files=3))     -> log-2026-01-31.0, then .1, ...
 output.write(b"one line\\n")
-output.switch()                                                     -> goes on in the next file
+output.switch()                                                     -> continue in the next file
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _STDOUT = 1
 
 @record
 class Rotation:
-    """-S: how large a file grows, and how many stay (None: all)."""
+    """-S: the size of a file, and how many files are kept (None: all)."""
 
     megabytes: int
     files: int | None = None
 
 
 def expanded(name: str) -> str:
-    """The name of an output file, with the time in it as strftime() writes it."""
+    """The name of an output file, with strftime()'s directives expanded."""
     return time.strftime(name) if "%" in name else name
 
 
 class Output:
-    """Holds what it is given until `release`. `end` is called when nobody reads it any more, or it
-    cannot be written; then `say` has told why."""
+    """Holds its input back until `release`. `end` is called when the pipe is closed, or after an error
+    in writing, which `say` reports."""
 
     def __init__(self, end: Callable[[], None], say: Callable[[str], None]) -> None:
         self._end, self._say = end, say
@@ -44,10 +44,10 @@ class Output:
         self._rotation: Rotation | None = None
         self._number = 0
         self._size = 0
-        self._held: list[Callable[[], None]] | None = []  # None: nothing is held any more
+        self._held: list[Callable[[], None]] | None = []  # None: released
 
     def to(self, name: str, rotation: Rotation | None) -> None:
-        """Write into a file from now on. OSError if it cannot be made."""
+        """Write to a file from now on. OSError if it cannot be created."""
         self._name, self._rotation = expanded(name), rotation
         self._open(self._name if rotation is None else f"{self._name}.0")
 
@@ -55,17 +55,18 @@ class Output:
         self.after(lambda: self._write(data))
 
     def switch(self) -> None:
-        """Go on in the next file; without -o there is none."""
+        """Continue in the next file; does nothing without -o."""
         self.after(self._switch)
 
     def after(self, action: Callable[[], None]) -> None:
-        """Do something when all that came before is written."""
+        """Call `action` when everything before it has been written."""
         if self._held is not None:
             self._held.append(action)
         else:
             action()
 
     def release(self) -> None:
+        """Write what was held back, and hold nothing from now on."""
         held, self._held = self._held or [], None
         for action in held:
             action()

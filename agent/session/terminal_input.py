@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keys for a script's input.char probes: each byte of standard input, unechoed and at once if typed.
+"""Input for a script's input.char probes: each byte of standard input, without echo and line buffering.
 
-with Keyboard(device.press) as keys:     # keys are no longer shown; the terminal is as before afterwards
+with Keyboard(device.press) as keys:     # turns echo off; the terminal is restored afterwards
     ...
     keys.listen()                        # from now on, in the running loop
 """
@@ -16,8 +16,8 @@ from collections.abc import Callable
 from typing import Any, Self
 
 _STDIN = 0
-_BYTES = 256  # in one go
-_ECHO, _CONTROL_CHARACTERS = 3, 6  # places in what tcgetattr() gives
+_BYTES = 256  # of one read()
+_ECHO, _CONTROL_CHARACTERS = 3, 6  # indices into the result of tcgetattr()
 
 
 class Keyboard:
@@ -41,6 +41,7 @@ class Keyboard:
         return self
 
     def listen(self) -> None:
+        """Read standard input in the running loop."""
         try:
             self._loop.add_reader(_STDIN, self._readable)
         except PermissionError:  # a plain file, which is always readable
@@ -69,4 +70,4 @@ def _is_ours() -> bool:
     try:
         return os.isatty(_STDIN) and os.tcgetpgrp(_STDIN) == os.getpgrp()
     except OSError:
-        return False  # another session's
+        return False  # the terminal of another session

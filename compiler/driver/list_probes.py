@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What there is to probe and to call: for `-l`, `-L` and the `--dump` options.
+"""The listings of `-l`, `-L` and the `--dump` options: probe points, functions and aliases.
 
 points("syscall.open*")       -> ["syscall.open", "syscall.openat"]
 points("vfs.read", True)      -> ["vfs.read name:string $file:struct file* $count:long unsigned int"]
@@ -35,8 +35,8 @@ def points(
     *,
     variables: bool,
 ) -> list[str]:
-    """The probe points that the points of a script `probe PATTERN {}` stand for, each once; with
-    `variables` what a handler there may read. What does not exist is left out."""
+    """The existing probe points that match those of a script `probe PATTERN {}`, each once; with
+    `variables`, each with the variables that its handler can read."""
     scripts = [*extras, *library]
     aliases = Aliases([item for known in scripts for item in known.items])
     found: dict[str, None] = {}
@@ -89,7 +89,7 @@ def functions(library: Sequence[syntax.Script], environment: Environment) -> lis
 def _inferred(
     f: syntax.Function, library: Sequence[syntax.Script], environment: Environment
 ) -> str | None:
-    """The signature as a call makes it; None: it cannot be told without knowing the arguments."""
+    """The signature that a call infers; None if it depends on the arguments' types."""
     typed = all(parameter.type is not None for parameter in f.parameters)
     if isinstance(f.body, syntax.EmbeddedC) or (typed and f.type is not None):
         return None
@@ -148,8 +148,8 @@ def _matching(
 def _names(
     components: tuple[syntax.Component, ...], aliases: Aliases
 ) -> Iterator[tuple[syntax.Component, ...]]:
-    """The points whose names, without wildcards, fit: aliases, and families that need no argument
-    that the pattern does not give."""
+    """The concrete points that match a pattern: aliases, and families whose arguments the pattern
+    gives."""
     if not is_wild(components):
         yield components
         return

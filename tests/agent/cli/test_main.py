@@ -157,7 +157,7 @@ def test_options_that_cannot_be(
 
 
 def test_messages_name_only_subcommands_that_exist() -> None:
-    """A hint to a subcommand that is only planned sends people the wrong way."""
+    """A hint at a subcommand that is only planned sends people the wrong way."""
     for path in (PROJECT / "agent").rglob("*.py"):
         for name in re.findall(r"'stapwatch (\w+)[^']*'", path.read_text()):
             assert name in main.COMMANDS, f"{path.name}: stapwatch {name}"

@@ -143,7 +143,7 @@ def test_aliases_cannot_explode() -> None:
     ]
     with pytest.raises(ConfigError) as caught:
         load.loads("\n".join(lines))
-    assert len(caught.value.mistakes) == 30
+    assert len(caught.value.diagnostics) == 30
     with pytest.raises(ConfigError, match="nested too deep"):
         load.loads("a: &a [*a]\n")
 
@@ -153,7 +153,7 @@ def test_any_text_gives_settings_or_mistakes(text: str) -> None:
     try:
         load.loads(f"script_folders: []\n{text}")
     except ConfigError as error:
-        assert error.mistakes
+        assert error.diagnostics
 
 
 KEYS = st.sampled_from(
@@ -174,7 +174,7 @@ def test_any_tree_gives_settings_or_mistakes(tree: object) -> None:
     try:
         load.loads(f'{{"script_folders": [], {text[1:]}' if text != "{}" else "script_folders: []")
     except ConfigError as error:
-        assert all(mistake.place.line for mistake in error.mistakes)
+        assert all(each.position.line for each in error.diagnostics)
 
 
 @pytest.mark.parametrize(

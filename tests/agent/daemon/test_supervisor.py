@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agent.config.settings import CompileSettings, MetricSettings, ScriptSettings, Settings
-from agent.config.yaml_tree import Place
+from agent.config.yaml_tree import Position
 from agent.daemon.supervisor import Supervisor
 from agent.exposition.render import Format
 from agent.scripts.script import ScriptState
@@ -18,7 +18,7 @@ from tests.agent import standin
 from tests.agent.conftest import Lines, run, until
 from tests.agent.standin import StandInDevice, StandInKernel
 
-HERE = Place("test.yaml", 1, 1)
+HERE = Position("test.yaml", 1, 1)
 
 
 @pytest.fixture

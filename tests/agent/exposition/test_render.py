@@ -18,7 +18,7 @@ from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.config.settings import MetricSettings, MetricType
-from agent.config.yaml_tree import Place
+from agent.config.yaml_tree import Position
 from agent.exposition.families import Family, Member, plan
 from agent.exposition.render import Exposition, Format, compress, negotiate, wants_gzip
 from agent.exposition.units import bound_text, printed
@@ -29,7 +29,7 @@ from runtime.reader.table import per_page
 from tests.agent import values
 from tests.agent.values import rows
 
-HERE = Place("test.yaml", 1, 1)
+HERE = Position("test.yaml", 1, 1)
 
 
 def settings(variable: str, **given: Any) -> Mapping[str, MetricSettings]:

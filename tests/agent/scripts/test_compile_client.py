@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from agent.config.settings import CompileSettings, ScriptSettings, Settings
-from agent.config.yaml_tree import Place
+from agent.config.yaml_tree import Position
 from agent.scripts import compile_client
 from agent.scripts.compile_client import CompileError, Compiler
 from compiler.protocol import Diagnostic, Request
@@ -30,7 +30,7 @@ def others() -> None:
 
 def request(text: str, output: Path) -> Request:
     settings = Settings(work_folder=output, cache_folder=output)
-    return compile_client.request(ScriptSettings("x", Place("t"), text=text), settings)
+    return compile_client.request(ScriptSettings("x", Position("t"), text=text), settings)
 
 
 def failure(text: str, output: Path, **settings: Any) -> Diagnostic:
@@ -169,7 +169,7 @@ def test_fingerprint_is_of_text_and_options(tmp_path: Path) -> None:
     settings = Settings(work_folder=tmp_path)
 
     def digest(**given: Any) -> str:
-        script = ScriptSettings("x", Place("t"), file=file, **given)
+        script = ScriptSettings("x", Position("t"), file=file, **given)
         return compile_client.fingerprint(compile_client.request(script, settings))
 
     first = digest()
