@@ -57,8 +57,9 @@ static u32 array_free_entry(const struct sw_array *a, u32 hash)
 /*
  * Leaves the slot's sequence odd: readers skip the slot until it is published. It is
  * odd already if the slot was deleted. The barrier keeps the stores to the slot after
- * the store to the sequence: some processors make stores visible in the order of the program,
- * so a compiler barrier is enough.
+ * the store to the sequence. A compiler barrier is enough on processors that make
+ * stores visible in the order of the program; an architecture without that order
+ * needs smp_wmb().
  */
 static void array_fill_slot(const struct sw_array *a, struct sw_slot *slot, const void *key,
 			    u32 hash)

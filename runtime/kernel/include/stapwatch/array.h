@@ -285,8 +285,9 @@ static __always_inline bool sw_lock(u32 *lock)
  * sw_unlock() - releases the lock of a shared global
  * @lock: the lock
  *
- * Cost: a plain store where the processor keeps the order of stores. Only the holder writes to a held lock (waiting CPUs
- * write only 1, which it holds already), so no locked operation is needed.
+ * Cost: a plain store where the processor keeps the order of stores. Only the holder
+ * writes to a held lock (waiting CPUs write only 1, which it holds already), so no
+ * locked operation is needed.
  *
  * Context: Handler, with the lock held.
  */
@@ -303,8 +304,8 @@ static __always_inline void sw_unlock(u32 *lock)
  * copies the rows, loads the sequence again, and keeps the copy if both values
  * are equal and even: then no write fell between them, and the copy is not torn.
  * The fence keeps the writes to rows after the store that makes the sequence
- * odd; it is only a compiler barrier where stores keep their order. Writers exclude each other by the
- * global's lock, so the increment needs no locked operation.
+ * odd; it is only a compiler barrier where stores keep their order. Writers exclude
+ * each other by the global's lock, so the increment needs no locked operation.
  *
  * Context: Handler, with the global's lock held.
  */
