@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Initial values given from outside, by `-G name=value` or the configuration.
+"""Initial values from outside the script, by `-G name=value` or the configuration.
 
 {"limit": "0x10"} with `global limit = 3`  ->  {"limit": 16}
 """

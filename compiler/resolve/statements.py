@@ -273,7 +273,7 @@ def _return(ctx: FunctionContext, s: syntax.Return) -> p.Stmts:
             _, line, column = known[1].location
             ctx.report(
                 "no-value",
-                f"this returns nothing from a function that gives {article(known[0])}",
+                f"this returns nothing from a function that returns {article(known[0])}",
                 s.span,
                 f"compare {known[1].location[0]}:{line}:{column}",
             )
