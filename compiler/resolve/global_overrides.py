@@ -16,10 +16,8 @@ from compiler.support.did_you_mean import did_you_mean
 from runtime.support.int64 import wrapped
 
 
-def initial_value(
-    g: p.Global, value: int | str, diagnostics: list[Diagnostic] | None = None
-) -> int | str | None:
-    """The initial value that `value` means for a global; None, and a diagnostic, if it means none."""
+def initial_value(g: p.Global, value: int | str, diagnostics: list[Diagnostic]) -> int | str | None:
+    """The initial value that `value` means for a global; None if it does not fit, and a diagnostic."""
     if g.type is p.STRING and not g.keys:
         return decode(str(value))
     if g.type is p.LONG and not g.keys:
@@ -48,9 +46,8 @@ def unknown_globals(
 
 
 def _add(
-    diagnostics: list[Diagnostic] | None, name: str, value: int | str, message: str, hint: str
+    diagnostics: list[Diagnostic], name: str, value: int | str, message: str, hint: str
 ) -> None:
-    if diagnostics is not None:
-        text = decode(f"{name}={value}")
-        span = Span(Source("<initial values>", text), 0, len(text))
-        diagnostics.append(Diagnostic("bad-initial-value", message, span, hint=hint))
+    text = decode(f"{name}={value}")
+    span = Span(Source("<initial values>", text), 0, len(text))
+    diagnostics.append(Diagnostic("bad-initial-value", message, span, hint=hint))
