@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `-p1` and `-p2` print: the tree as written, or the program with its inferred types.
+"""The output of `-p1` and `-p2`: the tree as written, or the program with its inferred types.
 
 # globals          # functions            # probes
 n:long [string]    f:string (x:long)      begin /* <- begin */
@@ -45,7 +45,7 @@ def program(found: p.Program) -> str:
 
 
 def signature(f: p.Function) -> str:
-    """`name:string (x:long, y:string)`; `unknown` for a function that returns nothing."""
+    """`name:string (x:long, y:string)`; the type is `unknown` if the function returns nothing."""
     parameters = ", ".join(f"{x.name}:{_type(x.type)}" for x in f.parameters)
     return f"{f.name}:{_type(f.result)} ({parameters})"
 

@@ -1,8 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Resolving: syntax trees become one program, every name, type and probe point known.
+"""Resolving: syntax trees become one program; every name, type and probe point is known.
 
-    analysis.resolve(scripts, library, environment) -> Program, or CompileError with every mistake
+    program.resolve(name, scripts, library, environment) -> ir.program.Program, or CompileError
 
-Types are inferred over the whole program in rounds: each round lowers every body with what is known and
-learns from it; when a round learns nothing new, the last one reports mistakes.
+What belongs here: everything that decides what a script means or whether it is valid, for all bodies
+alike. What does not: how probe points expand (probes/), transformations of a program that is known to be
+valid (transform/), and anything about C (codegen/). Imports point down this list, without a circle; it
+is also the order to read the files in:
+
+    program             resolve(): collect, infer, lower, check
+    inference           infer: rounds over all bodies until types are final
+    bodies              one round: all probes and functions, lowered once
+    declarations        collect: globals, functions, handlers by name
+
+    loop_checks, probe_conditions, global_overrides      checks of their own
+
+    statements          a file for each kind of syntax: it turns a node of the
+    expressions           syntax tree into a typed node of the program
+    calls, overloads
+    print_statements, statistics_ops
+    at_operators, guru_writes
+    static_tests        tests that the compiler decides, branches that cannot run
+    variables           globals, locals, array elements
+    embedded_c          promises in C's comments
+    unsupported_functions   a table
+
+    path_expressions    $file->f_inode, @cast(p, "file")->f_mode, v->f_mode; types of pointers
+    pretty_print        $$vars, $file$
+    context_variables   $file, @var("jiffies"), pp()
+    pointer_types       what symbols point to
+    type_names          the types that @cast names
+    memory_path         a typed value, steps to members and elements, loads
+
+    contexts            FunctionContext, ProgramContext: what a body is lowered in
+    type_environment    types by symbol, kinds of rounds, diagnostics
+    syntax_queries      questions that the syntax of a body answers
 """

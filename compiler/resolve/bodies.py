@@ -261,5 +261,5 @@ def _function_body(ctx: FunctionContext, block: syntax.Block, span: Span) -> p.B
 
 
 def _save(ctx: FunctionContext, name: str, saved: p.Local, span: Span) -> p.Stmt:
-    given = p.LocalRef(ctx.local(name), span)
-    return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), given, saved.type, span), span)
+    passed = p.LocalRef(ctx.local(name), span)
+    return p.ExprStmt(p.Assign(None, p.LocalRef(saved, span), passed, saved.type, span), span)

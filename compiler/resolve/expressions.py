@@ -95,8 +95,8 @@ def _target(ctx: FunctionContext, e: path_expressions.Target) -> p.Expr:
     if answer is None:
         return path_expressions.lower_target(ctx, e)
     if not answer.read:
-        hint = "keep what you give in a variable"
-        ctx.report("not-readable", "this is only given here", e.span, hint)
+        hint = "keep the text in a variable of your own"
+        ctx.report("not-readable", "this can only be assigned to here", e.span, hint)
         return ctx.error_expr(e.span)
     return call(ctx, syntax.Call(answer.read, (), e.span, e.span), STRING)
 
@@ -187,7 +187,7 @@ def _write(
     if answer is not None and op in ("=", ".="):
         function = answer.set if op == "=" else answer.append
         if not function:
-            ctx.report("not-assignable", "this is only read here", target.span)
+            ctx.report("not-assignable", "this can only be read here", target.span)
             return ctx.error_expr(span)
         return call(ctx, syntax.Call(function, (value,), span, target.span), STRING)
     if op == ".=":

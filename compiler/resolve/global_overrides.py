@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Initial values given from outside, by `-G name=value` or the configuration.
+"""Initial values from outside the script, by `-G name=value` or the configuration.
 
 {"limit": "0x10"} with `global limit = 3`  ->  {"limit": 16}
 """
@@ -16,10 +16,8 @@ from compiler.support.did_you_mean import did_you_mean
 from runtime.support.int64 import wrapped
 
 
-def initial_value(
-    g: p.Global, value: int | str, diagnostics: list[Diagnostic] | None = None
-) -> int | str | None:
-    """The initial value that `value` means for a global; None, and a diagnostic, if it means none."""
+def initial_value(g: p.Global, value: int | str, diagnostics: list[Diagnostic]) -> int | str | None:
+    """The initial value that `value` means for a global; None if it does not fit, and a diagnostic."""
     if g.type is p.STRING and not g.keys:
         return decode(str(value))
     if g.type is p.LONG and not g.keys:
@@ -48,9 +46,8 @@ def unknown_globals(
 
 
 def _add(
-    diagnostics: list[Diagnostic] | None, name: str, value: int | str, message: str, hint: str
+    diagnostics: list[Diagnostic], name: str, value: int | str, message: str, hint: str
 ) -> None:
-    if diagnostics is not None:
-        text = decode(f"{name}={value}")
-        span = Span(Source("<initial values>", text), 0, len(text))
-        diagnostics.append(Diagnostic("bad-initial-value", message, span, hint=hint))
+    text = decode(f"{name}={value}")
+    span = Span(Source("<initial values>", text), 0, len(text))
+    diagnostics.append(Diagnostic("bad-initial-value", message, span, hint=hint))

@@ -12,7 +12,7 @@ from compiler.ir.source import Span
 from compiler.kernel.type_layout import Bits
 from compiler.resolve.contexts import FunctionContext
 from compiler.resolve.memory_path import TargetError, TypedValue, extract_bits, load
-from compiler.resolve.path_expressions import Target, place
+from compiler.resolve.path_expressions import Target, typed_value
 from runtime.support.int64 import wrapped
 
 Destination = Target | syntax.AtCall
@@ -33,7 +33,7 @@ def lower_write(ctx: FunctionContext, e: Destination, value: p.Expr, span: Span)
     if isinstance(e, syntax.AtCall):
         reader = ctx.expr(e)
         return p.Store(reader, value, span) if isinstance(reader, p.Deref | p.Register) else reader
-    at = place(ctx, e)
+    at = typed_value(ctx, e)
     if isinstance(e, syntax.Access) and (e.address or e.pretty):
         raise TargetError("not-assignable", "this cannot be assigned to", e.span)
     if at.bits is not None:

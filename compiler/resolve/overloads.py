@@ -80,13 +80,13 @@ def _passed_arguments(
 
 
 def wrap_embedded(ctx: FunctionContext, made: p.Function) -> tuple[p.Function, p.Function]:
-    """Embedded C that may ask for the next overload: a function that calls the C and does as it asks."""
+    """Embedded C that may request the next overload: a function that calls the C, then the overload."""
     span = made.span
     inner = replace(made, symbol=f"{made.symbol}__c")
     passed = tuple(p.LocalRef(ctx.local(name), span) for name in ctx.parameters)
     call = p.Call(inner.symbol, passed, made.result, span)
-    asked = p.EmbeddedExpr("sw_next_wanted(c)", LONG, span, fallible=False)
-    choice = p.If(asked, call_next(ctx, span), (), span)
+    next_requested = p.EmbeddedExpr("sw_next_wanted(c)", LONG, span, fallible=False)
+    choice = p.If(next_requested, call_next(ctx, span), (), span)
     stmts: p.Stmts = (p.ExprStmt(call, span), choice)
     if made.result is not None:
         result = p.LocalRef(ctx.temporary(made.result), span)

@@ -94,11 +94,11 @@ def _lower(ctx: FunctionContext, e: Target) -> p.Expr:
             _cast_type(ctx, e)
             return ctx.typed(e.operand, p.LONG)
         case _:
-            return load(ctx, place(ctx, e), e.span)
+            return load(ctx, typed_value(ctx, e), e.span)
 
 
 def _lower_access(ctx: FunctionContext, e: syntax.Access) -> p.Expr:
-    found = place(ctx, e)
+    found = typed_value(ctx, e)
     if e.address:
         if not found.in_memory or found.bits is not None:
             raise TargetError("no-address", "this value has no address", e.span)
@@ -110,7 +110,7 @@ def _lower_access(ctx: FunctionContext, e: syntax.Access) -> p.Expr:
     return load(ctx, found, e.span)
 
 
-def place(ctx: FunctionContext, e: syntax.Expr) -> TypedValue:
+def typed_value(ctx: FunctionContext, e: syntax.Expr) -> TypedValue:
     """The typed value at the end of a path. Raises TargetError and KernelFactError."""
     match e:
         case syntax.TargetVar():
@@ -121,7 +121,7 @@ def place(ctx: FunctionContext, e: syntax.Expr) -> TypedValue:
         case syntax.AtVar():
             return variable_by_name(ctx, e)
         case syntax.Access():
-            base = place(ctx, e.base)
+            base = typed_value(ctx, e.base)
             if e.path:
                 require_type(base, e.base.span)
             return follow(ctx, base, e.path)
@@ -198,12 +198,12 @@ def _target_pointee(ctx: FunctionContext, e: Target) -> TypeId | None:
             case syntax.Access(pretty=pretty) if pretty:
                 return None
             case syntax.Access(address=True):
-                found = place(ctx, e)
+                found = typed_value(ctx, e)
                 return found.type_id if found.in_memory else None
             case syntax.Cast():
                 return _cast_type(ctx, e)
             case _:
-                found = place(ctx, e)
+                found = typed_value(ctx, e)
     except (TargetError, KernelFactError):
         return None
     match btf_of(ctx).resolve(found.type_id):

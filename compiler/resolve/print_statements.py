@@ -56,12 +56,12 @@ def _print(ctx: FunctionContext, e: syntax.Print) -> p.Print:
     form, args, names = _parts(ctx, e)
     shown: list[p.Expr | p.Buckets | p.Memory] = list(args)
     # a reader cannot read the kernel's memory: the bytes that %m and %M show are part of the record
-    for i, wanted in enumerate(arguments(parse(form)) if e.format is not None else ()):
-        address = shown[i] if wanted.kind is Kind.MEMORY else None
+    for i, needed in enumerate(arguments(parse(form)) if e.format is not None else ()):
+        address = shown[i] if needed.kind is Kind.MEMORY else None
         if address is not None and not isinstance(address, p.Buckets | p.Memory):
-            precision = wanted.directive.precision
+            precision = needed.directive.precision
             length = None if precision is Star.STAR else precision or 1
-            shown[i] = p.Memory(address, length, wanted.directive.user_memory, address.span)
+            shown[i] = p.Memory(address, length, needed.directive.user_memory, address.span)
     return p.Print(form, tuple(shown), names, False, e.span)
 
 
@@ -130,39 +130,39 @@ def _formatted(
         where = literal_span(format_, error.position, error.position + 1)
         ctx.report("bad-format", error.message, where)
         return "", (), ()
-    wanted = arguments(pieces)
-    if len(wanted) != len(e.args):
-        _report_count(ctx, e, format_, wanted)
+    needed = arguments(pieces)
+    if len(needed) != len(e.args):
+        _report_count(ctx, e, format_, needed)
         return "", (), ()
-    args = [_argument(ctx, arg, expected) for arg, expected in zip(e.args, wanted, strict=True)]
+    args = [_argument(ctx, arg, expected) for arg, expected in zip(e.args, needed, strict=True)]
     names = _unique([_name(arg, i + 1) for i, arg in enumerate(e.args)])
     return format_.value, tuple(args), names
 
 
-def _argument(ctx: FunctionContext, e: syntax.Expr, wanted: Argument) -> p.Expr:
-    expected = STRING if wanted.kind is Kind.STRING else LONG
+def _argument(ctx: FunctionContext, e: syntax.Expr, needed: Argument) -> p.Expr:
+    expected = STRING if needed.kind is Kind.STRING else LONG
     value = ctx.expr(e, expected)
     if value.type in (expected, UNKNOWN):
         return value
-    sign = f"%{wanted.directive.conversion.value}"
-    what = f"'{sign}'" if wanted.role is Role.VALUE else f"the {wanted.role.value} '*' of '{sign}'"
+    sign = f"%{needed.directive.conversion.value}"
+    what = f"'{sign}'" if needed.role is Role.VALUE else f"the {needed.role.value} '*' of '{sign}'"
     found = article(value.type) if value.type else "nothing"
     hint = None
-    if wanted.role is Role.VALUE and value.type in (LONG, STRING):
+    if needed.role is Role.VALUE and value.type in (LONG, STRING):
         hint = f"use %{'d' if value.type is LONG else 's'} for {found}"
     ctx.report("type-mismatch", f"{what} takes {article(expected)}, not {found}", e.span, hint)
     return value
 
 
 def _report_count(
-    ctx: FunctionContext, e: syntax.Print, form: syntax.String, wanted: tuple[Argument, ...]
+    ctx: FunctionContext, e: syntax.Print, form: syntax.String, needed: tuple[Argument, ...]
 ) -> None:
-    count = f"{len(wanted)} argument{'' if len(wanted) == 1 else 's'}"
-    if len(e.args) > len(wanted):
-        where = e.args[len(wanted)].span
+    count = f"{len(needed)} argument{'' if len(needed) == 1 else 's'}"
+    if len(e.args) > len(needed):
+        where = e.args[len(needed)].span
         ctx.report("wrong-arguments", f"the format takes {count}, and this is one more", where)
         return
-    directive = wanted[len(e.args)].directive
+    directive = needed[len(e.args)].directive
     where = literal_span(form, directive.position, directive.end)
     ctx.report(
         "wrong-arguments",

@@ -87,9 +87,9 @@ def _missing_probes(declarations: Declarations) -> list[Diagnostic]:
         return [Diagnostic("no-probe", "the script has no probe", span, hint=hint)]
     if declarations.handlers or declarations.suppressed:
         return []
-    message = "none of the script's probe points is there, and all are optional"
+    message = "none of the script's probe points exists, and all are optional"
     span = declarations.probes[0].span
-    return [Diagnostic("no-probe", message, span, hint="without '?' it is told why")]
+    return [Diagnostic("no-probe", message, span, hint="without '?' the reason is reported")]
 
 
 def _each_point_once(diagnostics: Sequence[Diagnostic]) -> list[Diagnostic]:

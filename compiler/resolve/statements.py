@@ -20,7 +20,7 @@ from compiler.resolve.static_tests import (
     selects_by_context,
 )
 from compiler.resolve.statistics_ops import buckets, statistic
-from compiler.resolve.type_environment import UNKNOWN, article
+from compiler.resolve.type_environment import UNKNOWN, Symbol, article
 from compiler.resolve.variables import array, lower_keys
 from runtime.abi.manifest import ValueType
 
@@ -181,7 +181,7 @@ def _assigned_by_statement(
 
 
 def _loop_variable(
-    ctx: FunctionContext, name: syntax.Name, symbol: tuple[str | int, ...]
+    ctx: FunctionContext, name: syntax.Name, symbol: Symbol
 ) -> tuple[p.Local, p.Stmts]:
     """A loop's variable, which has the type of the key or value that it visits; each types the other."""
     own, _ = ctx.resolve(name.name)
@@ -190,6 +190,25 @@ def _loop_variable(
         ctx.types.learn(symbol, ctx.types.type_of(own), name.span)
         pointer_types.unify(ctx, own, symbol)
     return _assigned_by_statement(ctx, name, UNKNOWN if type_ is STAT else type_)
+
+
+def _loop_variables(
+    ctx: FunctionContext, s: syntax.Foreach, found: GlobalSymbol
+) -> list[tuple[p.Local, p.Stmts]]:
+    """The variables of the keys, and of the value if the loop has one."""
+    visited = [_loop_variable(ctx, k, ("key", found.symbol, i)) for i, k in enumerate(s.keys)]
+    for i, k in enumerate(s.keys):
+        ctx.types.key_names.setdefault((found.symbol, i), k.name)
+    if s.value is not None:
+        if ctx.types.type_of(("global", found.symbol)) is STAT:
+            ctx.report(
+                "type-mismatch",
+                f"'{found.declared.name}' holds statistics, which a variable cannot",
+                s.value.span,
+                f"use @count({found.declared.name}[...]) in the loop",
+            )
+        visited.append(_loop_variable(ctx, s.value, ("global", found.symbol)))
+    return visited
 
 
 def _foreach(ctx: FunctionContext, s: syntax.Foreach) -> p.Stmts:
@@ -201,18 +220,7 @@ def _foreach(ctx: FunctionContext, s: syntax.Foreach) -> p.Stmts:
     if found is None:
         return ()
     ctx.types.learn_arity(found.symbol, len(s.keys), s.span)
-    visited = [_loop_variable(ctx, k, ("key", found.symbol, i)) for i, k in enumerate(s.keys)]
-    for i, k in enumerate(s.keys):
-        ctx.types.key_names.setdefault((found.symbol, i), k.name)
-    if s.value is not None:
-        if ctx.types.type_of(("global", found.symbol)) is STAT:
-            ctx.report(
-                "type-mismatch",
-                f"'{s.over.name}' holds statistics, which a variable cannot",
-                s.value.span,
-                f"use @count({s.over.name}[...]) in the loop",
-            )
-        visited.append(_loop_variable(ctx, s.value, ("global", found.symbol)))
+    visited = _loop_variables(ctx, s, found)
     slice_: tuple[p.Expr | None, ...] = ()
     if s.slice:
         slice_ = lower_keys(ctx, found, s.slice, s.span)
@@ -263,17 +271,18 @@ def _foreach_bucket(
 
 
 def _return(ctx: FunctionContext, s: syntax.Return) -> p.Stmts:
-    if ctx.result is None:
+    result = ctx.result
+    if result is None:
         if s.value is not None:
             ctx.report("return-in-probe", "a probe returns no value", s.span, "write 'next'")
         return (p.Next(s.span),)
-    known = ctx.types.known.get(ctx.result)
+    known = ctx.types.known.get(result)
     if s.value is None:
         if known is not None:
             _, line, column = known[1].location
             ctx.report(
                 "no-value",
-                f"this returns nothing from a function that gives {article(known[0])}",
+                f"this returns nothing from a function that returns {article(known[0])}",
                 s.span,
                 f"compare {known[1].location[0]}:{line}:{column}",
             )
@@ -281,13 +290,13 @@ def _return(ctx: FunctionContext, s: syntax.Return) -> p.Stmts:
     value = ctx.expr(s.value, known[0] if known else None)
     if value.type is None:  # it calls a function that returns nothing, and no caller needs a value
         return (p.ExprStmt(value, s.value.span), p.Return(None, s.span))
-    if value.type is UNKNOWN:
-        ctx.types.this_round.untyped_results.add(ctx.result)
+    if value.type is UNKNOWN:  # the function returns a value; a later round learns its type
+        ctx.types.this_round.untyped_results.add(result)
     if value.type is STAT:
         ctx.require(value, LONG, s.value.span)
     else:
-        ctx.types.learn(ctx.result, value.type, s.value.span)
-        propagate(ctx, s.value, ctx.result)
+        ctx.types.learn(result, value.type, s.value.span)
+        propagate(ctx, s.value, result)
     return (p.Return(value, s.span),)
 
 

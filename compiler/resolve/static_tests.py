@@ -24,7 +24,7 @@ from compiler.resolve.syntax_queries import walk
 from compiler.transform.constant_fold import folded
 from runtime.abi.manifest import ValueType
 
-# Operators that ask what exists.
+# Operators whose value depends on what the probe, the kernel or the compiler has.
 _EXISTENCE = ("choose_defined", "const", "enum", "probewrite")
 _EFFECTS = (
     syntax.Call,
@@ -37,7 +37,7 @@ _EFFECTS = (
 
 
 def selects_by_context(ctx: FunctionContext, test: syntax.Expr) -> bool:
-    """Whether a test asks what exists in this probe, and other probes may answer otherwise."""
+    """Whether a test depends on what exists in this probe, so that it may differ in another one."""
     return ctx.has_probe_context and any(
         isinstance(n, syntax.Defined) or (isinstance(n, syntax.AtCall) and n.name in _EXISTENCE)
         for n in walk(test)

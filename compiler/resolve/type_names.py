@@ -25,7 +25,7 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
     own = [module] if module and e.module is None else []
     name = " ".join(e.type_name.replace("*", " ").split())
     keyword, _, rest = name.partition(" ")
-    wanted: tuple[
+    kinds: tuple[
         type[
             btf_types.Struct | btf_types.Union | btf_types.Enum | btf_types.Typedef | btf_types.Int
         ],
@@ -33,13 +33,13 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
     ]
     match keyword if rest else "":
         case "struct":
-            name, wanted = rest, (btf_types.Struct,)
+            name, kinds = rest, (btf_types.Struct,)
         case "union":
-            name, wanted = rest, (btf_types.Union,)
+            name, kinds = rest, (btf_types.Union,)
         case "enum":
-            name, wanted = rest, (btf_types.Enum,)
+            name, kinds = rest, (btf_types.Enum,)
         case _:
-            wanted = (
+            kinds = (
                 btf_types.Struct,
                 btf_types.Typedef,
                 btf_types.Union,
@@ -48,7 +48,7 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
             )
     all_types = [*map(kernel.module_btf, (*named, *own)), kernel.btf]
     for btf in all_types:
-        for kind in wanted:
+        for kind in kinds:
             for spelled in (name, _SPELLED.get(name, name)):
                 found = btf.find_all(kind, spelled)
                 if found:

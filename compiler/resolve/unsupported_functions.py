@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Functions of SystemTap's library that this one does not have: why, and what to use instead.
 
-UNSUPPORTED["raise"] -> ("a script sends no signals", "print what it would tell; ...")
+UNSUPPORTED["raise"] -> ("a script sends no signals", "print it instead; ...")
 
 A function that is added to `tapset/` is removed from this table.
 """
@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 _REGISTERS = "assign to the parameter itself in guru mode: $count = 5"
-_MODULE_CODE = "what modules like nfs and sunrpc have is known to debuginfo only"
+_MODULE_CODE = "the types of modules like nfs and sunrpc are known to debuginfo only"
 _CAST = 'follow the pointer: @cast(pointer, "struct name")->member'
-_PRINT = "print what it would tell; the reader's output may go anywhere"
+_PRINT = "print it instead; the reader of the output can act on it"
 
 # Words of other languages that look like calls.
 FOREIGN: Mapping[str, str] = {
@@ -48,7 +48,7 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
     (
         "fp_add fp_sub fp_mul fp_div fp_rem fp_sqrt fp_eq fp_le fp_lt fp_to_long fp_to_string"
         " fp32_to_fp64 long_to_fp string_to_fp",
-        "numbers are whole here",
+        "there are only integers",
         "scale them: 1000 * part / whole, printed as %d.%03d; the reader of a metric divides exactly",
     ),
     ("panic", "a script never stops the kernel", "exit() ends the script, error(...) the handler"),
@@ -68,7 +68,11 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
         "a script does not know its own module",
         "series carry the script's name as a label",
     ),
-    ("pnlabel", "labels in code are known to debuginfo only", "pn() and ppfunc() tell the place"),
+    (
+        "pnlabel",
+        "labels in code are known to debuginfo only",
+        "pn() and ppfunc() name the probe point",
+    ),
     (
         "target_set_report",
         "the target's descendants are not kept in a list",
@@ -76,19 +80,19 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
     ),
     (
         "task_backtrace",
-        "only the task that runs can be walked",
+        "only the stack of the running task can be read",
         "use print_backtrace() in a probe that the task runs into",
     ),
     (
         "set_int_arg set_uint_arg set_long_arg set_ulong_arg set_longlong_arg set_ulonglong_arg"
         " set_pointer_arg set_s32_arg set_u32_arg set_s64_arg set_u64_arg",
-        "registers are written by the names of what they hold",
+        "registers are written by the names of the variables that they hold",
         _REGISTERS,
     ),
     (
         "set_user_char set_user_short set_user_int set_user_long set_user_pointer set_user_string"
         " set_user_string_n set_user_string_arg",
-        "processes' memory is only read",
+        "memory of processes cannot be written",
         "in guru mode the kernel's memory and registers can be written: $count = 5",
     ),
     (
@@ -114,29 +118,33 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
         "print_java_backtrace sprint_java_backtrace Py2Object_GetAttr Py2Object_Repr Py3Object_GetAttr"
         " Py3Object_Repr python2_get_locals python2_get_var_obj python3_get_locals python3_get_var_obj"
         " python3_initialize python_print_backtrace python_sprint_backtrace",
-        "programs of Java and Python cannot be looked into",
+        "the state of Java and Python programs cannot be read",
         "print_ubacktrace() has the addresses of the program that runs them",
     ),
     (
         "umodaddr umodbuildid",
-        "programs' files are not looked up in the kernel",
+        "a module does not look up the files of programs",
         "umodname(uaddr()) has its name",
     ),
-    ("stp_print_binary", "there is no binary output of its own", "use printf with %1b %2b %4b %8b"),
+    (
+        "stp_print_binary",
+        "binary output has no function of its own",
+        "use printf with %1b %2b %4b %8b",
+    ),
     (
         "probing_32bit_app",
-        "32-bit programs are not told apart",
+        "32-bit programs are not distinguished",
         'see @cast(task_current(), "task_struct")->thread_info',
     ),
     ("rcu_dereference container_of_task_rcu", "pointers need no barrier to be read here", _CAST),
     (
         "cve_count_metric cve_record_metric cve_tmpdisable",
-        "there are no security bandaids here",
+        "security band-aids are not supported",
         "count in a global",
     ),
     (
         "get_netdev_name",
-        "its argument's type is told by BTF here",
+        "BTF has the type of its argument",
         'kernel_string(@cast(dev, "net_device")->name)',
     ),
     (

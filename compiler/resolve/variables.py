@@ -32,7 +32,7 @@ _FOREIGN_TYPES = (
 
 def require_known(ctx: FunctionContext, name: str, symbol: Symbol, span: Span) -> None:
     """Report a variable without a type: nothing assigns to it. Mostly its name is misspelt."""
-    if ctx.types.is_reporting and symbol not in ctx.types.known and not ctx.unresolved:
+    if symbol not in ctx.types.known and ctx.types.is_reporting and not ctx.unresolved:
         known = {n for _, n in ctx.program.globals} | set(ctx.locals) - {name}
         if name in ctx.program.functions:
             hint = f"it is a function, too: to call it, write {name}()"

@@ -23,7 +23,7 @@ def test_a_path_that_holds_the_functions_name(tmp_path: Path) -> None:
     source = "int spin(int n) { return n + 1; } int main(int n) { return spin(n); }"
     program = tmp_path / "opt/spin/program"
     program.parent.mkdir(parents=True)
-    command: list[str | Path] = ["gcc", "-O0", "-x", "c", "-o", program, "-"]
+    command = ["gcc", "-O0", "-x", "c", "-o", str(program), "-"]
     subprocess.run(command, input=source.encode(), check=True)
     environment = Environment(golden_kernel(), programs=Files(tmp_path))
     script = parse(SCRIPT, "x.stp", conditions=CONDITIONS)
