@@ -37,7 +37,7 @@ from compiler.modbuild.toolchain import Here, There, Toolchain
 from compiler.probes import Environment
 from compiler.protocol import Fault, Pass, Request, Response
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
 from compiler.userspace.program_files import Files
 from compiler.version import VERSION
@@ -198,7 +198,7 @@ def _run(
     program = _resolve(request, parsed, kernel, job.programs)
     wasted: tuple[Fault, ...] = ()
     if request.optimise:
-        whole, program = program, optimise(program)
+        whole, program = program, eliminate_dead_code(program)
         found = warnings(whole, program, parsed.own)
         wasted = tuple(Fault.of(d) for d in found)
         if request.run_mode:

@@ -552,6 +552,10 @@ class Body:
     stmts: Stmts
 
 
+# Whose body: a probe by its index in the program, a function by its symbol.
+BodyId: TypeAlias = "tuple[Literal['probe'], int] | tuple[Literal['function'], str]"
+
+
 class HookKind(IntEnum):
     """`enum sw_hook` of the runtime."""
 
@@ -654,7 +658,9 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
-    counts_entry: bool = False  # its entry handler also counts the hits of the PAIRED probe
+    pair: int | None = (
+        None  # the same number in a PAIRED probe and the return probe that counts its hits
+    )
 
 
 @record

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from compiler.analysis.effects import fallible_functions, pure_functions, uses_match
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.program import LONG, STAT, STRING
 from compiler.ir.source import Span
-from compiler.ir.traits import asks_for_match, fallible_functions, pure_functions, walk
+from compiler.ir.walk import walk
 from compiler.probes import Environment, Site
 from compiler.probes.expand import Aliases, Derived, derive
 from compiler.resolve import expressions, loop_checks, probe_conditions
@@ -332,7 +333,7 @@ def _function(world: World, symbol: str, f: syntax.Function, overloads: Overload
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(scope, c.reads, f.span), symbols(scope, c.writes, f.span)
-        if asks_for_match(code) and not world.facts.captures:
+        if uses_match(code) and not world.facts.captures:
             world.facts.captures = world.facts.changed = True
     else:
         stmts = lower_block(scope, f.body)

@@ -35,7 +35,7 @@ from compiler.ir.syntax import Script
 from compiler.ir.syntax_printer import print_script
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
 from tests.frontend.support import everything, known
 from tests.golden.kernel import golden_kernel
@@ -81,7 +81,7 @@ class Case:
     def _resolved(self, files: list[Script]) -> Program:
         guru = self.conditions.guru_mode
         environment = Environment(golden_kernel(), guru=guru, programs=golden_programs())
-        return optimise(resolve(self.path.stem, [self.parse()], files, environment))
+        return eliminate_dead_code(resolve(self.path.stem, [self.parse()], files, environment))
 
     def _option(self, name: str) -> str | None:
         for line in self.text.decode("utf-8", "replace").splitlines():
