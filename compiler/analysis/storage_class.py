@@ -59,20 +59,9 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
             yield target.name, Access.ADD
             yield from _all((*target.keys, value))
         case p.Increment(target=p.GlobalRef() as target, step=step):
-            if not unused:
-                yield target.name, Access.READ
-                yield target.name, Access.WRITE
-            yield target.name, Access.ADD if step > 0 else Access.SUBTRACT
-            yield from _all(target.keys)
-        case p.Assign(target=p.GlobalRef() as target, op=op, value=value):
-            if op in ("+", "-") and unused:
-                grows = op == "+" and _never_negative(value)
-                yield target.name, Access.ADD if grows else Access.SUBTRACT
-            else:
-                yield target.name, Access.WRITE
-                if op is not None or not unused:
-                    yield target.name, Access.READ
-            yield from _all((*target.keys, value))
+            yield from _incremented(target, step, unused)
+        case p.Assign(target=p.GlobalRef() as target):
+            yield from _assigned(node, target, unused)
         case p.GlobalRef(name=name, keys=keys):
             yield name, Access.READ
             yield from _all(keys)
@@ -96,6 +85,25 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
             yield from _all(body)
         case _:
             yield from _all(children(node))
+
+
+def _incremented(target: p.GlobalRef, step: int, unused: bool) -> Iterator[tuple[str, Access]]:
+    if not unused:
+        yield target.name, Access.READ
+        yield target.name, Access.WRITE
+    yield target.name, Access.ADD if step > 0 else Access.SUBTRACT
+    yield from _all(target.keys)
+
+
+def _assigned(e: p.Assign, target: p.GlobalRef, unused: bool) -> Iterator[tuple[str, Access]]:
+    if e.op in ("+", "-") and unused:
+        grows = e.op == "+" and _never_negative(e.value)
+        yield target.name, Access.ADD if grows else Access.SUBTRACT
+    else:
+        yield target.name, Access.WRITE
+        if e.op is not None or not unused:
+            yield target.name, Access.READ
+    yield from _all((*target.keys, e.value))
 
 
 def _all(nodes: Sequence[Node] | Iterator[Node]) -> Iterator[tuple[str, Access]]:
