@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Storage classes: where each global lives, decided by what is done with it.
+"""Storage classes: where each global lives, by what probes do with it.
 
-n++ in handlers, read by nobody, or in begin, end and timers  -> PERCPU: no lock, no shared line
-written in begin only                                         -> CONSTANT: no lock
-everything else (read, assigned or deleted in handlers)       -> SHARED: one value under a lock
+n++ in handlers, read only in begin, end and timers      -> PERCPU: no lock, no shared cache line
+written in begin only                                    -> CONSTANT: no lock
+everything else (read, assigned or deleted in handlers)  -> SHARED: one value under a lock
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from enum import Enum, auto
 
 from compiler.ir import program as p
 from compiler.ir.hooks import Begin, Ftrace, Hook
-from compiler.ir.traits import Node, body_of, children, reachable, roots_of, walk
+from compiler.ir.walk import Node, body_of, children, roots_of, walk, with_callees
 from runtime.abi.manifest import Storage
 from runtime.support.record import record
 
@@ -28,7 +28,7 @@ class Access(Enum):
 
 @record
 class Use:
-    """What one probe, or a function it calls, does with a global."""
+    """One access to a global by a probe of some kind, or by a function that the probe calls."""
 
     name: str
     access: Access
@@ -43,16 +43,16 @@ def uses(program: p.Program) -> list[Use]:
         hook = type(probe.hook)
         roots = roots_of(probe)
         if probe.condition is not None:
-            # whoever changes a condition looks at it, at each hit
+            # a handler that may change a condition evaluates it, at each of its hits
             refs = (n for n in walk(probe.condition) if isinstance(n, p.GlobalRef))
             found += [Use(ref.name, Access.READ, Ftrace) for ref in refs]
-        stmts = [*roots, *(s for f in reachable(roots, functions) for s in body_of(functions[f]))]
-        found += [Use(name, access, hook) for s in stmts for name, access in accesses(s)]
+        nodes = with_callees(roots, functions)
+        found += [Use(name, access, hook) for node in nodes for name, access in accesses(node)]
     return found
 
 
 def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
-    """Globals that a node touches; `unused`: nobody looks at the node's value."""
+    """The globals that a node uses, and how. `unused`: the node's value is dropped."""
     match node:
         case p.ExprStmt(value=value):
             yield from accesses(value, unused=True)
@@ -60,20 +60,9 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
             yield target.name, Access.ADD
             yield from _all((*target.keys, value))
         case p.Increment(target=p.GlobalRef() as target, step=step):
-            if not unused:
-                yield target.name, Access.READ
-                yield target.name, Access.WRITE
-            yield target.name, Access.ADD if step > 0 else Access.SUBTRACT
-            yield from _all(target.keys)
-        case p.Assign(target=p.GlobalRef() as target, op=op, value=value):
-            if op in ("+", "-") and unused:
-                grows = op == "+" and _never_negative(value)
-                yield target.name, Access.ADD if grows else Access.SUBTRACT
-            else:
-                yield target.name, Access.WRITE
-                if op is not None or not unused:
-                    yield target.name, Access.READ
-            yield from _all((*target.keys, value))
+            yield from _incremented(target, step, unused)
+        case p.Assign(target=p.GlobalRef() as target):
+            yield from _assigned(node, target, unused)
         case p.GlobalRef(name=name, keys=keys):
             yield name, Access.READ
             yield from _all(keys)
@@ -86,7 +75,7 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
         case p.Foreach(name=name):
             yield name, Access.READ
             yield from _all(children(node))
-        case p.EmbeddedExpr(reads=reads, writes=writes):  # C has one value to look at
+        case p.EmbeddedExpr(reads=reads, writes=writes):  # C reads and writes whole values
             for _, name in (*reads, *writes):
                 yield name, Access.READ
                 yield name, Access.WRITE
@@ -99,75 +88,95 @@ def accesses(node: Node, unused: bool = False) -> Iterator[tuple[str, Access]]:
             yield from _all(children(node))
 
 
+def _incremented(target: p.GlobalRef, step: int, unused: bool) -> Iterator[tuple[str, Access]]:
+    if not unused:
+        yield target.name, Access.READ
+        yield target.name, Access.WRITE
+    yield target.name, Access.ADD if step > 0 else Access.SUBTRACT
+    yield from _all(target.keys)
+
+
+def _assigned(e: p.Assign, target: p.GlobalRef, unused: bool) -> Iterator[tuple[str, Access]]:
+    if e.op in ("+", "-") and unused:
+        grows = e.op == "+" and _never_negative(e.value)
+        yield target.name, Access.ADD if grows else Access.SUBTRACT
+    else:
+        yield target.name, Access.WRITE
+        if e.op is not None or not unused:
+            yield target.name, Access.READ
+    yield from _all((*target.keys, e.value))
+
+
 def _all(nodes: Sequence[Node] | Iterator[Node]) -> Iterator[tuple[str, Access]]:
     for node in nodes:
         yield from accesses(node)
 
 
 def _never_negative(value: p.Expr) -> bool:
-    """`x += value` keeps x a counter if it can only grow; unknown values are trusted to."""
+    """Whether `x += value` leaves x a counter, which only grows. A value that is not known here is taken
+    to be positive."""
     return not (isinstance(value, p.Number) and value.value < 0) and not isinstance(value, p.Unary)
 
 
 @record
-class Placement:
+class StorageClass:
     storage: Storage
-    monotonic: bool
-    scratch: bool = False
+    monotonic: bool  # it only grows: a counter
+    scratch: bool = False  # working memory, which is no metric
 
 
-def place(program: p.Program) -> dict[str, Placement]:
-    """The storage class of every global."""
+def classify(program: p.Program) -> dict[str, StorageClass]:
+    """The storage class of every global, by its name."""
     by_name: dict[str, list[Use]] = {g.name: [] for g in program.globals}
     for use in uses(program):
         by_name[use.name].append(use)
-    return {g.name: _place(g, by_name[g.name]) for g in program.globals}
+    return {g.name: _classify(g, by_name[g.name]) for g in program.globals}
 
 
-def _place(g: p.Global, found: Sequence[Use]) -> Placement:
+def _classify(g: p.Global, found: Sequence[Use]) -> StorageClass:
     accesses_ = {use.access for use in found}
-    own = g.name.startswith("__")  # a script's or the library's private business by its name
+    own = g.name.startswith("__")  # private to a script or the library, by convention
     changes = [use for use in found if use.access is not Access.READ]
     monotonic = accesses_ <= {Access.ADD, Access.READ} and bool(changes)
     early = all(use.hook is Begin for use in changes)
     if early and g.type is not p.STAT:
-        return Placement(Storage.CONSTANT, monotonic, own)
+        return StorageClass(Storage.CONSTANT, monotonic, own)
     read_hot = any(use.access is Access.READ and not use.hook.is_cold for use in found)
     if g.type is p.STRING or g.wrap or read_hot or accesses_ & {Access.WRITE, Access.DELETE}:
         deleted = bool(g.keys) and any(
             use.access is Access.DELETE and not use.hook.is_cold for use in found
         )
-        return Placement(Storage.SHARED, monotonic, own or deleted)
-    return Placement(Storage.PERCPU, monotonic, own)
+        return StorageClass(Storage.SHARED, monotonic, own or deleted)
+    return StorageClass(Storage.PERCPU, monotonic, own)
 
 
 @record
-class Asked:
-    """What handlers ask of a statistic: extractors, sort orders included; the bit shift of its
-    variance; the histogram they look at."""
+class StatisticUse:
+    """What handlers read of a statistic: the extractors, including those that loops sort by; the bit
+    shift of its variance; the histogram."""
 
     extractors: frozenset[str] = frozenset()
     shift: int = 0
     histogram: p.Buckets | None = None
 
 
-def asked(program: p.Program) -> dict[str, Asked]:
-    """By statistic; one that handlers ask nothing of is left out."""
+def statistic_uses(program: p.Program) -> dict[str, StatisticUse]:
+    """By the statistic's name; statistics that no handler reads are left out."""
     bodies = [s for probe in program.probes for s in probe.body.stmts]
     bodies += [s for f in program.functions for s in body_of(f)]
-    found: dict[str, Asked] = {}
+    found: dict[str, StatisticUse] = {}
     for node in walk(*bodies):
         match node:
             case p.Extract(extractor=extractor, stat=stat, shift=shift):
-                old = found.get(stat.name, Asked())
+                old = found.get(stat.name, StatisticUse())
                 shift = max(old.shift, shift if extractor == "variance" else 0)
-                found[stat.name] = Asked(old.extractors | {extractor}, shift, old.histogram)
+                found[stat.name] = StatisticUse(old.extractors | {extractor}, shift, old.histogram)
             case p.Foreach(sort=p.Sort(extractor=str(extractor)), name=name):
-                old = found.get(name, Asked())
-                found[name] = Asked(old.extractors | {extractor}, old.shift, old.histogram)
+                old = found.get(name, StatisticUse())
+                found[name] = StatisticUse(old.extractors | {extractor}, old.shift, old.histogram)
             case p.Buckets(stat=stat):
-                old = found.get(stat.name, Asked())
-                found[stat.name] = Asked(old.extractors, old.shift, old.histogram or node)
+                old = found.get(stat.name, StatisticUse())
+                found[stat.name] = StatisticUse(old.extractors, old.shift, old.histogram or node)
             case _:
                 pass
     return found

@@ -1,50 +1,72 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How large strings can get: buffers and keys take what is needed, not MAXSTRINGLEN.
+"""String size inference: buffers and keys get the bytes they need, and not MAXSTRINGLEN.
 
 reads[execname()]++  -> the key takes 16 bytes, compared as two words
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TypeAlias
 
 from compiler.ir import program as p
-from compiler.ir.traits import Node, body_of, walk
+from compiler.ir.program import BodyId
+from compiler.ir.walk import Node, body_of, walk
 from runtime.events import printf
 from runtime.support.record import field, record
 
 _LONGEST_NUMBER = 24  # octal with its 0, or binary's 8 bytes; a sign
 _PATIENCE = 6  # rounds until what still grows is taken to be as large as strings get
+_MOST_KEYS = 9
+
+# ("local", body, name), ("global", name), ("key", array, index) or ("result", function)
+_Symbol: TypeAlias = tuple[object, ...]
+# The nodes through which sizes flow from one symbol to another.
+_FLOWS = (
+    p.Assign, p.Call, p.Return, p.Try, p.Foreach, p.EmbeddedExpr, p.GlobalRef, p.In, p.Delete,
+)  # fmt: skip
 
 
 @record(frozen=False)
-class Sizes:
-    """Bytes, with the NUL, of every string symbol; see the keys of `of`."""
+class StringSizes:
+    """The bytes, including the NUL, that each string symbol of a program needs."""
 
     maximum: int
-    of: dict[tuple[str | int, ...], int] = field(default_factory=dict)
-    functions: dict[str, p.Function] = field(default_factory=dict)
-    entries: dict[str, tuple[p.Expr, ...]] = field(default_factory=dict)
+    functions: dict[str, p.Function]
+    probes: tuple[p.Probe, ...]
+    found: dict[_Symbol, int] = field(default_factory=dict)
     changed: bool = False
-    growing: bool = False
+    to_maximum: bool = False  # whatever still grows gets `maximum`
 
-    def get(self, *symbol: str | int) -> int:
-        return self.of.get(symbol, 1)
+    def local(self, body: BodyId, name: str) -> int:
+        return self.found.get(("local", body, name), 1)
 
-    def grow(self, size: int, *symbol: str | int) -> None:
-        if size > self.of.get(symbol, 1):
-            self.of[symbol] = self.maximum if self.growing else min(size, self.maximum)
+    def global_(self, name: str) -> int:
+        return self.found.get(("global", name), 1)
+
+    def key(self, array: str, index: int) -> int:
+        return self.found.get(("key", array, index), 1)
+
+    def result(self, symbol: str) -> int:
+        f = self.functions[symbol]
+        if f.body is None:
+            return min(f.bound or self.maximum, self.maximum)
+        return self.found.get(("result", symbol), 1)
+
+    def grow(self, size: int, *symbol: object) -> None:
+        if size > self.found.get(symbol, 1):
+            self.found[symbol] = self.maximum if self.to_maximum else min(size, self.maximum)
             self.changed = True
 
-    def expr(self, e: p.Expr, body: str) -> int:
-        """Bytes that a string expression of a body (`probe_0`, a function's symbol) can take."""
+    def expr(self, e: p.Expr, body: BodyId) -> int:
+        """The bytes that a string expression of a body can take."""
         match e:
             case p.String(value=text):
                 return min(len(text) + 1, self.maximum)
             case p.LocalRef(local=local):
-                return self.get("local", body, local.name)
+                return self.local(body, local.name)
             case p.GlobalRef(name=name):
-                return self.get("global", name)
+                return self.global_(name)
             case p.Concat(left=left, right=right):
                 return min(self.expr(left, body) + self.expr(right, body) - 1, self.maximum)
             case p.Conditional(then=then, otherwise=otherwise):
@@ -58,14 +80,18 @@ class Sizes:
             case p.CharsAt(length=length) if length:
                 return min(length + 1, self.maximum)
             case p.EntryValue(index=index):
-                return self.expr(self.entries[body][index], body)
+                return self.expr(self._entry(body)[index], body)
             case p.Format(format=text, args=args):
                 return self.formatted(text, args, body)
             case _:
                 return self.maximum
 
-    def formatted(self, text: str, args: Sequence[p.Expr], body: str) -> int:
-        """Bytes of a sprintf's result: `"%d:%.15s"` -> 43 at most."""
+    def _entry(self, body: BodyId) -> tuple[p.Expr, ...]:
+        assert body[0] == "probe"
+        return self.probes[body[1]].entry
+
+    def formatted(self, text: str, args: Sequence[p.Expr], body: BodyId) -> int:
+        """The bytes of a sprintf's result: `"%d:%.15s"` -> 43 at most."""
         size, values = 1, iter(args)
         for piece in printf.parse(text):
             if isinstance(piece, printf.Literal):
@@ -87,77 +113,88 @@ class Sizes:
             size += max(most, width) + 1  # a padded string may end with a NUL of its own
         return min(size, self.maximum)
 
-    def result(self, symbol: str) -> int:
-        f = self.functions[symbol]
-        if f.body is None:
-            return min(f.bound or self.maximum, self.maximum)
-        return self.get("result", symbol)
 
-
-def measure(program: p.Program, maximum: int) -> Sizes:
-    """Sizes of all string symbols, by iteration over the program."""
-    sizes = Sizes(maximum)
-    sizes.functions = {f.symbol: f for f in program.functions}
+def infer_sizes(program: p.Program, maximum: int) -> StringSizes:
+    """The sizes of all string symbols, by iteration until nothing grows any more."""
+    sizes = StringSizes(maximum, {f.symbol: f for f in program.functions}, program.probes)
     for g in program.globals:
         if isinstance(g.init, str):
             sizes.grow(len(g.init) + 1, "global", g.name)
-    bodies: list[tuple[str, Sequence[Node]]] = []
-    for i, probe in enumerate(program.probes):
-        condition = (probe.condition,) if probe.condition is not None else ()
-        bodies.append((f"probe_{i}", (*probe.body.stmts, *probe.entry, *condition)))
-        sizes.entries[f"probe_{i}"] = probe.entry
-    bodies += [(f.symbol, body_of(f)) for f in program.functions]
+    flows = [
+        (node, body)
+        for body, nodes in _bodies(program)
+        for node in walk(*nodes)
+        if isinstance(node, _FLOWS)
+    ]
     for turn in range(2 * _PATIENCE + 2):
         sizes.changed = False
-        sizes.growing = turn >= _PATIENCE
-        for body, nodes in bodies:
-            for node in walk(*nodes):
-                _flow(sizes, node, body)
+        sizes.to_maximum = turn >= _PATIENCE
+        for node, body in flows:
+            _flow(sizes, node, body)
         if not sizes.changed:
             break
     return sizes
 
 
-def _flow(sizes: Sizes, node: Node, body: str) -> None:
+def _bodies(program: p.Program) -> Iterator[tuple[BodyId, Sequence[Node]]]:
+    for i, probe in enumerate(program.probes):
+        condition = (probe.condition,) if probe.condition is not None else ()
+        yield ("probe", i), (*probe.body.stmts, *probe.entry, *condition)
+    for f in program.functions:
+        yield ("function", f.symbol), body_of(f)
+
+
+def _flow(sizes: StringSizes, node: Node, body: BodyId) -> None:
+    """Grows what a node stores strings in."""
     match node:
-        case p.Assign(type=p.STRING, target=target, value=value, op=op):
-            size = sizes.expr(value, body)
-            if op == ".":
-                size += sizes.expr(target, body) - 1
-            match target:
-                case p.LocalRef(local=local):
-                    sizes.grow(size, "local", body, local.name)
-                case p.GlobalRef(name=name):
-                    sizes.grow(size, "global", name)
+        case p.GlobalRef(name=name, keys=keys) | p.In(name=name, keys=keys):
+            _flow_keys(sizes, name, keys, body)
+        case p.Delete(name=name, keys=keys):
+            _flow_keys(sizes, name, keys, body)
+        case p.Assign(type=p.STRING):
+            _flow_assign(sizes, node, body)
         case p.Call(function=symbol, args=args):
             f = sizes.functions[symbol]
             for parameter, arg in zip(f.parameters, args, strict=True):
                 if parameter.type is p.STRING:
-                    sizes.grow(sizes.expr(arg, body), "local", symbol, parameter.name)
+                    size = sizes.expr(arg, body)
+                    sizes.grow(size, "local", ("function", symbol), parameter.name)
         case p.Return(value=value) if value is not None and value.type is p.STRING:
-            sizes.grow(sizes.expr(value, body), "result", body)
+            sizes.grow(sizes.expr(value, body), "result", body[1])
         case p.Try(variable=variable) if variable is not None:
             sizes.grow(sizes.maximum, "local", body, variable.name)
-        case p.Foreach(keys=keys, value=value_local, name=name):
-            for i, key in enumerate(keys):
-                if key.type is p.STRING:
-                    sizes.grow(sizes.get("key", name, i), "local", body, key.name)
-            if value_local is not None and value_local.type is p.STRING:
-                sizes.grow(sizes.get("global", name), "local", body, value_local.name)
+        case p.Foreach():
+            _flow_loop(sizes, node, body)
         case p.EmbeddedExpr(writes=writes):
             for _, name in writes:
                 sizes.grow(sizes.maximum, "global", name)
-                for i in range(9):
+                for i in range(_MOST_KEYS):
                     sizes.grow(sizes.maximum, "key", name, i)
         case _:
             pass
-    if isinstance(node, p.GlobalRef | p.In | p.Delete):
-        _flow_keys(sizes, node.name, node.keys, body)
-    if isinstance(node, p.Foreach):
-        _flow_keys(sizes, node.name, node.slice, body)
 
 
-def _flow_keys(sizes: Sizes, name: str, keys: Sequence[p.Expr | None], body: str) -> None:
+def _flow_assign(sizes: StringSizes, e: p.Assign, body: BodyId) -> None:
+    size = sizes.expr(e.value, body)
+    if e.op == ".":
+        size += sizes.expr(e.target, body) - 1
+    match e.target:
+        case p.LocalRef(local=local):
+            sizes.grow(size, "local", body, local.name)
+        case p.GlobalRef(name=name):
+            sizes.grow(size, "global", name)
+
+
+def _flow_loop(sizes: StringSizes, s: p.Foreach, body: BodyId) -> None:
+    for i, key in enumerate(s.keys):
+        if key.type is p.STRING:
+            sizes.grow(sizes.key(s.name, i), "local", body, key.name)
+    if s.value is not None and s.value.type is p.STRING:
+        sizes.grow(sizes.global_(s.name), "local", body, s.value.name)
+    _flow_keys(sizes, s.name, s.slice, body)
+
+
+def _flow_keys(sizes: StringSizes, name: str, keys: Sequence[p.Expr | None], body: BodyId) -> None:
     for i, key in enumerate(keys):
         if key is not None and key.type is p.STRING:
             sizes.grow(sizes.expr(key, body), "key", name, i)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Warnings about what a script says in vain: the optimiser takes it out.
+"""Warnings about unused code: what dead code elimination has removed from the user's own scripts.
 
 global spare; probe begin { x = 1 }
   -> warning[unused-global]: the global 'spare' is never used
@@ -14,13 +14,13 @@ from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.source import Span
-from compiler.ir.traits import Node, walk
+from compiler.ir.walk import Node, children
 
 
 def warnings(
     before: p.Program, after: p.Program, scripts: Sequence[syntax.Script]
 ) -> list[Diagnostic]:
-    """What optimising has removed of the user's own scripts, in their order."""
+    """A warning for each item, probe and local of `scripts` that was removed, in the order of the text."""
     files = {script.name for script in scripts}
     items = [item for script in scripts for item in script.items]
     found = [*_items(items, before, after), *_locals(before, after, files)]
@@ -29,7 +29,8 @@ def warnings(
 
 
 def require_probes(after: p.Program, script: syntax.Script, found: Sequence[Diagnostic]) -> None:
-    """Refuses to run what has nothing to run, telling why. Raises CompileError."""
+    """Raises CompileError if no probe is left that does anything; its diagnostics include the warnings
+    `found`, which say why."""
     points = [point for i in script.items if isinstance(i, syntax.Probe) for point in i.points]
     waits = any(point.components[0].name == "never" for point in points)
     if not (waits or any(probe.body.stmts for probe in after.probes)):
@@ -82,35 +83,44 @@ def _locals(before: p.Program, after: p.Program, files: set[str]) -> Iterator[Di
 
 
 def _uses(stmts: Sequence[Node]) -> tuple[dict[str, Span], dict[str, Span]]:
-    """Where locals are first set, and first read; loops and catch set theirs."""
+    """Where locals are first set, and first read. Loops and `catch` set their variables."""
     set_at: dict[str, Span] = {}
     read_at: dict[str, Span] = {}
-    skipped: set[int] = set()
-    for n in walk(*stmts):
+    stack = list(reversed(stmts))
+    while stack:
+        n = stack.pop()
+        inside = children(n)
         match n:
-            case p.Assign(target=p.LocalRef(local=local, span=span) as target):
+            case p.Assign(target=p.LocalRef(local=local, span=span), value=value):
                 set_at.setdefault(local.name, span)
-                skipped.add(id(target))
-            case p.ExprStmt(value=p.Increment(target=p.LocalRef() as target)):
-                skipped.add(id(target))
+                inside = [value]
+            case p.ExprStmt(value=p.Increment(target=p.LocalRef(local=local, span=span))):
+                set_at.setdefault(local.name, span)
+                inside = []
             case p.Increment(target=p.LocalRef(local=local, span=span)):
                 set_at.setdefault(local.name, span)
-            case p.Foreach(keys=keys, value=value, span=span):
-                for local in (*keys, *([value] if value else [])):
-                    set_at.setdefault(local.name, span)
-                    read_at.setdefault(local.name, span)
-            case p.ForeachBucket(index=index, value=value, span=span):
-                for local in (index, *([value] if value else [])):
-                    set_at.setdefault(local.name, span)
-                    read_at.setdefault(local.name, span)
-            case p.Try(variable=variable, span=span) if variable is not None:
-                set_at.setdefault(variable.name, span)
-                read_at.setdefault(variable.name, span)
-            case p.LocalRef(local=local, span=span) if id(n) not in skipped:
+            case p.LocalRef(local=local, span=span):
                 read_at.setdefault(local.name, span)
+            case p.Foreach() | p.ForeachBucket() | p.Try():
+                for local in _own_variables(n):
+                    set_at.setdefault(local.name, n.span)
+                    read_at.setdefault(local.name, n.span)
             case _:
                 pass
+        stack.extend(reversed(inside))
     return set_at, read_at
+
+
+def _own_variables(s: p.Foreach | p.ForeachBucket | p.Try) -> list[p.Local]:
+    found: list[p.Local | None]
+    match s:
+        case p.Foreach(keys=keys, value=value):
+            found = [*keys, value]
+        case p.ForeachBucket(index=index, value=value):
+            found = [index, value]
+        case p.Try(variable=variable):
+            found = [variable]
+    return [local for local in found if local is not None]
 
 
 def _probes(before: p.Program, after: p.Program, files: set[str]) -> Iterator[Diagnostic]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which globals a session prints at its end: those that handlers write and no handler reads.
+"""Globals that handlers write and no handler reads: a session prints them when it ends.
 
 global reads; probe kernel.function("vfs_read") { reads++ }  -> {"reads"}
 """
@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from compiler.ir import program as p
-from compiler.ir.traits import Node, body_of, children, roots_of
+from compiler.ir.walk import Node, body_of, children, roots_of
 
 
 def displayed(program: p.Program, library: Collection[str]) -> frozenset[str]:
-    """Symbols of the script's own globals that are only written. `library`: files that are not the
-    script's."""
+    """Symbols of the script's own globals that are only written; globals of the `library` files are left
+    out."""
     read: set[str] = set()
     written: set[str] = set()
     roots: list[Node] = [s for f in program.functions for s in body_of(f)]
@@ -28,8 +28,8 @@ def displayed(program: p.Program, library: Collection[str]) -> frozenset[str]:
 
 
 def _uses(node: Node) -> Iterator[tuple[str, bool]]:
-    """Globals that a node touches, and whether it looks at what they hold. `delete` does: what is
-    deleted from is working memory."""
+    """Globals that a node uses, and whether it reads them. `delete` counts as a read: an array with
+    deletions is working memory and not a result."""
     match node:
         case p.ExprStmt(value=p.Assign(target=p.GlobalRef() as target, value=value)):
             yield from _written(target, value)

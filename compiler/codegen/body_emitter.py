@@ -1,23 +1,31 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What expressions of one body share: its temporaries and buffers, and where its errors go.
+"""The body of C under way: its temporaries and buffers, where its errors go, and what it has used.
 
-body.temporary("s64")                       -> "t1"
-body.raise_if("!b", "division by 0", span)  -> if (unlikely(!b)) { ... goto fail; }
+b.temporary("s64")                       -> "t1"
+b.raise_if("!b", "division by 0", span)  -> if (unlikely(!b)) { ... goto fail; }
+b.c                                      -> "c", and the handler knows that it has to declare `c`
+
+The functions that emit expressions and statements are in modules by topic and take the emitter as their
+first argument. They form layers, from the bottom up:
+
+    body_emitter, operands, global_access, event_records, expressions, statements
+
+A layer that has to emit an expression inside of what it emits calls `b.value`, which is `expressions.value`.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from collections.abc import Callable
 
-from compiler.analysis.string_sizes import Sizes
-from compiler.codegen import c_writer as t
+from compiler.analysis.string_sizes import StringSizes
+from compiler.codegen import c_writer as cw
 from compiler.codegen.c_writer import C, Writer
-from compiler.codegen.data_layout import Layout, Placed
+from compiler.codegen.data_layout import Layout, StoredGlobal
 from compiler.ir import program as p
 from compiler.ir.options import Options
-from compiler.ir.program import STRING
+from compiler.ir.program import STRING, BodyId
 from compiler.ir.source import Span
-from runtime.abi.manifest import ErrorSite, Print
+from runtime.abi.manifest import Argument, ErrorSite, Print
 from runtime.support.record import field, record
 
 
@@ -27,7 +35,7 @@ class Unit:
 
     program: p.Program
     layout: Layout
-    sizes: Sizes
+    sizes: StringSizes
     options: Options
     functions: dict[str, p.Function]
     pure: frozenset[str]
@@ -35,35 +43,73 @@ class Unit:
     recursive: frozenset[str]
     paying: frozenset[str]
     errors: dict[ErrorSite, int] = field(default_factory=dict)
-    prints: list[Print] = field(default_factory=list)
+    prints: dict[Print, int] = field(default_factory=dict)
     frames: list[str] = field(default_factory=list)
-    symbols: list[str] = field(default_factory=list)  # of the kernel, looked up at loading
+    symbols: dict[str, int] = field(default_factory=dict)  # the kernel's, looked up at loading
     regexes: dict[tuple[str, bool], int] = field(default_factory=dict)  # pattern, captures
 
     @property
-    def name(self) -> t.Names:
+    def name(self) -> cw.Names:
         return self.layout.names
 
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""
-        file, line, column = span.location
-        site = ErrorSite(message, f"{file}:{line}:{column}")
+        site = ErrorSite(message, _location(span))
         return self.errors.setdefault(site, len(self.errors))
+
+    def print_site(
+        self, form: str, arguments: tuple[Argument, ...], span: Span, log: bool = False
+    ) -> int:
+        """The number of a printing statement in the manifest."""
+        site = Print(form, arguments, _location(span), log)
+        return self.prints.setdefault(site, len(self.prints))
+
+
+def _location(span: Span) -> str:
+    file, line, column = span.location
+    return f"{file}:{line}:{column}"
 
 
 @record(frozen=False)
-class Body(ABC):
-    """One body under way: `body` names it; `fail` is where errors go."""
+class BodyEmitter:
+    """One body under way. What is emitted goes to `w`; the rest is what the emitted text relies on."""
 
     unit: Unit
-    w: Writer
-    body: str
-    fail: str = "fail"
-    temporaries: list[str] = field(default_factory=list)  # declarations
-    buffers: list[str] = field(default_factory=list)  # members of the frame
+    body: BodyId
+    emit_value: Callable[[BodyEmitter, p.Expr], C]
+    function: p.Function | None = None  # the script function whose body this is
+    w: Writer = field(default_factory=lambda: Writer(depth=1))
+    fail: str = "fail"  # the label where errors go
+    continues: list[str] = field(default_factory=list)  # of loops: a label, "" for C's `continue`
     labels: int = 0
-    names: set[str] = field(default_factory=set)  # of locals, not to be hidden
-    uses_fail: bool = False
+    names: set[str] = field(default_factory=set)  # of locals, which temporaries must not hide
+    temporaries: dict[str, str] = field(default_factory=dict)  # declarations by name
+    buffers: list[str] = field(default_factory=list)  # members of the frame
+    used: set[str] = field(default_factory=set)  # C variables that the handler has to declare
+    prepares: bool = False  # it prints, catches errors, or calls what looks at the context
+
+    def value(self, e: p.Expr) -> C:
+        """An expression as C; what cannot nest becomes statements before it."""
+        return self.emit_value(self, e)
+
+    # ------------------------------------------------------------ names
+
+    def use(self, name: str) -> str:
+        """The name of a C variable of the handler, which is then declared."""
+        self.used.add(name)
+        return name
+
+    @property
+    def c(self) -> str:
+        """The context of this CPU."""
+        self.used.add("c")
+        return "c"
+
+    @property
+    def s(self) -> str:
+        """The region that all CPUs share."""
+        self.used.add("s")
+        return "s"
 
     def temporary(self, c_type: str, stem: str = "t") -> str:
         number = len(self.temporaries) + 1
@@ -71,7 +117,7 @@ class Body(ABC):
             number += 1
         self.names.add(found)
         star = "" if c_type.endswith("*") else " "
-        self.temporaries.append(f"{c_type}{star}{found};")
+        self.temporaries[found] = f"{c_type}{star}{found};"
         return found
 
     def buffer(self, size: int) -> str:
@@ -80,57 +126,46 @@ class Body(ABC):
         self.buffers.append(f"char {found}[{size}];")
         return f"f->{found}"
 
+    def text_buffer(self, e: p.Expr) -> str:
+        """A buffer that is large enough for a string expression."""
+        return self.buffer(self.unit.sizes.expr(e, self.body))
+
     def label(self, stem: str) -> str:
         self.labels += 1
         return f"{stem}_{self.labels}"
 
-    def placed(self, name: str) -> Placed:
+    def stored(self, name: str) -> StoredGlobal:
         return self.unit.layout.globals[name]
 
     def local(self, local: p.Local) -> str:
         c = self.unit.name(local.name)
         return f"f->{c}" if local.type is STRING else c
 
-    def local_size(self, local: p.Local) -> int:
-        return self.unit.sizes.get("local", self.body, local.name)
+    # ------------------------------------------------------------ errors
+
+    @property
+    def fails(self) -> bool:
+        """Whether an error may end the body."""
+        return self.w.jumps_to("fail")
 
     def raise_if(self, test: str, message: str, span: Span) -> None:
-        """An error of the script, found by generated code."""
-        site = self.unit.error(message, span)
-        self.uses_fail = True
+        """A script error that generated code detects."""
         with self.w.block(f"if (unlikely({test}))"):
-            self.w.line(f"sw_error(c, {site}, {t.string(message)});")
-            self.w.line(f"goto {self.fail};")
+            self.raise_error(message, span)
 
     def raise_error(self, message: str, span: Span) -> None:
-        """An error of the script, whatever happens."""
+        """A script error in any case."""
         site = self.unit.error(message, span)
-        self.uses_fail = True
-        self.w.line(f"sw_error(c, {site}, {t.string(message)});")
-        self.w.line(f"goto {self.fail};")
+        self.w.line(f"sw_error({self.c}, {site}, {cw.string(message)});")
+        self.w.jump(self.fail)
 
     def check(self, message: str, span: Span) -> None:
-        """After a runtime function that may have set an error: give it its place."""
+        """After a runtime function that may have set an error: gives the error its location."""
         site = self.unit.error(message, span)
-        self.uses_fail = True
-        with self.w.block("if (unlikely(c->error))"):
+        with self.w.block(f"if (unlikely({self.c}->error))"):
             self.w.line(f"c->error_site = {site};")
-            self.w.line(f"goto {self.fail};")
+            self.w.jump(self.fail)
 
     def propagate(self) -> None:
-        """After a script function that may have failed; it has told where."""
-        self.uses_fail = True
-        self.w.line("if (unlikely(c->error))")
-        self.w.line(f"\tgoto {self.fail};")
-
-    @abstractmethod
-    def value(self, e: p.Expr) -> C:
-        """An expression as C; what cannot nest becomes statements before it."""
-
-    @abstractmethod
-    def into(self, e: p.Expr, target: str, size: str = "", padded: bool = False) -> None:
-        """A string, written where it is wanted."""
-
-    @abstractmethod
-    def stable(self, e: p.Expr, value: C) -> C:
-        """A value that what follows does not change."""
+        """After a script function that may have failed; its error has a location."""
+        self.w.jump_if(f"unlikely({self.c}->error)", self.fail)

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""C text: indentation, literals, names, and expressions with no more brackets than they need."""
+"""C text: indentation, labels, literals, names, and expressions with no more brackets than they need."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runtime.support.lazy_regex import pattern
 from runtime.support.record import field, record
 
 # C's keywords, and what the runtime's headers or the generated code itself use
@@ -23,12 +22,13 @@ _RESERVED = frozenset(_WORDS.split())
 
 @record
 class Names:
-    """A script's identifiers as C's. `crowded`: the file has macros of others, of any name."""
+    """C identifiers for a script's. `crowded`: the file includes kernel headers or user macros, which may
+    define any name."""
 
     crowded: bool = False
 
     def __call__(self, text: str) -> str:
-        """`$`s replaced, reserved words changed; where it is crowded, all."""
+        """The C identifier: `$` becomes `_`; reserved words, and in a crowded file all, get a suffix."""
         text = text.replace("$", "_")
         if self.crowded:
             return f"{text}__"
@@ -97,17 +97,65 @@ class C:
 
 @record(frozen=False)
 class Writer:
-    """Lines of C; the only place that knows about indentation."""
+    """Lines of C; the only place that knows about indentation.
+
+    A jump is written when the next line comes. So a jump to the label that comes next is left out, and a
+    label that no jump goes to: all jumps of generated C go forward.
+    """
 
     lines: list[str] = field(default_factory=list)
     depth: int = 0
+    waiting: str = ""  # the label of a jump that is not written yet
+    waiting_depth: int = 0
+    targets: set[str] = field(default_factory=set)  # labels of the jumps that are written
+    resumptions: list[int] = field(default_factory=list)  # indices of lines; see resume()
 
     def line(self, text: str = "") -> None:
-        self.lines.append("\t" * self.depth + text if text else "")
+        """One line; empty lines in a row become one."""
+        if self.waiting:
+            self._write_jump()
+        if text:
+            self.lines.append("\t" * self.depth + text)
+        elif not self.lines or self.lines[-1]:
+            self.lines.append("")
 
-    def label(self, text: str) -> None:
-        """A label stands at the margin."""
-        self.lines.append(f"{text}:")
+    def raw(self, *lines: str) -> None:
+        """Lines without indentation, such as the user's own C and what the preprocessor reads."""
+        if self.waiting:
+            self._write_jump()
+        self.lines += lines
+
+    def jump(self, label: str) -> None:
+        if self.waiting:
+            self._write_jump()
+        self.waiting, self.waiting_depth = label, self.depth
+
+    def jump_if(self, test: str, label: str) -> None:
+        self.line(f"if ({test})")
+        self.line(f"\tgoto {label};")
+        self.targets.add(label)
+
+    def _write_jump(self) -> None:
+        self.lines.append("\t" * self.waiting_depth + f"goto {self.waiting};")
+        self.targets.add(self.waiting)
+        self.waiting = ""
+
+    def jumps_to(self, label: str) -> bool:
+        return label in self.targets or label == self.waiting
+
+    def label(self, *names: str) -> bool:
+        """Labels, at the margin; False if no jump goes to any of them."""
+        if self.waiting in names:
+            self.waiting = ""
+        wanted = [f"{name}:" for name in names if name in self.targets]
+        if wanted:
+            self.raw(*wanted)
+        return bool(wanted)
+
+    def resume(self) -> None:
+        """After lines that are numbered as the user's: the generated file's own numbers go on."""
+        self.resumptions.append(len(self.lines))
+        self.raw("")
 
     @contextmanager
     def block(self, head: str, tail: str = "}") -> Iterator[None]:
@@ -117,13 +165,27 @@ class Writer:
         self.depth -= 1
         self.line(tail)
 
-    def text(self) -> str:
-        return "\n".join(self.lines) + "\n"
+    @contextmanager
+    def else_block(self) -> Iterator[None]:
+        """What comes after a block whose tail is `} else {`."""
+        self.depth += 1
+        yield
+        self.depth -= 1
+        self.line("}")
 
+    def extend(self, other: Writer) -> None:
+        """The lines of another writer, whose indentation is kept, and its jumps."""
+        if self.waiting:
+            self._write_jump()
+        self.resumptions += [len(self.lines) + i for i in other.resumptions]
+        self.lines += other.lines
+        self.targets |= other.targets
+        self.waiting, self.waiting_depth = other.waiting, other.waiting_depth
 
-_BLANKS = pattern(r"\n{3,}")
-
-
-def tidy(text: str) -> str:
-    """No more than one empty line in a row."""
-    return _BLANKS.sub("\n\n", text)
+    def text(self, file: str) -> str:
+        """The finished file; `file` is its name in `#line` directives."""
+        lines = self.lines.copy()
+        for i in self.resumptions:
+            number = 1 + i + sum(text.count("\n") for text in lines[:i])
+            lines[i] = f'#line {number + 1} "{file}"'
+        return "\n".join(lines) + "\n"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where everything lies: one CPU's lane, the shared region, and every global's rows in them.
+"""Where everything lies: the per-CPU region, the shared region, and every global's rows in them.
+
+The per-CPU region is called `lane` in C and in the manifest, one CPU's whole block (with what readers do
+not see: the context and the frames) `area`.
 
     global reads; ... reads[execname()]++
       lane:    s64 reads[2048]; u64 reads_dropped;
@@ -13,10 +16,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.analysis import storage_class
-from compiler.analysis.string_sizes import Sizes
+from compiler.analysis.string_sizes import StringSizes
 from compiler.codegen.c_writer import Names
 from compiler.ir import program as p
 from compiler.ir.options import Options
+from compiler.ir.program import BodyId
 from runtime.abi import structs
 from runtime.abi.manifest import (
     Histogram,
@@ -28,7 +32,7 @@ from runtime.abi.manifest import (
     Table,
     ValueType,
 )
-from runtime.support.record import field, record
+from runtime.support.record import field, record, replace
 
 _WORD = 8
 _SHORT_KEY = 64  # bytes
@@ -36,7 +40,7 @@ _SHORT_KEY = 64  # bytes
 
 @record
 class Row:
-    """One value: its C type, its bytes, and for a statistic its words."""
+    """One value in memory: its C type, its bytes, and for a statistic its words."""
 
     c_type: str
     size: int
@@ -45,7 +49,7 @@ class Row:
 
 
 @record
-class Placed:
+class StoredGlobal:
     """One global in memory, with its C names."""
 
     g: p.Global
@@ -63,7 +67,7 @@ class Placed:
 
     @property
     def long_keys(self) -> bool:
-        """Whether keys are hashed and compared by the runtime's code and not in line."""
+        """Whether the runtime hashes and compares keys out of line."""
         return self.slots.stride - self.slots.key_offset > _SHORT_KEY
 
     @property
@@ -95,30 +99,39 @@ class Region:
 
 
 @record
+class SortScratch:
+    """The member of struct shared where a loop sorts elements; `nested`: one for each depth of calls."""
+
+    member: str
+    nested: bool
+
+
+@record
 class Layout:
-    globals: dict[str, Placed]
+    globals: dict[str, StoredGlobal]
     lane: Region
     shared: Region
-    sort_members: dict[int, str]  # id of a sorted Foreach -> its scratch member
+    sort_scratch: dict[tuple[BodyId, p.Foreach], SortScratch]
     names: Names
 
     @property
     def lane_size(self) -> int:
-        return (self.lane.size + _WORD - 1) // _WORD * _WORD
+        return _whole_words(self.lane.size)
 
     @property
     def shared_size(self) -> int:
-        return (self.shared.size + _WORD - 1) // _WORD * _WORD
+        return _whole_words(self.shared.size)
 
 
 def lay_out(
     program: p.Program,
     options: Options,
-    sizes: Sizes,
-    sorted_loops: Sequence[tuple[p.Foreach, bool]],
+    sizes: StringSizes,
+    sorted_loops: Sequence[tuple[BodyId, p.Foreach, bool]],
     names: Names,
 ) -> Layout:
-    """Place every global of a program, and what sorted loops need; True: one may run inside itself."""
+    """Gives every global of a program its memory, and every sorted loop, by its body. True: the loop may
+    run inside of itself."""
     lane, shared = Region(), Region()
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", structs.PROBE_COUNTS.size * count)
@@ -126,164 +139,178 @@ def lay_out(
     statuses = count + sum(len(probe.hook.functions) for probe in program.probes)
     size = structs.PROBE_STATUS.size * statuses
     shared.add(f"struct sw_probe_status probes[{statuses}]", "probes", size)
-    placements, asked = storage_class.place(program), storage_class.asked(program)
-    placed = {
-        g.name: _place(
-            asked.get(g.name, storage_class.Asked()),
-            g,
-            placements[g.name],
-            options,
-            sizes,
-            lane,
-            shared,
-            names,
-        )
+    classes, uses = storage_class.classify(program), storage_class.statistic_uses(program)
+    globals_ = _GlobalsLayout(options, sizes, names, lane, shared)
+    unread = storage_class.StatisticUse()
+    stored = {
+        g.name: globals_.store(g, classes[g.name], uses.get(g.name, unread))
         for g in program.globals
     }
-    if sorted_loops:
-        shared.add("u32 sorting", "sorting", 4, 4)
-    scratch = {}
-    for i, (loop, recursive) in enumerate(sorted_loops):
-        capacity = placed[loop.name].slots.capacity
-        member, depths = f"order_{i}", options.limits.MAXNESTING + 1 if recursive else 1
-        bounds = f"[MAXNESTING + 1][{capacity}]" if recursive else f"[{capacity}]"
-        shared.add(f"struct sw_sort_entry {member}{bounds}", member, 16 * capacity * depths)
-        scratch[id(loop)] = f"{member}[c->depth]" if recursive else member
-    return Layout(placed, lane, shared, scratch, names)
+    scratch = _sort_scratch(shared, stored, sorted_loops, options.limits.MAXNESTING + 1)
+    return Layout(stored, lane, shared, scratch, names)
 
 
-def _place(
-    question: storage_class.Asked,
-    g: p.Global,
-    placement: storage_class.Placement,
-    options: Options,
-    sizes: Sizes,
-    lane: Region,
+def _sort_scratch(
     shared: Region,
-    names: Names,
-) -> Placed:
-    c = names(g.name)
-    row = _row(question, g, c, options, sizes)
-    keys, key_fields, key_size = _keys(g, sizes, names)
-    percpu = placement.storage is Storage.PERCPU
-    lock = ""
-    if placement.storage is Storage.SHARED or (percpu and g.keys):
-        lock = f"{c}_lock"
-        shared.add(f"u32 {lock}", lock, 4, 4)
-    sequence, sequence_at = "", None
-    if not percpu and g.type is not ValueType.LONG:
-        sequence = f"{c}_sequence"
-        sequence_at = shared.add(f"u32 {sequence}", sequence, 4, 4)
-    slots: Slots | None = None
-    dropped: int | None = None
-    if g.keys:
-        capacity = options.capacities.get(g.name) or g.size or options.limits.MAXMAPENTRIES
+    stored: dict[str, StoredGlobal],
+    loops: Sequence[tuple[BodyId, p.Foreach, bool]],
+    most_depths: int,
+) -> dict[tuple[BodyId, p.Foreach], SortScratch]:
+    if loops:
+        shared.add("u32 sorting", "sorting", 4, 4)
+    scratch: dict[tuple[BodyId, p.Foreach], SortScratch] = {}
+    for body, loop, nested in loops:
+        if (body, loop) not in scratch:
+            capacity = stored[loop.name].slots.capacity
+            member = f"order_{len(scratch)}"
+            bounds = f"[MAXNESTING + 1][{capacity}]" if nested else f"[{capacity}]"
+            size = 16 * capacity * (most_depths if nested else 1)
+            shared.add(f"struct sw_sort_entry {member}{bounds}", member, size)
+            scratch[body, loop] = SortScratch(member, nested)
+    return scratch
+
+
+@record
+class _GlobalsLayout:
+    """What giving a global its memory depends on, and the two regions that it is given from."""
+
+    options: Options
+    sizes: StringSizes
+    names: Names
+    lane: Region
+    shared: Region
+
+    def store(
+        self,
+        g: p.Global,
+        kept: storage_class.StorageClass,
+        use: storage_class.StatisticUse,
+    ) -> StoredGlobal:
+        c = self.names(g.name)
+        percpu = kept.storage is Storage.PERCPU
+        row = self._row(g, c, use)
+        keys, key_fields, key_size = self._keys(g)
+        lock, sequence, sequence_at = "", "", None
+        if kept.storage is Storage.SHARED or (percpu and g.keys):
+            lock = f"{c}_lock"
+            self.shared.add(f"u32 {lock}", lock, 4, 4)
+        if not percpu and g.type is not ValueType.LONG:
+            sequence = f"{c}_sequence"
+            sequence_at = self.shared.add(f"u32 {sequence}", sequence, 4, 4)
+        slots, dropped = self._slots(g, c, key_size) if g.keys else (None, None)
+        rows = self._rows(c, row, slots, percpu)
+        file, line, column = g.span.location
+        table = Table(
+            name=g.name,
+            storage=kept.storage,
+            value=g.type,
+            keys=keys,
+            rows=rows,
+            row_size=row.size,
+            slots=slots,
+            dropped=dropped,
+            statistic=row.statistic,
+            monotonic=kept.monotonic,
+            scratch=kept.scratch,
+            sequence=sequence_at,
+            display=g.name in self.options.end_of_run,
+            location=f"{file}:{line}:{column}",
+        )
+        return StoredGlobal(g, c, kept.storage, row, table, key_fields, lock, sequence)
+
+    def _slots(self, g: p.Global, c: str, key_size: int) -> tuple[Slots, int]:
+        """The index and the slots of an array, and the offset of its count of dropped elements."""
+        capacity = (
+            self.options.capacities.get(g.name) or g.size or self.options.limits.MAXMAPENTRIES
+        )
         index = 1 << (2 * capacity - 1).bit_length()
         stride = structs.SLOT.size + key_size
-        head = shared.add(
+        head = self.shared.add(
             f"struct {{\n\t\tstruct sw_array_head head;\n\t\tu32 index[{index}];\n"
             f"\t\tstruct slot_{c} slots[{capacity}];\n\t}} {c}",
             c,
             structs.ARRAY_HEAD.size + 4 * index + stride * capacity,
         )
         first = head + structs.ARRAY_HEAD.size + 4 * index
-        slots = Slots(head, first, stride, structs.SLOT.size, capacity, g.wrap)
-        dropped = lane.add(f"u64 {c}_dropped", f"{c}_dropped", _WORD)
-        region, member = (lane, c) if percpu else (shared, f"{c}_values")
-        rows = region.add(f"{row.c_type} {member}[{capacity}]", member, row.size * capacity)
-    else:
-        region = lane if percpu else shared
-        rows = region.add(f"{row.c_type} {c}", c, row.size)
-    file, line, column = g.span.location
-    table = Table(
-        name=g.name,
-        storage=placement.storage,
-        value=g.type,
-        keys=keys,
-        rows=rows,
-        row_size=row.size,
-        slots=slots,
-        dropped=dropped,
-        statistic=row.statistic,
-        monotonic=placement.monotonic,
-        scratch=placement.scratch,
-        sequence=sequence_at,
-        display=g.name in options.end_of_run,
-        location=f"{file}:{line}:{column}",
-    )
-    return Placed(g, c, placement.storage, row, table, key_fields, lock, sequence)
+        dropped = self.lane.add(f"u64 {c}_dropped", f"{c}_dropped", _WORD)
+        return Slots(head, first, stride, structs.SLOT.size, capacity, g.wrap), dropped
+
+    def _rows(self, c: str, row: Row, slots: Slots | None, percpu: bool) -> int:
+        """The offset of a global's rows in its region."""
+        region = self.lane if percpu else self.shared
+        if slots is None:
+            return region.add(f"{row.c_type} {c}", c, row.size)
+        member = c if percpu else f"{c}_values"
+        declaration = f"{row.c_type} {member}[{slots.capacity}]"
+        return region.add(declaration, member, row.size * slots.capacity)
+
+    def _keys(self, g: p.Global) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
+        """The keys of an array, the members of its key struct, and the bytes of one."""
+        keys, fields_, offset = [], [], 0
+        seen: dict[str, int] = {}
+        for i, (type_, label) in enumerate(zip(g.keys, g.key_names, strict=True)):
+            seen[label] = seen.get(label, 0) + 1
+            label = label if seen[label] == 1 else f"{label}_{seen[label]}"
+            size = _WORD
+            member = self.names(label)
+            if type_ is ValueType.STRING:
+                size = _whole_words(self.sizes.key(g.name, i))
+                fields_.append(f"char {member}[{size}]")
+            else:
+                fields_.append(f"s64 {member}")
+            keys.append(Key(label, type_, offset, size))
+            offset += size
+        return tuple(keys), tuple(fields_), offset
+
+    def _row(self, g: p.Global, c: str, use: storage_class.StatisticUse) -> Row:
+        match g.type:
+            case ValueType.LONG:
+                return Row("s64", _WORD)
+            case ValueType.STRING:
+                size = _whole_words(self.sizes.global_(g.name))
+                return Row(f"struct row_{c}", size, (f"char value[{size}]",))
+            case ValueType.STAT:
+                return _stat_row(g, c, use, self.options)
 
 
-def _keys(g: p.Global, sizes: Sizes, names: Names) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
-    keys, fields_, offset = [], [], 0
-    seen: dict[str, int] = {}
-    for i, (type_, label) in enumerate(zip(g.keys, g.key_names, strict=True)):
-        seen[label] = seen.get(label, 0) + 1
-        label = label if seen[label] == 1 else f"{label}_{seen[label]}"
-        size = _WORD
-        member = names(label)
-        if type_ is ValueType.STRING:
-            size = (sizes.get("key", g.name, i) + _WORD - 1) // _WORD * _WORD
-            fields_.append(f"char {member}[{size}]")
-        else:
-            fields_.append(f"s64 {member}")
-        keys.append(Key(label, type_, offset, size))
-        offset += size
-    return tuple(keys), tuple(fields_), offset
+def _whole_words(size: int) -> int:
+    return (size + _WORD - 1) // _WORD * _WORD
 
 
-def _row(question: storage_class.Asked, g: p.Global, c: str, options: Options, sizes: Sizes) -> Row:
-    match g.type:
-        case ValueType.LONG:
-            return Row("s64", _WORD)
-        case ValueType.STRING:
-            size = (sizes.get("global", g.name) + _WORD - 1) // _WORD * _WORD
-            return Row(f"struct row_{c}", size, (f"char value[{size}]",))
-        case ValueType.STAT:
-            return _stat_row(question, g, c, options)
-
-
-def _stat_row(question: storage_class.Asked, g: p.Global, c: str, options: Options) -> Row:
-    asked = set(question.extractors)
-    if g.name in options.end_of_run:
-        asked |= {"min", "max"}
-    shape = _histogram(question, g, options)
-    members: list[str] = []
-    words: dict[str, int] = {}
-
-    def keep(member: str) -> None:
-        words[member] = len(members)
-        members.append(f"s64 {member}")
-
-    if shape is None or asked & {"min", "max", "variance"}:
-        keep("count")
-    keep("sum")
-    if asked & {"min"}:
-        keep("min")
-    if asked & {"max"}:
-        keep("max")
-    if asked & {"variance"}:
-        keep("mean")
-        keep("m2")
-    size = _WORD * len(members)
+def _stat_row(g: p.Global, c: str, use: storage_class.StatisticUse, options: Options) -> Row:
+    shape = _histogram(g, use, options)
+    words = _stat_words(g, use, options, shape is not None)
+    members = [f"s64 {word}" for word in words]
+    size = _WORD * len(words)
     if shape is not None:
-        shape = Histogram(
-            shape.kind, len(members), shape.buckets, shape.negative, shape.low, shape.high,
-            shape.interval, shape.bounds,
-        )  # fmt: skip
+        shape = replace(shape, word=len(words))
         members.append(f"u64 buckets[{shape.buckets}]")
         size += _WORD * shape.buckets
     statistic = Statistic(
-        **{k: words.get(k) for k in ("count", "sum", "min", "max", "mean", "m2")},
-        shift=question.shift,
-        histogram=shape,
+        **{word: i for i, word in enumerate(words)}, shift=use.shift, histogram=shape
     )
     return Row(f"struct row_{c}", size, tuple(members), statistic)
 
 
-def _histogram(question: storage_class.Asked, g: p.Global, options: Options) -> Histogram | None:
-    if question.histogram is not None:
-        return question.histogram.histogram
+def _stat_words(
+    g: p.Global, use: storage_class.StatisticUse, options: Options, has_histogram: bool
+) -> list[str]:
+    """The words that a statistic keeps: those that handlers or readers use. A histogram has the count."""
+    used = set(use.extractors)
+    if g.name in options.end_of_run:
+        used |= {"min", "max"}
+    words = ["sum"]
+    if not has_histogram or used & {"min", "max", "variance"}:
+        words.insert(0, "count")
+    words += [word for word in ("min", "max") if word in used]
+    if "variance" in used:
+        words += ["mean", "m2"]
+    return words
+
+
+def _histogram(g: p.Global, use: storage_class.StatisticUse, options: Options) -> Histogram | None:
+    if use.histogram is not None:
+        return use.histogram.histogram
     if g.name in options.histograms:
         return options.histograms[g.name]
     if options.export:

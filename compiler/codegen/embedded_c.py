@@ -8,20 +8,16 @@ function twice:long (n:long) %{ STAP_RETVALUE = 2 * STAP_ARG_n; %}
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 
-from compiler.codegen import c_writer as t
+from compiler.codegen import c_writer as cw
+from compiler.codegen.body_emitter import Unit
 from compiler.codegen.c_writer import Writer
-from compiler.codegen.data_layout import Placed
+from compiler.codegen.data_layout import StoredGlobal
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
-from compiler.ir.source import Span
-from compiler.ir.traits import body_of, walk
-from runtime.abi.manifest import Argument, Print
+from compiler.ir.walk import body_of, walk
+from runtime.abi.manifest import Argument
 from runtime.support.lazy_regex import pattern
-
-if TYPE_CHECKING:
-    from compiler.codegen.body_emitter import Unit
 
 _PRAGMAS = pattern(
     r"/\*\s*(?:pure|stable|unprivileged|myproc-unprivileged|guru|unmangled|unmodified-fnargs|string"
@@ -35,57 +31,34 @@ _OWN_LABEL = pattern(r"^\s*out\s*:", re.MULTILINE)
 
 
 def plain(code: str) -> str:
-    """C without the comments that were meant for the compiler."""
+    """C without the comments that tell this compiler something."""
     return _PRAGMAS.sub("", code).strip()
 
 
 def _dedented(code: str) -> list[str]:
-    """Its lines, without the indentation that all of them have."""
+    """The lines of C, without the indentation that all of them have."""
     lines = [line.rstrip() for line in code.strip("\n").splitlines()]
     least = min((len(line) - len(line.lstrip()) for line in lines if line), default=0)
     return "\n".join(line[least:] for line in lines).strip().splitlines()
 
 
-# Stands where the numbers of the generated file go on.
-HERE = "#line here"
-
-
 def user_line(w: Writer, file: str, line: int) -> None:
-    """What follows is at this line of the user's script, for the C compiler's messages."""
-    w.lines.append(f"#line {line} {t.string(file)}")
+    """The next line is at this line of the user's script, for the C compiler's messages."""
+    w.raw(f"#line {line} {cw.string(file)}")
 
 
 def _lines_before(code: str) -> int:
-    """Lines that are left out before the first of C."""
+    """The number of lines before the first line of C, which are left out."""
     text = _PRAGMAS.sub("", code)
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
-def numbered(text: str) -> str:
-    """The finished file, whose own line numbers go on behind the user's C."""
-    if HERE not in text:
-        return text
-    lines = text.split("\n")
-    return "\n".join(
-        f'#line {i} "script.c"' if line == HERE else line for i, line in enumerate(lines, 2)
-    )
-
-
 def function(unit: Unit, w: Writer, f: p.Function) -> None:
     """A function whose body is C: its parameters and result have the names that the code uses."""
-
     code = f.code or ""
     defined = _definitions(unit, f, code)
-    for name, value in defined:
-        w.lines.append(f"#define {name} {value}")
-    parameters = ["struct sw_context *c __maybe_unused"]
-    if f.result is STRING:
-        parameters.append("char *STAP_RETVALUE")
-    for local in f.parameters:
-        kind = "const char *" if local.type is STRING else "s64 "
-        parameters.append(f"{kind}STAP_ARG_{local.name}")
-    result = "s64" if f.result is LONG else "void"
-    w.line(f"static {result} fn_{unit.name(f.symbol)}({', '.join(parameters)})")
+    w.raw(*(f"#define {name} {text}" for name, text in defined))
+    w.line(_head(unit, f))
     with w.block(""):
         if f.reads or f.writes:
             w.line("struct area *a __maybe_unused = (struct area *)c;")
@@ -98,21 +71,36 @@ def function(unit: Unit, w: Writer, f: p.Function) -> None:
             w.line("STAP_RETVALUE[0] = 0;")
         if "STAP_NEXT" in code:
             w.line("c->next = false;")
-        if not f.library:
-            file, line, _ = f.span.location
-            user_line(w, file, line + _lines_before(code))
-        for text in _dedented(_PRAGMAS.sub("", code)):
-            w.line(text.rstrip())
-        if not f.library:
-            w.lines.append(HERE)
-        if _LEAVES.search(code) and not _OWN_LABEL.search(code):
-            w.label("out")
+        _user_code(w, f, code)
+        leaves = bool(_LEAVES.search(code)) and not _OWN_LABEL.search(code)
+        if leaves:
+            w.raw("out:")
         if f.result is LONG:
             w.line("return STAP_RETVALUE;")
-        elif w.lines[-1].endswith("out:"):
+        elif leaves:
             w.line("return;")
-    for name, _ in defined:
-        w.lines.append(f"#undef {name.partition('(')[0]}")
+    w.raw(*(f"#undef {name.partition('(')[0]}" for name, _ in defined))
+
+
+def _head(unit: Unit, f: p.Function) -> str:
+    parameters = ["struct sw_context *c __maybe_unused"]
+    if f.result is STRING:
+        parameters.append("char *STAP_RETVALUE")
+    for local in f.parameters:
+        kind = "const char *" if local.type is STRING else "s64 "
+        parameters.append(f"{kind}STAP_ARG_{local.name}")
+    result = "s64" if f.result is LONG else "void"
+    return f"static {result} fn_{unit.name(f.symbol)}({', '.join(parameters)})"
+
+
+def _user_code(w: Writer, f: p.Function, code: str) -> None:
+    """The user's own lines keep their numbers, empty ones included."""
+    if not f.library:
+        file, line, _ = f.span.location
+        user_line(w, file, line + _lines_before(code))
+    w.raw(*(f"\t{text.rstrip()}" if text else "" for text in _dedented(_PRAGMAS.sub("", code))))
+    if not f.library:
+        w.resume()
 
 
 def _definitions(unit: Unit, f: p.Function, code: str) -> list[tuple[str, str]]:
@@ -122,7 +110,8 @@ def _definitions(unit: Unit, f: p.Function, code: str) -> list[tuple[str, str]]:
         kind = {LONG: "LONG", STRING: "STRING"}.get(f.result, "NOTHING") if f.result else "NOTHING"
         found.append(("STAP_RETURN(...)", f"SW_RETURN_{kind}(__VA_ARGS__)"))
     if "STAP_PRINTF" in code:
-        found.append(("SW_PRINT_SITE", str(print_site(unit, f.span))))
+        number = unit.print_site("%s", (Argument("text", STRING),), f.span)
+        found.append(("SW_PRINT_SITE", str(number)))
     for name, symbol in f.reads:
         found.append(_getter(unit.layout.globals[symbol], name))
     for name, symbol in f.writes:
@@ -130,17 +119,8 @@ def _definitions(unit: Unit, f: p.Function, code: str) -> list[tuple[str, str]]:
     return found
 
 
-def print_site(unit: Unit, span: Span) -> int:
-    """The number of a print whose text C makes."""
-    file, line, column = span.location
-    site = Print("%s", (Argument("text", STRING),), f"{file}:{line}:{column}", False)
-    if site not in unit.prints:
-        unit.prints.append(site)
-    return unit.prints.index(site)
-
-
-def globals_used(unit: Unit, reads: p.Touched, writes: p.Touched) -> list[str]:
-    """Definitions before an expression of C, which stay: the last ones hold."""
+def macros_of_globals(unit: Unit, reads: p.Touched, writes: p.Touched) -> list[str]:
+    """Definitions before an expression of C. They are not undone, since later ones replace them."""
     found = [_getter(unit.layout.globals[symbol], name) for name, symbol in reads]
     found += [_setter(unit.layout.globals[symbol], name) for name, symbol in writes]
     lines = []
@@ -149,13 +129,13 @@ def globals_used(unit: Unit, reads: p.Touched, writes: p.Touched) -> list[str]:
     return lines
 
 
-def _getter(g: Placed, name: str) -> tuple[str, str]:
+def _getter(g: StoredGlobal, name: str) -> tuple[str, str]:
     if g.is_array:
         return f"STAP_GLOBAL_GET_{name}(...)", f"get_{g.c}(a, s, __VA_ARGS__)"
     return f"STAP_GLOBAL_GET_{name}()", f"(s->{g.c}{'.value' if g.g.type is STRING else ''})"
 
 
-def _setter(g: Placed, name: str) -> tuple[str, str]:
+def _setter(g: StoredGlobal, name: str) -> tuple[str, str]:
     if g.is_array:
         return f"STAP_GLOBAL_SET_{name}(...)", f"set_{g.c}(a, s, __VA_ARGS__)"
     if g.g.type is STRING:
@@ -165,7 +145,7 @@ def _setter(g: Placed, name: str) -> tuple[str, str]:
 
 
 def accessors(w: Writer, unit: Unit) -> None:
-    """Functions by which C reads and writes elements of arrays."""
+    """Functions that embedded C calls to read and write elements of arrays."""
     bodies = [s for probe in unit.program.probes for s in probe.body.stmts]
     bodies += [s for f in unit.program.functions for s in body_of(f)]
     touched = [n for n in walk(*bodies) if isinstance(n, p.EmbeddedExpr)]
@@ -178,7 +158,7 @@ def accessors(w: Writer, unit: Unit) -> None:
             _array_setter(w, unit, g)
 
 
-def _fill_key(w: Writer, unit: Unit, g: Placed) -> None:
+def _fill_key(w: Writer, unit: Unit, g: StoredGlobal) -> None:
     for i, key in enumerate(g.table.keys):
         member = f"key.{unit.name(key.name)}"
         if key.type is STRING:
@@ -187,7 +167,7 @@ def _fill_key(w: Writer, unit: Unit, g: Placed) -> None:
             w.line(f"{member} = k{i};")
 
 
-def _parameters(g: Placed) -> str:
+def _parameters(g: StoredGlobal) -> str:
     keys = [
         f"{'const char *' if key.type is STRING else 's64 '}k{i}"
         for i, key in enumerate(g.table.keys)
@@ -195,7 +175,7 @@ def _parameters(g: Placed) -> str:
     return ", ".join(["struct area *a", "struct shared *s", *keys])
 
 
-def _array_getter(w: Writer, unit: Unit, g: Placed) -> None:
+def _array_getter(w: Writer, unit: Unit, g: StoredGlobal) -> None:
     string = g.g.type is STRING
     w.line(f"static {'const char *' if string else 's64 '}get_{g.c}({_parameters(g)})")
     with w.block(""):
@@ -209,7 +189,7 @@ def _array_getter(w: Writer, unit: Unit, g: Placed) -> None:
     w.line()
 
 
-def _array_setter(w: Writer, unit: Unit, g: Placed) -> None:
+def _array_setter(w: Writer, unit: Unit, g: StoredGlobal) -> None:
     string = g.g.type is STRING
     value = "const char *value" if string else "s64 value"
     w.line(f"static void set_{g.c}({_parameters(g)}, {value})")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Printing as C: raw arguments into an event record; who reads it formats them.
+"""Printing as C: raw arguments are written to an event record, and its reader formats them.
 
 printf("%d %s", n, s)   ->   record = sw_event_begin(c, SW_EVENT_PRINT, 0, 8 + 24);
                              if (record) {
@@ -11,93 +11,81 @@ printf("%d %s", n, s)   ->   record = sw_event_begin(c, SW_EVENT_PRINT, 0, 8 + 2
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
+from compiler.codegen.body_emitter import BodyEmitter
 from compiler.codegen.c_writer import C
+from compiler.codegen.global_access import require_samples
+from compiler.codegen.operands import in_order
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STAT, STRING
-from runtime.abi.manifest import Argument, HistogramKind, Print
-
-if TYPE_CHECKING:
-    from compiler.codegen.expressions import Values
+from runtime.abi.manifest import Argument
+from runtime.support.record import record
 
 _MOST_MEMORY = 1024  # SW_MOST_MEMORY
 
 
-def write_record(v: Values, s: p.Print) -> None:
-    """The record of one print; what can fail comes before it is begun."""
+@record
+class _Field:
+    """One argument in a record: its bytes there, and the call that writes it."""
+
+    argument: Argument
+    size: int
+    write: str
+
+
+def write_record(b: BodyEmitter, s: p.Print) -> None:
+    """The record of one print. Whatever can fail runs before the record is begun."""
+    fields = list(_fields(b, s))
+    b.prepares = True
+    b.temporaries.setdefault("record", "u8 *record;")
+    number = b.unit.print_site(s.format, tuple(f.argument for f in fields), s.span, s.log)
+    room = sum(f.size for f in fields)
+    b.w.line(f"record = sw_event_begin({b.c}, SW_EVENT_PRINT, {number}, {room});")
+    with b.w.block("if (record)"):
+        for f in fields:
+            b.w.line(f"record = {f.write};")
+        b.w.line("sw_event_commit(c, record);")
+
+
+def _fields(b: BodyEmitter, s: p.Print) -> Iterator[_Field]:
     given = [a.address if isinstance(a, p.Memory) else a for a in s.args]
-    values = iter(v.in_order(*(a for a in given if not isinstance(a, p.Buckets))))
-    arguments: list[Argument] = []
-    writes: list[str] = []
-    room, last = 0, C("0")
+    values = iter(in_order(b, *(a for a in given if not isinstance(a, p.Buckets))))
+    last = C("0")
     for name, a in zip(s.names, s.args, strict=True):
         match a:
             case p.Buckets():
-                size, write = _buckets(v, a, s)
-                arguments.append(Argument(name, STAT, a.histogram))
+                yield _buckets(b, name, a, s)
             case p.Memory():
-                size, write = _memory(v, a, next(values), last)
-                arguments.append(Argument(name, STRING))
+                yield _memory(b, name, a, next(values), last)
             case _ if a.type is STRING:
-                most = v.unit.sizes.expr(a, v.body)
-                size = 8 + _words(most)
+                most = b.unit.sizes.expr(a, b.body)
                 write = f"sw_event_string(record, {next(values)}, {most})"
-                arguments.append(Argument(name, STRING))
+                yield _Field(Argument(name, STRING), 8 + _words(most), write)
             case _:
                 last = next(values)
-                size, write = 8, f"sw_event_long(record, {last})"
-                arguments.append(Argument(name, LONG))
-        room += size
-        writes.append(f"record = {write};")
-    file, line, column = s.span.location
-    site = Print(s.format, tuple(arguments), f"{file}:{line}:{column}", s.log)
-    prints = v.unit.prints
-    if site not in prints:
-        prints.append(site)
-    if "u8 *record;" not in v.temporaries:
-        v.temporaries.append("u8 *record;")
-    v.w.line(f"record = sw_event_begin(c, SW_EVENT_PRINT, {prints.index(site)}, {room});")
-    with v.w.block("if (record)"):
-        for write in writes:
-            v.w.line(write)
-        v.w.line("sw_event_commit(c, record);")
+                yield _Field(Argument(name, LONG), 8, f"sw_event_long(record, {last})")
 
 
 def _words(size: int) -> int:
+    """A size, rounded up to whole words."""
     return (size + 7) // 8 * 8
 
 
-def drawing(v: Values, e: p.Drawing) -> C:
-    """sprint() of a histogram."""
-    buffer = v.buffer(v.unit.sizes.expr(e, v.body))
-    stat, shape = e.buckets.stat, e.buckets.histogram
-    g = v.placed(stat.name)
-    place = v.stat_place(stat)
-    v.raise_if(f"!{v.merged(g, *place)}.count", "empty aggregate", e.span)
-    steps = f"{shape.low}, {shape.interval}" if shape.kind is HistogramKind.LINEAR else "0, 0"
-    _, offset, shared = place
-    v.w.line(
-        f"sw_stat_draw(c, {buffer}, sizeof({buffer}), &layout_{g.c}, {offset}, {shared}, {steps});"
-    )
-    return C(buffer)
+def _buckets(b: BodyEmitter, name: str, a: p.Buckets, s: p.Print) -> _Field:
+    at = require_samples(b, a, s.span)
+    layout = f"layout_{b.stored(a.stat.name).c}"
+    write = f"sw_event_buckets(record, &{layout}, {at.offset}, {at.shared})"
+    return _Field(Argument(name, STAT, a.histogram), 8 * (1 + a.histogram.buckets), write)
 
 
-def _buckets(v: Values, a: p.Buckets, s: p.Print) -> tuple[int, str]:
-    g = v.placed(a.stat.name)
-    place = v.stat_place(a.stat)
-    _, offset, shared = place
-    v.raise_if(f"!{v.merged(g, *place)}.count", "empty aggregate", s.span)
-    size = 8 * (1 + a.histogram.buckets)
-    return size, f"sw_event_buckets(record, &layout_{g.c}, {offset}, {shared})"
-
-
-def _memory(v: Values, a: p.Memory, address: C, last: C) -> tuple[int, str]:
-    """The bytes are read first: a fault must not leave half a record behind."""
+def _memory(b: BodyEmitter, name: str, a: p.Memory, address: C, last: C) -> _Field:
+    """Memory is read before the record is begun, so that a fault does not leave half a record."""
     most = _MOST_MEMORY if a.length is None else min(max(a.length, 1), _MOST_MEMORY)
     length = last if a.length is None else C(str(a.length))
-    buffer, size = v.buffer(most), v.temporary("u32", "size")
+    buffer, size = b.buffer(most), b.temporary("u32", "size")
     reader = "sw_user_bytes" if a.user else "sw_kernel_bytes"
-    v.w.line(f"{size} = {reader}(c, {buffer}, {address}, {length});")
-    v.check(f"{'user' if a.user else 'kernel'} read fault", a.span)
-    return 8 + _words(most), f"sw_event_bytes(record, {buffer}, {size})"
+    b.w.line(f"{size} = {reader}({b.c}, {buffer}, {address}, {length});")
+    b.check(f"{'user' if a.user else 'kernel'} read fault", a.span)
+    write = f"sw_event_bytes(record, {buffer}, {size})"
+    return _Field(Argument(name, STRING), 8 + _words(most), write)

@@ -10,374 +10,331 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from compiler.codegen import c_writer as t
-from compiler.codegen import embedded_c
+from compiler.analysis.effects import is_truth, reads_memory
+from compiler.codegen import c_writer as cw
+from compiler.codegen import embedded_c, global_access
+from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import C
 from compiler.codegen.event_records import write_record
-from compiler.codegen.global_access import Globals
+from compiler.codegen.operands import call, in_order, into, is_plain, stable
 from compiler.ir import program as p
 from compiler.ir.hooks import Hook
-from compiler.ir.program import LONG, STRING
-from compiler.ir.traits import reads_memory, walk
-from runtime.support.record import record
+from compiler.ir.program import LONG, STRING, BodyId
 
 
-@record(frozen=False)
-class Values(Globals):
-    """Emits one body's expressions."""
+def body_emitter(unit: Unit, body: BodyId, function: p.Function | None = None) -> BodyEmitter:
+    """An emitter for one body; `function`: the script function whose body it is."""
+    return BodyEmitter(unit, body, value, function)
 
-    def settled(self, e: p.Expr) -> bool:
-        """Emitting it neither emits statements nor depends on when it is evaluated."""
-        return isinstance(e, p.Number | p.String | p.Argument | p.ReturnValue | p.EntryValue)
 
-    def plain(self, e: p.Expr) -> bool:
-        """Emitting it emits no statement."""
-        for n in walk(e):
-            match n:
-                case p.GlobalRef(keys=keys) if keys or self.placed(n.name).percpu:
-                    return False
-                case p.Call(function=symbol):
-                    f = self.unit.functions[symbol]
-                    if f.result is not LONG or not f.pure or symbol in self.unit.fallible:
-                        return False
-                case p.Arithmetic(op="/" | "%", right=right) if not isinstance(right, p.Number):
-                    return False
-                case (
-                    p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Drawing() | p.Format()
-                    | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
-                    | p.Register() | p.Verdict() | p.After()
-                ):  # fmt: skip
-                    return False
-                case p.Argument(index=index) if index > 5:
-                    return False
-                case p.Match(captures=True):
-                    return False
-                case p.Compare(left=left) if left.type is STRING:
-                    return False
-                case _:
-                    pass
-        return True
+def value(b: BodyEmitter, e: p.Expr) -> C:
+    """An expression of C: an s64, or a `const char *`."""
+    match e:
+        case p.Number():
+            return C(cw.number(e.value), cw.ATOM if e.value >= 0 else cw.UNARY)
+        case p.String():
+            return C(cw.string(e.value))
+        case p.LocalRef():
+            return C(b.local(e.local))
+        case p.GlobalRef():
+            return global_access.read(b, e)
+        case p.In():
+            return global_access.contains(b, e)
+        case p.Assign():
+            return global_access.assign(b, e, used=True)
+        case p.Increment():
+            return global_access.increment(b, e, used=True)
+        case p.Extract():
+            return global_access.extract(b, e)
+        case p.Bucket():
+            return global_access.bucket(b, e)
+        case p.Drawing():
+            return global_access.drawing(b, e)
+        case p.Call():
+            return call(b, e)
+        case p.After():
+            return _after(b, e)
+        case p.EmbeddedExpr():
+            return _embedded(b, e)
+        case p.Guard():
+            return _guard(b, e)
+        case p.Store():
+            return _store(b, e)
+        case (
+            p.Arithmetic() | p.Unary() | p.Compare() | p.Match() | p.Logical() | p.Conditional()
+            | p.Concat() | p.Format()
+        ):  # fmt: skip
+            return _operation(b, e)
+        case _:
+            return _context_value(b, e)
 
-    def stable(self, e: p.Expr, value: C) -> C:
-        """A value that later statements cannot change."""
-        if self.settled(e) or (isinstance(e, p.LocalRef) and e.type is STRING):
-            if isinstance(e, p.LocalRef):  # a later assignment would show through
-                buffer = self.buffer(self.unit.sizes.expr(e, self.body))
-                self.w.line(f"sw_copy(c, {buffer}, sizeof({buffer}), {value});")
-                return C(buffer)
-            return value
-        if e.type is STRING:
-            return value
-        found = self.temporary("s64")
-        self.w.line(f"{found} = {value};")
-        return C(found)
 
-    def in_order(self, *exprs: p.Expr) -> list[C]:
-        """Several values, evaluated from left to right."""
-        found = []
-        for i, e in enumerate(exprs):
-            value = self.value(e)
-            if any(not self.plain(later) for later in exprs[i + 1 :]):
-                value = self.stable(e, value)
-            found.append(value)
-        return found
+# ---------------------------------------------------------------- operators
 
-    def value(self, e: p.Expr) -> C:
-        """An expression of C: an s64, or a `const char *`."""
-        match e:
-            case p.Number():
-                return C(t.number(e.value), t.ATOM if e.value >= 0 else t.UNARY)
-            case p.String():
-                return C(t.string(e.value))
-            case p.LocalRef():
-                return C(self.local(e.local))
-            case p.GlobalRef():
-                return self.read(e)
-            case p.In():
-                return self._in(e)
-            case p.Arithmetic():
-                return self._arithmetic(e)
-            case p.Unary():
-                operand = self.value(e.operand)
-                inner = operand.inside(t.UNARY + (operand.text.startswith("-")))
-                return C(f"{e.op}{inner}", t.UNARY)
-            case p.Compare():
-                return self._compare(e)
-            case p.Match():
-                return self._match(e)
-            case p.Logical():
-                return self._logical(e)
-            case p.Conditional():
-                return self._conditional(e)
-            case p.Concat():
-                buffer = self.buffer(self.unit.sizes.expr(e, self.body))
-                left, right = self.in_order(e.left, e.right)
-                self.w.line(f"sw_concat(c, {buffer}, sizeof({buffer}), {left}, {right});")
-                return C(buffer)
-            case p.Assign():
-                return self.assign(e, used=True)
-            case p.Increment():
-                return self.increment(e, used=True)
-            case p.Call():
-                return self.call(e)
-            case p.Extract():
-                return self._extract(e)
-            case p.Bucket():
-                return self._bucket(e)
-            case p.Drawing():
-                from compiler.codegen.event_records import drawing
 
-                return drawing(self, e)
-            case p.Format():
-                return self._format(e)
-            case p.Argument():
-                return self._argument(e)
-            case p.ReturnValue():
-                return _narrow("SW_RETURN_VALUE(regs)", e.size, e.signed)
-            case p.Deref():
-                return self._deref(e)
-            case p.CharsAt():
-                return self._chars(e)
-            case p.EntryValue():
-                return C(f"entry->v{e.index}")
-            case p.Register():
-                return C(f"(s64)regs->{e.name}", t.UNARY)
-            case p.Verdict():
-                return C("verdict")
-            case p.PercpuAddress():
-                return C(f"sw_percpu_address({t.number(e.distance)})")
-            case p.SymbolAddress():
-                if e.name not in self.unit.symbols:
-                    self.unit.symbols.append(e.name)
-                return C(f"symbols[{self.unit.symbols.index(e.name)}]")
-            case p.Store():
-                return self._store(e)
-            case p.Guard():
-                return self._guard(e)
-            case p.After(statement=statement):
-                if isinstance(statement, p.Print):
-                    write_record(self, statement)
-                else:
-                    self.accumulate(statement)
-                return self.value(e.value)
-            case p.EmbeddedExpr():
-                found = self.temporary("s64" if e.type is LONG else "const char *")
-                for line in embedded_c.globals_used(self.unit, e.reads, e.writes):
-                    self.w.lines.append(line)
-                self.w.line(f"{found} = {embedded_c.plain(e.code)};")
-                if e.fallible:
-                    self.check("error in embedded C", e.span)
-                return C(found)
-            case _:
-                assert_never(e)
-
-    def _arithmetic(self, e: p.Arithmetic) -> C:
-        left, right = self.in_order(e.left, e.right)
-        if e.op in t.CALLED:
-            if e.op in ("/", "%") and not isinstance(e.right, p.Number):
-                self.raise_if(f"!{right.inside(t.UNARY)}", "division by 0", e.span)
-            elif e.op in ("/", "%") and e.right == p.Number(0, e.right.span):
-                self.raise_if("true", "division by 0", e.span)
-                return C("0")
-            return C(f"{t.CALLED[e.op]}({left}, {right})")
-        tightness = t.ARITHMETIC[e.op]
-        return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
-
-    def _compare(self, e: p.Compare) -> C:
-        left, right = self.in_order(e.left, e.right)
-        tightness = t.EQUALITY if e.op in ("==", "!=") else t.RELATION
-        if e.left.type is STRING:
-            found = self.temporary("s64")  # buffers may be used again before the value is
-            self.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
-            return C(found)
-        return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
-
-    def _match(self, e: p.Match) -> C:
-        regexes = self.unit.regexes
-        number = regexes.setdefault((e.pattern, e.captures), len(regexes))
-        value = self.value(e.value)
-        sign = "!" if e.negated else ""
-        if not e.captures:
-            return C(f"{sign}match_{number}({value})", t.UNARY if sign else t.ATOM)
-        found = self.temporary("s64")
-        self.w.line(f"{found} = {sign}match_{number}(a, {value});")
-        return C(found)
-
-    def _logical(self, e: p.Logical) -> C:
-        tightness = t.AND if e.op == "&&" else t.OR
-        if self.plain(e.right):
-            left, right = self.value(e.left), self.value(e.right)
-            # brackets between && and || are not needed, but a reader is glad of them
-            return C(
-                f"{left.inside(t.BIT_OR if left.tightness != tightness else tightness)} {e.op} "
-                f"{right.inside(t.BIT_OR)}",
-                tightness,
-            )
-        found = self.temporary("s64")
-        self.w.line(f"{found} = {_truth(self.value(e.left))};")
-        with self.w.block(f"if ({'' if e.op == '&&' else '!'}{found})"):
-            self.w.line(f"{found} = {_truth(self.value(e.right))};")
-        return C(found)
-
-    def _conditional(self, e: p.Conditional) -> C:
-        if self.plain(e.then) and self.plain(e.otherwise):
-            test = self.value(e.test)
-            then, otherwise = self.value(e.then), self.value(e.otherwise)
-            text = f"{test.inside(t.OR)} ? {then.inside(t.OR)} : {otherwise.inside(t.CHOICE)}"
-            return C(text, t.CHOICE)
-        if e.type is STRING:
-            buffer = self.buffer(self.unit.sizes.expr(e, self.body))
-            with self.w.block(f"if ({self.value(e.test)})", "} else {"):
-                self.into(e.then, buffer)
-            self.w.depth += 1
-            self.into(e.otherwise, buffer)
-            self.w.depth -= 1
-            self.w.line("}")
+def _operation(
+    b: BodyEmitter,
+    e: p.Arithmetic
+    | p.Unary
+    | p.Compare
+    | p.Match
+    | p.Logical
+    | p.Conditional
+    | p.Concat
+    | p.Format,
+) -> C:
+    match e:
+        case p.Arithmetic():
+            return _arithmetic(b, e)
+        case p.Unary():
+            operand = value(b, e.operand)
+            inner = operand.inside(cw.UNARY + (operand.text.startswith("-")))
+            return C(f"{e.op}{inner}", cw.UNARY)
+        case p.Compare():
+            return _compare(b, e)
+        case p.Match():
+            return _match(b, e)
+        case p.Logical():
+            return _logical(b, e)
+        case p.Conditional():
+            return _conditional(b, e)
+        case p.Concat():
+            buffer = b.text_buffer(e)
+            left, right = in_order(b, e.left, e.right)
+            b.w.line(f"sw_concat({b.c}, {buffer}, sizeof({buffer}), {left}, {right});")
             return C(buffer)
-        found = self.temporary("s64")
-        with self.w.block(f"if ({self.value(e.test)})", "} else {"):
-            self.w.line(f"{found} = {self.value(e.then)};")
-        self.w.depth += 1
-        self.w.line(f"{found} = {self.value(e.otherwise)};")
-        self.w.depth -= 1
-        self.w.line("}")
+        case p.Format():
+            return _format(b, e)
+        case _:
+            assert_never(e)
+
+
+def _arithmetic(b: BodyEmitter, e: p.Arithmetic) -> C:
+    left, right = in_order(b, e.left, e.right)
+    if e.op in cw.CALLED:
+        if e.op in ("/", "%") and not isinstance(e.right, p.Number):
+            b.raise_if(f"!{right.inside(cw.UNARY)}", "division by 0", e.span)
+        elif e.op in ("/", "%") and e.right == p.Number(0, e.right.span):
+            b.raise_if("true", "division by 0", e.span)
+            return C("0")
+        return C(f"{cw.CALLED[e.op]}({left}, {right})")
+    tightness = cw.ARITHMETIC[e.op]
+    return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
+
+
+def _compare(b: BodyEmitter, e: p.Compare) -> C:
+    left, right = in_order(b, e.left, e.right)
+    if e.left.type is STRING:
+        found = b.temporary("s64")  # buffers may be used again before the value is
+        b.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
         return C(found)
+    tightness = cw.EQUALITY if e.op in ("==", "!=") else cw.RELATION
+    # C would compare comparisons without brackets, but a reader would not
+    return C(f"{left.inside(cw.SHIFT)} {e.op} {right.inside(cw.SHIFT)}", tightness)
 
-    def _argument(self, e: p.Argument) -> C:
-        if self.body_hook is not None and self.body_hook.handler.has_arguments:
-            return _narrow(f"arg{e.index}", e.size, e.signed)
-        if e.index <= 5:
-            return _narrow(f"SW_ARG{e.index}(regs)", e.size, e.signed)
-        found = self.temporary("s64")
-        self.w.line(f"{found} = sw_kernel_read(c, SW_STACK_ARG(regs, {e.index}), 8);")
-        self.check("kernel read fault", e.span)
-        return _narrow(found, e.size, e.signed)
 
-    @property
-    def body_hook(self) -> Hook | None:
-        if not self.body.startswith("probe_"):
-            return None
-        return self.unit.program.probes[int(self.body.removeprefix("probe_"))].hook
+def _match(b: BodyEmitter, e: p.Match) -> C:
+    regexes = b.unit.regexes
+    number = regexes.setdefault((e.pattern, e.captures), len(regexes))
+    text = value(b, e.value)
+    sign = "!" if e.negated else ""
+    if not e.captures:
+        return C(f"{sign}match_{number}({text})", cw.UNARY if sign else cw.ATOM)
+    found = b.temporary("s64")
+    b.w.line(f"{found} = {sign}match_{number}(a, {text});")
+    return C(found)
 
-    def _deref(self, e: p.Deref) -> C:
-        address = self.value(e.address)
-        found = self.temporary("u64")
-        reader = "sw_user_read" if e.user else "sw_kernel_read"
-        self.w.line(f"{found} = {reader}(c, {address}, {e.size});")
-        self.check("kernel read fault", e.span)
-        return _narrow(found, e.size, e.signed)
 
-    def _store(self, e: p.Store) -> C:
-        value = self.stable(e.value, self.value(e.value))
-        match e.place:
-            case p.Register(name=name):
-                self.w.line(f"regs->{name} = {value};")
-            case p.Verdict():
-                self.w.line(f"verdict = {value};")
-            case p.Deref(address=address, size=size):
-                self.w.line(f"sw_kernel_write(c, {self.value(address)}, {value}, {size});")
-                self.check("kernel write fault", e.span)
-        return value
+def _logical(b: BodyEmitter, e: p.Logical) -> C:
+    tightness = cw.AND if e.op == "&&" else cw.OR
+    if is_plain(b, e.right):
+        left, right = value(b, e.left), value(b, e.right)
+        # brackets between && and || are not needed, but a reader is glad of them
+        return C(
+            f"{left.inside(cw.BIT_OR if left.tightness != tightness else tightness)} {e.op} "
+            f"{right.inside(cw.BIT_OR)}",
+            tightness,
+        )
+    found = b.temporary("s64")
+    b.w.line(f"{found} = {_truth(b, e.left)};")
+    with b.w.block(f"if ({'' if e.op == '&&' else '!'}{found})"):
+        b.w.line(f"{found} = {_truth(b, e.right)};")
+    return C(found)
 
-    def _guard(self, e: p.Guard) -> C:
-        buffer = self.buffer(self.unit.sizes.expr(e, self.body))
-        caught, done = self.label("caught"), self.label("guarded")
-        outer, self.fail = self.fail, caught
-        used, self.uses_fail = self.uses_fail, False
-        self.into(e.value, buffer)
-        self.fail, failed = outer, self.uses_fail
-        self.uses_fail = used
-        if failed:
-            self.w.line(f"goto {done};")
-            self.w.label(caught)
-            self.w.line("c->error = NULL;")
-            self.into(e.fallback, buffer)
-            self.w.label(done)
-            self.w.line(";")
-        return C(buffer)
 
-    def _chars(self, e: p.CharsAt) -> C:
-        buffer = self.buffer(self.unit.sizes.expr(e, self.body))
-        address = self.value(e.address)
-        if e.length:
-            self.w.line(
-                f"sw_kernel_string_n(c, {buffer}, sizeof({buffer}), {address}, {e.length});"
-            )
-        else:
-            self.w.line(f"sw_kernel_string(c, {buffer}, sizeof({buffer}), {address});")
-        self.check("kernel string copy fault", e.span)
-        return C(buffer)
+def _truth(b: BodyEmitter, e: p.Expr) -> str:
+    """1 if a number is not 0, else 0."""
+    found = value(b, e)
+    return found.text if is_truth(e) else f"{found.inside(cw.EQUALITY + 1)} != 0"
 
-    def _format(self, e: p.Format) -> C:
-        buffer = self.buffer(self.unit.sizes.expr(e, self.body))
-        values = self.in_order(*e.args)
-        longs = [str(v) for v, a in zip(values, e.args, strict=True) if a.type is not STRING]
-        strings = [str(v) for v, a in zip(values, e.args, strict=True) if a.type is STRING]
-        with self.w.block(""):
-            if longs:
-                self.w.line(f"const s64 longs[] = {{ {', '.join(longs)} }};")
-            if strings:
-                self.w.line(f"const char *const strings[] = {{ {', '.join(strings)} }};")
-            if longs or strings:
-                self.w.line()
-            self.w.line(
-                f"sw_format(c, {buffer}, sizeof({buffer}), {t.string(e.format)}, "
-                f"{'longs' if longs else 'NULL'}, {'strings' if strings else 'NULL'});"
-            )
-        if reads_memory(e.format):
-            self.check("read fault", e.span)
-        return C(buffer)
 
-    def into(self, e: p.Expr, target: str, size: str = "", padded: bool = False) -> None:
-        """Write a string to a buffer; `padded`: with NULs to its end."""
-        size = size or f"sizeof({target})"
-        copy = "sw_copy_key" if padded else "sw_copy"
-        if isinstance(e, p.Call) and padded:
-            f = self.unit.functions[e.function]
-            fills = f.code is not None and embedded_c.PADDED in f.code
-            if fills and f.bound == self.unit.sizes.result(e.function):
-                self.call(e, target)
-                return
-        self.w.line(f"{copy}(c, {target}, {size}, {self.value(e)});")
+def _conditional(b: BodyEmitter, e: p.Conditional) -> C:
+    if is_plain(b, e.then) and is_plain(b, e.otherwise):
+        test = value(b, e.test)
+        then, otherwise = value(b, e.then), value(b, e.otherwise)
+        text = f"{test.inside(cw.OR)} ? {then.inside(cw.OR)} : {otherwise.inside(cw.CHOICE)}"
+        return C(text, cw.CHOICE)
+    found = b.text_buffer(e) if e.type is STRING else b.temporary("s64")
+    with b.w.block(f"if ({value(b, e.test)})", "} else {"):
+        _set(b, e.then, found)
+    with b.w.else_block():
+        _set(b, e.otherwise, found)
+    return C(found)
 
-    # ------------------------------------------------------------ calls
 
-    def call(self, e: p.Call, target: str | None = None, *, used: bool = True) -> C:
-        """A function's result; a string's goes to `target`, or to a buffer."""
-        f = self.unit.functions[e.function]
-        name = f"fn_{self.unit.name(e.function)}"
-        values = [str(v) for v in self.in_order(*e.args)]
-        first = "c" if f.code is not None else "a"
-        if f.result is STRING:
-            target = target or self.buffer(self.unit.sizes.result(e.function))
-            self.w.line(f"{name}({', '.join([first, target, *values])});")
-            found = C(target)
-        else:
-            text = f"{name}({', '.join([first, *values])})"
-            if f.result is None or not used:
-                self.w.line(f"{text};")
-                found = C("0")
-            elif f.pure and e.function not in self.unit.fallible:
-                return C(text)
-            else:
-                temporary = self.temporary("s64")
-                self.w.line(f"{temporary} = {text};")
-                found = C(temporary)
-        if e.function in self.unit.fallible:
-            if f.code is not None:
-                self.check(f"error in {f.name}()", e.span)
-            else:
-                self.propagate()
-        return found
+def _set(b: BodyEmitter, e: p.Expr, target: str) -> None:
+    if e.type is STRING:
+        into(b, e, target)
+    else:
+        b.w.line(f"{target} = {value(b, e)};")
+
+
+def _format(b: BodyEmitter, e: p.Format) -> C:
+    buffer = b.text_buffer(e)
+    values = in_order(b, *e.args)
+    longs = [str(v) for v, a in zip(values, e.args, strict=True) if a.type is not STRING]
+    strings = [str(v) for v, a in zip(values, e.args, strict=True) if a.type is STRING]
+    with b.w.block(""):
+        if longs:
+            b.w.line(f"const s64 longs[] = {{ {', '.join(longs)} }};")
+        if strings:
+            b.w.line(f"const char *const strings[] = {{ {', '.join(strings)} }};")
+        if longs or strings:
+            b.w.line()
+        b.w.line(
+            f"sw_format({b.c}, {buffer}, sizeof({buffer}), {cw.string(e.format)}, "
+            f"{'longs' if longs else 'NULL'}, {'strings' if strings else 'NULL'});"
+        )
+    if reads_memory(e.format):
+        b.check("read fault", e.span)
+    return C(buffer)
+
+
+# ---------------------------------------------------------------- the probe's context
+
+
+def _context_value(
+    b: BodyEmitter,
+    e: p.Argument | p.ReturnValue | p.EntryValue | p.Register | p.Verdict | p.PercpuAddress
+    | p.SymbolAddress | p.Deref | p.CharsAt,
+) -> C:  # fmt: skip
+    match e:
+        case p.Argument():
+            return _argument(b, e)
+        case p.ReturnValue():
+            return _narrow("SW_RETURN_VALUE(regs)", e.size, e.signed)
+        case p.EntryValue():
+            return C(f"{b.use('entry')}->v{e.index}")
+        case p.Register():
+            return C(f"(s64)regs->{e.name}", cw.UNARY)
+        case p.Verdict():
+            return C(b.use("verdict"))
+        case p.PercpuAddress():
+            return C(f"sw_percpu_address({cw.number(e.distance)})")
+        case p.SymbolAddress():
+            symbols = b.unit.symbols
+            return C(f"symbols[{symbols.setdefault(e.name, len(symbols))}]")
+        case p.Deref():
+            return _deref(b, e)
+        case p.CharsAt():
+            return _chars(b, e)
+        case _:
+            assert_never(e)
+
+
+def _argument(b: BodyEmitter, e: p.Argument) -> C:
+    hook = _hook(b)
+    if hook is not None and hook.handler.has_arguments:
+        return _narrow(f"arg{e.index}", e.size, e.signed)
+    if e.index <= 5:
+        return _narrow(f"SW_ARG{e.index}(regs)", e.size, e.signed)
+    found = b.temporary("s64")
+    b.w.line(f"{found} = sw_kernel_read({b.c}, SW_STACK_ARG(regs, {e.index}), 8);")
+    b.check("kernel read fault", e.span)
+    return _narrow(found, e.size, e.signed)
+
+
+def _hook(b: BodyEmitter) -> Hook | None:
+    _, key = b.body
+    return b.unit.program.probes[key].hook if isinstance(key, int) else None
 
 
 def _narrow(text: str, size: int, signed: bool) -> C:
     """A register's or memory's value as the s64 that the C type means."""
     sign = "s" if signed else "u"
     if size == 8:
-        return C(f"(s64){text}", t.UNARY)
-    return C(f"(s64)({sign}{8 * size}){text}", t.UNARY)
+        return C(f"(s64){text}", cw.UNARY)
+    return C(f"(s64)({sign}{8 * size}){text}", cw.UNARY)
 
 
-def _truth(value: C) -> str:
-    return f"{value.inside(t.EQUALITY + 1)} != 0"
+def _deref(b: BodyEmitter, e: p.Deref) -> C:
+    address = value(b, e.address)
+    found = b.temporary("u64")
+    reader = "sw_user_read" if e.user else "sw_kernel_read"
+    b.w.line(f"{found} = {reader}({b.c}, {address}, {e.size});")
+    b.check("kernel read fault", e.span)
+    return _narrow(found, e.size, e.signed)
+
+
+def _chars(b: BodyEmitter, e: p.CharsAt) -> C:
+    buffer = b.text_buffer(e)
+    target = f"{b.c}, {buffer}, sizeof({buffer}), {value(b, e.address)}"
+    if e.length:
+        b.w.line(f"sw_kernel_string_n({target}, {e.length});")
+    else:
+        b.w.line(f"sw_kernel_string({target});")
+    b.check("kernel string copy fault", e.span)
+    return C(buffer)
+
+
+# ---------------------------------------------------------------- statements in expressions
+
+
+def _store(b: BodyEmitter, e: p.Store) -> C:
+    new = stable(b, e.value, value(b, e.value))
+    match e.place:
+        case p.Register(name=name):
+            b.w.line(f"regs->{name} = {new};")
+        case p.Verdict():
+            b.w.line(f"{b.use('verdict')} = {new};")
+        case p.Deref(address=address, size=size):
+            b.w.line(f"sw_kernel_write({b.c}, {value(b, address)}, {new}, {size});")
+            b.check("kernel write fault", e.span)
+    return new
+
+
+def _guard(b: BodyEmitter, e: p.Guard) -> C:
+    buffer = b.text_buffer(e)
+    caught, done = b.label("caught"), b.label("guarded")
+    outer, b.fail = b.fail, caught
+    into(b, e.value, buffer)
+    b.fail = outer
+    if b.w.jumps_to(caught):
+        b.w.jump(done)
+        b.w.label(caught)
+        b.w.line(f"{b.c}->error = NULL;")
+        into(b, e.fallback, buffer)
+        b.w.label(done)
+        b.w.line(";")
+    return C(buffer)
+
+
+def _after(b: BodyEmitter, e: p.After) -> C:
+    match e.statement:
+        case p.Print() as statement:
+            write_record(b, statement)
+        case p.Accumulate() as statement:
+            global_access.accumulate(b, statement)
+    return value(b, e.value)
+
+
+def _embedded(b: BodyEmitter, e: p.EmbeddedExpr) -> C:
+    found = b.temporary("s64" if e.type is LONG else "const char *")
+    b.w.raw(*embedded_c.macros_of_globals(b.unit, e.reads, e.writes))
+    if e.reads or e.writes:
+        b.use("s")
+    b.use("c")  # many macros of the embedded C's header expand to it
+    b.w.line(f"{found} = {embedded_c.plain(e.code)};")
+    if e.fallible:
+        b.check("error in embedded C", e.span)
+    return C(found)

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.codegen import embedded_c
-from compiler.codegen.body_emitter import Unit
+from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import Writer
-from compiler.codegen.expressions import Values
-from compiler.codegen.statements import Statements
+from compiler.codegen.expressions import body_emitter
+from compiler.codegen.statements import OUT, emit, pay
 from compiler.ir import program as p
-from compiler.ir import traits
 from compiler.ir.program import LONG, STRING
+from compiler.ir.walk import body_of, calls
 
 
 def callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
@@ -28,7 +28,7 @@ def callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
         if f.symbol in done or f.symbol in under_way:
             return
         under_way.add(f.symbol)
-        for symbol in sorted(traits.calls(traits.body_of(f))):
+        for symbol in sorted(calls(body_of(f))):
             visit(by_symbol[symbol])
         under_way.discard(f.symbol)
         done[f.symbol] = f
@@ -38,60 +38,74 @@ def callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
     return list(done.values())
 
 
-def function_text(unit: Unit, f: p.Function) -> str:
+def function_text(unit: Unit, f: p.Function) -> Writer:
     file, line, _ = f.span.location
     w = Writer()
     w.line(f"/* {file}:{line}: function {f.name} */")
     if f.code is not None:
         embedded_c.function(unit, w, f)
-        return w.text()
-    w.line(head_of(unit, f))
-    inner = Writer(depth=1)
-    v = Values(unit, inner, f.symbol)
-    v.names |= {unit.name(x.name) for x in f.parameters}
-    s = Statements(v, result=f)
-    body = f.body
-    assert body is not None
+    else:
+        _scripted(unit, w, f)
+    return w
+
+
+def _scripted(unit: Unit, w: Writer, f: p.Function) -> None:
+    assert f.body is not None
+    b = body_emitter(unit, ("function", f.symbol), f)
     nested = f.symbol in unit.recursive
-    if nested:
-        inner.line("c->depth++;")
+    longs = _emit_body(b, f, f.body)
     strings = [x for x in f.parameters if x.type is STRING]
-    for x in strings:
-        inner.line(f"sw_copy(c, {v.local(x)}, sizeof({v.local(x)}), {unit.name(x.name)}_given);")
-    longs = zeroed(unit, v, body.locals)
-    if f.symbol in unit.paying:
-        s.pay(body.stmts, f.span)
-    s.emit(body.stmts)
-    frame = frame_lines(unit, v, f"fn_{unit.name(f.symbol)}", (*strings, *body.locals), nested)
+    name = f"fn_{unit.name(f.symbol)}"
+    has_frame = add_frame(b, name, (*strings, *f.body.locals), nested)
+    w.line(head_of(unit, f))
     with w.block(""):
         w.line("struct sw_context *c __maybe_unused = &a->c;")
         w.line("struct shared *s __maybe_unused = sw_shared;")
-        if frame:
-            w.line(f"{frame};")
+        if has_frame:
+            frame = f"a->frame_{name}" + ("[c->depth]" if nested else "")
+            w.line(f"__typeof__({frame}) *f = &{frame};")
         if f.result is LONG:
             w.line("s64 result = 0;")
-        for declaration in (*longs, *v.temporaries):
+        for declaration in (*longs, *b.temporaries.values()):
             w.line(declaration)
         w.line()
         if f.result is STRING:
             w.line("result[0] = 0;")
         if nested:
-            site = unit.error("MAXNESTING exceeded", f.span)
-            with w.block("if (unlikely(c->depth >= MAXNESTING))"):
-                w.line(f'sw_error(c, {site}, "MAXNESTING exceeded");')
-                w.line("return 0;" if f.result is LONG else "return;")
-        w.lines += inner.lines
-        if v.uses_fail:
-            w.label("fail")
-        if s.uses_out:
-            w.label("out")
+            _limit_nesting(unit, w, f)
+        w.extend(b.w)
+        labelled = w.label("fail", OUT)
         if nested:
             w.line("c->depth--;")
         if f.result is LONG:
             w.line("return result;")
-        elif v.uses_fail or s.uses_out:
+        elif labelled:
             w.line("return;")
-    return w.text()
+
+
+def _emit_body(b: BodyEmitter, f: p.Function, body: p.Body) -> list[str]:
+    """Emits a function's own lines; returns the declarations of its numbers."""
+    name = b.unit.name
+    b.names |= {name(x.name) for x in f.parameters}
+    if f.symbol in b.unit.recursive:
+        b.w.line("c->depth++;")
+    for x in f.parameters:
+        if x.type is STRING:
+            c = b.local(x)
+            b.w.line(f"sw_copy(c, {c}, sizeof({c}), {name(x.name)}_given);")
+    longs = zeroed(b, body.locals)
+    if f.symbol in b.unit.paying:
+        pay(b, body.stmts, f.span)
+    emit(b, body.stmts)
+    return longs
+
+
+def _limit_nesting(unit: Unit, w: Writer, f: p.Function) -> None:
+    """Before the function has a frame of its own: there is none for a call that is nested too deep."""
+    site = unit.error("MAXNESTING exceeded", f.span)
+    with w.block("if (unlikely(c->depth >= MAXNESTING))"):
+        w.line(f'sw_error(c, {site}, "MAXNESTING exceeded");')
+        w.line("return 0;" if f.result is LONG else "return;")
 
 
 def head_of(unit: Unit, f: p.Function) -> str:
@@ -105,29 +119,25 @@ def head_of(unit: Unit, f: p.Function) -> str:
     return f"static {result} fn_{unit.name(f.symbol)}({', '.join(parameters)})"
 
 
-def zeroed(unit: Unit, v: Values, locals_: Sequence[p.Local]) -> list[str]:
+def zeroed(b: BodyEmitter, locals_: Sequence[p.Local]) -> list[str]:
     """Declarations of a body's numbers; its strings are emptied in the frame."""
-    declarations = []
-    for local in locals_:
-        v.names.add(unit.name(local.name))
+    names = {local: b.unit.name(local.name) for local in locals_}
+    b.names.update(names.values())
     for local in locals_:
         if local.type is STRING:
-            v.w.line(f"{v.local(local)}[0] = 0;")
-        else:
-            declarations.append(f"s64 {unit.name(local.name)} = 0;")
-    return declarations
+            b.w.line(f"{b.local(local)}[0] = 0;")
+    return [f"s64 {name} = 0;" for local, name in names.items() if local.type is not STRING]
 
 
-def frame_lines(
-    unit: Unit, v: Values, name: str, locals_: Sequence[p.Local], nested: bool = False
-) -> str:
-    """Adds the body's strings to each CPU's block; gives the declaration of `f`, or ""."""
+def add_frame(b: BodyEmitter, name: str, locals_: Sequence[p.Local], nested: bool = False) -> bool:
+    """Adds the body's strings to each CPU's block, as `frame_NAME`; False if it has none."""
     members = [
-        f"char {unit.name(x.name)}[{v.local_size(x)}];" for x in locals_ if x.type is STRING
-    ] + v.buffers
-    if not members:
-        return ""
-    count = "[MAXNESTING + 1]" if nested else ""
-    unit.frames.append(f"struct {{ {' '.join(members)} }} frame_{name}{count};")
-    place = f"a->frame_{name}" + ("[c->depth]" if nested else "")
-    return f"__typeof__({place}) *f = &{place}"
+        f"char {b.unit.name(x.name)}[{b.unit.sizes.local(b.body, x.name)}];"
+        for x in locals_
+        if x.type is STRING
+    ]
+    members += b.buffers
+    if members:
+        count = "[MAXNESTING + 1]" if nested else ""
+        b.unit.frames.append(f"struct {{ {' '.join(members)} }} frame_{name}{count};")
+    return bool(members)

@@ -8,303 +8,380 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from compiler.codegen import c_writer as t
-from compiler.codegen.body_emitter import Body
+from compiler.analysis.effects import has_effect
+from compiler.codegen import c_writer as cw
+from compiler.codegen.body_emitter import BodyEmitter
 from compiler.codegen.c_writer import C
-from compiler.codegen.data_layout import Placed
+from compiler.codegen.data_layout import StoredGlobal
+from compiler.codegen.operands import into, stable
 from compiler.ir import program as p
 from compiler.ir.program import STRING
 from compiler.ir.source import Span
-from compiler.ir.traits import has_effect
 from runtime.abi.manifest import HistogramKind
 from runtime.support.record import record
 
+_COMPOUND = ("+", "-", "*", "|", "&", "^")  # operators that C has as `op=` with the same meaning
 
-@record(frozen=False)
-class Globals(Body):
-    """The part of Values that knows how globals are kept."""
+# ---------------------------------------------------------------- scalars and elements
 
-    def key(self, g: Placed, keys: tuple[p.Expr, ...]) -> str:
-        """A key struct, filled; gives its address. In the frame: keys may be larger than a stack likes."""
-        found = f"f->key_{len(self.buffers)}"
-        self.buffers.append(f"struct key_{g.c} {found.removeprefix('f->')};")
-        for key, e in zip(g.table.keys, keys, strict=True):
-            member = f"{found}.{self.unit.name(key.name)}"
-            if key.type is STRING:
-                self.into(e, member, padded=True)
-            else:
-                self.w.line(f"{member} = {self.value(e)};")
-        return f"&{found}"
 
-    def scalar(self, g: Placed) -> str:
-        """The row of a scalar: in this CPU's lane, or shared."""
-        return f"a->lane.{g.c}" if g.percpu else f"s->{g.c}"
+def scalar(b: BodyEmitter, g: StoredGlobal) -> str:
+    """The row of a scalar: in this CPU's region, or shared."""
+    return f"a->lane.{g.c}" if g.percpu else f"{b.s}->{g.c}"
 
-    def lane_offset(self, g: Placed, n: str = "") -> str:
-        """The offset of a row in every lane."""
-        if n:
-            return f"offsetof(struct lane, {g.c}) + ({n} - 1) * sizeof({g.row.c_type})"
-        return f"offsetof(struct lane, {g.c})"
 
-    def find(self, e: p.GlobalRef) -> str:
-        """1 + the slot of an element, or 0, in a temporary."""
-        g = self.placed(e.name)
-        key = self.key(g, e.keys)
-        n = self.temporary("u32", "n")
-        self.w.line(f"{n} = {g.finder}(&SW_ARRAY(s->{g.c}), {key});")
-        return n
+def lane_offset(g: StoredGlobal, n: str = "") -> str:
+    """The offset of a row in every per-CPU region."""
+    if n:
+        return f"offsetof(struct lane, {g.c}) + ({n} - 1) * sizeof({g.row.c_type})"
+    return f"offsetof(struct lane, {g.c})"
 
-    def read(self, e: p.GlobalRef) -> C:
-        """A number or string; 0 or "" for an element that is not there."""
-        g = self.placed(e.name)
-        if not e.keys:
-            if g.percpu:
-                return C(f"sw_lanes_sum({self.lane_offset(g)})")
-            return C(f"{self.scalar(g)}.value" if e.type is STRING else self.scalar(g))
-        n = self.find(e)
-        row = f"s->{g.c}_values[{n} - 1]"
-        if e.type is STRING:
-            buffer = self.buffer(g.row.size)
-            self.w.line(f'sw_copy(c, {buffer}, sizeof({buffer}), {n} ? {row}.value : "");')
-            return C(buffer)
-        found = self.temporary("s64")
-        value = f"sw_lanes_sum({self.lane_offset(g, n)})" if g.percpu else row
-        self.w.line(f"{found} = {n} ? {value} : 0;")
-        return C(found)
 
-    def _in(self, e: p.In) -> C:
-        g = self.placed(e.name)
-        found = self.temporary("s64")
-        if all(k is not None for k in e.keys):
-            key = self.key(g, tuple(k for k in e.keys if k is not None))
-            self.w.line(f"{found} = {g.finder}(&SW_ARRAY(s->{g.c}), {key}) != 0;")
-            return C(found)
-        wanted = self.slice_values(e.keys)
-        self.w.line(f"{found} = 0;")
-        n = self.temporary("u32", "n")
-        with self.w.block(each_slot(g, n)):
-            self.w.line(f"if ({self.slice_test(g, n, wanted)})")
-            self.w.line(f"\t{found} = 1;")
-        return C(found)
-
-    def slice_values(self, keys: tuple[p.Expr | None, ...]) -> list[str | None]:
-        """The keys of a slice that are no `*`, evaluated once."""
-        found: list[str | None] = []
-        for key in keys:
-            found.append(None if key is None else str(self.stable(key, self.value(key))))
-        return found
-
-    def slice_test(self, g: Placed, n: str, wanted: list[str | None]) -> str:
-        """Whether slot n belongs to a slice."""
-        tests = []
-        for key, value in zip(g.table.keys, wanted, strict=True):
-            member = f"s->{g.c}.slots[{n} - 1].key.{self.unit.name(key.name)}"
-            if value is not None:
-                tests.append(
-                    f"!sw_compare({member}, {value})"
-                    if key.type is STRING
-                    else f"{member} == {value}"
-                )
-        return " && ".join(tests) or "true"
-
-    def early_key(self, e: p.GlobalRef, value: p.Expr) -> str:
-        """The key of an element that gets a value, if it matters that keys are evaluated first."""
-        if any(has_effect(x, self.unit.pure) for x in (*e.keys, value)) and e.keys:
-            return self.key(self.placed(e.name), e.keys)
-        return ""
-
-    def row(self, e: p.GlobalRef, span: Span, key: str = "") -> tuple[str, str]:
-        """A place to write to, and the test that it is there ("": it is): an array may be full."""
-        g = self.placed(e.name)
-        if not e.keys:
-            return self.scalar(g), ""
-        key = key or self.key(g, e.keys)
-        n = self.temporary("u32", "n")
-        self.w.line(f"{n} = {'add' if g.percpu else 'put'}_{g.c}(a, s, {key});")
-        place = f"a->lane.{g.c}[{n} - 1]" if g.percpu else f"s->{g.c}_values[{n} - 1]"
-        if self.unit.options.strict:
-            self.raise_if(f"!{n}", "array overflow, check MAXMAPENTRIES", span)
-            return place, ""
-        return place, n
-
-    def assign(self, e: p.Assign, *, used: bool) -> C:
-        """`target op= value`; with `used` the new value is given."""
-        match e.target:
-            case p.LocalRef(local=local):
-                return self._assign_local(e, local)
-            case p.GlobalRef() as target:
-                return self._assign_global(e, target, used)
-
-    def _combined(self, e: p.Assign, old: p.Expr | C) -> C:
-        if e.op is None:
-            return self.value(e.value)
-        right = self.value(e.value)
-        left = old if isinstance(old, C) else self.value(old)
-        if e.op in t.CALLED:
-            if e.op in ("/", "%") and not (isinstance(e.value, p.Number) and e.value.value):
-                right = self.stable(e.value, right)
-                self.raise_if(f"!{right}", "division by 0", e.span)
-            return C(f"{t.CALLED[e.op]}({left}, {right})")
-        tightness = t.ARITHMETIC[e.op]
-        return C(f"{left.inside(tightness)} {e.op} {right.inside(tightness + 1)}", tightness)
-
-    def _assign_local(self, e: p.Assign, local: p.Local) -> C:
-        c = self.local(local)
-        if local.type is STRING:
-            size = f"sizeof({c})"
-            value = self.value(e.value)
-            if e.op == ".":
-                self.w.line(f"sw_concat(c, {c}, {size}, {c}, {value});")
-            else:
-                self.w.line(f"sw_copy(c, {c}, {size}, {value});")
-            return C(c)
-        if e.op in ("+", "-", "*", "|", "&", "^"):
-            self.w.line(f"{c} {e.op}= {self.value(e.value)};")
+def _key(b: BodyEmitter, g: StoredGlobal, keys: tuple[p.Expr, ...]) -> str:
+    """The address of a key struct, filled. It is in the frame, because keys may be too large for the
+    kernel's stack."""
+    member = f"key_{len(b.buffers)}"
+    b.buffers.append(f"struct key_{g.c} {member};")
+    for key, e in zip(g.table.keys, keys, strict=True):
+        target = f"f->{member}.{b.unit.name(key.name)}"
+        if key.type is STRING:
+            into(b, e, target, padded=True)
         else:
-            self.w.line(f"{c} = {self._combined(e, C(c))};")
-        return C(c)
+            b.w.line(f"{target} = {b.value(e)};")
+    return f"&f->{member}"
 
-    def _assign_global(self, e: p.Assign, target: p.GlobalRef, used: bool) -> C:
-        g = self.placed(target.name)
-        key = self.early_key(target, e.value)
-        # the value before the element: a fault in it must not leave a new one behind
-        value = self.value(e.value)
-        if target.keys or g.percpu or used:
-            value = self.stable(e.value, value)
-        if e.op in ("/", "%") and not (isinstance(e.value, p.Number) and e.value.value):
-            value = self.stable(e.value, value)
-            self.raise_if(f"!{value}", "division by 0", e.span)
-        place, there = self.row(target, e.span, key)
-        if there:
-            self.w.line(f"if (likely({there})) {{")
-            self.w.depth += 1
-        if target.type is STRING:
-            member = f"{place}.value"
-            if e.op == ".":
-                self.w.line(f"sw_concat(c, {member}, sizeof({member}), {member}, {value});")
-            else:
-                self.w.line(f"sw_copy(c, {member}, sizeof({member}), {value});")
-            found = C(member)
-        else:
-            if e.op in ("+", "-", "*", "|", "&", "^"):
-                self.w.line(f"{place} {e.op}= {value};")
-            else:
-                new = value if e.op is None else f"{t.CALLED[e.op]}({place}, {value})"
-                self.w.line(f"{place} = {new};")
-            found = C(place, t.UNARY)
-        if there:
-            self.w.depth -= 1
-            self.w.line("}")
-        if used:
-            if there:
-                return self._after(there, found, target)
-            return self.stable(target, found)
-        return found
 
-    def _after(self, there: str, found: C, target: p.GlobalRef) -> C:
-        if target.type is STRING:
-            return C(f'({there} ? {found} : "")')
-        kept = self.temporary("s64")
-        self.w.line(f"{kept} = {there} ? {found} : 0;")
-        return C(kept)
+def find(b: BodyEmitter, e: p.GlobalRef | p.Delete | p.In) -> str:
+    """1 + the slot of an element, or 0, in a temporary."""
+    g = b.stored(e.name)
+    key = _key(b, g, _all_given(e.keys))
+    n = b.temporary("u32", "n")
+    b.w.line(f"{n} = {_found(b, g, key)};")
+    return n
 
-    def increment(self, e: p.Increment, *, used: bool) -> C:
-        """`x++` and its kin."""
-        op = "++" if e.step > 0 else "--"
-        match e.target:
-            case p.LocalRef(local=local):
-                c = self.local(local)
-                if used and not e.prefix:
-                    old = self.temporary("s64")
-                    self.w.line(f"{old} = {c};")
-                    self.w.line(f"{c}{op};")
-                    return C(old)
-                self.w.line(f"{c}{op};")
-                return C(c)
-            case p.GlobalRef() as target:
-                place, there = self.row(target, e.span)
-                if not used:
-                    if there:
-                        self.w.line(f"if (likely({there}))")
-                    self.w.line(f"{chr(9) if there else ''}{place}{op};")
-                    return C("0")
-                found = self.temporary("s64")
-                value = f"{op}{place}" if e.prefix else f"{place}{op}"
-                self.w.line(f"{found} = {there} ? {value} : 0;" if there else f"{found} = {value};")
-                return C(found)
 
-    # ------------------------------------------------------------ statistics
+def _found(b: BodyEmitter, g: StoredGlobal, key: str) -> str:
+    return f"{g.finder}(&SW_ARRAY({b.s}->{g.c}), {key})"
 
-    def accumulate(self, s: p.Accumulate) -> None:
-        """`target <<< value`."""
-        g = self.placed(s.target.name)
-        key = self.early_key(s.target, s.value)
-        value = self.value(s.value)
-        if s.target.keys:
-            value = self.stable(s.value, value)
-        place, there = self.row(s.target, s.span, key)
-        if there:
-            self.w.line(f"if (likely({there}))")
-        self.w.line(f"{chr(9) if there else ''}fill_{g.c}(&{place}, {value});")
 
-    def stat_place(self, e: p.GlobalRef) -> tuple[str, str, str]:
-        """For merging: a test that the statistic exists, its lane offset, its shared row."""
-        g = self.placed(e.name)
-        if not e.keys:
-            shared = "NULL" if g.percpu else f"&s->{g.c}"
-            return "true", self.lane_offset(g) if g.percpu else "0", shared
-        return self.stat_at(g, self.find(e))
+def _all_given(keys: tuple[p.Expr | None, ...]) -> tuple[p.Expr, ...]:
+    return tuple(key for key in keys if key is not None)
 
-    def stat_at(self, g: Placed, n: str) -> tuple[str, str, str]:
+
+def read(b: BodyEmitter, e: p.GlobalRef) -> C:
+    """A number or string; 0 or "" if there is no such element."""
+    g = b.stored(e.name)
+    if not e.keys:
         if g.percpu:
-            return n, self.lane_offset(g, n), "NULL"
-        return n, "0", f"&s->{g.c}_values[{n} - 1]"
+            return C(f"sw_lanes_sum({lane_offset(g)})")
+        return C(f"{scalar(b, g)}.value" if e.type is STRING else scalar(b, g))
+    n = find(b, e)
+    if e.type is STRING:
+        buffer = b.buffer(g.row.size)
+        text = f'{n} ? {shared_row(b, g, n)}.value : ""'
+        b.w.line(f"sw_copy({b.c}, {buffer}, sizeof({buffer}), {text});")
+        return C(buffer)
+    found = b.temporary("s64")
+    b.w.line(f"{found} = {n} ? {element(b, g, n)} : 0;")
+    return C(found)
 
-    def merged(self, g: Placed, exists: str, offset: str, shared: str) -> str:
-        """A struct sw_stat_value with the statistic's values, zeros where there is none."""
-        found = self.temporary("struct sw_stat_value", "stat")
-        merge = f"sw_stat_merge(&layout_{g.c}, {offset}, {shared}, &{found});"
-        if exists == "true":
-            self.w.line(merge)
-            return found
-        with self.w.block(f"if ({exists})", "} else {"):
-            self.w.line(merge)
-        self.w.line(f"\t{found} = (struct sw_stat_value){{ 0 }};")
-        self.w.line("}")
-        return found
 
-    def _extract(self, e: p.Extract) -> C:
-        g = self.placed(e.stat.name)
-        stat = self.merged(g, *self.stat_place(e.stat))
-        if e.extractor in ("count", "sum"):
-            return C(f"{stat}.{e.extractor}")
-        self.raise_if(f"!{stat}.count", "empty aggregate", e.span)
-        if e.extractor == "avg":
-            return C(f"sw_divide({stat}.sum, {stat}.count)")
-        return C(f"{stat}.{e.extractor}")
+def shared_row(b: BodyEmitter, g: StoredGlobal, n: str) -> str:
+    return f"{b.s}->{g.c}_values[{n} - 1]"
 
-    def _bucket(self, e: p.Bucket) -> C:
-        g = self.placed(e.buckets.stat.name)
-        index = self.stable(e.index, self.value(e.index))
-        place = self.stat_place(e.buckets.stat)
-        _, offset, shared = place
-        self.raise_if(f"!{self.merged(g, *place)}.count", "empty aggregate", e.span)
-        count = e.buckets.histogram.buckets
-        self.raise_if(f"{index} < 0 || {index} >= {count}", "histogram index out of range", e.span)
-        found = self.temporary("s64")
-        self.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {offset}, {shared}, {index});")
+
+def element(b: BodyEmitter, g: StoredGlobal, n: str) -> str:
+    """The number in slot n - 1."""
+    return f"sw_lanes_sum({lane_offset(g, n)})" if g.percpu else shared_row(b, g, n)
+
+
+def contains(b: BodyEmitter, e: p.In) -> C:
+    g = b.stored(e.name)
+    found = b.temporary("s64")
+    if None not in e.keys:
+        key = _key(b, g, _all_given(e.keys))
+        b.w.line(f"{found} = {_found(b, g, key)} != 0;")
         return C(found)
+    wanted = slice_values(b, e.keys)
+    b.w.line(f"{found} = 0;")
+    n = b.temporary("u32", "n")
+    with b.w.block(each_slot(b, g, n)):
+        b.w.line(f"if ({slice_test(b, g, n, wanted)})")
+        b.w.line(f"\t{found} = 1;")
+    return C(found)
 
 
-def each_slot(g: Placed, n: str) -> str:
+# ---------------------------------------------------------------- slots and slices
+
+
+def each_slot(b: BodyEmitter, g: StoredGlobal, n: str) -> str:
     """The head of a loop over live slots, in order of insertion."""
     if g.percpu:
-        return f"for ({n} = 1; {n} <= sw_load_acquire(&s->{g.c}.head.used); {n}++)"
-    return f"for ({n} = s->{g.c}.head.first; {n}; {n} = s->{g.c}.slots[{n} - 1].slot.next)"
+        return f"for ({n} = 1; {n} <= sw_load_acquire(&{b.s}->{g.c}.head.used); {n}++)"
+    return f"for ({n} = {b.s}->{g.c}.head.first; {n}; {n} = {next_slot(b, g, n)})"
 
 
-def bucket_of(g: Placed, value: str) -> str:
-    """The bucket number that counts a value."""
+def next_slot(b: BodyEmitter, g: StoredGlobal, n: str) -> str:
+    return f"{b.s}->{g.c}.slots[{n} - 1].slot.next"
+
+
+def key_in_slot(b: BodyEmitter, g: StoredGlobal, n: str, index: int) -> str:
+    return f"{b.s}->{g.c}.slots[{n} - 1].key.{b.unit.name(g.table.keys[index].name)}"
+
+
+def slice_values(b: BodyEmitter, keys: tuple[p.Expr | None, ...]) -> list[str | None]:
+    """The keys of a slice, evaluated once; None for `*`."""
+    return [None if key is None else str(stable(b, key, b.value(key))) for key in keys]
+
+
+def slice_test(b: BodyEmitter, g: StoredGlobal, n: str, wanted: list[str | None]) -> str:
+    """Whether slot n belongs to a slice."""
+    tests = []
+    for i, value in enumerate(wanted):
+        if value is not None:
+            member = key_in_slot(b, g, n, i)
+            string = g.table.keys[i].type is STRING
+            tests.append(f"!sw_compare({member}, {value})" if string else f"{member} == {value}")
+    return " && ".join(tests) or "true"
+
+
+# ---------------------------------------------------------------- writing
+
+
+def _early_key(b: BodyEmitter, e: p.GlobalRef, value: p.Expr) -> str:
+    """The key of an element that gets a value, if it matters that keys are evaluated first."""
+    if e.keys and any(has_effect(x, b.unit.pure) for x in (*e.keys, value)):
+        return _key(b, b.stored(e.name), e.keys)
+    return ""
+
+
+def _row(b: BodyEmitter, e: p.GlobalRef, span: Span, key: str = "") -> tuple[str, str]:
+    """A row to write to, and the test that it exists, since an array may be full; "" if it does."""
+    g = b.stored(e.name)
+    if not e.keys:
+        return scalar(b, g), ""
+    key = key or _key(b, g, e.keys)
+    n = b.temporary("u32", "n")
+    b.w.line(f"{n} = {'add' if g.percpu else 'put'}_{g.c}(a, {b.s}, {key});")
+    row = f"a->lane.{g.c}[{n} - 1]" if g.percpu else shared_row(b, g, n)
+    if b.unit.options.strict:
+        b.raise_if(f"!{n}", "array overflow, check MAXMAPENTRIES", span)
+        return row, ""
+    return row, n
+
+
+def assign(b: BodyEmitter, e: p.Assign, *, used: bool) -> C:
+    """`target op= value`; with `used` the new value is returned."""
+    match e.target:
+        case p.LocalRef(local=local):
+            return _assign_local(b, e, local)
+        case p.GlobalRef() as target:
+            return _assign_global(b, e, target, used)
+
+
+def _may_divide_by_zero(e: p.Assign) -> bool:
+    return e.op in ("/", "%") and not (isinstance(e.value, p.Number) and e.value.value != 0)
+
+
+def _assign_local(b: BodyEmitter, e: p.Assign, local: p.Local) -> C:
+    c = b.local(local)
+    value = b.value(e.value)
+    if local.type is STRING:
+        _store_string(b, e, c, value)
+    elif e.op in _COMPOUND:
+        b.w.line(f"{c} {e.op}= {value};")
+    elif e.op is None:
+        b.w.line(f"{c} = {value};")
+    else:
+        if _may_divide_by_zero(e):
+            value = stable(b, e.value, value)
+            b.raise_if(f"!{value}", "division by 0", e.span)
+        b.w.line(f"{c} = {cw.CALLED[e.op]}({c}, {value});")
+    return C(c)
+
+
+def _store_string(b: BodyEmitter, e: p.Assign, target: str, value: C) -> None:
+    if e.op == ".":
+        b.w.line(f"sw_concat({b.c}, {target}, sizeof({target}), {target}, {value});")
+    else:
+        b.w.line(f"sw_copy({b.c}, {target}, sizeof({target}), {value});")
+
+
+def _assign_global(b: BodyEmitter, e: p.Assign, target: p.GlobalRef, used: bool) -> C:
+    key = _early_key(b, target, e.value)
+    # the value before the element: a fault in it must not leave a new one behind
+    value = b.value(e.value)
+    if target.keys or b.stored(target.name).percpu or used:
+        value = stable(b, e.value, value)
+    if _may_divide_by_zero(e):
+        value = stable(b, e.value, value)
+        b.raise_if(f"!{value}", "division by 0", e.span)
+    row, exists = _row(b, target, e.span, key)
+    if exists:
+        with b.w.block(f"if (likely({exists}))"):
+            found = _store(b, e, row, value)
+    else:
+        found = _store(b, e, row, value)
+    if not used:
+        return found
+    return _new_value(b, exists, found, target)
+
+
+def _store(b: BodyEmitter, e: p.Assign, row: str, value: C) -> C:
+    """Writes to a row, and returns what then holds the new value."""
+    if e.target.type is STRING:
+        _store_string(b, e, f"{row}.value", value)
+        return C(f"{row}.value")
+    if e.op in _COMPOUND:
+        b.w.line(f"{row} {e.op}= {value};")
+    else:
+        new = value if e.op is None else f"{cw.CALLED[e.op]}({row}, {value})"
+        b.w.line(f"{row} = {new};")
+    return C(row, cw.UNARY)
+
+
+def _new_value(b: BodyEmitter, exists: str, found: C, target: p.GlobalRef) -> C:
+    if not exists:
+        return stable(b, target, found)
+    if target.type is STRING:
+        return C(f'({exists} ? {found} : "")')
+    kept = b.temporary("s64")
+    b.w.line(f"{kept} = {exists} ? {found} : 0;")
+    return C(kept)
+
+
+def increment(b: BodyEmitter, e: p.Increment, *, used: bool) -> C:
+    """`x++`, `--x` and so on; with `used` the old or the new value is returned."""
+    op = "++" if e.step > 0 else "--"
+    match e.target:
+        case p.LocalRef(local=local):
+            c = b.local(local)
+            if used and not e.prefix:
+                old = b.temporary("s64")
+                b.w.line(f"{old} = {c};")
+                b.w.line(f"{c}{op};")
+                return C(old)
+            b.w.line(f"{c}{op};")
+            return C(c)
+        case p.GlobalRef() as target:
+            return _increment_global(b, e, target, op, used)
+
+
+def _increment_global(
+    b: BodyEmitter, e: p.Increment, target: p.GlobalRef, op: str, used: bool
+) -> C:
+    row, exists = _row(b, target, e.span)
+    if not used:
+        _if_exists(b, exists, f"{row}{op};")
+        return C("0")
+    found = b.temporary("s64")
+    value = f"{op}{row}" if e.prefix else f"{row}{op}"
+    b.w.line(f"{found} = {exists} ? {value} : 0;" if exists else f"{found} = {value};")
+    return C(found)
+
+
+def _if_exists(b: BodyEmitter, exists: str, statement: str) -> None:
+    if exists:
+        b.w.line(f"if (likely({exists}))")
+        b.w.line(f"\t{statement}")
+    else:
+        b.w.line(statement)
+
+
+# ---------------------------------------------------------------- statistics
+
+
+@record
+class StatLocation:
+    """Where the parts of one statistic are: arguments of the runtime's functions that merge them."""
+
+    exists: str  # a test; "true" for a scalar
+    offset: str  # in every per-CPU region
+    shared: str  # the address of the shared row, or NULL
+
+
+def accumulate(b: BodyEmitter, s: p.Accumulate) -> None:
+    """`target <<< value`."""
+    key = _early_key(b, s.target, s.value)
+    value = b.value(s.value)
+    if s.target.keys:
+        value = stable(b, s.value, value)
+    row, exists = _row(b, s.target, s.span, key)
+    _if_exists(b, exists, f"fill_{b.stored(s.target.name).c}(&{row}, {value});")
+
+
+def stat_location(b: BodyEmitter, e: p.GlobalRef) -> StatLocation:
+    g = b.stored(e.name)
+    if e.keys:
+        return stat_in_slot(b, g, find(b, e))
+    if g.percpu:
+        return StatLocation("true", lane_offset(g), "NULL")
+    return StatLocation("true", "0", f"&{b.s}->{g.c}")
+
+
+def stat_in_slot(b: BodyEmitter, g: StoredGlobal, n: str) -> StatLocation:
+    if g.percpu:
+        return StatLocation(n, lane_offset(g, n), "NULL")
+    return StatLocation(n, "0", f"&{shared_row(b, g, n)}")
+
+
+def merged(b: BodyEmitter, g: StoredGlobal, at: StatLocation) -> str:
+    """A struct sw_stat_value with the statistic's values; zeros if it does not exist."""
+    found = b.temporary("struct sw_stat_value", "stat")
+    merge = f"sw_stat_merge(&layout_{g.c}, {at.offset}, {at.shared}, &{found});"
+    if at.exists == "true":
+        b.w.line(merge)
+        return found
+    with b.w.block(f"if ({at.exists})", "} else {"):
+        b.w.line(merge)
+    with b.w.else_block():
+        b.w.line(f"{found} = (struct sw_stat_value){{ 0 }};")
+    return found
+
+
+def require_samples(b: BodyEmitter, buckets: p.Buckets, span: Span) -> StatLocation:
+    """Where a histogram's statistic is; without any sample it is a script error."""
+    at = stat_location(b, buckets.stat)
+    stat = merged(b, b.stored(buckets.stat.name), at)
+    b.raise_if(f"!{stat}.count", "empty aggregate", span)
+    return at
+
+
+def extract(b: BodyEmitter, e: p.Extract) -> C:
+    stat = merged(b, b.stored(e.stat.name), stat_location(b, e.stat))
+    if e.extractor in ("count", "sum"):
+        return C(f"{stat}.{e.extractor}")
+    b.raise_if(f"!{stat}.count", "empty aggregate", e.span)
+    if e.extractor == "avg":
+        return C(f"sw_divide({stat}.sum, {stat}.count)")
+    return C(f"{stat}.{e.extractor}")
+
+
+def bucket(b: BodyEmitter, e: p.Bucket) -> C:
+    g = b.stored(e.buckets.stat.name)
+    index = stable(b, e.index, b.value(e.index))
+    at = require_samples(b, e.buckets, e.span)
+    count = e.buckets.histogram.buckets
+    b.raise_if(f"{index} < 0 || {index} >= {count}", "histogram index out of range", e.span)
+    found = b.temporary("s64")
+    b.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {at.offset}, {at.shared}, {index});")
+    return C(found)
+
+
+def drawing(b: BodyEmitter, e: p.Drawing) -> C:
+    """A histogram as text, in a buffer."""
+    buffer = b.text_buffer(e)
+    g, shape = b.stored(e.buckets.stat.name), e.buckets.histogram
+    at = require_samples(b, e.buckets, e.span)
+    steps = f"{shape.low}, {shape.interval}" if shape.kind is HistogramKind.LINEAR else "0, 0"
+    b.w.line(
+        f"sw_stat_draw({b.c}, {buffer}, sizeof({buffer}), &layout_{g.c}, {at.offset}, {at.shared}, {steps});"
+    )
+    return C(buffer)
+
+
+def bucket_of(g: StoredGlobal, value: str) -> str:
+    """The number of the bucket that counts a value."""
     assert g.row.statistic is not None and g.row.statistic.histogram is not None
     h = g.row.statistic.histogram
     match h.kind:

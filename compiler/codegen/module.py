@@ -6,21 +6,24 @@ generate(program, identity, options) -> Generated(c_text, manifest, needs_kernel
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from compiler.analysis import probe_conditions
-from compiler.analysis.string_sizes import measure
-from compiler.codegen import c_writer as t
+from compiler.analysis.effects import paying_functions, recursive_functions
+from compiler.analysis.string_sizes import infer_sizes
 from compiler.codegen import embedded_c
 from compiler.codegen.body_emitter import Unit
 from compiler.codegen.c_writer import Names, Writer
 from compiler.codegen.data_layout import lay_out
-from compiler.codegen.expressions import Values
+from compiler.codegen.expressions import body_emitter
 from compiler.codegen.functions import callees_first, function_text, head_of
 from compiler.codegen.handlers import handler_text
 from compiler.codegen.probe_table import Target, initial_values, manifest_of, write_tables
 from compiler.codegen.struct_decls import accessors, declare, regions
 from compiler.ir import program as p
-from compiler.ir import traits
 from compiler.ir.options import Options
+from compiler.ir.program import BodyId
+from compiler.ir.walk import body_of, walk
 from runtime.abi.manifest import Manifest
 from runtime.support.record import record
 
@@ -34,51 +37,88 @@ class Generated:
 
 def generate(program: p.Program, target: Target, options: Options) -> Generated:
     """The C of a program, and the manifest that goes into its module."""
-    sizes = measure(program, options.limits.MAXSTRINGLEN)
-    recursive = traits.recursive_functions(program.functions)
-    bodies = [(probe.body.stmts, False) for probe in program.probes]
-    bodies += [(traits.body_of(f), f.symbol in recursive) for f in program.functions]
-    loops = [
-        (n, nested)
-        for stmts, nested in bodies
-        for n in traits.walk(*stmts)
-        if isinstance(n, p.Foreach) and n.sort is not None
-    ]
-    headers = (
-        bool(program.embedded)
-        or any(f.code is not None and not f.library for f in program.functions)
-        or any(isinstance(n, p.EmbeddedExpr) and n.code for b, _ in bodies for n in traits.walk(*b))
-    )
-    names = Names(crowded=headers or bool(options.defines))
-    layout = lay_out(program, options, sizes, loops, names)
-    unit = Unit(
-        program,
-        layout,
-        sizes,
-        options,
-        {f.symbol: f for f in program.functions},
-        frozenset(f.symbol for f in program.functions if f.pure),
-        frozenset(f.symbol for f in program.functions if f.fallible),
-        recursive,
-        traits.paying_functions(program.functions),
-    )
+    bodies = _bodies(program)
+    headers = _needs_kernel_headers(program, bodies)
+    unit = _unit(program, options, bodies, headers)
+    # what these use decides what comes before them in the file
     functions = [function_text(unit, f) for f in callees_first(program.functions)]
     handlers = [handler_text(unit, i, probe) for i, probe in enumerate(program.probes)]
     matchers = _matchers(unit)
     w = Writer()
     _head(w, unit, target, headers)
-    for code, span in program.embedded:
+    _declarations(w, unit)
+    w.raw(*matchers)
+    _forward_declarations(w, unit)
+    _conditions(w, unit)
+    for text in (*functions, *handlers):
+        if text is not None:
+            w.extend(text)
+        w.line()
+    initial_values(w, unit)
+    write_tables(w, unit, target)
+    return Generated(w.text("script.c"), manifest_of(unit, target), headers)
+
+
+def _bodies(program: p.Program) -> list[tuple[BodyId, p.Stmts]]:
+    found: list[tuple[BodyId, p.Stmts]] = []
+    found += [(("probe", i), probe.body.stmts) for i, probe in enumerate(program.probes)]
+    found += [(("function", f.symbol), body_of(f)) for f in program.functions]
+    return found
+
+
+def _needs_kernel_headers(program: p.Program, bodies: Sequence[tuple[BodyId, p.Stmts]]) -> bool:
+    """Whether there is C of the user's own, which may use anything of the kernel's."""
+    if program.embedded or any(f.code is not None and not f.library for f in program.functions):
+        return True
+    nodes = (n for _, stmts in bodies for n in walk(*stmts))
+    return any(isinstance(n, p.EmbeddedExpr) and n.code for n in nodes)
+
+
+def _unit(
+    program: p.Program,
+    options: Options,
+    bodies: Sequence[tuple[BodyId, p.Stmts]],
+    headers: bool,
+) -> Unit:
+    sizes = infer_sizes(program, options.limits.MAXSTRINGLEN)
+    recursive = recursive_functions(program.functions)
+    loops = [
+        (body, n, body[0] == "function" and body[1] in recursive)
+        for body, stmts in bodies
+        for n in walk(*stmts)
+        if isinstance(n, p.Foreach) and n.sort is not None
+    ]
+    names = Names(crowded=headers or bool(options.defines))
+    return Unit(
+        program,
+        lay_out(program, options, sizes, loops, names),
+        sizes,
+        options,
+        functions={f.symbol: f for f in program.functions},
+        pure=frozenset(f.symbol for f in program.functions if f.pure),
+        fallible=frozenset(f.symbol for f in program.functions if f.fallible),
+        recursive=recursive,
+        paying=paying_functions(program.functions),
+    )
+
+
+def _declarations(w: Writer, unit: Unit) -> None:
+    """The user's C at file level, the structs, and the functions that access them."""
+    for code, span in unit.program.embedded:
         file, line, _ = span.location
         embedded_c.user_line(w, file, line + len(code) - len(code.lstrip("\n")))
-        w.lines += [*code.strip("\n").splitlines(), embedded_c.HERE]
+        w.raw(*code.strip("\n").splitlines())
+        w.resume()
         w.line()
-    for placed in layout.globals.values():
-        declare(w, placed)
+    for stored in unit.layout.globals.values():
+        declare(w, stored)
     regions(w, unit)
-    for placed in layout.globals.values():
-        accessors(w, placed)
+    for stored in unit.layout.globals.values():
+        accessors(w, stored)
     embedded_c.accessors(w, unit)
-    w.lines += matchers
+
+
+def _forward_declarations(w: Writer, unit: Unit) -> None:
     for symbol in sorted(unit.recursive):
         w.line(f"{head_of(unit, unit.functions[symbol])};")
     w.line()
@@ -86,12 +126,6 @@ def generate(program: p.Program, target: Target, options: Options) -> Generated:
         w.line("/* Addresses of the kernel's variables, found when the module is loaded. */")
         w.line(f"static u64 symbols[{len(unit.symbols)}];")
         w.line()
-    _conditions(w, unit)
-    for text in (*functions, *handlers):
-        w.line(text)
-    initial_values(w, unit)
-    write_tables(w, unit, target)
-    return Generated(embedded_c.numbered(t.tidy(w.text())), manifest_of(unit, target), headers)
 
 
 def _matchers(unit: Unit) -> list[str]:
@@ -125,27 +159,15 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
 
 
 def _conditions(w: Writer, unit: Unit) -> None:
-    """A function for each condition that arms and disarms its probe, and one for them all."""
+    """A function for each condition that attaches and detaches its probe, and one for them all."""
     found = probe_conditions.conditions(unit.program)
     if not found:
         return
-    w.line("/* Which hooks are to be in place, as last told to the runtime. */")
+    w.line("/* Which probes are to be attached, as last reported to the runtime. */")
     w.line(f"static u8 wanted[{len(unit.program.probes)}];")
     w.line()
     for i, condition in found.items():
-        inner = Writer(depth=1)
-        v = Values(unit, inner, f"armed_{i}")
-        inner.line(f"return {v.value(condition)};")
-        file, line, column = condition.span.location
-        w.line(f"/* {file}:{line}:{column}: if (...) */")
-        w.line(f"static bool armed_{i}(struct shared *s __maybe_unused)")
-        with w.block(""):
-            for declaration in v.temporaries:
-                w.line(declaration)
-            if v.temporaries:
-                w.line()
-            w.lines += inner.lines
-        w.line()
+        _condition(w, unit, i, condition)
     w.line("static bool armed(u32 probe)")
     with w.block(""), w.block("switch (probe)"):
         for i in found:
@@ -153,4 +175,19 @@ def _conditions(w: Writer, unit: Unit) -> None:
             w.line(f"\treturn armed_{i}(sw_shared);")
         w.line("default:")
         w.line("\treturn true;")
+    w.line()
+
+
+def _condition(w: Writer, unit: Unit, index: int, condition: p.Expr) -> None:
+    b = body_emitter(unit, ("probe", index))
+    b.w.line(f"return {b.value(condition)};")
+    file, line, column = condition.span.location
+    w.line(f"/* {file}:{line}:{column}: if (...) */")
+    w.line(f"static bool armed_{index}(struct shared *s __maybe_unused)")
+    with w.block(""):
+        for declaration in b.temporaries.values():
+            w.line(declaration)
+        if b.temporaries:
+            w.line()
+        w.extend(b.w)
     w.line()

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from compiler.codegen import c_writer as t
+from compiler.codegen import c_writer as cw
 from compiler.codegen.c_writer import Writer
 from compiler.regex import dfa
 from compiler.regex.dfa import Action, Dfa, Move, compile
+from runtime.support.record import record
 
-_ASIDE = -3  # as a source: the value that a ring of moves has put aside
+_ASIDE = -3  # as a source: the variable `aside`, which holds one value while a ring of moves turns
 
 
 def most_groups(patterns: Iterable[tuple[str, bool]]) -> int:
@@ -31,7 +32,7 @@ def frame(groups: int) -> str:
 def matcher(w: Writer, pattern: str, captures: bool, number: int) -> None:
     """The tables and the function of one pattern."""
     table = compile(pattern, captures)
-    comment = t.string(pattern).replace("*/", "*\\/").replace("/*", "/\\*")
+    comment = cw.string(pattern).replace("*/", "*\\/").replace("/*", "/\\*")
     w.line(f"/* {comment} */")
     _classes(w, table, number)
     small = len(table.transitions) <= 256
@@ -93,41 +94,42 @@ def _plain(w: Writer, table: Dfa, number: int) -> None:
 # ---------------------------------------------------------------- with captures
 
 
+@record(frozen=False)
+class _Registers:
+    """The registers of one pattern: those that a match is made from, and whether `aside` is needed."""
+
+    read: set[int]
+    uses_aside: bool = False
+
+    def declaration(self) -> str:
+        aside = ["aside"] if self.uses_aside else []
+        return f"s32 {', '.join([f'r{r} = 0' for r in sorted(self.read)] + aside)};"
+
+
 def _capturing(w: Writer, table: Dfa, number: int) -> None:
-    read = _read_registers(table)
-    numbers: dict[tuple[str, ...], int] = {(): 0}
+    registers = _Registers(_read_registers(table))
+    cases: dict[tuple[str, ...], int] = {(): 0}
     cells = []
     for row in table.actions:
         found = []
         for kind, action in enumerate(row):
-            lines = tuple(_statements(action, "(s32)at" if kind == 0 else "(s32)at + 1", read))
-            found.append(numbers.setdefault(lines, len(numbers)))
+            here = "(s32)at" if kind == 0 else "(s32)at + 1"
+            lines = tuple(_statements(action, here, registers))
+            found.append(cases.setdefault(lines, len(cases)))
         cells.append(tuple(found))
-    _table(w, f"{'u8' if len(numbers) <= 256 else 'u16'} moves_{number}", cells, table.width)
+    opening = _statements(table.initial_action, "0", registers)
+    _table(w, f"{'u8' if len(cases) <= 256 else 'u16'} moves_{number}", cells, table.width)
     w.line(f"static bool match_{number}(struct area *a, const char *s)")
     with w.block(""):
         w.line("s32 *tags = a->match.tags;")
         w.line(f"u32 state = {table.start}, at;")
-        if read:
-            aside = ["aside"] if any("aside" in line for key in numbers for line in key) else []
-            w.line(f"s32 {', '.join([f'r{r} = 0' for r in sorted(read)] + aside)};")
+        if registers.read:
+            w.line(registers.declaration())
         w.line()
         w.line("tags[0] = -1;")
-        for line in _statements(table.initial_action, "0", read):
+        for line in opening:
             w.line(line)
-        with w.block("for (at = 0; state; at++)"):
-            w.line(f"u32 class = classes_{number}[(u8)s[at]];")
-            w.line()
-            if len(numbers) > 1:
-                with w.block(f"switch (moves_{number}[state][class])"):
-                    for key, case in numbers.items():
-                        if key:
-                            w.depth -= 1
-                            w.line(f"case {case}:")
-                            w.depth += 1
-                            for line in (*key, "break;"):
-                                w.line(line)
-            w.line(f"state = next_{number}[state][class];")
+        _capturing_loop(w, number, cases)
         w.line(
             f"return sw_matched_keep(&a->c, a->match.text, sizeof(a->match.text), s, tags, "
             f"{table.groups});"
@@ -135,8 +137,24 @@ def _capturing(w: Writer, table: Dfa, number: int) -> None:
     w.line()
 
 
+def _capturing_loop(w: Writer, number: int, cases: dict[tuple[str, ...], int]) -> None:
+    with w.block("for (at = 0; state; at++)"):
+        w.line(f"u32 class = classes_{number}[(u8)s[at]];")
+        w.line()
+        if len(cases) > 1:
+            with w.block(f"switch (moves_{number}[state][class])"):
+                for lines, case in cases.items():
+                    if lines:
+                        w.depth -= 1
+                        w.line(f"case {case}:")
+                        w.depth += 1
+                        for line in (*lines, "break;"):
+                            w.line(line)
+        w.line(f"state = next_{number}[state][class];")
+
+
 def _read_registers(table: Dfa) -> set[int]:
-    """Registers that a match is made from, at once or by way of others."""
+    """Registers that a match is made from, directly or through other registers."""
     actions = [table.initial_action, *(action for row in table.actions for action in row)]
     read = {source for action in actions for source in action.tags if source >= 0}
     while True:
@@ -148,7 +166,7 @@ def _read_registers(table: Dfa) -> set[int]:
         read |= more
 
 
-def _statements(action: Action, here: str, read: set[int]) -> list[str]:
+def _statements(action: Action, here: str, registers: _Registers) -> list[str]:
     """An action in order: the tags first, since they come from the registers as they were."""
 
     def value(source: int) -> str:
@@ -162,7 +180,7 @@ def _statements(action: Action, here: str, read: set[int]) -> list[str]:
         return f"r{source}"
 
     lines = [f"tags[{n}] = {value(source)};" for n, source in enumerate(action.tags)]
-    waiting = [move for move in action.moves if move.to in read]
+    waiting = [move for move in action.moves if move.to in registers.read]
     while waiting:
         # first what no other move still needs; in a ring one value steps aside
         free = next(
@@ -170,6 +188,7 @@ def _statements(action: Action, here: str, read: set[int]) -> list[str]:
         )
         if free is None:
             needed = waiting[0].to
+            registers.uses_aside = True
             lines.append(f"aside = r{needed};")
             waiting = [Move(m.to, _ASIDE if m.source == needed else m.source) for m in waiting]
             continue

@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What globals are in C: structs of keys and rows, the two regions, and how a handler finds and fills a row.
+"""Globals in C: structs of keys and rows, the two regions, and the functions that find and fill a row.
 
 declare(w, reads) -> struct key_reads { ... };      accessors(w, reads) -> static ... u32 add_reads(...)
 """
 
 from __future__ import annotations
 
-from compiler.codegen import c_writer as t
+from compiler.codegen import c_writer as cw
 from compiler.codegen.body_emitter import Unit
 from compiler.codegen.c_writer import Writer
-from compiler.codegen.data_layout import Placed, Region
+from compiler.codegen.data_layout import Region, StoredGlobal
 from compiler.codegen.global_access import bucket_of
 from compiler.ir.program import LONG, STAT
 from runtime.abi.manifest import HistogramKind
 
 
-def declare(w: Writer, g: Placed) -> None:
+def declare(w: Writer, g: StoredGlobal) -> None:
     """Key, slot and row structs of one global."""
     if g.key_fields:
         with w.block(f"struct key_{g.c}", "} __aligned(8);"):
@@ -59,8 +59,8 @@ def _struct(w: Writer, name: str, region: Region) -> None:
     w.line()
 
 
-def accessors(w: Writer, g: Placed) -> None:
-    """What a handler calls to update the global."""
+def accessors(w: Writer, g: StoredGlobal) -> None:
+    """The functions that handlers call to update a global."""
     if g.g.type is STAT:
         _stat_accessors(w, g)
     if not g.is_array:
@@ -98,13 +98,13 @@ def accessors(w: Writer, g: Placed) -> None:
     w.line()
 
 
-def _call_new(g: Placed, new: str, array: str) -> str:
+def _call_new(g: StoredGlobal, new: str, array: str) -> str:
     last = f"&s->{g.lock}" if g.percpu else str(g.g.wrap).lower()
     return f"sw_array_{new}({array}, key, {last})"
 
 
-def _new_element(w: Writer, g: Placed, array: str) -> None:
-    """What follows _call_new()."""
+def _new_element(w: Writer, g: StoredGlobal, array: str) -> None:
+    """The lines after _call_new()."""
     if g.percpu:
         w.line("if (unlikely(!n))")
         w.line(f"\ta->lane.{g.c}_dropped++;")
@@ -118,12 +118,12 @@ def _new_element(w: Writer, g: Placed, array: str) -> None:
     w.line("return n;")
 
 
-def _stat_accessors(w: Writer, g: Placed) -> None:
+def _stat_accessors(w: Writer, g: StoredGlobal) -> None:
     statistic = g.row.statistic
     assert statistic is not None
     histogram = statistic.histogram
     if histogram is not None and histogram.kind is HistogramKind.BOUNDS:
-        bounds = ", ".join(t.number(b) for b in histogram.bounds)
+        bounds = ", ".join(cw.number(b) for b in histogram.bounds)
         w.line(f"static const s64 bounds_{g.c}[] = {{ {bounds} }};")
         w.line()
     with w.block(f"static const struct sw_stat_layout layout_{g.c} __maybe_unused =", "};"):

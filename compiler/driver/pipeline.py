@@ -35,7 +35,7 @@ from compiler.modbuild.toolchain import ChrootToolchain, HostToolchain, Toolchai
 from compiler.probes import Environment
 from compiler.protocol import Pass
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
 from compiler.version import VERSION
 from runtime.support.record import field, record, replace
@@ -243,7 +243,7 @@ def _analyze(parsed: Parsed) -> Analyzed:
     program = _resolve(parsed)
     unused: list[Diagnostic] = []
     if request.optimise:
-        resolved, program = program, optimise(program)
+        resolved, program = program, eliminate_dead_code(program)
         unused = warnings(resolved, program, own)
         if request.run_mode:
             require_probes(program, parsed.script, unused)

@@ -555,6 +555,10 @@ class Body:
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
 
 
+# Whose body: a probe by its index in the program, a function by its symbol.
+BodyId: TypeAlias = "tuple[Literal['probe'], int] | tuple[Literal['function'], str]"
+
+
 @record
 class Probe:
     hook: Hook
@@ -564,7 +568,8 @@ class Probe:
     entry: tuple[Expr, ...]  # saved at entry, for EntryValue
     body: Body
     span: Span
-    counts_entry: bool = False  # its entry handler also counts the hits of the PairedEntry
+    # the same number in a PairedEntry and in the return probe whose entry handler counts its hits
+    pair: int | None = None
     optional: bool = False  # `?`: the script starts even if the hook cannot be attached
 
 

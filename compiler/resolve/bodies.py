@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from compiler.analysis.effects import uses_match
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.hooks import Ftrace, Hook, Kprobe
 from compiler.ir.program import LONG, STRING
 from compiler.ir.source import Span
-from compiler.ir.traits import asks_for_match, walk
+from compiler.ir.walk import walk
 from compiler.probes import ProbeSite
 from compiler.probes.expand import ResolvedProbePoint
 from compiler.resolve import expressions
@@ -228,7 +229,7 @@ def _function(
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
         reads, writes = symbols(ctx, c.reads, f.span), symbols(ctx, c.writes, f.span)
-        if asks_for_match(code):
+        if uses_match(code):
             types.learn_captures()
     else:
         body = _function_body(ctx, f.body, f.span)

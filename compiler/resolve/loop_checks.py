@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from compiler.ir import program as p
 from compiler.ir.diagnostics import Diagnostic, Label
 from compiler.ir.source import Span
-from compiler.ir.traits import Node, body_of, reachable, walk
+from compiler.ir.walk import Node, body_of, reachable, walk
 
 
 def check(probes: Sequence[p.Probe], functions: Sequence[p.Function]) -> list[Diagnostic]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from compiler.analysis.effects import fallible_functions, pure_functions
 from compiler.ir import program as p
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.program import STAT
-from compiler.ir.traits import fallible_functions, pure_functions
 from compiler.probes import Environment
 from compiler.resolve.bodies import Bodies
 from compiler.resolve.contexts import GlobalSymbol, ProgramContext

@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Constants fold, and what they decide goes: branches never taken, statements never reached.
+"""Constant folding, and removal of what constants decide: branches never taken, statements never reached.
 
     if (2 * 3 > 5) n++ else m++      ->  n++
     return 1; n++                    ->  return 1
 
-Values are as at run time: 64 bits that wrap, shifts modulo 64. A division by 0 stays, as the script's error.
+Values are computed as at run time: 64 bits that wrap, shifts modulo 64. A division by 0 is kept, because it
+is the script's error.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from compiler.analysis.effects import is_truth
 from compiler.ir import program as p
-from compiler.ir.traits import is_node
+from compiler.ir.walk import map_children
 from runtime.support.int64 import wrapped
-from runtime.support.record import fields, replace
+from runtime.support.record import replace
 
-_LONGEST = 100  # bytes of joined literals; what limits strings is not known here
+_LONGEST = 100  # bytes of joined literals; this pass does not know MAXSTRINGLEN
 _ENDS = (p.Return, p.Next, p.Break, p.Continue, p.Fail)
 
 
@@ -38,7 +40,7 @@ def fold(program: p.Program) -> p.Program:
 
 
 def stmts(body: p.Stmts) -> p.Stmts:
-    """Statements folded, up to the first that leaves them."""
+    """Folded statements, up to the first that leaves the block."""
     found: list[p.Stmt] = []
     for s in body:
         found += _stmt(s)
@@ -48,7 +50,7 @@ def stmts(body: p.Stmts) -> p.Stmts:
 
 
 def _stmt(s: p.Stmt) -> p.Stmts:
-    inside = _inside(s)
+    inside = map_children(s, folded, stmts)
     match inside:
         case p.If(test=p.Number(value=value), then=then, otherwise=otherwise):
             return then if value else otherwise
@@ -58,33 +60,9 @@ def _stmt(s: p.Stmt) -> p.Stmts:
             return (inside,)
 
 
-def _inside(node: Any) -> Any:
-    """A node with everything in it folded; itself if nothing changed."""
-    changes: dict[str, Any] = {}
-    for field in fields(node):
-        before = getattr(node, field.name)
-        after = _value(before)
-        if after is not before:
-            changes[field.name] = after
-    return replace(node, **changes) if changes else node
-
-
-def _value(value: Any) -> Any:
-    if isinstance(value, tuple) and value:
-        if isinstance(value[0], p.Stmt):
-            after = stmts(value)
-        elif not hasattr(value, "_fields"):  # a span is a tuple too
-            after = tuple(_value(item) for item in value)
-        else:
-            return value
-        same = len(after) == len(value) and all(a is b for a, b in zip(after, value, strict=True))
-        return value if same else after
-    return folded(value) if is_node(value) else value
-
-
 def folded(e: Any) -> Any:
-    """An expression with everything in it folded."""
-    inside = _inside(e)
+    """A folded expression; the same object if nothing in it is constant."""
+    inside = map_children(e, folded, stmts)
     match inside:
         case p.Arithmetic(op=op, left=p.Number(value=a), right=p.Number(value=b), span=span):
             if op in ("/", "%") and b == 0:
@@ -107,13 +85,15 @@ def folded(e: Any) -> Any:
 
 
 def _logical(e: p.Logical) -> p.Expr:
-    """`0 && x` is 0 and `1 || x` is 1, x never being looked at; else it is whether x is true."""
+    """`0 && x` is 0 and `1 || x` is 1, without x; otherwise the result is whether x is true."""
     if not isinstance(e.left, p.Number):
         return e
     if bool(e.left.value) is (e.op == "||"):
         return p.Number(int(e.op == "||"), e.span)
     if isinstance(e.right, p.Number):
         return p.Number(int(e.right.value != 0), e.span)
+    if is_truth(e.right):
+        return e.right
     return p.Compare("!=", e.right, p.Number(0, e.span), e.span)
 
 
@@ -160,5 +140,5 @@ def _compare(op: p.CompareOp, a: Any, b: Any) -> bool:
 
 
 def _text(value: str) -> str:
-    """A literal as the kernel sees it: up to its first NUL."""
+    """A literal as C sees it: up to its first NUL."""
     return value.partition("\0")[0]

@@ -1,24 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Removes what nobody sees: dead branches, locals that are never read, functions that are then never called,
-globals that nothing touches any more, and hooks whose handler does nothing.
+"""Dead code elimination: branches never taken, locals never read, functions that are then never called,
+globals that no code uses any more, and probes whose handler does nothing.
 
-    probe syscall.openat { n++ }     the alias sets name, argstr and flags; here they cost nothing
+    probe syscall.openat { n++ }     the alias sets name, argstr and flags; their assignments are removed
 
-Globals that are written stay, though no handler reads them: readers outside do.
+A global that is only written stays, since it is read from outside: it is a metric.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from compiler.analysis.effects import has_effect
 from compiler.analysis.storage_class import accesses
 from compiler.ir import program as p
 from compiler.ir.hooks import PairedEntry
-from compiler.ir.traits import Node, body_of, children, has_effect, reachable, roots_of, walk
+from compiler.ir.walk import Node, body_of, children, reachable, roots_of, walk
 from compiler.transform.constant_fold import fold
 from runtime.support.record import replace
 
 
-def optimise(program: p.Program) -> p.Program:
-    """The program without what has no effect."""
+def eliminate_dead_code(program: p.Program) -> p.Program:
+    """The program with its constants folded, and without code that has no effect."""
     program = fold(program)
     pure = frozenset(f.symbol for f in program.functions if f.pure)
     probes = tuple(replace(probe, body=_trim(probe.body, pure)) for probe in program.probes)
@@ -29,36 +32,38 @@ def optimise(program: p.Program) -> p.Program:
     roots = [root for probe in probes for root in roots_of(probe)]
     used = reachable(roots, by_symbol)
     kept = [f for f in functions if f.symbol in used]
-    touched = set()
-    for node in (*roots, *(s for f in kept for s in body_of(f))):
-        touched |= {name for name, _ in accesses(node)}
-        touched |= {n.stat.name for n in walk(node) if isinstance(n, p.Buckets)}
+    touched = _globals_of([*roots, *(s for f in kept for s in body_of(f))])
     return replace(
         program,
         globals=tuple(g for g in program.globals if g.name in touched),
-        probes=_busy(probes),
+        probes=_useful(probes),
         functions=tuple(kept),
     )
 
 
-def _busy(probes: tuple[p.Probe, ...]) -> tuple[p.Probe, ...]:
-    """Probes that do something; a condition that can fail or has an effect counts. Never none."""
+def _globals_of(nodes: Sequence[Node]) -> set[str]:
+    touched = {name for node in nodes for name, _ in accesses(node)}
+    return touched | {n.stat.name for n in walk(*nodes) if isinstance(n, p.Buckets)}
+
+
+def _useful(probes: tuple[p.Probe, ...]) -> tuple[p.Probe, ...]:
+    """Probes with a body, or a condition that has an effect. If no probe has one, all probes are kept."""
     kept = tuple(
         probe
         for probe in probes
         if probe.body.stmts
-        or isinstance(probe.hook, PairedEntry)  # nothing is attached, but its hits count
-        or _condition_acts(probe.condition)
+        or isinstance(probe.hook, PairedEntry)  # it has no handler, only a count of hits
+        or _condition_has_effect(probe.condition)
     )
     return kept or probes
 
 
-def _condition_acts(condition: p.Expr | None) -> bool:
+def _condition_has_effect(condition: p.Expr | None) -> bool:
     return condition is not None and has_effect(condition, frozenset())
 
 
 def _trim(body: p.Body, pure: frozenset[str]) -> p.Body:
-    """Takes dead assignments away until there are none; each may have kept another alive."""
+    """Removes dead assignments until there are none; each may have kept another one alive."""
     stmts = body.stmts
     while True:
         read = {name for s in stmts for name in _reads(s)}
@@ -66,9 +71,17 @@ def _trim(body: p.Body, pure: frozenset[str]) -> p.Body:
         if trimmed == stmts:
             break
         stmts = trimmed
-    names = {n.local.name for n in walk(*stmts) if isinstance(n, p.LocalRef)}
+    names = _locals_of(stmts)
+    return p.Body(tuple(local for local in body.locals if local.name in names), stmts)
+
+
+def _locals_of(stmts: p.Stmts) -> set[str]:
+    """The names of the locals that statements read or set."""
+    names: set[str] = set()
     for n in walk(*stmts):
         match n:
+            case p.LocalRef(local=local):
+                names.add(local.name)
             case p.Foreach(keys=keys, value=value):
                 names |= {local.name for local in (*keys, *([value] if value else []))}
             case p.ForeachBucket(index=index, value=value):
@@ -77,11 +90,11 @@ def _trim(body: p.Body, pure: frozenset[str]) -> p.Body:
                 names.add(variable.name)
             case _:
                 pass
-    return p.Body(tuple(local for local in body.locals if local.name in names), stmts)
+    return names
 
 
 def _reads(node: Node) -> list[str]:
-    """Locals whose values matter in a node. `x = ...` as a statement does not read x, nor does `x++`."""
+    """Locals whose values a node uses. The statements `x = ...` and `x++` do not use the value of x."""
     found: list[str] = []
     stack: list[Node] = [node]
     while stack:
@@ -127,5 +140,5 @@ def _stmt(s: p.Stmt, read: set[str], pure: frozenset[str]) -> p.Stmts:
 
 
 def _may_fail_alone(value: p.Expr) -> bool:
-    """A bare `1 / x;` is there for its error, if for anything."""
+    """A bare `1 / x;` can only be meant to raise the error."""
     return any(isinstance(n, p.Arithmetic) and n.op in ("/", "%") for n in walk(value))

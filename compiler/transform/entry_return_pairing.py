@@ -1,67 +1,58 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The old idiom for latency, by the return instance instead of an array.
+"""Entry/return pairing: the usual script for latencies, with the return instance in place of an array.
 
     probe kernel.function("f")        { start[tid()] = gettimeofday_ns() }
     probe kernel.function("f").return { if (tid() in start) { t <<< gettimeofday_ns() - start[tid()]
                                                              delete start[tid()] } }
-      -> the return probe keeps @entry(gettimeofday_ns()); `start` is gone
+      -> the return probe reads @entry(gettimeofday_ns()); `start` is gone
 
-An array under a lock costs a hash, an insertion and a deletion for each call; the instance that the
-kernel keeps for the return costs a store. What the script counts is the same: a value that one call's
-entry leaves for the same call's return. A call that is under way twice in one thread keeps both values,
-where the array had room for one.
+This is store-to-load forwarding through `@entry`. An array under a lock costs a hash, an insertion and a
+deletion for each call; the instance that the kernel keeps for the return costs a store. The script counts
+the same: the entry of a call leaves a value for the return of that call. If a function is called again in
+the same thread before it returns, both calls keep their values; the array had room for one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from compiler.analysis.effects import can_fail, has_effect
 from compiler.ir import program as p
 from compiler.ir.hooks import Ftrace, Kretprobe, PairedEntry
-from compiler.ir.traits import (
-    Node,
-    body_of,
-    can_fail,
-    children,
-    has_effect,
-    rewritten,
-    roots_of,
-    walk,
-)
-from compiler.transform.dead_code import optimise
+from compiler.ir.walk import Node, body_of, children, rewritten, roots_of, walk
+from compiler.transform.dead_code import eliminate_dead_code
 from runtime.support.record import record, replace
 
 
 def pair(program: p.Program) -> p.Program:
-    """The program without the arrays that only carry a value from an entry to its return, optimised again."""
+    """The program without arrays that only carry a value from an entry to its return. The same object if
+    there are none; else dead code is eliminated again."""
     paired = program
-    for g in program.globals:
-        paired = _pair(paired, g) or paired
-    return program if paired is program else optimise(paired)
+    for number, g in enumerate(program.globals):
+        paired = _without_array(paired, g, number) or paired
+    return program if paired is program else eliminate_dead_code(paired)
 
 
 @record
-class _Entry:
-    """The assignment in the entry probe: its place among the statements, and what is kept."""
+class _Saved:
+    """The assignment in the entry probe: its index among the statements, and the value it saves."""
 
     index: int
     value: p.Expr
 
 
-def _pair(program: p.Program, g: p.Global) -> p.Program | None:
+def _without_array(program: p.Program, g: p.Global, number: int) -> p.Program | None:
+    """The program with the array replaced by @entry; None if the array is used in any other way.
+    `number` is what a probe whose hook goes and the return probe that counts for it have in common."""
     if len(g.keys) != 1 or g.type is not p.LONG or g.wrap:
         return None
     if any(_touches(s, g.name) for f in program.functions for s in body_of(f)):
         return None
-    users = [i for i, probe in enumerate(program.probes) if _uses(probe, g.name)]
-    if len(users) != 2:
+    found = _entry_and_return(program, g.name)
+    if found is None:
         return None
-    entry, back = sorted(users, key=lambda i: isinstance(program.probes[i].hook, Kretprobe))
+    entry, back = found
     first, second = program.probes[entry], program.probes[back]
-    if not (isinstance(first.hook, Ftrace) and isinstance(second.hook, Kretprobe)):
-        return None
-    if first.hook.symbol != second.hook.symbol or first.optional or second.optional:
-        return None
     tid = frozenset(f.symbol for f in program.functions if f.library and f.name == "tid")
     saved = _saved(program, first, g.name, tid)
     if saved is None or not _consumes(second, g.name, tid):
@@ -71,11 +62,28 @@ def _pair(program: p.Program, g: p.Global) -> p.Program | None:
     probes = list(program.probes)
     probes[entry] = replace(first, body=rest)
     probes[back] = _returning(second, g.name, saved.value)
-    if not rest.stmts:  # nothing is left to do but to count: no hook is needed for that
-        probes[entry] = replace(first, body=rest, hook=PairedEntry(first.hook.symbol))
-        probes[back] = replace(probes[back], counts_entry=True)
+    if not rest.stmts:  # the entry's hits remain to be counted, which needs no hook of its own
+        if second.pair is not None:  # an entry handler counts one probe
+            return None
+        hook = PairedEntry(first.hook.symbol)
+        probes[entry] = replace(probes[entry], hook=hook, pair=number)
+        probes[back] = replace(probes[back], pair=number)
     kept = tuple(other for other in program.globals if other.name != g.name)
     return replace(program, probes=tuple(probes), globals=kept)
+
+
+def _entry_and_return(program: p.Program, name: str) -> tuple[int, int] | None:
+    """The indices of an entry and a return probe of one function, if they alone use a global."""
+    users = [i for i, probe in enumerate(program.probes) if _uses(probe, name)]
+    if len(users) != 2:
+        return None
+    entry, back = sorted(users, key=lambda i: isinstance(program.probes[i].hook, Kretprobe))
+    first, second = program.probes[entry], program.probes[back]
+    if not (isinstance(first.hook, Ftrace) and isinstance(second.hook, Kretprobe)):
+        return None
+    if first.hook.symbol != second.hook.symbol or first.optional or second.optional:
+        return None
+    return entry, back
 
 
 def _uses(probe: p.Probe, name: str) -> bool:
@@ -94,13 +102,13 @@ def _own_thread(keys: tuple[p.Expr | None, ...], tid: frozenset[str]) -> bool:
     return len(keys) == 1 and isinstance(keys[0], p.Call) and keys[0].function in tid
 
 
-def _saved(program: p.Program, probe: p.Probe, name: str, tid: frozenset[str]) -> _Entry | None:
-    """`name[tid()] = value`, reached at every hit, with a value that can as well be had a little later."""
+def _saved(program: p.Program, probe: p.Probe, name: str, tid: frozenset[str]) -> _Saved | None:
+    """`name[tid()] = value`, if it runs at every hit and its value may be computed a little later."""
     if probe.condition is not None:
         return None
     pure = frozenset(f.symbol for f in program.functions if f.pure)
     fallible = frozenset(f.symbol for f in program.functions if f.fallible)
-    found: _Entry | None = None
+    found: _Saved | None = None
     for i, s in enumerate(probe.body.stmts):
         match s:
             case p.ExprStmt(
@@ -110,7 +118,7 @@ def _saved(program: p.Program, probe: p.Probe, name: str, tid: frozenset[str]) -
                     return None
                 if has_effect(value, pure) or can_fail(value, fallible) or not _independent(value):
                     return None
-                found = _Entry(i, value)
+                found = _Saved(i, value)
             case _:
                 if _touches(s, name):
                     return None
@@ -124,14 +132,14 @@ def _leaves(s: p.Stmt) -> bool:
 
 
 def _independent(value: p.Expr) -> bool:
-    """It depends on the call alone, not on variables of the script."""
+    """Whether a value depends on the call alone and not on variables of the script."""
     return not any(
         isinstance(n, p.LocalRef | p.GlobalRef | p.In | p.EmbeddedExpr) for n in walk(value)
     )
 
 
 def _consumes(probe: p.Probe, name: str, tid: frozenset[str]) -> bool:
-    """Reads of `name[tid()]`, then at the end its deletion, and nothing of it in a loop."""
+    """Whether a probe reads `name[tid()]` and then deletes it, uses it in no other way and in no loop."""
     if probe.condition is not None and _touches(probe.condition, name):
         return False
     deleted = False

@@ -12,7 +12,7 @@ from compiler.frontend.parser import Conditions, parse
 from compiler.ir.options import Options
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from tests.compiler.frontend.support import known
 from tests.golden.kernel import golden_kernel
 
@@ -48,7 +48,7 @@ def calls(copies: int) -> int:
     profile = cProfile.Profile()
     profile.enable()
     script = parse(text, "x.stp", conditions=CONDITIONS)
-    program = optimise(resolve("x", [script], files, environment))
+    program = eliminate_dead_code(resolve("x", [script], files, environment))
     generate(program, Target("sw_x", "0", "6.1.0", bytes(20), "0"), Options())
     profile.disable()
     return int(pstats.Stats(profile).prim_calls)  # type: ignore[attr-defined]

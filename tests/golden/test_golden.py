@@ -34,7 +34,7 @@ from compiler.ir.syntax import Script
 from compiler.ir.syntax_printer import print_script
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
 from tests.case_file import CaseFile, main, read_cases
 from tests.compiler.frontend.support import everything, known
@@ -68,7 +68,7 @@ class Case(CaseFile):
     def _resolved(self, files: list[Script]) -> Program:
         guru = self.conditions.guru_mode
         environment = Environment(golden_kernel(), guru=guru, programs=golden_programs())
-        return optimise(resolve(self.path.stem, [self.parse()], files, environment))
+        return eliminate_dead_code(resolve(self.path.stem, [self.parse()], files, environment))
 
 
 def print_tree(case: Case) -> str:

@@ -35,7 +35,7 @@ from compiler.ir.options import Limits, Options, with_defines
 from compiler.ir.program import Program
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
 from runtime.abi.manifest import Manifest
 from runtime.abi.structs import EventKind
@@ -134,7 +134,7 @@ def analyse(script: Script) -> Program:
     given = b" ".join([text, *(arg.encode() for arg in script.args)])
     files = known(given, conditions(Script("", "")), script.args)
     program = resolve(script.name, [tree], files, environment, dict(script.globals))
-    return optimise(program) if script.optimise else program
+    return eliminate_dead_code(program) if script.optimise else program
 
 
 def translate(script: Script) -> Generated:

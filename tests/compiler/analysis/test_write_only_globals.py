@@ -11,7 +11,7 @@ from compiler.driver import tapset_index
 from compiler.frontend.parser import Conditions, parse
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from runtime.abi.manifest import Key, ValueType
 from runtime.reader.merge import StatValue
 from runtime.reader.table import Value
@@ -27,7 +27,7 @@ def shown(text: str, extra: str = "") -> set[str]:
     script = parse(text, "x.stp", conditions=CONDITIONS)
     tapset = {**tapset_index.read(), "extra.stp": extra.encode()}
     known = tapset_index.parse_all(tapset, CONDITIONS)
-    program = optimise(resolve("x", [script], known, Environment(golden_kernel())))
+    program = eliminate_dead_code(resolve("x", [script], known, Environment(golden_kernel())))
     return set(displayed(program, tapset))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir import program as p
-from compiler.ir.traits import walk
+from compiler.ir.walk import walk
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.userspace.program_files import Files

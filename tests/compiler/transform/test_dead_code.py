@@ -12,7 +12,7 @@ from compiler.ir.diagnostics import CompileError, render
 from compiler.ir.program import Program
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
-from compiler.transform.dead_code import optimise
+from compiler.transform.dead_code import eliminate_dead_code
 from tests.compiler.frontend.support import known
 from tests.golden.kernel import golden_kernel
 from tests.language.workbench import Ran, run
@@ -27,7 +27,7 @@ def programs(text: str) -> tuple[Program, Program, list[str]]:
     before = resolve(
         "x", [script], known(text, CONDITIONS), Environment(golden_kernel(), guru=True)
     )
-    after = optimise(before)
+    after = eliminate_dead_code(before)
     return before, after, [d.slug for d in warnings(before, after, [script])]
 
 
@@ -155,7 +155,7 @@ def test_warnings(script: str, wanted: list[str]) -> None:
 def test_a_warning_shows_its_place() -> None:
     script = parse("global spare\nprobe begin { println(1) }", "x.stp", conditions=CONDITIONS)
     before = resolve("x", [script], [], Environment(golden_kernel()))
-    (found,) = warnings(before, optimise(before), [script])
+    (found,) = warnings(before, eliminate_dead_code(before), [script])
     assert render(found).startswith(
         "warning[unused-global]: the global 'spare' is never used\n --> x.stp:1:8\n"
     )
