@@ -280,7 +280,8 @@ class _TaggedConstruction:
         opening = self.closure([self.restart], begin=True, end=False)
         begin_matters = any(isinstance(state, AtBegin) for state in self.nfa.states)
         start, initial_action = self.enter(opening, matched=False, first=begin_matters)
-        rows, actions = [], []
+        rows: list[tuple[int, ...]] = []
+        actions: list[tuple[Action, ...]] = []
         while len(rows) < len(self.states):
             steps = [self.step(self.states[len(rows)], sample) for sample in self.samples]
             rows.append(tuple(state for state, _ in steps))
