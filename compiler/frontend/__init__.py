@@ -16,7 +16,7 @@ The files, in the order in which a script passes through them:
     actions                  the semantic actions: items and statements
     expression_actions         expressions
     probe_point_actions        probe points, literals and lists
-    syntax_errors            token that cannot stand there -> diagnostic
+    syntax_errors            token that the grammar does not allow -> diagnostic
     literal_spans            position in a literal's value -> position in the source, for later passes
 
 Code belongs here if it works on the text and form of a script. What a name or a probe point means

@@ -70,7 +70,7 @@ class Actions(ExpressionActions):
             if epilogue:
                 self.diagnostics.error(
                     "bad-alias",
-                    "an alias with both a block before and one after is defined with '='",
+                    "an alias with a block before and a block after the probe's own is defined with '='",
                     name.span,
                     hint="'+=' adds one block, after the probe's own",
                 )
@@ -169,7 +169,7 @@ class Actions(ExpressionActions):
     def bad_type(self, colon: Token, name: Token) -> None:
         self.diagnostics.error(
             "unknown-type",
-            f"'{name.value}' is no type",
+            f"'{name.value}' is not a type",
             name.span,
             hint="a value is a 'long' or a 'string'; arrays and statistics are globals",
         )
@@ -183,7 +183,7 @@ class Actions(ExpressionActions):
                 "bad-priority",
                 "a priority is a positive number",
                 number.span,
-                hint="1 is tried first; leave it out for the last",
+                hint="1 is tried first; a function without a priority is tried last",
             )
         return number.value
 
@@ -382,7 +382,7 @@ class Actions(ExpressionActions):
         for span in self.returns:
             self.diagnostics.error(
                 "return-in-probe",
-                "'return' stands outside any function",
+                "'return' outside of a function",
                 span,
                 hint="'next' leaves a probe",
             )

@@ -75,7 +75,9 @@ class ExpressionActions(ProbePointActions):
         key = keys[0]
         if len(keys) > 1 or isinstance(key, s.Wildcard):
             span = join(opening.span, closing.span)
-            return self.not_an_element(span, "keys in brackets stand before 'in' only")
+            return self.not_an_element(
+                span, "a list of keys in brackets is only allowed before 'in'"
+            )
         return key
 
     def address(self, op: Token, base: s.Expr) -> s.Access:
@@ -107,7 +109,7 @@ class ExpressionActions(ProbePointActions):
         key = keys[0]
         if len(keys) > 1 or isinstance(key, s.Wildcard):
             return self.not_an_element(
-                join(opening.span, closing.span), "a bucket of a histogram has one number"
+                join(opening.span, closing.span), "a histogram's bucket has one index"
             )
         return s.Bucket(histogram, key, join(histogram.span, closing.span))
 
@@ -222,7 +224,7 @@ class ExpressionActions(ProbePointActions):
         if len(args) < 2:
             self.diagnostics.error(
                 "too-few-values",
-                f"{word.value}() puts its first text between values, and there is only one",
+                f"{word.value}() prints its first argument between values, and there is only one",
                 text.span,
                 hint=f'it takes at least two: {word.value}("{str(text.value) or ","}", a, b)',
             )

@@ -207,7 +207,7 @@ class _Scanner:
             shown = text if len(text) <= 40 else text[:37] + "..."
             diagnostic = Diagnostic(
                 "bad-number",
-                f"'{shown}' is no number, or does not fit 64 bits",
+                f"'{shown}' is not a number, or does not fit into 64 bits",
                 span,
                 hint="numbers are decimal, octal with a leading 0, or hexadecimal with 0x",
             )
@@ -224,7 +224,7 @@ class _Scanner:
                 "nested-argument",
                 f"the text of an argument refers to the argument '{text}'",
                 span,
-                hint="arguments are pasted once; write the value itself",
+                hint="references in an argument's text are not replaced; write the value itself",
             )
             self._invalid(diagnostic, Token("NUMBER", 0, span))
             return end
@@ -249,9 +249,9 @@ class _Scanner:
         have = f"{len(self.args)} argument{'' if len(self.args) == 1 else 's'}"
         diagnostic = Diagnostic(
             "missing-argument",
-            f"'{text}' is not given: the script has {have}",
+            f"'{text}' is missing: the script has {have}",
             span,
-            hint="arguments follow the script's name and count from 1",
+            hint="arguments follow the script's name and are numbered from 1",
         )
         is_string = text[0] == "@"
         replacement = Token("STRING", "", span) if is_string else Token("NUMBER", 0, span)
@@ -276,7 +276,7 @@ class _Scanner:
                 "unterminated-string",
                 "this string has no closing quote",
                 span,
-                hint='a literal ends on its line; adjacent literals join: "one" "two"',
+                hint='a literal ends on its line; adjacent literals are joined: "one" "two"',
             )
             value = unescape(text[1:].removesuffix("\\"))
             self._invalid(diagnostic, Token("STRING", value, span))
@@ -303,14 +303,14 @@ class _Scanner:
             inner = quoted[1]
             whole = span._replace(end=span.end + len(quoted[0]))
             diagnostic = Diagnostic(
-                "bad-character", "strings stand in double quotes", whole, hint=f'write "{inner}"'
+                "bad-character", "string literals use double quotes", whole, hint=f'write "{inner}"'
             )
             self._invalid(diagnostic, Token("STRING", unescape(inner), whole))
             return quoted.end()
         shown = text if text.isprintable() and ord(text) < 0x80 else f"\\x{ord(text):02x}"
         hint = None
         if text == "'":
-            hint = "strings stand in double quotes"
+            hint = "string literals use double quotes"
         elif ord(text) >= 0x80:
             hint = "names are ASCII; other characters belong in strings and comments"
         diagnostic = Diagnostic("bad-character", f"unexpected character '{shown}'", span, hint=hint)

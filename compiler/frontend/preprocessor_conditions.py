@@ -94,10 +94,10 @@ def _compare(tokens: Sequence[Token], opening: Token, known: Conditions) -> bool
         raise _BadCondition("expected a string or a number to compare with", right.span)
     if left.kind in ("STRING", "NUMBER"):
         if left.kind != right.kind:
-            raise _BadCondition("a string and a number do not compare", right.span)
+            raise _BadCondition("a string cannot be compared with a number", right.span)
         return _ordered(operator, _order(left.value, right.value))
     if left.kind != "IDENT":
-        raise _BadCondition("expected what to compare", left.span)
+        raise _BadCondition("expected a name, a string or a number", left.span)
     return _compare_fact(str(left.value), left, operator, right, known)
 
 
@@ -118,14 +118,14 @@ def _compare_fact(name: str, left: Token, operator: Token, right: Token, known: 
     want = right.value
     if name == "guru_mode":
         if want not in (0, 1):
-            raise _BadCondition("'guru_mode' compares with 0 or 1", right.span)
+            raise _BadCondition("'guru_mode' is compared with 0 or 1", right.span)
         return _equality(operator, bool(want) == known.guru_mode)
     if name.startswith("CONFIG_"):
         return _compare_option(known.config.get(name), left, operator, want)
     if name not in _STRINGS:
-        raise _BadCondition(f"'{name}' is not known to conditions", left.span)
+        raise _BadCondition(f"'{name}' is unknown in conditions", left.span)
     if not isinstance(want, str):
-        raise _BadCondition(f"'{name}' compares with a string", right.span)
+        raise _BadCondition(f"'{name}' is compared with a string", right.span)
     have = str(getattr(known, name))
     if name == "systemtap_privilege":
         return _equality(operator, have == want)
@@ -135,7 +135,7 @@ def _compare_fact(name: str, left: Token, operator: Token, right: Token, known: 
     ):
         return _equality(operator, fnmatchcase(have, want))
     if wild:
-        raise _BadCondition("a wildcard only compares with '==' and '!='", right.span)
+        raise _BadCondition("a wildcard is only allowed with '==' and '!='", right.span)
     return _ordered(operator, compare_versions(have, want))
 
 
@@ -155,7 +155,7 @@ _STRINGS = frozenset(
 
 def _equality(operator: Token, equal: bool) -> bool:
     if operator.value not in ("==", "!="):
-        raise _BadCondition("only '==' and '!=' compare here", operator.span)
+        raise _BadCondition("only '==' and '!=' are allowed here", operator.span)
     return equal == (operator.value == "==")
 
 

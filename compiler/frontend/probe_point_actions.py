@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from compiler.ir.diagnostics import Diagnostics
 
 _T = TypeVar("_T")
-_MAX_POINTS = 4096  # that the braces of one probe point may stand for
+_MAX_POINTS = 4096  # that the braces of one probe point may expand to
 
 
 class ProbePointActions:
@@ -124,18 +124,18 @@ class ProbePointActions:
     def misplaced_suffix(self, span: Span) -> None:
         self.diagnostics.error(
             "misplaced-suffix",
-            "'?', '!' and conditions inside braces stand at the very end only",
+            "'?', '!' and conditions inside braces are only allowed at the end of a probe point",
             span,
             hint="put the suffix after the whole probe point",
         )
 
     def check_size(self, point: s.ProbePoint) -> bool:
-        """Whether the braces stand for few enough points; reports too many."""
+        """Whether the braces expand to few enough points; reports too many."""
         if _count(point.components) <= _MAX_POINTS:
             return True
         self.diagnostics.error(
             "too-many-probe-points",
-            f"these braces stand for more than {_MAX_POINTS} probe points",
+            f"these braces expand to more than {_MAX_POINTS} probe points",
             point.span,
             hint="use a wildcard",
         )
@@ -157,9 +157,9 @@ class ProbePointActions:
             if len(points) > 1 or braced or point.optional or point.sufficient:
                 self.diagnostics.error(
                     "bad-alias-name",
-                    "the name of an alias has no '?', '!' or braces",
+                    "the name of an alias cannot have '?', '!' or braces",
                     point.span,
-                    hint="define one alias a name; the points after '=' may have them",
+                    hint="define one alias for each name; the probe points after '=' may have them",
                 )
                 break
         aliases += [(point, sign.value == "+=") for point in points]
@@ -194,7 +194,7 @@ def _prefixed(
 
 
 def _count(components: tuple[s.Component, ...]) -> int:
-    """How many probe points the braces stand for; more than _MAX_POINTS may be counted short."""
+    """How many probe points the braces expand to; more than _MAX_POINTS may be counted short."""
     product = 1
     for component in components:
         if component.alternatives:

@@ -62,7 +62,7 @@ _TOKEN_ERRORS = frozenset(
 def report_syntax_error(
     tokens: Sequence[Token], at: int, token: Token, table: Table, diagnostics: Diagnostics
 ) -> None:
-    """Reports that `token` cannot stand at index `at` of the tokens of an item, or at its end."""
+    """Reports that `token` is not allowed at index `at` of the tokens of an item, or at its end."""
     if _is_consequence(tokens[0], token, diagnostics):
         return
     expected = _expected(tokens[:at], table)
@@ -109,7 +109,7 @@ def _report_histogram(
         return False
     diagnostics.error(
         "histogram-as-value",
-        "a histogram is no value",
+        "a histogram cannot be used as a value",
         Span(start.source, start.start, max(start.end, tokens[at - 1].span.end)),
         hint="print it, index it, or loop over it with foreach",
     )
@@ -141,8 +141,8 @@ def _keyword_hint(token: Token, expected: set[str]) -> str | None:
     kind = token.kind
     if kind in KEYWORDS.values() and expected & {"IDENT"}:
         if kind == "ELSE":
-            return "an 'else' follows its 'if' directly: is there a ';' too many before it?"
-        return f"'{token.value}' is a word of the language and cannot be a name"
+            return "an 'else' directly follows its 'if': is there an extra ';' before it?"
+        return f"'{token.value}' is a keyword and cannot be a name"
     if kind == "ELSE":
         return "there is no 'if' before this 'else'"
     if kind == "TARGET" and "IDENT" in expected:
@@ -163,7 +163,7 @@ def _literal_hint(tokens: Sequence[Token], at: int, token: Token, expected: set[
 def _loop_hint(tokens: Sequence[Token], at: int, token: Token) -> str | None:
     kinds = [t.kind for t in tokens[max(0, at - 5) : at]]
     if token.kind == "COMMA" and kinds[-3:] == ["FOREACH", "LPAR", "IDENT"]:
-        return "several keys stand in brackets: foreach ([a, b] in array)"
+        return "several keys need brackets: foreach ([a, b] in array)"
     if token.kind == "RPAR" and kinds == ["FOR", "LPAR", "IDENT", "IN", "IDENT"]:
         return (
             f"a loop over an array is: foreach ({tokens[at - 3].value} in {tokens[at - 1].value})"
@@ -175,10 +175,10 @@ def _word_hint(tokens: Sequence[Token], at: int, token: Token, expected: set[str
     previous, kind = tokens[at - 1], token.kind
     if kind == "IDENT" and expected == {"NUMBER", "STRING", "MINUS"}:
         if previous.kind == "EQUAL":
-            return "an initial value is a literal; what is computed is assigned in 'probe begin'"
-        return f'names stand in quotes: "{token.value}"'
+            return "an initial value is a literal; assign a computed value in 'probe begin'"
+        return f'write the name in quotes: "{token.value}"'
     if kind == "MATCH":
-        return "put brackets around the other comparison"
+        return "put parentheses around the other comparison"
     if previous.kind == "IDENT" and kind in ("IDENT", "LBRACE", "NUMBER"):
         words = [word for word in KEYWORDS if word not in _ITEM_STARTS]
         return did_you_mean(str(previous.value), words) or None

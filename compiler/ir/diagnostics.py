@@ -65,7 +65,7 @@ SLUGS: Mapping[str, str] = {
     "too-few-values": "printd() or a similar function with fewer than two values to separate",
     "bad-alias-name": "a probe alias named by an optional, sufficient or braced probe point",
     "misplaced-suffix": "'?', '!' or a condition inside braces that do not end the probe point",
-    "too-many-probe-points": "braces that stand for more probe points than the compiler accepts",
+    "too-many-probe-points": "braces that expand to more probe points than the compiler accepts",
     "needs-guru-mode": "embedded C, or an operator that can crash the kernel, without -g",
 }
 

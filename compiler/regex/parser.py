@@ -194,7 +194,10 @@ class _Parser:
     def escape(self, start: int) -> frozenset[int]:
         if self.at == len(self.text):
             raise PatternError(
-                start, self.at, "a backslash ends the pattern", "write '\\\\\\\\' for a backslash"
+                start,
+                self.at,
+                "the pattern ends with a backslash",
+                "write '\\\\\\\\' for a backslash",
             )
         char = self.text[self.at]
         self.at += 1
@@ -202,7 +205,7 @@ class _Parser:
             raise PatternError(
                 start,
                 self.at,
-                f"a back reference '\\{char}' is no regular expression",
+                f"back references such as '\\{char}' are not supported",
                 "compare matched(n) after the match",
             )
         return _ESCAPES.get(char) or frozenset((ord(char),))
@@ -233,7 +236,7 @@ class _Parser:
         self.at += 1
         if high is not None and high < low:
             raise PatternError(
-                start, self.at, f"an interval from {low} to {high} is upside down", _INTERVALS
+                start, self.at, f"an interval from {low} to {high} is reversed", _INTERVALS
             )
         return low, high
 
@@ -298,7 +301,7 @@ class _Parser:
         high = self.element(start)
         if high < low:
             raise PatternError(
-                begin, self.at, f"the range '{self.text[begin : self.at]}' is upside down"
+                begin, self.at, f"the range '{self.text[begin : self.at]}' is reversed"
             )
         return range(low, high + 1)
 
