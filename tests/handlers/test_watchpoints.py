@@ -6,12 +6,12 @@ No two watchpoints have the same address: the lab's emulator reports only the fi
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from lab import Guest
-from runtime.support.record import replace
 from tests.handlers.conftest import Case, check
 
 MINE = "if (pid() != target()) next\n"
