@@ -49,7 +49,7 @@ def problem(message: str) -> str | None:
     if not _SUBJECT.match(subject):
         return f"'{subject}' does not begin with an area: write 'area: what'"
     if len(subject) > LONGEST:
-        return f"'{subject}' has {len(subject)} characters: at most {LONGEST} are read everywhere"
+        return f"'{subject}' has {len(subject)} characters; {LONGEST} are allowed"
     if rest and not rest.startswith("\n"):
         return f"'{subject}' is not followed by a blank line"
     return None
