@@ -61,8 +61,8 @@ class ProgramContext:
     contextual: frozenset[str]  # names of functions that use context variables
     # by (symbol, alias, probe point): the symbol of that function's clone for the probe point
     clones: dict[tuple[str, str, str], str]
+    clone_sites: dict[str, ProbeSite]  # by the clone's symbol
     # below: what this round uses
-    clone_sites: dict[str, ProbeSite] = field(default_factory=dict)  # by the clone's symbol
     histograms: dict[str, list[Histogram]] = field(default_factory=dict)  # by global
     variance_shifts: dict[str, int] = field(default_factory=dict)  # by global
     used_globals: dict[str, GlobalSymbol] = field(default_factory=dict)  # by symbol

@@ -43,7 +43,9 @@ class Declarations:
     # probes of library files of which the program has used nothing so far, by file
     library_probes: dict[str, list[syntax.Probe]]
     diagnostics: list[Diagnostic]
+    # clones of contextual functions; a late round lowers them before the calls that ask for them
     clones: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    clone_sites: dict[str, Site] = field(default_factory=dict)
 
     def context(self, types: TypeEnvironment) -> ProgramContext:
         """The program's context for one round."""
@@ -55,6 +57,7 @@ class Declarations:
             self.library_files,
             self.contextual,
             self.clones,
+            self.clone_sites,
         )
 
     def join_library_probes(self, program: ProgramContext) -> bool:

@@ -22,7 +22,7 @@ before, and settles once the environment does. The limit on rounds guards agains
 **Every body is lowered in each round in which it is reached**: probes always, a function when a body
 that is lowered before it in the round calls it. There is no list of bodies to look at again when a
 symbol changes. Types travel against the order of lowering only by the next round, so a chain of calls
-would need a round for each call; from round 5 on, functions are therefore lowered first as well,
+would need a round for each call; from the sixth round on, functions are therefore lowered first as well,
 callees before callers, and results cross a long chain in one round.
 
 **A function's own returns come first.** In `"a" . f()`, the use implies that f returns a string. If
