@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What running a node does: its effects, the errors it may end in, and the same for whole functions.
+"""Effects analysis: what running a node or a function changes, and which errors it may end in.
 
 can_fail(<a / b>, fallible)  -> True      has_effect(<n++>, pure) -> True      is_truth(<a > b>) -> True
 """
@@ -152,5 +152,5 @@ def _has_outside_effect(stmt: p.Stmt, pure: frozenset[str]) -> bool:
 
 
 def uses_match(code: str) -> bool:
-    """Whether a function's C looks at what a regular expression has matched."""
+    """Whether a function's C uses the last match of a regular expression."""
     return bool(_MATCH.search(code))

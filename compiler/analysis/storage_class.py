@@ -152,8 +152,8 @@ def _classify(g: p.Global, found: Sequence[Use]) -> StorageClass:
 
 @record
 class StatisticUse:
-    """What handlers read of a statistic: the extractors, including those that loops sort by; the bit
-    shift of its variance; the histogram."""
+    """The parts of a statistic that handlers read: the extractors, including those that loops sort by; the
+    bit shift of its variance; the histogram."""
 
     extractors: frozenset[str] = frozenset()
     shift: int = 0

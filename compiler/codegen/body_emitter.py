@@ -31,7 +31,7 @@ from runtime.support.record import field, record
 
 @record(frozen=False)
 class Unit:
-    """What all bodies of one file share."""
+    """The state that all bodies of one generated file share."""
 
     program: p.Program
     layout: Layout
@@ -72,7 +72,7 @@ def _location(span: Span) -> str:
 
 @record(frozen=False)
 class BodyEmitter:
-    """One body under way. What is emitted goes to `w`; the rest is what the emitted text relies on."""
+    """One body under way. Emitted lines go to `w`; the other fields record what these lines rely on."""
 
     unit: Unit
     body: BodyId
@@ -86,7 +86,9 @@ class BodyEmitter:
     temporaries: dict[str, str] = field(default_factory=dict)  # declarations by name
     buffers: list[str] = field(default_factory=list)  # members of the frame
     used: set[str] = field(default_factory=set)  # C variables that the handler has to declare
-    prepares: bool = False  # it prints, catches errors, or calls what looks at the context
+    prepares: bool = (
+        False  # it prints, catches errors, or calls a function that may use the context
+    )
 
     def value(self, e: p.Expr) -> C:
         """An expression as C; what cannot nest becomes statements before it."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Embedded C: functions and expressions whose text is the user's, with the names that it expects.
+"""Embedded C: the user's functions and expressions in C, with the names that their text expects.
 
 function twice:long (n:long) %{ STAP_RETVALUE = 2 * STAP_ARG_n; %}
   -> static s64 fn_twice(struct sw_context *c, s64 STAP_ARG_n) { s64 STAP_RETVALUE = 0; ... }
@@ -104,7 +104,7 @@ def _user_code(w: Writer, f: p.Function, code: str) -> None:
 
 
 def _definitions(unit: Unit, f: p.Function, code: str) -> list[tuple[str, str]]:
-    """Macros of one function: what STAP_RETURN gives, where STAP_PRINTF prints, its globals."""
+    """The macros of one function: STAP_RETURN by its result's type, the site of STAP_PRINTF, its globals."""
     found = []
     if "STAP_RETURN" in code:
         kind = {LONG: "LONG", STRING: "STRING"}.get(f.result, "NOTHING") if f.result else "NOTHING"

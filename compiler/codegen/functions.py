@@ -101,7 +101,7 @@ def _emit_body(b: BodyEmitter, f: p.Function, body: p.Body) -> list[str]:
 
 
 def _limit_nesting(unit: Unit, w: Writer, f: p.Function) -> None:
-    """Before the function has a frame of its own: there is none for a call that is nested too deep."""
+    """A call that is nested too deep has no frame, so this is tested before the frame is used."""
     site = unit.error("MAXNESTING exceeded", f.span)
     with w.block("if (unlikely(c->depth >= MAXNESTING))"):
         w.line(f'sw_error(c, {site}, "MAXNESTING exceeded");')

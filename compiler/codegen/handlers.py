@@ -54,6 +54,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
     with w.block(""):
         _enter(w, _call_of_enter("sw_enter", index), _variables(b, index, frame, result, longs))
         _begin(w, b, leave, frame)
+        # calls in the expressions that were saved at the entry count, too
         if b.fails or b.prepares or (entry is not None and entry.prepares):
             _prepare(w, unit, index, probe)
         if probe.hook.functions and _asks_for_function(unit, reached):
@@ -160,8 +161,8 @@ def _asks_for_function(unit: Unit, reached: _Reached) -> bool:
 
 
 def _may_capture(unit: Unit, reached: _Reached) -> bool:
-    """Whether a handler looks at what a regular expression matched: it must not see what an earlier
-    handler matched."""
+    """Whether a handler uses the last match of a regular expression. That of an earlier handler must then
+    be forgotten first."""
     for symbol in reached.symbols:
         code = unit.functions[symbol].code
         if code is not None and uses_match(code):
@@ -229,7 +230,7 @@ def paired_with(program: p.Program, probe: p.Probe) -> int | None:
 
 
 def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> BodyEmitter:
-    """What a return probe saves when its function is entered."""
+    """The handler that saves a return probe's values when its function is entered."""
     b = body_emitter(unit, ("probe", index))
     with w.block(f"struct entry_{index}", "};"):
         for i, e in enumerate(probe.entry):

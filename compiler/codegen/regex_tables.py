@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions as C: tables, and a loop that looks at each byte once.
+"""Regular expressions as C: tables, and a loop that reads each byte once.
 
 s =~ "^ab"   ->   while (state > 1)
                           state = next_0[state][classes_0[(u8)*s++]];

@@ -297,7 +297,7 @@ def _sorts_by_text(g: StoredGlobal, sort: p.Sort) -> bool:
 
 
 def _sort_value(b: BodyEmitter, g: StoredGlobal, sort: p.Sort, n: str) -> str:
-    """What the element in slot n is sorted by."""
+    """The number or string by which the element in slot n is sorted."""
     if sort.key is not None:
         return global_access.key_in_slot(b, g, n, sort.key)
     match g.g.type:

@@ -45,7 +45,7 @@ class Declarations:
     diagnostics: list[Diagnostic]
     # clones of contextual functions; a late round lowers them before the calls that ask for them
     clones: dict[tuple[str, str, str], str] = field(default_factory=dict)
-    clone_sites: dict[str, Site] = field(default_factory=dict)
+    clone_sites: dict[str, ProbeSite] = field(default_factory=dict)
 
     def context(self, types: TypeEnvironment) -> ProgramContext:
         """The program's context for one round."""
