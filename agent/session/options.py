@@ -115,12 +115,7 @@ def _add_what_to_run(run: argparse.ArgumentParser) -> None:
 
 def _add_output(run: argparse.ArgumentParser) -> None:
     output = run.add_argument_group("output")
-    output.add_argument(
-        "-v", action="count", default=0, dest="verbose", help="report each pass; may be repeated"
-    )
-    output.add_argument(
-        "--vp", metavar="DIGITS", type=_verbose, default=0, help="-v for each pass by its digit"
-    )
+    _add_messages(output)
     output.add_argument(
         "-o",
         metavar="FILE",
@@ -135,8 +130,6 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         help="with -o: continue in FILE.1, FILE.2, ... when FILE.0 is full; keep the last N",
     )
     output.add_argument("-k", action="store_true", dest="keep", help="keep the temporary folder")
-    output.add_argument("-w", action="store_true", dest="quiet", help="no warnings")
-    output.add_argument("-W", action="store_true", dest="strict", help="warnings are errors")
     output.add_argument(
         "-s",
         metavar="MB",
@@ -145,18 +138,29 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         help="size of each CPU's output buffer (default 0.25)",
     )
     output.add_argument(
+        "--no-global-var-display",
+        action="store_false",
+        dest="end_of_run_globals",
+        help="do not print unread globals at the end",
+    )
+
+
+def _add_messages(output: argparse._ArgumentGroup) -> None:
+    output.add_argument(
+        "-v", action="count", default=0, dest="verbose", help="report each pass; may be repeated"
+    )
+    output.add_argument(
+        "--vp", metavar="DIGITS", type=_verbose, default=0, help="-v for each pass by its digit"
+    )
+    output.add_argument("-w", action="store_true", dest="quiet", help="no warnings")
+    output.add_argument("-W", action="store_true", dest="strict", help="warnings are errors")
+    output.add_argument(
         "--monitor",
         metavar="SECONDS",
         nargs="?",
         const=1.0,
         type=_seconds,
         help="show hits and losses on standard error, every second or so",
-    )
-    output.add_argument(
-        "--no-global-var-display",
-        action="store_false",
-        dest="end_of_run_globals",
-        help="do not print unread globals at the end",
     )
     output.add_argument(
         "--color", "--colour", nargs="?", choices=("never", "always", "auto"), help="of messages"
