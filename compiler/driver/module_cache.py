@@ -15,7 +15,6 @@ import functools
 import json
 import os
 from collections.abc import Iterable
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -168,7 +167,7 @@ def _identity(
         "script",
         VERSION,
         _compiler_digest(cache_dir),
-        Sources.our_digest(),
+        Sources.our_digest(cache_dir),
         tapset.digest,
         digest_of(sorted(tapset.users.items())),
         kernel.release if kernel else os.uname().release,
@@ -193,11 +192,11 @@ def _program_search(request: Request, text: str | bytes) -> str:
 def _compiler_digest(cache_dir: Path) -> str:
     """Changes with the compiler's own code, so that an upgrade never serves old modules. The digest
     is cached, because reading all files takes longer than looking a module up."""
-    found = (_CODE.glob(p) for p in ("*.py", "*/*.py", "*/*/*.py", "*/*.lark"))
-    paths = sorted(chain.from_iterable(found))
+    names = derived_cache.files_below(str(_CODE), (".py", ".lark"))
+    paths = [f"{_CODE}/{name}" for name in names]
 
     def digest() -> bytes:
-        return digest_of((path.name, path.read_bytes()) for path in paths).encode()
+        return digest_of((name, (_CODE / name).read_bytes()) for name in names).encode()
 
     return derived_cache.derived(cache_dir, "code", paths, digest).decode()
 

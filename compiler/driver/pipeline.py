@@ -36,7 +36,6 @@ from compiler.probes import Environment
 from compiler.protocol import Pass
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import eliminate_dead_code
-from compiler.transform.entry_return_pairing import pair
 from compiler.version import VERSION
 from runtime.support.record import field, record, replace
 
@@ -278,7 +277,9 @@ def _program_summary(analyzed: Analyzed) -> str:
 def _translate(analyzed: Analyzed) -> Translated:
     sources, program = analyzed.parsed.sources, analyzed.program
     job, request, kernel = sources.job, sources.job.request, sources.kernel
-    if request.optimise:
+    if request.optimise and any(g.keys for g in program.globals):
+        from compiler.transform.entry_return_pairing import pair
+
         program = pair(program)
     options = Options(
         analyzed.defines.limits,

@@ -55,7 +55,7 @@ class Tapset(Mapping[str, bytes]):
     """Every library file: name in messages -> contents. Our own files are read on first use."""
 
     def __init__(
-        self, users: Mapping[str, bytes], ours: Mapping[str, Path], index: Index | bytes
+        self, users: Mapping[str, bytes], ours: Mapping[str, str], index: Index | bytes
     ) -> None:
         """`index`: the cached bytes, unpacked only if more than the digest is needed."""
         self.users, self._ours, self._index = users, ours, index
@@ -77,7 +77,7 @@ class Tapset(Mapping[str, bytes]):
         if name not in self._ours:
             return self.users[name]
         if name not in self._read:
-            self._read[name] = self._ours[name].read_bytes()
+            self._read[name] = Path(self._ours[name]).read_bytes()
         return self._read[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -144,20 +144,22 @@ def read(folders: Iterable[str] = (), release: str = "", cache_dir: Path | None 
     return Tapset(users, ours, _index(ours, cache_dir))
 
 
-def _ours() -> dict[str, Path]:
-    found = sorted(path for path in TAPSET.glob("*/*.stp*") if path.suffix in _SUFFIXES)
-    return {f"{OURS}{path.relative_to(TAPSET)}": path for path in found}
+def _ours() -> dict[str, str]:
+    folder = str(TAPSET)
+    return {
+        f"{OURS}{name}": f"{folder}/{name}" for name in derived_cache.files_below(folder, _SUFFIXES)
+    }
 
 
 @functools.cache
 def _our_index() -> Index:
-    return Index.of({name: path.read_bytes() for name, path in _ours().items()})
+    return Index.of({name: Path(path).read_bytes() for name, path in _ours().items()})
 
 
-def _index(ours: Mapping[str, Path], cache_dir: Path | None) -> Index | bytes:
+def _index(ours: Mapping[str, str], cache_dir: Path | None) -> Index | bytes:
     if cache_dir is None:
         return _our_index()
-    paths = [Path(__file__), *ours.values()]
+    paths = [__file__, *ours.values()]
     return derived_cache.derived(cache_dir, "tapset", paths, lambda: _our_index().packed())
 
 

@@ -13,10 +13,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import runtime
+from compiler.support import derived_cache
 from compiler.support.content_store import digest_of
 from runtime.support.record import record
 
 TEMPLATE = Path(__file__).parent / "template"
+_FOLDER = Path(runtime.__file__).parent / "kernel"
+_COMPILER = Path(__file__).parents[1]
 _ROOMS = ("arch", "modbuild")  # of the compiler, whose code decides what a prepared kernel is
 
 
@@ -34,7 +37,7 @@ class Sources:
         code = {
             f"{room}/{path.name}": path.read_bytes()
             for room in _ROOMS
-            for path in (Path(__file__).parents[1] / room).glob("*.py")
+            for path in (_COMPILER / room).glob("*.py")
         }
         return cls(files, digest_of(sorted({**files, **code}.items())))
 
@@ -45,9 +48,19 @@ class Sources:
 
     @staticmethod
     @functools.cache
-    def our_digest() -> str:
-        """`ours().digest`, without keeping the files in memory."""
-        return _read_ours().digest
+    def our_digest(cache_dir: Path) -> str:
+        """`ours().digest`, cached: it is asked for before anything is built."""
+        rooms = (str(_FOLDER), *(str(_COMPILER / room) for room in _ROOMS))
+        paths = [
+            f"{folder}/{name}"
+            for folder in rooms
+            for name in derived_cache.files_below(
+                folder, (".c", ".h", ".py", ".S", ".sh", "Kbuild")
+            )
+        ]
+        return derived_cache.derived(
+            cache_dir, "runtime", paths, lambda: _read_ours().digest.encode()
+        ).decode()
 
     def write(self, folder: Path) -> None:
         """Lay the files out under `folder`."""
@@ -65,7 +78,7 @@ def _ours() -> Sources:
 
 
 def _read_ours() -> Sources:
-    return Sources.read(Path(runtime.__file__).parent / "kernel")
+    return Sources.read(_FOLDER)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes]]:

@@ -17,7 +17,6 @@ from compiler.ir.syntax import expand_braces
 from compiler.kernel.errors import KernelFactError
 from compiler.probes import FAMILIES, Environment, ProbePointError, ProbeSite
 from compiler.probes.base import spell
-from compiler.probes.unsupported import ABSENT
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex, is_glob
 from runtime.support.record import record, replace
@@ -260,18 +259,26 @@ def _sites(
     first = components[0]
     family = FAMILIES.get(first.name)
     if family is None:
-        if first.name in ABSENT:
-            slug, message, hint = ABSENT[first.name]
-            raise ProbePointError(slug, message, first.span, hint)
-        known = {*FAMILIES, *(".".join(k) for k in aliases.by_name)}
-        raise ProbePointError(
-            "unknown-probe-point",
-            f"unknown probe point '{spell(components)}'",
-            first.span,
-            did_you_mean(".".join(c.name for c in components), known)
-            or f"it begins with one of {', '.join(sorted({k.split('.')[0] for k in known}))}",
-        )
+        raise _unknown_point(components, aliases)
     try:
         return family(components, environment)
     except KernelFactError as error:
         raise ProbePointError("kernel-facts", error.message, first.span, error.hint) from error
+
+
+def _unknown_point(components: Sequence[syntax.Component], aliases: Aliases) -> ProbePointError:
+    """The error for a point that begins with no family's name."""
+    from compiler.probes.unsupported import ABSENT  # few scripts need it
+
+    first = components[0]
+    if first.name in ABSENT:
+        slug, message, hint = ABSENT[first.name]
+        return ProbePointError(slug, message, first.span, hint)
+    known = {*FAMILIES, *(".".join(k) for k in aliases.by_name)}
+    return ProbePointError(
+        "unknown-probe-point",
+        f"unknown probe point '{spell(components)}'",
+        first.span,
+        did_you_mean(".".join(c.name for c in components), known)
+        or f"it begins with one of {', '.join(sorted({k.split('.')[0] for k in known}))}",
+    )

@@ -33,9 +33,25 @@ def load(path: Path) -> bytes | None:
     return body if _checksum(body) == data[:_CHECKSUM_SIZE] else None
 
 
-def derived(folder: Path, kind: str, paths: Iterable[Path], make: Callable[[], bytes]) -> bytes:
+def files_below(folder: str, suffixes: tuple[str, ...]) -> list[str]:
+    """The files below a folder whose names end so, as sorted paths relative to it. Every compile lists
+    hundreds of files, and pathlib takes several times as long."""
+    found = []
+    folders = [""]
+    while folders:
+        inner = folders.pop()
+        with os.scandir(f"{folder}/{inner}") as entries:
+            for entry in entries:
+                if entry.name.endswith(suffixes):
+                    found.append(inner + entry.name)
+                elif entry.is_dir() and entry.name != "__pycache__":
+                    folders.append(f"{inner}{entry.name}/")
+    return sorted(found)
+
+
+def derived(folder: Path, kind: str, paths: Iterable[str], make: Callable[[], bytes]) -> bytes:
     """The result of `make`, cached until the size or the time of one of `paths` changes."""
-    state = json.dumps(signatures(map(str, paths)), sort_keys=True)
+    state = json.dumps(signatures(paths), sort_keys=True)
     cached_at = folder / f"{hashlib.sha256(state.encode()).hexdigest()[:40]}.{kind}"
     found = load(cached_at)
     if found is None:

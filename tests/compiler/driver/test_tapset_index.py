@@ -122,7 +122,8 @@ def tapset(ours: dict[str, bytes], users: dict[str, bytes], folder: Path) -> tap
     paths = {name: folder / name.removeprefix("tapset/") for name in ours}
     for name, path in paths.items():
         path.write_bytes(ours[name])
-    return tapset_index.Tapset(users, paths, tapset_index.Index.of(ours))
+    found = {name: str(path) for name, path in paths.items()}
+    return tapset_index.Tapset(users, found, tapset_index.Index.of(ours))
 
 
 def test_a_file_is_needed_for_what_another_needs(tmp_path: Path) -> None:
