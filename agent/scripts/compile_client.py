@@ -34,7 +34,7 @@ class Compiled:
     seconds: float
     passes: tuple[Pass, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
-    output: str = ""  # what an earlier last pass prints
+    output: str = ""  # the output of an earlier last pass
 
 
 class CompileError(Exception):
@@ -94,7 +94,7 @@ def fingerprint(wanted: Request) -> str:
 class Compiler:
     """Runs compilers, at most `settings.jobs` at a time. `command`: the compiler's command line.
 
-    A child stays while requests wait, and serves the next one; when none waits, no child is left.
+    A child is reused while requests wait; when none waits, no child is left.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Compiler:
         return response
 
     async def _end_idle(self) -> None:
-        """End idle children, whose memory goes back, because no request waits."""
+        """End idle children if no request waits, which returns their memory."""
         idle, self._idle = self._idle, []
         for worker in idle:
             await worker.close()

@@ -109,7 +109,7 @@ class LoadedModule:
         return self.device.header().failed
 
     def snapshot(self, spread: bool = False) -> Snapshot:
-        """The values now. `spread`: min, max and variance, too, of which no series is made."""
+        """The values now. `spread`: include min, max and variance, which are not exported."""
         return self._reader.read(spread)
 
     async def start(self, max_errors: int | None, target: int = 0) -> None:
