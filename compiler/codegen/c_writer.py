@@ -22,8 +22,8 @@ _RESERVED = frozenset(_WORDS.split())
 
 @record
 class Names:
-    """C identifiers for a script's. `crowded`: the file includes kernel headers or user macros, which may
-    define any name."""
+    """C identifiers for a script's names. `crowded`: the file includes kernel headers or user macros,
+    which may define any name."""
 
     crowded: bool = False
 

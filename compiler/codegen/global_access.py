@@ -209,7 +209,7 @@ def _store_string(b: BodyEmitter, e: p.Assign, target: str, value: C) -> None:
 
 def _assign_global(b: BodyEmitter, e: p.Assign, target: p.GlobalRef, used: bool) -> C:
     key = _early_key(b, target, e.value)
-    # the value before the element: a fault in it must not leave a new one behind
+    # the value before the element: a fault in the value must not leave a new element
     value = b.value(e.value)
     if target.keys or b.stored(target.name).percpu or used:
         value = stable(b, e.value, value)

@@ -153,7 +153,7 @@ def _own_members(unit: Unit, index: int, probe: p.Probe) -> dict[str, str]:
 
 
 def _processes(hook: hooks.ProgramHook, binaries: Sequence[hooks.Binary]) -> str:
-    """What `struct sw_processes` holds for a hook."""
+    """The initializer of a hook's `struct sw_processes`."""
     found = {}
     if hook.processes.program:
         found["program"] = t.string(hook.processes.program)

@@ -63,7 +63,7 @@ class Kernel:
 
     @classmethod
     def running(cls, cache: Path | None = None) -> Kernel:
-        """The kernel under this process. Raises NoKernel for an architecture that is not supported."""
+        """The running kernel. Raises NoKernel for an architecture that is not supported."""
         release = os.uname().release
         return cls(release, _host_arch(), Path("/"), is_running=True, cache=cache)
 
@@ -185,7 +185,7 @@ class Kernel:
 
     @cached_property
     def hookable(self) -> Hookable:
-        """The functions that ftrace and kprobes accept, as far as the running kernel lists them."""
+        """The functions that ftrace and kprobes accept, if the running kernel lists them."""
         return Hookable.read() if self.is_running else Hookable(None, None)
 
     @cached_property

@@ -6,7 +6,7 @@
     cache.get("ab12...")                      -> the same Entry; None once evicted or damaged
 
 An entry appears by a rename, so readers and other writers never see half of one. Every read compares
-the contents with the hashes stored beside them; an entry that differs is discarded. Root loads modules
+the contents with the hashes stored with them; an entry that differs is discarded. Root loads modules
 from here, so a folder that other users could write to is refused.
 """
 
