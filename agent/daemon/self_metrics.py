@@ -53,7 +53,7 @@ def _rendered(family: Metric, form: Format) -> bytes:
 
 @record(frozen=False)
 class Health:
-    """What the service records about itself."""
+    """The service's record of its own reloads and scrapes."""
 
     reload_successful: bool = False
     reload_time: float = 0.0  # of the last successful reload, seconds since 1970

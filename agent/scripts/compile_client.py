@@ -107,7 +107,7 @@ class Compiler:
         self._idle: list[Worker] = []
 
     async def compile(self, wanted: Request, progress: Progress = lambda line: None) -> Compiled:
-        """Compile one script. Raises CompileError, whatever the cause of the failure."""
+        """Compile one script. Raises CompileError for every kind of failure."""
         started = monotonic()
         if self._command == COMMAND and (found := await asyncio.to_thread(_look_up, wanted)):
             return _compiled(found, monotonic() - started)
@@ -178,7 +178,7 @@ class Compiler:
 
 
 def _look_up(wanted: Request) -> Response | None:
-    """The module from the cache, or None. A child reports whatever is wrong with the request."""
+    """The module from the cache, or None. A child reports errors in the request."""
     if wanted.last_pass < LAST_PASS or wanted.listing is not None:
         return None
     from compiler.driver import module_cache

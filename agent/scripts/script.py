@@ -52,7 +52,7 @@ class LoadedModule:
         self.device = device
         self.name = device.name
         self.ended = False
-        self.broken = ""  # why the device cannot be read any more
+        self.broken = ""  # why the device can no longer be read
         self._on_event, self._on_exit = on_event, on_exit
         self._loop: asyncio.AbstractEventLoop | None = None
         try:

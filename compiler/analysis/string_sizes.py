@@ -115,7 +115,7 @@ class StringSizes:
 
 
 def infer_sizes(program: p.Program, maximum: int) -> StringSizes:
-    """The sizes of all string symbols, by iteration until nothing grows any more."""
+    """The sizes of all string symbols, by iteration until none of them grows."""
     sizes = StringSizes(maximum, {f.symbol: f for f in program.functions}, program.probes)
     for g in program.globals:
         if isinstance(g.init, str):

@@ -167,7 +167,7 @@ class Writer:
 
     @contextmanager
     def else_block(self) -> Iterator[None]:
-        """What comes after a block whose tail is `} else {`."""
+        """The block after one whose tail is `} else {`."""
         self.depth += 1
         yield
         self.depth -= 1

@@ -23,7 +23,7 @@ from runtime.support.record import record, replace
 
 @record
 class Target:
-    """What the module is made for; `build_id` in bytes."""
+    """A module's name and identity, and the kernel that it is made for; `build_id` in bytes."""
 
     module: str
     identity: str

@@ -89,7 +89,7 @@ def _response(job: CompileJob, result: PipelineResult, passes: list[Pass]) -> Re
 
 
 def _diagnostics_of(error: Exception, file: str) -> tuple[protocol.Diagnostic, ...]:
-    """What the response reports for an exception of a pass."""
+    """The response's diagnostics for an exception of a pass."""
     match error:
         case CompileError():
             return _on_the_wire(error.diagnostics)

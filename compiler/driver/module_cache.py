@@ -56,7 +56,7 @@ class CompileJob:
 
     @property
     def kernel_cache_dir(self) -> Path:
-        """Where facts about kernels, the library and our own code are cached."""
+        """The folder that caches facts about kernels, the library and our own code."""
         return _kernel_cache_dir(self.cache)
 
 

@@ -150,7 +150,7 @@ class HrTimer(Hook):
     is_cold = True
 
     period: int  # ns
-    randomize: int = 0  # each period is longer or shorter by at most so many ns
+    randomize: int = 0  # each period is longer or shorter by at most this many ns
 
 
 @record

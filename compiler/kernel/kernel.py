@@ -97,7 +97,7 @@ class Kernel:
 
     @cached_property
     def build_id(self) -> bytes:
-        """20 bytes as a rule; equal for two kernels only if they are the same build."""
+        """Usually 20 bytes; equal for two kernels only if they are the same build."""
         if self.is_running:
             return image.running_build_id()
         return image.build_id(self._image.notes)

@@ -255,7 +255,7 @@ class _Configuration(NamedTuple):
 
 
 class _TaggedState(NamedTuple):
-    """A DFA state. `matched`: a match was found, so no configuration begins any more."""
+    """A DFA state. `matched`: a match was found, so no further configuration begins."""
 
     configurations: tuple[_Configuration, ...]
     matched: bool

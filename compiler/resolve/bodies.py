@@ -34,7 +34,7 @@ from runtime.support.record import record, replace
 
 @record
 class Bodies:
-    """What one round has lowered."""
+    """The bodies that one round has lowered."""
 
     probes: Sequence[p.Probe]
     functions: Sequence[p.Function]

@@ -27,7 +27,7 @@ from runtime.support.record import record
 DEFAULT_LIMIT = 256 << 20  # bytes of all entries
 _INDEX = "index.json"
 _SLACK = 16  # a sweep frees this part of the limit; the next sweep is due when that is used again
-_ORPHANED = 24 * 3600.0  # seconds after which no process uses a work folder any more
+_ORPHANED = 24 * 3600.0  # seconds after which a work folder is no longer in use
 
 
 class UnsafeCache(Exception):

@@ -104,7 +104,7 @@ def wait_until_ready(target: DemoTarget) -> None:
 
 
 def progress(target: DemoTarget) -> str:
-    """What the agent is doing, as a line for the user."""
+    """The agent's current step, as a line for the user."""
     status, body = get(f"{target.url}/status")
     if status != 200:
         return "starting the agent"
