@@ -8,5 +8,5 @@ scripts     one script: compiling it, its loaded module, its log
 exposition  globals to metric families to the text that Prometheus scrapes
 config      the configuration files
 
-Imports point down this list. `log_sinks.py` is beside the rooms and may be imported by all but config.
+Imports point down this list. `log_sinks.py` belongs to no room; every room but config may import it.
 """

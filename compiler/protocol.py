@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 
 
 class ProtocolError(ValueError):
-    """A line that is no message of this protocol; the text names the field."""
+    """A line that is not a message of this protocol; the text names the field."""
 
 
 @record
@@ -84,8 +84,8 @@ class Pass:
 
 @record
 class Diagnostic:
-    """An error or warning as text. `line` and `column` count from 1, and are 0 if no line of the
-    script is to blame. `text`: rendered, with the source line and a caret."""
+    """An error or warning as text. `line` and `column` count from 1, and are 0 if it has no position in the
+    script. `text`: rendered, with the source line and a caret."""
 
     slug: str
     message: str
@@ -123,7 +123,7 @@ class Response:
     passes: tuple[Pass, ...] = ()
     errors: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
-    output: str = ""  # what an earlier last pass prints: the tree, the program, the C
+    output: str = ""  # the text that an earlier last pass prints: the tree, the program, the C
 
 
 def encode(message: Request | Response) -> bytes:

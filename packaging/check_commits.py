@@ -6,7 +6,7 @@
 
 Without a range it checks the commits since FIRST, the first that had to follow the rule. A release tag
 ends the search, and so does origin/main when HEAD is ahead of it: what is published cannot be changed any
-more. Merges are exempt. A clone may lack history, or be no repository: what cannot be seen is not checked.
+more. Merges are exempt. Commits are not checked if a clone lacks them, or if the folder is not a repository.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str], repository: Path = Path()) -> int:
 
 
 def problem(message: str) -> str | None:
-    """What is wrong with a commit message; None if nothing is.
+    """The rule that a commit message breaks, as text; None if it breaks none.
 
     "agent: say why" -> None; "Say why" -> "'Say why' does not begin with an area: ..."
     """
@@ -75,7 +75,7 @@ def release_tag(repository: Path) -> Iterator[str]:
     try:
         yield git(repository, "describe", "--tags", "--abbrev=0", "HEAD").strip()
     except GitError:
-        return  # there is none
+        return  # there is no tag
 
 
 def upstream(repository: Path) -> Iterator[str]:

@@ -80,7 +80,7 @@ def _check(config: Path | None) -> int:
 
 
 def _save_memory() -> None:
-    """Before other imports, whose memory stays for as long as the agent runs."""
+    """Reduce the memory footprint. Runs before other imports, whose memory is never returned."""
     from runtime.support.footprint import avoid_huge_pages, leave_out_openssl
 
     avoid_huge_pages()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the module of a subcommand defines; `main.COMMANDS` is the table of these modules."""
+"""The interface of a subcommand's module; `main.COMMANDS` is the table of these modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Command", "Parser", "Subparsers", "UsageError"]
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports what is wrong with a command line in one line, and where the options are listed."""
+    """Reports an error in a command line on one line, and how to list the options."""
 
     usage_status = 2  # the exit status for a wrong command line
     complete: Callable[[Sequence[str]], list[str]] | None = None  # applied to the words first

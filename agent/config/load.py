@@ -4,7 +4,7 @@
     stapwatch.yaml + conf.d/*.yaml + probes.d/*.stp -> Settings
     "lables: [x]" -> ConfigError: stapwatch.yaml:7:5: unknown key 'lables'; did you mean 'labels'?
 
-Drop-ins in `conf.d` beside the main file are merged over it in the order of their names: mappings merge,
+Drop-ins in `conf.d` next to the main file are merged over it in the order of their names: mappings merge,
 other values are replaced. A script's source may be given once: by `file`, by `text`, or by a
 `NAME.stp` in a script folder, whose options `scripts: {NAME: ...}` then sets.
 """

@@ -64,7 +64,7 @@ def snake(name: str) -> str:
 
 
 def describe(script: str, variable: str, metric: MetricSettings | None) -> Naming:
-    """The naming of a global's family, as far as it does not depend on the type (see `family_name`)."""
+    """The naming of a global's family, without the changes that its type requires (see `family_name`)."""
     words = snake(variable).split("_")
     unit, scale = UNITS.get(words[-1], ("", ONE)) if len(words) > 1 else ("", ONE)
     if metric is not None and metric.unit is not None:

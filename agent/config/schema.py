@@ -36,7 +36,7 @@ class SchemaError(Exception):
 
 @record
 class Reader:
-    """Reads containers, and adds what is wrong in them to `diagnostics`."""
+    """Reads containers, and adds their errors to `diagnostics`."""
 
     diagnostics: list[ConfigDiagnostic]
 

@@ -76,7 +76,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def parse(text: str, file: str, diagnostics: list[ConfigDiagnostic]) -> Mapping | None:
-    """Parse one YAML file; errors are added to `diagnostics`. None if it is empty or no mapping."""
+    """Parse one YAML file; errors are added to `diagnostics`. None if it is empty or not a mapping."""
     try:
         node = _read(text, file, diagnostics)
     except yaml.MarkedYAMLError as error:

@@ -53,10 +53,10 @@ def _rendered(family: Metric, form: Format) -> bytes:
 
 @record(frozen=False)
 class Health:
-    """What the service records about itself."""
+    """The service's record of its own reloads and scrapes."""
 
     reload_successful: bool = False
-    reload_time: float = 0.0  # of the last successful one, seconds since 1970
+    reload_time: float = 0.0  # of the last successful reload, seconds since 1970
     reload_error: str = ""
     scrapes: int = 0
     scrape_seconds: float = 0.0
@@ -65,7 +65,7 @@ class Health:
 
 @record(frozen=False, eq=False)
 class SelfMetrics:
-    """A collector. `snapshots`: of the scrape in progress, by script."""
+    """A collector. `snapshots`: those of the scrape in progress, by script."""
 
     health: Health
     scripts: Mapping[str, Script]

@@ -149,7 +149,7 @@ class Service:
             trim_heap()
 
     async def _reload_now(self) -> None:
-        """Reload the configuration; after an error nothing changes, and the error is reported."""
+        """Reload the configuration. An error is reported and changes nothing."""
         self._notifier.reloading()
         log().info("reloading")
         try:

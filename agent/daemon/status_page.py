@@ -30,7 +30,7 @@ def status(
     scripts: Mapping[str, Script],
     snapshots: Mapping[str, Snapshot],
 ) -> dict[str, Any]:
-    """Everything about the agent as a JSON tree."""
+    """The complete status of the agent as a JSON tree."""
     return {
         "version": VERSION,
         "ready": ready,

@@ -31,7 +31,7 @@ from runtime.support.record import record
 
 @record
 class _Prepared:
-    """What to do with one script: keep its module, load `compiled`, or, without either, nothing."""
+    """The next step for one script: keep its module, load `compiled`, or nothing if neither is set."""
 
     fingerprint: str = ""
     compiled: Compiled | None = None
@@ -118,7 +118,7 @@ class Supervisor:
             self._plan()
 
     async def stop(self) -> None:
-        """Stop all scripts, read their last events, unload all modules. Nothing can be applied then."""
+        """Stop all scripts, read their last events, unload all modules. Nothing can be applied afterwards."""
         self._stopping = True
         if self._compiling is not None:
             self._compiling.cancel()

@@ -95,7 +95,7 @@ def _add(
     metric: MetricSettings | None,
     reserved: Set[str],
 ) -> str:
-    """Add one table to its family; returns what is wrong, or ""."""
+    """Add one table to its family; returns the problem, or ""."""
     kind = metric_type(table, metric)
     if kind is None:
         return ""  # strings are exported only if declared

@@ -104,7 +104,7 @@ class _Plain:
 
 
 class _Histograms:
-    """Histograms that share one window of bounds, with separate pages if sums are left out.""" ""
+    """Histograms that share one window of bounds, with separate pages if sums are left out."""
 
     def __init__(self, family: Family) -> None:
         self._family = family

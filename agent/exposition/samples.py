@@ -25,7 +25,7 @@ Arguments = tuple[int | bytes, ...]
 
 
 class Samples(Protocol):
-    """How a type of family is rendered."""
+    """The rendering of one type of family."""
 
     def lines(self, labels: str) -> str:
         """The template of an element, for `%`; `labels` without braces."""

@@ -34,7 +34,7 @@ class Compiled:
     seconds: float
     passes: tuple[Pass, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
-    output: str = ""  # what an earlier last pass prints
+    output: str = ""  # the output of an earlier last pass
 
 
 class CompileError(Exception):
@@ -94,7 +94,7 @@ def fingerprint(wanted: Request) -> str:
 class Compiler:
     """Runs compilers, at most `settings.jobs` at a time. `command`: the compiler's command line.
 
-    A child stays while requests wait, and serves the next one; when none waits, no child is left.
+    A child is reused while requests wait; when none waits, no child is left.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Compiler:
         self._idle: list[Worker] = []
 
     async def compile(self, wanted: Request, progress: Progress = lambda line: None) -> Compiled:
-        """Compile one script. Raises CompileError, whatever the cause of the failure."""
+        """Compile one script. Raises CompileError for every kind of failure."""
         started = monotonic()
         if self._command == COMMAND and (found := await asyncio.to_thread(_look_up, wanted)):
             return _compiled(found, monotonic() - started)
@@ -171,14 +171,14 @@ class Compiler:
         return response
 
     async def _end_idle(self) -> None:
-        """End idle children, whose memory goes back, because no request waits."""
+        """End idle children if no request waits, which returns their memory."""
         idle, self._idle = self._idle, []
         for worker in idle:
             await worker.close()
 
 
 def _look_up(wanted: Request) -> Response | None:
-    """The module from the cache, or None. A child reports whatever is wrong with the request."""
+    """The module from the cache, or None. A child reports errors in the request."""
     if wanted.last_pass < LAST_PASS or wanted.listing is not None:
         return None
     from compiler.driver import module_cache

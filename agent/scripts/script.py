@@ -52,7 +52,7 @@ class LoadedModule:
         self.device = device
         self.name = device.name
         self.ended = False
-        self.broken = ""  # why the device cannot be read any more
+        self.broken = ""  # why the device can no longer be read
         self._on_event, self._on_exit = on_event, on_exit
         self._loop: asyncio.AbstractEventLoop | None = None
         try:
@@ -109,7 +109,7 @@ class LoadedModule:
         return self.device.header().failed
 
     def snapshot(self, spread: bool = False) -> Snapshot:
-        """The values now. `spread`: min, max and variance, too, of which no series is made."""
+        """The values now. `spread`: include min, max and variance, which are not exported."""
         return self._reader.read(spread)
 
     async def start(self, max_errors: int | None, target: int = 0) -> None:

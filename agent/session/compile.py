@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Passes 1 to 4 of a run: compile the script, and deliver what an earlier last pass made.
+"""Passes 1 to 4 of a run: compile the script, and output the result if one of them is the last pass.
 
 await compile_script(options, folder, compiler, report, interrupt)
   -> Compiled, or None after an error or Ctrl-C, which is reported

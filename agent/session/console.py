@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the messages of a run go: to the terminal, or for a daemon to the system log.
+"""The destination of a run's messages: the terminal, or for a daemon the system log.
 
 say = console.sayer(background=False); say("WARNING: 3 hits missed by the kernel")
 """

@@ -33,7 +33,7 @@ class RunOptions:
     text: str | None = None
     arguments: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()  # texts of further scripts
-    command: str | None = None  # -c: a shell command to run, and to end with
+    command: str | None = None  # -c: a shell command; the run ends with it
     target: int = 0  # -x: a process id
     timeout: float | None = None  # seconds
     detach: bool = False  # -F: leave the script running

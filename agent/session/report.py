@@ -23,14 +23,14 @@ _JOINTS = {2: ": ", 3: " into ", 4: " into "}  # between a pass's title and its 
 
 
 class Report:
-    """Writes messages as the options want them. `say` writes one text in any case."""
+    """Writes the messages that the options ask for. `say` writes one text in any case."""
 
     def __init__(self, options: RunOptions) -> None:
         self.say = console.sayer(background=options.background)
         self._verbose, self._quiet = bool(options.verbose), options.quiet
 
     def warn(self, text: str) -> None:
-        """Unless -w."""
+        """Write a warning, unless -w is given."""
         if not self._quiet:
             self.say(f"WARNING: {text}")
 
@@ -39,14 +39,14 @@ class Report:
             self.say(line)
 
     def passes(self, passes: Iterable[Pass]) -> None:
-        """The compiler's passes, with -v."""
+        """Write the compiler's passes, with -v."""
         for done in passes if self._verbose else ():
             took = times(done.user, done.system, done.real)
             joint = _JOINTS.get(done.number, " ")
             self.say(f"Pass {done.number}: {done.title}{joint}{done.summary} in {took}.")
 
     def run_pass(self, what: str, timer: PassTimer) -> None:
-        """The last pass, with -v."""
+        """Write the last pass, with -v."""
         if self._verbose:
             self.say(f"Pass {RUN_PASS}: {what} in {timer.text()}.")
 
@@ -55,7 +55,7 @@ class Report:
             self.say(f"Run completed in {timer.text()}.")
 
     def compiled(self, compiled: Compiled) -> None:
-        """The passes and warnings of a script that compiled."""
+        """Write the passes and warnings of a script that compiled."""
         self.passes(compiled.passes)
         for warning in () if self._quiet else compiled.warnings:
             self.say(str(warning))
@@ -68,7 +68,7 @@ class Report:
             self.say(f"Pass {len(error.passes) + 1}: failed; see the messages above.")
 
     def command_failed(self, status: int) -> None:
-        """How the command of -c ended, in SystemTap's words; a negative status is a signal."""
+        """Report how the command of -c ended, in SystemTap's words; a negative status is a signal."""
         if status < 0:
             how = f"signal {-status} ({signal.strsignal(-status)})"
         else:
@@ -76,7 +76,7 @@ class Report:
         self.say(f"WARNING: Child process exited with {how}")
 
     def losses(self, shot: Snapshot) -> None:
-        """Whatever makes the script's numbers incomplete."""
+        """Warn about everything that makes the script's numbers incomplete."""
         for probe in shot.probes:
             if probe.error:
                 why = os.strerror(abs(probe.error))

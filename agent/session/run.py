@@ -76,7 +76,7 @@ class Run:
         return LoadedModule(device, self._on_event, lambda _: self._end.set())
 
     async def _run(self, module: LoadedModule, *, start: bool) -> int:
-        """From starting to unloading; with -F the module stays loaded."""
+        """Run the module from start to unload; with -F it stays loaded."""
         try:
             target = self._prepare_target()
             return await self._follow(module, target, start=start)
@@ -91,7 +91,7 @@ class Run:
                 await self._unload(module)
 
     def _prepare_target(self) -> TargetProcess | None:
-        """The process of -c, waiting."""
+        """Start the process of -c, which waits until it is released. None without -c; raises _NoTarget."""
         if not self._options.command:
             return None
         try:
@@ -137,7 +137,7 @@ class Run:
                 most_errors = None if self._options.tolerant else self._options.max_errors
                 await module.start(most_errors, target.pid if target else self._options.target)
         finally:
-            # not earlier: who reads what begin probes print may rely on the other probes by then
+            # not earlier: whoever reads the begin probes' output may rely on the other probes
             self._output.release()
 
     def _detach(self, module: LoadedModule) -> int:
@@ -150,7 +150,7 @@ class Run:
         return 0
 
     async def _wait(self, module: LoadedModule, target: TargetProcess | None) -> None:
-        """Until exit(), a signal, the target's end, or -T."""
+        """Wait for exit(), a signal, the target's end, or -T."""
         conditions: list[Coroutine[Any, Any, object]] = [self._end.wait(), self._watch(module)]
         if self._options.timeout is not None:
             conditions.append(asyncio.sleep(self._options.timeout))
@@ -163,7 +163,7 @@ class Run:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, module: LoadedModule) -> None:
-        """Until cancelled: enforce MAXSKIPPED, which the kernel only counts, and serve --monitor."""
+        """Enforce MAXSKIPPED, which the kernel only counts, and serve --monitor, until cancelled."""
         loop, monitor = asyncio.get_running_loop(), Monitor(module.name)
         began, shown = loop.time(), self._options.monitor is not None
         while True:

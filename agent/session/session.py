@@ -81,7 +81,7 @@ class Session:
         return 0 if compiled.output else 1
 
     async def _execute(self, compiled: Compiled) -> int:
-        """Pass 5."""
+        """Run pass 5; returns the exit status."""
         runner = self._runner()
         save_named_module(compiled, self._options)
         if self._options.output is not None:

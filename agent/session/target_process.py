@@ -35,7 +35,7 @@ def program_of(text: str) -> str | None:
 class TargetProcess:
     """The command of -c: a process that waits in read(), and executes the command when released.
 
-    It calls only execve() in between, so everything that a script counts of it is the command's.
+    It calls only execve() in between, so all that a script counts for this process is the command's.
     """
 
     def __init__(self, pid: int, gate: int) -> None:
@@ -67,7 +67,7 @@ class TargetProcess:
         os.write(self._gate, b"!")
 
     async def wait(self) -> None:
-        """Until the process ends."""
+        """Wait until the process ends."""
         loop, ended = asyncio.get_running_loop(), asyncio.Event()
         loop.add_reader(self._watch, ended.set)
         try:
@@ -98,7 +98,7 @@ class TargetProcess:
 
 
 def _wait_for_read(pid: int) -> None:
-    """Until the process sleeps in read(): a script could count a call that comes later."""
+    """Wait until the process sleeps in read(): a script could count a later call."""
     deadline = time.monotonic() + _PATIENCE
     with contextlib.suppress(OSError):  # a kernel without CONFIG_HAVE_ARCH_TRACEHOOK
         while time.monotonic() < deadline:

@@ -122,7 +122,7 @@ def _never_negative(value: p.Expr) -> bool:
 class StorageClass:
     storage: Storage
     monotonic: bool  # it only grows: a counter
-    scratch: bool = False  # working memory, which is no metric
+    scratch: bool = False  # working memory, which is not a metric
 
 
 def classify(program: p.Program) -> dict[str, StorageClass]:

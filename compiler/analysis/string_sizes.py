@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""String size inference: buffers and keys get the bytes they need, and not MAXSTRINGLEN.
+"""String size inference: buffers and keys get the bytes they need instead of MAXSTRINGLEN.
 
 reads[execname()]++  -> the key takes 16 bytes, compared as two words
 """
@@ -115,7 +115,7 @@ class StringSizes:
 
 
 def infer_sizes(program: p.Program, maximum: int) -> StringSizes:
-    """The sizes of all string symbols, by iteration until nothing grows any more."""
+    """The sizes of all string symbols, by iteration until none of them grows."""
     sizes = StringSizes(maximum, {f.symbol: f for f in program.functions}, program.probes)
     for g in program.globals:
         if isinstance(g.init, str):
@@ -145,7 +145,7 @@ def _bodies(program: p.Program) -> Iterator[tuple[BodyId, Sequence[Node]]]:
 
 
 def _flow(sizes: StringSizes, node: Node, body: BodyId) -> None:
-    """Grows what a node stores strings in."""
+    """Grows the sizes of the symbols in which a node stores strings."""
     match node:
         case p.GlobalRef(name=name, keys=keys) | p.In(name=name, keys=keys):
             _flow_keys(sizes, name, keys, body)

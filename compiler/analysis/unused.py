@@ -83,7 +83,7 @@ def _locals(before: p.Program, after: p.Program, files: set[str]) -> Iterator[Di
 
 
 def _uses(stmts: Sequence[Node]) -> tuple[dict[str, Span], dict[str, Span]]:
-    """Where locals are first set, and first read. Loops and `catch` set their variables."""
+    """The spans where locals are first set, and first read. Loops and `catch` set their variables."""
     set_at: dict[str, Span] = {}
     read_at: dict[str, Span] = {}
     stack = list(reversed(stmts))

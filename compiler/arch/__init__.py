@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the compiler knows of processor architectures: one record for each, one module for its values.
+"""Facts about processor architectures: one record for each, and one module with its values.
 
     arch_of("x86_64") -> Arch(name="x86_64", elf_machine=62, syscall_prefix="__x64_sys_", ...)
     kernel.arch       -> the record of the kernel that a script is compiled for
 
-Every word that is true of one architecture only stands here, in the C header of the same name below
-runtime/kernel/include/stapwatch/arch/, and in the library's folder of that name (compiler/tapset/).
+Everything that is specific to one architecture is here, in the C header of the same name below
+runtime/kernel/include/stapwatch/arch/, or in the library's folder of that name (compiler/tapset/).
 Other rooms ask the record and never test its name. This room imports none of the others.
 """
 
@@ -61,7 +61,7 @@ class Arch:
     """One architecture: a 64-bit little-endian machine. Registers go by their names in the kernel's
     `struct pt_regs`, which are those of `struct sw_regs` in C."""
 
-    name: str  # as `uname -m` has it, and `arch` in a script's %( %)
+    name: str  # as `uname -m` prints it, and `arch` in a script's %( %)
     kernel_name: str  # of the folder below the kernel's arch/: kbuild's SRCARCH
     elf_machine: int  # e_machine of its objects and programs
     library_folders: tuple[str, ...]  # what the dynamic linker searches without configuration
@@ -80,7 +80,7 @@ class Arch:
 
     # mark arguments as the assembler writes them; None for one that cannot be read
     operands: Callable[[str], tuple[Operand | None, ...]]
-    # offset and size of the packed kernel in a boot image; None: the bytes are no boot image
+    # offset and size of the packed kernel in a boot image; None: the bytes are not a boot image
     boot_payload: Callable[[bytes], tuple[int, int] | None]
 
 

@@ -22,8 +22,8 @@ _RESERVED = frozenset(_WORDS.split())
 
 @record
 class Names:
-    """C identifiers for a script's. `crowded`: the file includes kernel headers or user macros, which may
-    define any name."""
+    """C identifiers for a script's names. `crowded`: the file includes kernel headers or user macros,
+    which may define any name."""
 
     crowded: bool = False
 
@@ -167,7 +167,7 @@ class Writer:
 
     @contextmanager
     def else_block(self) -> Iterator[None]:
-        """What comes after a block whose tail is `} else {`."""
+        """The block after one whose tail is `} else {`."""
         self.depth += 1
         yield
         self.depth -= 1

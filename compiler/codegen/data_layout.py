@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where everything lies: the per-CPU region, the shared region, and every global's rows in them.
+"""The memory layout: the per-CPU region, the shared region, and every global's rows in them.
 
 The per-CPU region is called `lane` in C and in the manifest, one CPU's whole block (with what readers do
 not see: the context and the frames) `area`.
@@ -130,8 +130,8 @@ def lay_out(
     sorted_loops: Sequence[tuple[BodyId, p.Foreach, bool]],
     names: Names,
 ) -> Layout:
-    """Gives every global of a program its memory, and every sorted loop, by its body. True: the loop may
-    run inside of itself."""
+    """Assigns memory to every global of a program and to every sorted loop. `sorted_loops`: each loop with
+    its body, and whether it may run inside of itself."""
     lane, shared = Region(), Region()
     count = len(program.probes)
     lane.add(f"struct sw_probe_counts probes[{count}]", "probes", structs.PROBE_COUNTS.size * count)
@@ -172,7 +172,7 @@ def _sort_scratch(
 
 @record
 class _GlobalsLayout:
-    """What giving a global its memory depends on, and the two regions that it is given from."""
+    """The inputs of the layout of globals, and the two regions in which they get their memory."""
 
     options: Options
     sizes: StringSizes

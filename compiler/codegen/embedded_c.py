@@ -31,7 +31,7 @@ _OWN_LABEL = pattern(r"^\s*out\s*:", re.MULTILINE)
 
 
 def plain(code: str) -> str:
-    """C without the comments that tell this compiler something."""
+    """C without the comments that are annotations for this compiler."""
     return _PRAGMAS.sub("", code).strip()
 
 

@@ -129,7 +129,7 @@ def _compare(b: BodyEmitter, e: p.Compare) -> C:
         b.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
         return C(found)
     tightness = cw.EQUALITY if e.op in ("==", "!=") else cw.RELATION
-    # C would compare comparisons without brackets, but a reader would not
+    # C needs no brackets around an operand that is a comparison, but a reader does
     return C(f"{left.inside(cw.SHIFT)} {e.op} {right.inside(cw.SHIFT)}", tightness)
 
 
@@ -149,7 +149,7 @@ def _logical(b: BodyEmitter, e: p.Logical) -> C:
     tightness = cw.AND if e.op == "&&" else cw.OR
     if is_plain(b, e.right):
         left, right = value(b, e.left), value(b, e.right)
-        # brackets between && and || are not needed, but a reader is glad of them
+        # the brackets between && and || are for the reader; C does not need them
         return C(
             f"{left.inside(cw.BIT_OR if left.tightness != tightness else tightness)} {e.op} "
             f"{right.inside(cw.BIT_OR)}",

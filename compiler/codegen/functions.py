@@ -19,7 +19,7 @@ from compiler.ir.walk import body_of, calls
 
 
 def callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
-    """C wants functions declared before they are called; recursive ones get a prototype."""
+    """The functions, callees before their callers, as C requires; recursive ones get a prototype."""
     by_symbol = {f.symbol: f for f in functions}
     done: dict[str, p.Function] = {}
     under_way: set[str] = set()

@@ -209,7 +209,7 @@ def _store_string(b: BodyEmitter, e: p.Assign, target: str, value: C) -> None:
 
 def _assign_global(b: BodyEmitter, e: p.Assign, target: p.GlobalRef, used: bool) -> C:
     key = _early_key(b, target, e.value)
-    # the value before the element: a fault in it must not leave a new one behind
+    # the value before the element: a fault in the value must not leave a new element
     value = b.value(e.value)
     if target.keys or b.stored(target.name).percpu or used:
         value = stable(b, e.value, value)
@@ -293,7 +293,7 @@ def _if_exists(b: BodyEmitter, exists: str, statement: str) -> None:
 
 @record
 class StatLocation:
-    """Where the parts of one statistic are: arguments of the runtime's functions that merge them."""
+    """The location of one statistic's parts: arguments of the runtime's functions that merge them."""
 
     exists: str  # a test; "true" for a scalar
     offset: str  # in every per-CPU region
@@ -340,7 +340,7 @@ def merged(b: BodyEmitter, g: StoredGlobal, at: StatLocation) -> str:
 
 
 def require_samples(b: BodyEmitter, buckets: p.Buckets, span: Span) -> StatLocation:
-    """Where a histogram's statistic is; without any sample it is a script error."""
+    """The location of a histogram's statistic; without any sample it is a script error."""
     at = stat_location(b, buckets.stat)
     stat = merged(b, b.stored(buckets.stat.name), at)
     b.raise_if(f"!{stat}.count", "empty aggregate", span)

@@ -162,7 +162,7 @@ def _asks_for_function(unit: Unit, reached: _Reached) -> bool:
 
 def _may_capture(unit: Unit, reached: _Reached) -> bool:
     """Whether a handler uses the last match of a regular expression. That of an earlier handler must then
-    be forgotten first."""
+    be cleared first."""
     for symbol in reached.symbols:
         code = unit.functions[symbol].code
         if code is not None and uses_match(code):
@@ -175,7 +175,7 @@ def _may_capture(unit: Unit, reached: _Reached) -> bool:
 
 @record
 class _Guard:
-    """What protects the shared globals that a handler uses: members of struct shared."""
+    """The members of struct shared that protect the shared globals of a handler."""
 
     locks: list[str]  # in the order in which all handlers take them
     sequences: list[str]  # of globals whose rows the handler may write

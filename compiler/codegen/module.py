@@ -67,7 +67,7 @@ def _bodies(program: p.Program) -> list[tuple[BodyId, p.Stmts]]:
 
 
 def _needs_kernel_headers(program: p.Program, bodies: Sequence[tuple[BodyId, p.Stmts]]) -> bool:
-    """Whether there is C of the user's own, which may use anything of the kernel's."""
+    """Whether the user has written C, which may use anything that the kernel's headers declare."""
     if program.embedded or any(f.code is not None and not f.library for f in program.functions):
         return True
     nodes = (n for _, stmts in bodies for n in walk(*stmts))

@@ -23,7 +23,7 @@ from runtime.support.record import record, replace
 
 @record
 class Target:
-    """What the module is made for; `build_id` in bytes."""
+    """A module's name and identity, and the kernel that it is made for; `build_id` in bytes."""
 
     module: str
     identity: str
@@ -153,7 +153,7 @@ def _own_members(unit: Unit, index: int, probe: p.Probe) -> dict[str, str]:
 
 
 def _processes(hook: hooks.ProgramHook, binaries: Sequence[hooks.Binary]) -> str:
-    """What `struct sw_processes` holds for a hook."""
+    """The initializer of a hook's `struct sw_processes`."""
     found = {}
     if hook.processes.program:
         found["program"] = t.string(hook.processes.program)

@@ -16,7 +16,7 @@ from compiler.regex import dfa
 from compiler.regex.dfa import Action, Dfa, Move, compile
 from runtime.support.record import record
 
-_ASIDE = -3  # as a source: the variable `aside`, which holds one value while a ring of moves turns
+_ASIDE = -3  # as a source: the variable `aside`, which holds one value while a cycle of moves runs
 
 
 def most_groups(patterns: Iterable[tuple[str, bool]]) -> int:
@@ -182,7 +182,7 @@ def _statements(action: Action, here: str, registers: _Registers) -> list[str]:
     lines = [f"tags[{n}] = {value(source)};" for n, source in enumerate(action.tags)]
     waiting = [move for move in action.moves if move.to in registers.read]
     while waiting:
-        # first what no other move still needs; in a ring one value steps aside
+        # first a register that no other move reads; in a cycle, one value moves to `aside`
         free = next(
             (m for m in waiting if not any(o.source == m.to for o in waiting if o is not m)), None
         )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statements as C. Loops pay for their turns: a handler runs a bounded number of statements."""
+"""Statements as C. Iterations of loops are counted: a handler runs a bounded number of statements."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def _delete(b: BodyEmitter, s: p.Delete) -> None:
 
 
 def pay(b: BodyEmitter, body: Sequence[p.Stmt], span: Span) -> None:
-    """Takes one turn's or call's statements off the number that the handler may still run."""
+    """Subtracts one iteration's or call's statements from the number that the handler may still run."""
     count = 1 + sum(1 for n in walk(*body) if isinstance(n, _COUNTED))
     b.w.line(f"{b.c}->actions -= {count};")
     b.raise_if("c->actions < 0", _TOO_LONG, span)
@@ -177,7 +177,7 @@ def _loop(b: BodyEmitter, s: p.Loop) -> None:
             labelled = w.label(label)
             before = len(w.lines)
             _expression(b, s.step)
-            if labelled and len(w.lines) == before:  # C wants a statement behind a label
+            if labelled and len(w.lines) == before:  # C needs a statement after a label
                 w.line(";")
 
 
@@ -202,7 +202,7 @@ class _ArrayLoop:
 
     s: p.Foreach
     g: StoredGlobal
-    slot: str  # 1 + the slot of the element whose turn it is
+    slot: str  # 1 + the slot of the current element
     wanted: list[str | None]  # the slice; empty: all elements
     limit: str  # see _limit()
 
@@ -223,7 +223,7 @@ def _foreach(b: BodyEmitter, s: p.Foreach) -> None:
 
 
 def _each_element(b: BodyEmitter, loop: _ArrayLoop) -> str:
-    """The head of the loop. No slot is next once the body has deleted the array."""
+    """The head of the loop. There is no next slot once the body has deleted the array."""
     g, n = loop.g, loop.slot
     if not _may_clear(b, loop.s):
         return global_access.each_slot(b, g, n)
@@ -239,7 +239,7 @@ def _may_clear(b: BodyEmitter, s: p.Foreach) -> bool:
 
 
 def _skip_others(b: BodyEmitter, loop: _ArrayLoop) -> None:
-    """Elements that do not belong to the slice have no turn."""
+    """Skips elements that do not belong to the slice."""
     if loop.wanted:
         b.w.line(f"if (!({global_access.slice_test(b, loop.g, loop.slot, loop.wanted)}))")
         b.w.line("\tcontinue;")
@@ -266,7 +266,7 @@ def _set(b: BodyEmitter, local: p.Local, text: str) -> None:
 
 
 def _sorted(b: BodyEmitter, loop: _ArrayLoop, sort: p.Sort) -> None:
-    """Writes what the elements are sorted by to an array, sorts it, and takes the turns in its order."""
+    """Writes the elements' sort values to an array, sorts it, and visits the elements in its order."""
     w, n = b.w, loop.slot
     scratch = b.unit.layout.sort_scratch[b.body, loop.s]
     order = f"{b.s}->{scratch.member}" + (f"[{b.c}->depth]" if scratch.nested else "")

@@ -89,7 +89,7 @@ def _response(job: CompileJob, result: PipelineResult, passes: list[Pass]) -> Re
 
 
 def _diagnostics_of(error: Exception, file: str) -> tuple[protocol.Diagnostic, ...]:
-    """What the response reports for an exception of a pass."""
+    """The response's diagnostics for an exception of a pass."""
     match error:
         case CompileError():
             return _on_the_wire(error.diagnostics)
@@ -118,6 +118,6 @@ def _on_the_wire(diagnostics: Iterable[Diagnostic]) -> tuple[protocol.Diagnostic
 def _without_position(
     slug: str, message: str, file: str, hint: str = "", severity: str = "error"
 ) -> protocol.Diagnostic:
-    """A diagnostic for which no line of the script is to blame."""
+    """A diagnostic that has no position in the script."""
     text = f"{severity}[{slug}]: {message}\n  --> {file}" + (f"\nhint: {hint}" if hint else "")
     return protocol.Diagnostic(slug, message, file, hint=hint, text=text)

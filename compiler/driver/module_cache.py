@@ -55,7 +55,7 @@ class CompileJob:
 
     @property
     def kernel_cache_dir(self) -> Path:
-        """Where facts about kernels, the library and our own code are cached."""
+        """The folder that caches facts about kernels, the library and our own code."""
         return _kernel_cache_dir(self.cache)
 
 
@@ -80,7 +80,7 @@ def load(request: Request) -> CompileJob:
 
 
 def cached_result(job: CompileJob) -> Response | None:
-    """What `store` recorded for this identity, if it is still valid; the module is installed."""
+    """The response that `store` recorded for this identity, if it is still valid. Installs the module."""
     cache = job.cache
     entry = cache.get(_entry_key(job))
     if entry is None:
@@ -181,7 +181,7 @@ def _identity(
 
 
 def _program_search(request: Request, text: str | bytes) -> str:
-    """What the lookup of program names depends on. The files found are inputs of the cache entry."""
+    """The settings that the lookup of program names depends on. The files found are inputs of the entry."""
     names_programs = b"process" in text if isinstance(text, bytes) else "process" in text
     if not names_programs:
         return ""

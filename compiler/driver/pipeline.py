@@ -72,7 +72,7 @@ def _cpu() -> tuple[float, float]:
     return sum(u.ru_utime for u in used), sum(u.ru_stime for u in used)
 
 
-# ---------------------------------------------------------------- what each pass takes and makes
+# ---------------------------------------------------------------- inputs and results of the passes
 
 
 @record
@@ -119,8 +119,8 @@ class Compiled:
 
 @record
 class PipelineResult:
-    """What the request's last pass made. `output`: what an earlier last pass or a listing prints;
-    `built`: the module in the cache, after the last pass of all."""
+    """The result of the request's last pass. `output`: the text that an earlier last pass or a listing
+    prints; `built`: the module in the cache, after the last pass of all."""
 
     output: str = ""
     warnings: tuple[Diagnostic, ...] = ()
@@ -181,8 +181,8 @@ def _result(stage: Parsed | Analyzed | Translated | Compiled) -> PipelineResult:
 # ---------------------------------------------------------------- pass 1: parse
 
 
-# A compiler process lives for seconds as a rule, and serves several scripts: what it knows of the
-# kernel and the library does not change meanwhile.
+# A compiler process usually lives for seconds and serves several scripts. The kernel and the library
+# do not change in this time, so facts about them are cached.
 
 
 @functools.lru_cache(maxsize=1)
@@ -354,7 +354,7 @@ def _watchpoint_warnings(program: Program, kernel: Kernel) -> list[Diagnostic]:
 
 
 def _listing(parsed: Parsed) -> str:
-    """What `-l`, `-L` and the `--dump` options print."""
+    """The output of `-l`, `-L` and the `--dump` options."""
     from compiler.driver import list_probes
 
     job = parsed.sources.job

@@ -90,7 +90,7 @@ class Tapset(Mapping[str, bytes]):
 
 @record
 class Index:
-    """What our own files declare and need.
+    """The names that our own files declare, and the files that they need.
 
     `declared`: for each file, (name, "(") for a function, (`syscall`, `open`) for an alias
     `syscall.open`, and (name, "") for anything else. `needs`: for each file, the other files it uses.
@@ -120,7 +120,7 @@ class Index:
 
 
 def declared(text: bytes) -> list[tuple[str, str]]:
-    """What one of our own files declares. A declaration starts at the beginning of a line, and
+    """The names that one of our own files declares. A declaration starts at the beginning of a line, and
     declares one name or several aliases, `probe a.b = c.d = ...`."""
     found = {(name, b"(" if kind == b"function" else b"") for kind, name in _DECLARED.findall(text)}
     for names in _ALIASES.findall(text):
@@ -305,7 +305,7 @@ def library_script(context: ParseContext, name: str, text: bytes, args: tuple[st
 
 
 def conditions(context: ParseContext) -> Conditions:
-    """What the conditionals of a script or a library file are evaluated with."""
+    """The facts that the conditionals of a script or a library file can test."""
     from compiler.frontend.preprocessor_conditions import Conditions
 
     kernel, compatible = context.kernel, context.compatible

@@ -7,7 +7,7 @@
 This file has the actions for items and statements. `expression_actions` has those for expressions,
 `probe_point_actions` those for probe points, literals and lists.
 
-A method has the name that stands after `->` in `grammar.lark`. Its arguments are the values of all
+A method has the name that follows `->` in `grammar.lark`. Its arguments are the values of all
 symbols of the alternative, in order; the value of a terminal is its Token. The actions also check
 the rules that the grammar cannot express (an assignment needs an assignable target, a foreach has
 one sort order). After such a diagnostic they still return a node, so that parsing can continue.
@@ -390,7 +390,7 @@ class Actions(ExpressionActions):
 
 
 def _span_of(first: Token, *parts: Token | s.Expr | None) -> Span:
-    """The span from a token to the last of the optional parts behind it."""
+    """The span from a token to the last of the optional parts after it."""
     span = first.span
     for part in parts:
         span = join(span, part.span) if part is not None else span

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The LALR(1) table of the grammar. lark builds it; a file beside this module stores it.
+"""The LALR(1) table of the grammar. lark builds it; a file next to this module stores it.
 
     load()  ->  Table(rules=(Rule("binary", "sum", 3, True), ...), actions=({"PLUS": 17, ...}, ...))
 
@@ -31,7 +31,7 @@ class Rule:
     """One alternative of the grammar.
 
     `action` is the method that makes its value; None passes on the value of its only symbol. The
-    rule reduces `size` symbols to `symbol`. `deepens` tells whether its value is a tree that is one
+    rule reduces `size` symbols to `symbol`. `deepens` is set if its value is a tree that is one
     level deeper than the values of its symbols.
     """
 

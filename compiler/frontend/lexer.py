@@ -258,7 +258,7 @@ class _Scanner:
         self._invalid(diagnostic, replacement)
 
     def _paste(self, value: str, end: int, span: Span) -> None:
-        """Inserts the text of an argument behind its reference, so that the scan reads it next."""
+        """Inserts the text of an argument after its reference, so that the scan reads it next."""
         self.text = self.text[:end] + value + self.text[end:]
         self.pasted = (end, end + len(value))
         self.reference = (span.start, span.end)

@@ -4,7 +4,7 @@
     parse(b"probe begin { exit() }", "x.stp", conditions=Conditions("6.1.0-13-amd64", "x86_64"))
       ->  Script("x.stp", (Probe(...),), span)
 
-`python -m compiler.frontend.parser --build-table` stores the grammar's table beside this file, so
+`python -m compiler.frontend.parser --build-table` stores the grammar's table next to this file, so
 that a compile does not have to analyse the grammar.
 """
 
@@ -26,7 +26,7 @@ from compiler.ir.syntax import Item, Script
 
 __all__ = ["CompileError", "Conditions", "Macro", "parse", "parse_macros"]
 
-_MAX_DIAGNOSTICS = 50  # a file that is no script at all would have thousands
+_MAX_DIAGNOSTICS = 50  # a file that is not a script at all would have thousands
 _NO_MACROS: Mapping[str, Macro] = MappingProxyType({})
 
 

@@ -218,7 +218,7 @@ class _Preprocessor:
     # ------------------------------------------------------------ macro definitions
 
     def define(self, keyword: Token) -> None:
-        """Reads a definition behind '@define', and records it if it is valid."""
+        """Reads a definition after '@define', and records it if it is valid."""
         name = self.ahead.pop() if self.ahead else None
         if name is None or name.kind != "IDENT":
             if name is not None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Evaluates the conditions of conditional compilation, which stand between `%(` and `%?`.
+"""Evaluates the conditions of conditional compilation, which are written between `%(` and `%?`.
 
     kernel_v >= "5.0" && arch == "x86*"   on a 6.1 kernel for x86_64   ->  True
 
@@ -106,7 +106,7 @@ def _is_option(token: Token) -> bool:
 
 
 def _number(option: str | None) -> int | None:
-    """The numeric value of an option: 0 if it is off, None if it is no number."""
+    """The numeric value of an option: 0 if it is off, None if it is not a number."""
     if option is None:
         return 0
     if not re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[0-9]+)", option):

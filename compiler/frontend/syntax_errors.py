@@ -101,7 +101,7 @@ def _is_consequence(first: Token, token: Token, diagnostics: Diagnostics) -> boo
 def _report_histogram(
     tokens: Sequence[Token], at: int, expected: set[str], diagnostics: Diagnostics
 ) -> bool:
-    """Reports a histogram that is used as a value, if the syntax error behind it means this."""
+    """Reports a histogram that is used as a value, if the syntax error after it means this."""
     if not at or tokens[at - 1].kind != "RPAR" or expected != {"LBRACKET"}:
         return False
     start = _histogram(tokens, at - 1)

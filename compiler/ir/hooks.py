@@ -25,7 +25,7 @@ class Handler:
     declaration: str  # of a handler called {name}
     result: str = ""  # what the handler returns; "": nothing
     has_regs: bool = False  # it has a parameter `regs`
-    has_arguments: bool = False  # parameters arg0, arg1, ... hold what the probe is about
+    has_arguments: bool = False  # parameters arg0, arg1, ... hold the probe's arguments
 
 
 SESSION = Handler("SESSION", "void {name}(void)")
@@ -54,7 +54,7 @@ Functions: TypeAlias = tuple[tuple[str, int], ...]  # name and text offset, 0: u
 
 
 class Hook:
-    """What every kind has. The class attributes say what is true of the kind as a whole."""
+    """The fields of every kind. The class attributes describe the kind as a whole."""
 
     word: ClassVar[str]  # `enum sw_hook` without SW_; in lower case the manifest's word
     handler: ClassVar[Handler]
@@ -79,7 +79,7 @@ class Hook:
         return None
 
     def own_fields(self) -> dict[str, int]:
-        """The record's numbers: the members of `member` in C, as far as they are not 0."""
+        """The record's numbers other than 0: the members of `member` in C."""
         if not self.member:
             return {}
         found = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -122,7 +122,7 @@ class Error(SessionHook):
 
 
 class InputHook(Hook):
-    """What is typed at the terminal of `stapwatch run`."""
+    """Input typed at the terminal of `stapwatch run`."""
 
     handler = PLAIN
     is_phase = True
@@ -150,7 +150,7 @@ class HrTimer(Hook):
     is_cold = True
 
     period: int  # ns
-    randomize: int = 0  # each period is longer or shorter by at most so many ns
+    randomize: int = 0  # each period is longer or shorter by at most this many ns
 
 
 @record
@@ -310,7 +310,7 @@ class PerfEvent(Hook):
 
 @record
 class ProcessFilter:
-    """The processes that a probe is about; without a restriction all that run a program."""
+    """The processes that a probe applies to; without a restriction all that run a program."""
 
     program: str = ""  # the path of the file that they run; "": any
     pid: int = 0  # 0: any
@@ -319,7 +319,7 @@ class ProcessFilter:
 
 @record
 class Binary:
-    """A program's file. Its size, and the `content` at `offset`, show whether it still is the file that
+    """A program's file. Its size, and the `content` at `offset`, show whether it is still the file that
     the compiler has read."""
 
     path: str

@@ -110,7 +110,7 @@ class GlobalRef:
 
 @record
 class In:
-    """Is there such an element? None among the keys stands for `*`."""
+    """Whether an array has an element. None among the keys stands for `*`."""
 
     name: str
     keys: tuple[Expr | None, ...]
@@ -146,7 +146,7 @@ class Compare:
 
 @record
 class Match:
-    """`value =~ pattern`, or `!~`; `captures`: matched() may ask for what was found."""
+    """`value =~ pattern`, or `!~`; `captures`: matched() may read the submatches."""
 
     value: Expr
     pattern: str
@@ -305,7 +305,7 @@ class CharsAt:
 
 @record
 class EntryValue:
-    """What `@entry(expr)` saved when the function was entered; an index into the probe's `entry`."""
+    """The value that `@entry(expr)` saved at the function's entry; an index into the probe's `entry`."""
 
     index: int
     type: ValueType
@@ -314,7 +314,7 @@ class EntryValue:
 
 @record
 class After:
-    """A print or `<<<` where a value is wanted: first the statement, then the value."""
+    """A print or `<<<` used as a value: first the statement, then the value."""
 
     statement: Print | Accumulate
     value: Expr
@@ -324,7 +324,7 @@ class After:
 
 @record
 class Register:
-    """A register of the probed place, by the name of its field in `struct sw_regs`."""
+    """A register at the probed location, by the name of its field in `struct sw_regs`."""
 
     name: str
     span: Span
@@ -333,7 +333,7 @@ class Register:
 
 @record
 class Verdict:
-    """What is to become of the packet that a netfilter probe has hit."""
+    """The verdict on the packet that a netfilter probe has hit."""
 
     span: Span
     type: ValueType = LONG
@@ -341,7 +341,7 @@ class Verdict:
 
 @record
 class SymbolAddress:
-    """Where the kernel has a variable; looked up when the module is loaded."""
+    """The address of a kernel variable; looked up when the module is loaded."""
 
     name: str
     span: Span
@@ -350,7 +350,7 @@ class SymbolAddress:
 
 @record
 class PercpuAddress:
-    """This CPU's instance of a per-CPU variable, `distance` bytes behind that of `this_cpu_off`."""
+    """This CPU's instance of a per-CPU variable, `distance` bytes after that of `this_cpu_off`."""
 
     distance: int
     span: Span
@@ -370,7 +370,7 @@ class Store:
 
 @record
 class Guard:
-    """A string; `fallback` where computing it ends in an error, which is then forgotten."""
+    """A string; `fallback` if computing it ends in an error, which is then discarded."""
 
     value: Expr
     fallback: Expr
@@ -426,7 +426,7 @@ class If:
 
 @record
 class Loop:
-    """`while (test) body` with `step` run after each turn, `continue`d ones included."""
+    """`while (test) body` with `step` run after each iteration, `continue`d ones included."""
 
     test: Expr
     step: Expr | None
@@ -489,7 +489,7 @@ class Return:
 
 @record
 class Fail:
-    """The script's error: `next` in a function with no overload left to go to."""
+    """A script error: `next` in a function that has no further overload."""
 
     message: str
     span: Span
@@ -514,7 +514,7 @@ class Try:
 
 @record
 class Memory:
-    """What %m and %M show: `length` bytes at an address, None: as many as the argument before tells.
+    """The memory that %m and %M show: `length` bytes at an address; None: the argument before is the length.
 
     Appears among the arguments of `Print` only; a bad address is an error.
     """
@@ -555,7 +555,7 @@ class Body:
 PROBED_FUNCTION = "__probed_function"  # of the tapset: the name of the function that was hit
 
 
-# Whose body: a probe by its index in the program, a function by its symbol.
+# The owner of a body: a probe by its index in the program, a function by its symbol.
 BodyId: TypeAlias = "tuple[Literal['probe'], int] | tuple[Literal['function'], str]"
 
 

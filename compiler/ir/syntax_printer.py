@@ -120,7 +120,7 @@ def _function(item: s.Function) -> list[str]:
 
 
 def _braced(head: str, block: s.Block) -> list[str]:
-    """A block behind `head`, with its opening brace on the same line."""
+    """A block after `head`, with its opening brace on the same line."""
     if head:
         head += " "
     if not block.body:
@@ -133,7 +133,7 @@ def _indented(body: Sequence[s.Stmt]) -> list[str]:
 
 
 def _under(head: str, body: s.Stmt) -> list[str]:
-    """A statement that `head` controls: a block behind it, or any other indented below it."""
+    """A statement that `head` controls: a block after it, or any other indented below it."""
     if isinstance(body, s.Block):
         return _braced(head, body)
     return [head, *_indented((body,))]

@@ -20,7 +20,7 @@ _NO_NODES = (p.Local, p.Sort)
 
 
 class _NodeFields(dict[type, "tuple[str, ...] | None"]):
-    """For each class met so far, the fields that may hold nodes; None if the class is no node.
+    """For each class met so far, the fields that may hold nodes; None if the class is not a node.
 
     The passes spend most of their time walking, so this is looked up and not computed.
     """

@@ -4,7 +4,7 @@
     kernel.Kernel -> btf (types, prototypes, constants) -> type_layout (member offsets), c_types (C)
                   -> tracepoints, symbols, text_offsets, config, headers, build-id
 
-A fact may enter if it can be read from a kernel's own files or from /proc and /sys. What is true of one
-architecture only is in compiler/arch. Every failure is an `errors.KernelFactError` with a message and a
+A fact belongs here if it can be read from a kernel's own files or from /proc and /sys. Facts about one
+architecture are in compiler/arch. Every failure is an `errors.KernelFactError` with a message and a
 hint.
 """

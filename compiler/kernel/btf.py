@@ -92,8 +92,8 @@ class Btf:
         third = len(index) // 3
         columns = (memoryview(index)[n : n + third].cast("I") for n in range(0, 3 * third, third))
         self._starts, self._hashes, self._order = columns if third else (memoryview(b""),) * 3
-        # In its file, a module's types are numbered behind the kernel's. Here they are numbered behind
-        # those of the modules read before, so that one number names one type of all.
+        # In its file, a module's types are numbered after the kernel's. Here they are numbered after
+        # those of the modules read before, so that each number names one type.
         self._first = base._free if base else 1
         self._moved = self._first - len(base) if base else 0
         self._free: int = len(self)

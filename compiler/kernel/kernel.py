@@ -63,7 +63,7 @@ class Kernel:
 
     @classmethod
     def running(cls, cache: Path | None = None) -> Kernel:
-        """The kernel under this process. Raises NoKernel for an architecture that is not supported."""
+        """The running kernel. Raises NoKernel for an architecture that is not supported."""
         release = os.uname().release
         return cls(release, _host_arch(), Path("/"), is_running=True, cache=cache)
 
@@ -97,7 +97,7 @@ class Kernel:
 
     @cached_property
     def build_id(self) -> bytes:
-        """20 bytes as a rule; equal for two kernels only if they are the same build."""
+        """Usually 20 bytes; equal for two kernels only if they are the same build."""
         if self.is_running:
             return image.running_build_id()
         return image.build_id(self._image.notes)
@@ -185,7 +185,7 @@ class Kernel:
 
     @cached_property
     def hookable(self) -> Hookable:
-        """The functions that ftrace and kprobes accept, as far as the running kernel lists them."""
+        """The functions that ftrace and kprobes accept, if the running kernel lists them."""
         return Hookable.read() if self.is_running else Hookable(None, None)
 
     @cached_property

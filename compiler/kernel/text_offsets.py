@@ -20,7 +20,7 @@ from compiler.support.globs import glob_regex
 
 # runtime/kernel/probes/ftrace.c adds the offsets to the same function
 ANCHOR: Final = "register_ftrace_function"
-# symbols of parts of functions, which are no functions to probe
+# symbols of parts of functions, which cannot be probed as functions
 _PARTS: Final = (".cold", "__pfx_", "__cfi_", "__SCT__")
 # the bounds of the code that the kernel frees once it has started
 _INIT: Final = ("__init_begin", "__init_end")

@@ -37,7 +37,7 @@ _WILD: Final = ("*", "")
 
 @record
 class Tracepoint:
-    """`params` are the callback's parameters behind its data pointer; unnamed ones are called `argN`."""
+    """`params` are the callback's parameters after its data pointer; unnamed ones are called `argN`."""
 
     name: str
     system: str
@@ -109,7 +109,7 @@ class Tracepoints:
 def systems_from_tracefs(tracefs: Path) -> dict[str, str]:
     """Tracepoint name -> system, from the `events` of tracefs; empty if it is not mounted.
 
-    The events of system calls (`sys_enter_*`) are listed there, too, but are no tracepoints.
+    The events of system calls (`sys_enter_*`) are listed there, too, but are not tracepoints.
     """
     try:
         return {event.name: event.parent.name for event in (tracefs / "events").glob("*/*/")}

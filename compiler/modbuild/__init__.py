@@ -4,5 +4,5 @@
     fast_tier    the script's C is compiled and linked with objects prepared once for a kernel (kernel_kit)
     kbuild_tier  the kernel's own build system; the fallback, and the source of the fast tier's commands
 
-What runs compilers, linkers and make may enter. This room knows nothing of scripts.
+Code that runs compilers, linkers and make belongs here. This room knows nothing about scripts.
 """

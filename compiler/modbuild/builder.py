@@ -54,7 +54,7 @@ class Builder:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def prepare(self, kernel: KernelFacts) -> Preparation:
-        """Do once what each kernel needs. Raises BuildError and UnsafeCache."""
+        """Prepare a kernel; done once for each. Raises BuildError and UnsafeCache."""
         inputs = KitInputs(
             kernel, Headers.of(kernel, self.toolchain), self.cache, self.sources, self.toolchain
         )

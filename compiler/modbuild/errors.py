@@ -3,7 +3,7 @@
 
     raise BuildError("no-headers", "no kernel headers for 6.1.0-56", "apt install linux-headers-6.1.0-56")
 
-Scripts cause one by embedded C only: wrong generated C is an error of the compiler.
+A script can cause one only by embedded C: wrong generated C is an error of the compiler.
 """
 
 from __future__ import annotations

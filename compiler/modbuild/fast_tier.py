@@ -85,8 +85,7 @@ class KernelKit:
 def build(
     kit: KernelKit, request: BuildInput, work: Path, headers: Entry | None = None
 ) -> tuple[Path, list[str]]:
-    """Make work/MODULE.ko; the second value is what objtool complained about. `headers`: precompiled,
-    for embedded C.
+    """Make work/MODULE.ko; the second value is objtool's warnings. `headers`: precompiled, for embedded C.
 
     Raises BuildError; its slug "link-failed" means that kbuild may still succeed.
     """

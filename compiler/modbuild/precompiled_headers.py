@@ -26,7 +26,7 @@ def precompiled(
     kit: KernelKit, cache: Cache, identity: str, progress: Callable[[str], None]
 ) -> Entry | None:
     """The precompiled headers of a kit, by its identity. None if the compiler cannot make them: then
-    scripts are compiled without. Raises UnsafeCache."""
+    scripts are compiled without them. Raises UnsafeCache."""
     key = key_of("headers", identity)
     entry = cache.get(key)
     if entry is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Probe families: what each kind of probe point hooks, and what its context variables are.
+"""Probe families: the hook and the context variables of each kind of probe point.
 
     timer.s(5)                    -> ProbeSite(HrTimer(period=5_000_000_000), ...)
     kernel.function("vfs_read")   -> ProbeSite(Ftrace("vfs_read"), variables {file, buf, count, pos})

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a probe family returns: probe sites, each a hook with its context variables.
+"""The result of a probe family: probe sites, each a hook with its context variables.
 
 kernel.function("vfs_read").return
   -> ProbeSite(Kretprobe("vfs_read"), 'kernel.function("vfs_read").return',
@@ -98,9 +98,9 @@ class ProbeSite:
 
 @record
 class Environment:
-    """What resolving depends on. The kernel's facts are read only when a probe needs them.
+    """The inputs of resolving. The kernel's facts are read only when a probe needs them.
 
-    `guru`: the script may do what can harm the kernel.
+    `guru`: the script may use constructs that can crash the kernel.
     """
 
     kernel: Kernel

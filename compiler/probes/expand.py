@@ -40,7 +40,7 @@ class ResolvedProbePoint:
 
 @record
 class _Path:
-    """What the aliases on the way to a point contribute."""
+    """The parts that the aliases on the way to a point contribute."""
 
     prologue: tuple[syntax.Block, ...] = ()
     epilogue: tuple[syntax.Block, ...] = ()
@@ -120,7 +120,7 @@ def expand(
 
 
 def _diagnostic(error: ProbePointError, point: syntax.ProbePoint) -> Diagnostic:
-    """At the script's own probe point, even if the error is in a point that an alias stands for."""
+    """The diagnostic at the script's own probe point, even if the error is in a point of an alias."""
     same = error.span.source is point.span.source
     if same and point.span.start <= error.span.start <= point.span.end:
         return Diagnostic(error.slug, error.message, error.span, hint=error.hint or None)
@@ -192,7 +192,7 @@ def _resolve(
 
 
 def _through(alias: syntax.ProbeAlias, path: _Path, spelled: str) -> _Path:
-    """`path` with the alias's bodies: they run before what stands inside, an epilogue after it."""
+    """`path` with the alias's bodies: a prologue runs before the inner bodies, an epilogue after them."""
     before, after = [alias.body], [alias.after] if alias.after is not None else []
     if alias.epilogue:
         before, after = [], [alias.body, *after]
@@ -238,7 +238,7 @@ def is_wild(components: Sequence[syntax.Component]) -> bool:
 def _fitting_forms(
     components: Sequence[syntax.Component], aliases: Aliases
 ) -> Iterator[tuple[syntax.Component, ...]]:
-    """`t*.s(5)` -> `timer.s(5)`: the forms of all families that the pattern fits, but for aliases."""
+    """`t*.s(5)` -> `timer.s(5)`: the forms of all families that the pattern fits, without aliases."""
     kinds = [{int: "number)", str: "string)"}.get(type(c.arg), "") for c in components]
     patterns = [glob_regex(c.name) for c in components]
     from compiler.probes.forms import FORMS

@@ -107,7 +107,7 @@ FORMS = tuple(
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
-    """`hook` and `pf` stand in either order; `priority` may follow."""
+    """`hook` and `pf` come in either order; `priority` may follow."""
     parts = {c.name: c for c in components[1:]}
     names = [c.name for c in components[1:]]
     if sorted(names[:2]) != ["hook", "pf"]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the module runs by itself: begin, end and error (each with an order), terminal input, and never.
+"""Probes that the module runs itself: begin, end and error (each with an order), terminal input, never.
 
 begin(10)         -> ProbeSite(Begin(order=10))
 input.char_typed  -> ProbeSite(InputChar()); scripts write the library's alias input.char
@@ -33,7 +33,7 @@ FORMS = (
 def resolve_input(
     components: Sequence[syntax.Component], environment: Environment
 ) -> list[ProbeSite]:
-    """What the library's aliases input.char and input.line stand for."""
+    """The points that the library's aliases input.char and input.line stand for."""
     del environment
     first, *rest = components
     if len(rest) != 1 or rest[0].name not in _INPUTS:

@@ -318,7 +318,7 @@ def _result(arch: Arch) -> dict[str, Variable]:
 
 
 def _statement(file: _File, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
-    """`statement(0x401136)`: an address as linked. The user answers for it: it must start an instruction."""
+    """`statement(0x401136)`: an address as linked. The user must know that an instruction starts there."""
     statement, *suffixes = rest
     if isinstance(statement.arg, str):
         raise ProbePointError(

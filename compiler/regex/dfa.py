@@ -15,7 +15,7 @@ With captures, it is the construction of a tagged DFA (Laurikari's TDFA). A stat
 configurations: an NFA state, and for each tag the register that holds its value. Registers are
 variables of the run; transitions carry the operations on them:
 
-    Move(to=1, source=HERE)    register 1 = the position behind the byte that was read
+    Move(to=1, source=HERE)    register 1 = the position after the byte that was read
     Move(to=0, source=1)       register 0 = register 1
     Action.tags                a match was found: the sources of its tags, registers or the position
 
@@ -255,7 +255,7 @@ class _Configuration(NamedTuple):
 
 
 class _TaggedState(NamedTuple):
-    """A DFA state. `matched`: a match was found, so no configuration begins any more."""
+    """A DFA state. `matched`: a match was found, so no further configuration begins."""
 
     configurations: tuple[_Configuration, ...]
     matched: bool

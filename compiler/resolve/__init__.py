@@ -3,10 +3,10 @@
 
     program.resolve(name, scripts, library, environment) -> ir.program.Program, or CompileError
 
-What belongs here: everything that decides what a script means or whether it is valid, for all bodies
-alike. What does not: how probe points expand (probes/), transformations of a program that is known to be
-valid (transform/), and anything about C (codegen/). Imports point down this list, without a circle; it
-is also the order to read the files in:
+Code belongs here if it decides what a script means or whether it is valid, for all bodies alike. It
+belongs elsewhere if it expands probe points (probes/), transforms a program that is known to be valid
+(transform/), or writes C (codegen/). Imports point down this list, without a cycle; it is also the order
+in which to read the files:
 
     program             resolve(): collect, infer, lower, check
     inference           infer: rounds over all bodies until types are final

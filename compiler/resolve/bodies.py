@@ -34,7 +34,7 @@ from runtime.support.record import record, replace
 
 @record
 class Bodies:
-    """What one round has lowered."""
+    """The bodies that one round has lowered."""
 
     probes: Sequence[p.Probe]
     functions: Sequence[p.Function]
@@ -107,7 +107,7 @@ def _probes(program: ProgramContext, handlers: Sequence[ResolvedProbePoint]) -> 
     Handlers that do are lowered for each function and compared.
     """
     found: dict[object, p.Probe] = {}
-    # by what a handler is lowered from: the key of its probe in `found`
+    # from the origin of a handler to the key of its probe in `found`
     shared: dict[object, object] = {}
     for index, d in enumerate(handlers):
         origin = _origin(d) if d.site.hook.functions else index
@@ -127,13 +127,13 @@ def _probes(program: ProgramContext, handlers: Sequence[ResolvedProbePoint]) -> 
 
 
 def _origin(d: ResolvedProbePoint) -> object:
-    """All that a handler is lowered from but its site; spans stand for the syntax."""
+    """The inputs from which a handler is lowered, without its site; spans represent the syntax."""
     nodes = (*d.prologue, d.body, *d.epilogue, *d.conditions)
     return d.span, d.optional, _hook_target(d.site.hook), tuple(node.span for node in nodes)
 
 
 def _content(probe: p.Probe) -> object:
-    """All that a probe is but its functions."""
+    """The contents of a probe, without its functions."""
     target = _hook_target(probe.hook)
     return probe.span, probe.optional, target, probe.condition, probe.entry, probe.body
 
@@ -143,7 +143,7 @@ def _hook_target(hook: Hook) -> object:
 
 
 def _probe(program: ProgramContext, d: ResolvedProbePoint, index: int) -> tuple[p.Probe, bool]:
-    """A site's probe, and whether its handler depends on the very site."""
+    """A site's probe, and whether its handler depends on this particular site."""
     ctx = FunctionContext(program, ("probe", index), d.span.source.name, d.site, expressions.lower)
     ctx.written_names = written_names(d.body)
     condition = _condition(ctx, d.conditions)
@@ -254,7 +254,7 @@ def _function(
 
 
 def _function_body(ctx: FunctionContext, block: syntax.Block, span: Span) -> p.Body:
-    """The statements, behind those that save parameters for the next overload."""
+    """The statements, after those that save parameters for the next overload."""
     stmts = lower_block(ctx, block)
     saves = (_save(ctx, name, local, span) for name, local in ctx.saved_parameters.items())
     own = [local for name, local in ctx.locals.items() if name not in ctx.parameters]

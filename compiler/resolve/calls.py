@@ -57,7 +57,7 @@ def call(
 
 
 def _arguments(ctx: FunctionContext, e: syntax.Call, found: Overloads) -> list[p.Expr]:
-    """Arguments and parameters type each other."""
+    """The lowered arguments. Arguments and parameters type each other."""
     args = []
     for parameter, arg in zip(found.functions[0].parameters, e.args, strict=True):
         symbol = ("function", found.symbols[0], parameter.name)
@@ -73,7 +73,7 @@ def _arguments(ctx: FunctionContext, e: syntax.Call, found: Overloads) -> list[p
 
 
 def _lower_arguments(ctx: FunctionContext, e: syntax.Call) -> None:
-    """Look at the arguments of a call that cannot be lowered, for their types and errors."""
+    """Lower the arguments of a call that itself cannot be lowered, for their types and errors."""
     for arg in e.args:
         ctx.expr(arg, None)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a probe gives its handler: context variables, and functions whose value is the probe's.
+"""Values that a probe gives its handler: context variables, and functions that depend on the probe.
 
 $file               -> TypedValue(Argument(0), struct file *)       in a probe of vfs_read
 @var("jiffies")     -> TypedValue(SymbolAddress("jiffies"), unsigned long, in_memory)
@@ -89,7 +89,7 @@ def hidden_parameter(name: str) -> p.Local:
 
 
 def _other_variable(ctx: FunctionContext, site: ProbeSite, name: str, span: Span) -> TypedValue:
-    """A variable of the kernel, which `$name` means if the probe has no such variable."""
+    """The kernel variable that `$name` means if the probe has no such variable."""
     if isinstance(site.hook, FileHook):
         raise _unknown_in_program(site, name, span)
     if btf_of(ctx).find_all(btf_types.Variable, name):
@@ -147,7 +147,7 @@ def _kernel_variable(ctx: FunctionContext, name: str, span: Span) -> TypedValue:
         distance = mine.offset - btf.percpu(_ANCHOR).offset
         return TypedValue(p.PercpuAddress(distance, span), mine.type_id, True)
     except KernelFactError:
-        pass  # no per-CPU variable
+        pass  # not a per-CPU variable
     address = p.SymbolAddress(name, span)
     if known:
         return TypedValue(address, known[0].type_id, True)

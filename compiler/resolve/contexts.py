@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a body is lowered in: its own context (FunctionContext), and the program's (ProgramContext).
+"""The contexts in which a body is lowered: its own (FunctionContext), and the program's (ProgramContext).
 
 ctx.resolve("n")         -> (("global", "n"), GlobalSymbol("n", ...)), or a local's symbol and None
 ctx.typed(e, LONG)       -> the typed form of e, which must be a number
@@ -47,7 +47,7 @@ class Overloads:
 
 @record(frozen=False)
 class ProgramContext:
-    """What all bodies share during one round.
+    """The state that all bodies share during one round.
 
     `types` lives through all rounds, and so do the tables of declarations. Tables of what is used
     start empty in each round, because a round may find that less is used than the one before.
@@ -124,7 +124,7 @@ class FunctionContext:
     # have, `lacks_context` is set instead of reporting it.
     speculative: bool = False
     lacks_context: bool = False
-    # The body depends on the very site, so the functions of a wildcard may need different handlers.
+    # The body depends on this particular site, so the functions of a wildcard may need different handlers.
     depends_on_site: bool = False
 
     @property
@@ -182,7 +182,7 @@ class FunctionContext:
             self.report("type-mismatch", message, span)
 
     def error_expr(self, span: Span) -> p.Number:
-        """Stands for an expression with an error. It has no type, so nothing else is reported for it."""
+        """Replaces an expression that has an error. It has no type, so nothing else is reported for it."""
         return p.Number(0, span, UNKNOWN)
 
     def report(self, slug: str, message: str, span: Span, hint: str | None = None) -> None:

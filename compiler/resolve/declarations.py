@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Collecting: what the scripts and the library declare, before any body is lowered.
+"""Collects the declarations of the scripts and the library, before any body is lowered.
 
 collect(scripts, library, environment)
   -> Declarations(globals={("", "n"): ...}, functions={"f": [...]}, handlers=[<one for each site>], ...)
@@ -40,7 +40,7 @@ class Declarations:
     handlers: list[ResolvedProbePoint]
     # probes that do not run, each with its site, if that is known; see `_suppressed`
     suppressed: list[tuple[syntax.Probe, ProbeSite | None]]
-    # probes of library files of which the program has used nothing so far, by file
+    # probes of library files that the program has not used so far, by file
     library_probes: dict[str, list[syntax.Probe]]
     diagnostics: list[Diagnostic]
     # clones of contextual functions; a late round lowers them before the calls that ask for them
@@ -61,7 +61,7 @@ class Declarations:
         )
 
     def join_library_probes(self, program: ProgramContext) -> bool:
-        """Add the probes of library files that a round has used; whether there were any.
+        """Add the probes of library files that a round has used. Returns whether there were any.
 
         A library file is a part of the program as soon as the program uses one of its functions,
         globals or aliases: then the file's own probes run, too.
@@ -132,7 +132,7 @@ def _items(scripts: Iterable[syntax.Script]) -> Iterator[syntax.Item]:
 def _suppressed(
     without_site: Sequence[syntax.Probe], *, has_errors: bool
 ) -> list[tuple[syntax.Probe, ProbeSite | None]]:
-    """Probes that do not run, but whose bodies count all the same.
+    """Probes that do not run, but whose bodies are lowered all the same.
 
     The body of a `never` probe types variables, and its errors are reported. If probe points could
     not be resolved, so do the bodies of their probes: otherwise each variable that they assign would
@@ -167,7 +167,7 @@ def _used_files(program: ProgramContext, handlers: Iterable[ResolvedProbePoint])
 def _globals(
     items: Sequence[syntax.Item], library: Sequence[syntax.Item], diagnostics: list[Diagnostic]
 ) -> dict[tuple[str, str], GlobalSymbol]:
-    """By file, "" for those of all files, and name. A script's own hides the library's."""
+    """The globals by file ("" for those of all files) and name. A script's own hides the library's."""
     found: dict[tuple[str, str], GlobalSymbol] = {}
     symbols: set[str] = set()
     own = {item.name for item in items if isinstance(item, syntax.Global)}

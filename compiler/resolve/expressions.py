@@ -249,7 +249,7 @@ def _binary(ctx: FunctionContext, e: syntax.Binary) -> p.Expr:
 
 
 def _text(ctx: FunctionContext, e: syntax.Expr, after: syntax.Expr | None = None) -> p.Expr:
-    """An operand of '.'; `after` is the operand behind it."""
+    """An operand of '.'; `after` is the operand that follows it."""
     found = ctx.expr(e, STRING)
     is_path = isinstance(e, syntax.TargetVar | syntax.Access) and isinstance(after, syntax.Name)
     if found.type is LONG:

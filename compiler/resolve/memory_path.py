@@ -141,7 +141,7 @@ def require_type(at: TypedValue, span: Span) -> None:
 
 
 def load(ctx: FunctionContext, at: TypedValue, span: Span) -> p.Expr:
-    """The number that a value holds. Raises TargetError if it is no number."""
+    """The number that a value holds. Raises TargetError if it is not a number."""
     if not at.in_memory:
         return at.expr
     btf = btf_of(ctx)

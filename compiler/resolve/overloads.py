@@ -32,7 +32,7 @@ def visible(program: ProgramContext, name: str, file: str) -> list[syntax.Functi
 
 
 def choose(program: ProgramContext, name: str, arity: int, file: str) -> Overloads | None:
-    """What a call with so many arguments runs; None if there is no such function."""
+    """The functions that a call with this many arguments runs; None if there is no such function."""
     fitting = [f for f in visible(program, name, file) if len(f.parameters) == arity]
     if not fitting:
         return None

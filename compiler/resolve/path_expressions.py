@@ -4,9 +4,9 @@
 lower_target(<$file->f_mode>)  -> Deref(Argument(0) + 68, 4)
 pointee_type(<$file>)          -> the BTF id of struct file: what `f` points to after f = $file
 
-Where a path begins with a variable of the script, its type is what inference knows the variable to
-point to; and a variable points to what the path that it is assigned leads to. So typing a pointer
-and following a path need each other, and both stand here.
+A path that begins with a variable of the script starts with the pointer type that inference knows for
+the variable. A variable that is assigned a path gets the pointer type of the path's end. So typing a
+pointer and following a path need each other, and both are in this file.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def typed_value(ctx: FunctionContext, e: syntax.Expr) -> TypedValue:
 
 
 def _typed_pointer(ctx: FunctionContext, e: syntax.Expr) -> TypedValue:
-    """What an expression of the script points to, as far as inference knows."""
+    """The value that an expression of the script points to, by the pointer type that inference knows."""
     value = ctx.typed(e, p.LONG)
     type_id = pointee_type(ctx, e)
     if type_id is None:
@@ -156,7 +156,7 @@ def _cast_type(ctx: FunctionContext, e: syntax.Cast) -> TypeId:
 
 
 def propagate(ctx: FunctionContext, value: syntax.Expr, symbol: Symbol | None) -> None:
-    """A value is assigned to a symbol, which now points to what the value points to."""
+    """Give a symbol the pointer type of the value that is assigned to it."""
     if symbol is not None:
         pointer_types.learn(ctx, symbol, pointee_type(ctx, value))
 

@@ -24,7 +24,7 @@ from compiler.resolve.type_environment import Symbol
 
 
 def learn(ctx: FunctionContext, symbol: Symbol, type_id: TypeId | None) -> None:
-    """Record what a symbol points to; after a contradiction, nothing."""
+    """Record the type that a symbol points to; after a contradiction, it has none."""
     if type_id is None:
         return
     known = ctx.types.pointer_targets

@@ -28,7 +28,7 @@ _LEAVES = (syntax.Next, syntax.Return, syntax.Break, syntax.Continue)
 
 
 def lower_block(ctx: FunctionContext, block: syntax.Block) -> p.Stmts:
-    """All statements of a block. In functions, statements behind one that leaves it type nothing."""
+    """All statements of a block. In functions, statements after one that leaves the block type nothing."""
     found: list[p.Stmt] = []
     left = False
     for s in block.body:

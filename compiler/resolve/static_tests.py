@@ -5,8 +5,8 @@
     if (0) println($x)                    $x is not looked up; the rest of the branch is typed
 
 Where a probe has a context, a test with @defined() or its like selects code for this probe, and the
-other branch is not looked at at all: it is written for other probes. A branch behind a literal, and
-any branch in begin, timers and functions, is speculative: it is lowered for its types, but it may name
+other branch is skipped: it is written for other probes. A branch that a literal excludes, and any
+branch in begin, timers and functions, is speculative: it is lowered for its types, but it may name
 context variables that do not exist.
 """
 
@@ -45,7 +45,7 @@ def selects_by_context(ctx: FunctionContext, test: syntax.Expr) -> bool:
 
 
 def constant(ctx: FunctionContext, e: syntax.Expr) -> p.Number | p.String | None:
-    """The value that an expression always has; None if only running it shows."""
+    """The value that an expression always has; None if it is known only at run time."""
     found: p.Expr | None
     match e:
         case syntax.Number() | syntax.String() | syntax.Defined():
@@ -107,14 +107,14 @@ def _has_effect(e: syntax.Expr) -> bool:
 def lower_unreachable(
     ctx: FunctionContext, test: syntax.Expr, lower: Callable[[], p.Stmts]
 ) -> p.Stmts:
-    """Statements behind a test that never holds, for their types; none if they cannot be lowered."""
+    """Statements under a test that never holds, for their types; none if they cannot be lowered."""
     return () if selects_by_context(ctx, test) else lower_skipped(ctx, lower)
 
 
 def lower_unreachable_expr(
     ctx: FunctionContext, test: syntax.Expr, e: syntax.Expr, expected: ValueType | None
 ) -> p.Expr | None:
-    """An expression behind a test that never holds; None if it cannot be lowered."""
+    """An expression under a test that never holds; None if it cannot be lowered."""
     if selects_by_context(ctx, test):
         return None
     found, lacks_context = ctx.speculate(lambda: ctx.expr(e, expected))
@@ -122,6 +122,6 @@ def lower_unreachable_expr(
 
 
 def lower_skipped(ctx: FunctionContext, lower: Callable[[], p.Stmts]) -> p.Stmts:
-    """Statements that never run; none if they name what this probe does not have."""
+    """Statements that never run; none if they name something that this probe does not have."""
     found, lacks_context = ctx.speculate(lower)
     return () if lacks_context else found

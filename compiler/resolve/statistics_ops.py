@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statistics: extractors and histograms, and what a statistic must keep for them.
+"""Statistics: extractors and histograms, and the parts that a statistic must store for them.
 
 @count(s["a"])       -> Extract("count", GlobalRef("s", (String("a"),)))
 @hist_log(s)[3]      -> Bucket(Buckets(<log2>, GlobalRef("s")), 3)

@@ -38,7 +38,7 @@ UNKNOWN: Final = cast(ValueType, "unknown")
 
 
 class Round(Enum):
-    """What one pass over all bodies is for; inference.py runs them in this order."""
+    """The purpose of one pass over all bodies; inference.py runs them in this order."""
 
     # Types flow from literals, operators, library functions and returned values.
     PROPAGATE = 1
@@ -53,7 +53,7 @@ class Round(Enum):
 
 @record(frozen=False)
 class RoundResult:
-    """What one round saw."""
+    """The findings of one round."""
 
     learned: bool = False  # the environment has grown
     result_requested: bool = False  # a caller could type a function's result, in a CALLERS round

@@ -31,7 +31,7 @@ _FOREIGN_TYPES = (
 
 
 def require_known(ctx: FunctionContext, name: str, symbol: Symbol, span: Span) -> None:
-    """Report a variable without a type: nothing assigns to it. Mostly its name is misspelt."""
+    """Report a variable without a type: nothing assigns to it. Its name is usually misspelled."""
     if symbol not in ctx.types.known and ctx.types.is_reporting and not ctx.unresolved:
         known = {n for _, n in ctx.program.globals} | set(ctx.locals) - {name}
         if name in ctx.program.functions:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Helpers that know nothing of scripts, kernels or modules: files, names, caches, ELF.
+"""Helpers that know nothing about scripts, kernels or modules: files, names, caches, ELF.
 
-A module may enter if two rooms of the compiler need it and it imports none of them. Each raises errors of
-its own, which callers turn into theirs.
+A module belongs here if two rooms of the compiler need it and it imports none of them. Each raises errors
+of its own, which callers convert to theirs.
 """

@@ -6,7 +6,7 @@
     cache.get("ab12...")                      -> the same Entry; None once evicted or damaged
 
 An entry appears by a rename, so readers and other writers never see half of one. Every read compares
-the contents with the hashes stored beside them; an entry that differs is discarded. Root loads modules
+the contents with the hashes stored with them; an entry that differs is discarded. Root loads modules
 from here, so a folder that other users could write to is refused.
 """
 
@@ -27,7 +27,7 @@ from runtime.support.record import record
 DEFAULT_LIMIT = 256 << 20  # bytes of all entries
 _INDEX = "index.json"
 _SLACK = 16  # a sweep frees this part of the limit; the next sweep is due when that is used again
-_ORPHANED = 24 * 3600.0  # seconds after which no process uses a work folder any more
+_ORPHANED = 24 * 3600.0  # seconds after which a work folder is no longer in use
 
 
 class UnsafeCache(Exception):

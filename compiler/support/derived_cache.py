@@ -23,7 +23,7 @@ _MAX_FILES: Final = 16  # files; a kernel's types are 5 MB
 
 
 def load(path: Path) -> bytes | None:
-    """What `store` wrote, or None. This counts as a use."""
+    """The contents that `store` wrote, or None. This counts as a use."""
     try:
         data = path.read_bytes()
         os.utime(path)

@@ -6,7 +6,7 @@ elf.undefined                           -> frozenset({"_printk", "sw_hit_skipped
 elf.contents(".modinfo")                -> b"license=GPL\\0..."
 elf.patched({".modinfo": b"..."}, {})   -> the file with that section replaced
 
-A file may be damaged or cut short: whatever is read from it is checked against the file's size, and
+A file may be damaged or cut short: everything read from it is checked against the file's size, and
 `ElfError` is the only exception. Source of the format: the System V ABI's chapter "Object files".
 """
 
@@ -154,7 +154,7 @@ class Elf:
     def patched(self, contents: Mapping[str, bytes], values: Mapping[str, int]) -> bytes:
         """The file with new contents for sections and new values for symbols.
 
-        New contents go behind the end of the file; relocations keep their offsets.
+        New contents are appended to the file; relocations keep their offsets.
         """
         data = bytearray(self.data)
         for index, section in enumerate(self.sections):
@@ -174,14 +174,14 @@ class Elf:
         return bytes(data)
 
     def text(self, offset: int) -> str:
-        """The NUL-terminated string there."""
+        """The NUL-terminated string at an offset in the file."""
         end = self.data.find(b"\0", offset)
         if end < 0:
             raise ElfError("a name lies outside of the file")
         return self.data[offset:end].decode(errors="replace")
 
     def unpack(self, layout: struct.Struct, offset: int) -> tuple[Any, ...]:
-        """The values of a structure there."""
+        """The values of a structure at an offset in the file."""
         if offset + layout.size > len(self.data):
             raise ElfError("the file is cut short")
         return layout.unpack_from(self.data, offset)

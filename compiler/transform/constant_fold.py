@@ -4,8 +4,8 @@
     if (2 * 3 > 5) n++ else m++      ->  n++
     return 1; n++                    ->  return 1
 
-Values are computed as at run time: 64 bits that wrap, shifts modulo 64. A division by 0 is kept, because it
-is the script's error.
+Values are computed as at run time: 64 bits that wrap, shifts modulo 64. A division by 0 stays, because it
+is a script error at run time.
 """
 
 from __future__ import annotations

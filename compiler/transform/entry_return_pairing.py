@@ -43,7 +43,8 @@ class _Saved:
 
 def _without_array(program: p.Program, g: p.Global, number: int) -> p.Program | None:
     """The program with the array replaced by @entry; None if the array is used in any other way.
-    `number` is what a probe whose hook goes and the return probe that counts for it have in common."""
+    `number` becomes the `pair` of an entry probe that loses its hook and of the return probe that counts
+    its hits."""
     if len(g.keys) != 1 or g.type is not p.LONG or g.wrap:
         return None
     if any(_touches(s, g.name) for f in program.functions for s in body_of(f)):
@@ -62,7 +63,7 @@ def _without_array(program: p.Program, g: p.Global, number: int) -> p.Program | 
     probes = list(program.probes)
     probes[entry] = replace(first, body=rest)
     probes[back] = _returning(second, g.name, saved.value)
-    if not rest.stmts:  # the entry's hits remain to be counted, which needs no hook of its own
+    if not rest.stmts:  # only the entry's hits remain to be counted, which needs no hook of its own
         if second.pair is not None:  # an entry handler counts one probe
             return None
         hook = PairedEntry(first.hook.symbol)

@@ -3,5 +3,5 @@
 
     Files -> paths;  Executable -> functions, marks, needed libraries;  libraries() -> the linker's choice
 
-What a probe on a program needs from files may enter; what it hooks is decided in compiler/probes.
+Facts that a probe on a program needs from files belong here; compiler/probes decides what it hooks.
 """

@@ -3,7 +3,7 @@
 
     Files().find("ls")              -> ["/usr/bin/ls"]          by $PATH
     Files().find("/usr/bin/py*")    -> ["/usr/bin/py3clean", ...]
-    Files().inputs                  -> every path that was looked at
+    Files().inputs                  -> every path that was looked up
 
 All links are followed: the files found are those that processes execute.
 """

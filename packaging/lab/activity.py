@@ -21,7 +21,7 @@ CHUNK = 4096
 
 
 def write_and_read(folder: Path) -> None:
-    """Some blocks to the disk and back."""
+    """Write some blocks to the disk and read them back."""
     with tempfile.TemporaryFile(dir=folder) as file:
         for _ in range(8):
             file.write(os.urandom(CHUNK))
@@ -33,7 +33,7 @@ def write_and_read(folder: Path) -> None:
 
 
 def connect(server: socket.socket) -> None:
-    """A connection to ourselves, with a line in each direction."""
+    """Connect to this process, and send a line in each direction."""
     with socket.create_connection(server.getsockname()) as client:
         accepted, _ = server.accept()
         with accepted:

@@ -53,7 +53,7 @@ class Remote:
             with self.credit:
                 self.credit.wait_for(lambda: self.closed or self.unacknowledged < WINDOW)
                 if self.closed:
-                    return  # it ended without reading all; unlike a broken pipe this is no error
+                    return  # it ended without reading all; unlike a broken pipe this is not an error
                 self.unacknowledged += len(view[:CHUNK])
             self.channel.send(STDIN, self.ident, bytes(view[:CHUNK]))
             view = view[CHUNK:]
@@ -131,7 +131,7 @@ class Channel:
         return remote
 
     def call(self, kind: int, payload: bytes, timeout: float) -> dict[str, Any]:
-        """Send a question that is answered by one PONG."""
+        """Send a request that is answered by one PONG."""
         remote = self.open()
         self.send(kind, remote.ident, payload)
         for _, payload in remote.output(time.monotonic() + timeout):

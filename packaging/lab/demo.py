@@ -35,7 +35,7 @@ from lab.suites import DEFAULT_KERNEL, SUITES
 
 PATIENCE = 400.0  # seconds until the agent must be ready
 STEP = 2.0  # seconds between scrapes
-PLAIN = 10.0  # seconds between tables where the output is no terminal
+PLAIN = 10.0  # seconds between tables if the output is not a terminal
 
 
 def main() -> int:
@@ -49,7 +49,7 @@ def main() -> int:
     serving = False
     try:
         with contextlib.ExitStack() as stack:
-            # what was started ends with us; a second Ctrl-C must not interrupt that
+            # all that was started ends with this process; a second Ctrl-C must not interrupt that
             stack.callback(signal.signal, signal.SIGTERM, signal.SIG_DFL)
             stack.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
             target = choose(options.kernel, stack)
@@ -67,7 +67,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 0 if serving else 130
     except BrokenPipeError:
-        # the reader of our output has gone: nothing can be printed, also not at exit
+        # the reader of our output is gone: print nothing more, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -104,7 +104,7 @@ def wait_until_ready(target: DemoTarget) -> None:
 
 
 def progress(target: DemoTarget) -> str:
-    """What the agent is doing, as a line for the user."""
+    """The agent's current step, as a line for the user."""
     status, body = get(f"{target.url}/status")
     if status != 200:
         return "starting the agent"
@@ -155,7 +155,7 @@ def draw(table: LiveTable, over: int) -> int:
     size = shutil.get_terminal_size((100, 50))
     lines = table.lines(size.columns - 1)
     if sys.stdout.isatty():
-        lines = lines[: size.lines - 1]  # what scrolls away cannot be drawn over
+        lines = lines[: size.lines - 1]  # lines that scroll away cannot be drawn over
     if over:
         print(f"\x1b[{over}F\x1b[J", end="")
     print("\n".join(lines), end="\n" if sys.stdout.isatty() else "\n\n", flush=True)

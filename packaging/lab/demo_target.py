@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Where the demonstration runs the agent with the packaged configuration: on this machine, or in a guest.
+"""The demonstration's agent, with the packaged configuration: on this machine, or in a guest.
 
 with contextlib.ExitStack() as stack:
     target = GuestTarget(guest) if why_not_local() else LocalTarget(folder, stack)
@@ -26,7 +26,7 @@ from runtime.reader.module_loader import can_load_modules
 
 PROJECT = Path(__file__).resolve().parents[2]
 EXAMPLES = PROJECT / "packaging" / "probes.d"
-PACKAGED = "/usr/share/stapwatch/probes.d"  # where the packaged configuration looks for them
+PACKAGED = "/usr/share/stapwatch/probes.d"  # where the packaged configuration looks for scripts
 ACTIVITY = Path(__file__).with_name("activity.py")
 PORT = 9436
 START_TIMEOUT = 400.0  # seconds for the guest's systemd
@@ -158,7 +158,7 @@ def install_headers(release: str) -> None:
 def write_configuration(folder: Path) -> Path:
     """Copy the packaged configuration, with its paths changed to the project's; return its main file.
 
-    `folder` must not exist. The agent's run-time files go beside it.
+    `folder` must not exist. The agent's run-time files go next to it.
     """
     shutil.copytree(PROJECT / "packaging" / "etc", folder)
     for path in folder.glob("conf.d/*.yaml"):

@@ -43,7 +43,7 @@ from lab.qemu import (
 
 BOOT_TIMEOUT = 240.0  # to the first answer of a guest that really boots
 RESTORE_TIMEOUT = 60.0
-GRACE = 30.0  # from killing a command until the guest itself is taken for hung
+GRACE = 30.0  # from killing a command until the guest itself counts as hung
 SNAPSHOT = "ready"
 SNAPSHOTS_KEPT = 8
 COMPLAINT = re.compile(
@@ -63,7 +63,7 @@ class CommandFailed(LabError):
 
 
 class CommandTimeout(LabError):
-    """A command was killed after its time. `completed` is what it had written until then."""
+    """A command was killed after its time. `completed` has its output until then."""
 
     def __init__(self, text: str, completed: Completed) -> None:
         super().__init__(text)
@@ -352,7 +352,7 @@ class Guest:
         data = input.encode() if isinstance(input, str) else input
         running = self.start(command, timeout=timeout, stdin=data is not None, env=env, cwd=cwd)
         if data is not None:
-            # a thread: the command may stop reading until somebody reads what it writes
+            # a thread: the command may stop reading until its output is read
             threading.Thread(target=_feed, args=(running, [data]), daemon=True).start()
         return running.wait(stream=stream)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the lab needs from the machine it runs on: packages, a cache folder, locks, progress.
+"""The lab's use of the machine it runs on: packages, a cache folder, locks, progress.
 
 ensure_host_packages()      # apt-get installs qemu, mmdebstrap, ... where a tool is missing
 with locked(path): ...      # one builder at a time

@@ -75,7 +75,7 @@ class Image:
             with locked(image.folder.parent / f"{image.variant}.lock", "an image build"):
                 if not image.exists:
                     image._build()
-        os.utime(image.folder)  # the newest used ones are kept
+        os.utime(image.folder)  # the images used last are kept
         return image
 
     @property
@@ -139,8 +139,8 @@ class Image:
         """Run a program of the guest natively: same compiler, same headers, no emulation.
 
         The root is read-only there; /tmp, /mnt and /run are empty and writable, and vanish after
-        the call. `binds` shows host files or folders inside, writable, at places that exist in the
-        root or lie below those three. uname reports the host's kernel. Needs root.
+        the call. `binds` shows host files or folders inside, writable, at paths that exist in the
+        root or are below those three. uname reports the host's kernel. Needs root.
         Raises LabError, with the output's end, on a failing command when `check` is set.
         """
         pairs = [part for host, inside in (binds or {}).items() for part in (str(host), inside)]

@@ -44,7 +44,7 @@ exec python3 -sP -m agent "$@"
 """
 DISKS_KEPT = 6
 AT = "/run/lab/app"
-# all that is not under the prefix is copied: units and configuration must be real, writable files
+# files outside of the prefix are copied: units and configuration must be real, writable files
 _INSTALL = f"""
 set -e
 cd {AT}
@@ -92,7 +92,7 @@ def stage(project_root: Path, image: Image) -> Path:
 
 
 def project_files(project_root: Path) -> Iterator[tuple[Path, str]]:
-    """Yield (file, its place in the guest), in a stable order."""
+    """Yield (file, its path in the guest), in a stable order."""
     for source, place in PLACES:
         top = project_root / source
         if top.is_file():

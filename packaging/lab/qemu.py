@@ -38,7 +38,7 @@ COMMAND_LINE = (
     "systemd.show_status=0 fsck.mode=skip"
 )
 # $1 pid of QEMU, $2 its folder. Its input is a pipe whose other end only the lab's process holds:
-# a line means that all was cleaned up, the end of file that the process died in whatever way
+# a line means that all was cleaned up; the end of file means that the process died
 _WATCHDOG = 'read -r line || { kill -KILL "$1"; rm -rf "$2"; }'
 
 
@@ -77,7 +77,7 @@ class Machine:
         argv += ["-device", "virtio-serial-pci"]
         argv += ["-device", "virtserialport,chardev=channel,name=stapwatch.lab"]
         argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
-        # the guest reaches nothing outside; ports forwarded to it work all the same
+        # the guest has no access to the network outside; ports forwarded to it still work
         argv += ["-netdev", "user,id=net,restrict=on"]
         for slot in range(SHARE_SLOTS):
             argv += ["-device", f"virtio-9p-pci,fsdev=share{slot},mount_tag=share{slot}"]
@@ -93,7 +93,7 @@ class Machine:
 
 
 class Qemu:
-    """A started QEMU. `folder` is its own: console.log, parcel.raw and the overlay lie there."""
+    """A started QEMU. `folder` is its own: console.log, parcel.raw and the overlay are there."""
 
     def __init__(
         self,

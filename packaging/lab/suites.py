@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The kernels a guest can run: which Debian suite carries each, and what is special about it.
+"""The kernels that a guest can run: the Debian suite of each, and its differences.
 
 suite_for("6.1") -> Suite(kernel="6.1", name="bookworm", ...). Adding a kernel = adding one row.
 """
@@ -12,7 +12,7 @@ from lab.host import LabError
 
 DEFAULT_KERNEL = "6.1"
 
-# what every guest holds, over Debian's essential packages
+# packages of every guest, besides Debian's essential ones
 PACKAGES = (
     "systemd",
     "systemd-sysv",

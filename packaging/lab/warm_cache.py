@@ -19,7 +19,7 @@ from lab.host import cache_root, locked, remove_all_but, run_logged, say
 from lab.image import Image
 
 _KEPT = 8
-# what decides how a kernel is prepared
+# the sources that determine how a kernel is prepared
 _SOURCES = (
     "compiler/arch",
     "compiler/modbuild",
