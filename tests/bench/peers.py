@@ -169,7 +169,7 @@ def _module(name: str) -> str:
 
 
 def _build(image: Image, texts: dict[str, str], kept: dict[str, Path]) -> None:
-    """Build all in one guest: the first one's queries of the kernel's headers serve all."""
+    """Build all in one go: the first one's questions to the kernel's headers serve all."""
     with Guest.boot(image) as guest:
         symbols = guest.run(r"grep -v '\[' /proc/kallsyms").check().stdout
     release = shlex.quote(image.release)
