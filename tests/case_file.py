@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Case files: a script beside the file of what must come of it, and options in its first lines.
+"""Case files: a script next to the file of its expected result, with options in its first lines.
 
     FOLDER/item/name.stp      // args: 3 "two words"
                               // guru
                               probe begin { exit() }
 
-A suite says what must come of a case; `main` is its command line, which writes the expected files anew.
+A suite defines the expected result of a case; `main` is its command line, which rewrites the expected files.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class CaseFile:
         return self.path.parent.name
 
     def option(self, name: str) -> str | None:
-        """What follows `// name` or `// name:` in the lines that the case begins with; None without it."""
+        """The text after `// name` or `// name:` in the first lines of the case; None without it."""
         for line in self.text.decode("utf-8", "replace").splitlines():
             if not line.startswith("// "):
                 break
@@ -68,7 +68,7 @@ def main(
 ) -> int:
     """`python -m MODULE --update [CASE ...]`: write the expected files of all cases, or of those named.
 
-    `expectations`: yields each expected file of some cases and what must be in it. A case is named by any part
+    `expectations`: yields each expected file of some cases with its contents. A case is named by any part
     of its name. Prints the files that changed; returns the exit status.
     """
     if sys.argv[1:2] != ["--update"]:
@@ -84,7 +84,7 @@ def main(
 
 
 def write_if_new(path: Path, text: str) -> bool:
-    """Whether the file had another text, or was not there."""
+    """Write a file. Returns whether it had another text, or did not exist."""
     data = text.encode("utf-8", "surrogateescape")
     if path.exists() and path.read_bytes() == data:
         return False

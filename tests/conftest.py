@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Marks for whole folders: what needs Debian's packages (host), and what needs a guest (lab).
+"""Marks for whole folders: tests that need Debian's packages (host), and tests that need a guest (lab).
 
 `make check` leaves both out; `make test` runs everything.
 
-Property tests look at the same examples each time, so that a failure is a change's; HYPOTHESIS_PROFILE=search
-looks for new ones.
+Property tests use the same examples each time, so that a failure is caused by a change;
+HYPOTHESIS_PROFILE=search tries new ones.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 
 pytest_plugins = ["pytester", "tests.lab_fixtures"]
 
-# without a deadline: other work slows the machine
+# without a deadline, because other work slows the machine
 hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

@@ -6,8 +6,8 @@
     booted     a guest with the project and the trigger, one for each test file; a folder may override it
     guest      `booted`, whose kernel must have reported no fault when the file's tests are over
 
-What is missing on the machine is installed, and an image that is not in the cache is built. Where that is
-impossible the tests fail and say why; they are skipped only where the guest's Python is too old for the project.
+Missing packages are installed, and an image that is not in the cache is built. If that is impossible, the
+tests fail and report why; they are skipped only where the guest's Python is too old for the project.
 """
 
 from __future__ import annotations

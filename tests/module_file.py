@@ -16,7 +16,8 @@ MANIFEST_SECTION: Final = ".stapwatch.manifest"
 
 
 def manifest_of_module(path: Path) -> Manifest:
-    """Raises ElfError for a damaged file, ValueError for a module without a manifest, and OSError."""
+    """The manifest of a module file. Raises ElfError for a damaged file, ValueError for a module without a
+    manifest, and OSError."""
     elf = Elf(path.read_bytes())
     if elf.find(MANIFEST_SECTION) is None:
         raise ValueError(f"{path}: no section {MANIFEST_SECTION}: not a stapwatch module")

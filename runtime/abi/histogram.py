@@ -11,7 +11,7 @@ from typing import Final, assert_never
 
 from runtime.abi.manifest import Histogram, HistogramKind
 
-ZERO_WORD: Final = 64  # of a LOG2 histogram with negative values
+ZERO_WORD: Final = 64  # the word that counts 0 in a LOG2 histogram with negative values
 
 
 def upper_bounds(hist: Histogram) -> tuple[int, ...]:

@@ -80,7 +80,7 @@ def _margin(hist: Histogram, first: int, last: int, labels: Mapping[int, str]) -
     """The width of the labels' column."""
     widths = [len("value"), *map(len, labels.values())]
     if hist.kind is HistogramKind.LINEAR:
-        # SystemTap's column fits `low` and the value behind the last row, even if these are not shown
+        # SystemTap's column fits `low` and the value after the last row, even if these are not shown
         widths.append(len(str(hist.low)) + (first == 0))
         behind = hist.low + hist.interval * last
         widths.append(len(str(behind)) + (last == hist.buckets - 1))

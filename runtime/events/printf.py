@@ -85,7 +85,7 @@ class Literal:
 
 @record
 class Directive:
-    """It spans `position` to `end` of the format; `flag` is one of "-+ #0" or ""."""
+    """A directive, at `position` to `end` of the format; `flag` is one of "-+ #0" or ""."""
 
     conversion: Conversion
     position: int

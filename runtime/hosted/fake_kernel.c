@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * In place of task.c, clock.c and fault_safe.c: a normal process is the kernel, its
+ * Replaces task.c, clock.c and fault_safe.c: a normal process is the kernel, its
  * threads are the tasks, and its own memory is the kernel's and the user's.
  */
 #define _GNU_SOURCE
@@ -108,7 +108,7 @@ u64 sw_task(void)
 	return (u64)(unsigned long)&sw_shared;
 }
 
-/* By a system call, so that a bad address is an error and not a signal. */
+/* Uses a system call, so that a bad address is an error and not a signal. */
 static int fake_fetch(void *to, u64 address, u32 size)
 {
 	struct iovec local = { to, size };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * In place of the runtime's kernel side (mapping.c, context.c, control.c, ring.c) for
+ * Replaces the runtime's kernel side (mapping.c, context.c, control.c, ring.c) for
  * handlers in user space: lanes, errors, state.
  *
  * Each block is an allocation of its own, so that AddressSanitizer sees an access past

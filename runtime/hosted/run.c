@@ -32,7 +32,7 @@ static void next_lane(void)
 	harness_set_lane((u32)(sw_cpu() + 1) % sw_nr_lanes);
 }
 
-/* Runs the begin, end or error probes by their order, then as written. */
+/* Runs the begin, end or error probes by order number, then in script order. */
 static void run_session_probes(enum sw_hook phase, u32 state)
 {
 	s64 order = 0;
@@ -74,7 +74,7 @@ static void fire_return(const struct sw_probe *p)
 	free(data);
 }
 
-/* By the type of its handler, so that new kinds of hooks fire as well. */
+/* Selected by the type of its handler, so that new kinds of hooks fire as well. */
 static void fire(const struct sw_probe *p)
 {
 	if (sw_script.armed && !sw_script.armed((u32)(p - sw_script.probes)))

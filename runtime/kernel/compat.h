@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Every difference between kernels, and no other file has any. Newest kernel first.
+ * All differences between kernel versions are handled here and in no other file.
+ * Newest kernel first.
  *
- * Presence decides, never a version number. Macros and configuration symbols are
- * tested here. The preprocessor cannot test for functions and types, so Kbuild looks
- * for them in the kernel's headers and defines SW_HAVE_*.
+ * A feature is detected by its presence, never by a version number. Macros and
+ * configuration symbols are tested here. The preprocessor cannot test for functions
+ * and types, so Kbuild looks for them in the kernel's headers and defines SW_HAVE_*.
  */
 #ifndef STAPWATCH_COMPAT_H
 #define STAPWATCH_COMPAT_H
@@ -39,8 +40,8 @@
 /*
  * 5.11 gives every ftrace callback the function's arguments, so that none needs all
  * registers saved, which costs 26 instructions a hit. The same release inverted the
- * recursion flag: before, a callback that guards itself had to say so; since then,
- * the others ask for help.
+ * recursion flag: before, a callback that guards itself had to set a flag; since
+ * then, callbacks that do not guard themselves set one.
  */
 #if defined(CONFIG_DYNAMIC_FTRACE_WITH_ARGS) || defined(CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS)
 #define SW_FTRACE_ARGUMENTS 0
@@ -62,9 +63,9 @@
 
 /*
  * 6.12: uprobe_register() returns a struct uprobe, and many can be unregistered before
- * one wait for all of their handlers. Before 6.11 a uprobe with a reference counter
- * (semaphore) had a function of its own. 6.13 gives handlers a word that is kept from
- * a function's entry to its return.
+ * one wait for all of their handlers. Before 6.11 a separate function registered a
+ * uprobe with a reference counter (semaphore). 6.13 gives handlers a word that lasts
+ * from a function's entry to its return.
  */
 #if defined(SW_HAVE_UPROBE_REFCTR)
 #define sw_uprobe_register(uprobe, inode, at, count, consumer)                                     \

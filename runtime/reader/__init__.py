@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Modules in the running kernel: loading them, mapping their memory, reading tables and events.
 
-What asks the kernel about a module may enter. How series are named and served is the agent's.
+Code that queries the kernel about a module may enter. The agent decides how series are named and served.
 """

@@ -201,7 +201,7 @@ class Device(Image):
         self._request("stop", lambda: fcntl.ioctl(self._fd, structs.IOC_STOP))
 
     def sync(self) -> None:
-        """Update the counts that the kernel has elsewhere (missed hits, clock offset)."""
+        """Update the values that the kernel stores elsewhere (missed hits, clock offset)."""
         self._request("sync", lambda: fcntl.ioctl(self._fd, structs.IOC_SYNC))
 
     def press(self, byte: int) -> None:
@@ -209,7 +209,7 @@ class Device(Image):
         self._request("send a key to", lambda: fcntl.ioctl(self._fd, structs.IOC_KEY, byte))
 
     def sums(self, offset: int, count: int) -> bytes:
-        """As Image.sums; modules add the words themselves, 25 times faster. Older modules cannot."""
+        """Image.sums, computed by the module, which is 25 times faster. Older modules cannot do it."""
         if self._has_sums and count:
             buffer = bytearray(structs.SUMS.size + 8 * count)
             structs.SUMS.pack_into(buffer, 0, offset, count)

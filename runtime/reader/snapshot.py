@@ -97,7 +97,7 @@ class SnapshotReader:
 
 
 def read(image: Image) -> Snapshot:
-    """The numbers of an image, once. Raises ValueError, as SnapshotReader does."""
+    """A single reading of an image. Raises ValueError, as SnapshotReader does."""
     return SnapshotReader(image).read()
 
 

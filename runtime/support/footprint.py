@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A small memory footprint for a long-running process: no huge pages, no OpenSSL.
 
-avoid_huge_pages(); leave_out_openssl()  -> 33 MB in place of 38; call them before other imports
+avoid_huge_pages(); leave_out_openssl()  -> 33 MB instead of 38; call them before other imports
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def avoid_huge_pages() -> None:
 def leave_out_openssl() -> None:
     """Keep asyncio, hashlib and prometheus_client from loading OpenSSL (6 MB), which nothing here uses.
 
-    hashlib has the same digests in Python's own code. A Python that was built without them is left as it is.
+    hashlib has the same digests in Python's own code. A Python that was built without them is not changed.
     """
     if hash_without_openssl():
         sys.modules.setdefault("ssl", _NoTls("ssl"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 else:
 
     class pattern:
-        """Compiles the expression when its first method is called, and takes over the methods."""
+        """Compiles the expression at its first use, and copies the methods of the compiled one."""
 
         def __init__(self, text: str | bytes, flags: int = 0) -> None:
             self._text, self._flags = text, flags

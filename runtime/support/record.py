@@ -87,7 +87,7 @@ def replace(thing: _T, /, **changes: Any) -> _T:
 
 
 def asdict(thing: Any) -> dict[str, Any]:
-    """Fields by their names, and so on inside; lists, tuples and mappings are copied."""
+    """The fields by name, recursively; lists, tuples and mappings are copied."""
     return {f.name: _plain(getattr(thing, f.name)) for f in fields(thing)}
 
 
@@ -164,7 +164,7 @@ def _match_args(cls: type) -> tuple[str, ...]:
 
 
 def _first(cls: type, name: str, write: Callable[[], Callable[..., Any]]) -> Callable[..., Any]:
-    """A method that writes the real one in its first call."""
+    """A method that replaces itself by the generated one at its first call."""
 
     def method(self: Any, /, *given: Any, **named: Any) -> Any:
         made = write()
@@ -175,8 +175,7 @@ def _first(cls: type, name: str, write: Callable[[], Callable[..., Any]]) -> Cal
 
 
 def _init(cls: type, frozen: bool) -> Callable[..., None]:
-    """An `__init__` that goes through the fields, until there have been so many calls that writing
-    the real one is worth it."""
+    """An `__init__` that loops over the fields. After _OFTEN calls it replaces itself by a generated one."""
     calls = 0
 
     def __init__(self: Any, /, *given: Any, **named: Any) -> None:
@@ -195,7 +194,7 @@ def _init(cls: type, frozen: bool) -> Callable[..., None]:
 def _filled(
     self: Any, found: tuple[Field, ...], given: tuple[Any, ...], named: dict[str, Any]
 ) -> bool:
-    """Sets every field; False if the arguments are wrong, which a written method tells best."""
+    """Set every field; False if the arguments are wrong, which the generated method reports best."""
     used = by_name = 0
     for f in found:
         name = f.name
@@ -220,7 +219,7 @@ def _filled(
 
 
 def _written(cls: type, frozen: bool) -> Callable[..., None]:
-    """The real `__init__`."""
+    """The generated `__init__`."""
     scope: dict[str, Any] = {"_set": _set, "_missing": _MISSING}
     parameters, lines = ["self"], []
     for f in fields(cls):

@@ -13,11 +13,11 @@ from agent import log_sinks
 from agent.config.settings import LogFormat, LogSettings
 
 T = TypeVar("T")
-PATIENCE = 60.0  # seconds after which a test is hung; none takes a tenth of it
+PATIENCE = 60.0  # seconds after which a test counts as hung; none takes a tenth of it
 
 
 class Lines:
-    """A sink that keeps what is logged."""
+    """A sink that stores the log lines."""
 
     def __init__(self) -> None:
         self.lost = 0
@@ -48,6 +48,6 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def until(true: Any) -> None:
-    """Wait for a condition that the loop's other work brings about."""
+    """Wait until other tasks of the loop make a condition true."""
     while not true():
         await asyncio.sleep(0.005)

@@ -2,8 +2,8 @@
 """A compiler and a kernel small enough to test the agent's decisions without either.
 
 Scripts are words: "ok 1" makes a module whose counter `hits` can be set; "bad" does not compile; "crash",
-"hang", "noise" and "eat" misbehave; "refused" compiles into a module that the kernel does not take. What is
-loaded lives in a folder as images, mapped by the project's own reader. The real ones are tested in the lab.
+"hang", "noise" and "eat" misbehave; "refused" compiles into a module that the kernel does not accept. Loaded
+modules are images in a folder, mapped by the project's own reader. The real ones are tested in the lab.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def manifest(text: str, name: str = "x", extra: str = "") -> Manifest:
 
 
 class StandInDevice(Device):
-    """A mapped image with the verbs of a device; events come through a pipe."""
+    """A mapped image with the methods of a device; events come through a pipe."""
 
     def __init__(self, kernel: StandInKernel, name: str, writer: Writer) -> None:
         Image.__init__(self, writer.data)
@@ -71,7 +71,7 @@ class StandInDevice(Device):
         pass
 
     def say(self) -> None:
-        """The script prints its line."""
+        """Send the script's line as an event."""
         os.write(self.write_end, event(EventKind.PRINT, encoded()))
 
     def exit(self) -> None:
@@ -100,7 +100,7 @@ class StandInDevice(Device):
 
 
 class StandInKernel(Modules):
-    """Loaded modules by name; `done` is what happened, in order."""
+    """Loaded modules by name; `done` lists the operations, in order."""
 
     def __init__(self) -> None:
         self.loaded: dict[str, Writer] = {}
@@ -121,7 +121,7 @@ class StandInKernel(Modules):
         return self.open(name)
 
     def put(self, found: Manifest, state: State) -> None:
-        """A module gets into the kernel."""
+        """Add a module to the kernel."""
         self.loaded[found.module] = writer = Writer(found, 2)
         writer.header[12] = state
         writer.put_header()
@@ -141,13 +141,13 @@ class StandInKernel(Modules):
 
 
 def main() -> None:
-    """The compiler's side of the contract."""
+    """The compiler's side of the protocol."""
     for number, line in enumerate(sys.stdin):
         print(json.dumps(answer(json.loads(line), number)), flush=True)
 
 
 def answer(request: dict[str, Any], number: int) -> dict[str, Any]:
-    """The answer to the request that is this process's `number`th."""
+    """The response to this process's request number `number`."""
     text = request["text"] if request["text"] is not None else Path(request["source"]).read_text()
     response: dict[str, Any]
     match text.split()[0]:
@@ -161,7 +161,7 @@ def answer(request: dict[str, Any], number: int) -> dict[str, Any]:
         case "eat":
             bytearray(64 << 30)
         case "second" if number:
-            os.kill(os.getpid(), signal.SIGSEGV)  # as one would that another has harmed
+            os.kill(os.getpid(), signal.SIGSEGV)  # like a module that another has damaged
         case "newer":
             response = {"ok": True, "novelty": 1}
         case "bad":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Tables and their values, built by hand: what a snapshot would hold."""
+"""Tables and their values, built by hand as a snapshot holds them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def string(name: str, *keys: str) -> Table:
 
 
 def rows(table: Table, found: Mapping[Any, Any]) -> TableValues:
-    """What a reader finds: keys of any kind with their values."""
+    """The values that a reader finds: keys of any type with their values."""
     keys, size = list(found), per_page(table)
     pages = []
     for start in range(0, len(keys), size):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an event, a compile and a scrape cost, beside the peers: `make bench`."""
+"""The cost of an event, a compile and a scrape, compared with the peers: `make bench`."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What it costs to get from a script's text to a module that runs, and to start the agent with many.
+"""The cost of getting from a script's text to a running module, and of starting the agent with many scripts.
 
 measure(folder) -> Section("From text to a loaded module", (Row("cold compile ...", "CPU ms", 180.0, ...), ...))
 
 Compiling is measured natively, in the root folder of a guest: its Python, its gcc, its kernel's headers, and
-the files by which its kernel tells of itself. Modules can only be loaded in the lab, where the clock counts
+the files in which its kernel describes itself. Modules can only be loaded in the lab, where the clock counts
 instructions; a process that runs in both places gives the exchange rate.
 """
 
@@ -35,9 +35,9 @@ SHAPES = [
 ]
 MANY = 20
 ROUNDS = 7
-ARMING_PATIENCE = 240.0  # seconds of this machine's time, which is some of the guest's
+ARMING_PATIENCE = 240.0  # seconds on the host; the guest's clock is slower
 WILDCARDS = 'kernel.function("[tu]cp_*"), kernel.function("pci_*")'  # a thousand functions
-# what of itself the running kernel shows
+# files in which the running kernel describes itself
 TELLING = ("/sys/kernel/btf/vmlinux", "/sys/kernel/notes", "/proc/kallsyms")
 
 
@@ -58,7 +58,7 @@ def measure(
 
 
 def natively(image: Image, folder: Path, rounds: int, many: int) -> dict[str, Any]:
-    """native.py's findings."""
+    """The results of native.py."""
     folder.mkdir()
     library = folder / "pretend.so"
     source = HERE / "guest/pretend.c"
@@ -110,7 +110,7 @@ def kernel_files(image: Image) -> Path:
 
 
 def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
-    """starting.py's findings."""
+    """The results of starting.py."""
     folder.mkdir()
     setting = Setting(folder / "setting", image)
     for number in range(many):
@@ -139,9 +139,9 @@ def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
 
 
 def arming(image: Image, folder: Path, wildcards: str) -> dict[str, Any]:
-    """arming.py's findings; {"arming": None} when it takes too long to wait for."""
+    """The results of arming.py; {"arming": None} if it exceeds ARMING_PATIENCE."""
     folder.mkdir()
-    with Guest.boot(image) as guest:  # as on the machine itself: places come from its symbol table
+    with Guest.boot(image) as guest:  # its symbol table has the text offsets
         (folder / "kallsyms").write_bytes(guest.run(["cat", "/proc/kallsyms"]).check().stdout_bytes)
     request = Request(
         name="wildcard",
@@ -166,7 +166,7 @@ def arming(image: Image, folder: Path, wildcards: str) -> dict[str, Any]:
         env = {"PYTHONPATH": f"/{install_app.PREFIX}"}
         try:
             done = guest.run(argv, timeout=ARMING_PATIENCE, env=env).check()
-        except (CommandTimeout, GuestDied):  # in one system call, it cannot even be killed
+        except (CommandTimeout, GuestDied):  # it is in one system call and cannot be killed
             return {"arming": None, "armed": 0}
         if complaints := guest.complaints():
             raise LabError("the guest's kernel complains:\n" + "\n".join(complaints))

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a module's handlers execute, read from the disassembly: every store, by whose memory it changes.
+"""The instructions that a module's handlers execute, from the disassembly: every store and its target.
 
 faults(Path("sw_count.ko"), Root("probe_0")) -> []    # nothing locked, nothing shared written, no trap
 
-Each function is followed from its entry through its branches and calls, with what every register and
-stack slot may point to. A handler owns its stack, its CPU's block (what %gs leads to) and, at a function's
-entry and return, the instance of this very call; a store through anything else is a fault, and so are
-locked instructions, int3, and jumps that cannot be followed.
+Each function is followed from its entry through its branches and calls, with the possible targets of every
+register and stack slot. A handler owns its stack, its CPU's block (addressed by %gs) and, at a function's
+entry and return, the instance of this call; a store through anything else is a fault, and so are locked
+instructions, int3, and jumps that cannot be followed.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ STACK, BLOCK, OWN, SHARED, AREAS, VALUE = (
     "a loaded value",
 )
 ALLOWED = frozenset({STACK, BLOCK, OWN})
-Kinds = frozenset[str]  # what a register may hold; empty: only 0
+Kinds = frozenset[str]  # possible contents of a register; empty: only 0
 UNKNOWN: Kinds = frozenset({VALUE})
 
-# Ways out of a hit's path: it was refused, a key was new, a task must be rescheduled, the stack is broken.
+# Exits from a hit's path: it was skipped, a key was new, a task must be rescheduled, the stack is corrupt.
 EXITS = frozenset(
     {"sw_hit_skipped", "sw_preempt_check", "sw_array_append", "sw_failed", "__stack_chk_fail"}
 )
-# The kernel's own: clocks read under a sequence count, without a store.
+# Functions of the kernel: clocks read under a sequence count, without a store.
 OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns")
 RETURN = "__x86_return_thunk"
 
@@ -57,7 +57,7 @@ class Instruction:
     place: Place
     text: str
     next: Place
-    symbol: str = ""  # that its relocation names
+    symbol: str = ""  # the symbol of its relocation
     addend: int = 0
 
     @property
@@ -72,7 +72,7 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A function that the kernel calls, and what its arguments point to."""
+    """A function that the kernel calls, and the targets of its arguments."""
 
     name: str
     arguments: tuple[Kinds, ...] = ()
@@ -84,7 +84,7 @@ class State:
 
     registers: dict[str, Kinds]
     slots: dict[int, Kinds]
-    depth: int | None  # the stack pointer's distance; None: lost
+    depth: int | None  # the stack pointer's distance; None: unknown
 
     def join(self, other: State) -> State:
         depth = self.depth if self.depth == other.depth else None
@@ -111,7 +111,7 @@ class State:
 
 
 class Module:
-    """A module's code; `followed`, `executed` and `stores` tell what was looked at."""
+    """A module's code; `followed`, `executed` and `stores` record the analysed code."""
 
     def __init__(self, path: Path) -> None:
         argv = ["objdump", "-dr", "--no-show-raw-insn", str(path)]
@@ -148,14 +148,14 @@ class Module:
             self.code[place] = Instruction(place, words, follows, symbol, addend)
 
     def lengths(self) -> dict[str, int]:
-        """How many different instructions were followed, by function."""
+        """The number of distinct instructions that were followed, by function."""
         names = (self._name(place).partition("+")[0] for place in self.executed)
         return dict(Counter(names).most_common())
 
     # -- following ------------------------------------------------------------------------------
 
     def follow(self, root: Root) -> list[str]:
-        """The faults of a root and of all it calls."""
+        """The faults of a root and of all functions that it calls."""
         if root.name not in self.functions:
             raise ValueError(f"no function {root.name}")
         self._faults = {}
@@ -174,7 +174,7 @@ class Module:
         return f"{name}+{place[1] - start:#x}"
 
     def _function(self, start: Place, arguments: tuple[Kinds, ...]) -> Kinds:
-        """What it returns; a function under way is taken to return a value."""
+        """The kinds that a function may return; a function whose analysis is in progress returns a value."""
         known = self._results.get((start, arguments))
         if known is not None:
             return known
@@ -201,7 +201,7 @@ class Module:
         return returned
 
     def _step(self, at: Instruction, state: State) -> Iterator[tuple[Place | None, State]]:
-        """Where an instruction leads to, None being the return, with what is known there."""
+        """The successors of an instruction with their states; None stands for the return."""
         name, operands = at.words
         if name in ("ret", "retq", "repz ret") or (name == "jmp" and at.symbol == RETURN):
             yield None, state
@@ -236,16 +236,16 @@ class Module:
         return _after_call(state, self._function(target, arguments))
 
     def _outside(self, at: Instruction, name: str, state: State) -> State | None:
-        """Past a function that is not followed; None where the hit's path ends."""
+        """The state after a function that is not followed; None where the hit's path ends."""
         if name in EXITS:
-            # what follows is not on a hit's path either, but balances what the hit began
+            # the code after it is not on a hit's path either, but leaves what the hit has entered
             return None if name == "__stack_chk_fail" else _after_call(state, frozenset())
         if not OUTSIDE.fullmatch(name):
             self._fault(at, f"calls {name}, which is not known to be harmless")
         return _after_call(state, UNKNOWN)
 
     def _target(self, at: Instruction, operands: list[str]) -> Place | str | None:
-        """A place in the code, the name of what is not followed, or None with a fault."""
+        """A position in the code, the name of a function that is not followed, or None with a fault."""
         if at.symbol:
             if at.symbol in EXITS or at.symbol not in self.functions:
                 if at.symbol.startswith(".text"):
@@ -318,7 +318,7 @@ class Module:
         if operands[0].startswith("$") and (found := re.fullmatch(r"(add|sub)q?", name)):
             number = int(operands[0][1:], 16)
             return state.moved(number if found[1] == "add" else -number)
-        if name.startswith("and"):  # aligned: what was pushed before is read through %rbp only
+        if name.startswith("and"):  # aligned: values pushed earlier are read through %rbp only
             return state
         kinds = self._result(at, name, operands, state)
         if kinds != {STACK}:
@@ -326,7 +326,7 @@ class Module:
         return State(state.registers, {}, None)
 
     def _result(self, at: Instruction, name: str, operands: list[str], state: State) -> Kinds:
-        """What an instruction's last operand, a register, holds then."""
+        """The contents of an instruction's last operand, a register, after it."""
         first, last = operands[0], operands[-1]
         if name.startswith("lea"):
             return self._address(at, first, state)
@@ -343,7 +343,7 @@ class Module:
     def _read_operand(self, at: Instruction, operand: str, state: State) -> Kinds:
         if operand.startswith("$"):
             if at.symbol:
-                return frozenset({SHARED})  # the address of something of the module's
+                return frozenset({SHARED})  # the address of an object of the module
             return frozenset() if operand in ("$0x0", "$0") else UNKNOWN
         if operand.startswith("%gs:"):
             base = self._address(at, operand, state)
@@ -358,10 +358,10 @@ class Module:
         return state.get(_register(operand))
 
     def _address(self, at: Instruction, operand: str, state: State) -> Kinds:
-        """What a memory operand's address points to."""
+        """The possible targets of a memory operand's address."""
         match = _MEMORY.fullmatch(operand)
         if match is None or "%rip" in match[3]:
-            return frozenset({SHARED})  # an absolute one, or the module's own data
+            return frozenset({SHARED})  # an absolute address, or the module's own data
         names = [part for part in match[3].split(",")[:2] if part.startswith("%")]
         kinds = state.get(_register(names[0])) if names else frozenset[str]()
         for name in names[1:]:
@@ -377,7 +377,7 @@ class Module:
 
 
 def faults(path: Path, *roots: Root) -> list[str]:
-    """The faults of all roots, each with its place; a root that is not there is a ValueError."""
+    """The faults of all roots, each with its position. Raises ValueError for a root that does not exist."""
     module = Module(path)
     return [fault for root in roots for fault in module.follow(root)]
 
@@ -388,7 +388,7 @@ def _after_call(state: State, result: Kinds) -> State:
 
 
 def _sum(one: Kinds, other: Kinds) -> Kinds:
-    """A pointer and a number point to the same; two pointers added are none."""
+    """The sum of a pointer and a number has the pointer's target; the sum of two pointers is no pointer."""
     found = set()
     for a in one or UNKNOWN:
         for b in other or UNKNOWN:

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What one event costs: executed instructions over no probe, in a guest whose clock counts them.
+"""The cost of one event: executed instructions beyond those without a probe, in a guest whose clock counts
+them.
 
 measure("6.1", folder) -> Section("One event, Debian 6.1", (Row("count calls of a function", ...), ...))
 
@@ -35,7 +36,8 @@ HAND, HOOK = "hand-written", "hook alone"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """One kind of work. `table`: what counts it, None for printed records. `target`: for Debian 6.1.
+    """One kind of work. `table`: the table that counts it, None for printed records. `target`: for Debian
+    6.1.
 
     `recorded`: figures of 6.1 that were measured with peers which no longer build or run there.
     """
@@ -49,7 +51,7 @@ class Shape:
     hook: str = ""
     recorded: tuple[int, int] | None = None  # SystemTap 4.8, bpftrace 0.17
     defines: tuple[tuple[str, str], ...] = ()
-    slack: int = 0  # events of the looks at the tables themselves: they may ask for memory
+    slack: int = 0  # events of reading the tables themselves, which may allocate memory
 
 
 SHAPES = (
@@ -188,7 +190,7 @@ def by_hand(
     shapes: Sequence[Shape], image: Image, folder: Path, reads: int
 ) -> Iterator[dict[str, Any]]:
     built = hand.build(image, folder / "hand")
-    # a hook alone counts nothing; else the look at the number is counted as well
+    # a hook alone counts nothing; otherwise reading the number is counted as well
     counted = {shape.hook: (0, 0) for shape in shapes}
     counted |= {shape.hand: (reads + 1, reads + 1 + shape.slack) for shape in shapes}
     for name in sorted(filter(None, counted)):
@@ -233,7 +235,7 @@ def run(image: Image, folder: Path, steps: list[dict[str, Any]]) -> dict[str, di
 def check(
     steps: list[dict[str, Any]], found: dict[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """The results, if every step has counted what it was paid for."""
+    """The results. Raises LabError if a step failed or did not count the events of its window."""
     for each in steps:
         result = found[each["name"]]
         if result["fault"]:
@@ -250,7 +252,7 @@ def check(
 
 
 def explained(row: Row, module: Path) -> Row:
-    """A row with where its instructions go: the hook's, the work's as an expert has it, the rest."""
+    """A row with a breakdown of its instructions: the hook, the hand-written module's work, the rest."""
     assert row.ours is not None
     hook, expert = row.peers.get(HOOK, 0), row.peers.get(HAND, 0)
     parts = [f"the hook alone takes {hook:.0f}"]

@@ -15,7 +15,7 @@ HERE = Path(__file__).parent / "hand"
 
 
 def build(image: Image, folder: Path) -> dict[str, Path]:
-    """Build all of hand/ in `folder`, which is made. Raises LabError with the compiler's words."""
+    """Build all of hand/ in `folder`, which is created. Raises LabError with the compiler's messages."""
     shutil.copytree(HERE, folder)
     names = sorted(path.stem for path in folder.glob("*.c"))
     (folder / "Kbuild").write_text("".join(f"obj-m += {name}.o\n" for name in names))

@@ -3,8 +3,8 @@
 
 steps("7.2", ["count"], image, folder, 200_000) -> steps "stap count", "bpftrace count", ... of a plan
 
-SystemTap's modules are built by the guest's own stap, natively, which takes minutes, once: they are
-kept. bpftrace compiles in the guest, under emulation.
+SystemTap's modules are built by the guest's own stap, natively. This takes minutes, so they are cached.
+bpftrace compiles in the guest, under emulation.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ STAP = {
         probe end { printf("counted %d\\n", calls) }""",
 }
 STAP_READY = f'probe begin {{ println("{READY}") }}'
-# at its end bpftrace writes all maps by itself
+# bpftrace writes all maps when it ends
 BPFTRACE = {
     "count": "kprobe:vfs_read { @ = count(); }",
     "key": "kprobe:vfs_read { @[comm] = count(); }",
@@ -71,7 +71,7 @@ BPFTRACE = {
         END { clear(@start); }""",
     "sys-enter": "tracepoint:raw_syscalls:sys_enter { @ = count(); }",
 }
-# the cheaper way into a function that it has besides
+# bpftrace's cheaper hook at a function's entry
 FENTRY = {
     "count": "fentry:vfs_read { @ = count(); }",
     "key": "fentry:vfs_read { @[comm] = count(); }",
@@ -86,7 +86,7 @@ BPFTRACE_READY = f'BEGIN {{ printf("{READY}\\n"); }}'
 
 @dataclass(frozen=True, slots=True)
 class Peers:
-    """What a Debian suite has of them: version numbers, "" where it does not work there."""
+    """The version numbers in a Debian suite; "" for a peer that does not work there."""
 
     systemtap: str
     bpftrace: str
@@ -102,7 +102,7 @@ def packages(kernel: str) -> tuple[str, ...]:
 
 
 def names(kernel: str, shape: str) -> Iterator[tuple[str, str]]:
-    """(title of a column, name of its step); bpftrace keeps times of entry in a map, always."""
+    """(title of a column, name of its step); bpftrace always stores entry times in a map."""
     peers = PEERS[kernel]
     yield f"SystemTap {peers.systemtap}", f"stap {shape}"
     kept = "latency-map" if shape == "latency" else shape
@@ -114,7 +114,7 @@ def steps(
     kernel: str, shapes: Sequence[str], image: Image, folder: Path, reads: int
 ) -> Iterator[dict[str, Any]]:
     peers = PEERS[kernel]
-    # they tell of all reads, those of their own start included
+    # they count all reads, those of their own start included
     common = {"kind": "command", "reads": reads, "least": reads, "most": 2 * reads, "ready": READY}
     if peers.systemtap:
         wanted = {name: STAP[name] for name in shapes if name in STAP}
@@ -137,13 +137,13 @@ def steps(
                 **common,
                 "name": f"{way} {name}",
                 "argv": ["bpftrace", "-e", f"{text} {BPFTRACE_READY}"],
-                # a map's number, or a bucket's
+                # the number of a map or of a bucket
                 "counted": r"(?m)(?:: |[\])]\s+)(\d+)\s*(?:\||$)",
             }
 
 
 def build(image: Image, scripts: dict[str, str], folder: Path) -> dict[str, Path]:
-    """SystemTap's modules in folder/stap, kept in the cache of the lab."""
+    """SystemTap's modules in folder/stap, cached in the lab's cache."""
     made = folder / "stap"
     made.mkdir()
     kept = cache_root() / "stap"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the bench found: rows, as a Markdown table and as JSON.
+"""The results of the bench: rows, as a Markdown table and as JSON.
 
 Row("count calls", "instructions", 97.2, {"hand-written": 95.0}, 100).met   -> True
 markdown("One event", [row])   -> "| work | unit | ours | ..."
@@ -16,7 +16,8 @@ BEGIN, END = "<!-- bench -->", "<!-- /bench -->"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`ours` must not exceed `target`; None: not measured, or none is set. `note`: why a target is not met."""
+    """`ours` must not exceed `target`; None: not measured, or none is set. `note`: the reason why a target is
+    not met."""
 
     name: str
     unit: str
@@ -34,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One table; `notes` stand below it."""
+    """One table; `notes` are printed below it."""
 
     title: str
     rows: tuple[Row, ...]
@@ -56,7 +57,7 @@ def to_markdown(sections: Sequence[Section]) -> str:
 
 
 def with_tables(text: str, tables: str) -> str:
-    """A text with what stands between its two marks replaced; ValueError without them."""
+    """A text with the part between its two marks replaced. Raises ValueError without them."""
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a scrape costs: from a module's memory to the page that Prometheus reads.
+"""The cost of a scrape: from a module's memory to the page that Prometheus reads.
 
 measure() -> Section("Scrape", (Row("100,000 counter series, 3 labels", "ns a sample", 63.0, ...), ...))
 
-CPU time of one process, medians, after a first scrape that builds what later ones keep. The memory is
+CPU time of one process, medians, after a first scrape that fills the caches. The memory is
 laid out as a module maps it, and added up by the module's own C, compiled for the process; numbers change
 between scrapes. The peer is prometheus_client, with as many series of its own. All that runs natively in
 the root folder of a guest, with the Python that its users have:
@@ -89,7 +89,7 @@ class ModuleImage(Image):
 
 
 class Scraped:
-    """One module's table, scraped again and again by what the agent has for it."""
+    """One module's table, scraped repeatedly with the agent's reader and exposition."""
 
     def __init__(self, table: Table, writer: Writer) -> None:
         self.table, self.writer = table, writer
@@ -169,7 +169,7 @@ def histograms(sets: int, lanes: int) -> Scraped:
 
 
 def measure(root: Root, series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Section:
-    """In the root folder of a guest."""
+    """Run the measurement in the root folder of a guest."""
     place = "/mnt/stapwatch"
     binds = {PROJECT: place, install_app.ensure_vendor(PROJECT, root): "/mnt/vendor"}
     env = {"PYTHONPATH": f"{place}:{place}/packaging:/mnt/vendor"}
@@ -182,12 +182,12 @@ def measure(root: Root, series: int = SERIES, sets: int = SETS, rounds: int = RO
 
 
 def measured(series: int, sets: int, rounds: int) -> list[Row]:
-    """Here."""
+    """Run the measurement in this process."""
     page = counters(series, LANES)
     lines = [line for line in page.scrape().splitlines() if not line.startswith(b"#")]
     assert len(lines) == series, f"{len(lines)} samples of {series}"
     floor = formatting(lines, rounds)
-    del lines  # an agent holds no such thing
+    del lines  # an agent holds no such list
 
     def steady(n: int) -> float:
         page.renumber(n)
@@ -245,7 +245,7 @@ def formatting(lines: list[bytes], rounds: int) -> float:
 
 
 def one_change(series: int, rounds: int) -> Row:
-    """One element goes and another takes its slot: compared with no change, and with all anew.
+    """One element is deleted and another takes its slot: compared with no change, and with a reading of all.
 
     In a table that handlers delete from: slots of others never change.
     """
@@ -264,7 +264,7 @@ def one_change(series: int, rounds: int) -> Row:
         page.renumber(100 + n)
         return cpu(page.scrape)
 
-    # by turns, so that other load on the machine meets both
+    # alternately, so that other load on the machine affects both
     pairs = [(changed(n), unchanged(n)) for n in range(rounds)]
     whole = statistics.median(pair[1] for pair in pairs)
     return Row(
@@ -277,7 +277,7 @@ def one_change(series: int, rounds: int) -> Row:
 
 
 def linear(series: int, rounds: int) -> list[Row]:
-    """Twice the series, twice the CPUs: at most twice the time."""
+    """Scaling: twice the series or CPUs take at most twice the time."""
 
     def took(series: int, lanes: int) -> float:
         scraped = counters(series, lanes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The bench measures all that it should, with few rounds; and it refuses results of work that was not done."""
+"""The bench measures every row, with few rounds, and refuses results of work that was not done."""
 
 from __future__ import annotations
 

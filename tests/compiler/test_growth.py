@@ -55,6 +55,6 @@ def calls(copies: int) -> int:
 
 
 def test_work_grows_with_the_script() -> None:
-    calls(1)  # what happens once
+    calls(1)  # work that is done once
     small, large = calls(10), calls(20)
     assert large / small < 2.4

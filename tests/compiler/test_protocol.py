@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The wire protocol: what is encoded is decoded, and what does not belong is named."""
+"""The wire protocol: encoded values are decoded again, and errors name unexpected members."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_request_of_another_version_ends_the_compiler() -> None:
 
 
 def test_the_agent_can_import_it_cheaply() -> None:
-    """No lexer, no kernel, no code generator comes along."""
+    """It imports no lexer, kernel reader or code generator."""
     code = "import sys, compiler.protocol; print(*(m for m in sys.modules if m[:9] == 'compiler.'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["compiler.protocol"]

@@ -55,6 +55,6 @@ def service(
 
 
 def packaged_configuration(folder: Path) -> Path:
-    """Put /etc/stapwatch together as a package does; its main file."""
+    """Create /etc/stapwatch as the package does. Returns its main file."""
     shutil.copytree(PROJECT / "packaging" / "etc", folder, dirs_exist_ok=True)
     return Path(shutil.copy(PROJECT / "packaging" / "stapwatch.yaml", folder))

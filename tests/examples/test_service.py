@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""All examples in the real service: the series count what a program does, exactly if only it does that."""
+"""All examples in the real service: the series count what a program does, exactly if no other program does
+it."""
 
 from __future__ import annotations
 
@@ -18,12 +19,12 @@ def trigger(guest: Guest, *words: str | int) -> str:
 
 
 def value(service: Service, name: str, **labels: str) -> float:
-    """A sample, 0 while it is not there."""
+    """A sample; 0 if it does not exist."""
     return service.series().get((name, frozenset(labels.items())), 0.0)
 
 
 def retransmitted(guest: Guest) -> int:
-    """What the kernel itself counts."""
+    """The kernel's own count."""
     lines = guest.run(["cat", "/proc/net/snmp"]).check().stdout.splitlines()
     names, values = (line.split() for line in lines if line.startswith("Tcp:"))
     return int(values[names.index("RetransSegs")])
@@ -34,7 +35,7 @@ def test_all_run(service: Service) -> None:
 
 
 def test_vfs_latency(service: Service, guest: Guest) -> None:
-    # a file system that nobody else uses
+    # a file system that no other process uses
     guest.run("mkdir -p /mnt/exact && mount -t ramfs none /mnt/exact").check()
     trigger(guest, "vfs", "/mnt/exact/file", 30, 20)
     found = service.series()
@@ -48,7 +49,7 @@ def test_syscalls(service: Service, guest: Guest) -> None:
     trigger(guest, "syscalls", 1000)
     name = "stapwatch_syscalls_total"
     assert service.value(name, process="exact-call", syscall="getppid") == 1000
-    # which set the name back
+    # and have restored the name
     assert service.value(name, process="exact-call", syscall="prctl") == 1
 
 
@@ -84,7 +85,7 @@ def test_context_switches(service: Service, guest: Guest) -> None:
     assert least <= value(service, name, process="exact-switch", kind="voluntary") <= most
     assert least_forced <= value(service, name, process="exact-switch", kind="forced")
     assert value(service, name, process="exact-switch", kind="forced") <= most_forced
-    # who slept was woken up, waited, and got a processor
+    # a process that slept was woken up, waited, and got a processor
     assert value(service, waited) - before >= least
 
 
@@ -106,7 +107,7 @@ def test_tcp_retransmits(service: Service, guest: Guest) -> None:
 
 
 def test_block_latency(service: Service, guest: Guest) -> None:
-    # a device that nobody else uses
+    # a device that no other process uses
     attach = "truncate -s 1M /mnt/disk && losetup /dev/loop7 /mnt/disk"
     guest.run(f"[ -b /dev/loop7 ] || mknod /dev/loop7 b 7 7; {attach}").check()
     expected = {"read": 30, "write": 40, "flush": 5}
@@ -129,7 +130,7 @@ def test_nothing_is_lost(service: Service) -> None:
 
 
 def test_a_page_of_a_real_server(service: Service) -> None:
-    """Names, units and types as Prometheus wants them: its own tool finds nothing to say."""
+    """Names, units and types follow Prometheus's rules: promtool reports nothing."""
     page = service.get("/metrics").body
     if service.guest.run("command -v promtool").status:
         pytest.skip("no promtool in this guest")

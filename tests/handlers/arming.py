@@ -5,7 +5,8 @@
     result  {"steps": [{"on": what was set, "traced": [functions], "armed": [flags], "hits": [counts]}, ...],
              "tables": {...}, "errors": [...]}
 
-The script's switch is the offset of lseek(SEEK_DATA), which nothing else calls: each step sets it, then waits until the hooks are as wanted.
+The script's switch is the offset of lseek(SEEK_DATA), which nothing else calls: each step sets it, then waits
+until the hooks are as expected.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ DEADLINE = 30.0
 
 
 def traced() -> list[str]:
-    """Watched functions that some hook of ftrace, a kprobe's included, is in."""
+    """Watched functions that a hook of ftrace (or a kprobe based on it) is attached to."""
     words = {line.split()[0] for line in TRACED.read_text().splitlines() if line}
     return [name for name in WATCHED if name in words]
 
@@ -70,7 +71,7 @@ def main() -> int:
             device.start(1000, os.getpid())
             calls(5)
             found = [step(device, file.fileno(), *one) for one in steps]
-            for switch in range(200):  # faster than any hook comes and goes
+            for switch in range(200):  # faster than any hook can be attached and detached
                 os.lseek(file.fileno(), switch % 4, os.SEEK_DATA)
                 calls(3)
             found.append(step(device, file.fileno(), *steps[-1]))

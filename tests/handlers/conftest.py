@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Cases of this folder run in one guest: scripts are compiled on the host for the guest's kernel, natively,
-then a runner in the guest loads each, triggers it, and reports what came out.
+then a runner in the guest loads each, triggers it, and reports the results.
 
 A file declares CASES, and `test_case` checks each against the fixture `results`.
 """
@@ -29,18 +29,18 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A script, what triggers it, and what must come out of it.
+    """A script, its trigger, and its expected results.
 
     `values`: final globals, {name: number or text} or {name: {key or keys: value}}. `until_exit`: the script
-    ends itself. `errors`: texts of script errors, in order. `limit`: errors until the module ends itself. `symbols`: the
-    compiler knows where the kernel's functions are.
-    `file`: the script's, as messages name it.
+    ends itself. `errors`: texts of script errors, in order. `limit`: errors until the module ends itself.
+    `symbols`: the compiler knows the addresses of the kernel's functions. `file`: the script's, as messages
+    name it.
     """
 
     name: str
     script: str
     trigger: str = ""
-    program: str = "trigger"  # that the trigger is for
+    program: str = "trigger"  # the program that executes the trigger
     output: str | None = ""
     values: dict[str, Any] = field(default_factory=dict)
     errors: tuple[str, ...] = ()
@@ -55,12 +55,12 @@ class Case:
     guru: bool = False
     optimise: bool = True
     file: str | None = None
-    target: str = ""  # the program of the target, as the compiler is told it
+    target: str = ""  # the target's program, for the compiler
 
 
 @pytest.fixture(scope="session")
 def booted(image: Image) -> Iterator[Guest]:
-    """One guest for all files: a module that is unloaded leaves nothing that a later one could see."""
+    """One guest for all files: an unloaded module leaves nothing behind that affects a later one."""
     with project_guest(image) as started:
         yield started
 
@@ -80,7 +80,7 @@ def results(
     trigger: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, Any]:
-    """What the runner reports of each case, by its name. The file's cases are one run."""
+    """The runner's report of each case, by its name. The file's cases are one run."""
     folder = tmp_path_factory.mktemp("cases")
     shutil.copy(trigger, folder / "trigger")
     return run_cases(cases, guest, image, folder)
@@ -93,7 +93,7 @@ def compile_case(
     symbols: Path | None = None,
     programs: Path | None = None,
 ) -> dict[str, Any]:
-    """The compiler's response for a case, made by a process of its own as the agent does it."""
+    """The compiler's response for a case, from a separate process, as in the agent."""
     request = {
         "name": case.name,
         "text": case.script,
@@ -133,8 +133,8 @@ def run_cases(
 ) -> dict[str, Any]:
     """Compile all cases and run them in the guest; the runner's result for each.
 
-    `folder` holds the programs that the cases call, and is copied to the guest. `programs`: a folder with
-    the programs that cases probe, where the guest will have them.
+    `folder` holds the programs that the cases call, and is copied to the guest. `programs`: a folder with the
+    programs that cases probe, at their paths in the guest.
     """
     modules = folder / "modules"
     modules.mkdir()
@@ -173,7 +173,7 @@ def run_in_guest(
 ) -> dict[str, Any]:
     """Run a Python file of this folder in the guest; the JSON that it writes to its last argument.
 
-    `folder`: where the answer is put on the host. `timeout` in seconds.
+    `folder`: where the result is stored on the host. `timeout` in seconds.
     """
     guest.push(HERE / program, f"/tmp/{program}")
     argv = ["python3", f"/tmp/{program}", *arguments, "/tmp/result.json"]
@@ -184,7 +184,7 @@ def run_in_guest(
 
 
 def check(case: Case, result: dict[str, Any]) -> None:
-    """Exactly what the case says, and no loss."""
+    """Check that the result is exactly the case's expectation, without loss."""
     assert "fault" not in result, result["fault"]
     if case.output is not None:
         assert result["output"] == case.output

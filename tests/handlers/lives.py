@@ -4,7 +4,7 @@
 lives.py modules.json result.json
 modules  {"lives": {name: path}, "failures": {name: path}, "change": path}
 result   {"lives": {name: {"hits": [[of each probe] each life], "memory": [bytes each life]}},
-          "failures": {name: [what each start said]},
+          "failures": {name: [message of each start]},
           "change": {"hits": [of each probe on CPU 1, after each change], "left": ...}}
 """
 
@@ -29,7 +29,7 @@ HITS = 20  # of each probe in a life
 DEADLINE = 60.0
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
 PANIC = Path("/proc/sys/kernel/panic")
-# packets, writes to what is watched, page faults and switches of context, without rest
+# packets, writes to watched variables, page faults and context switches, without a pause
 LOAD = """
 import mmap, os, socket, time
 at, to = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -88,7 +88,7 @@ def on_cpu1(device: Device) -> list[Any]:
 
 
 def change(path: Path) -> list[list[Any]]:
-    """What CPU 1 has counted: at first, when it has been away, when it is back, and has gone again."""
+    """The counts of CPU 1: at first, while it is offline, online again, and offline again."""
     found = []
     with loaded(path) as device:
         device.start(1000, os.getpid())
@@ -110,7 +110,7 @@ def change(path: Path) -> list[list[Any]]:
             found.append([a - b for a, b in zip(on_cpu1(device), gone, strict=True)])
             if len(found) < 4:
                 CPU1.write_text("1")
-        device.stop()  # while it is away
+        device.stop()  # while it is offline
     CPU1.write_text("1")
     return found
 

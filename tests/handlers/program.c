@@ -42,7 +42,7 @@
 		".popsection\n"                                                                    \
 		".endif\n" ::__VA_ARGS__)
 
-/* The mark's semaphore: those who use the mark count themselves here. */
+/* The mark's semaphore: the number of users of the mark. */
 __attribute__((section(".probes"), used)) unsigned short busy_semaphore;
 
 __attribute__((used)) int global_numbers[2] = { 5, -6 };

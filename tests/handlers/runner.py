@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: loads each module of a plan, runs its trigger, and reports what came out.
+"""In the guest: loads each module of a plan, runs its trigger, and reports the results.
 
     runner.py plan.json result.json
     plan    [{"name", "module", "path", "trigger": [argv], "until_exit": bool, "errors": int}]
@@ -55,7 +55,7 @@ def measure(device: Device, case: dict[str, Any]) -> dict[str, Any]:
     found: list[events.Event] = []
     errors = case.get("errors")
     waiting = Path(f"/proc/{child}/syscall")
-    while not waiting.read_text().startswith("0 "):  # its read() is none of the script's business
+    while not waiting.read_text().startswith("0 "):  # its read() is not to be counted by the script
         time.sleep(0.001)
     device.start(UNLIMITED_ERRORS if errors is None else errors, child)
     os.write(go, b"!")
@@ -106,11 +106,11 @@ def report(device: Device, found: list[events.Event]) -> dict[str, Any]:
 
 
 def adds_up(device: Device) -> bool:
-    """Whether the module's own sums over lanes are those of the mapping, which nobody writes now."""
+    """Whether the module's own sums over lanes equal those of the mapping, which no handler changes now."""
     count = device.manifest().lane_size // 8
     try:
         device.sums(8, count)
-    except DeviceError as error:  # behind the end
+    except DeviceError as error:  # past the end
         refused = error.errno == errno.EINVAL
     else:
         refused = False

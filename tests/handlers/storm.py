@@ -22,7 +22,7 @@ FOREVER = "1000000000"
 
 
 def round_of(module: Path) -> tuple[list[int], int]:
-    """Loads it, waits until every probe was hit, and unloads it: the hits and the skips."""
+    """Load the module, wait until every probe was hit, and unload it. Returns the hits and the skips."""
     module_loader.load(module)
     try:
         with Device.open(module.stem) as device:

@@ -23,8 +23,9 @@ probe timer.ms(10) if (on > 2) {{ n["timer"]++ }}
 probe kernel.trace("sys_enter") if (on & 1) {{ if (pid() == target()) n["trace"]++ }}
 probe timer.ms(20) if (n["never"] == 0) {{ n["always"]++ }}
 """
-# the switch, what ftrace lists, and which probes are armed: lseek, getpgid, getsid's return, umask (whose
-# own handler has taken its hook out after three hits), a timer, a tracepoint, what cannot be disarmed
+# the switch, the functions that ftrace lists, and which probes are attached: lseek, getpgid, getsid's return,
+# umask (whose own handler has detached its hook after three hits), a timer, a tracepoint, a probe that is
+# always attached
 STEPS = [
     (on, traced, [bool(armed) for armed in (1, on in (1, 3), on >= 2, 0, on > 2, on & 1, 1)])
     for on, traced in ((0, []), (1, [PGID]), (2, [SID]), (3, [PGID, SID]), (0, []))
@@ -42,7 +43,8 @@ def result(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_hooks_come_and_go(result: dict[str, Any]) -> None:
-    """The last step once more, after the switch has been turned faster than hooks come and go."""
+    """The last step is repeated after the switch has changed faster than hooks can be attached and
+    detached."""
     wanted = [*STEPS, STEPS[-1]]
     assert [step["traced"] for step in result["steps"]] == [traced for _, traced, _ in wanted]
     assert [step["armed"] for step in result["steps"]] == [armed for _, _, armed in wanted]

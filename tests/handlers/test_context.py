@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Context variables, casts, arming, embedded C: each case a script in a real kernel, and what must come out."""
+"""Context variables, casts, conditions, embedded C: each case is a script in a real kernel, and its
+results."""
 
 from __future__ import annotations
 

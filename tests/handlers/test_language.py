@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The language in a real kernel: each case a script, its trigger, and what must come out."""
+"""The language in a real kernel: each case is a script, its trigger, and the expected results."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_a_failure_half_way_is_told_and_leaves_nothing(name: str, result: dict[s
 
 
 def test_hooks_follow_a_cpu(result: dict[str, Any]) -> None:
-    """Nothing counts on a CPU that is away; when it is back, all do."""
+    """No probe counts on an offline CPU; when it is online again, all do."""
     there, away, back, gone = result["change"]
     assert min(there) > 5 and all(b > a + 5 for a, b in zip(there, back, strict=True))
     assert away == gone == [0, 0, 0]

@@ -10,14 +10,14 @@ import pytest
 from lab import Guest
 from tests.handlers.conftest import Case, check
 
-SIZE = 77  # bytes of a datagram of the trigger's
+SIZE = 77  # bytes of the trigger's datagrams
 IPV4, IPV6 = 28 + SIZE, 48 + SIZE
 LOCAL_IN = 'netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4")'
 LOCAL_OUT = 'netfilter.pf("NFPROTO_IPV4").hook("NF_INET_LOCAL_OUT")'
 
 
 def facts(name: str, point: str, trigger: str, mine: str, *facts: str) -> Case:
-    """Expressions that are true of the first packet that is `mine`."""
+    """Expressions that are true for the first packet that is `mine`."""
     lines = "\n".join(f'if (!({fact})) println("not so: ", {i})' for i, fact in enumerate(facts))
     text = f'global seen; probe {point} {{ if (!({mine}) || seen++) next {lines} println("seen") }}'
     return Case(name, text, trigger, output="seen\n")

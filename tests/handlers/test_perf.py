@@ -108,7 +108,7 @@ def test_skips_are_counted(results: dict[str, Any]) -> None:
 
 
 def test_missed_ticks_are_counted(results: dict[str, Any]) -> None:
-    """Five handlers that take 20 ticks each, with the lock of what the other CPU's wants, too."""
+    """Five handlers take 20 ticks each, and hold a lock that the other CPU's handler needs, too."""
     (counts,) = results["ticks that come too late are missed and counted"]["probes"]
     hits, _, waited, _, missed = counts
     assert hits - waited >= 40 and missed >= 80

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Probes of programs in a real kernel: each case a script, what its program does, and what must come out."""
+"""Probes of programs in a real kernel: each case is a script, its program's actions, and the expected
+results."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ CASES = [
         probe process.end { n["end", execname()]++ }""",
         program="trigger",
         trigger="spawn 3",
-        # a fork is a beginning, and an exec
+        # a fork is a begin event, and so is an exec
         values={
             "n": {
                 ("begin", "trigger"): 4,

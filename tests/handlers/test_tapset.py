@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The library in a real kernel: each file's functions and aliases, with values that are known, or that must
-agree with each other. What needs no kernel is among the language's cases (tests/language/cases/library)."""
+agree with each other. Functions that need no kernel are among the language's cases
+(tests/language/cases/library)."""
 
 from __future__ import annotations
 
@@ -232,7 +233,7 @@ CASES = [
         probe signal.handle { if (child && pid() == child) order .= sig_name }
         probe end { println(order) }""",
         trigger="kill 10",
-        # what a process dies of reaches its threads as SIGKILL
+        # a signal that kills a process reaches its threads as SIGKILL
         output="10 1; SIGUSR1 10 trigger SI_USER; SIGKILL\n",
     ),
     Case(

@@ -15,10 +15,10 @@ from lab import Guest
 from tests.handlers.conftest import Case, check
 
 MINE = "if (pid() != target()) next\n"
-# numbers that nothing but their files in /proc/sys reads or writes while the kernel is well
+# variables that only their files in /proc/sys read or write in normal operation
 ONE, TWO = "/proc/sys/kernel/panic", "/proc/sys/kernel/panic_on_warn"
 VALUE = 'kernel_int(&@var("panic_timeout"))'
-ADDRESS = "0xPANIC_TIMEOUT"  # becomes the address in the guest
+ADDRESS = "0xPANIC_TIMEOUT"  # replaced by the address in the guest
 
 CASES = [
     Case(
@@ -111,7 +111,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def cases(guest: Guest) -> list[Case]:
-    """CASES with the address that the guest's kernel has given to what they watch."""
+    """CASES with the addresses of the watched variables in the guest's kernel."""
     found = guest.run("grep ' panic_timeout$' /proc/kallsyms").check().stdout.split()
     return [replace(case, script=case.script.replace(ADDRESS, f"0x{found[0]}")) for case in CASES]
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Does what its arguments say, as often as they say, and nothing else that probes could
- * count.
+ * Executes its arguments, each as often as it says, and nothing else that probes
+ * could count.
  *
  *	trigger read 1000 write 10 open /etc/passwd 3
  */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Guests for the tests of the lab itself: one as Debian made it, and one with the project."""
+"""Guests for the tests of the lab itself: one with plain Debian, and one with the project."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.lab_fixtures import project_guest
 
 @pytest.fixture(scope="module")
 def guest(image: Image) -> Iterator[Guest]:
-    """A guest as Debian made it. Its kernel's log is not checked: a test writes a fault into it."""
+    """A guest with plain Debian. Its kernel's log is not checked: a test writes a fault into it."""
     with Guest.boot(image) as started:
         yield started
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The demonstration from its command line: what it prints, what it serves, and that nothing remains when it ends."""
+"""The demonstration from its command line: its output, its pages, and that nothing remains when it ends."""
 
 from __future__ import annotations
 

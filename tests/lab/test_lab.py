@@ -24,7 +24,7 @@ PACKAGING = Path(__file__).parents[2] / "packaging"
 
 
 def wait_for(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Wait for something outside that gives no event to wait for."""
+    """Wait for an external condition that sends no event."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
@@ -131,7 +131,7 @@ class TestFiles:
             refused = other.run("touch /share/new")
             assert refused.status != 0
             assert "Read-only file system" in refused.stderr
-            # not even a root that remounts it gets through: the host's side refuses
+            # not even root can write after a remount: the host refuses
             assert other.run("mount -o remount,rw /share; touch /share/new").status != 0
             other.run("echo from the guest > /mnt/rw/new").check()
         assert [p.name for p in (tmp_path / "ro").iterdir()] == ["file"]
@@ -318,11 +318,11 @@ class TestLife:
 
         try:
             expect(b"lab:~# ")
-            # the inner one says so itself: whenever it is interrupted then, the outer one goes on
+            # the inner one prints this itself: when it is interrupted after that, the outer one goes on
             inner = 'sh -c "echo armed; exec sleep 4003"'
             os.write(ours, f"""sh -c 'trap "echo caught" INT; {inner}'\n""".encode())
             expect(b"armed\r\n")
-            os.write(ours, b"\x03")  # for the guest's processes, not for ours
+            os.write(ours, b"\x03")  # the signal is for the guest's processes, not for ours
             expect(b"caught\r\n")
             os.write(ours, b"exit 9\n")
             with pytest.raises(OSError, match="Input/output error"):  # the terminal is closed

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Language cases: `ITEM/name.stp` beside `ITEM/name.out`, what it prints and the errors it runs into.
+"""Language cases: `ITEM/name.stp` and `ITEM/name.out`, its output with its script errors.
 
-Folders are the items of the language: what a script is made of, one after the other. The first lines of a case
-may say how it is compiled and run:
+Folders are the items of the language, the parts of a script in turn. The first lines of a case may define how
+it is compiled and run:
 
     // lab                      also run in a real kernel, with the same output
     // guru                     embedded C and what else needs -g
@@ -10,8 +10,8 @@ may say how it is compiled and run:
     // args: 3 "two words"      the script's arguments
     // globals: n=3             as -G
     // defines: MAXNESTING=3    as -D
-    // errors: 0                how many errors it may run into until it ends
-    // rounds: 5                how often its timers fire, in user space
+    // errors: 0                number of errors that are tolerated
+    // rounds: 5                number of times that its timers fire, in user space
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@
       -> Verdict(accepted=True, types=Types(probes=(("begin", frozenset({"l:long"})),), ...))
 
 It needs no kernel for parsing, nor for probes of begin, end, error and timers: a folder that looks like a
-kernel's build tree is enough. A start takes a quarter of a second, so verdicts are kept, by all that they
-depend on, outside of this tree.
+kernel's build tree is enough. A start takes a quarter of a second, so verdicts are cached outside of this
+tree, with all that they depend on as the key.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tests.language.userspace import Script
 RELEASE = "6.1.0-13-amd64"  # as userspace.conditions() has it
 CONFIG = "CONFIG_SMP=y\nCONFIG_HZ=250\nCONFIG_E1000=m\n"
 NO_STAP = "stap is not installed (Debian's package systemtap)"
-_DECORATION = re.compile(r"(?: if \(.*\)|[?!])+$")  # of a probe point: they are no part of it
+_DECORATION = re.compile(r"(?: if \(.*\)|[?!])+$")  # suffixes of a probe point
 
 
 @dataclass(frozen=True, slots=True)
 class Types:
-    """As `name:type`, keys and parameters behind; `unknown` where stap knows none."""
+    """Types as `name:type`, followed by keys and parameters; `unknown` where stap infers none."""
 
     globals: frozenset[str]
     functions: tuple[tuple[str, frozenset[str]], ...]  # signature, locals; sorted
@@ -49,7 +49,7 @@ class Verdict:
 
     @property
     def types(self) -> Types:
-        """Of what -p2 printed."""
+        """The types in the output of -p2."""
         return parse_types(self.output)
 
 
@@ -97,7 +97,7 @@ class Stap:
         return cls(program, home / "stapwatch-tests" / "stap") if program else None
 
     def judge(self, script: Script, last_pass: int = 2) -> Verdict:
-        """What stap says to a script, nothing optimised away."""
+        """stap's verdict on a script, without optimisation."""
         text = script.text if isinstance(script.text, bytes) else script.text.encode()
         options = [f"-p{last_pass}", "-u", *(["-g"] if script.guru else [])]
         options += [f"-G{name}={value}" for name, value in script.globals.items()]
@@ -139,7 +139,7 @@ class Stap:
 
 
 def _make_kernel(folder: Path) -> None:
-    """As much of a kernel's build tree as stap looks at before it compiles."""
+    """Create the part of a kernel's build tree that stap reads before it compiles."""
     files = {
         "Makefile": "",
         "Module.symvers": "",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Our own scripts with Debian's stap: both compilers accept the same ones, with the same types.
 
-Scripts whose probes need a kernel are compared as far as parsing goes. Where the two differ and should, the
-table says why.
+Scripts whose probes need a kernel are compared as far as parsing goes. Where the two are meant to differ, the
+table gives the reason.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ def verdicts() -> dict[str, Verdict]:
 
 
 def last_pass(script: Script) -> int:
-    """How far stap can take it without a kernel."""
+    """The last pass that stap can run without a kernel."""
     text = script.text if isinstance(script.text, bytes) else script.text.encode()
     return 1 if _KERNEL.search(text) else 2
 
 
 def our_types(script: Script) -> Types:
-    """Of what the script itself defines. Raises CompileError."""
+    """The types of the script's own definitions. Raises CompileError."""
     program = analyse(replace(script, optimise=False))
     tree = parse_script(script)
     names = {i.name for i in tree.items if isinstance(i, syntax.Global | syntax.Function)}
@@ -113,12 +113,12 @@ def _pairs(found: tuple[p.Local, ...]) -> list[str]:
 
 
 def _locals(body: p.Body | None) -> frozenset[str]:
-    """Those of the script, without our own: __t1, ...."""
+    """The script's locals, without the compiler's own: __t1, ...."""
     return frozenset(x for x in _pairs(body.locals if body else ()) if not x.startswith("__t"))
 
 
 def differences(script: Script, verdict: Verdict) -> list[str]:
-    """What the two disagree on."""
+    """The differences between the two compilers."""
     refused = ""
     try:
         if last_pass(script) == 1:
@@ -146,7 +146,7 @@ def _unmatched(
     ours: tuple[tuple[str, frozenset[str]], ...],
     theirs: tuple[tuple[str, frozenset[str]], ...],
 ) -> list[str]:
-    """Ours that stap has not; it has more, such as end probes that print globals."""
+    """Our rows that stap does not have; it has more, such as end probes that print globals."""
     left = list(theirs)
     found = []
     for row in ours:
@@ -170,18 +170,18 @@ def test_every_explanation_is_of_a_script() -> None:
     assert set(DIFFERENT) <= set(SCRIPTS)
 
 
-_CRASH = "Assertion `"  # of stap itself: its regular expressions are not up to all of ours
+_CRASH = "Assertion `"  # of stap itself, which cannot compile some of our regular expressions
 
 
 def made_up() -> list[Program]:
-    """Programs of the fuzzer that stap 4.8 can know: it has no >>>."""
+    """Programs of the fuzzer in the language of stap 4.8, which has no >>>."""
     groups = range(SEED * 1_000_000, SEED * 1_000_000 + MADE // GROUP)
     made = [program for number in groups for program in group(number)]
     return [program for program in made if ">>>" not in text_of(program, brackets=False)]
 
 
 def test_made_up_programs() -> None:
-    """What the fuzzer makes is taken by stap, with our types."""
+    """stap accepts the fuzzer's programs and infers our types."""
     stap = Stap.find()
     if stap is None:
         pytest.skip(NO_STAP)

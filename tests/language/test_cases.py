@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The language's cases in user space, under sanitizers, each with exactly the output beside it.
+"""The language's cases in user space, under sanitizers, each with exactly the expected output.
 
 `python -m tests.language.test_cases --update [CASE ...]` writes the expected files: read the diff.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Context variables, casts and what follows pointers, run in a process that holds the golden kernel's variables."""
+"""Context variables, casts and dereferences, run in a process that holds the golden kernel's variables."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from tests.language.userspace import Script, analyse
 
 FOLDER = Path(__file__).parent / "corpus"
 TOPICS = sorted(path.stem for path in FOLDER.glob("*.txt"))
-EVERY = 40  # one of so many is shown to stap again, and its types compared
+EVERY = 40  # one of so many is judged by stap again, and its types compared
 _ARGS = re.compile(r"ARGS\((.*?)\) ")
 _GLOBAL = re.compile(r"-G(\w+)=(\S+) ")
 _ITEM = re.compile(r"\b(probe|function|global)\b")
@@ -42,7 +42,7 @@ _ITEM = re.compile(r"\b(probe|function|global)\b")
 class Line:
     number: int
     accepted: bool  # by stap
-    differs: str  # why we say the opposite; "" where we do not
+    differs: str  # the reason for the opposite verdict; "" if ours is the same
     text: str
 
     @property
@@ -77,7 +77,7 @@ def lines(topic: str) -> Iterator[Line]:
 
 
 def complaint(script: Script) -> str:
-    """What we say against a script; "" if we take it."""
+    """Our diagnostics for a script; "" if we accept it."""
     try:
         analyse(replace(script, optimise=False))
     except CompileError as error:
@@ -100,7 +100,7 @@ def test_topic(topic: str) -> None:
 @pytest.mark.host
 @pytest.mark.parametrize("topic", TOPICS)
 def test_stap_says_so(topic: str) -> None:
-    """A sample of them; also its types are ours."""
+    """stap's verdicts and types of a sample match the corpus and ours."""
     stap = Stap.find()
     if stap is None:
         pytest.skip(NO_STAP)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The examples of Debian's systemtap-doc, up to pass 2, with our compiler and with Debian's stap.
 
-Both get the lab's kernel: stap its headers and symbols, we its types and symbols; nobody has debuginfo. What stap
-takes we take, but for what the table explains. `python -m tests.language.test_examples_against_stap` prints
-what becomes of every example. stap makes modules to ask for tracepoints, minutes of them: its verdicts are kept.
+Both get the lab's kernel: stap its headers and symbols, we its types and symbols; neither has debuginfo.
+We accept all examples that stap accepts, except those in the table. The result for every example is printed by
+`python -m tests.language.test_examples_against_stap`. stap compiles modules to query tracepoints, which takes
+minutes: its verdicts are cached.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ EXAMPLES = Path("/usr/share/systemtap/examples")
 _END = re.compile(r"[;|&>#]|\|\||&&|2>&1")
 _WITH_VALUE = frozenset("cxTsodlLeEDGIrmB")
 
-# Example that stap takes and we do not -> why.
+# Example that stap accepts and we do not -> the reason.
 EXPLAINED: dict[str, str] = {}
 
 
@@ -57,7 +58,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """The lab's, as either compiler wants it."""
+    """The lab's kernel, in the form that each compiler needs."""
 
     build: Path  # for stap
     tree: Mapping[str, str]  # for us
@@ -101,7 +102,7 @@ def _words(command: str) -> list[str]:
 
 
 def our_mistakes(kernel: Kernel, example: Example) -> list[str]:
-    """Why we do not take an example; empty: we do."""
+    """Our diagnostics for an example; empty if we accept it."""
     globals_ = dict(o[2:].split("=", 1) for o in example.options if o.startswith("-G"))
     request = Request(
         name="example",
@@ -123,7 +124,7 @@ def our_mistakes(kernel: Kernel, example: Example) -> list[str]:
 
 
 def is_taken_by_stap(kernel: Kernel, example: Example, version: str, folder: Path) -> bool:
-    """stap's verdict, kept by all that it depends on."""
+    """stap's verdict, cached with all that it depends on as the key."""
     options = ["-g", "-p2", *example.options]
     release = kernel.tree["release"]
     key = json.dumps([version, release, example.name, options, example.args]).encode()
@@ -148,8 +149,8 @@ def is_taken_by_stap(kernel: Kernel, example: Example, version: str, folder: Pat
 
 
 def lab_kernel() -> Kernel:
-    """The lab's kernel with the symbols of a guest that runs it, where it always is: stap knows again
-    what it has asked a kernel by its folder."""
+    """The lab's kernel with the symbols of a guest that runs it, always at the same path: stap caches its
+    queries of a kernel by its folder."""
     image = Image.ensure(os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL)
     headers = Path("/usr/src") / f"linux-headers-{image.release}"
     if not headers.is_dir():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Input, packets, watchpoints and perf's events: what their handlers see, in user space."""
+"""Input, packets, watchpoints and perf's events: the values in their handlers, in user space."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import pytest
 from tests.language.workbench import Ran, refusal, run
 
 PACKETS = 'netfilter.hook("NF_INET_LOCAL_IN").pf("NFPROTO_IPV4")'
-VALUES = "1,2,3,4"  # of the registers: a packet's hook, itself, where from and where to
+VALUES = "1,2,3,4"  # the registers: a packet's hook, the packet, its input and its output device
 
 
 def test_a_wildcard_takes_an_alias_once() -> None:
-    """And not also the point that the library's alias stands for."""
+    """The probe point to which the library's alias expands is not matched as well."""
     assert run('probe input.* { print("x") }', rounds=1) == Ran("xx")
 
 
 def test_what_fires_by_its_handler_s_type() -> None:
-    """All but tracepoints, whose arguments nothing could make up."""
+    """All hooks fire but tracepoints, whose arguments are unknown."""
     script = """probe kernel.trace("sched_switch") { println($prev) } probe process.end { println(1) }
         probe process(1).syscall { println($syscall, $arg1) } probe timer.profile { println(2) }"""
     assert run(script, rounds=1, registers=VALUES) == Ran("1\n01\n2\n")

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scripts with a few tokens changed, through all of the compiler: only diagnostics may come out, or C.
+"""Scripts with a few tokens changed, through all of the compiler: the result must be diagnostics or C.
 
-What is accepted is also compiled and run under sanitizers, some of it in `make test`, all of it in `make fuzz`.
-A failure is shown with as few tokens as still fail.
+Accepted scripts are also compiled and run under sanitizers, some of them in `make test`, all in `make fuzz`.
+A failure is shown with the fewest tokens that still fail.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ POOL = [*EXTRA, *(token for tokens in TOKENS for token in tokens if token.strip(
 
 
 def kind(token: bytes) -> str:
-    """Tokens of one kind may often stand for each other."""
+    """The kind of a token; a token can often replace another one of its kind."""
     first = chr(token[0])
     if first.isalpha() or first in "_$@":
         return "@" if first == "@" else "keyword" if token.decode("latin-1") in KEYWORDS else "name"
@@ -111,7 +111,7 @@ def as_script(case: Case, tokens: Sequence[bytes]) -> Script:
 
 
 def crash(script: Script) -> str:
-    """What goes wrong other than by diagnostics; "" where nothing does."""
+    """A failure of the compiler other than diagnostics; "" if there is none."""
     try:
         translate(script)
     except CompileError as error:
@@ -123,7 +123,7 @@ def crash(script: Script) -> str:
 
 
 def shortest(case: Case, tokens: list[bytes], told: str) -> list[bytes]:
-    """As few tokens as still go wrong in the same way."""
+    """The fewest tokens that still fail in the same way."""
     sort = told.partition(":")[0]
     size = len(tokens) // 2
     while size:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Probe points: wildcards, braces, what may be missing, aliases, and conditions that arm."""
+"""Probe points: wildcards, braces, optional points, aliases, and conditions that attach and detach."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ READ = 'kernel.function("vfs_read")'
 WRITE = 'kernel.function("vfs_write")'
 MISSING = 'kernel.function("vfs_reed")'
 
-# the point as written -> the points that it stands for
+# the point as written -> the points to which it expands
 POINTS = {
     READ: [READ],
     'kernel.function("vfs_*")': [READ, WRITE],
@@ -133,7 +133,7 @@ def test_conditions_of_text_and_of_sums() -> None:
 
 
 def test_only_what_can_change_disarms() -> None:
-    """Conditions of globals do, others are tested at each hit."""
+    """Conditions of globals detach the hook, others are tested at each hit."""
     conditions = ["on", 'on > 1 && text == "x"', "!on", "(on ? 1 : 2) == other / 2"]
     others = ["a[1]", "1 / on", "@count(s)"]
     for test in (*conditions, *others):

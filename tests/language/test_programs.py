@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Programs that a grammar makes up print what a reference evaluator says, in user space under sanitizers.
+"""Generated programs have the output of a reference evaluator, in user space under sanitizers.
 
     FUZZ_PROGRAMS=10000 FUZZ_SEED=7 pytest tests/language/test_programs.py        (make fuzz)
 
 Programs are made in groups, a seed each, and compiled many at once. A group with a failure is made again, one
-program after the other, so that hypothesis can shrink it; what is printed then is the script.
+program after the other, so that hypothesis can shrink it; the script is printed then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.language.userspace import HostedRuntime, Script, parse_script
 
 COUNT = int(os.environ.get("FUZZ_PROGRAMS", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-GROUP = 8  # hypothesis varies what it made before when it makes many
+GROUP = 8  # hypothesis varies its earlier examples when it generates many
 BATCH = 5  # groups compiled at once
 TRIES = 150  # of programs while one is shrunk
 _PLACE = re.compile(r" at p\.stp:\d+:\d+$", re.MULTILINE)  # of an error, whose text may have lines
@@ -60,8 +60,8 @@ def group(number: int) -> list[Program]:
 
 
 def faults(found: list[Program], hosted: HostedRuntime) -> list[str]:
-    """What is wrong with each program; "" where nothing is, or where it does too much to be run, or
-    has a pattern whose table would be."""
+    """The fault of each program; "" for a correct one, and for one that runs too long or has a pattern with
+    too large a table."""
     wanted: dict[int, str] = {}
     scripts: dict[int, Script] = {}
     for i, program in enumerate(found):

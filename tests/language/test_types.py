@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Types: long, string, statistics, arrays; what is missing reads as 0 or ""; locals begin at zero."""
+"""Types: long, string, statistics, arrays; a missing element reads as 0 or ""; locals begin at zero."""
 
 from __future__ import annotations
 

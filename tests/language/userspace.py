@@ -8,7 +8,7 @@
 open() compiles the runtime once; the scripts of one `run` become one program with a process for
 each of them. begin, end and error probes run by themselves; timers and function probes are fired `rounds`
 times, each on the next lane. A fault of our own (a sanitizer's report, a signal, C that does not compile)
-is the outcome's `fault`; mistakes of the script are its `diagnostics`.
+is the outcome's `fault`; errors of the script are its `diagnostics`.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ from tests.runtime.hosted.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, so
 
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
 CHUNK = 12  # scripts in one call of the compiler
-# what AddressSanitizer sees as well, and takes half of the time; its own checks by calls, which are short
+# AddressSanitizer makes these checks as well, and they take half of the time; its own are calls, which are short
 REDUNDANT = (
     "-fno-sanitize=null,object-size,nonnull-attribute,returns-nonnull-attribute,pointer-overflow",
     "--param=asan-instrumentation-with-call-threshold=100",
 )
-# what generated C may do: as odd as scripts are: constants that overflow, comparisons that are always true
+# scripts may have constants that overflow, or comparisons that are always true, and so may their C
 WARNINGS = ("-Werror", "-Wno-overflow", "-Wno-div-by-zero", "-Wno-shift-count-overflow")
 USER = ("batch", "script_slot", "run", "harness", "fake_kernel")
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A script and what it is compiled and run with; `strict` as a session: a full array is an error."""
+    """A script with its options to compile and run; `strict` as in a session: a full array is an error."""
 
     name: str
     text: str | bytes
@@ -79,9 +79,9 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came out.
+    """The result of a run.
 
-    `output`: what was printed. `transcript`: the same with script errors where they happened, a line each.
+    `output`: the text of prints. `transcript`: the same with script errors where they happened, a line each.
     """
 
     output: str = ""
@@ -190,7 +190,7 @@ class HostedRuntime:
         return [outcomes[number] for number in range(len(scripts))]
 
     def _compile(self, made: Mapping[int, Generated], folder: Path) -> dict[int, str]:
-        """Makes an object of each; what gcc says to those that it refuses."""
+        """Compile each script to an object. Returns gcc's messages for those that it rejects."""
         for number, one in made.items():
             _write(folder, number, one)
         numbers = list(made)
@@ -231,7 +231,7 @@ class HostedRuntime:
 
 
 def _write(folder: Path, number: int, made: Generated) -> None:
-    """The script's C under names of its own, with its manifest behind it."""
+    """Write the script's C under its own names, followed by its manifest."""
     manifest = folder / f"{number}.json"
     manifest.write_text(made.manifest.to_json())
     symbol = f"manifest_{number}"
@@ -246,7 +246,7 @@ def _write(folder: Path, number: int, made: Generated) -> None:
 
 
 def _compile_chunk(folder: Path, numbers: Sequence[int]) -> dict[int, str]:
-    """All at once; where that fails, one by one, to see which."""
+    """Compile all at once; if that fails, one by one, to find the faulty one."""
     if _compile_some(folder, numbers) == "":
         return {}
     complaints = {number: _compile_some(folder, [number]) for number in numbers}
@@ -268,7 +268,7 @@ def _compile_some(folder: Path, numbers: Sequence[int]) -> str:
 
 
 def _execute(program: Path, scripts: Mapping[int, Script], folder: Path) -> dict[int, int]:
-    """Runs all; wait()'s status of each."""
+    """Run all. Returns wait()'s status of each."""
     plan = ""
     for number, script in scripts.items():
         words = [str(number), f"{number}.stderr", "-e", f"{number}.events", "-i", f"{number}.image"]

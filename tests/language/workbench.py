@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs one script in user space; returns what it printed and the texts of its errors.
+"""Runs one script in user space; returns its output and the texts of its errors.
 
 run('probe begin { println(1 + 1) }')  -> Ran(output="2\\n", errors=())
 """
@@ -18,7 +18,7 @@ from tests.language.userspace import HostedRuntime, Script, translate
 
 @record
 class Ran:
-    """What a script printed, and the texts of its errors, in order, without their places."""
+    """A script's output, and the texts of its errors, in order, without their positions."""
 
     output: str
     errors: tuple[str, ...] = ()
@@ -33,12 +33,12 @@ def _hosted() -> HostedRuntime:
 
 
 def compile_text(text: str) -> Generated:
-    """A script's C and manifest, in guru mode. CompileError for the user's mistakes."""
+    """A script's C and manifest, in guru mode. Raises CompileError for errors in the script."""
     return translate(Script("x", text, guru=True))
 
 
 def refusal(text: str) -> list[str]:
-    """The slugs of what is wrong with a script; [] for a good one."""
+    """The slugs of a script's diagnostics; [] for a correct one."""
     try:
         compile_text(text)
     except CompileError as error:
@@ -47,7 +47,7 @@ def refusal(text: str) -> list[str]:
 
 
 def run(text: str, *, rounds: int = 0, registers: str = "", optimise: bool = True) -> Ran:
-    """Compile a script, run it to its end and decode what it wrote."""
+    """Compile a script, run it to its end and decode its output."""
     script = Script(
         "x", text, guru=True, rounds=rounds, optimise=optimise, registers=registers or "0"
     )

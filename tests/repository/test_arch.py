@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Every word about one architecture is in an arch room, and every architecture has all of its parts."""
+"""Every word that is specific to an architecture is in an arch room, and every architecture has all of its
+parts."""
 
 from __future__ import annotations
 
@@ -54,7 +55,7 @@ WORDS = re.compile(
 
 
 def foreign_words(text: str) -> list[tuple[int, str]]:
-    """Line number and word of everything in a text that is true of one architecture only."""
+    """Line number and word of everything in a text that is specific to one architecture."""
     lines = enumerate(text.splitlines(), 1)
     return [(number, found[0]) for number, line in lines for found in WORDS.finditer(line)]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The check of commit messages, on repositories made for it."""
+"""The check of commit messages, on repositories created for it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def commit(folder: Path, *texts: str) -> None:
 
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Commits before the rule, and the first that follows it."""
+    """A repository with commits before the rule, and the first that follows it."""
     for name in set(os.environ) - set(ENVIRONMENT):
         monkeypatch.delenv(name)
     folder = tmp_path / "work"
@@ -110,7 +110,7 @@ def test_published_commits_are_left_alone(
     commit(repository, "Capital")
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "-q", str(repository), str(clone))
-    assert len(found(clone, capsys)) == 1  # all is published: as in continuous integration
+    assert len(found(clone, capsys)) == 1  # all commits are published, as in continuous integration
     commit(clone, "agent: fine")
     assert found(clone, capsys) == []
     commit(clone, "Another")

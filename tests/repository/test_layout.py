@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The tests of a module are where tests/__init__.py says."""
+"""The tests of a module have the path that tests/__init__.py defines."""
 
 from __future__ import annotations
 

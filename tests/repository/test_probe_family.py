@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a probe family costs: one Python file, one C file, one word of the enum, one row of the table.
+"""The cost of a new probe family: one Python file, one C file, one word of the enum, one row of the table.
 
-A toy family is added to a copy of the tree by just these, then a script that uses it is compiled and run
-in user space.
+A toy family is added to a copy of the tree by these changes alone, then a script that uses it is compiled and
+run in user space.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def insert(path: Path, behind: str, line: str) -> None:
-    """One more line behind the one that has this text."""
+    """Insert a line after the line that contains this text."""
     lines = path.read_text().splitlines(keepends=True)
     (at,) = (i for i, text in enumerate(lines) if behind in text)
     lines.insert(at + 1, line)
@@ -91,7 +91,7 @@ def insert(path: Path, behind: str, line: str) -> None:
 
 
 def touched(tree: Path) -> dict[str, int]:
-    """The files that differ from ours, and how many lines they have more."""
+    """The files that differ from ours, with the number of lines added."""
     found = {}
     for path in sorted(path for part in PARTS for path in (tree / part).rglob("*")):
         name = str(path.relative_to(tree))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Images of modules, built by hand: what the kernel side would map.
+"""Images of modules, built by hand as the kernel side maps them.
 
 plan = Plan(lanes=2)
 reads = plan.array("reads", {"execname": 16}, capacity=8)
@@ -35,7 +35,7 @@ def page_up(size: int) -> int:
 
 
 class Plan:
-    """Lays out tables one behind the other."""
+    """Lays out tables one after the other."""
 
     def __init__(self, lanes: int, probes: int = 2) -> None:
         self.lanes = lanes
@@ -111,7 +111,7 @@ class Plan:
         return table
 
     def _sequence(self, storage: Storage, value: ValueType) -> int | None:
-        """As the compiler does: for rows that are more than a word, and not one CPU's own."""
+        """Add a sequence as the compiler does: for shared rows of more than one word."""
         if storage is Storage.PERCPU or value is ValueType.LONG:
             return None
         return self._room(Storage.SHARED, 8)
@@ -179,14 +179,14 @@ class Writer:
         struct.pack_into("<I", self.data, at, sequence)
 
     def writing(self, table: Table, sequence: int) -> None:
-        """Set what is odd while a handler writes rows."""
+        """Set the sequence that is odd while a handler writes rows."""
         assert table.sequence is not None
         struct.pack_into("<I", self.data, self.shared + table.sequence, sequence)
 
     def slot(
         self, table: Table, slot: int, sequence: int, keys: tuple[int | str | bytes, ...]
     ) -> None:
-        """Fill a slot, and give it out."""
+        """Fill and allocate a slot."""
         assert table.slots
         at = self.shared + table.slots.offset + slot * table.slots.stride
         for key, value in zip(table.keys, keys, strict=True):
@@ -225,7 +225,7 @@ def event(
 
 
 def encoded(*values: int | str | bytes | tuple[int, ...]) -> bytes:
-    """Arguments of an event, as sw_event_long() and its kin write them."""
+    """Arguments of an event, as sw_event_long() and the related functions write them."""
     out = b""
     for value in values:
         match value:

@@ -21,7 +21,7 @@ from lab import Completed, Guest
 
 T = TypeVar("T")
 PORT = 9436
-PATIENCE = 180.0  # seconds after which something that was to come does not come any more
+PATIENCE = 180.0  # seconds after which an expected event counts as missing
 RELOADED = "stapwatch_config_last_reload_success_timestamp_seconds"
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -46,7 +46,7 @@ class Page:
 
 @dataclass
 class Service:
-    """`port` leads to the agent's from the host."""
+    """The service in a guest; `port` of the host is forwarded to the agent's."""
 
     guest: Guest
     port: int
@@ -57,7 +57,7 @@ class Service:
         return self.guest.run(["systemctl", *words], timeout=300)
 
     def start(self) -> None:
-        """Returns when READY=1 was said."""
+        """Start the service. Returns after READY=1."""
         done = self.systemctl("start", "stapwatch")
         assert done.status == 0, f"{done.stderr}\n{self.journal_text()}"
 
@@ -68,14 +68,14 @@ class Service:
         return self.systemctl("show", "-P", name, "stapwatch").check().stdout.strip()
 
     def reload(self) -> None:
-        """SIGHUP by systemd, and wait until the new configuration is in force."""
+        """Reload by systemd, and wait until the new configuration is in force."""
         before = self.reloaded()
         self.systemctl("reload", "stapwatch").check()
         wait_for(lambda: self.reloaded() > before, "the reload's success")
         assert self.value(RELOADED) == self.reloaded()
 
     def reload_in_vain(self) -> None:
-        """The same with a configuration that is wrong."""
+        """Reload an invalid configuration, and wait for the failure."""
         self.systemctl("reload", "stapwatch").check()
         succeeded = "stapwatch_config_last_reload_successful"
         wait_for(lambda: self.value(succeeded) == 0, "the reload's failure")
@@ -98,7 +98,7 @@ class Service:
         return parsed(self.get("/metrics").body.decode())
 
     def value(self, name: str, **labels: str) -> float:
-        """One sample; AssertionError when it is not there."""
+        """One sample. Raises AssertionError if it does not exist."""
         found = self.series()
         key = (name, frozenset(labels.items()))
         near = sorted(str(k) for k in found if k[0] == name)
@@ -106,30 +106,30 @@ class Service:
         return found[key]
 
     def count(self, name: str, **labels: str) -> float:
-        """The same of a counter; 0 when it has never counted."""
+        """One sample of a counter; 0 if it has never counted."""
         return self.series().get((name, frozenset(labels.items())), 0.0)
 
     def tree(self) -> dict[str, Any]:
-        """What /status reports; it is rendered faster than the page of metrics."""
+        """The contents of /status, which is rendered faster than the page of metrics."""
         tree = json.loads(self.get("/status").body)
         assert isinstance(tree, dict)
         return tree
 
     def reloaded(self) -> float:
-        """When the configuration was last put in force."""
+        """The time at which the configuration was last put in force."""
         return float(self.tree()["reload"]["timestamp"])
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """What /status reports of each script, by its name."""
+        """The status of each script in /status, by its name."""
         return {script["name"]: script for script in self.tree()["scripts"]}
 
     def states(self) -> dict[str, str]:
         return {name: script["state"] for name, script in self.status().items()}
 
-    # -- what it leaves ---------------------------------------------------------------------------
+    # -- journal and kernel ---------------------------------------------------------------------------
 
     def journal(self, *filters: str) -> list[dict[str, str]]:
-        """The entries of the unit's journal that fit, oldest first."""
+        """The entries of the unit's journal that match, oldest first."""
         argv = ["journalctl", "--sync"]
         self.guest.run(argv, timeout=60).check()
         argv = ["journalctl", "-o", "json", "-u", "stapwatch", "--no-pager", *filters]
@@ -140,7 +140,7 @@ class Service:
         return "\n".join(str(entry.get("MESSAGE")) for entry in self.journal()[-40:])
 
     def modules(self) -> set[str]:
-        """Modules of scripts that the kernel holds now."""
+        """Modules of scripts that are loaded now."""
         text = self.guest.run(["cat", "/proc/modules"]).check().stdout
         return {line.split()[0] for line in text.splitlines() if line.startswith("sw_")}
 

@@ -3,10 +3,10 @@
 
     setting = Setting(tmp_path, image)
     setting.write("probes.d/reads.stp", "global n; probe ...")
-    setting.install(guest)          # /etc/stapwatch, and what was compiled in /var/cache/stapwatch
+    setting.install(guest)          # /etc/stapwatch, and the modules in /var/cache/stapwatch
 
-Compiling takes seconds under emulation and a tenth of one here. The modules get where the guest's own
-compiler would have put them, under the same keys: it finds them as if it had made them itself.
+Compiling takes seconds under emulation and a tenth of one here. The modules are stored where the guest's own
+compiler would store them, under the same keys, so it finds them as its own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ script_folders: [probes.d]
 
 @dataclass
 class Setting:
-    """`folder` holds `etc`, which becomes /etc/stapwatch, and `cache`, what was compiled for it."""
+    """`folder` holds `etc`, which becomes /etc/stapwatch, and `cache`, the modules compiled for it."""
 
     folder: Path
     image: Image
@@ -96,7 +96,7 @@ class Setting:
         return responses
 
     def compile_run(self, *commands: Sequence[str], texts: Mapping[str, str] | None = None) -> None:
-        """Compile what `stapwatch run ...` would, for several command lines.
+        """Compile as `stapwatch run ...` would, for several command lines.
 
         `texts`: the contents of the script files they name.
         """
@@ -137,7 +137,7 @@ class Setting:
         index.write_text(json.dumps(digests))
 
     def install(self, guest: Guest) -> None:
-        """Put the configuration in place of the guest's, and what was compiled beside its own."""
+        """Replace the guest's configuration, and add the modules to its cache."""
         guest.run(["rm", "-rf", ETC]).check()
         guest.push(self.etc, ETC)
         self.install_cache(guest)

@@ -18,7 +18,7 @@ global getppid
 probe kernel.trace("sys_enter") { if ($id == 110 && execname() == "trigger") getppid++ }
 """
 COUNTER = "stapwatch_calls_getppid_total"
-# what the scripts of the first start are, where their mistakes lie, and what must be said of them
+# the scripts of the first start, the position of their errors, and a part of the expected message
 MISTAKES = {
     "mistake": ('probe begin {\n\tprintln("x"\n}\n', ":3:1", "expected"),
     "unknown": ("probe begin {\n\tprintln(exename())\n}\n", ":2:10", "did you mean 'execname'"),
@@ -87,7 +87,7 @@ def the_good_script_goes_on(service: Service, started: None) -> Iterator[None]:
 
 
 def build_id_of(guest: Guest) -> str:
-    """The running kernel's: the last 20 bytes of the note GNU, type 3."""
+    """The running kernel's build-id: the last 20 bytes of the note GNU, type 3."""
     notes = guest.run(["od", "-An", "-v", "-tx1", "/sys/kernel/notes"]).check().stdout
     data = bytes.fromhex(notes.replace("\n", "").replace(" ", ""))
     start = data.index(b"\x04\0\0\0\x14\0\0\0\x03\0\0\0GNU\0") + 16
@@ -104,7 +104,7 @@ def remove(guest: Guest, *names: str) -> None:
 
 @contextmanager
 def away(guest: Guest, path: str) -> Iterator[None]:
-    """Without a file or folder of the guest."""
+    """Move a file or folder of the guest away meanwhile."""
     guest.run(["mv", path, f"{path}.away"]).check()
     try:
         yield
@@ -113,7 +113,7 @@ def away(guest: Guest, path: str) -> Iterator[None]:
 
 
 def failed(service: Service, name: str) -> str:
-    """Why a script failed. The page shows that it did."""
+    """The reason why a script failed. Checks that the metrics report the failure."""
     assert service.value("stapwatch_script_state", script=name, state="failed") == 1
     assert service.value("stapwatch_script_state", script=name, state="running") == 0
     return str(service.status()[name]["reason"])
@@ -185,7 +185,7 @@ def test_without_headers_and_without_a_compiler(service: Service, guest: Guest) 
         assert "gcc" in reason
         assert "apt install gcc" in reason
     assert service.value("stapwatch_script_compile_failures_total", script="fresh") == 2
-    # what was missing is there again
+    # the missing file is there again
     service.reload()
     assert service.states() == {"calls": "running", "fresh": "running"}
     assert service.value("stapwatch_fresh_fresh_total") == 1
@@ -205,7 +205,7 @@ def test_script_that_cannot_be_read(service: Service, guest: Guest) -> None:
 
 
 def test_configuration_that_cannot_be_read(service: Service, guest: Guest) -> None:
-    """Also for root, because the service has given up the right to read everything."""
+    """Also for root, because the service has dropped the capability to read every file."""
     main = "/etc/stapwatch/stapwatch.yaml"
     guest.run(["chmod", "0", main]).check()
     service.reload_in_vain()
@@ -307,7 +307,7 @@ def test_handlers_that_go_wrong(service: Service, guest: Guest, setting: Setting
 
 
 def test_patience_that_ends(service: Service) -> None:
-    """Three errors are borne, the fourth ends the script; what it counted stays."""
+    """Three errors are tolerated, the fourth ends the script; its counts stay."""
     wait_for(lambda: service.states()["patient"] == "failed", "the end of the script")
     assert "max_errors" in failed(service, "patient")
     series = service.series()
@@ -316,7 +316,7 @@ def test_patience_that_ends(service: Service) -> None:
         for (name, labels), value in series.items()
         if name == "stapwatch_probe_errors_total" and ("script", "patient") in labels
     ]
-    # on two processors, two handlers may be on their way when the budget ends
+    # on two processors, two handlers may be running when the budget ends
     assert 4 <= errors <= 5
     assert service.value("stapwatch_patient_hits_total") == errors
     others = {state for name, state in service.states().items() if name != "patient"}
@@ -324,7 +324,7 @@ def test_patience_that_ends(service: Service) -> None:
 
 
 def test_damaged_cache_is_made_again(service: Service, guest: Guest) -> None:
-    """A module that changed on the disk by itself is never loaded: the cache keeps digests."""
+    """A module that was corrupted on the disk is never loaded: the cache stores digests."""
     flip = "for f in $(find /var/cache/stapwatch/entries -name 'sw_divide_*.ko'); do"
     guest.run(f"{flip} printf x | dd of=$f bs=1 seek=100 conv=notrunc status=none; done").check()
     remove(guest, "divide")

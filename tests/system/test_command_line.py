@@ -128,7 +128,7 @@ cat: command: No such device
 more
 abcd
 """
-# types into a terminal of its own what it is given, once the script is armed
+# types its input into a terminal of its own, once the script is armed
 TYPE = """\
 import os, pty, sys
 pid, terminal = pty.fork()
@@ -153,7 +153,7 @@ BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": D
 
 @pytest.fixture(scope="module", autouse=True)
 def ready(guest: Guest, setting: Setting) -> None:
-    """Script files, and all that is run here compiled already, but for the first of the tests."""
+    """Script files; all scripts of these tests are compiled already, but for the first one."""
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
     texts = [
@@ -249,7 +249,7 @@ def test_process_of_the_session_is_the_target(guest: Guest) -> None:
 
 
 def test_reader_that_goes_away(guest: Guest) -> None:
-    """The end of a pipe's reader ends a script that would go on for ever, and unloads it."""
+    """When a pipe's reader exits, a script that would never end is stopped and unloaded."""
     chatty = "/root/chatty.stp"
     guest.push_text("probe timer.ms(100) { println(1) }", chatty)
     done = guest.run(f"stapwatch run {chatty} | head -n 3", timeout=300)
@@ -265,7 +265,7 @@ def test_check_of_good_and_bad_scripts(guest: Guest) -> None:
     assert (done.status, done.stdout) == (1, ""), done.stderr
     assert "good.stp" not in done.stderr
     lines = done.stderr.splitlines()
-    # one message for each of the two mistakes, each with its place and a caret below it
+    # one message for each of the two errors, each with its position and a caret below it
     assert sum(line.startswith("error[") for line in lines) == 2, done.stderr
     assert "/root/bad.stp:3:" in done.stderr
     assert "/root/bad.stp:4:6" in done.stderr
@@ -314,7 +314,7 @@ def test_script_in_the_background(guest: Guest) -> None:
 
 
 def test_messages_from_the_background(guest: Guest) -> None:
-    """They are in the system's log; the file is the script's own."""
+    """The messages are in the system's log; the file has only the script's output."""
     script = 'probe begin { println("mine") error("wrong") }'
     words = ["stapwatch", "run", "-F", "-o", "/tmp/mine", "-e", script]
     done = guest.run(words, timeout=300)
@@ -329,14 +329,14 @@ def test_messages_from_the_background(guest: Guest) -> None:
 def test_what_a_script_asks_of_the_session(guest: Guest) -> None:
     done = guest.run(["stapwatch", "run", "-o", "/tmp/asks", "-e", ASKS], timeout=300)
     assert (done.status, done.stdout) == (0, "from the shell\n"), done.stderr
-    # what was printed before was in the file when the shell looked
+    # the earlier output was in the file when the shell read it
     assert done.stderr == "a\n"
     assert guest.run("cat /tmp/asks").stdout == "a\n"
     assert guest.run("cat /tmp/asks.1").stdout == "b\n"
 
 
 def test_keys(guest: Guest) -> None:
-    """From a pipe, and from a terminal that does not show them."""
+    """Keys are read from a pipe, and from a terminal without echo."""
     done = guest.run(f"printf 'a b\\nq' | stapwatch run -e '{KEYS}'", timeout=300)
     assert (done.status, done.stdout) == (0, "armed\n<a>< ><b><->[a b\n]"), done.stderr
     done = guest.run(["python3", "-c", TYPE, "xyq", KEYS], timeout=300)

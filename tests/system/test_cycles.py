@@ -14,9 +14,9 @@ from tests.system.service import Service, wait_for
 from tests.system.setting import Setting
 
 CYCLES = 100
-WARM_UP = 2  # cycles until caches hold what they will hold
+WARM_UP = 2  # cycles until caches are full
 UNDER_FIRE = 5
-# two scripts that have every kind of hook between them
+# two scripts that together have every kind of hook
 VERSIONS = (
     """\
 global reads, entered, ticks
@@ -43,7 +43,7 @@ LEAST_LEAK = 4.0  # KiB in each cycle: the smallest leak of a module is a page
 
 @pytest.fixture(scope="module", autouse=True)
 def started(guest: Guest, setting: Setting, service: Service) -> None:
-    for number, text in reversed(list(enumerate(VERSIONS))):  # the first one is left in place
+    for number, text in reversed(list(enumerate(VERSIONS))):  # the first one remains
         guest.push_text(text, f"/root/{number}.stp")
         setting.script("changing", text)
         setting.compile()
@@ -53,14 +53,14 @@ def started(guest: Guest, setting: Setting, service: Service) -> None:
 
 
 class Shell:
-    """One shell that stays: a command costs a tenth of what it costs to start one in the guest."""
+    """One persistent shell: a command costs a tenth of starting a shell in the guest."""
 
     def __init__(self, guest: Guest) -> None:
         self._running = guest.start('while read -r line; do eval "$line"; done', stdin=True)
         self._said = 0
 
     def run(self, command: str) -> None:
-        """Wait until it has ended, with success."""
+        """Run a command and wait until it has ended successfully."""
         self._said += 1
         self._running.write(f"{command} && echo done {self._said}.\n".encode())
         done = self._running.wait(until=f"done {self._said}.".encode())
@@ -80,7 +80,7 @@ def shell(guest: Guest) -> Iterator[Shell]:
 
 @pytest.fixture
 def fire(guest: Guest) -> Iterator[None]:
-    """A program on each processor that does nothing but what is probed."""
+    """A program on each processor that only calls probed functions."""
     with ExitStack() as stack:
         for cpu in (0, 1):
             forever = f"while :; do taskset -c {cpu} trigger read 20000; done"
@@ -91,7 +91,7 @@ def fire(guest: Guest) -> Iterator[None]:
 
 
 def change(service: Service, shell: Shell) -> str:
-    """Put the other version in place and tell the agent; the new module's name when it counts."""
+    """Install the other version and reload the agent. Returns the new module's name when it counts."""
     before = service.tree()
     other = (
         f"{{ cmp -s /root/0.stp {SCRIPT} && cp /root/1.stp {SCRIPT} || cp /root/0.stp {SCRIPT}; }}"
@@ -110,7 +110,7 @@ def change(service: Service, shell: Shell) -> str:
 
 
 def memory(guest: Guest) -> dict[str, int]:
-    """KiB; what is only kept for a while is given back first."""
+    """Kernel memory in KiB; caches are dropped first."""
     guest.run("sync; echo 3 >/proc/sys/vm/drop_caches").check()
     lines = guest.run(["cat", "/proc/meminfo"]).check().stdout.splitlines()
     fields = [line.replace(":", "").split() for line in lines]
@@ -118,7 +118,7 @@ def memory(guest: Guest) -> dict[str, int]:
 
 
 def test_a_hundred_changes(service: Service, guest: Guest, shell: Shell) -> None:
-    """Load, fire, SIGHUP, unload: each life counts exactly, and costs no memory when it is over."""
+    """Load, fire, SIGHUP, unload: each module counts exactly, and leaves no memory behind."""
     names: set[str] = set()
     before: dict[str, int] = {}
     files = 0.0

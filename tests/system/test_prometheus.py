@@ -136,7 +136,7 @@ def test_promtool_can_find_mistakes(guest: Guest) -> None:
 
 @pytest.fixture
 def examples(guest: Guest, image: Image, service: Service, tmp_path: Path) -> None:
-    """All example probes with their declarations, in the place of the script of the other tests."""
+    """All example probes with their declarations, instead of the script of the other tests."""
     setting = Setting(tmp_path, image)
     packaging = PROJECT / "packaging"
     for file in (packaging / "etc/conf.d").glob("*.yaml"):
@@ -152,7 +152,7 @@ def examples(guest: Guest, image: Image, service: Service, tmp_path: Path) -> No
 
 
 def test_page_of_the_examples(guest: Guest, service: Service, examples: None) -> None:
-    # something for each of them to see: files, processes, system calls, a connection
+    # events for each of them: files, processes, system calls, a connection
     port = "/dev/tcp/127.0.0.1/9436"
     guest.run(f"dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct; bash -c 'echo >{port}'")
     page = service.get("/metrics").body

@@ -64,7 +64,7 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 @dataclass
 class Started:
-    """What was so right after the start."""
+    """The state right after the start."""
 
     watchdog: int
     modules: dict[str, str]
@@ -73,7 +73,7 @@ class Started:
 @pytest.fixture(scope="module")
 def started(guest: Guest, setting: Setting, service: Service) -> Started:
     setting.write("stapwatch.yaml", CONFIG)
-    # compiled ahead: what later tests reload to
+    # later tests reload to these, so they are compiled ahead
     for sizes in (MORE_SIZES, SIZES):
         for name, text in {"calls": CALLS, "sizes": sizes, "writes": WRITES}.items():
             setting.script(name, text)
@@ -92,7 +92,7 @@ def write_script(guest: Guest, name: str, text: str) -> None:
 
 
 def trigger(guest: Guest, words: str) -> str:
-    """Run it to its end; its process number."""
+    """Run the trigger to its end. Returns its process id."""
     return guest.run(f"echo $$; exec trigger {words}").check().stdout.strip()
 
 
@@ -317,7 +317,7 @@ def test_agent_that_was_killed_takes_its_modules_over(service: Service, started:
     before = service.value(name, **labels)
     pid = service.show("MainPID")
     guest.run(["kill", "-9", pid]).check()
-    # nobody reads, and the kernel goes on counting
+    # no agent reads, and the kernel goes on counting
     trigger(guest, "getppid 123")
     assert service.modules() == modules
 

@@ -2,12 +2,11 @@
 /*
  * The module's life: start, exit, stop, sync. runtime.h draws the states.
  *
- * Who may run concurrently: start, stop, sync and input are called with the
- * control mutex of device.c held, or while the module is unloaded, so never at the
- * same time. sw_exit() is called by handlers, on any CPU and in any context, at any
- * time of these. The state is the only thing that both sides write: sw_exit() moves
- * it by cmpxchg from STARTING or RUNNING to EXITING, and nothing but stop leads out
- * of EXITING.
+ * Concurrency: start, stop, sync and input are called with the control mutex of
+ * device.c held, or while the module is unloaded, so never at the same time.
+ * sw_exit() is called by handlers, on any CPU and in any context, at any time of
+ * these. The state is the only thing that both sides write: sw_exit() moves it by
+ * cmpxchg from STARTING or RUNNING to EXITING, and only stop leaves EXITING.
  */
 #include "probes/hook.h"
 
@@ -91,7 +90,7 @@ int sw_control_start(const struct sw_start *options)
 	if (sw_state() != SW_STARTING)
 		return 0; /* a begin probe has called exit() */
 
-	/* Attaching takes time. Disabled, no handler runs before all hooks are in place. */
+	/* Attaching takes time. Disabled, no handler runs before all hooks are attached. */
 	error = sw_hooks_attach();
 	if (error) {
 		WRITE_ONCE(sw_header->failed, 1);

@@ -50,8 +50,8 @@ err_log:
 }
 
 /*
- * Nobody has the device open, because an open file holds the module. So nothing runs
- * but handlers, which sw_control_stop() ends.
+ * The device is not open, because an open file holds the module. So only handlers
+ * run, and sw_control_stop() ends them.
  */
 static void __exit sw_module_exit(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the runtime's kernel sources share. One module holds one script, so its state
- * is global.
+ * Declarations that the runtime's kernel sources share. One module holds one
+ * script, so its state is global.
  *
  *   LOADED, STOPPED -> STARTING     START
  *   STARTING -> RUNNING             begin probes have run, all hooks are attached
@@ -62,7 +62,7 @@ void sw_mapping_destroy(void);
 struct page *sw_mapping_page(u64 offset);
 /* Any context. */
 struct sw_context *sw_lane_context(u32 lane);
-/* Answers SW_IOC_SUMS. Returns 0 or a negative errno. */
+/* Handles SW_IOC_SUMS. Returns 0 or a negative errno. */
 long sw_mapping_sums(struct sw_sums __user *user);
 /* Counts kernel memory, in bytes, for the header. */
 void sw_memory_add(s64 bytes);
@@ -106,7 +106,7 @@ u32 sw_state(void);
 int sw_control_start(const struct sw_start *options);
 /* Detaches all hooks and runs end or error probes. */
 void sw_control_stop(void);
-/* Brings up to date what the header and the status say as of the last sync. */
+/* Updates the fields of the header and the status that are as of the last sync. */
 void sw_control_sync(void);
 
 /* ---- input_probe.c */

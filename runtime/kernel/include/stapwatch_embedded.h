@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * In place of stapwatch.h for scripts with embedded C: kernel headers, and the
+ * Replaces stapwatch.h in scripts with embedded C: kernel headers, and the
  * names through which SystemTap's embedded C reaches the script. These names are
  * SystemTap's, so they have no prefix.
  */
@@ -44,7 +44,7 @@
 
 /*
  * STAP_RETURN() of a function whose result is a number, a string, or nothing.
- * Without an argument the result stays what it is.
+ * Without an argument the result does not change.
  */
 #define SW_RETURN_LONG(...)                                                                        \
 	do {                                                                                       \

@@ -4,7 +4,7 @@
  * array.h draws the table.
  *
  * All functions that change an array run with its lock held, so one writer at a time.
- * Who may look at it meanwhile, without the lock:
+ * Concurrent accesses without the lock:
  *
  * - look-ups on other CPUs, in arrays without deletion. The last store of
  *   sw_array_append() is the release that puts the slot into the index; before that no

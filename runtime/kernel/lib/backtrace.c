@@ -11,7 +11,7 @@
 #include "core/runtime.h"
 
 #define BACKTRACE_MAX_FRAMES 64
-/* Bytes between a function's start and the address at which a probe sees itself. */
+/* Most bytes between a function's start and the address of a hit at its entry. */
 #define BACKTRACE_NEAR 16
 /* Frames among which the probed function is looked for. */
 #define BACKTRACE_MAX_SKIPPED 48

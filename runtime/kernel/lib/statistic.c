@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Merging what each CPU has accumulated, for handlers that ask for it.
+ * Merges the rows that each CPU has accumulated, for handlers that ask for the
+ * result.
  *
  * Handlers on other CPUs go on accumulating: no lock keeps them out, so that counting
  * a hit needs none. Every word is one aligned load, so it is not torn. The result need

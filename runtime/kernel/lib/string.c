@@ -26,8 +26,8 @@ void sw_copy_key(struct sw_context *c, char *to, u32 size, const char *from)
 }
 
 /*
- * What does not fit is cut from the right. `b` moves first: it may be `to`, which `a`
- * will overwrite.
+ * A result that does not fit is cut at its end. `b` moves first: it may be `to`,
+ * which `a` will overwrite.
  */
 void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const char *b)
 {

@@ -35,7 +35,7 @@ struct ftrace_hook {
 	size_t memory; /* of both */
 	unsigned long *ips;
 	s32 *errors;
-	struct sw_function only; /* what `functions` points to if the probe names one function */
+	struct sw_function only; /* target of `functions` if the probe names one function */
 };
 
 /*
@@ -293,8 +293,9 @@ static u64 ftrace_hook_missed(const struct sw_attachment *a)
 }
 
 /*
- * How far behind a function's start the address can be that a handler gets: that of
- * ftrace's call, which may stand behind an instruction that marks jump targets.
+ * The largest distance from a function's start to the address that a handler gets.
+ * This is the address of ftrace's call, which an instruction that marks jump
+ * targets may precede.
  */
 #define FTRACE_CALL_DISTANCE 16
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the files of hook kinds share: one descriptor for each kind, and its helpers.
+ * Declarations that the files of hook kinds share: one descriptor for each kind,
+ * and its helpers.
  *
  * A kind is one file here that defines a `struct sw_hook_ops`, and one row of
  * SW_HOOKS in include/stapwatch/script.h that names it.
@@ -28,7 +29,7 @@ struct sw_attachment {
 
 /*
  * attach() and detach() run in a process that may sleep, under hook.c's mutex, so
- * none runs beside another. Handlers may hit as soon as the kernel has the hook,
+ * no two run concurrently. Handlers may hit as soon as the kernel has the hook,
  * before attach() returns; those that hit before the session runs find themselves
  * disabled, and return. detach() returns only after the last handler of this hook
  * has: the module's text and the hook's memory may go then. Unregistering alone is
@@ -39,7 +40,7 @@ struct sw_hook_ops {
 	void (*detach)(struct sw_attachment *a); /* NULL: nothing to detach */
 	/* Hits that the attached hook could not deliver; NULL: it never misses one. */
 	u64 (*missed)(const struct sw_attachment *a);
-	/* What an error of attach() means. NULL, or NULL returned: the number says it all. */
+	/* The meaning of an error of attach(). NULL, or NULL returned: the errno is enough. */
 	const char *(*explain)(int error);
 	/* sw_probed_function() for a probe with several functions. */
 	void (*probed_function)(struct sw_context *c, char *to, u32 size);
@@ -58,8 +59,8 @@ const struct sw_hook_ops *sw_hook_ops_of(const struct sw_probe *probe);
 int sw_hooks_create(void);
 void sw_hooks_destroy(void);
 /*
- * Attaches all. After a failure none is attached, and status and an event tell which
- * one failed.
+ * Attaches all. After a failure none is attached, and status and an event report
+ * which one failed.
  */
 int sw_hooks_attach(void);
 void sw_hooks_detach(void);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What is typed at the terminal of `stapwatch run`: probes for each byte and each
- * line.
+ * Input from the terminal of `stapwatch run`: probes for each byte and each line.
  *
  * The control mutex is held, so the probes of one byte have run before the next byte
  * comes, and no handler reads these variables while they change.

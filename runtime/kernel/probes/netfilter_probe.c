@@ -8,9 +8,9 @@
 #ifdef CONFIG_NETFILTER
 
 /*
- * Verdicts that the kernel acts upon. With any other (repeat and stop, which it has
- * given up, or a number that is no verdict) it would warn and leak the packet, so
- * the packet is accepted.
+ * Verdicts that the kernel acts upon. With any other (repeat and stop, which it no
+ * longer supports, or a number that is no verdict) it would warn and leak the
+ * packet, so the packet is accepted.
  */
 static unsigned int netfilter_verdict(u32 verdict)
 {

@@ -3,9 +3,9 @@
  * The processes that a probe is about: those that run a program, one by its id, or
  * the target and its descendants.
  *
- * A program is known by its file and not by its name: a file that is put in its
- * place later is another program. Only the addresses of inodes are compared, so that
- * any context may ask. The filter's paths hold references to the inodes, so no other
+ * A program is identified by its file, not by its name: a file that replaces it
+ * later is another program. Only the addresses of inodes are compared, which any
+ * context may do. The filter's paths hold references to the inodes, so no other
  * inode can get such an address while handlers run.
  */
 #include <linux/cred.h>
@@ -40,8 +40,8 @@ static bool process_filter_is_same(struct file *file, const struct sw_binary *wa
 }
 
 /*
- * In another file than the one that the compiler read, the offsets would be anywhere
- * in its code.
+ * The probed offsets are valid only in the file that the compiler read. In any
+ * other file they could be anywhere in the code.
  */
 static int process_filter_find_binary(struct sw_process_filter *filter,
 				      const struct sw_binary *wanted)

@@ -34,7 +34,7 @@ struct process_task {
 };
 
 /*
- * What the kernel offers for an event: tracepoints, and a kprobe on the first
+ * The kernel's hooks for an event: tracepoints, and a kprobe on the first
  * function that exists.
  */
 struct process_event {

@@ -5,12 +5,12 @@
  * Reading a file runs the handler once for each time that it is opened; each write()
  * runs it once.
  *
- * Two locks: hook.c's mutex is held where files are created and removed, so the tree
- * of nodes has one writer and no reader beside it. procfs_mutex is held while a
- * handler runs, which is one at a time: procfs_current is the open file whose text
- * that handler's $value is. It also protects the nodes' `read` and `write`. It must
- * not be held while files are removed: proc_remove() waits for whoever reads or
- * writes, and those take it.
+ * Two locks: hook.c's mutex is held where files are created and removed, so the
+ * tree of nodes has one writer and no concurrent reader. procfs_mutex is held while
+ * a handler runs, which is one at a time: procfs_current is the open file whose
+ * text that handler's $value is. It also protects the nodes' `read` and `write`. It
+ * must not be held while files are removed: proc_remove() waits for whoever reads
+ * or writes, and those take it.
  */
 #include <linux/proc_fs.h>
 #include "probes/hook.h"

@@ -8,7 +8,7 @@
 #include <linux/sort.h>
 #include "probes/hook.h"
 
-static u32 *session_order; /* the phases' probes by their order, then as written */
+static u32 *session_order; /* the phases' probes by order number, then in script order */
 static u32 session_nr_probes;
 
 const struct sw_hook_ops sw_session_ops = {};

@@ -27,7 +27,7 @@ static s64 timer_next_interval(const struct sw_probe *probe, s64 least)
 
 /*
  * Only the timer's own callback adds to `missed` while it is attached, and it never
- * runs beside itself.
+ * runs concurrently with itself.
  */
 static void timer_add_missed(struct sw_attachment *a, u64 ticks)
 {

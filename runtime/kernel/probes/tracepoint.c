@@ -25,8 +25,8 @@ static void tracepoint_compare(struct tracepoint *point, void *data)
 #ifdef CONFIG_MODULES
 /*
  * Called under the lock of the modules' tracepoints, so the module cannot go before
- * the reference is taken. One that is going already gives none: its tracepoint is as
- * good as absent.
+ * the reference is taken. A module that is being unloaded gives none: its
+ * tracepoint counts as absent.
  */
 static int tracepoint_search_module(struct notifier_block *notifier, unsigned long event,
 				    void *data)

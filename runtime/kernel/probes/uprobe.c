@@ -24,7 +24,7 @@ struct uprobe_point {
 struct uprobe_hook {
 	const struct sw_attachment *attachment;
 	struct inode *inode;	 /* referenced by the attachment's filter */
-	struct sw_function only; /* what the point has if the probe names one function */
+	struct sw_function only; /* the point's function if the probe names one function */
 	u32 nr_points;
 	struct uprobe_point points[];
 };

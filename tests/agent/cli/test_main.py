@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The command line: what it prints and its exit status; the decisions of `run` with a stand-in kernel."""
+"""The command line: its output and exit status, and the decisions of `run` with a stand-in kernel."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def test_options_that_cannot_be(
 
 
 def test_messages_name_only_subcommands_that_exist() -> None:
-    """A hint at a subcommand that is only planned sends people the wrong way."""
+    """A hint at a subcommand that is only planned would mislead users."""
     for path in (PROJECT / "agent").rglob("*.py"):
         for name in re.findall(r"'stapwatch (\w+)[^']*'", path.read_text()):
             assert name in main.COMMANDS, f"{path.name}: stapwatch {name}"
@@ -192,7 +192,7 @@ def test_what_options_mean_for_the_compiler() -> None:
 
 
 class Ending(StandInKernel):
-    """Its modules print a line when started, and then end as told."""
+    """A kernel whose modules print a line when started, and then end as `how` says."""
 
     def __init__(self, how: str) -> None:
         super().__init__()
@@ -255,7 +255,7 @@ def test_a_run_of_a_script_that_is_wrong(capfd: pytest.CaptureFixture[str]) -> N
 
 
 def test_a_command_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """It starts after the probes, and its end is theirs."""
+    """The command starts after the probes, and the run ends with it."""
     mark = tmp_path / "mark"
     status, kernel = session("stay", "-c", f"touch {mark}", "-o", str(tmp_path / "out"))
     assert status == 0 and mark.exists()
@@ -280,7 +280,7 @@ def test_a_run_that_tolerates_errors() -> None:
 
 
 def test_a_script_left_running(capfd: pytest.CaptureFixture[str]) -> None:
-    """-F leaves a module that -A finds again, reads, and ends."""
+    """-F leaves a module loaded; -A attaches to it, reads it, and unloads it."""
     status, kernel = session("stay", "-F")
     out, err = capfd.readouterr()
     [module] = kernel.loaded

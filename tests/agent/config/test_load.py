@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Configurations: cases/ has invalid ones, each beside the messages that it must give, with positions.
+"""Configurations: cases/ has invalid ones, each with the expected messages and their positions.
 
-UPDATE=1 writes the messages anew: read the difference before you commit it.
+UPDATE=1 rewrites the messages: read the difference before you commit it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,8 @@ def test_a_wrong_key_as_users_see_it() -> None:
 
 
 def test_everything_can_be_declared(tmp_path: Path) -> None:
-    """The packaged configuration, with all that is commented out put in, and it says the defaults."""
+    """The packaged configuration loads with all commented-out settings enabled, and these are the
+    defaults."""
     text = (PROJECT / "packaging/stapwatch.yaml").read_text()
     assert load.loads(re.sub("(?m)^script_folders.*", "", text)).scripts == {}
     full = re.sub(r"(?m)^#(?=\S|  )", "", text).replace("/etc/stapwatch/probes.d", str(tmp_path))

@@ -40,7 +40,7 @@ async def serving(**limits: Any) -> AsyncIterator[tuple[Endpoint, int]]:
 
 
 async def exchange(port: int, data: bytes) -> bytes:
-    """What the peer sends until it closes."""
+    """The bytes that the peer sends until it closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(data)
     try:
@@ -138,7 +138,7 @@ def test_a_large_answer_arrives_whole() -> None:
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nA: b"])
 def test_silent_peers_are_dropped(sent: bytes) -> None:
-    """Only that it ends is tested; `run` bounds the wait."""
+    """The test is that it ends; `run` bounds the wait."""
 
     async def work(_: Endpoint, port: int) -> None:
         got = await exchange(port, sent)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The agent's own metrics: text that is cached between scrapes equals what the library would write."""
+"""The agent's own metrics: text that is cached between scrapes equals the library's output."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_text_is_the_library_s(form: Format) -> None:
     image = plan.image()
     reader = SnapshotReader(Image(image.data))
     metrics = SelfMetrics(Health(), {})
-    # its process metrics change from look to look
+    # its process metrics change with each scrape
     metrics.registry = registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)
     seen = set()

@@ -32,7 +32,7 @@ PATIENCE = 60.0
 
 
 def configure(folder: Path, text: str = "", **scripts: str) -> Path:
-    """A configuration file with scripts in its own folder."""
+    """Write a configuration file with scripts in its own folder."""
     probes = folder / "probes.d"
     probes.mkdir(exist_ok=True)
     for old in probes.iterdir():
@@ -273,7 +273,7 @@ def ended(started: subprocess.Popen[bytes]) -> tuple[int, str]:
 
 
 def test_systemd_hears_of_everything(tmp_path: Path) -> None:
-    """The real agent: without headers or modules here its script fails, and it serves and says why."""
+    """The real agent: without headers or modules its script fails, and it serves and reports the reason."""
     path = configure(tmp_path, broken="probe begin { nosuch() }")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(tmp_path / "notify"))

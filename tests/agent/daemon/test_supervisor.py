@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reconciling: which modules are loaded, kept, swapped and unloaded, and what each script's state says."""
+"""Reconciling: which modules are loaded, left alone, swapped and unloaded, and the state of each script."""
 
 from __future__ import annotations
 
@@ -204,7 +204,8 @@ def test_an_end_without_an_event_is_noticed(
 
 
 def test_a_dead_agents_modules(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
-    """The same module is taken over and counts on, the others leave, a living reader's stays."""
+    """An orphaned module that is still wanted is adopted and keeps counting, a module with a live reader
+    stays, the others are unloaded."""
     kernel.put(standin.manifest("ok 1", "a", "[[], {}]"), State.RUNNING)
     kernel.put(standin.manifest("ok 0", "b", "[[], {}]"), State.RUNNING)
     kernel.put(standin.manifest("ok 1", "broken", "[[], {}]"), State.RUNNING)
@@ -249,7 +250,7 @@ def test_stopping_while_scripts_compile(
 def test_metrics_follow_the_configuration(
     kernel: StandInKernel, base: Settings, lines: Lines
 ) -> None:
-    """A new name needs no new module; a wrong variable is a problem that is shown."""
+    """A new name needs no new module; a wrong variable is reported as a problem."""
 
     async def work() -> None:
         supervisor = new(kernel)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Scrapes of tables that change: the page cache must never serve what is out of date.
+"""Scrapes of tables that change: the page cache must never serve stale values.
 
 A long-lived reader with its pages is compared with a simple one that caches nothing.
 """
@@ -39,7 +39,7 @@ Exact = dict[str, Decimal]
 
 @dataclass
 class World:
-    """An image, and what a scrape of it keeps."""
+    """An image, and the reader and exposition that cache its pages between scrapes."""
 
     image: Writer = field(init=False)
     reader: SnapshotReader = field(init=False)
@@ -70,7 +70,7 @@ class World:
         self.exposition = Exposition(families)
 
     def change(self, table: Table, slot: int, who: str, words: list[int]) -> None:
-        """An element comes, is replaced, or gets other values; slots are given out in order."""
+        """Add or replace an element, or change its values; slots are allocated in order."""
         slots = table.slots
         if slots is None:
             self.image.row(table, slot % LANES, 0, words[0])
@@ -113,7 +113,7 @@ class World:
         return b"".join(self.exposition.render(find, form)).decode()
 
     def expected(self, form: Format, low: int, high: int) -> Exact:
-        """The same without keeping anything; `low`, `high`: buckets of LOG2 that are shown."""
+        """The same samples without a cache; `low`, `high`: buckets of LOG2 that are shown."""
         found: Exact = {}
         for values in read(Image(self.image.data)).tables:
             for key, value in zip(values.keys, values.values, strict=True):

@@ -74,7 +74,7 @@ KEYS = st.one_of(TEXTS, st.integers(-(1 << 63), (1 << 63) - 1))
 @FORMS
 @given(found=st.dictionaries(st.tuples(TEXTS, KEYS), st.integers(0, 1 << 53), max_size=200))
 def test_every_counter_reads_back(form: Format, found: dict[tuple[str, Any], int]) -> None:
-    # An integer and its own spelling would be one series.
+    # An integer and its own text would be one series.
     unique = {(a, str(b)): (key, value) for key, value in found.items() for a, b in [key]}
     kept = dict(unique.values())
     text = served(values.number("reads", "who", "what"), kept, form)
@@ -372,7 +372,7 @@ def test_gzip() -> None:
 
 
 def test_family_is_a_value() -> None:
-    """A plan that comes out the same keeps the cached templates."""
+    """A plan equal to the previous one keeps the cached templates."""
     one = plan([("s", values.manifest(values.number("n")), {})], set())
     two = plan([("s", values.manifest(values.number("n")), {})], set())
     assert one == two

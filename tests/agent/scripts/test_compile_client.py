@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Compilers that answer, fail, crash, hang, write nonsense or use too much memory; and the real one."""
+"""Compilers that respond, fail, crash, hang, write invalid output or use too much memory; and the real
+one."""
 
 from __future__ import annotations
 
@@ -24,7 +25,7 @@ OTHERS: set[str] = set()
 
 @pytest.fixture(scope="module", autouse=True)
 def others() -> None:
-    """Children that were there before, as multiprocessing's resource tracker is after a test that uses it."""
+    """Record existing children, such as multiprocessing's resource tracker after a test that uses it."""
     OTHERS.update(child_processes())
 
 
@@ -66,7 +67,7 @@ def test_nonsense_shows_the_last_line_of_the_traceback(tmp_path: Path) -> None:
 
 
 def test_a_compiler_of_another_version(tmp_path: Path) -> None:
-    """Its answer has a field that this agent does not know."""
+    """Its response has a field that this agent does not know."""
     assert failure("newer", tmp_path).message == (
         "the compiler ended with status 0 and a bad answer: unknown in a compile response: novelty"
     )
@@ -89,7 +90,7 @@ def test_cancelling_ends_the_child(tmp_path: Path) -> None:
             await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(30):  # killed; the loop reaps it when it hears of it
+        async with asyncio.timeout(30):  # killed; the loop reaps it when it is notified
             while any(Path(f"/proc/{pid}").exists() for pid in children):
                 await asyncio.sleep(0.005)
 
@@ -97,7 +98,7 @@ def test_cancelling_ends_the_child(tmp_path: Path) -> None:
 
 
 def compile_all(texts: list[str], output: Path, **settings: Any) -> list[Any]:
-    """Compiled or CompileError of each; afterwards no child may be left."""
+    """Compiled or CompileError for each text; afterwards no child may be left."""
 
     async def work() -> list[Any]:
         compiler = Compiler(CompileSettings(**settings), standin.COMMAND)

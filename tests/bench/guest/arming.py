@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: from the request to start a module until its probes are armed, by the guest's clock.
+"""In the guest: the time from the request to start a module until its probes are attached, by the guest's clock.
 
 arming.py module-path module-name -> {"armed": functions, "arming": s}
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: the cost of one event, as time of many reads with a probe in place.
+"""In the guest: the cost of one event, as time of many reads with a probe attached.
 
     measure.py plan.json loop.so
     plan    [{"name", "kind": "nothing" | "script" | "module" | "command", "reads": 200000,
@@ -7,8 +7,8 @@
     writes a line of JSON for each step as it ends:
             {"name", "ns": time a read, "counted": events in that time, "fault": None or text}
 
-What is measured must also have counted: a step says how many events its tables grew by meanwhile.
-Reads happen in this process, which reads nothing else between the two looks at the tables.
+Each step also reports the number of events that its tables counted meanwhile, so that only work that was done
+is measured. Reads happen in this process, which reads nothing else between the two readings of the tables.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from runtime.reader.device import Device
 from runtime.reader.snapshot import Snapshot, SnapshotReader, StatValue
 
 WARM_UP = 2000
-WINDOWS = 3  # what is printed in all of them must fit the ring
+WINDOWS = 3  # the output of all of them must fit the ring
 PATIENCE = 600.0  # a peer that compiles under emulation
 
 
@@ -47,7 +47,7 @@ class Loop:
         self._timed_reads: Callable[[int], int] = lambda n: int(function(zero, n))
 
     def run(self, reads: int) -> int:
-        """Nanoseconds that they took."""
+        """Do the reads. Returns nanoseconds."""
         ns = self._timed_reads(reads)
         if not ns:
             raise RuntimeError("a read of /dev/zero failed")
@@ -67,7 +67,7 @@ def measure(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
             before = count()
             ns = loop.run(reads)
             found.append((ns, count() - before))
-    # other processes that woke up meanwhile only add: their events are too many, or they took time
+    # other processes that ran meanwhile can only add: events beyond `most`, or time
     undisturbed = [each for each in found if each[1] <= step["most"]]
     ns, counted = min(undisturbed or found)
     return {"ns": ns / reads, "counted": counted}
@@ -111,7 +111,7 @@ def number_of(value: object) -> int:
 
 
 def check(snapshot: Snapshot) -> None:
-    """Nothing may have been lost, or less than the whole work was measured."""
+    """Raise RuntimeError if anything was lost, because then less than the whole work was measured."""
     for probe in snapshot.probes:
         losses = (probe.skipped_reentrant, probe.skipped_lock, probe.errors, probe.missed)
         if any(losses) or probe.error:
@@ -124,7 +124,7 @@ def check(snapshot: Snapshot) -> None:
 
 @contextlib.contextmanager
 def module(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
-    """A hand-written module: {"path", "module"}; looking at its number is an event, too."""
+    """A hand-written module: {"path", "module"}; reading its number is an event, too."""
     subprocess.run(["insmod", step["path"]], check=True)
     try:
         fd = os.open(f"/sys/module/{step['module']}/parameters/events", os.O_RDONLY)
@@ -137,8 +137,8 @@ def module(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
 def with_command(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
     """A peer's program: {"argv", "ready", "counted"}.
 
-    `ready`: text that it writes when it starts to work; SIGINT makes it write what it counted, the
-    sum of what the regular expression `counted` finds in there.
+    `ready`: text that it writes when it starts to work; SIGINT makes it write its count: the sum of all
+    numbers in that output which the regular expression `counted` finds.
     """
     log = Path("/tmp/peer.log")
     with log.open("wb") as output:
@@ -155,7 +155,7 @@ def with_command(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"it never got ready:\n{log.read_text(errors='replace')}")
             time.sleep(0.5)
-        # its first words may come before the hook is in place: what was counted tells
+        # its first output may precede the attachment of the hook: the count shows it
         time.sleep(5)
         before = log.stat().st_size
         loop.run(WARM_UP)

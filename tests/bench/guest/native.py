@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In a guest's root folder, natively: what compiling costs. The result is one line of JSON.
+"""In a guest's root folder, natively: the cost of compiling. The result is one line of JSON.
 
     native.py work-folder example.stp hand-folder rounds scripts
     -> {"new_kernel": 4.1, "cold": [0.21, ...], "cached": [...], "many_cold": {"cpu", "wall"}, ...}
 
-Everything is CPU seconds of the compiler's process with all that it starts, as the agent starts it.
+All numbers are CPU seconds of the compiler's process and its children, started as the agent starts it.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ JOBS = 2
 def main() -> None:
     work, example, hand = map(Path, sys.argv[1:4])
     rounds, scripts = map(int, sys.argv[4:6])
-    builds = min(rounds, 3)  # of those that take seconds
+    builds = min(rounds, 3)  # rounds of the builds that take seconds
     text = example.read_text()
     cache = work / "cache"
 
     def request(number: int) -> Request:
-        """The example, each time another script for the cache."""
+        """The example, as another script for the cache with each number."""
         changed = f"{text}\n// {number}\n"
         return Request("example", text=changed, cache=str(cache))
 
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def profile(cold: list[tuple[float, dict[str, Any]]]) -> dict[str, float]:
-    """Where the time of a cold compile goes: CPU seconds of each part, on average."""
+    """The profile of a cold compile: CPU seconds of each part, on average."""
     parts: dict[str, float] = {}
     for spent, response in cold:
         passes = {p["title"]: p["user"] + p["system"] for p in response["passes"]}
@@ -90,7 +90,7 @@ def check(response: dict[str, Any]) -> None:
 
 
 def compile_many(requests: list[Request]) -> dict[str, float]:
-    """As the agent does it: JOBS children at a time."""
+    """Compile as the agent does: JOBS children at a time."""
 
     async def run() -> None:
         compiler = Compiler(CompileSettings(jobs=JOBS))
@@ -103,7 +103,7 @@ def compile_many(requests: list[Request]) -> dict[str, float]:
 
 
 def kbuild(request: Request, folder: Path) -> float:
-    """The same script's C and the runtime by the kernel's build system."""
+    """Build the same script's C and the runtime with the kernel's build system."""
     response = compile_script(replace(request, last_pass=3), lambda line: None)
     build = BuildInput("example", response.output, "{}", Kernel.running())
     before = children()
@@ -112,7 +112,7 @@ def kbuild(request: Request, folder: Path) -> float:
 
 
 def kbuild_one(hand: Path, folder: Path) -> float:
-    """One file of a module written by hand: the least that kbuild takes."""
+    """Build one file of a hand-written module: the minimum time of kbuild."""
     shutil.copytree(hand, folder)
     (folder / "Kbuild").write_text("obj-m += hand_key.o\n")
     before = children()

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: the agent's start with its cache warm, and its memory.
+"""In the guest: the start of the agent with a warm cache, and its memory.
 
     starting.py request.json scripts -> {"start": s, "rss": bytes, "cached": s}
 
-Times are of the guest's clock: executed instructions at one a nanosecond, where it counts them.
+Times are by the guest's clock, which counts one executed instruction as a nanosecond where it can.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pathlib import Path
 
 from agent.scripts.compile_worker import COMMAND
 
-STEADY = 10  # seconds and scrapes until memory is what it stays
+STEADY = 10  # seconds and scrapes until memory is stable
 
 
 def main() -> None:
     request, scripts = sys.argv[1], int(sys.argv[2])
-    # modules are there, made outside; what the compiler remembers of itself it learns here
+    # the modules were built outside and are cached; this fills the compiler's other caches
     timed("warming the cache", lambda: compile_once(request))
     cached = timed("a compile out of the cache", lambda: compile_cached(request))
     timed("warming the agent's cache", lambda: systemctl("start"))
@@ -61,7 +61,7 @@ def compile_cached(request: str) -> None:
 
 
 def systemctl(verb: str) -> None:
-    """`start` returns when READY=1 was said."""
+    """Run a verb on the service; `start` returns after READY=1."""
     subprocess.run(["systemctl", verb, "stapwatch"], check=True)
 
 
@@ -78,7 +78,7 @@ def page(path: str) -> bytes:
 
 
 def resident() -> dict[str, int]:
-    """Bytes of memory that the agent holds: all, its own, and files' (libraries, tables)."""
+    """Resident bytes of the agent: total, anonymous, and of files (libraries, tables)."""
     show = ["systemctl", "show", "-P", "MainPID", "stapwatch"]
     pid = subprocess.run(show, check=True, capture_output=True, text=True).stdout.strip()
     found = {}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the hand-written modules share: attaching to vfs_read or sys_enter, and
+ * Code that the hand-written modules share: attaching to vfs_read or sys_enter, and
  * /sys/module/NAME/parameters/events, the number of events that the module has counted.
  *
  * A module defines `u64 hand_events(void)`. Handlers must be safe on any CPU, in any

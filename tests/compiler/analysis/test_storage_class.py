@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Storage classes: what handlers do with a global decides where it lives and whether it is a counter."""
+"""Storage classes: the use of a global in handlers decides its storage and whether it is a counter."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The C of scripts that once came out wrong, or worse than it had to be."""
+"""The C of scripts that was once wrong or inefficient."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `-l`, `-L` and the `--dump` options list."""
+"""The lists of `-l`, `-L` and the `--dump` options."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_each_family_has_its_forms() -> None:
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_script_can_have_each_form(form: str) -> None:
-    """What the argument names may not exist, but the form itself is known."""
+    """The object that the argument names may not exist, but the form itself is known."""
     point = form.replace("(number)", "(1)").replace("(string)", '("x")')
     script = parse(f"probe {point} {{}}", "x.stp", conditions=CONDITIONS)
     (probe,) = (item for item in script.items if isinstance(item, syntax.Probe))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The module cache returns a module only while everything that it was made from is unchanged."""
+"""The module cache returns a module only if all of its inputs are unchanged."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def job(tmp_path: Path) -> CompileJob:
 
 @pytest.fixture
 def compiler(job: CompileJob, tmp_path: Path) -> Path:
-    """The job has a cached result; `tool` stands for a tool that the module was built with."""
+    """The job has a cached result; `tool` is a tool that the module was built with."""
     tool = tmp_path / "gcc"
     tool.write_text("1")
     job.cache.put(MADE, {"sw_x_abc1.ko": b"code"})

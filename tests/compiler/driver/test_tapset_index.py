@@ -94,7 +94,7 @@ OURS = tapset_index.read()
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_each_name_of_a_file_is_found_without_parsing_it(name: str) -> None:
-    """A declaration that is written otherwise would not be there for scripts that use it."""
+    """Scripts could not use a declaration that is written otherwise."""
     if name.endswith(".stpm"):
         names = {(macro, "") for macro in tapset_index.macros({name: OURS[name]}, KERNEL)}
     else:
@@ -150,9 +150,9 @@ def test_a_file_is_needed_for_what_another_needs(tmp_path: Path) -> None:
         ("syscall.open", "open"),
         ("syscall . open . return", "open"),
         ("syscall.{open, close}", "open close"),
-        ("syscall.{read,cl*}", "open close"),  # as likely as not
+        ("syscall.{read,cl*}", "open close"),  # either is possible, so both are needed
         ("syscall.*", "open close"),
-        ("syscall.?lose.return", "open close vfs"),  # `?lose.` looks like a first part
+        ("syscall.?lose.return", "open close vfs"),  # `?lose.` could be a first component
         ("sys*.open", "open close vfs"),
         ("s*", ""),
         ("vfs.read", "vfs"),
@@ -170,7 +170,7 @@ def test_a_file_of_aliases_is_needed_for_a_point(point: str, files: str, tmp_pat
 
 
 def test_one_digest_however_the_index_came(tmp_path: Path) -> None:
-    """It is a part of a module's name: what one process made, another must find."""
+    """The digest is part of a module's name: a module that one process built must be found by another."""
     fresh = tapset_index.read()
     made, kept = (tapset_index.read(cache_dir=tmp_path) for _ in range(2))
     before = [made.digest, kept.digest]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Short ways to run the front end, for the tests beside this file."""
+"""Short ways to run the front end, for the tests in this folder."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _all_parsed(
 
 
 def statements(text: str, *args: str) -> tuple[s.Stmt, ...]:
-    """The statements of a probe that holds `text`."""
+    """The statements of a probe whose body is `text`."""
     [probe] = tree(f"probe begin {{ {text} }}", *args).items
     assert isinstance(probe, s.Probe)
     return probe.body.body

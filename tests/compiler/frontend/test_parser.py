@@ -102,7 +102,7 @@ def test_else_belongs_to_the_nearest_if() -> None:
 
 
 def test_the_grammar_has_the_conflicts_it_is_meant_to_have() -> None:
-    """Each is one place where an optional semicolon or an else is settled by going on."""
+    """Each is a position where the parser resolves an optional semicolon or an else by shifting."""
     from lark import Lark, logger
     from lark.lexer import Lexer
 
@@ -225,7 +225,7 @@ def test_what_follows_from_a_mistake_is_not_told() -> None:
     assert slugs('probe a { x = "no end }\nprobe b { y = ] }') == ["unterminated-string", "syntax"]
     assert slugs("probe a { x = @nope(1) + ) }") == ["unknown-operator"]
     assert slugs("probe a { x = 1 /* no end }") == ["unterminated-comment"]
-    # but a number that is wrong stands in for itself
+    # but an invalid number becomes a number token itself
     assert slugs("probe a { x = 08 + ) }") == ["bad-number", "syntax"]
 
 

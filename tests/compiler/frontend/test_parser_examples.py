@@ -15,7 +15,7 @@ pytestmark = pytest.mark.host
 
 EXAMPLES = Path("/usr/share/systemtap/examples")
 CONDITIONS = Conditions("6.1.0-13-amd64", "x86_64", guru_mode=True, config={"CONFIG_SMP": "y"})
-# What the examples take: nothing, numbers, probe points, functions of a module, a mix of these.
+# The arguments that the examples take: none, numbers, probe points, functions of a module, a mix of these.
 ARGUMENTS: tuple[tuple[str, ...], ...] = (
     (),
     ("1", "2", "3", "4", "5", "6", "7", "8"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Runs the programs whose results ours are compared with."""
+"""Runs the programs with whose results ours are compared."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ LIMIT = 10 * 60  # seconds
 
 
 def run(*words: str | Path, cwd: Path | None = None) -> str:
-    """A command's output; its failure is the test's."""
+    """A command's output. If it fails, so does the test."""
     done = subprocess.run(
         words, cwd=cwd, capture_output=True, text=True, timeout=LIMIT, check=False
     )

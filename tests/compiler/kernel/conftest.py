@@ -18,7 +18,7 @@ from tests.compiler.kernel.commands import LIMIT, run
 
 
 def _fetch(release: str, root: Path) -> None:
-    """Unpack a kernel and its headers into `root`, all at once or not at all."""
+    """Unpack a kernel and its headers into `root`, completely or not at all."""
     common = re.sub(r"-(?:cloud-|rt-)?amd64$", "-common", release)
     kbuild = "linux-kbuild-" + re.sub(r"^(\d+\.\d+)\.0-.*", r"\1", release)
     packages = [f"linux-image-{release}", f"linux-headers-{release}"]
@@ -29,7 +29,7 @@ def _fetch(release: str, root: Path) -> None:
         subprocess.run(["apt-get", "download", *packages], cwd=folder, timeout=LIMIT, check=True)
         for package in folder.glob("*.deb"):
             run("dpkg-deb", "-x", package, folder / "root")
-        # the modules are 350 MB; a few serve for all
+        # the modules are 350 MB; a few are enough
         for module in (folder / "root" / "lib" / "modules").rglob("*.ko*"):
             if module.name.partition(".")[0] not in ("xfs", "nf_conntrack"):
                 module.unlink()

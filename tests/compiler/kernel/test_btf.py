@@ -219,7 +219,7 @@ def test_an_unreadable_file_says_so(tmp_path: Path) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_flipped_bytes_raise_nothing_else(data: st.DataObject) -> None:
-    """Whatever a damaged file holds, only our own errors come out, and all of it ends."""
+    """For any damaged file, only our own errors are raised, and every reading terminates."""
     raw = bytearray(blob(TYPES, TEXT))
     for _ in range(data.draw(st.integers(1, 4))):
         at = data.draw(st.integers(0, len(raw) - 1))

@@ -72,7 +72,7 @@ def test_headers_and_types_agree(debian: Kernel, tmp_path: Path) -> None:
     (tmp_path / "Kbuild").write_text("obj-m := agree.o\n")
     run("make", "-C", headers, f"M={tmp_path}", "agree.o")
 
-    # and the same file with one wrong offset does not compile, so the asserts do look
+    # and the same file with one wrong offset does not compile, so the asserts are effective
     wrong = asserts[0].replace("==", "!=")
     (tmp_path / "agree.c").write_text("\n".join([*source, wrong]) + "\n")
     with pytest.raises(AssertionError, match="static assertion failed"):

@@ -103,7 +103,7 @@ def _lines(btf: Btf, first: int) -> Iterator[str]:
 
 
 def _compare(btf: Btf, first: int, command: Sequence[str | Path]) -> int:
-    """How many lines were compared; the first difference fails."""
+    """Compare the lines, and fail at the first difference. Returns the number of lines."""
     theirs = [_INDEX_TYPE.sub("", line) for line in run(*command).splitlines()]
     for mine, other in zip_longest(_lines(btf, first), theirs):
         assert mine == other

@@ -42,7 +42,7 @@ def _with_size(pack: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
 
 
 def _vmlinuz(payload: bytes) -> bytes:
-    """An x86 boot image as far as a reader cares: 2 setup sectors, a stub, the payload."""
+    """The parts of an x86 boot image that the reader uses: 2 setup sectors, a stub, the payload."""
     image = bytearray(1536 + 96)
     image[0x1F1] = 2
     image[0x202:0x206] = b"HdrS"

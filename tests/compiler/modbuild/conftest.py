@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 
 @record
 class Facts:
-    """A kernel of another root folder, built for with this machine's headers."""
+    """A kernel in another root folder; modules for it are built with this machine's headers."""
 
     kernel: Kernel
     headers: Path | None
@@ -71,7 +71,7 @@ def script() -> str:
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Cache:
-    """One for the session: a kernel is prepared once."""
+    """One cache for the session: a kernel is prepared once."""
     return Cache(tmp_path_factory.mktemp("cache"))
 
 

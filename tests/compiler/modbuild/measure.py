@@ -41,7 +41,7 @@ class Facts:
 
 @record
 class Watched(HostToolchain):
-    """This system's tools, with the CPU time of every command noted."""
+    """This system's tools; records the CPU time of every command."""
 
     spent: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 

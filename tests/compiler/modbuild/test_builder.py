@@ -32,7 +32,7 @@ RequestFor = Callable[..., BuildInput]
 
 @record
 class Meddling(HostToolchain):
-    """This machine's tools, but commands for which `spoil` returns something end like that."""
+    """This machine's tools, but if `spoil` returns a result for a command, this is the command's result."""
 
     spoil: Callable[[Sequence[str]], Ran | None] = lambda argv: None
     ran: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ def sections(path: Path) -> Elf:
 
 
 def modinfo(path: Path, field_: str) -> str:
-    """One value, as the tool of that name prints it."""
+    """One value, as modinfo prints it."""
     lines = sections(path).contents(".modinfo").split(b"\0")
     values = [line.partition(b"=")[2] for line in lines if line.startswith(f"{field_}=".encode())]
     return b" ".join(values).decode()
@@ -302,7 +302,7 @@ def test_the_self_check_sees_that_a_step_is_missing(
     assert result.tier is Tier.KBUILD
     assert len(result.warnings) == 1
     assert "section ." in result.warnings[0] and "kbuild is used" in result.warnings[0]
-    # known from now on, without another look
+    # the result is cached: no tool runs again
     tools.ran.clear()
     again = Builder(mine.cache, tools, builder.sources)
     assert again.build(request_for("sw_other")).tier is Tier.KBUILD
@@ -457,7 +457,7 @@ def test_a_signed_module(
     assert not signed.cached
     data, plain = signed.path.read_bytes(), unsigned.read_bytes()
     assert data.startswith(plain) and data.endswith(MARK)
-    # behind the signature: 12 bytes that end in its length, and the mark
+    # after the signature: 12 bytes that end in its length, and the mark
     body = data[len(plain) : -len(MARK)]
     size = int.from_bytes(body[-4:], "big")
     assert len(body) == size + 12

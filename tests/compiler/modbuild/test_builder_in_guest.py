@@ -49,7 +49,7 @@ def module(kernel: Kernel, name: str, file: str, embedded: bool = False) -> Buil
 
 
 def load_and_unload(guest: Guest, result: BuildResult) -> str:
-    """What the kernel logged meanwhile."""
+    """Load and unload the module. Returns the kernel's messages meanwhile."""
     name = result.path.stem
     guest.push(result.path, f"/root/{name}.ko")
     before = len(guest.dmesg().splitlines())
@@ -98,7 +98,7 @@ def test_our_runtime_has_a_fast_tier(image: Image, kernel: Kernel, cross: Builde
 def test_a_prepared_cache_serves_the_guest_itself(
     image: Image, guest: Guest, kernel: Kernel, cross: Builder
 ) -> None:
-    """Its files say the same from inside as through the root folder, so the key is the same."""
+    """Its files are the same from inside as through the root folder, and so is the key."""
     compiler = cross.prepare(kernel).kit
     assert compiler is not None
     tool = compiler.commands.compiler

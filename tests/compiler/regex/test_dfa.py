@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions: what is accepted, and that the DFA and its C find what Python's `re` finds.
+"""Regular expressions: accepted patterns, and the matches of the DFA and its C, compared with Python's `re`.
 
-Python prefers alternatives in order where POSIX wants the longest match; so Python is asked for each
-place and length apart, from the left and the longest first, by a pattern that takes all of the string.
+Python prefers alternatives in order where POSIX wants the longest match; so Python is asked for each position
+and length separately, from the left and the longest first, by a pattern that matches all of the string.
 """
 
 from __future__ import annotations
@@ -150,8 +150,8 @@ def test_spans_as_python_finds_them(text: str, subjects: list[bytes]) -> None:
         assert (search(compile(text, False), data) is not None) == (wanted is not None), data
 
 
-# Python forgets a group that a later turn of a loop does not take part in as little as we do, but
-# differs from everybody where a loop's body can be empty.
+# Like our DFA, Python keeps a group that does not take part in a loop's last iteration. It differs from all
+# other implementations if a loop's body can be empty.
 plain = st.recursive(
     st.sampled_from(ATOMS),
     lambda children: st.one_of(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Probes of library files run in every program that uses something of their file, and in no other."""
+"""Probes of a library file run in every script that uses a declaration of the file, and in no other."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     for age, key in enumerate(keys):
         folder = cache.put(key, {"data": b"x" * 2_000}).folder
         os.utime(folder, (1_000 + age, 1_000 + age))
-    assert cache.get(keys[0]) is not None  # used just now: the youngest
+    assert cache.get(keys[0]) is not None  # just used: the youngest
     newest = key_of("new")
     cache.put(newest, {"data": b"x" * 5_000})
     kept = [key for key in (*keys, newest) if cache.get(key) is not None]
@@ -117,7 +117,7 @@ def _write_often(root: Path, seed: int, failures: multiprocessing.Queue[str]) ->
                 (entry.folder / "a").write_bytes(b"damage")
                 cache.get(key)
     except FileNotFoundError:
-        pass  # the other one threw the entry away between two steps of ours: allowed
+        pass  # the other process removed the entry between two of our steps, which is allowed
     except BaseException as error:
         failures.put(repr(error))
 
@@ -136,7 +136,7 @@ def test_many_processes_write_and_damage_the_same_keys(cache: Cache) -> None:
     found = []
     while not failures.empty():
         found.append(failures.get())
-    # a reader may meet another's damage before the hash is checked again, never a mix of two
+    # a reader may read damage by another before the hash is checked again, but never a mix of two entries
     assert [text for text in found if "Error" in text] == []
     assert work_folders(cache) == []
 

@@ -96,7 +96,7 @@ def test_other_files_are_refused(data: bytes) -> None:
 
 
 def read_all(data: bytes) -> None:
-    """Ask for everything that the readers of objects, modules and programs ask for."""
+    """Read everything that the readers of objects, modules and programs use."""
     elf = Elf(data)
     assert elf.defined is not None and elf.undefined is not None and elf.loaded is not None
     elf.relocation_kinds()

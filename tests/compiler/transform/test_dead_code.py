@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the optimiser removes, what it must keep, and its warnings."""
+"""The code that the optimiser removes, the code that it must keep, and its warnings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ READ = 'kernel.function("vfs_read")'
 
 
 def programs(text: str) -> tuple[Program, Program, list[str]]:
-    """As resolved, as optimised, and the warnings' slugs."""
+    """The resolved program, the optimised one, and the warnings' slugs."""
     script = parse(text, "x.stp", conditions=CONDITIONS)
     before = resolve(
         "x", [script], known(text, CONDITIONS), Environment(golden_kernel(), guru=True)
@@ -53,7 +53,7 @@ FOLDED = {
 
 @pytest.mark.parametrize("text", [t for t, v in FOLDED.items() if v is not None])
 def test_constants_fold(text: str) -> None:
-    """To what they are at run time, where nothing folds."""
+    """They fold to their values at run time without optimisation."""
     wanted = FOLDED[text]
     script = f"global n probe begin {{ x = {text}; println(x); n = x }}"
     assert run(script).output == run(script, optimise=False).output == f"{wanted}\n"

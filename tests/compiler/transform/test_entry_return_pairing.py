@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Arrays that carry a value from a function's entry to its return become the return instance's."""
+"""Arrays that carry a value from a function's entry to its return become data of the return instance."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_what_else_the_entry_does_stays() -> None:
         f'{START} probe kernel.function("vfs_write").return {{ t <<< start[tid()]; delete start[tid()] }}',
         f"{START} {RETURN} {{ t <<< start[pid()]; delete start[tid()] }}",
         f"{ENTRY} {{ start[pid()] = 1 }} {RETURN} {{ t <<< start[pid()]; delete start[pid()] }}",
-        # set at some hits only, twice, or by what may fail or has effects
+        # set at some hits only, twice, or by an expression that may fail or has effects
         f"{ENTRY} {{ if ($count) start[tid()] = 1 }} {RETURN} {{ t <<< start[tid()]; delete start[tid()] }}",
         f"{ENTRY} {{ if (!$count) next; start[tid()] = 1 }} {RETURN} {{ t <<< start[tid()]; delete start[tid()] }}",
         f"{ENTRY} {{ start[tid()] = 1; start[tid()] = 2 }} {RETURN} {{ t <<< start[tid()]; delete start[tid()] }}",

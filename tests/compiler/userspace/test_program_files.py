@@ -113,7 +113,7 @@ def test_programs_are_found_inside_a_root(tmp_path: Path, monkeypatch: pytest.Mo
     assert files.find("one") == ["/usr/bin/one"]
     assert files.find("/b*/on*") == ["/usr/bin/one", "/usr/bin/onward"]
     assert files.find("/bin/two") == [] and files.find("two") == []
-    # where something might come to be is noted, too
+    # paths where a file could appear are recorded, too
     assert {tmp_path / "nowhere/one", tmp_path / "bin/two"} <= set(files.inputs)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What every maker of programs draws from: numbers, names, the things declared, and what a place may use.
+"""The base of all program generators: numbers, names, declarations, and the scope of a position.
 
 choices.pick(("+", "-"))  ->  "+"
 """
@@ -48,9 +48,9 @@ def _range(low: int, high: int) -> st.SearchStrategy[int]:
 
 @dataclass(slots=True)
 class Scope:
-    """What a place in a body may use."""
+    """The names and operations that are allowed at a position in a body."""
 
-    names: list[t.Variable]  # that have a value
+    names: list[t.Variable]  # variables that have a value
     targets: list[t.Variable]  # locals that may change
     functions: list[t.Function]
     pure: bool = False  # a function's body that only computes
@@ -58,11 +58,11 @@ class Scope:
     looping: bool = False
     iterated: set[str] = field(default_factory=set)
     globals: bool = True
-    failures: int = 0  # operations that may still fail in the expression under way
+    failures: int = 0  # operations that may still fail in the current expression
     hot: t.Variable | None = (
-        None  # a variable that the expression under way changes, and does not read
+        None  # a variable that the current expression changes, and does not read
     )
-    changes: int = 0  # how often it still may
+    changes: int = 0  # number of changes still allowed
 
 
 def longs(scope: Scope) -> list[t.Variable]:
@@ -78,7 +78,7 @@ class Choices(ABC):
         self.effects: list[t.Function] = []  # functions that change globals or print
         self.defined: list[t.Function] = []  # all, in the order of the script
         self.fallible: set[str] = set()
-        self.groups = 0  # of the pattern under way
+        self.groups = 0  # of the current pattern
         self.lanes = 1
 
     def number(self, low: int, high: int) -> int:
@@ -96,16 +96,16 @@ class Choices(ABC):
         return f"{stem}{self.fresh}"
 
     def attempt(self, asked: t.Expr) -> t.Stmt:
-        """The value, or the error that there is none."""
+        """Print the value, or the error if there is none."""
         message = t.Variable(self.name("m"), "string")
         caught = t.Do(t.Print("println", (message,)))
         return t.Try((t.Do(t.Print("println", (asked,))),), message.name, (caught,))
 
-    # ------------------------------------------------------------ what subclasses make
+    # ------------------------------------------------------------ implemented by subclasses
 
     @abstractmethod
     def plain(self, scope: Scope, type_: t.Type, depth: int = 2) -> t.Expr:
-        """Without side effect or failure."""
+        """An expression without side effect or failure."""
 
     @abstractmethod
     def long(self, scope: Scope, depth: int) -> t.Expr:
@@ -113,15 +113,15 @@ class Choices(ABC):
 
     @abstractmethod
     def string(self, scope: Scope, depth: int) -> t.Expr:
-        """A string, alike."""
+        """A string, with the same limits."""
 
     @abstractmethod
     def keys(self, scope: Scope, g: t.Declaration) -> tuple[t.Expr, ...]:
-        """Of one of the array's elements; () for a scalar."""
+        """The keys of one of the array's elements; () for a scalar."""
 
     @abstractmethod
     def print(self, scope: Scope) -> t.Print:
-        """Some line."""
+        """A statement that prints a line."""
 
     @abstractmethod
     def stmts(self, scope: Scope, depth: int, most: int = 4) -> t.Stmts:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What printf makes of one value.
+"""The text of one value, formatted by a printf directive.
 
 shown(Directive("", "0", "5", "", "d"), "5", -42)  ->  "-0042"
 """
@@ -11,7 +11,7 @@ from tests.language.fuzz.values import Value, number
 
 
 def shown(d: t.Directive, width: str, value: Value) -> str:
-    """One value as SystemTap's printf does it: as C's, but 0 and # hold beside a precision, and for 0 too."""
+    """One value as SystemTap's printf does it: as in C, but 0 and # also apply with a precision, and to 0."""
     room = int(width or 0)
     flag = d.flags or ("0" if width.startswith("0") and d.width != "*" else "")
     if d.conversion == "s":

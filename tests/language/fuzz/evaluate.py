@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a program prints, by the language reference: numbers of 64 bits that wrap, strings that are cut, errors.
+"""The output of a program by the language reference: numbers of 64 bits that wrap, strings that are cut,
+errors.
 
 evaluate(program) -> "l0=3\nERROR: division by 0\n"
 """
@@ -28,7 +29,7 @@ MOST_STEPS = 400  # statements of one handler; MAXACTION allows more
 
 
 class _Left(Exception):
-    """break, continue, next or return, on its way."""
+    """Unwinds to the target of a break, continue, next or return."""
 
     def __init__(self, word: str, value: Value = 0) -> None:
         self.word, self.value = word, value
@@ -92,7 +93,7 @@ class _World:
             self.stmt(s)
 
     def body(self, stmts: t.Stmts) -> bool:
-        """A loop's body, once; whether the loop goes on."""
+        """Run a loop's body once. Returns whether the loop goes on."""
         try:
             self.block(stmts)
         except _Left as left:
@@ -197,7 +198,7 @@ class _World:
                 return
 
     def samples(self, place: t.Buckets | t.Extract) -> list[int]:
-        """All that a statistic has been given."""
+        """All values of a statistic."""
         found = self.arrays[place.stat].get(self.keys(place.keys))
         return found.values if isinstance(found, Statistic) else []
 
@@ -217,7 +218,7 @@ class _World:
         return tuple(self.value(key) for key in keys)
 
     def slot(self, name: str, keys: Keys, fresh: Value | Statistic) -> Value | Statistic:
-        """An element, made if there is none."""
+        """An element, created if it does not exist."""
         array = self.arrays[name]
         if keys not in array:
             size = self.declared[name].size
@@ -334,7 +335,7 @@ class _World:
         args = [self.value(a) for a in e.args]
         if e.function in library.NAMES:
             return self.cut_value(library.call(e.function, args, self.match))
-        # the number of arguments tells which are meant; of those the first, and those that `next` asks for
+        # the candidates have this number of arguments; the first is called, and each `next` calls another
         meant = [
             f
             for f in self.program.functions

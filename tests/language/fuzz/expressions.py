@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Expressions: of one type, and with at most one side effect or one thing that may fail.
+"""Expressions of one type, with at most one side effect or one operation that may fail.
 
 expr(scope, "long", 1)  ->  Binary("+", Variable("n", "long"), Number(7))
 """
@@ -15,7 +15,8 @@ class Expressions(Patterns):
     def full(
         self, scope: Scope, type_: t.Type, depth: int = 3, *, but: t.Variable | None = None
     ) -> t.Expr:
-        """A whole expression: with one side effect (on no `but`), or one thing that may fail, or neither."""
+        """A whole expression: with one side effect (not on `but`), or one operation that may fail, or
+        neither."""
         kind = self.number(0, 5)
         scope.failures = 1 if kind in (3, 4) else 0
         candidates = [v for v in scope.targets if v.type == "long" and v != but]
@@ -26,7 +27,7 @@ class Expressions(Patterns):
         return made
 
     def plain(self, scope: Scope, type_: t.Type, depth: int = 2) -> t.Expr:
-        """Without side effect or failure."""
+        """An expression without side effect or failure."""
         failures, changes = scope.failures, scope.changes
         scope.failures, scope.changes = 0, 0
         made = self.expr(scope, type_, depth)
@@ -152,7 +153,7 @@ class Expressions(Patterns):
         return t.Element(g.name, self.keys(scope, g), g.kind)
 
     def keys(self, scope: Scope, g: t.Declaration) -> tuple[t.Expr, ...]:
-        """Mostly from a few, so that they meet again."""
+        """Keys, mostly from a few values, so that elements are used more than once."""
         return tuple(self.key(scope, type_) for type_ in g.keys)
 
     def key(self, scope: Scope, type_: t.Type) -> t.Expr:
@@ -183,7 +184,7 @@ class Expressions(Patterns):
         return t.Call(f.name, self.arguments(scope, f, depth), type_)
 
     def arguments(self, scope: Scope, f: t.Function, depth: int) -> tuple[t.Expr, ...]:
-        """The first of a recursive function's says how deep it goes."""
+        """Arguments of a call. The first one of a recursive function is its depth."""
         args = [self.expr(scope, p.type, min(depth, 1)) for p in f.parameters]
         if f.name.startswith("deep"):
             args[0] = t.Number(self.number(0, 5))

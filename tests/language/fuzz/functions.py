@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Functions: that compute, that change what is global, that call themselves; overloaded ones, and C.
+"""Functions that compute, that change globals, or that are recursive; overloaded functions, and C.
 
 function([])  ->  Function("fn1", (Variable("p2", "long"),), "long", (...), True)
 """
@@ -16,7 +16,7 @@ from tests.language.fuzz.statements import Statements
 
 class Functions(Statements):
     def function(self, earlier: list[t.Function]) -> t.Function:
-        """One more; of several with its name and parameters the first."""
+        """Another function; the first one of those that share its name and parameters."""
         kind = self.number(0, 5)
         if kind == 5:
             return self.embedded()
@@ -37,7 +37,7 @@ class Functions(Statements):
         return made
 
     def function_name(self, arity: int) -> str:
-        """New, or one that only functions with other numbers of parameters have."""
+        """A new name, or one that only functions with other numbers of parameters have."""
         taken = {f.name for f in self.defined if len(f.parameters) == arity}
         known = [f.name for f in self.defined if f.name not in taken and f.name[:2] == "fn"]
         return self.pick(known) if known and self.chance(2) else self.name("fn")
@@ -52,7 +52,7 @@ class Functions(Statements):
         return made
 
     def chain(self, earlier: list[t.Function], effect: bool) -> t.Function:
-        """Functions that may hand on what they were given; the last one now and then to none."""
+        """Overloads that may pass their arguments to the next one; sometimes the last one has no next."""
         types = [self.type() for _ in range(self.number(0, 2))]
         name, result = self.function_name(len(types)), self.type()
         members = [
@@ -92,7 +92,7 @@ class Functions(Statements):
             words: tuple[t.Expr, ...] = (t.Text(name), *parameters)
             body.append(t.Do(t.Print("println", words)))
         body += self.stmts(scope, 1, 3)
-        if hands_on:  # with what was given, whatever became of the parameters
+        if hands_on:  # `next` passes the original arguments, even if the parameters have changed
             test = t.Binary(self.pick(COMPARISONS), self.pick(longs(scope)), self.long(scope, 1))
             body.append(t.If(test, (t.Leave("next"),), ()))
         again: t.Expr | None = None
@@ -100,7 +100,7 @@ class Functions(Statements):
             less = t.Binary("-", parameters[0], t.Number(1))
             args = [less, *(self.plain(scope, p.type, 1) for p in parameters[1:])]
             again = t.Call(name, tuple(args), type_)
-        # every local is read, or what may fail on the way into it may be left out
+        # every local is read; otherwise an operation that may fail in its value may be removed
         result = self.full(replace(scope, targets=[]), type_)
         if type_ == "long":
             read: t.Expr = t.Call("strlen", (t.Print("sprint", (locals_[1], *parameters)),), "long")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statistics from all their values: what the extractors and the histograms say.
+"""Statistics computed from all their values: extractors and histograms.
 
 variance([1, 2, 3, 4, 5], 1)  ->  2
 """
@@ -38,7 +38,7 @@ def extract(what: str, values: Sequence[int], shift: int = 0) -> int:
 
 
 def variance(values: Sequence[int], shift: int) -> int:
-    """Welford's algorithm in integers scaled by 2^shift, then the total variance of the one CPU there is."""
+    """Welford's algorithm in integers scaled by 2^shift, then the total variance of a single CPU."""
     mean = squares = 0
     for n, value in enumerate(values, 1):
         scaled = wrap(value << shift)
@@ -57,7 +57,7 @@ def variance(values: Sequence[int], shift: int) -> int:
 
 
 def size(shape: Histogram) -> int:
-    """Buckets, those for what is too low and too high included."""
+    """The number of buckets, with those for values that are too low and too high."""
     if not shape.interval:
         return 128  # by the highest bit of each sign, 64 for 0
     return len(range(shape.low, shape.high + 1, shape.interval)) + 2
@@ -89,11 +89,11 @@ def picked(shape: Histogram, values: Sequence[int], index: int) -> int:
 
 
 def drawn(shape: Histogram, values: Sequence[int]) -> str:
-    """The chart, with the empty line behind it."""
+    """The chart, with the empty line after it."""
     counts = filled(shape, values)
     labels = _labels(shape)
     used = [i for i, count in enumerate(counts) if count]
-    # two empty rows on both sides, but none beyond 0 or an end where nothing is
+    # two empty rows on both sides, but none beyond 0 or an empty end
     low, high = 0, len(counts) - 1
     if shape.interval:
         low, high = int(not counts[0]), high - int(not counts[-1])
@@ -101,7 +101,7 @@ def drawn(shape: Histogram, values: Sequence[int]) -> str:
         low = 64
     first, last = max(low, used[0] - 2), min(high, used[-1] + 2)
     names = ["value", *labels[first : last + 1]]
-    if shape.interval:  # room for the lowest value, and for what would come next, shown or not
+    if shape.interval:  # room for `low` and for the value after the last row
         after = shape.low + shape.interval * last
         names.append(f"<{shape.low}" if first == 0 else f"{shape.low}")
         names.append(f">{after}" if last == len(counts) - 1 else f"{after}")

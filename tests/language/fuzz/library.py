@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Functions that are not the program's own: of the library, and some in C with what they mean.
+"""Functions that the program does not define: those of the library, and some in C with their meaning.
 
 call("substr", ["abc", 1, 5], None)  ->  "bc"
 """
@@ -16,7 +16,7 @@ from tests.language.fuzz.values import Failure, Value, divide, number, text, wra
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """What a regular expression has matched last: `start` to `end` of `text`."""
+    """The last match of a regular expression: `start` to `end` of `text`."""
 
     pattern: regex.Pattern
     text: str
@@ -72,7 +72,7 @@ def _matched(last: Match | None, n: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A function's types, and what its C comes to."""
+    """A function's types, and the result of its C."""
 
     parameters: tuple[tuple[str, Type], ...]
     type: Type

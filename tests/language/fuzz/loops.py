@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Loops over arrays, whose order is one that the language promises, or does not matter.
+"""Loops over arrays, in an order that the language guarantees or that does not matter.
 
 foreach(scope, 1)  ->  Foreach((Variable("k3", "long"),), None, "g1", (), 0, False, None, (...))
 """
@@ -24,7 +24,7 @@ class Loops(Expressions):
         limit = t.Number(self.number(0, 4)) if self.chance(3) else None
         down = self.chance(2)
         iterated = scope.iterated | {g.name}
-        if len(g.keys) == 1 and self.chance(2):  # one order only: anything may happen in the body
+        if len(g.keys) == 1 and self.chance(2):  # a defined order: any body is allowed
             seen = [*names, *([value] if value else [])]
             inner = replace(scope, names=[*scope.names, *seen], looping=True, iterated=iterated)
             body = self.stmts(inner, depth, 3)
@@ -35,7 +35,7 @@ class Loops(Expressions):
             at = self.number(0, len(g.keys) - 1)
             found[at] = self.key(scope, g.keys[at])
             only = tuple(found)
-        if self.chance(2):  # equal elements in any order: only what they are sorted by is seen
+        if self.chance(2):  # equal elements have no order: only their sort key is printed
             return self.ranked(g, names, value, only, down, limit)
         return t.Foreach(
             names, value, g.name, only, None, False, None, self.sums(scope, names, value)
@@ -70,7 +70,7 @@ class Loops(Expressions):
     def sums(
         self, scope: Scope, names: tuple[t.Variable, ...], value: t.Variable | None
     ) -> t.Stmts:
-        """What comes to the same in every order."""
+        """A body with the same result in every order."""
         seen = [*names, *([value] if value else [])]
         inner = replace(scope, names=seen, targets=[], functions=[], globals=False)
         target = self.pick(longs(scope))

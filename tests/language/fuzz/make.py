@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Makes programs: well-typed, bounded, and with one meaning.
+"""Generates programs: well-typed, bounded, and with one meaning.
 
-What the language leaves open does not occur: the order of elements with equal sort keys, of two failures or
-side effects in one expression, and what a loop sees of an array that its body changes.
+Behaviour that the language does not define is left out: the order of elements with equal sort keys, of two
+failures or side effects in one expression, and a loop over an array that its body changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Maker(Functions):
         self.lanes = self.pick((1, 2, 1))
         self.declared = [self.declaration() for _ in range(self.number(1, 5))]
         self.accumulated = [self.pile() for _ in range(self.number(0, 2))]
-        functions: list[t.Function] = []  # of overloads that hand on one, for all of them
+        functions: list[t.Function] = []  # a chain of overloads is listed once
         for _ in range(self.number(0, 3)):
             functions.append(self.function(functions))
         callable_ = [f for f in functions if f not in self.effects]
@@ -47,7 +47,7 @@ class Maker(Functions):
         return t.Declaration(self.name("g"), keys, kind, size, start, shape, shift)
 
     def pile(self) -> t.Declaration:
-        """What is only added to."""
+        """A global that handlers only accumulate into."""
         keys: tuple[t.Type, ...] = self.pick(((), ("long",), ("string",)))
         kind: t.Kind = self.pick(("long", "stat"))
         shape, shift = self.statistic() if kind == "stat" else (None, None)
@@ -81,7 +81,7 @@ class Maker(Functions):
         return t.Do(t.Assign("+=", target, t.Number(self.pick(NUMBERS))))
 
     def dump(self) -> t.Stmts:
-        """All globals at the end."""
+        """Statements that print all globals at the end."""
         made: list[t.Stmt] = []
         for g in (*self.declared, *self.accumulated):
             made += _dump(g)

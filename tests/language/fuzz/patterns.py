@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions and what they are matched against, so that some match and some do not.
+"""Regular expressions and their subjects, of which some match and some do not.
 
 match(scope, 1)  ->  Match(Variable("s", "string"), Repeat(One("a", frozenset("a")), 1, None), False)
 """
@@ -70,12 +70,10 @@ class Patterns(Samples):
         return t.Match(subject, self.pattern(), self.chance(4))
 
     def matching(self, scope: Scope) -> t.Stmt:
-        """A test, and what it has matched."""
-        made = self.match(scope, 1)  # without failures: a statement of its own
+        """A test that prints its match."""
+        made = self.match(scope, 1)  # without failures, because it is the whole condition
         shown: list[t.Expr] = [matched(0), t.Call("ngroups", (), "long")]
-        if regex.is_plain(
-            made.pattern
-        ):  # else what groups take depends on rounds that take nothing
+        if regex.is_plain(made.pattern):  # otherwise groups depend on empty iterations
             shown += [matched(n) for n in range(1, regex.count_groups(made.pattern))]
         found: t.Stmts = (t.Do(t.Print("printdln", tuple(shown), "|")),)
         if self.chance(4):
@@ -84,7 +82,7 @@ class Patterns(Samples):
         return t.If(made, missed, found) if made.negated else t.If(made, found, missed)
 
     def reminder(self) -> t.Stmt:
-        """What was matched last, or the error that nothing was, or that it had no such group."""
+        """Print the last match, or the error that there was none, or that it had no such group."""
         if self.chance(3):
             return self.attempt(t.Call("ngroups", (), "long"))
         return self.attempt(matched(self.pick((0, 0, 9))))

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Regular expressions of the fuzzer, and what they match by trying every way.
+"""Regular expressions of the fuzzer, matched by trying all alternatives.
 
 search(Repeat(One("a", frozenset("a")), 1, None), "baa")  ->  (1, 3)
 
-The leftmost match counts, of those the longest. Of the ways to split it, the first counts where earlier
-alternatives and more repetitions come first; a group keeps what it took last.
+The leftmost match counts, and among those the longest. Among the ways to split it, the first counts where
+earlier alternatives and more repetitions come first; a group keeps its last text.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ Pattern = One | Begin | End | Sequence | Choice | Repeat | Group
 
 
 def pattern_text(p: Pattern) -> str:
-    """As a script's literal has it, but for the literal's own escapes."""
+    """The pattern as in a script's literal, without the literal's own escapes."""
     match p:
         case One():
             return p.text
@@ -98,7 +98,7 @@ def pattern_text(p: Pattern) -> str:
 
 
 def count_groups(p: Pattern) -> int:
-    """The whole match included."""
+    """The number of groups, the whole match included."""
     match p:
         case Sequence(parts) | Choice(parts):
             return 1 + sum(count_groups(part) - 1 for part in parts)
@@ -111,7 +111,7 @@ def count_groups(p: Pattern) -> int:
 
 
 def is_plain(p: Pattern) -> bool:
-    """Nothing is repeated that may be empty: how often the empty text was repeated cannot be seen."""
+    """Whether nothing is repeated that may be empty: the number of empty iterations is not defined."""
     match p:
         case Sequence(parts) | Choice(parts):
             return all(map(is_plain, parts))
@@ -140,7 +140,7 @@ def may_be_empty(p: Pattern) -> bool:
 
 
 def search(p: Pattern, text: str) -> tuple[int, int] | None:
-    """Where the match begins and ends."""
+    """Start and end of the match."""
     for start in range(len(text) + 1):
         found = _ends(p, text, start)
         if found:
@@ -149,7 +149,7 @@ def search(p: Pattern, text: str) -> tuple[int, int] | None:
 
 
 def groups(p: Pattern, text: str, start: int, end: int) -> Groups:
-    """What each group took of the match; no entry for one that took no part. Raises TooLong."""
+    """The part of the match of each group; no entry for a group that took no part. Raises TooLong."""
     walk = _Walk(text)
     return next(found for at, found in walk.ways(p, start, {}) if at == end)
 
@@ -159,7 +159,7 @@ def _fits(p: One, text: str, at: int) -> bool:
 
 
 def _ends(p: Pattern, text: str, at: int) -> set[int]:
-    """Every place where a match from `at` may end."""
+    """Every position where a match from `at` may end."""
     match p:
         case One():
             return {at + 1} if _fits(p, text, at) else set()
@@ -177,7 +177,7 @@ def _ends(p: Pattern, text: str, at: int) -> set[int]:
         case Group(_, inner):
             return _ends(inner, text, at)
         case Repeat(inner, low, high):
-            # more rounds than there are characters take nothing new
+            # more iterations than there are characters match nothing new
             most = low + len(text) + 1 if high is None else high
             found, reached = {at}, {at} if low == 0 else set()
             for n in range(1, most + 1):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statistics and their histograms: asked for, drawn and looped over.
+"""Statistics and their histograms: extracted, printed and iterated.
 
 extract(scope, 1)  ->  Extract("variance", "g2", (Number(1),), 4)
 """
@@ -12,7 +12,7 @@ from tests.language.fuzz.choices import Choices, Scope
 
 
 def extracts(g: t.Declaration, keys: tuple[t.Expr, ...], *, empty: bool) -> list[t.Expr]:
-    """All that a statistic may be asked for; `empty`: what one without values tells too."""
+    """All extractors of a statistic; `empty`: only those that are defined without values."""
     if empty:
         return [t.Extract(what, g.name, keys) for what in ("count", "sum")]
     found: list[t.Expr] = [t.Extract(what, g.name, keys) for what in ("min", "max", "avg")]
@@ -26,7 +26,7 @@ def extracts(g: t.Declaration, keys: tuple[t.Expr, ...], *, empty: bool) -> list
 
 class Samples(Choices):
     def statistic(self) -> tuple[t.Histogram | None, int | None]:
-        """The histogram and the shift of @variance that one may be asked for."""
+        """The histogram and the shift of @variance of a new statistic."""
         shape = None
         if self.chance(2):
             low, interval = self.pick((0, 1, -10, 100)), self.pick((1, 3, 20))
@@ -51,16 +51,16 @@ class Samples(Choices):
         return self.pick(extracts(g, keys, empty=False))
 
     def question(self, scope: Scope) -> t.Expr:
-        """One thing that a statistic may have no answer to."""
+        """An extractor that may fail because the statistic is empty."""
         g = self.pick([g for g in self.declared if g.kind == "stat"])
         keys = self.keys(scope, g)
-        asked = self.pick(extracts(g, keys, empty=False)[2:])  # the average, and what is rarer
+        asked = self.pick(extracts(g, keys, empty=False)[2:])  # the average, and the rarer ones
         if isinstance(asked, t.Bucket):
             return t.Bucket(asked.buckets, self.index(scope, asked.buckets.shape))
         return asked
 
     def index(self, scope: Scope, shape: t.Histogram) -> t.Expr:
-        """Of a bucket: mostly one that is used, some that are none."""
+        """The index of a bucket: mostly of a used one, sometimes out of range."""
         if self.chance(8):
             return self.plain(scope, "long", 1)
         if self.chance(8):
@@ -73,7 +73,7 @@ class Samples(Choices):
         return [g for g in known if g.name not in scope.iterated]
 
     def draw_chart(self, scope: Scope, known: list[t.Declaration]) -> t.Stmt:
-        """An empty statistic's is an error."""
+        """Print a histogram, which is an error for an empty statistic."""
         g = self.pick(known)
         assert g.histogram is not None
         keys = self.keys(scope, g)
@@ -84,7 +84,7 @@ class Samples(Choices):
         return t.If(t.Extract("count", g.name, keys), (drawn,), ())
 
     def each_bucket(self, scope: Scope, known: list[t.Declaration], body: t.Stmts) -> t.Stmt:
-        """Only of a statistic with values: what the loop does with none is not said."""
+        """A loop over a statistic with values: the loop over an empty one is not defined."""
         g = self.pick(known)
         assert g.histogram is not None
         keys = self.keys(scope, g)

@@ -45,7 +45,7 @@ class Statements(Loops):
                 return self.assignment(scope)
 
     def report(self, scope: Scope) -> t.Stmt:
-        """What a match, a statistic or a function comes to, errors included."""
+        """Print the result of a match, a statistic or a function, errors included."""
         known = self.charted(scope)
         match self.number(0, 6):
             case 0 if known:
@@ -88,7 +88,7 @@ class Statements(Loops):
         return self.each_bucket(scope, [g], self.stmts(inner, min(depth, 1), 2))
 
     def leaving(self, scope: Scope) -> t.Stmt:
-        """Out of something, mostly under a condition."""
+        """Leave a loop, function or handler under a condition."""
         if scope.looping:
             left: t.Stmt = t.Leave(self.pick(("break", "continue")))
         elif scope.returns is not None:
@@ -97,7 +97,7 @@ class Statements(Loops):
             left = t.Leave("next")
         else:
             left = t.Fail(self.plain(scope, "string"))
-        # a test that no optimiser can decide: what comes behind may be wrong, and must be run to be
+        # a test that no optimiser can decide: the code after it may fail, and must run to do so
         test = t.Binary("==", self.pick(longs(scope)), self.plain(scope, "long"))
         return t.If(test, (left,), ())
 
@@ -140,7 +140,7 @@ class Statements(Loops):
         return t.Print(kind, args, self.pick(TEXTS) if joined else "")
 
     def update(self, scope: Scope) -> t.Stmt:
-        """Of a global that handlers also read."""
+        """An update of a global that handlers also read."""
         known = [g for g in self.declared if g.kind != "stat" and g.name not in scope.iterated]
         if not known:
             return t.Do(self.print(scope))

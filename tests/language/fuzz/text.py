@@ -48,12 +48,12 @@ class _Writer:
     # ------------------------------------------------------------ expressions
 
     def inside(self, e: t.Expr, level: int) -> str:
-        """The expression where at least this level is needed."""
+        """The expression at a position that needs at least this level."""
         text, own = self.leveled(e)
         return f"({text})" if own < level or (self.brackets and own < _PRIMARY) else text
 
     def value(self, e: t.Expr) -> str:
-        """Where any expression may stand."""
+        """The expression at a position where any expression is allowed."""
         return self.inside(e, _ASSIGN)
 
     def leveled(self, e: t.Expr) -> tuple[str, int]:
@@ -85,7 +85,7 @@ class _Writer:
             case t.In():
                 if len(e.keys) == 1 and e.keys[0] is not None:
                     return f"{self.inside(e.keys[0], _IN + 1)} in {e.array}", _IN
-                # stap wants brackets round a key that compares
+                # stap needs brackets around a key that compares
                 keys = ("*" if k is None else self.inside(k, _LEVEL["<<"]) for k in e.keys)
                 return f"[{', '.join(keys)}] in {e.array}", _IN
             case t.Extract():
@@ -101,7 +101,7 @@ class _Writer:
                 return (
                     f"{left} {op} {literal(pattern_text(e.pattern))}",
                     _IN,
-                )  # it is in no row with other comparisons
+                )  # it cannot be chained with other comparisons
             case t.Call():
                 return f"{e.function}({self.list(e.args)})", _PRIMARY
             case t.Assign():
@@ -143,7 +143,8 @@ class _Writer:
         return "{ " + self.stmts(stmts) + " }"
 
     def stmts(self, stmts: t.Stmts) -> str:
-        """One a line; with few brackets also without the semicolons that a new word makes needless."""
+        """One statement a line; with few brackets also without the semicolons that are optional before a
+        word."""
         lines = [self.stmt(s) for s in stmts]
         for i, line in enumerate(lines[:-1]):
             if not self.brackets and line.endswith(");") and lines[i + 1][:1].isalpha():

@@ -162,7 +162,7 @@ class Directive:
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """What printf and sprintf take."""
+    """The arguments of printf and sprintf."""
 
     directives: tuple[Directive, ...]
     after: str
@@ -232,7 +232,7 @@ class Foreach:
 
 @dataclass(frozen=True, slots=True)
 class EachBucket:
-    """A loop over a histogram's buckets; `value`: what they count."""
+    """A loop over a histogram's buckets; `value`: the count of a bucket."""
 
     index: Variable
     value: Variable | None
@@ -286,7 +286,7 @@ Stmts = tuple[Stmt, ...]
 class Declaration:
     """`size`: of a small array; `start`: a scalar's initial value.
 
-    Of a statistic: the one `histogram` and the one `shift` of @variance that it may be asked for.
+    Of a statistic: the only `histogram` and the only `shift` of @variance that the program uses with it.
     """
 
     name: str
@@ -319,7 +319,8 @@ class Probe:
 class Program:
     """Timers fire `rounds` times; strings have `room` bytes, the end included (MAXSTRINGLEN).
 
-    `lanes`: CPUs that handlers run on. @variance is kept by each, so it has one meaning on one only.
+    `lanes`: CPUs that handlers run on. Each CPU has its own @variance words, so the value is defined for one
+    CPU only.
     """
 
     globals: tuple[Declaration, ...]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Values as the language has them: numbers of 64 bits that wrap, and texts.
+"""Values of the language: 64-bit numbers that wrap, and strings.
 
 divide(-7, 2)  ->  -3
 """
@@ -13,7 +13,7 @@ Keys = tuple[Value, ...]
 
 
 class TooLong(Exception):
-    """The program does more than a script may."""
+    """The program exceeds the limits of a script."""
 
 
 class Failure(Exception):
@@ -21,12 +21,12 @@ class Failure(Exception):
 
 
 def wrap(value: int) -> int:
-    """As a signed number of 64 bits."""
+    """The number as a signed 64-bit integer."""
     return (value + (1 << 63)) % (1 << 64) - (1 << 63)
 
 
 def divide(a: int, b: int) -> int:
-    """Towards zero."""
+    """The quotient, rounded towards zero."""
     if b == 0:
         raise Failure("division by 0")
     return wrap(abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1))

@@ -23,7 +23,7 @@ st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]),
 
 
 def register(kind: type) -> None:
-    """A record's own signature is unknown until it has been made a few times; its hints are not."""
+    """A record's own signature is unknown until a few instances exist; its type hints are known."""
     hints = get_type_hints(kind)
     st.register_type_strategy(
         kind, lambda _: st.builds(kind, **{name: st.from_type(hints[name]) for name in hints})
@@ -52,7 +52,7 @@ def test_not_a_manifest(text: str | bytes) -> None:
 
 
 def trees() -> list[tuple[str, Any]]:
-    """A manifest's tree with one thing wrong in each."""
+    """Trees of a manifest, each with one error."""
     plan = Plan(lanes=1)
     plan.array("t", {"n": None}, capacity=2)
     good = plan.manifest().to_json()

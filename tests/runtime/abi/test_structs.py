@@ -30,7 +30,7 @@ def fields(name: str) -> list[str]:
     text = re.sub(r"/\*.*?\*/", "", (INCLUDE / "abi.h").read_text(), flags=re.S)
     body = re.search(rf"struct {name} \{{(.*?)\}};", text, re.S)
     assert body, name
-    return re.findall(r"\b(\w+)(?:\[\w+\])?;", body[1])  # `x[]` at the end takes no room
+    return re.findall(r"\b(\w+)(?:\[\w+\])?;", body[1])  # `x[]` at the end takes no space
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ EMPTY = Plan(lanes=1).manifest()
 
 
 def printed(form: str, *values: int | str | bytes | tuple[int, ...]) -> str:
-    """What a print of these arguments becomes, through its record."""
+    """The text of a print with these arguments, encoded and decoded as a record."""
     kinds = [
         PID if isinstance(v, int) else histogram_argument(HIST) if isinstance(v, tuple) else NAME
         for v in values
@@ -155,7 +155,7 @@ def test_round_trip(records: list[list[int | str | tuple[int, ...]]]) -> None:
 
 @given(st.binary(max_size=80))
 def test_garbage_is_refused(data: bytes) -> None:
-    # a record for anything is 24 bytes at least, and garbage hardly ever is one
+    # every record has at least 24 bytes, and random bytes are hardly ever one
     try:
         events = decode(data, ONE)
     except ValueError as error:

@@ -25,7 +25,7 @@ def buckets(hist: Histogram, counts: dict[int, int]) -> list[int]:
 
 
 def rows(text: str) -> list[tuple[str, int, int]]:
-    """(name, length of bar, count) of each row; `~` alone for what was skipped."""
+    """(name, length of bar, count) of each row; `~` alone for skipped rows."""
     lines = text.split("\n")
     assert lines[-2:] == ["", ""]
     bar = lines[0].index("|")
@@ -66,7 +66,7 @@ def test_the_whole_picture() -> None:
 def test_bars_are_scaled_down_only() -> None:
     hist = linear(0, 4, 1)
     assert [r[1] for r in rows(render(hist, [0, 50, 1, 2, 0, 0, 0]))] == [50, 1, 2, 0, 0]
-    # 51 on 50 columns: one column stands for two
+    # 51 on 50 columns: one column represents two
     assert [r[1] for r in rows(render(hist, [0, 51, 1, 2, 0, 0, 0]))] == [25, 0, 1, 0, 0]
 
 
@@ -92,7 +92,7 @@ def test_linear_under_and_over() -> None:
     hist = linear(0, 100, 10)
     full = rows(render(hist, [1, *[0] * 5, 2, *[0] * 5, 3]))
     assert " ".join(r[0] for r in full) == "<0 0 10 ~ 30 40 50 60 70 ~ 90 100 >100"
-    # rows that stand for nothing counted outside are not shown
+    # rows for values outside are not shown if they counted nothing
     assert [r[0] for r in rows(render(hist, [0, 1, *[0] * 11]))] == ["0", "10", "20"]
     assert [r[0] for r in rows(render(hist, [0, *[0] * 10, 1, 0]))] == ["80", "90", "100"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""printf directives: what is accepted, what arguments they take, what they print."""
+"""printf directives: accepted formats, their arguments and their output."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ def test_pieces() -> None:
     assert parse("%%") == (Literal("%"),)
 
 
-# What stap 4.8 -p2 answers to these formats.
+# The result of stap 4.8 -p2 for these formats.
 ACCEPTED = [
     "%d %i %u %x %X %o %p %c %s %b %m %M", "%-5d", "%+d", "% d", "%#x", "%05d", "%00d", "%-0d",
     "% 0d", "%#0x", "%5.3d", "%.d", "%*d", "%.*d", "%*.*d", "%-*d", "%0*d", "%ld", "%lx", "%ls",
@@ -97,7 +97,7 @@ def test_arguments() -> None:
     assert [a.directive.user_memory for a in wanted[5:]] == [False, True]
 
 
-# Where the script language differs from C, and what C does not have.
+# Differences of the script language from C, and conversions that C does not have.
 @pytest.mark.parametrize(
     ("text", "args", "expected"),
     [

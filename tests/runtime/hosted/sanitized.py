@@ -35,13 +35,13 @@ FOLDERS = (RUNTIME / "kernel/include", RUNTIME / "kernel", RUNTIME / "hosted")
 
 
 def sources(*user: str) -> list[Path]:
-    """The runtime's files that also run in user space, and those of runtime/hosted/ named."""
+    """The runtime's files that also run in user space, and the named files of runtime/hosted/."""
     shared = [RUNTIME / "kernel" / f"{name}.c" for name in SHARED]
     return shared + [RUNTIME / "hosted" / f"{name}.c" for name in user]
 
 
 def gcc(*arguments: str | Path, folders: Iterable[Path] = ()) -> None:
-    """One call of the compiler, sanitizers and warnings on; CalledProcessError with its output."""
+    """Call the compiler once with sanitizers and warnings. Raises CalledProcessError with its output."""
     includes = [f"-I{folder}" for folder in (*FOLDERS, *folders)]
     command = ["gcc", *DIALECT, *WARNINGS, *SANITIZERS, *includes, *map(str, arguments)]
     subprocess.run(command, check=True, timeout=300)

@@ -67,7 +67,7 @@ def cut_to(text: bytes, size: int) -> tuple[bytes, int]:
 
 
 def as_reader(form: str, args: tuple[int | bytes, ...], size: int) -> tuple[bytes, int]:
-    """What a reader of events makes of the same format: a string of the kernel's ends at a NUL."""
+    """The text that a reader of events produces from the same format: a kernel string ends at a NUL."""
     whole = printf.format_bytes(printf.parse(form), args)
     kept, cut = cut_to(whole, size)
     return kept.partition(b"\0")[0], cut
@@ -240,4 +240,4 @@ def test_a_script_runs_as_in_the_kernel(tmp_path: Path) -> None:
                 header.lanes_offset + lane * header.lane_stride + probe * structs.PROBE_COUNTS.size
             )
             hits[probe] += structs.PROBE_COUNTS.unpack_from(memory, place)[0]
-    assert hits == [10, 9, 9, 9, 1]  # the last tick let no other timer in
+    assert hits == [10, 9, 9, 9, 1]  # the last tick disabled all other timers

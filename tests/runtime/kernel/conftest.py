@@ -30,7 +30,7 @@ Scenario = Callable[..., dict[str, Any]]
 
 
 def write_headers(image: Image, folder: Path) -> None:
-    """target.h and kernel.h of the guest's kernel, and a strange.h of no kernel at all."""
+    """Write target.h and kernel.h of the guest's kernel, and a strange.h that matches no kernel."""
     kernel = Kernel.from_root(image.rootfs, image.release)
     (folder / "stapwatch").mkdir()
     (folder / "stapwatch" / "target.h").write_text(target_header.header(kernel.btf, kernel.arch))
@@ -95,7 +95,7 @@ def booted(image: Image, modules: list[Path]) -> Iterator[Guest]:
 
 @pytest.fixture
 def scenario(guest: Guest) -> Iterator[Scenario]:
-    """Runs guest/NAME.py there; at the end the kernel must have had nothing to complain about."""
+    """Runs guest/NAME.py in the guest; at the end the kernel must have reported no fault."""
 
     def run(name: str, *arguments: int, timeout: float = 120) -> dict[str, Any]:
         argv = ["python3", "-m", f"tests.runtime.kernel.guest.{name}", *map(str, arguments)]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The runtime in a real kernel: what it counts, what it refuses, and that nothing remains after unloading."""
+"""The runtime in a real kernel: its counts, its refusals, and that nothing remains after unloading."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_timers_fire_and_the_script_ends_itself(scenario: Scenario) -> None:
     assert result["prints"] == [*([1, tick] for tick in range(10)), [2, 99]]
     assert result["states"] == LIFE
     assert not result["failed"]
-    # every tick is a hit, was missed and counted, or fell on a closed gate at the end
+    # every tick is a hit, was missed and counted, or was skipped at the end, when handlers were disabled
     fine, random, coarse, profile = (counts[0] for counts in result["counts"][:4])
     assert fine == 10
     assert random > 0 and coarse > 0 and profile > 0
@@ -132,7 +132,7 @@ def test_a_hook_that_cannot_be_placed_fails_the_start(scenario: Scenario) -> Non
 
     assert result["start"] == "ENOENT"
     assert (result["state"], result["failed"]) == ("STOPPED", True)
-    assert result["status"] == [[0, 0, 0], [0, 0, ENOENT]]  # the first one was taken out again
+    assert result["status"] == [[0, 0, 0], [0, 0, ENOENT]]  # the first one was detached again
     assert result["told"] == [["ERROR", 1, NO_FUNCTION]]
     assert result["end_of_file"]
 

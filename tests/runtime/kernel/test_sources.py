@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Names at file level of the runtime's C, which is compiled as one unit together with kernel headers.
 
-A name that a file defines for itself is visible in all files behind it, and may collide with a name of
-theirs or of the kernel's. So no two files define one name, and every name begins with `sw_` or with the
-first word of its file's name: `ring.c` may define `ring_create`, `RING_WAKEUP_MS`, `struct ring_x`, `sw_ring`.
+A name that a file defines for itself is visible in all files after it, and may collide with one of their
+names or of the kernel's. So no two files define one name, and every name begins with `sw_` or with the first
+word of its file's name: `ring.c` may define `ring_create`, `RING_WAKEUP_MS`, `struct ring_x`, `sw_ring`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pytest
 import runtime
 
 KERNEL = Path(runtime.__file__).parent / "kernel"
-ROOMS = ("core", "probes", "lib", "include/stapwatch")  # where prefixes are checked
+ROOMS = ("core", "probes", "lib", "include/stapwatch")  # folders in which prefixes are checked
 # the kernel's names, for C without kernel headers
 WITHOUT_PREFIX = frozenset({"include/stapwatch/types.h"})
 
@@ -39,7 +39,7 @@ _VARIABLE = re.compile(r"(\w+)\s*(?:\[[^]]*\]\s*)*$")
 
 
 def names(text: str) -> Iterator[str]:
-    """The names that a file defines for others to see: macros, functions, variables, types, enumerators.
+    """The names that a file defines at file level: macros, functions, variables, types, enumerators.
 
     Tags come as `struct x`: they do not collide with functions. Declarations (`extern`, prototypes) are
     left out.
@@ -52,7 +52,8 @@ def names(text: str) -> Iterator[str]:
 
 
 def _statements(text: str) -> Iterator[tuple[str, str | None]]:
-    """Each statement at file level: what precedes its first brace, and what the brace holds, if any."""
+    """Each statement at file level: the text before its first brace, and the contents of the brace, if
+    any."""
     depth, start, head, body = 0, 0, "", None
     for at, char in enumerate(text):
         if char == "{":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Devices, with files in their place: mapping, waiting, errors. Real devices are tested in the lab."""
+"""Devices, replaced by files: mapping, waiting, errors. Real devices are tested in the lab."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ def test_values_through_the_mapping(tmp_path: Path, image: Writer) -> None:
         image.row(table, 1, 0, 2)
         with path.open("r+b") as file:
             file.write(image.data)
-        # no copy was made: the mapping shows what the file holds now
+        # no copy was made: the mapping shows the file's present contents
         assert reader.read().tables[0].values == [42]
     assert device.fileno() == -1
     device.close()

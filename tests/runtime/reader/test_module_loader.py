@@ -23,7 +23,7 @@ from runtime.reader.module_loader import (
 
 
 def machine(root: Path, **files: str) -> Path:
-    """A tree with the files that `can_load_modules` looks at; "" takes one away."""
+    """A tree with the files that `can_load_modules` looks at; "" removes one."""
     everything = {
         "proc/modules": "nf_tables 1 0 - Live 0x0\n",
         "proc/sys/kernel/modules_disabled": "0\n",
@@ -86,7 +86,7 @@ def test_loaded(tmp_path: Path) -> None:
 
 
 def test_this_machine() -> None:
-    """Its own kernel's list, against the file."""
+    """The list of the running kernel, compared with the file."""
     path = Path("/proc/modules")
     lines = path.read_text().splitlines() if path.exists() else []
     assert [m.name for m in loaded()] == [line.split()[0] for line in lines]
@@ -151,7 +151,7 @@ def test_the_kernel_refuses_what_is_no_module(tmp_path: Path) -> None:
     path.write_text("this is no module")
     with pytest.raises(LoadError, match="the kernel refused module swatch_bad: ") as caught:
         load(path)
-    # a kernel without modules, a process that may not, or a look at the file
+    # a kernel without modules, a process without the permission, or the contents of the file
     assert caught.value.errno in (errno.ENOSYS, errno.EPERM, errno.ENOEXEC)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.ko")

@@ -64,7 +64,7 @@ def test_scalar_is_the_wrapped_sum_of_its_lanes(lanes: list[int]) -> None:
 
 
 def test_long_columns() -> None:
-    """More rows than are added up at once, with carries everywhere, and lanes that are idle in parts."""
+    """More rows than are added up at once, with carries everywhere, and partly idle lanes."""
     rows, lanes = 10_001, 5
     source = Random(rows)
     plan = Plan(lanes)
@@ -98,7 +98,7 @@ def test_shared_scalars(storage: Storage) -> None:
 @pytest.mark.parametrize("lanes", [1, 2, 64])
 def test_array_over_lanes(lanes: int) -> None:
     plan = Plan(lanes)
-    # a second array behind the first shows a row that is read from the wrong place
+    # a second array after the first reveals a row that is read from the wrong offset
     reads = plan.array("reads", {"execname": 16, "fd": None}, capacity=4)
     writes = plan.array("writes", {"fd": None, "path": 24}, capacity=4)
     image = plan.image()
@@ -143,7 +143,7 @@ def test_used_beyond_capacity_is_no_reason_to_read_on() -> None:
     image = plan.image()
     image.slot(table, 0, 2, (1,))
     image.slot(table, 1, 2, (2,))
-    image.row(behind, 0, 0, 2)  # which a live slot could begin with
+    image.row(behind, 0, 0, 2)  # a value that a live slot could begin with
     image.used(table, 3)
     assert elements(image, table) == {(1,): 0, (2,): 0}
 
@@ -155,7 +155,7 @@ def test_empty_array() -> None:
 
 
 class TestKeptReader:
-    """One reader over a table that changes under it."""
+    """One reader of a table that changes between readings."""
 
     @pytest.fixture
     def kept(self) -> Iterator[tuple[Writer, Table, SnapshotReader]]:
@@ -179,7 +179,7 @@ class TestKeptReader:
     def test_keys_are_not_decoded_again(self, kept: tuple[Writer, Table, SnapshotReader]) -> None:
         image, table, reader = kept
         reader.read()
-        # a key that changed without its sequence shows whether somebody looked at it
+        # a key that changed without its sequence shows whether it was read
         image.slot(table, 1, 2, ("new", 9))
         assert reader.read().tables[0].keys[1] == ("k1", 1)
         image.sequence(table, 1, 4)
@@ -203,7 +203,7 @@ class TestKeptReader:
 
 
 class Racing:
-    """A region whose reader is raced: before the nth slice, something happens."""
+    """A region that is changed while it is read: a function runs before the nth slice."""
 
     def __init__(self, view: memoryview, actions: dict[int, object]) -> None:
         self.view = view
@@ -219,10 +219,10 @@ class Racing:
 
 
 class TestChangesWhileReading:
-    """Whatever a handler does between two loads of the reader, no key gets another key's value."""
+    """No write by a handler between two loads of the reader gives a key another key's value."""
 
     def outcomes(self, every: bool) -> Iterator[tuple[int, TableValues]]:
-        """One read for each moment at which the element in slot 0 can be replaced."""
+        """One read for each point in time at which the element in slot 0 can be replaced."""
         for moment in range(1, 12):
             plan = Plan(lanes=1)
             table = plan.array("t", {"s": 8}, capacity=4, storage=Storage.SHARED)
@@ -264,7 +264,7 @@ class TestChangesWhileReading:
         for _, found in self.outcomes(every=False):
             assert self.consistent(found), found
             seen.add(found.keys[0][0])
-        # the moments were before, within and after the read
+        # the replacements were before, within and after the read
         assert seen == {"old", "new4"}
 
     def test_without_end(self) -> None:
@@ -310,14 +310,14 @@ def test_avg_rounds_towards_zero(sum_: int, avg: int) -> None:
 
 @given(st.lists(st.lists(st.integers(-(1 << 20), 1 << 20), max_size=20), min_size=1, max_size=6))
 def test_variance_of_exact_parts(lanes: list[list[int]]) -> None:
-    """Lanes that kept mean and m2 without rounding merge to the variance of all values together."""
+    """Lanes with exact mean and m2 merge to the variance of all values together."""
     shift = 20
     values = [v for lane in lanes for v in lane]
     rows = []
     for lane in lanes:
         mean = sum(lane) / len(lane) if lane else 0.0
         m2 = round(sum((v - mean) ** 2 for v in lane) * 4**shift) if lane else 0
-        # a row holds s64; bigger ones are another test's business
+        # a row holds s64; larger ones have another test
         rows.append((len(lane), sum(lane), 0, 0, round(mean * 2**shift), m2))
     if any(abs(word) >= 1 << 63 for row in rows for word in row):
         return

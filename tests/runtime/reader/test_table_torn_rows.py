@@ -71,7 +71,7 @@ def test_rows_are_whole(program: Path, tmp_path: Path) -> None:
                 found = texts.read(view)
                 assert all(len(set(value)) == 1 for value in map(str, found.values)), found.values
                 seen.update(found.values)
-                # without excluded elements, whose rows stay as they were copied
+                # without excluded elements, whose rows stay as copied
                 numbers = words(b"".join(rows for _, rows in stats.read(view).pages()))
                 rows = {tuple(numbers[at : at + WORDS]) for at in range(0, len(numbers), WORDS)}
                 assert all(len(set(row)) == 1 for row in rows), rows
@@ -101,7 +101,7 @@ class TestWriterThatNeverEnds:
         image.writing(table, 3)
         for n in range(200):
             image.text(table, n, b"half")
-        image.slot(table, 7, 4, (7000,))  # another element: nothing is known of it
+        image.slot(table, 7, 4, (7000,))  # another element: no earlier value is known
         image.slot(table, 8, 3, (8,))  # deleted
         image.slot(table, 200, 2, (200,))
         image.text(table, 200, b"half")

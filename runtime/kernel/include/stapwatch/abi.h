@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a loaded module shows to its readers: the whole contract.
+ * The complete binary interface between a loaded module and its readers.
  *
  * A module has one character device, /dev/stapwatch/NAME, of mode 0600:
  *
@@ -50,7 +50,7 @@ struct sw_header {
 struct sw_probe_counts {
 	u64 hits;	       /* handlers begun */
 	u64 skipped_reentrant; /* hits during another handler of this module on the same CPU */
-	u64 skipped_lock;      /* hits that waited for a lock in vain */
+	u64 skipped_lock;      /* hits skipped because a lock stayed held */
 	u64 errors;	       /* handlers ended by a script error */
 };
 

@@ -211,8 +211,8 @@ void sw_array_clear(const struct sw_array *a);
 
 /**
  * struct sw_sort_entry - an element that foreach is to visit
- * @number: what numbers are sorted by
- * @text: what strings are sorted by
+ * @number: the sort key of sw_sort_numbers()
+ * @text: the sort key of sw_sort_strings()
  * @slot: 1 + slot
  * @order: position in order of insertion, in which equal elements stay
  */

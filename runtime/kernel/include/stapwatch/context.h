@@ -34,7 +34,7 @@ struct sw_match {
 };
 
 /**
- * struct sw_context - the private part of one CPU's block; what a running handler knows
+ * struct sw_context - the private part of one CPU's block, with the handler's state
  * @busy: reentrancy guard: a handler runs on this CPU
  * @disabled: handlers are not to run: the module has not started, or has stopped
  * @blocked: both of the above as one word: a handler enters only if it is zero
@@ -144,7 +144,7 @@ static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 	c->busy = 1;
 	barrier();
 	if (!c)
-		__builtin_unreachable(); /* spares the caller its test */
+		__builtin_unreachable(); /* the caller need not test it again */
 	return c;
 }
 
@@ -175,7 +175,7 @@ static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
  * @actions: statements that the handler may run
  * @regs: registers at the hit; NULL if the probe has none
  *
- * Handlers that do nothing of the kind leave it out, and save six stores.
+ * Other handlers omit the call, which saves six stores.
  *
  * Context: Handler.
  */

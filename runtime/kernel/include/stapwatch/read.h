@@ -73,7 +73,7 @@ bool sw_kernel_string(struct sw_context *c, char *to, u32 size, u64 address);
 bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address);
 
 /**
- * sw_kernel_string_n() - copies at most so many bytes of a string of the kernel
+ * sw_kernel_string_n() - copies at most @length bytes of a string of the kernel
  * @c: the handler's context; gets the error "kernel string copy fault at 0x..."
  * @to: gets the string, "" if it cannot be read
  * @size: bytes of @to
@@ -86,7 +86,7 @@ bool sw_user_string(struct sw_context *c, char *to, u32 size, u64 address);
 bool sw_kernel_string_n(struct sw_context *c, char *to, u32 size, u64 address, s64 length);
 
 /**
- * sw_user_string_n() - copies at most so many bytes of a string of the process
+ * sw_user_string_n() - copies at most @length bytes of a string of the process
  * @c: the handler's context; gets the error "user string copy fault at 0x..."
  * @to: gets the string, "" if it cannot be read
  * @size: bytes of @to

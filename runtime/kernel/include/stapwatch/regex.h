@@ -4,7 +4,7 @@
 #define STAPWATCH_REGEX_H
 
 /**
- * sw_matched_keep() - the end of a generated matcher: keeps the match
+ * sw_matched_keep() - stores the match at the end of a generated matcher
  * @c: the handler's context
  * @text: buffer for a copy of @s, which lives as long as the handler
  * @size: bytes of @text

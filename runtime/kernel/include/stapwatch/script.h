@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What a generated script gives to the runtime: one `sw_script`, with a row for each
- * probe.
+ * The interface of a generated script to the runtime: one `sw_script`, with a row
+ * for each probe.
  */
 #ifndef STAPWATCH_SCRIPT_H
 #define STAPWATCH_SCRIPT_H
@@ -60,12 +60,12 @@ enum sw_handler_type {
 	SW_HANDLER_UPROBE,     /* sw_uprobe_handler */
 };
 
-/* `regs`: of what the hit interrupted, or of the process that made it. */
+/* `regs`: registers of the interrupted code, or of the process that made the hit. */
 typedef void sw_regs_handler(struct sw_regs *regs);
 
 /*
- * ftrace's trampoline calls it directly. Of the registers it saves only arguments and the stack
- * pointer.
+ * ftrace's trampoline calls it directly. It saves only the argument registers and
+ * the stack pointer.
  */
 typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *ops,
 			       struct sw_regs *regs);
@@ -73,7 +73,7 @@ typedef void sw_ftrace_handler(unsigned long ip, unsigned long parent_ip, void *
 /* Returns 0. */
 typedef int sw_kprobe_handler(void *kprobe, struct sw_regs *regs);
 
-/* Returns 0; at a function's entry another value means that its return is of no interest. */
+/* Returns 0; at a function's entry another value means that its return is not probed. */
 typedef int sw_kretprobe_handler(void *instance, struct sw_regs *regs);
 
 /*
@@ -90,7 +90,7 @@ typedef void sw_uprobe_handler(unsigned long function, struct sw_regs *regs);
 
 #define SW_ACCEPT 1 /* the kernel's NF_ACCEPT: the packet goes on as if there were no probe */
 
-/* What a SW_PROCESS probe waits for. */
+/* The event that a SW_PROCESS probe waits for. */
 enum sw_process_event {
 	SW_PROCESS_BEGIN,
 	SW_PROCESS_END,
@@ -106,7 +106,7 @@ struct sw_function {
 	s64 offset; /* SW_FTRACE: from register_ftrace_function(); 0: unknown. Else in the file */
 };
 
-/* A program's file. One of another size, or with other bytes at `offset`, is not probed. */
+/* A program's file. A file of another size, or with other bytes at `offset`, is not probed. */
 struct sw_binary {
 	const char *path;
 	u64 size;
@@ -128,7 +128,7 @@ struct sw_processes {
 struct sw_probe {
 	enum sw_hook hook;
 	u32 flags;	    /* SW_PROBE_* */
-	const char *symbol; /* what is probed: for messages, and where a hook is found by name */
+	const char *symbol; /* probed object: for messages, and for hooks found by name */
 	void *handler;	    /* its type: see SW_HOOKS */
 	const struct sw_function *functions; /* hooked together, by offset; NULL: `symbol` alone */
 	u32 nr_functions;
@@ -181,7 +181,7 @@ struct sw_probe {
 		} process;
 		struct {
 			s64 offset;    /* in the file; with `functions` unused */
-			s64 semaphore; /* the file offset of a count of users; 0: none */
+			s64 semaphore; /* file offset of a count of users; 0: none */
 		} uprobe;	       /* SW_UPROBE, SW_URETPROBE */
 	};
 };

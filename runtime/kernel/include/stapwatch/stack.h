@@ -76,7 +76,7 @@ u64 sw_stack_low(void);
 u64 sw_stack_size(void);
 
 /**
- * sw_stack_pointer() - where the stack is now
+ * sw_stack_pointer() - current value of the stack pointer
  *
  * Context: Any.
  * Return: the stack pointer.

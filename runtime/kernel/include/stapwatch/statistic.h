@@ -50,7 +50,7 @@ struct sw_stat_layout {
  * @max: largest value
  * @variance: sample variance
  *
- * What the layout has no word for is 0.
+ * A member for which the layout has no word is 0.
  */
 struct sw_stat_value {
 	s64 count, sum, min, max, variance;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The current task, and what the session says of itself. Process ids are those of
+ * The current task, and properties of the session. Process ids are those of
  * the initial namespace.
  *
  * The functions in line read members of the current task at offsets from BTF:
@@ -185,7 +185,7 @@ s64 sw_sid(void);
 u64 sw_task_of(s64 tid);
 
 /**
- * sw_user_address() - where the current process will go on in user space
+ * sw_user_address() - where the current process will continue in user space
  *
  * Context: Any, NMI included.
  * Return: the address; 0 for a kernel thread.
@@ -265,7 +265,7 @@ const char *sw_input_line(void);
  * sw_procfs_value() - $value of a procfs probe
  *
  * Context: Handler of a procfs probe.
- * Return: what was written to the file, or what is to be read from it.
+ * Return: the text that was written to the file, or that is to be read from it.
  */
 const char *sw_procfs_value(void);
 

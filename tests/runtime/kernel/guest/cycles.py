@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load, fire and unload many times while other processes hit the probes; print what is left over."""
+"""Load, fire and unload many times while other processes hit the probes; print the leftovers."""
 
 import json
 import os
@@ -13,8 +13,8 @@ from tests.runtime.kernel.guest.module import Module
 
 CYCLES = int(sys.argv[1])
 MODULES = (("sw_reads", 9), ("sw_faults", 4), ("sw_timers", 5))
-HITS = 200  # before a cycle of sw_reads goes on
-EDGES = 50  # calls that may be between two hooks of one function when these are taken out
+HITS = 200  # hits before a cycle of sw_reads goes on
+EDGES = 50  # calls that may be between two hooks of one function when these are detached
 KPROBES = Path("/sys/kernel/debug/kprobes/list")
 script = "import os\nfd = os.open('/dev/zero', os.O_RDONLY)\nwhile True: os.read(fd, 64)\n"
 
@@ -31,7 +31,7 @@ def allocations() -> int:
 
 
 def cycle(name: str, nr_probes: int, target: int) -> tuple[int, int]:
-    """One life of a module: hits of its second probe, and memory."""
+    """Load, run and unload a module once. Returns the hits of its second probe, and its memory."""
     with Module(name, nr_probes) as module:
         module.start(target)
         reader = threading.Thread(target=drain, args=(module,))
@@ -46,7 +46,7 @@ def cycle(name: str, nr_probes: int, target: int) -> tuple[int, int]:
         return module.counts(1)[0], module.header.memory
 
 
-# readers that never rest, so that every removal finds handlers in flight
+# readers that never pause, so that handlers are running at every removal
 loads = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
 try:
     lives = [cycle(*MODULES[i % 3], loads[0].pid) for i in range(CYCLES)]

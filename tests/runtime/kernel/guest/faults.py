@@ -14,7 +14,7 @@ BUDGET = 2
 PRINTS = 1000  # 96 bytes each, into a ring of 65536
 libc = ctypes.CDLL(None, use_errno=True)
 buffer = ctypes.create_string_buffer(b'a "b"\n\x01' + b"2\xff" + b"x" * 80)
-empty = os.open("/dev/null", os.O_RDONLY)  # leaves the buffer as it is
+empty = os.open("/dev/null", os.O_RDONLY)  # does not change the buffer
 
 
 def read(size: int) -> None:
@@ -59,7 +59,7 @@ with Module("sw_faults", 4) as module:
     result["after_exit"] = module.counts(0) == before
     result["exit_states"] = states(module.read_until_stopped(30))
 
-    # a ring that nobody reads: what does not fit is lost, and counted
+    # a ring without a reader: records that do not fit are lost and counted
     module.start(target=os.getpid())
     module.read_all()
     _, lost_before, _ = module.lane_counts()
@@ -69,7 +69,7 @@ with Module("sw_faults", 4) as module:
     result["kept"] = len(of_kind(module.read_all(), EventKind.PRINT))
     result["lost"] = lost - lost_before
 
-    # a reader that sleeps is woken by the next record
+    # the next record wakes a sleeping reader
     waiting = os.open(module.path, os.O_RDONLY)
     woken: list[list[Record]] = []
     reader = threading.Thread(target=lambda: woken.append(list(records(os.read(waiting, 65536)))))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: load a hand-written test module and talk to its device, with nothing but abi.py.
+"""In the guest: load a hand-written test module and talk to its device, with only structs.py.
 
 with Module("sw_reads", 9) as module:
     module.start(target=os.getpid())
@@ -138,7 +138,7 @@ class Module:
     # -- events ---------------------------------------------------------------------------------
 
     def read(self, room: int = 65536) -> list[Record] | None:
-        """One read(); None where nothing waits, an empty list at the end of file."""
+        """One read(); None if no record waits, an empty list at the end of file."""
         try:
             data = os.read(self.fd, room)
         except BlockingIOError:
@@ -146,14 +146,14 @@ class Module:
         return list(records(data))
 
     def read_all(self) -> list[Record]:
-        """Every record that waits now."""
+        """All pending records."""
         got: list[Record] = []
         while batch := self.read():
             got += batch
         return got
 
     def read_until_stopped(self, seconds: float) -> list[Record]:
-        """Wait for records with poll(); stop the module when it asks for it; to the end of file."""
+        """Wait for records with poll() until the end of file; stop the module when it asks for it."""
         got: list[Record] = []
         deadline = time.monotonic() + seconds
         poller = select.poll()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Count N reads of this process by every kind of hook; print what the module saw."""
+"""Count N reads of this process by every kind of hook; print the module's counts."""
 
 import ctypes
 import errno
@@ -19,7 +19,7 @@ result: dict[str, object] = {}
 
 
 def protect(memory: mmap.mmap) -> str:
-    """The name of the errno of making a read-only mapping writable."""
+    """The name of the errno of an attempt to make a read-only mapping writable."""
     libc = ctypes.CDLL(None, use_errno=True)
     buffer = (ctypes.c_char * 80)()  # a Py_buffer, whose first field is the address
     ctypes.pythonapi.PyObject_GetBuffer(ctypes.py_object(memory), buffer, 0)

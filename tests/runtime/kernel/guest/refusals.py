@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Load what must not load, start what must not start; print the kernel's messages."""
+"""Load modules that must not load, start one that must not start; print the kernel's messages."""
 
 import json
 import subprocess

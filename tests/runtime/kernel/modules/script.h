@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the hand-written scripts have in common; they look like generated ones. */
+/* Definitions that the hand-written scripts share; they look like generated ones. */
 #include "stapwatch.h"
 #include "kernel.h" /* BUILD_ID, of the kernel they are built for */
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hosted.h - a process in place of a kernel, for tests under sanitizers: one thread, which acts as
- * one CPU after another. The calling convention is the architecture's, so that generated handlers
- * are the same; the harness fills the registers.
+ * hosted.h - a process that replaces the kernel, for tests under sanitizers: one thread, which
+ * acts as one CPU after another. The calling convention is the architecture's, so that generated
+ * handlers are the same; the harness fills the registers.
  */
 #ifndef STAPWATCH_ARCH_HOSTED_H
 #define STAPWATCH_ARCH_HOSTED_H

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * x86_64_abi.h - what x86-64's calling conventions and its kernel's user interface decide: saved
- * registers, arguments, flags. Shared by modules and by the hosted harness.
+ * x86_64_abi.h - definitions given by x86-64's calling conventions and its kernel's
+ * user interface: saved registers, arguments, flags. Shared by modules and by the
+ * hosted harness.
  */
 #ifndef STAPWATCH_ARCH_X86_64_ABI_H
 #define STAPWATCH_ARCH_X86_64_ABI_H
@@ -25,7 +26,10 @@ struct sw_regs {
 		BUILD_BUG_ON(offsetof(struct sw_regs, sp) != offsetof(struct pt_regs, sp));        \
 	} while (0)
 
-/* Of either struct: the instruction, the stack and frame pointers, whether the process was hit. */
+/*
+ * For either struct: instruction, stack and frame pointers, and whether the hit was in
+ * user mode.
+ */
 #define SW_REGS_IP(r)	((r)->ip)
 #define SW_REGS_SP(r)	((r)->sp)
 #define SW_REGS_FP(r)	((r)->bp)
@@ -41,7 +45,7 @@ struct sw_regs {
 #define SW_RETURN_VALUE(r) ((r)->ax)
 /* Address of stack argument `n` (6..) at a function's entry. */
 #define SW_STACK_ARG(r, n) ((r)->sp + 8 + 8 * ((n)-6))
-/* A system call's fourth argument; the others are where a function's are. */
+/* A system call's fourth argument; the others are in the same registers as a function's. */
 #define SW_SYSCALL_ARG3(r) ((r)->r10)
 
 /* Flags of open() whose values differ between architectures. */

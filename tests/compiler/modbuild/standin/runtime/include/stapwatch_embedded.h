@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the stand-in's embedded C includes: precompiled with the kernel's headers. */
+/* The header that the stand-in's embedded C includes: precompiled with the kernel's headers. */
 #ifndef STAPWATCH_EMBEDDED_H
 #define STAPWATCH_EMBEDDED_H
 
