@@ -143,6 +143,6 @@ def test_cycles_under_fire_leave_nothing(scenario: Scenario) -> None:
     assert result["hits"] > 0
     assert result["memory"] == [1, 1, 1], "each cycle of a module allocates the same"
     assert result["alive"] == [True, True], "what was traced goes on"
-    assert result["allocations"] == 0
+    assert result["used"] >= 3 and result["allocations"] == 0
     assert result["modules"] == result["devices"] == []
     assert result["probes"] == result["functions"] == ""

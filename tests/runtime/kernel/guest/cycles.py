@@ -25,14 +25,19 @@ def drain(module: Module) -> None:
             os.sched_yield()
 
 
-def allocations() -> int:
-    lines = Path("/proc/vmallocinfo").read_text().splitlines()
-    return sum("region_alloc" in line or "create_ring" in line for line in lines)
+def allocations(module: str) -> int:
+    """Areas of kernel memory that code of a module has allocated; "": of modules that are gone, whose
+    addresses have no names any more."""
+    lines = [line.split(maxsplit=3) for line in Path("/proc/vmallocinfo").read_text().splitlines()]
+    if module:
+        return sum(f"[{module}]" in fields[-1] for fields in lines)
+    return sum(len(fields) > 2 and fields[2].startswith("0x") for fields in lines)
 
 
 def cycle(name: str, nr_probes: int, target: int) -> tuple[int, int]:
     """Load, run and unload a module once. Returns the hits of its second probe, and its memory."""
     with Module(name, nr_probes) as module:
+        used.append(allocations(name))
         module.start(target)
         reader = threading.Thread(target=drain, args=(module,))
         reader.start()
@@ -46,6 +51,7 @@ def cycle(name: str, nr_probes: int, target: int) -> tuple[int, int]:
         return module.counts(1)[0], module.header.memory
 
 
+used: list[int] = []  # allocations of each module while it is loaded
 # readers that never pause, so that handlers are running at every removal
 loads = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(2)]
 try:
@@ -61,7 +67,8 @@ result = {
     "hits": sum(hits for hits, _ in lives),
     "memory": [len({memory for _, memory in lives[kind::3]}) for kind in range(3)],
     "alive": alive,
-    "allocations": allocations(),
+    "used": min(used),
+    "allocations": allocations(""),
     "modules": loaded,
     "devices": [path.name for path in devices.iterdir()] if devices.exists() else [],
     "probes": KPROBES.read_text(),
