@@ -191,7 +191,8 @@ static void hook_set_detached(struct sw_attachment *a)
 /* For the handlers of all hooks that detach() has taken out and release() will free. */
 static void hook_wait(void)
 {
-	tracepoint_synchronize_unregister(); /* a grace period of RCU, too */
+	tracepoint_synchronize_unregister(); /* newer kernels: not of plain RCU */
+	synchronize_rcu();
 }
 
 void sw_hook_undo(struct sw_attachment *a)
