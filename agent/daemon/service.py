@@ -31,7 +31,7 @@ from agent.exposition.families import Member
 from agent.exposition.render import Format, compress, negotiate, wants_gzip
 from agent.log_sinks import log
 from agent.scripts.compile_client import Compiler
-from agent.scripts.kernel_modules import Modules
+from agent.scripts.kernel_modules import Keeper, Modules
 from compiler.version import VERSION
 from runtime.reader.device import DeviceError
 from runtime.reader.module_loader import can_load_modules
@@ -64,7 +64,7 @@ class Service:
         self._endpoint = Endpoint(self._answer)
         self._metrics = SelfMetrics(self._health, {})
         self._supervisor = Supervisor(
-            modules or Modules(),
+            modules or Modules(keeper=Keeper.AGENT),
             make_compiler,
             self._metrics.names(),
             self._progress,

@@ -21,7 +21,7 @@ from agent.exposition.render import Exposition
 from agent.log_sinks import log
 from agent.scripts import compile_client
 from agent.scripts.compile_client import Compiled, CompileError, Compiler
-from agent.scripts.kernel_modules import BusyError, ModuleError, Modules
+from agent.scripts.kernel_modules import BusyError, Keeper, ModuleError, Modules
 from agent.scripts.script import FINAL, LoadedModule, Script, ScriptState
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.structs import State
@@ -68,9 +68,14 @@ class Supervisor:
     async def find_orphaned_modules(self) -> None:
         """Open the modules of an agent that died; `apply` adopts those that are still wanted."""
         for name in await asyncio.to_thread(self._modules.names):
+            if self._modules.keeper(name) is Keeper.USER:
+                log().info(f"module {name} ignored: its user has left it running", module=name)
+                continue
             try:
                 device = await asyncio.to_thread(self._modules.open, name)
                 self._orphans[name] = LoadedModule(device, self._on_event, self._on_exit)
+                with contextlib.suppress(ModuleError):  # an older version's has no keeper
+                    self._modules.keep(name, Keeper.AGENT)
             except BusyError as error:
                 log().info(f"module ignored: {error}", module=name)
             except ModuleError as error:

@@ -5,20 +5,26 @@
     modules.names()                                               -> ["sw_vfs_1a2b3c4d"]
 
 The reader of a module holds a lock on its device. So an agent that starts can adopt the modules of an
-agent that died, and never opens those of a `stapwatch run` in progress. All calls block: use a thread.
+agent that died, and never opens those of a `stapwatch run` in progress. A module that nothing reads has a
+keeper, or its reader was killed, and `reap` unloads it. Loading a module and locking its device are one step
+for all others, by a lock on /sys/module. All calls block: use a thread.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from enum import IntEnum
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from runtime.abi import structs
 from runtime.reader import module_loader
 from runtime.reader.device import Device, DeviceError
+
+_MODULES: Final = Path("/sys/module")
 
 T = TypeVar("T")
 
@@ -31,11 +37,21 @@ class BusyError(ModuleError):
     """Another process is reading the module."""
 
 
-class Modules:
-    """The modules of this kernel. `folder` holds their devices."""
+class Keeper(IntEnum):
+    """Who keeps a module loaded while nothing reads it: the module's parameter `keeper`."""
 
-    def __init__(self, folder: Path = Path(structs.DEVICE_FOLDER)) -> None:
-        self._folder = folder
+    NOBODY = 0  # its reader is a `run` in progress
+    USER = 1  # `run -F` left it
+    AGENT = 2  # the next agent adopts it
+
+
+class Modules:
+    """The modules of this kernel. `folder` holds their devices; `keeper` is of those that are loaded here."""
+
+    def __init__(
+        self, folder: Path = Path(structs.DEVICE_FOLDER), keeper: Keeper = Keeper.NOBODY
+    ) -> None:
+        self._folder, self._keeper = folder, keeper
 
     def names(self) -> list[str]:
         """The loaded modules that have a device."""
@@ -46,16 +62,49 @@ class Modules:
 
     def load(self, path: Path, name: str) -> Device:
         """Load and open a module, without starting it. After a ModuleError it is not loaded."""
-        self._attempt(lambda: module_loader.load(path))
-        try:
-            return self.open(name)
-        except ModuleError:
-            with contextlib.suppress(ModuleError):
-                self.unload(name)
-            raise
+        with _changing():
+            self._attempt(lambda: module_loader.load(path, f"keeper={self._keeper:d}"))
+            try:
+                return self._open(name)
+            except ModuleError:
+                with contextlib.suppress(ModuleError):
+                    self.unload(name)
+                raise
 
     def open(self, name: str) -> Device:
         """Open a loaded module's device and lock it."""
+        with _changing():
+            return self._open(name)
+
+    def keeper(self, name: str) -> Keeper | None:
+        """None if the module says nothing of it: its version is older, or it is gone."""
+        try:
+            return Keeper(int(_keeper_file(name).read_text()))
+        except (OSError, ValueError):
+            return None
+
+    def keep(self, name: str, keeper: Keeper) -> None:
+        """Set a module's keeper."""
+        self._attempt(lambda: _keeper_file(name).write_text(f"{keeper:d}"))
+
+    def reap(self) -> list[str]:
+        """Unload the modules of runs that were killed, and say which: nothing reads or keeps them."""
+        if not self.names():
+            return []
+        with _changing():
+            return [name for name in self.names() if self._reap(name)]
+
+    def _reap(self, name: str) -> bool:
+        if self.keeper(name) is not Keeper.NOBODY:
+            return False
+        try:
+            self._open(name).close()
+            self._attempt(lambda: module_loader.unload(name, timeout_s=0))
+        except ModuleError:
+            return False  # something reads it
+        return True
+
+    def _open(self, name: str) -> Device:
         device = self._attempt(lambda: Device.open(name, folder=self._folder))
         try:
             fcntl.flock(device.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -76,3 +125,21 @@ class Modules:
             raise ModuleError(error.strerror or str(error)) from error
         except (OSError, ValueError) as error:
             raise ModuleError(str(error)) from error
+
+
+def _keeper_file(name: str) -> Path:
+    return _MODULES / name / "parameters/keeper"
+
+
+@contextlib.contextmanager
+def _changing() -> Iterator[None]:
+    """No other process loads, opens or reaps a module meanwhile: one that is not locked yet has a reader."""
+    fd = -1
+    try:
+        with contextlib.suppress(OSError):
+            fd = os.open(_MODULES, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        if fd >= 0:
+            os.close(fd)

@@ -9,8 +9,10 @@ waiting -> compiling -> running -> exited            exit() was called; values s
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from enum import StrEnum
+from time import monotonic
 
 from agent.config.settings import ScriptSettings
 from agent.scripts.compile_client import Compiled
@@ -23,7 +25,9 @@ from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
 from runtime.support.record import field, record
 
-_READS = 16  # of a device at a time, so that a busy one does not starve the others
+# A device at a time, so that a busy one starves neither the others nor a signal that ends the script.
+_TURN_SECONDS = 0.02
+_TURN_ROOM = 1 << 15  # bytes; hundreds of lines, which are formatted in about as long
 
 
 class ScriptState(StrEnum):
@@ -74,20 +78,23 @@ class LoadedModule:
 
     def _readable(self) -> None:
         try:
-            self.drain(_READS)
+            self._read_events(_TURN_ROOM, monotonic() + _TURN_SECONDS)
         except ModuleError as error:
             self.detach()  # the loop would report it as readable for ever
             self.broken, self.ended = str(error), True
             self._on_exit(self)
 
-    def drain(self, reads: int = 1 << 16) -> None:
-        """Pass pending events to `on_event`; ModuleError if they cannot be read."""
+    def drain(self) -> None:
+        """Pass all pending events of a stopped module to `on_event`; ModuleError if they cannot be read."""
+        self._read_events(1 << 18, math.inf)
+
+    def _read_events(self, room: int, end: float) -> None:
+        """Until `end`, in pieces of `room` bytes."""
         try:
-            for _ in range(reads):
-                found = self.device.read_events()
+            while found := self.device.read_events(room):
                 for event in found:
                     self._on_event(self, event)
-                if not found:
+                if monotonic() >= end:
                     break
         except (DeviceError, ValueError) as error:
             raise ModuleError(f"module {self.name}: {error}") from error

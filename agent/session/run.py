@@ -15,7 +15,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from agent.scripts.compile_client import Compiled
-from agent.scripts.kernel_modules import ModuleError, Modules
+from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
 from agent.scripts.script import LoadedModule
 from agent.session import final_globals
 from agent.session.monitor import Monitor
@@ -54,6 +54,8 @@ class Run:
 
     async def execute(self, compiled: Compiled) -> int:
         """Load the module and run it; returns the exit status."""
+        for name in await asyncio.to_thread(self._modules.reap):
+            self._report.warn(f"module {name} is unloaded: the process that read it was killed")
         try:
             module = await self._open(lambda: self._modules.load(compiled.path, compiled.module))
         except ModuleError as error:
@@ -65,11 +67,18 @@ class Run:
     async def attach(self, name: str) -> int:
         """-A: read what a module has printed since -F left it, and continue with it."""
         try:
-            module = await self._open(lambda: self._modules.open(name))
+            module = await self._open(lambda: self._take(name))
         except ModuleError as error:
             self._report.say(f"ERROR: {error}")
             return 1
         return await self._run(module, start=False)
+
+    def _take(self, name: str) -> Device:
+        """Open a module that is to go when this run ends."""
+        device = self._modules.open(name)
+        with contextlib.suppress(ModuleError):  # an older version's has no keeper
+            self._modules.keep(name, Keeper.NOBODY)
+        return device
 
     async def _open(self, get: Callable[[], Device]) -> LoadedModule:
         device = await asyncio.to_thread(get)
@@ -142,6 +151,7 @@ class Run:
 
     def _detach(self, module: LoadedModule) -> int:
         """-F: the script runs without a reader; what it prints stays in its buffers."""
+        self._modules.keep(module.name, Keeper.USER)
         module.detach()
         module.device.close()
         self._detached = True

@@ -25,7 +25,15 @@ from compiler.driver.module_cache import CompileJob
 from compiler.frontend.parser import parse
 from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.hooks import Watchpoint
-from compiler.ir.options import Defines, Limits, Options, histogram_of, unused_macros, with_defines
+from compiler.ir.options import (
+    MOST_FUNCTIONS,
+    Defines,
+    Limits,
+    Options,
+    histogram_of,
+    unused_macros,
+    with_defines,
+)
 from compiler.ir.program import Program
 from compiler.ir.syntax import Script
 from compiler.kernel.kernel import Kernel
@@ -239,7 +247,7 @@ def _analyze(parsed: Parsed) -> Analyzed:
     defines = with_defines(Limits(), request.defines)
     if defines.errors:
         raise CompileError(defines.errors)
-    program = _resolve(parsed)
+    program = _resolve(parsed, defines.limits)
     unused: list[Diagnostic] = []
     if request.optimise:
         resolved, program = program, eliminate_dead_code(program)
@@ -256,9 +264,11 @@ def _analyze(parsed: Parsed) -> Analyzed:
     return Analyzed(parsed, program, defines, found)
 
 
-def _resolve(parsed: Parsed) -> Program:
+def _resolve(parsed: Parsed, limits: Limits) -> Program:
     job, request = parsed.sources.job, parsed.sources.job.request
-    environment = Environment(parsed.sources.kernel, request.guru, job.programs)
+    environment = Environment(
+        parsed.sources.kernel, request.guru, job.programs, limits.MAXFUNCTIONS
+    )
     return resolve(request.name, parsed.own, parsed.library, environment, dict(request.globals))
 
 
@@ -358,7 +368,9 @@ def _listing(parsed: Parsed) -> str:
     from compiler.driver import list_probes
 
     job = parsed.sources.job
-    environment = Environment(parsed.sources.kernel, programs=job.programs)
+    environment = Environment(
+        parsed.sources.kernel, programs=job.programs, most_functions=MOST_FUNCTIONS
+    )
     scripts = [*parsed.library, *parsed.extras]
     match job.request.listing:
         case "functions":

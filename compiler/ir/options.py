@@ -20,6 +20,7 @@ from runtime.support.record import field, fields, record, replace
 
 MINIMUM_RING = 4096
 MOST_ACTIONS = (1 << 31) - 1
+MOST_FUNCTIONS = (1 << 31) - 1
 
 
 @record
@@ -36,6 +37,7 @@ class Limits:
     MAXSKIPPED: int = 100
     MAXTRYLOCK: int = 1000
     TRYLOCKDELAY: int = 10  # about the microseconds between two tries
+    MAXFUNCTIONS: int = 10000  # that the points of one probe stand for
     KRETACTIVE: int = 0  # concurrent calls of a return probe's function; 0: the kernel's default
     RINGSIZE: int = 262144
 
@@ -52,6 +54,7 @@ _RANGES = {
     "MAXNESTING": (1, 1000),
     "MAXSTRINGLEN": (16, 65536),
     "MAXMAPENTRIES": (1, 1 << 24),
+    "MAXFUNCTIONS": (1, MOST_FUNCTIONS),
     "KRETACTIVE": (0, 1 << 16),
     "RINGSIZE": (MINIMUM_RING, 1 << 32),
 }

@@ -13,6 +13,7 @@ from typing import Literal
 
 from compiler.ir import syntax
 from compiler.ir.hooks import Hook
+from compiler.ir.options import Limits
 from compiler.ir.program import Expr
 from compiler.ir.source import Span
 from compiler.ir.syntax import spell as spell  # probe families import it from here
@@ -100,12 +101,14 @@ class ProbeSite:
 class Environment:
     """The inputs of resolving. The kernel's facts are read only when a probe needs them.
 
-    `guru`: the script may use constructs that can crash the kernel.
+    `guru`: the script may use constructs that can crash the kernel. `most_functions`: the functions that the
+    points of one probe may expand to.
     """
 
     kernel: Kernel
     guru: bool = False
     programs: Files = field(default_factory=Files)
+    most_functions: int = Limits().MAXFUNCTIONS
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]

@@ -101,7 +101,7 @@ def expand(
     found: list[ResolvedProbePoint] = []
     faults: list[Diagnostic] = []
     for probe in probes:
-        sufficient = False
+        sufficient, of_probe = False, 0
         for point in probe.points:
             if sufficient:
                 break
@@ -115,8 +115,22 @@ def expand(
                     faults.append(_diagnostic(error, point))
                 continue
             found += sites
+            of_probe += len(sites)
+            if of_probe > environment.most_functions:
+                faults.append(_too_many(point, of_probe, environment.most_functions))
+                break
             sufficient = point.sufficient and bool(sites)
     return found, faults
+
+
+def _too_many(point: syntax.ProbePoint, count: int, most: int) -> Diagnostic:
+    """Each function takes time to hook and to unhook, and hooks everywhere make a machine crawl."""
+    return Diagnostic(
+        "too-many-functions",
+        f"the probe stands for {count} functions, and MAXFUNCTIONS allows {most}",
+        point.span,
+        hint=f"choose fewer by a longer pattern; if you mean them all, -D MAXFUNCTIONS={count}",
+    )
 
 
 def _diagnostic(error: ProbePointError, point: syntax.ProbePoint) -> Diagnostic:

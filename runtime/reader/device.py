@@ -226,13 +226,16 @@ class Device(Image):
                 return bytes(memoryview(buffer)[structs.SUMS.size :])
         return super().sums(offset, count)
 
-    def read_events(self) -> list[Event]:
-        """The pending records, oldest first, as many as fit one read; [] if there are none."""
+    def read_events(self, room: int = _READ_SIZE) -> list[Event]:
+        """The pending records, oldest first, as many as fit into `room` bytes, but at least one; [] if
+        there are none."""
         try:
-            size = os.readv(self._fd, [self._buffer])
+            size = os.readv(self._fd, [memoryview(self._buffer)[:room]])
         except BlockingIOError:
             return []
         except OSError as error:
+            if error.errno == errno.EINVAL and room < _READ_SIZE:  # the first record is longer
+                return self.read_events()
             raise DeviceError(
                 error.errno,
                 f"cannot read events of module {self.name}: {os.strerror(error.errno or 0)}",

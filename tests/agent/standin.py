@@ -19,7 +19,7 @@ from typing import Any
 
 from agent.config.settings import Settings
 from agent.scripts.compile_client import Compiler
-from agent.scripts.kernel_modules import BusyError, ModuleError, Modules
+from agent.scripts.kernel_modules import BusyError, Keeper, ModuleError, Modules
 from runtime.abi import structs
 from runtime.abi.manifest import Manifest, Table
 from runtime.abi.structs import EventKind, State
@@ -86,9 +86,9 @@ class StandInDevice(Device):
         table: Table = self.writer.manifest.tables[0]
         self.writer.row(table, 0, 0, value)
 
-    def read_events(self) -> list[Event]:
+    def read_events(self, room: int = 1 << 16) -> list[Event]:
         try:
-            return decode(os.read(self._read, 1 << 16), self.manifest())
+            return decode(os.read(self._read, room), self.manifest())
         except BlockingIOError:
             return []
 
@@ -107,6 +107,13 @@ class StandInKernel(Modules):
         self.devices: dict[str, StandInDevice] = {}
         self.held: set[str] = set()
         self.done: list[str] = []
+        self.keepers: dict[str, Keeper] = {}
+
+    def keeper(self, name: str) -> Keeper | None:
+        return self.keepers.get(name)
+
+    def keep(self, name: str, keeper: Keeper) -> None:
+        self.keepers[name] = keeper
 
     def names(self) -> list[str]:
         return sorted(self.loaded)

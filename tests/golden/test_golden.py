@@ -6,7 +6,8 @@
     resolve/types.stp     +  resolve/types.ir       the program: globals, functions, probes, with types
     codegen/count.stp     +  codegen/count.c        the C, without its tables
 
-A case may begin with lines `// guru` (embedded C is allowed) and `// args: 3 "two words"`.
+A case may begin with lines `// guru` (embedded C is allowed), `// args: 3 "two words"`, and
+`// functions: 2` (MAXFUNCTIONS).
 
 `python -m tests.golden.test_golden --update [CASE ...]` rewrites the expected files (all, or those
 whose path contains a CASE), and makes the one that belongs to a new .stp. Read the diff.
@@ -28,7 +29,7 @@ from compiler.codegen.probe_table import Target
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir import program_printer
 from compiler.ir.diagnostics import SLUGS, CompileError, render_all
-from compiler.ir.options import Options
+from compiler.ir.options import Limits, Options
 from compiler.ir.program import Program
 from compiler.ir.syntax import Script
 from compiler.ir.syntax_printer import print_script
@@ -67,7 +68,8 @@ class Case(CaseFile):
 
     def _resolved(self, files: list[Script]) -> Program:
         guru = self.conditions.guru_mode
-        environment = Environment(golden_kernel(), guru=guru, programs=golden_programs())
+        most = int(self.option("functions") or Limits().MAXFUNCTIONS)
+        environment = Environment(golden_kernel(), guru, golden_programs(), most)
         return eliminate_dead_code(resolve(self.path.stem, [self.parse()], files, environment))
 
 

@@ -9,6 +9,14 @@ static bool sw_trust;
 module_param_named(trust, sw_trust, bool, 0400);
 MODULE_PARM_DESC(trust, "load even if the running kernel's build-id cannot be read");
 
+/*
+ * Only user space reads and writes it: who wants the module when nothing reads it
+ * (agent/scripts/kernel_modules.py has the values).
+ */
+static unsigned int sw_keeper;
+module_param_named(keeper, sw_keeper, uint, 0600);
+MODULE_PARM_DESC(keeper, "who keeps it loaded without a reader: 0 nobody, 1 its user, 2 the agent");
+
 static int __init sw_module_init(void)
 {
 	int error;

@@ -103,7 +103,7 @@ static int ftrace_filter_all(struct ftrace_hook *f)
 
 	if (!ips)
 		return -ENOMEM;
-	for (i = 0; i < f->nr_functions; i++) {
+	for (i = 0; i < f->nr_functions && !error; i++) {
 		if (!f->ips[i]) {
 			f->errors[i] = ftrace_filter_symbol(&f->ops, f->functions[i].symbol);
 			f->nr_traced += !f->errors[i];
@@ -113,9 +113,10 @@ static int ftrace_filter_all(struct ftrace_hook *f)
 				ips[known++] = f->ips[i];
 		}
 		cond_resched();
+		error = sw_hook_interrupted();
 	}
 	ftrace_set_filter(&trial, NULL, 0, 1);
-	if (known)
+	if (known && !error)
 		error = ftrace_filter_ips(&f->ops, ips, known);
 	f->nr_traced += known;
 	kvfree(ips);
@@ -173,11 +174,13 @@ static int ftrace_attach_fallbacks(struct ftrace_hook *f)
 	f->kprobes = kvcalloc(count, sizeof(*f->kprobes), GFP_KERNEL);
 	if (!f->fallbacks || !f->kprobes)
 		return -ENOMEM;
-	for (i = 0; i < f->nr_functions; i++)
+	for (i = 0; i < f->nr_functions && !error; i++) {
 		if (ftrace_is_out_of_reach(f->errors[i]))
 			f->errors[i] = ftrace_fallback_register(f, i);
+		error = sw_hook_interrupted();
+	}
 	for (i = 0; i < f->nr_kprobes && !error; i++)
-		error = enable_kprobe(f->kprobes[i]);
+		error = enable_kprobe(f->kprobes[i]) ?: sw_hook_interrupted();
 	f->memory = count * (sizeof(*f->fallbacks) + sizeof(*f->kprobes));
 	sw_memory_add(f->memory);
 	return error;
@@ -273,10 +276,8 @@ static int ftrace_hook_attach(struct sw_attachment *a)
 	if (!error)
 		error = ftrace_attach_fallbacks(f);
 	error = error ?: ftrace_conclude(a);
-	if (error) {
-		ftrace_hook_detach(a);
-		a->hook = NULL;
-	}
+	if (error)
+		sw_hook_undo(a);
 	return error;
 }
 

@@ -11,6 +11,8 @@
  * and the reader's sync. Handlers never take it.
  */
 #include <linux/irq_work.h>
+#include <linux/sched/signal.h>
+#include <linux/tracepoint.h>
 #include <linux/workqueue.h>
 #include "probes/hook.h"
 
@@ -19,6 +21,8 @@ static const struct sw_hook_ops *const hook_kinds[] = { SW_HOOKS(HOOK_ROW) };
 #undef HOOK_ROW
 
 static struct sw_attachment *hook_attachments; /* one for each probe */
+static struct sw_attachment **hook_set;	       /* those that detach_many() gets; under hook_mutex */
+static void **hook_room;		       /* as many pointers for its own use */
 static DEFINE_MUTEX(hook_mutex);
 static bool hook_live; /* from sw_hooks_attach() to sw_hooks_detach(); under hook_mutex */
 static struct irq_work hook_kick;
@@ -60,28 +64,35 @@ static bool hook_is_valid(const struct sw_probe *probe)
 
 static void hook_work_run(struct work_struct *unused);
 
+static void hook_free_all(void)
+{
+	kvfree(hook_attachments);
+	kvfree(hook_set);
+	kvfree(hook_room);
+}
+
 int sw_hooks_create(void)
 {
-	u32 i;
+	u32 count = max(sw_script.nr_probes, 1U), i;
 
 	for (i = 0; i < sw_script.nr_probes; i++)
 		if (!hook_is_valid(&sw_script.probes[i]))
 			return -ENOEXEC;
 	init_irq_work(&hook_kick, hook_on_kick);
 	INIT_WORK(&hook_work, hook_work_run);
-	hook_attachments =
-		kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*hook_attachments), GFP_KERNEL);
-	if (!hook_attachments)
-		return -ENOMEM;
-	if (sw_phases_create()) {
-		kvfree(hook_attachments);
+	hook_attachments = kvcalloc(count, sizeof(*hook_attachments), GFP_KERNEL);
+	hook_set = kvcalloc(count, sizeof(*hook_set), GFP_KERNEL);
+	hook_room = kvcalloc(count, sizeof(*hook_room), GFP_KERNEL);
+	if (!hook_attachments || !hook_set || !hook_room || sw_phases_create()) {
+		hook_free_all();
 		return -ENOMEM;
 	}
 	for (i = 0; i < sw_script.nr_probes; i++) {
 		hook_attachments[i].probe = &sw_script.probes[i];
 		hook_attachments[i].index = i;
 	}
-	sw_memory_add(sw_script.nr_probes * sizeof(*hook_attachments));
+	sw_memory_add(sw_script.nr_probes *
+		      (sizeof(*hook_attachments) + sizeof(*hook_set) + sizeof(*hook_room)));
 	return 0;
 }
 
@@ -95,7 +106,7 @@ void sw_hooks_destroy(void)
 	irq_work_sync(&hook_kick);
 	cancel_work_sync(&hook_work);
 	sw_phases_destroy();
-	kvfree(hook_attachments);
+	hook_free_all();
 }
 
 void *sw_hook_alloc(size_t size)
@@ -142,36 +153,124 @@ static bool hook_is_wanted(const struct sw_attachment *a)
 	return !sw_script.armed || sw_script.armed(a->index);
 }
 
+int sw_hook_interrupted(void)
+{
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 static int hook_attach(struct sw_attachment *a)
 {
 	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
 	bool optional = a->probe->flags & SW_PROBE_OPTIONAL;
-	int error = a->filter_error;
+	int error = a->filter_error ?: sw_hook_interrupted();
 
 	if (!error && ops->attach)
 		error = ops->attach(a);
 	sw_status[a->index].error = error;
 	sw_status[a->index].armed = !error;
 	a->attached = !error;
-	if (!error)
-		return 0;
+	if (!error || error == -EINTR)
+		return error;
 	hook_report(a, a->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
 	return optional ? 0 : error;
 }
 
-static void hook_detach(struct sw_attachment *a)
+static void hook_set_detached(struct sw_attachment *a)
 {
-	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
 	u32 i;
 
-	if (ops->detach)
-		ops->detach(a);
 	a->attached = false;
-	a->hook = NULL;
+	if (!sw_hook_ops_of(a->probe)->release)
+		a->hook = NULL;
 	sw_status[a->index].armed = 0;
 	for (i = 0; i < a->probe->nr_functions; i++)
 		sw_status[a->probe->status + i].armed = 0;
 	cond_resched();
+}
+
+/* For the handlers of all hooks that detach() has taken out and release() will free. */
+static void hook_wait(void)
+{
+	tracepoint_synchronize_unregister(); /* newer kernels: not of plain RCU */
+	synchronize_rcu();
+}
+
+void sw_hook_undo(struct sw_attachment *a)
+{
+	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
+
+	if (ops->detach_many)
+		ops->detach_many(&a, 1, hook_room);
+	else
+		ops->detach(a);
+	if (ops->release) {
+		hook_wait();
+		ops->release(a);
+	}
+	a->hook = NULL;
+}
+
+static bool hook_is_attached(const struct sw_attachment *a)
+{
+	return a->attached;
+}
+
+static bool hook_is_unwanted(const struct sw_attachment *a)
+{
+	return a->attached && !hook_is_wanted(a);
+}
+
+/* With the hook of `first` go those of the same kind before it. */
+static void hook_detach_kind(struct sw_attachment *first,
+			     bool (*leaves)(const struct sw_attachment *a))
+{
+	const struct sw_hook_ops *ops = sw_hook_ops_of(first->probe);
+	u32 i = first->index, count = 0;
+
+	hook_set[count++] = first;
+	while (i--) {
+		struct sw_attachment *a = &hook_attachments[i];
+
+		if (sw_hook_ops_of(a->probe) == ops && leaves(a))
+			hook_set[count++] = a;
+	}
+	ops->detach_many(hook_set, count, hook_room);
+	while (count--)
+		hook_set_detached(hook_set[count]);
+}
+
+/* Takes the hooks out that leaves() names, waits once for their handlers, frees them. */
+static void hook_detach_those(bool (*leaves)(const struct sw_attachment *a))
+{
+	u32 i = sw_script.nr_probes;
+	bool must_wait = false;
+
+	while (i--) {
+		struct sw_attachment *a = &hook_attachments[i];
+		const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
+
+		if (!leaves(a))
+			continue;
+		if (ops->detach_many) {
+			hook_detach_kind(a, leaves);
+			continue;
+		}
+		if (ops->detach)
+			ops->detach(a);
+		must_wait |= ops->release != NULL;
+		hook_set_detached(a);
+	}
+	if (!must_wait)
+		return;
+	hook_wait();
+	for (i = 0; i < sw_script.nr_probes; i++) {
+		struct sw_attachment *a = &hook_attachments[i];
+
+		if (a->hook && !a->attached) {
+			sw_hook_ops_of(a->probe)->release(a);
+			a->hook = NULL;
+		}
+	}
 }
 
 static int hook_attach_all(bool late)
@@ -208,12 +307,10 @@ static void hook_open_filters(void)
 /* Filters go last: handlers use them until the last hook is detached. */
 static void hook_detach_all(void)
 {
-	u32 i = sw_script.nr_probes;
+	u32 i;
 
 	hook_live = false;
-	while (i--)
-		if (hook_attachments[i].attached)
-			hook_detach(&hook_attachments[i]);
+	hook_detach_those(hook_is_attached);
 	for (i = 0; i < sw_script.nr_probes; i++)
 		sw_process_filter_close(&hook_attachments[i]);
 }
@@ -255,13 +352,12 @@ static void hook_work_run(struct work_struct *unused)
 	u32 i;
 
 	mutex_lock(&hook_mutex);
+	if (hook_live)
+		hook_detach_those(hook_is_unwanted);
 	for (i = 0; i < sw_script.nr_probes && hook_live; i++) {
 		struct sw_attachment *a = &hook_attachments[i];
-		bool wanted = hook_is_wanted(a);
 
-		if (a->attached && !wanted)
-			hook_detach(a);
-		else if (!a->attached && wanted && !sw_status[i].error)
+		if (!a->attached && !sw_status[i].error && hook_is_wanted(a))
 			hook_attach(a);
 	}
 	mutex_unlock(&hook_mutex);

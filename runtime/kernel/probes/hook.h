@@ -31,13 +31,23 @@ struct sw_attachment {
  * attach() and detach() run in a process that may sleep, under hook.c's mutex, so
  * no two run concurrently. Handlers may hit as soon as the kernel has the hook,
  * before attach() returns; those that hit before the session runs find themselves
- * disabled, and return. detach() returns only after the last handler of this hook
- * has: the module's text and the hook's memory may go then. Unregistering alone is
- * often less than that, hence the waiting in the kinds' files.
+ * disabled, and return. attach() gives up when the process has been killed.
+ *
+ * The module's text and the hook's memory may go only after the last handler of the
+ * hook has returned, and taking a hook out is often less than that. Grace periods are
+ * long, so there is one for all hooks that go together. A kind has either
+ *
+ * - detach(), which returns after the last handler has;
+ * - detach() and release(): detach() takes the hook out. Then hook.c waits, once, for
+ *   all readers that tracepoints and RCU know, and release() frees the hook;
+ * - detach_many(), for kinds whose hooks the kernel itself takes out in bulk.
  */
 struct sw_hook_ops {
 	int (*attach)(struct sw_attachment *a);	 /* 0 or an error; NULL: nothing to attach */
 	void (*detach)(struct sw_attachment *a); /* NULL: nothing to detach */
+	void (*release)(struct sw_attachment *a);
+	/* `room`: for `count` pointers. */
+	void (*detach_many)(struct sw_attachment *const *set, u32 count, void **room);
 	/* Hits that the attached hook could not deliver; NULL: it never misses one. */
 	u64 (*missed)(const struct sw_attachment *a);
 	/* The meaning of an error of attach(). NULL, or NULL returned: the errno is enough. */
@@ -65,6 +75,12 @@ void sw_hooks_destroy(void);
 int sw_hooks_attach(void);
 void sw_hooks_detach(void);
 void sw_hooks_count_missed(void);
+
+/* In attach(): detaches and releases what it has made, and clears `hook`. */
+void sw_hook_undo(struct sw_attachment *a);
+
+/* In attach(), in loops that take long: -EINTR if the process has been killed. */
+int sw_hook_interrupted(void);
 
 /* Sets the status of one of a probe's functions; an error is reported as a warning. */
 void sw_hook_set_status(const struct sw_attachment *a, u32 function, const char *symbol, int error);

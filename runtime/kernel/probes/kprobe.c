@@ -31,20 +31,26 @@ static u64 kprobe_hook_missed(const struct sw_attachment *a)
 }
 
 /*
- * unregister_kprobe() waits for an RCU grace period, and handlers run with
- * preemption off: none runs when it returns, and the counter is final.
+ * unregister_kprobes() waits for an RCU grace period, once for all of them, and
+ * handlers run with preemption off: none runs when it returns, and the counters are
+ * final.
  */
-static void kprobe_hook_detach(struct sw_attachment *a)
+static void kprobe_hook_detach_many(struct sw_attachment *const *set, u32 count, void **room)
 {
-	struct kprobe *k = a->hook;
+	struct kprobe **probes = (struct kprobe **)room;
+	u32 i;
 
-	unregister_kprobe(k);
-	a->missed += k->nmissed;
-	sw_hook_free(k, sizeof(*k));
+	for (i = 0; i < count; i++)
+		probes[i] = set[i]->hook;
+	unregister_kprobes(probes, count);
+	for (i = 0; i < count; i++) {
+		set[i]->missed += probes[i]->nmissed;
+		sw_hook_free(probes[i], sizeof(*probes[i]));
+	}
 }
 
 const struct sw_hook_ops sw_kprobe_ops = {
 	.attach = kprobe_hook_attach,
-	.detach = kprobe_hook_detach,
+	.detach_many = kprobe_hook_detach_many,
 	.missed = kprobe_hook_missed,
 };

@@ -61,21 +61,28 @@ static u64 kretprobe_hook_missed(const struct sw_attachment *a)
 
 /*
  * Calls in progress return later, through instances that the kernel owns:
- * unregister_kretprobe() clears their pointer to this hook, then waits for an RCU
- * grace period, that is for the handlers that run.
+ * unregister_kretprobes() clears their pointers to these hooks, then waits for an RCU
+ * grace period, once, that is for the handlers that run.
  */
-static void kretprobe_hook_detach(struct sw_attachment *a)
+static void kretprobe_hook_detach_many(struct sw_attachment *const *set, u32 count, void **room)
 {
-	struct kretprobe_hook *r = a->hook;
+	struct kretprobe **probes = (struct kretprobe **)room;
+	u32 i;
 
-	unregister_kretprobe(&r->probe);
-	a->missed += kretprobe_hook_missed(a);
-	sw_memory_add(-(s64)r->instances);
-	sw_hook_free(r, sizeof(*r));
+	for (i = 0; i < count; i++)
+		probes[i] = &((struct kretprobe_hook *)set[i]->hook)->probe;
+	unregister_kretprobes(probes, count);
+	for (i = 0; i < count; i++) {
+		struct kretprobe_hook *r = set[i]->hook;
+
+		set[i]->missed += kretprobe_hook_missed(set[i]);
+		sw_memory_add(-(s64)r->instances);
+		sw_hook_free(r, sizeof(*r));
+	}
 }
 
 const struct sw_hook_ops sw_kretprobe_ops = {
 	.attach = kretprobe_hook_attach,
-	.detach = kretprobe_hook_detach,
+	.detach_many = kretprobe_hook_detach_many,
 	.missed = kretprobe_hook_missed,
 };

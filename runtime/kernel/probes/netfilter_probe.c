@@ -61,16 +61,17 @@ static int netfilter_hook_attach(struct sw_attachment *a)
 
 /*
  * The kernel calls hooks, and lists them to user space, under rcu_read_lock(), and
- * unregistering waits for neither: without the grace period a handler could still
- * run, and `ops` still be read.
+ * unregistering waits for neither: before the grace period a handler can still run,
+ * and `ops` still be read.
  */
 static void netfilter_hook_detach(struct sw_attachment *a)
 {
-	struct nf_hook_ops *ops = a->hook;
+	nf_unregister_net_hook(&init_net, a->hook);
+}
 
-	nf_unregister_net_hook(&init_net, ops);
-	synchronize_rcu();
-	sw_hook_free(ops, sizeof(*ops));
+static void netfilter_hook_release(struct sw_attachment *a)
+{
+	sw_hook_free(a->hook, sizeof(struct nf_hook_ops));
 }
 
 #else
@@ -84,9 +85,14 @@ static void netfilter_hook_detach(struct sw_attachment *a)
 {
 }
 
+static void netfilter_hook_release(struct sw_attachment *a)
+{
+}
+
 #endif
 
 const struct sw_hook_ops sw_netfilter_ops = {
 	.attach = netfilter_hook_attach,
 	.detach = netfilter_hook_detach,
+	.release = netfilter_hook_release,
 };

@@ -141,7 +141,7 @@ static void perf_free(struct perf_hook *p)
  * The order matters: no hotplug callback, so nothing schedules the work item; no
  * work item, so nothing makes events; then they are released. perf calls no handler
  * on a CPU that it has taken the event from, but does not wait for one that runs
- * there: handlers run with preemption off, so a grace period does.
+ * there: handlers run with preemption off, so a grace period does (hook.c's).
  */
 static void perf_hook_detach(struct sw_attachment *a)
 {
@@ -152,7 +152,12 @@ static void perf_hook_detach(struct sw_attachment *a)
 	cancel_work_sync(&p->work);
 	for_each_possible_cpu(cpu)
 		perf_cpu_event_release(p, cpu);
-	synchronize_rcu();
+}
+
+static void perf_hook_release(struct sw_attachment *a)
+{
+	struct perf_hook *p = a->hook;
+
 	a->missed += perf_hook_missed(a);
 	perf_free(p);
 }
@@ -204,10 +209,8 @@ static int perf_attach_events(struct sw_attachment *a, const struct perf_event_a
 			break;
 	}
 	mutex_unlock(&p->lock);
-	if (error) {
-		perf_hook_detach(a);
-		a->hook = NULL;
-	}
+	if (error)
+		sw_hook_undo(a);
 	return error;
 }
 
@@ -248,6 +251,7 @@ static const char *perf_watchpoint_explain(int error)
 const struct sw_hook_ops sw_watchpoint_ops = {
 	.attach = perf_watchpoint_attach,
 	.detach = perf_hook_detach,
+	.release = perf_hook_release,
 	.explain = perf_watchpoint_explain,
 };
 
@@ -292,6 +296,7 @@ static const char *perf_hook_explain(int error)
 const struct sw_hook_ops sw_perf_ops = {
 	.attach = perf_hook_attach,
 	.detach = perf_hook_detach,
+	.release = perf_hook_release,
 	.missed = perf_hook_missed,
 	.explain = perf_hook_explain,
 	.late = true,

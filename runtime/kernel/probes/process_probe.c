@@ -324,8 +324,7 @@ static void process_free(struct process_hook *p)
 
 /*
  * Also detaches what a failed attach has left. unregister_kprobe() waits for its
- * handlers; those of tracepoints are waited for once, when the last tracepoint is
- * unregistered.
+ * handlers; hook.c waits for those of tracepoints.
  */
 static void process_hook_detach(struct sw_attachment *a)
 {
@@ -340,8 +339,11 @@ static void process_hook_detach(struct sw_attachment *a)
 		if (p->tracepoints[i])
 			tracepoint_probe_unregister(p->tracepoints[i],
 						    p->event->tracepoints[i].callback, p);
-	tracepoint_synchronize_unregister();
-	process_free(p);
+}
+
+static void process_hook_release(struct sw_attachment *a)
+{
+	process_free(a->hook);
 }
 
 /*
@@ -369,10 +371,8 @@ static int process_hook_attach(struct sw_attachment *a)
 		error = process_attach_tracepoints(p);
 	if (!error)
 		error = process_attach_kprobe(p);
-	if (error) {
-		process_hook_detach(a);
-		a->hook = NULL;
-	}
+	if (error)
+		sw_hook_undo(a);
 	return error;
 }
 
@@ -386,6 +386,7 @@ static u64 process_hook_missed(const struct sw_attachment *a)
 const struct sw_hook_ops sw_process_ops = {
 	.attach = process_hook_attach,
 	.detach = process_hook_detach,
+	.release = process_hook_release,
 	.missed = process_hook_missed,
 	.explain = sw_process_filter_explain,
 };

@@ -102,15 +102,20 @@ put_module:
 /*
  * A tracepoint calls its probes from a list that it reads under RCU (of one kind or
  * another). After the unregistering a CPU may still be in the old list, so wait for
- * all of them before the handler may go; the owner goes last, as its tracepoint is
- * in use until then.
+ * all of them before the handler may go (hook.c does); the owner goes last, as its
+ * tracepoint is in use until then.
  */
 static void tracepoint_hook_detach(struct sw_attachment *a)
 {
 	struct tracepoint_hook *t = a->hook;
 
 	tracepoint_probe_unregister(t->point, a->probe->handler, a);
-	tracepoint_synchronize_unregister();
+}
+
+static void tracepoint_hook_release(struct sw_attachment *a)
+{
+	struct tracepoint_hook *t = a->hook;
+
 	module_put(t->owner);
 	sw_hook_free(t, sizeof(*t));
 }
@@ -118,4 +123,5 @@ static void tracepoint_hook_detach(struct sw_attachment *a)
 const struct sw_hook_ops sw_tracepoint_ops = {
 	.attach = tracepoint_hook_attach,
 	.detach = tracepoint_hook_detach,
+	.release = tracepoint_hook_release,
 };

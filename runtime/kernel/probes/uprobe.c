@@ -100,15 +100,8 @@ static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
 	return u;
 }
 
-/*
- * Also detaches what a failed attach has left. Where the kernel can, all points are
- * unregistered before the one wait for their handlers (sw_uprobe_wait); elsewhere
- * each unregistering waits. Until then handlers read `u`, and filters, which hook.c
- * closes later still.
- */
-static void uprobe_hook_detach(struct sw_attachment *a)
+static void uprobe_unregister_points(struct uprobe_hook *u)
 {
-	struct uprobe_hook *u = a->hook;
 	u32 i;
 
 	for (i = 0; i < u->nr_points; i++) {
@@ -119,9 +112,25 @@ static void uprobe_hook_detach(struct sw_attachment *a)
 					     &point->consumer);
 		cond_resched();
 	}
+}
+
+/*
+ * Also detaches what a failed attach has left. Where the kernel can, all points are
+ * unregistered before the one wait for their handlers (sw_uprobe_wait); elsewhere
+ * each unregistering waits. Until then handlers read the hooks, and filters, which
+ * hook.c closes later still.
+ */
+static void uprobe_hook_detach_many(struct sw_attachment *const *set, u32 count, void **room)
+{
+	u32 i;
+
+	for (i = 0; i < count; i++)
+		uprobe_unregister_points(set[i]->hook);
 	sw_uprobe_wait();
-	sw_memory_add(-(s64)uprobe_hook_size(u));
-	kvfree(u);
+	for (i = 0; i < count; i++) {
+		sw_memory_add(-(s64)uprobe_hook_size(set[i]->hook));
+		kvfree(set[i]->hook);
+	}
 }
 
 static int uprobe_point_register(struct uprobe_hook *u, struct uprobe_point *point, s64 semaphore)
@@ -139,7 +148,7 @@ static int uprobe_hook_attach(struct sw_attachment *a)
 	const struct sw_probe *probe = a->probe;
 	struct uprobe_hook *u;
 	u32 i, registered = 0;
-	int first_error = 0;
+	int first_error = 0, killed = 0;
 
 	if (!probe->processes || !probe->processes->binary)
 		return -ENOEXEC;
@@ -147,7 +156,7 @@ static int uprobe_hook_attach(struct sw_attachment *a)
 	if (!u)
 		return -ENOMEM;
 	a->hook = u;
-	for (i = 0; i < u->nr_points; i++) {
+	for (i = 0; i < u->nr_points && !killed; i++) {
 		struct uprobe_point *point = &u->points[i];
 		int error = uprobe_point_register(u, point, probe->uprobe.semaphore);
 
@@ -156,12 +165,12 @@ static int uprobe_hook_attach(struct sw_attachment *a)
 		if (probe->nr_functions)
 			sw_hook_set_status(a, i, point->function->symbol, error);
 		cond_resched();
+		killed = sw_hook_interrupted();
 	}
-	if (registered)
+	if (registered && !killed)
 		return 0;
-	uprobe_hook_detach(a);
-	a->hook = NULL;
-	return first_error;
+	sw_hook_undo(a);
+	return killed ?: first_error;
 }
 
 /* A handler's address is the index of its function. */
@@ -174,7 +183,7 @@ static void uprobe_probed_function(struct sw_context *c, char *to, u32 size)
 
 const struct sw_hook_ops sw_uprobe_ops = {
 	.attach = uprobe_hook_attach,
-	.detach = uprobe_hook_detach,
+	.detach_many = uprobe_hook_detach_many,
 	.explain = sw_process_filter_explain,
 	.probed_function = uprobe_probed_function,
 };

@@ -11,6 +11,7 @@ from agent.config.settings import CompileSettings, MetricSettings, ScriptSetting
 from agent.config.yaml_tree import Position
 from agent.daemon.supervisor import Supervisor
 from agent.exposition.render import Format
+from agent.scripts.kernel_modules import Keeper
 from agent.scripts.script import ScriptState
 from runtime.abi.structs import State
 from runtime.support.record import replace
@@ -204,13 +205,16 @@ def test_an_end_without_an_event_is_noticed(
 
 
 def test_a_dead_agents_modules(kernel: StandInKernel, base: Settings, lines: Lines) -> None:
-    """An orphaned module that is still wanted is adopted and keeps counting, a module with a live reader
-    stays, the others are unloaded."""
+    """An orphaned module that is still wanted is adopted and keeps counting. A module with a live reader and
+    one that its user left stay, the others are unloaded."""
     kernel.put(standin.manifest("ok 1", "a", "[[], {}]"), State.RUNNING)
     kernel.put(standin.manifest("ok 0", "b", "[[], {}]"), State.RUNNING)
     kernel.put(standin.manifest("ok 1", "broken", "[[], {}]"), State.RUNNING)
     kernel.put(standin.manifest("ok 1", "session"), State.RUNNING)
+    kernel.put(standin.manifest("ok 1", "left"), State.RUNNING)
     session = kernel.open(standin.manifest("ok 1", "session").module)
+    left = standin.manifest("ok 1", "left").module
+    kernel.keep(left, Keeper.USER)
 
     async def work() -> None:
         supervisor = new(kernel)
@@ -224,7 +228,7 @@ def test_a_dead_agents_modules(kernel: StandInKernel, base: Settings, lines: Lin
         old, b = module("ok 0", "b"), module("ok 1", "b")
         assert kernel.done == [f"load {b}", f"start {b}", f"stop {old}", f"unload {old}"]
         await supervisor.stop()
-        assert list(kernel.loaded) == [session.name]
+        assert set(kernel.loaded) == {session.name, left}
 
     run(work())
 
