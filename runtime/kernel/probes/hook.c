@@ -70,7 +70,7 @@ int sw_hooks_create(void)
 	init_irq_work(&hook_kick, hook_on_kick);
 	INIT_WORK(&hook_work, hook_work_run);
 	hook_attachments =
-		kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*hook_attachments), GFP_KERNEL);
+		kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*hook_attachments), SW_GFP);
 	if (!hook_attachments)
 		return -ENOMEM;
 	if (sw_phases_create()) {
@@ -100,7 +100,7 @@ void sw_hooks_destroy(void)
 
 void *sw_hook_alloc(size_t size)
 {
-	void *hook = kzalloc(size, GFP_KERNEL);
+	void *hook = kzalloc(size, SW_GFP);
 
 	if (hook)
 		sw_memory_add(size);
