@@ -3,8 +3,8 @@
 
 memory.py plan.json result.json
 plan    {"huge": path, "pair": [path, path], "small": path}
-result  {"refused": text, "kernel": text, "together": [exit statuses], "small": memory, "left": [modules],
-         "leaked": bytes, "alive": [True, ...]}
+result  {"refused": text, "status": exit status, "kernel": [lines], "together": [exit statuses],
+         "alone": [exit status], "small": memory, "left": [modules], "leaked": bytes, "alive": [True, ...]}
 """
 
 from __future__ import annotations
@@ -73,8 +73,9 @@ def main() -> int:
             result["kernel"] = [line for line in log.lines() if huge.stem in line]
         pair = [Path(path) for path in plan["pair"]]
         result["together"] = together(pair)
-        before = module_memory.available_memory()  # the kernel keeps some pages at hand by now
+        before = module_memory.available_memory()
         result["together"] += together(pair)
+        result["alone"] = together(pair[:1])
         module_loader.load(small)
         with Device.open(small.stem) as device:
             result["small"] = device.header().memory

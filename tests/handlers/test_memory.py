@@ -73,5 +73,7 @@ def test_nothing_is_killed(result: dict[str, Any], guest: Guest) -> None:
 
 def test_what_was_taken_is_given_back(result: dict[str, Any]) -> None:
     assert result["left"] == []
-    assert result["leaked"] < 16 << 20
+    assert result["alone"] == [0]
+    # each try has taken hundreds; each CPU keeps some free pages, which do not count as available
+    assert result["leaked"] < 64 << 20
     assert result["small"] > 0
