@@ -227,17 +227,24 @@ class SelfMetrics:
 
     def _probes(self) -> Iterable[Metric]:
         hits = CounterMetricFamily(
-            "stapwatch_probe_hits", "Probe hits whose handler ran.", labels=_PROBE
+            "stapwatch_probe_hits",
+            "Probe hits that entered the handler, those included whose condition was false, "
+            'that a script error ended, or that were skipped with reason="lock".',
+            labels=_PROBE,
         )
         errors = CounterMetricFamily(
             "stapwatch_probe_errors", "Handlers that a script error ended.", labels=_PROBE
         )
         missed = CounterMetricFamily(
-            "stapwatch_probe_missed", "Probe hits missed by the kernel.", labels=_PROBE
+            "stapwatch_probe_missed",
+            "Probe hits that were not delivered to the handler. A lower bound for kprobes and returns: the "
+            "kernel counts them without atomicity, and not at all returns of programs beyond 64 nested ones.",
+            labels=_PROBE,
         )
         skipped = CounterMetricFamily(
             "stapwatch_probe_skipped",
-            "Probe hits skipped inside another handler, or because a table stayed locked.",
+            'Probe hits skipped inside another handler (reason="reentrant", not part of hits), or because '
+            'a table stayed locked (reason="lock", part of hits).',
             labels=[*_PROBE, "reason"],
         )
         for script, shot in self.snapshots.items():

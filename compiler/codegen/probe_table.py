@@ -82,8 +82,6 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
     w.line()
     w.line("extern const char sw_manifest[], sw_manifest_end[];")
     w.line()
-    ring = unit.options.limits.RINGSIZE
-    ring = 1 << max(12, (ring - 1).bit_length())
     with w.block("const struct sw_script sw_script =", "};"):
         w.line(f".name = {t.string(target.module)},")
         w.line(".build_id = build_id,")
@@ -100,7 +98,7 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(".shared_size = sizeof(struct shared),")
         w.line(".probe_status = offsetof(struct shared, probes),")
         w.line(f".nr_statuses = {statuses},")
-        w.line(f".ring_size = {ring},")
+        w.line(f".ring_size = {_ring_size(unit)},")
         if unit.options.limits.lock_turns != Limits().lock_turns:
             w.line(f".lock_turns = {unit.options.limits.lock_turns},")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
@@ -223,4 +221,10 @@ def manifest_of(unit: Unit, target: Target) -> Manifest:
         tables=tuple(replace(g.table) for g in layout.globals.values()),
         prints=tuple(unit.prints),
         errors=tuple(sorted(unit.errors, key=lambda e: unit.errors[e])),
+        ring_size=_ring_size(unit),
     )
+
+
+def _ring_size(unit: Unit) -> int:
+    """A power of two."""
+    return 1 << max(12, (unit.options.limits.RINGSIZE - 1).bit_length())

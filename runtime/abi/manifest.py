@@ -175,6 +175,7 @@ class Manifest:
     prints: tuple[Print, ...]
     errors: tuple[ErrorSite, ...]
     abi: int = 1
+    ring_size: int = 0  # bytes of each CPU's ring of event records
 
     def to_json(self) -> str:
         return json.dumps(_without_defaults(asdict(self)), indent=None, separators=(",", ":"))

@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from runtime.reader import module_memory
 from runtime.support.record import record
 
 _MODULE_SUFFIX: Final = ".ko"
@@ -160,8 +161,10 @@ def loaded(proc: Path = Path("/proc")) -> tuple[Module, ...]:
 
 
 def load(path: Path, parameters: str = "") -> None:
-    """Load a module file. Raises LoadError with the kernel's reason, and OSError for an unreadable file."""
+    """Load a module file. Raises LoadError with the kernel's reason, or ours if the module needs more memory
+    than the machine can spare, and OSError for an unreadable file."""
     name = module_name(path)
+    _check_memory(path)
     with KernelLog() as log:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -171,6 +174,19 @@ def load(path: Path, parameters: str = "") -> None:
         if error:
             lines = log.lines()
             raise LoadError(error, refusal(name, error, lines), relevant(name, lines))
+
+
+def _check_memory(path: Path) -> None:
+    """What the module itself checks again, with a message that names arrays."""
+    manifest = module_memory.manifest_of(path)
+    if manifest is None:
+        return
+    try:
+        cpus, available = module_memory.possible_cpus(), module_memory.available_memory()
+    except (OSError, ValueError):
+        return  # a container without them: the kernel knows
+    if why := module_memory.refusal(manifest, cpus, available):
+        raise LoadError(errno.ENOMEM, why)
 
 
 def unload(name: str, timeout_s: float = 10.0) -> bool:

@@ -58,7 +58,7 @@ static ssize_t build_id_read_notes(u8 *to, size_t size)
 
 int sw_build_id_check(bool trust)
 {
-	u8 *notes = kmalloc(BUILD_ID_NOTES_SIZE, GFP_KERNEL);
+	u8 *notes = kmalloc(BUILD_ID_NOTES_SIZE, SW_GFP);
 	const u8 *id = NULL;
 	ssize_t size;
 	u32 id_size = 0;

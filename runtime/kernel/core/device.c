@@ -149,7 +149,7 @@ int sw_device_create(void)
 {
 	int error;
 
-	sw_device_name = kasprintf(GFP_KERNEL, "stapwatch/%s", sw_script.name);
+	sw_device_name = kasprintf(SW_GFP, "stapwatch/%s", sw_script.name);
 	if (!sw_device_name)
 		return -ENOMEM;
 	sw_device.name = sw_device_name;

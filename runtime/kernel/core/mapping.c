@@ -31,7 +31,7 @@ static void *__percpu *mapping_blocks;
 /* Zeroed and counted; freed by vfree(). */
 static void *mapping_alloc(u64 size, int node)
 {
-	void *p = vzalloc_node(size, node);
+	void *p = sw_pages_map(size, node);
 
 	if (p)
 		sw_memory_add(size);
@@ -72,6 +72,14 @@ static int mapping_create_lanes(void)
 	return 0;
 }
 
+/* Everything that grows with the script, the rings included. */
+static u64 mapping_needed(void)
+{
+	u64 a_lane = sw_block_bytes() + sw_ring_bytes();
+
+	return sw_page_align(sw_script.shared_size) + num_possible_cpus() * a_lane;
+}
+
 int sw_mapping_create(void)
 {
 	u64 manifest_size = sw_script.manifest_end - sw_script.manifest;
@@ -80,13 +88,18 @@ int sw_mapping_create(void)
 	BUILD_BUG_ON(SW_PAGE_SIZE != PAGE_SIZE);
 	if (sw_script.lane_offset % PAGE_SIZE || sw_script.lane_offset < sizeof(struct sw_context))
 		return -EINVAL;
+	if (sw_script.area_size > U32_MAX || sw_script.lane_size > U32_MAX)
+		return -E2BIG;
+	error = sw_memory_check(mapping_needed());
+	if (error)
+		return error;
 	sw_nr_lanes = num_possible_cpus();
 	sw_header = mapping_alloc(PAGE_SIZE, NUMA_NO_NODE);
 	mapping_manifest = mapping_alloc(sw_page_align(max_t(u64, manifest_size, 1)), NUMA_NO_NODE);
 	sw_shared =
 		mapping_alloc(sw_page_align(max_t(u64, sw_script.shared_size, 1)), NUMA_NO_NODE);
-	sw_lane_areas = kcalloc(sw_nr_lanes, sizeof(*sw_lane_areas), GFP_KERNEL);
-	mapping_blocks = alloc_percpu(void *);
+	sw_lane_areas = kcalloc(sw_nr_lanes, sizeof(*sw_lane_areas), SW_GFP);
+	mapping_blocks = alloc_percpu_gfp(void *, SW_GFP_PERCPU);
 	error = -ENOMEM;
 	if (!sw_header || !mapping_manifest || !sw_shared || !sw_lane_areas || !mapping_blocks)
 		goto err_destroy;
@@ -163,7 +176,7 @@ long sw_mapping_sums(struct sw_sums __user *user)
 	if (request.offset % sizeof(u64) || request.offset > size ||
 	    request.count > (size - request.offset) / sizeof(u64))
 		return -EINVAL;
-	sums = (u64 *)__get_free_page(GFP_KERNEL);
+	sums = (u64 *)__get_free_page(SW_GFP);
 	if (!sums)
 		return -ENOMEM;
 	for (done = 0; done < request.count && !error; done += MAPPING_SUMS_CHUNK) {

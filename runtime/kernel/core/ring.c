@@ -62,54 +62,49 @@ void sw_reader_prepare_sleep(void)
 	mod_timer(&ring_wakeup_timer, jiffies + msecs_to_jiffies(RING_WAKEUP_MS) + 1);
 }
 
-/* Also frees what ring_create() has allocated before it failed. */
 static void ring_destroy(struct sw_ring *ring)
 {
-	struct page **pages = ring->pages;
-	u64 i, count = ring->size / PAGE_SIZE;
-
-	if (ring->data)
-		vunmap(ring->data);
-	for (i = 0; pages && i < count && pages[i]; i++)
-		__free_page(pages[i]);
-	kvfree(pages);
+	vunmap(ring->data);
+	sw_pages_free(ring->pages, ring->size / PAGE_SIZE);
+	kvfree(ring->pages);
 	kfree(ring);
 }
 
 /* A ring on a node; its pages are mapped twice in a row, see ring.h. */
 static struct sw_ring *ring_create(u64 size, int node)
 {
-	struct sw_ring *ring = kzalloc_node(sizeof(*ring), GFP_KERNEL, node);
-	u64 i, count = size / PAGE_SIZE;
-	struct page **pages;
+	struct sw_ring *ring = kzalloc_node(sizeof(*ring), SW_GFP, node);
+	u64 count = size / PAGE_SIZE;
+	struct page **pages = kvcalloc(2 * count, sizeof(*pages), SW_GFP);
 
-	if (!ring)
-		return NULL;
-	pages = kvcalloc(2 * count, sizeof(*pages), GFP_KERNEL);
+	if (!ring || !pages || !sw_pages_fill(pages, count, node))
+		goto err_free;
+	memcpy(pages + count, pages, count * sizeof(*pages));
 	ring->size = size;
 	ring->pages = pages;
-	for (i = 0; pages && i < count; i++) {
-		pages[i] = alloc_pages_node(node, GFP_KERNEL | __GFP_ZERO, 0);
-		pages[count + i] = pages[i];
-		if (!pages[i])
-			goto err_destroy;
-	}
-	if (pages)
-		ring->data = vmap(pages, 2 * count, VM_MAP, PAGE_KERNEL);
+	ring->data = vmap(pages, 2 * count, VM_MAP, PAGE_KERNEL);
 	if (!ring->data)
-		goto err_destroy;
+		goto err_free_pages;
 	sw_memory_add(size + sizeof(*ring) + 2 * count * sizeof(*pages));
 	return ring;
 
-err_destroy:
-	ring_destroy(ring);
+err_free_pages:
+	sw_pages_free(pages, count);
+err_free:
+	kvfree(pages);
+	kfree(ring);
 	return NULL;
+}
+
+/* A script that prints nothing still sends its errors and states. */
+u64 sw_ring_bytes(void)
+{
+	return max_t(u64, sw_script.ring_size, PAGE_SIZE);
 }
 
 int sw_rings_create(void)
 {
-	/* A script that prints nothing still sends its errors and states. */
-	u64 size = max_t(u64, sw_script.ring_size, PAGE_SIZE);
+	u64 size = sw_ring_bytes();
 	u32 lane = 0, cpu;
 
 	init_irq_work(&ring_kick, ring_on_kick);

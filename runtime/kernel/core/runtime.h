@@ -53,6 +53,27 @@
 
 /* Unless a comment says otherwise: from a process, which may sleep. */
 
+/*
+ * For whatever the module allocates: the allocation fails where memory is short. With
+ * GFP_KERNEL alone the kernel kills a process instead. alloc_percpu_gfp() knows only the
+ * second one.
+ */
+#define SW_GFP	      (GFP_KERNEL | __GFP_RETRY_MAYFAIL | __GFP_NOWARN)
+#define SW_GFP_PERCPU (GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN)
+
+/* ---- memory.c */
+/* Returns -ENOMEM, and logs it, if the machine has not that many bytes to spare. */
+int sw_memory_check(u64 bytes);
+/*
+ * Fills an array that holds NULLs with zeroed pages of a node. False if memory is short or
+ * a fatal signal is pending: no page is left allocated then.
+ */
+bool sw_pages_fill(struct page **pages, u64 count, int node);
+/* Frees pages up to the first NULL. */
+void sw_pages_free(struct page **pages, u64 count);
+/* Whole pages of a node in a row, zeroed. Freed by vfree(). NULL as above. */
+void *sw_pages_map(u64 size, int node);
+
 /* ---- mapping.c: the memory that readers map */
 extern struct sw_header *sw_header;
 extern struct sw_probe_status *sw_status;
@@ -81,6 +102,8 @@ int sw_symbols_find(void);
 u64 sw_symbol_find(const char *name);
 
 /* ---- ring.c */
+/* Of one CPU's ring. */
+u64 sw_ring_bytes(void);
 int sw_rings_create(void);
 void sw_rings_destroy(void);
 /* A record waits to be read. Any context. */

@@ -58,8 +58,8 @@ static char *ftrace_filter_of(const char *symbol)
 	const char *function = strchr(symbol, ':');
 
 	if (!function)
-		return kstrdup(symbol, GFP_KERNEL);
-	return kasprintf(GFP_KERNEL, "%s:mod:%.*s", function + 1, (int)(function - symbol), symbol);
+		return kstrdup(symbol, SW_GFP);
+	return kasprintf(SW_GFP, "%s:mod:%.*s", function + 1, (int)(function - symbol), symbol);
 }
 
 static int ftrace_filter_symbol(struct ftrace_ops *ops, const char *symbol)
@@ -96,7 +96,7 @@ static int ftrace_filter_ips(struct ftrace_ops *ops, unsigned long *ips, u32 cou
  */
 static int ftrace_filter_all(struct ftrace_hook *f)
 {
-	unsigned long *ips = kvcalloc(f->nr_functions, sizeof(*ips), GFP_KERNEL);
+	unsigned long *ips = kvcalloc(f->nr_functions, sizeof(*ips), SW_GFP);
 	struct ftrace_ops trial = { .func = f->ops.func };
 	u32 i, known = 0;
 	int error = 0;
@@ -170,8 +170,8 @@ static int ftrace_attach_fallbacks(struct ftrace_hook *f)
 		count += ftrace_is_out_of_reach(f->errors[i]);
 	if (!count)
 		return 0;
-	f->fallbacks = kvcalloc(count, sizeof(*f->fallbacks), GFP_KERNEL);
-	f->kprobes = kvcalloc(count, sizeof(*f->kprobes), GFP_KERNEL);
+	f->fallbacks = kvcalloc(count, sizeof(*f->fallbacks), SW_GFP);
+	f->kprobes = kvcalloc(count, sizeof(*f->kprobes), SW_GFP);
 	if (!f->fallbacks || !f->kprobes)
 		return -ENOMEM;
 	for (i = 0; i < f->nr_functions && !error; i++) {
@@ -210,8 +210,8 @@ static struct ftrace_hook *ftrace_hook_alloc(const struct sw_probe *probe)
 	f->functions = probe->nr_functions ? probe->functions : &f->only;
 	f->nr_functions = probe->nr_functions ?: 1;
 	f->handler = probe->handler;
-	f->ips = kvcalloc(f->nr_functions, sizeof(*f->ips), GFP_KERNEL);
-	f->errors = kvcalloc(f->nr_functions, sizeof(*f->errors), GFP_KERNEL);
+	f->ips = kvcalloc(f->nr_functions, sizeof(*f->ips), SW_GFP);
+	f->errors = kvcalloc(f->nr_functions, sizeof(*f->errors), SW_GFP);
 	if (!f->ips || !f->errors) {
 		ftrace_hook_free(f);
 		return NULL;

@@ -80,9 +80,9 @@ int sw_hooks_create(void)
 			return -ENOEXEC;
 	init_irq_work(&hook_kick, hook_on_kick);
 	INIT_WORK(&hook_work, hook_work_run);
-	hook_attachments = kvcalloc(count, sizeof(*hook_attachments), GFP_KERNEL);
-	hook_set = kvcalloc(count, sizeof(*hook_set), GFP_KERNEL);
-	hook_room = kvcalloc(count, sizeof(*hook_room), GFP_KERNEL);
+	hook_attachments = kvcalloc(count, sizeof(*hook_attachments), SW_GFP);
+	hook_set = kvcalloc(count, sizeof(*hook_set), SW_GFP);
+	hook_room = kvcalloc(count, sizeof(*hook_room), SW_GFP);
 	if (!hook_attachments || !hook_set || !hook_room || sw_phases_create()) {
 		hook_free_all();
 		return -ENOMEM;
@@ -111,7 +111,7 @@ void sw_hooks_destroy(void)
 
 void *sw_hook_alloc(size_t size)
 {
-	void *hook = kzalloc(size, GFP_KERNEL);
+	void *hook = kzalloc(size, SW_GFP);
 
 	if (hook)
 		sw_memory_add(size);

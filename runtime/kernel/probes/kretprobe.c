@@ -5,6 +5,7 @@
  */
 #include <linux/kprobes.h>
 #include "probes/hook.h"
+#include "probes/kernel_counter.h"
 
 /*
  * Calls of one function that can be in progress at once; others are missed, and
@@ -15,7 +16,8 @@
 
 struct kretprobe_hook {
 	struct kretprobe probe;
-	size_t instances; /* bytes that the kernel allocates */
+	struct sw_kernel_counter without_instance; /* probe.nmissed; under hook.c's mutex */
+	size_t instances;			   /* bytes that the kernel allocates */
 };
 
 static int kretprobe_hook_attach(struct sw_attachment *a)
@@ -38,7 +40,8 @@ static int kretprobe_hook_attach(struct sw_attachment *a)
 					   num_possible_cpus() * KRETPROBE_ACTIVE_A_CPU);
 	r->instances = r->probe.maxactive *
 		       (sizeof(struct kretprobe_instance) + probe->kretprobe.data_size);
-	error = register_kretprobe(&r->probe);
+	/* The kernel allocates them without a way to say that it may refuse. */
+	error = sw_memory_check(r->instances) ?: register_kretprobe(&r->probe);
 	if (error) {
 		sw_hook_free(r, sizeof(*r));
 		return error;
@@ -49,14 +52,16 @@ static int kretprobe_hook_attach(struct sw_attachment *a)
 }
 
 /*
- * Calls without an instance, and hits inside of another kprobe. Handlers may add to
- * both meanwhile.
+ * Calls without an instance, of which the kernel has an int, and hits inside of another
+ * kprobe. Any CPU may add to both meanwhile, without atomicity: two that miss at once
+ * may count as one.
  */
 static u64 kretprobe_hook_missed(const struct sw_attachment *a)
 {
-	const struct kretprobe_hook *r = a->hook;
+	struct kretprobe_hook *r = a->hook;
 
-	return (u64)READ_ONCE(r->probe.nmissed) + READ_ONCE(r->probe.kp.nmissed);
+	return sw_kernel_counter_read(&r->without_instance, (u32)READ_ONCE(r->probe.nmissed)) +
+	       READ_ONCE(r->probe.kp.nmissed);
 }
 
 /*

@@ -168,7 +168,7 @@ static struct perf_hook *perf_alloc(struct sw_attachment *a, const struct perf_e
 
 	if (!p)
 		return NULL;
-	p->events = alloc_percpu(struct perf_cpu_event);
+	p->events = alloc_percpu_gfp(struct perf_cpu_event, SW_GFP_PERCPU);
 	if (!p->events) {
 		sw_hook_free(p, sizeof(*p));
 		return NULL;

@@ -175,7 +175,7 @@ static int process_note_existing(struct process_hook *p)
 	struct task_struct *process, *task;
 
 	p->size = roundup_pow_of_two(2 * room);
-	p->existing = kvcalloc(p->size, sizeof(*p->existing), GFP_KERNEL);
+	p->existing = kvcalloc(p->size, sizeof(*p->existing), SW_GFP);
 	if (!p->existing)
 		return -ENOMEM;
 	sw_memory_add(p->size * sizeof(*p->existing));

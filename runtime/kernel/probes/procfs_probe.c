@@ -3,7 +3,7 @@
  * Files below /proc/stapwatch-NAME whose readers and writers run a handler.
  *
  * Reading a file runs the handler once for each time that it is opened; each write()
- * runs it once.
+ * runs it once. Where the handler does not run, the call fails, and the hit is counted.
  *
  * Two locks: hook.c's mutex is held where files are created and removed, so the
  * tree of nodes has one writer and no concurrent reader. procfs_mutex is held while
@@ -25,7 +25,7 @@ struct procfs_node {
 	struct procfs_node *next;
 	struct proc_dir_entry *entry;
 	bool directory;
-	const struct sw_probe *read, *write; /* NULL: detached; under procfs_mutex */
+	struct sw_attachment *read, *write; /* NULL: detached; under procfs_mutex */
 	char path[];
 };
 
@@ -62,29 +62,56 @@ void sw_procfs_set(struct sw_context *c, const char *text)
 }
 
 /*
- * Runs the handler, unless the probe has been detached. The mutex is held until the
- * handler returns, so procfs_set_probe() waits for it.
+ * Runs a handler, and tells from the probe's counts whether it did run. Preemption is off,
+ * and no other handler of this probe runs meanwhile, so what changes in this CPU's counts
+ * is this hit.
+ *
+ * Returns 0; -EBUSY if handlers are disabled, because the script is starting or has ended,
+ * or if the handler waited for a lock in vain, which skipped_lock counts already. Not
+ * -EAGAIN: programs do not expect that of a file that they opened without O_NONBLOCK.
  */
-static int procfs_handle(const struct sw_probe **probe, struct procfs_opened *opened)
+static int procfs_run(struct sw_attachment *a, struct procfs_opened *opened)
+{
+	void (*handler)(void) = a->probe->handler;
+	const struct sw_probe_counts *counts;
+	struct sw_probe_counts before;
+	bool entered, gave_up;
+
+	procfs_current = opened;
+	sw_preempt_disable();
+	counts = (void *)((char *)sw_this_cpu_area() + sw_script.lane_offset +
+			  sw_script.probe_counts);
+	counts += a->index;
+	before = *counts;
+	handler();
+	entered = counts->hits != before.hits;
+	gave_up = counts->skipped_lock != before.skipped_lock;
+	sw_preempt_enable();
+	if (!entered)
+		WRITE_ONCE(a->missed, a->missed + 1);
+	return entered && !gave_up ? 0 : -EBUSY;
+}
+
+/*
+ * Runs the handler, unless the probe has been detached. The mutex is held until the
+ * handler returns, so procfs_set_probe() waits for it. It also makes this the only
+ * place that adds to `missed` while the probe is attached.
+ */
+static int procfs_handle(struct sw_attachment **attachment, struct procfs_opened *opened)
 {
 	int error = -ENODEV;
 
 	if (mutex_lock_killable(&procfs_mutex))
 		return -EINTR;
-	if (*probe) {
-		void (*handler)(void) = (*probe)->handler;
-
-		procfs_current = opened;
-		handler();
-		error = 0;
-	}
+	if (*attachment)
+		error = procfs_run(*attachment, opened);
 	mutex_unlock(&procfs_mutex);
 	return error;
 }
 
-static u32 procfs_value_size(const struct sw_probe *probe)
+static u32 procfs_value_size(const struct sw_attachment *a)
 {
-	return probe ? probe->procfs.value_size ?: PROCFS_VALUE_SIZE : 0;
+	return a ? a->probe->procfs.value_size ?: PROCFS_VALUE_SIZE : 0;
 }
 
 static int procfs_file_open(struct inode *inode, struct file *file)
@@ -97,7 +124,7 @@ static int procfs_file_open(struct inode *inode, struct file *file)
 		return -EINTR;
 	size = max(procfs_value_size(node->read), procfs_value_size(node->write)) + 1;
 	mutex_unlock(&procfs_mutex);
-	opened = kvzalloc(sizeof(*opened) + size, GFP_KERNEL);
+	opened = kvzalloc(sizeof(*opened) + size, SW_GFP);
 	if (!opened)
 		return -ENOMEM;
 	opened->size = size;
@@ -118,12 +145,12 @@ static ssize_t procfs_file_read(struct file *file, char __user *to, size_t room,
 	int error;
 
 	if (!opened->read) {
-		opened->read = true;
 		opened->length = 0;
 		opened->text[0] = 0;
 		error = procfs_handle(&node->read, opened);
 		if (error)
 			return error;
+		opened->read = true;
 	}
 	return simple_read_from_buffer(to, room, position, opened->text, opened->length);
 }
@@ -163,7 +190,7 @@ static struct procfs_node *procfs_find(const char *path, size_t length)
 
 static struct procfs_node *procfs_add(const char *path, size_t length)
 {
-	struct procfs_node *node = kzalloc(sizeof(*node) + length + 1, GFP_KERNEL);
+	struct procfs_node *node = kzalloc(sizeof(*node) + length + 1, SW_GFP);
 
 	if (!node)
 		return NULL;
@@ -255,14 +282,14 @@ static void procfs_remove_all(void)
 	}
 }
 
-static void procfs_set_probe(const struct sw_probe **slot, const struct sw_probe *probe)
+static void procfs_set_probe(struct sw_attachment **slot, struct sw_attachment *a)
 {
 	mutex_lock(&procfs_mutex);
-	*slot = probe;
+	*slot = a;
 	mutex_unlock(&procfs_mutex);
 }
 
-static const struct sw_probe **procfs_slot(struct procfs_node *node, const struct sw_probe *probe)
+static struct sw_attachment **procfs_slot(struct procfs_node *node, const struct sw_probe *probe)
 {
 	return probe->hook == SW_PROCFS_READ ? &node->read : &node->write;
 }
@@ -284,7 +311,7 @@ static int procfs_hook_attach(struct sw_attachment *a)
 			procfs_remove_all();
 		return error;
 	}
-	procfs_set_probe(procfs_slot(node, a->probe), a->probe);
+	procfs_set_probe(procfs_slot(node, a->probe), a);
 	a->hook = node;
 	procfs_nr_attached++;
 	return 0;

@@ -84,7 +84,7 @@ static struct profile_hook *profile_create(const struct sw_probe *probe)
 	p->hotplug.offline = profile_cpu_offline;
 	p->handler = probe->handler;
 	p->interval = ns_to_ktime(NSEC_PER_SEC / clamp_t(s64, rate, 1, SW_MOST_HITS));
-	p->timers = alloc_percpu(struct profile_timer);
+	p->timers = alloc_percpu_gfp(struct profile_timer, SW_GFP_PERCPU);
 	if (!p->timers) {
 		sw_hook_free(p, sizeof(*p));
 		return NULL;

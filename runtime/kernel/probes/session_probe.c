@@ -28,7 +28,7 @@ int sw_phases_create(void)
 {
 	u32 i;
 
-	session_order = kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*session_order), GFP_KERNEL);
+	session_order = kvcalloc(max(sw_script.nr_probes, 1U), sizeof(*session_order), SW_GFP);
 	if (!session_order)
 		return -ENOMEM;
 	for (i = 0; i < sw_script.nr_probes; i++)

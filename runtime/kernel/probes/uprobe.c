@@ -85,7 +85,7 @@ static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
 {
 	const struct sw_probe *probe = a->probe;
 	u32 count = probe->nr_functions ?: 1, i;
-	struct uprobe_hook *u = kvzalloc(struct_size(u, points, count), GFP_KERNEL);
+	struct uprobe_hook *u = kvzalloc(struct_size(u, points, count), SW_GFP);
 
 	if (!u)
 		return NULL;

@@ -154,6 +154,22 @@ def test_no_name_is_defined_twice() -> None:
     assert {name: sorted(files) for name, files in found.items() if len(files) > 1} == {}
 
 
+def test_no_allocation_may_kill_a_process() -> None:
+    """SW_GFP and SW_GFP_PERCPU fail instead; functions without flags use GFP_KERNEL."""
+    calls = re.compile(r"\bGFP_\w+|\balloc_percpu\(|\bv[mz]alloc(?:_node)?\(")
+    assert calls.findall("vzalloc_node(8, 1) alloc_percpu(int) kmalloc(8, GFP_KERNEL) SW_GFP") == [
+        "vzalloc_node(",
+        "alloc_percpu(",
+        "GFP_KERNEL",
+    ]
+    found = {
+        file: calls.findall(_NOISE.sub("", text))
+        for file, text in _sources("*.[ch]").items()
+        if file != "core/runtime.h"
+    }
+    assert {file: uses for file, uses in found.items() if uses} == {}
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_name_has_its_file_s_prefix(room: str) -> None:
     found = [
@@ -164,3 +180,13 @@ def test_every_name_has_its_file_s_prefix(room: str) -> None:
     ]
     assert len(found) > 50
     assert [(file, name) for file, name in found if not has_prefix(name, file)] == []
+
+
+def test_no_size_of_memory_is_cut_to_32_bits() -> None:
+    """A script's arrays can have more than 4 GiB; an allocation of the low half would be overrun."""
+    text = (KERNEL / "include/stapwatch/script.h").read_text()
+    body = text.partition("struct sw_script {")[2].partition("\n};")[0]
+    found = {name: width for width, name in re.findall(r"^\t(u\d+) (\w+_size);", body, re.M)}
+    assert found.pop("build_id_size") == "u32"
+    assert len(found) == 4
+    assert set(found.values()) == {"u64"}

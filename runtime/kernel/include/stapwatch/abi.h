@@ -46,20 +46,32 @@ struct sw_header {
 	u64 time_offset; /* add to an event's time for CLOCK_REALTIME, as of the last sync */
 };
 
-/* One for each probe, at the start of each lane. */
+/*
+ * One for each probe, at the start of each lane.
+ *
+ * `hits` counts handlers that were entered, whatever became of them: those that end at once
+ * because the probe's condition is false, those that `skipped_lock` counts, and those that
+ * `errors` counts are hits, too. So a handler's body ran in hits - skipped_lock cases at
+ * most. `skipped_reentrant` is not part of `hits`: such a hit never entered the handler.
+ * While a hook is detached because of its condition, nothing is counted.
+ */
 struct sw_probe_counts {
-	u64 hits;	       /* handlers begun */
+	u64 hits;	       /* handlers entered */
 	u64 skipped_reentrant; /* hits during another handler of this module on the same CPU */
-	u64 skipped_lock;      /* hits skipped because a lock stayed held */
-	u64 errors;	       /* handlers ended by a script error */
+	u64 skipped_lock;      /* those of `hits` that waited for a lock in vain */
+	u64 errors;	       /* those of `hits` that a script error ended */
 };
 
 /*
  * At the start of the shared region: one for each probe, then one for each function
  * of the probes that hook several.
  *
- * `missed` counts hits that the kernel could not deliver (no return instance was
- * left, a kprobe was nested), as of the last sync.
+ * `missed` counts hits that were not delivered to the handler (no return instance was left,
+ * a kprobe was nested, a timer came late, a procfs file was used while handlers were
+ * disabled), as of the last sync. The kernel increments its part of it without
+ * atomicity, so that two CPUs that miss a hit at once may count as one: with kprobes and
+ * kretprobes it is a lower bound. It does not count a program's return if 64 return
+ * probes are pending in that thread already: such a call leaves no trace.
  */
 struct sw_probe_status {
 	u64 missed;

@@ -234,15 +234,15 @@ struct sw_script {
 	const struct sw_probe *probes;
 	const char *manifest;
 	const char *manifest_end;
-	u32 area_size;
+	u64 area_size; /* offsets in it have 32 bits: more is refused when the module is loaded */
+	u64 lane_size;
+	u64 shared_size;
+	u64 ring_size; /* bytes of a CPU's event ring, a power of two; 0: no events */
 	u32 lane_offset;
-	u32 lane_size;
 	u32 probe_counts;
 	u32 lane_counts;
-	u32 shared_size;
 	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_statuses] */
 	u32 nr_statuses;  /* of all probes, then of the functions of probes that have several */
-	u32 ring_size;	  /* bytes of a CPU's event ring, a power of two; 0: no events */
 	u32 lock_turns;	  /* for a lock, before the hit is skipped; 0: the default */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
 	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
