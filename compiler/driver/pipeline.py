@@ -239,7 +239,8 @@ def _analyze(parsed: Parsed) -> Analyzed:
     defines = with_defines(Limits(), request.defines)
     if defines.errors:
         raise CompileError(defines.errors)
-    program = _resolve(parsed)
+    environment = Environment(parsed.sources.kernel, request.guru, parsed.sources.job.programs)
+    program = _resolve(parsed, environment)
     unused: list[Diagnostic] = []
     if request.optimise:
         resolved, program = program, eliminate_dead_code(program)
@@ -247,6 +248,7 @@ def _analyze(parsed: Parsed) -> Analyzed:
         if request.run_mode:
             require_probes(program, parsed.script, unused)
     found = (
+        *environment.warnings,
         *unused,
         *tapset_index.missing_folders(request.library),
         *defines.warnings,
@@ -256,9 +258,8 @@ def _analyze(parsed: Parsed) -> Analyzed:
     return Analyzed(parsed, program, defines, found)
 
 
-def _resolve(parsed: Parsed) -> Program:
-    job, request = parsed.sources.job, parsed.sources.job.request
-    environment = Environment(parsed.sources.kernel, request.guru, job.programs)
+def _resolve(parsed: Parsed, environment: Environment) -> Program:
+    request = parsed.sources.job.request
     return resolve(request.name, parsed.own, parsed.library, environment, dict(request.globals))
 
 

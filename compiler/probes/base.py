@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from compiler.ir import syntax
+from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.hooks import Hook
 from compiler.ir.program import Expr
 from compiler.ir.source import Span
@@ -100,12 +101,13 @@ class ProbeSite:
 class Environment:
     """What resolving depends on. The kernel's facts are read only when a probe needs them.
 
-    `guru`: the script may do what can harm the kernel.
+    `guru`: the script may do what can harm the kernel. `warnings` is filled by resolving.
     """
 
     kernel: Kernel
     guru: bool = False
     programs: Files = field(default_factory=Files)
+    warnings: list[Diagnostic] = field(default_factory=list)
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]
