@@ -171,7 +171,7 @@ class Kernel:
     @cached_property
     def text_offsets(self) -> TextOffsets:
         """The offsets of functions; empty if the kernel has no symbol table."""
-        cached_at = self._cached("text")
+        cached_at = self._cached("functions")
         known = derived_cache.load(cached_at) if cached_at is not None else None
         if known is not None:
             return TextOffsets(known)

@@ -29,13 +29,13 @@ from compiler.probes.base import (
     unexpected,
 )
 from compiler.probes.kernel_symbols import (
-    count_unsafe,
     exists,
     fitting,
     module_with,
     modules_fitting,
     text_offset,
     unsafe,
+    unsafe_fitting,
 )
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import is_glob
@@ -213,8 +213,9 @@ def _functions(
     kernel = environment.kernel
     slug = "unknown-kernel-function"
     if is_glob(pattern):
-        names = fitting(kernel, pattern, module, returns=returns)
-        left_out = 0 if module else count_unsafe(kernel, pattern, returns)
+        none: tuple[frozenset[str], int] = (frozenset(), 0)
+        without, left_out = none if module else unsafe_fitting(kernel, pattern, returns)
+        names = fitting(kernel, pattern, module, without)
         if names:
             _tell_of_left_out(left_out, pattern, component, environment)
             return names

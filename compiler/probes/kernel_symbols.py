@@ -16,13 +16,13 @@ from compiler.kernel.unsafe_text import Reason
 from compiler.support.globs import glob_regex
 
 __all__ = [
-    "count_unsafe",
     "exists",
     "fitting",
     "module_with",
     "modules_fitting",
     "text_offset",
     "unsafe",
+    "unsafe_fitting",
 ]
 
 # what kallsyms calls the owners of code that the kernel makes while it runs
@@ -96,11 +96,12 @@ def unsafe(kernel: Kernel, name: str, returns: bool) -> str:
     return "" if reason is None or not _forbids(reason, returns) else _REASONS[reason]
 
 
-def count_unsafe(kernel: Kernel, pattern: str, returns: bool) -> int:
-    """How many functions of the kernel proper that fit a shell pattern `fitting` leaves out for it. Code
-    that the kernel has freed is none that anybody could wish to probe."""
-    found = kernel.text_offsets.unsafe_matching(pattern).values()
-    return sum(_forbids(reason, returns) for reason in found if reason != Reason.FREED)
+def unsafe_fitting(kernel: Kernel, pattern: str, returns: bool) -> tuple[frozenset[str], int]:
+    """The functions of the kernel proper that fit a shell pattern and that no probe may be put on, and how
+    many of them are there to be probed: code that the kernel has freed is not."""
+    found = kernel.text_offsets.unsafe_matching(pattern)
+    names = frozenset(name for name, reason in found.items() if _forbids(reason, returns))
+    return names, sum(found[name] != Reason.FREED for name in names)
 
 
 def _forbids(reason: Reason, returns: bool) -> bool:
@@ -109,12 +110,10 @@ def _forbids(reason: Reason, returns: bool) -> bool:
 
 
 def fitting(
-    kernel: Kernel, pattern: str, module: str = "", *, returns: bool = False
+    kernel: Kernel, pattern: str, module: str = "", without: frozenset[str] = frozenset()
 ) -> dict[str, tuple[int, ...]]:
     """Hookable functions of the kernel proper, or of a module, that fit a shell pattern, sorted:
     name -> the text offset of each function of that name; 0 if it is unknown, as in modules.
-
-    Functions that no probe may be put on are left out.
 
     On a running kernel these are the functions that ftrace reaches. Assembly and code that may not be
     traced take kprobes, which cost five times as much a hit: such functions are probed by name only.
@@ -123,13 +122,10 @@ def fitting(
     if not module and not kernel.text_offsets.are_known:
         found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
-    if not module:
-        reasons = kernel.text_offsets.unsafe_matching(pattern)
-        refused = refused.union(name for name, why in reasons.items() if _forbids(why, returns))
     return {
         name: offsets
         for name, offsets in found.items()
-        if name not in refused and (traced is None or name in traced)
+        if name not in without and name not in refused and (traced is None or name in traced)
     }
 
 
