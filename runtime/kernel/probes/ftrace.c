@@ -148,7 +148,7 @@ static int ftrace_fallback_register(struct ftrace_hook *f, u32 index)
 	error = register_kprobe(&fallback->probe);
 	if (error)
 		return error;
-	error = sw_unsafe_kprobe(&fallback->probe);
+	error = sw_unsafe_kprobe(fallback->probe.addr, fallback->probe.flags);
 	if (error)
 		unregister_kprobe(&fallback->probe);
 	else

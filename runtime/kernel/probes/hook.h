@@ -10,7 +10,6 @@
 
 #include "core/runtime.h"
 
-struct kprobe;
 struct sw_process_filter;
 
 /*
@@ -117,8 +116,8 @@ bool sw_process_filter_matches_task(const struct sw_process_filter *filter,
  * kernel copies or patches.
  */
 #define SW_UNSAFE (-EPERM)
-/* 0, SW_UNSAFE or an error, for a kprobe that is registered with KPROBE_FLAG_DISABLED. */
-int sw_unsafe_kprobe(const struct kprobe *k);
+/* 0, SW_UNSAFE or an error: of a kprobe that is registered with KPROBE_FLAG_DISABLED. */
+int sw_unsafe_kprobe(const void *address, u32 flags);
 /* Whether a function of this name is unsafe; MODULE:FUNCTION never is. */
 bool sw_unsafe_name(const char *symbol);
 const char *sw_unsafe_explain(int error);

@@ -14,7 +14,7 @@ static int kprobe_hook_register(struct kprobe *k)
 	error = register_kprobe(k);
 	if (error)
 		return error;
-	error = sw_unsafe_kprobe(k) ?: enable_kprobe(k);
+	error = sw_unsafe_kprobe(k->addr, k->flags) ?: enable_kprobe(k);
 	if (error)
 		unregister_kprobe(k);
 	return error;

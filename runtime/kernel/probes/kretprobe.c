@@ -29,7 +29,7 @@ static int kretprobe_hook_register(struct kretprobe *r)
 	error = register_kretprobe(r);
 	if (error)
 		return error;
-	error = sw_unsafe_kprobe(&r->kp) ?: enable_kretprobe(r);
+	error = sw_unsafe_kprobe(r->kp.addr, r->kp.flags) ?: enable_kretprobe(r);
 	if (error)
 		unregister_kretprobe(r);
 	return error;

@@ -109,17 +109,16 @@ bool sw_unsafe_name(const char *symbol)
 }
 
 /* What ftrace reaches is not looked up: it is made for hooks. */
-int sw_unsafe_kprobe(const struct kprobe *k)
+int sw_unsafe_kprobe(const void *address, u32 flags)
 {
-	unsigned long address = (unsigned long)k->addr;
 	int error;
 	u32 i;
 
-	if (k->flags & KPROBE_FLAG_FTRACE)
+	if (flags & KPROBE_FLAG_FTRACE)
 		return 0;
 	error = unsafe_known ? 0 : unsafe_look_up();
 	for (i = 0; i < ARRAY_SIZE(unsafe_areas) && !error; i++)
-		if (unsafe_area_has(i, address))
+		if (unsafe_area_has(i, (unsigned long)address))
 			error = SW_UNSAFE;
 	return error;
 }
