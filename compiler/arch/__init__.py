@@ -78,6 +78,12 @@ class Arch:
     percpu: tuple[Percpu, ...]
     hot_struct: str
 
+    # code that the kernel copies or patches, or runs in a state in which it cannot take a trap: symbols at
+    # both ends of a section; symbols that stand together; beginnings of names
+    unsafe_sections: tuple[tuple[str, str], ...]
+    unsafe_areas: tuple[tuple[str, ...], ...]
+    unsafe_prefixes: tuple[str, ...]
+
     # mark arguments as the assembler writes them; None for one that cannot be read
     operands: Callable[[str], tuple[Operand | None, ...]]
     # offset and size of the packed kernel in a boot image; None: the bytes are not a boot image

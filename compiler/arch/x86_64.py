@@ -21,6 +21,25 @@ _DWARF_REGISTERS: Final = (
     "r15", "ip",
 )  # fmt: skip
 
+# Which code no probe may be in. runtime/kernel/include/stapwatch/arch/x86_64_unsafe.h has the same names.
+_UNSAFE_SECTIONS: Final = (
+    ("__indirect_thunk_start", "__indirect_thunk_end"),
+    ("__relocate_kernel_start", "__relocate_kernel_end"),
+)
+_UNSAFE_AREAS: Final = (
+    # a CPU's first steps, without an interrupt table
+    ("_text", "startup_64", "secondary_startup_64", "__startup_64", "early_setup_idt"),
+    # ftrace copies its callers into the trampoline of each user
+    ("__fentry__", "ftrace_caller", "ftrace_regs_caller", "ftrace_regs_caller_end",
+     "ftrace_stub_direct_tramp", "return_to_handler"),
+    # where probed functions return to
+    ("arch_rethook_trampoline", "arch_rethook_trampoline_callback", "__kretprobe_trampoline"),
+    # kexec copies this code to a page of its own, and so does hibernation; a resume starts without state
+    ("relocate_kernel", "identity_mapped", "virtual_mapped", "swap_pages"),
+    ("restore_registers", "swsusp_arch_suspend", "restore_image", "core_restore_code"),
+    ("wakeup_long64", "do_suspend_lowlevel"),
+)  # fmt: skip
+
 
 def operands(text: str) -> tuple[Operand | None, ...]:
     """Mark arguments in AT&T syntax. Few scripts probe marks, so the parser is imported for those."""
@@ -64,6 +83,9 @@ ARCH: Final = Arch(
         Percpu("SW_CPU_NUMBER", "cpu_number", "cpu_number"),
     ),
     hot_struct="pcpu_hot",
+    unsafe_sections=_UNSAFE_SECTIONS,
+    unsafe_areas=_UNSAFE_AREAS,
+    unsafe_prefixes=("__x86_", "text_poke", "__text_poke", "smp_text_poke", "poke_int3"),
     operands=operands,
     boot_payload=boot_payload,
 )

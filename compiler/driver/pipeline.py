@@ -247,7 +247,13 @@ def _analyze(parsed: Parsed) -> Analyzed:
     defines = with_defines(Limits(), request.defines)
     if defines.errors:
         raise CompileError(defines.errors)
-    program = _resolve(parsed, defines.limits)
+    environment = Environment(
+        parsed.sources.kernel,
+        request.guru,
+        parsed.sources.job.programs,
+        defines.limits.MAXFUNCTIONS,
+    )
+    program = _resolve(parsed, environment)
     unused: list[Diagnostic] = []
     if request.optimise:
         resolved, program = program, eliminate_dead_code(program)
@@ -255,6 +261,7 @@ def _analyze(parsed: Parsed) -> Analyzed:
         if request.run_mode:
             require_probes(program, parsed.script, unused)
     found = (
+        *environment.warnings,
         *unused,
         *tapset_index.missing_folders(request.library),
         *defines.warnings,
@@ -264,11 +271,8 @@ def _analyze(parsed: Parsed) -> Analyzed:
     return Analyzed(parsed, program, defines, found)
 
 
-def _resolve(parsed: Parsed, limits: Limits) -> Program:
-    job, request = parsed.sources.job, parsed.sources.job.request
-    environment = Environment(
-        parsed.sources.kernel, request.guru, job.programs, limits.MAXFUNCTIONS
-    )
+def _resolve(parsed: Parsed, environment: Environment) -> Program:
+    request = parsed.sources.job.request
     return resolve(request.name, parsed.own, parsed.library, environment, dict(request.globals))
 
 

@@ -171,12 +171,12 @@ class Kernel:
     @cached_property
     def text_offsets(self) -> TextOffsets:
         """The offsets of functions; empty if the kernel has no symbol table."""
-        cached_at = self._cached("offsets")
+        cached_at = self._cached("functions")
         known = derived_cache.load(cached_at) if cached_at is not None else None
         if known is not None:
             return TextOffsets(known)
         try:
-            found = TextOffsets.of(self.symbols)
+            found = TextOffsets.of(self.symbols, self.arch)
         except NoSymbols:
             return TextOffsets()
         if cached_at is not None and found.are_known:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Literal
 
 from compiler.ir import syntax
+from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.hooks import Hook
 from compiler.ir.options import Limits
 from compiler.ir.program import Expr
@@ -102,13 +103,14 @@ class Environment:
     """The inputs of resolving. The kernel's facts are read only when a probe needs them.
 
     `guru`: the script may use constructs that can crash the kernel. `most_functions`: the functions that the
-    points of one probe may expand to.
+    points of one probe may expand to. `warnings` is filled by resolving.
     """
 
     kernel: Kernel
     guru: bool = False
     programs: Files = field(default_factory=Files)
     most_functions: int = Limits().MAXFUNCTIONS
+    warnings: list[Diagnostic] = field(default_factory=list)
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]

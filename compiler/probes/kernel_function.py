@@ -13,6 +13,7 @@ from contextlib import suppress
 
 from compiler.arch import Arch
 from compiler.ir import syntax
+from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.hooks import Ftrace, Hook, Kretprobe
 from compiler.kernel import btf_types
 from compiler.kernel.btf import Btf
@@ -33,6 +34,8 @@ from compiler.probes.kernel_symbols import (
     module_with,
     modules_fitting,
     text_offset,
+    unsafe,
+    unsafe_fitting,
 )
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import is_glob
@@ -45,6 +48,7 @@ FORMS = tuple(
 )
 _SUFFIXES = ("call", "return", "maxactive", "exported")
 _INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
+_SAFE_INSTEAD = "probe a function that calls it or that it calls, or a tracepoint"
 _NEEDS_DEBUGINFO = {
     "statement": "statements are told apart by line numbers, which BTF does not have",
     "inline": "inlined functions leave no trace in BTF",
@@ -176,7 +180,9 @@ def _resolve(
         )
     owner = f'module("{module}")' if module else components[0].name
     suffix_text = ".return" if returns else ".call" if _calls(components) else ""
-    for name, offsets in _functions(pattern, function, environment, module).items():
+    for name, offsets in _functions(
+        pattern, function, environment, module, returns=returns
+    ).items():
         variables = Lazy(
             lambda name=name: _variables(_types(environment, module), name, returns)  # type: ignore[misc]
         )
@@ -196,18 +202,31 @@ def _calls(components: Sequence[syntax.Component]) -> bool:
 
 
 def _functions(
-    pattern: str, component: syntax.Component, environment: Environment, module: str
+    pattern: str,
+    component: syntax.Component,
+    environment: Environment,
+    module: str,
+    *,
+    returns: bool,
 ) -> dict[str, tuple[int, ...]]:
     """Names with the text offsets of their functions."""
     kernel = environment.kernel
     slug = "unknown-kernel-function"
     if is_glob(pattern):
-        names = fitting(kernel, pattern, module)
+        none: tuple[frozenset[str], int] = (frozenset(), 0)
+        without, left_out = none if module else unsafe_fitting(kernel, pattern, returns)
+        names = fitting(kernel, pattern, module, without)
         if names:
+            _tell_of_left_out(left_out, pattern, component, environment)
             return names
+        if left_out:
+            raise _unsafe(pattern, "no function that fits it is safe to probe", component)
         of = f"module '{module}'" if module else "the kernel"
         raise ProbePointError(slug, f"no function of {of} fits '{pattern}'", component.span)
     if exists(kernel, pattern, module):
+        why = "" if module else unsafe(kernel, pattern, returns)
+        if why:
+            raise _unsafe(pattern, why, component)
         return {pattern: (0 if module else text_offset(kernel, pattern),)}
     owner = f"module '{module}'" if module else f"kernel {kernel.release}"
     btf = _types(environment, module)
@@ -218,6 +237,23 @@ def _functions(
     elif module and not near:
         near = "is it loaded? modprobe it before the script starts"
     raise ProbePointError(slug, f"{owner} has no function '{pattern}'", component.span, near)
+
+
+def _unsafe(name: str, why: str, component: syntax.Component) -> ProbePointError:
+    return ProbePointError(
+        "unsafe-function", f"'{name}' cannot be probed: {why}", component.span, _SAFE_INSTEAD
+    )
+
+
+def _tell_of_left_out(
+    count: int, pattern: str, component: syntax.Component, environment: Environment
+) -> None:
+    if count:
+        functions = "1 function that fits" if count == 1 else f"{count} functions that fit"
+        message = f"{functions} '{pattern}' cannot be probed safely: left out"
+        environment.warnings.append(
+            Diagnostic("unsafe-function", message, component.span, severity="warning")
+        )
 
 
 def _types(environment: Environment, module: str) -> Btf | None:

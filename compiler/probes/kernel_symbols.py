@@ -12,9 +12,26 @@ import re
 from compiler.kernel import btf_types
 from compiler.kernel.errors import KernelFactError
 from compiler.kernel.kernel import Kernel
+from compiler.kernel.unsafe_text import Reason
 from compiler.support.globs import glob_regex
 
-__all__ = ["exists", "fitting", "module_with", "modules_fitting", "text_offset"]
+__all__ = [
+    "exists",
+    "fitting",
+    "module_with",
+    "modules_fitting",
+    "text_offset",
+    "unsafe",
+    "unsafe_fitting",
+]
+
+# what kallsyms calls the owners of code that the kernel makes while it runs
+_GENERATED = frozenset({"bpf", "__builtin__ftrace", "__builtin__kprobes"})
+_REASONS = {
+    Reason.AREA: "the kernel copies or patches its code, or runs it where no breakpoint may be hit",
+    Reason.FREED: "the kernel frees its code once it has started",
+    Reason.KPROBE: "the kernel's own probes run it, and it refuses a return probe there",
+}
 
 
 def exists(kernel: Kernel, name: str, module: str = "") -> bool:
@@ -22,7 +39,9 @@ def exists(kernel: Kernel, name: str, module: str = "") -> bool:
     if not module and kernel.btf.find_all(btf_types.Function, name):
         return True
     try:
-        if any(s.is_function and s.module == module for s in kernel.symbols.find(name)):
+        if module not in _GENERATED and any(
+            s.is_function and s.module == module for s in kernel.symbols.find(name)
+        ):
             return True
     except KernelFactError:
         pass
@@ -32,7 +51,8 @@ def exists(kernel: Kernel, name: str, module: str = "") -> bool:
 def module_with(kernel: Kernel, name: str) -> str:
     """A module that has a function of that name; "" if none is known."""
     try:
-        found = [s.module for s in kernel.symbols.find(name) if s.is_function and s.module]
+        symbols = (s for s in kernel.symbols.find(name) if s.is_function)
+        found = [s.module for s in symbols if s.module and s.module not in _GENERATED]
     except KernelFactError:
         found = []
     return found[0] if found else ""
@@ -54,7 +74,7 @@ def _typed(kernel: Kernel, pattern: str, module: str) -> list[str]:
 def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:
     """Modules whose name fits a shell pattern; on a running kernel only those that are loaded."""
     try:
-        names = kernel.symbols.modules()
+        names = kernel.symbols.modules() - _GENERATED
     except KernelFactError:
         names = set()
     if not names:
@@ -69,7 +89,29 @@ def text_offset(kernel: Kernel, name: str) -> int:
     return found[0] if len(found) == 1 else 0
 
 
-def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[int, ...]]:
+def unsafe(kernel: Kernel, name: str, returns: bool) -> str:
+    """Why no probe may be put on the function of the kernel proper, at its return if `returns`; "" if one
+    may, or if the kernel's symbol table is not known."""
+    reason = kernel.text_offsets.unsafe(name)
+    return "" if reason is None or not _forbids(reason, returns) else _REASONS[reason]
+
+
+def unsafe_fitting(kernel: Kernel, pattern: str, returns: bool) -> tuple[frozenset[str], int]:
+    """The functions of the kernel proper that fit a shell pattern and that no probe may be put on, and how
+    many of them are there to be probed: code that the kernel has freed is not."""
+    found = kernel.text_offsets.unsafe_matching(pattern)
+    names = frozenset(name for name, reason in found.items() if _forbids(reason, returns))
+    return names, sum(found[name] != Reason.FREED for name in names)
+
+
+def _forbids(reason: Reason, returns: bool) -> bool:
+    """ftrace has its own list of what it reaches, so at an entry kprobes are not asked."""
+    return returns or reason != Reason.KPROBE
+
+
+def fitting(
+    kernel: Kernel, pattern: str, module: str = "", without: frozenset[str] = frozenset()
+) -> dict[str, tuple[int, ...]]:
     """Hookable functions of the kernel proper, or of a module, that fit a shell pattern, sorted:
     name -> the text offset of each function of that name; 0 if it is unknown, as in modules.
 
@@ -83,13 +125,14 @@ def fitting(kernel: Kernel, pattern: str, module: str = "") -> dict[str, tuple[i
     return {
         name: offsets
         for name, offsets in found.items()
-        if name not in refused and (traced is None or name in traced)
+        if name not in without and name not in refused and (traced is None or name in traced)
     }
 
 
 def _in_module(kernel: Kernel, pattern: str, module: str) -> dict[str, tuple[int, ...]]:
     try:
         names = {symbol.name for symbol in kernel.symbols.functions(pattern, module)}
+        names = set() if module in _GENERATED else names
     except KernelFactError:
         names = set()
     return dict.fromkeys(sorted(names or _typed(kernel, pattern, module)), (0,))

@@ -110,7 +110,12 @@ def test_an_architecture_has_all_of_its_parts(name: str) -> None:
     assert all(getattr(arch, field.name) for field in fields(arch))
     assert {*arch.arguments, arch.result, *arch.syscall_arguments} <= {*arch.dwarf_registers}
     assert name in module_loader.SYSCALLS
-    for part in (f"{HEADERS}/{name}.h", f"{HEADERS}/{name}_abi.h", f"compiler/tapset/{name}"):
+    for part in (
+        f"{HEADERS}/{name}.h",
+        f"{HEADERS}/{name}_abi.h",
+        f"{HEADERS}/{name}_unsafe.h",
+        f"compiler/tapset/{name}",
+    ):
         assert (PROJECT / part).exists(), part
     choice = (PROJECT / f"{HEADERS}.h").read_text()
     assert f"__{name}__" in choice and f"stapwatch/arch/{name}.h" in choice

@@ -104,7 +104,9 @@ static int ftrace_filter_all(struct ftrace_hook *f)
 	if (!ips)
 		return -ENOMEM;
 	for (i = 0; i < f->nr_functions && !error; i++) {
-		if (!f->ips[i]) {
+		if (sw_unsafe_name(f->functions[i].symbol)) {
+			f->errors[i] = SW_UNSAFE;
+		} else if (!f->ips[i]) {
 			f->errors[i] = ftrace_filter_symbol(&f->ops, f->functions[i].symbol);
 			f->nr_traced += !f->errors[i];
 		} else {
@@ -145,7 +147,12 @@ static int ftrace_fallback_register(struct ftrace_hook *f, u32 index)
 	fallback->probe.flags = KPROBE_FLAG_DISABLED;
 	fallback->owner = f;
 	error = register_kprobe(&fallback->probe);
-	if (!error)
+	if (error)
+		return error;
+	error = sw_unsafe_kprobe(fallback->probe.addr, fallback->probe.flags);
+	if (error)
+		unregister_kprobe(&fallback->probe);
+	else
 		f->kprobes[f->nr_kprobes++] = &fallback->probe;
 	return error;
 }
@@ -330,5 +337,6 @@ const struct sw_hook_ops sw_ftrace_ops = {
 	.attach = ftrace_hook_attach,
 	.detach = ftrace_hook_detach,
 	.missed = ftrace_hook_missed,
+	.explain = sw_unsafe_explain,
 	.probed_function = ftrace_probed_function,
 };

@@ -129,6 +129,17 @@ bool sw_process_filter_matches_task(const struct sw_process_filter *filter,
 				    struct task_struct *task);
 
 /*
+ * unsafe_text.c: what an attach() returns that would put a hook in code that the
+ * kernel copies or patches.
+ */
+#define SW_UNSAFE (-EPERM)
+/* 0, SW_UNSAFE or an error: of a kprobe that is registered with KPROBE_FLAG_DISABLED. */
+int sw_unsafe_kprobe(const void *address, u32 flags);
+/* Whether a function of this name is unsafe; MODULE:FUNCTION never is. */
+bool sw_unsafe_name(const char *symbol);
+const char *sw_unsafe_explain(int error);
+
+/*
  * session_probe.c: runs the probes of a phase in their order, while the module is in
  * `state`.
  */

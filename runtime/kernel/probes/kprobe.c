@@ -1,7 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A function's first instruction: the kprobe's pre-handler is the script's handler. */
+/*
+ * A function's first instruction: the kprobe's pre-handler is the script's handler. It is
+ * registered disabled: then its address is known, and the code is as it was.
+ */
 #include <linux/kprobes.h>
 #include "probes/hook.h"
+
+static int kprobe_hook_register(struct kprobe *k)
+{
+	int error;
+
+	k->flags = KPROBE_FLAG_DISABLED;
+	error = register_kprobe(k);
+	if (error)
+		return error;
+	error = sw_unsafe_kprobe(k->addr, k->flags) ?: enable_kprobe(k);
+	if (error)
+		unregister_kprobe(k);
+	return error;
+}
 
 static int kprobe_hook_attach(struct sw_attachment *a)
 {
@@ -13,7 +30,7 @@ static int kprobe_hook_attach(struct sw_attachment *a)
 	k->symbol_name = a->probe->symbol;
 	/* sw_kprobe_handler, with our names for the kernel's types */
 	k->pre_handler = (kprobe_pre_handler_t)a->probe->handler;
-	error = register_kprobe(k);
+	error = sw_unsafe_name(k->symbol_name) ? SW_UNSAFE : kprobe_hook_register(k);
 	if (error) {
 		sw_hook_free(k, sizeof(*k));
 		return error;
@@ -53,4 +70,5 @@ const struct sw_hook_ops sw_kprobe_ops = {
 	.attach = kprobe_hook_attach,
 	.detach_many = kprobe_hook_detach_many,
 	.missed = kprobe_hook_missed,
+	.explain = sw_unsafe_explain,
 };

@@ -20,6 +20,23 @@ struct kretprobe_hook {
 	size_t instances;			   /* bytes that the kernel allocates */
 };
 
+/* Disabled at first, as in kprobe.c. */
+static int kretprobe_hook_register(struct kretprobe *r)
+{
+	int error;
+
+	if (sw_unsafe_name(r->kp.symbol_name))
+		return SW_UNSAFE;
+	r->kp.flags = KPROBE_FLAG_DISABLED;
+	error = register_kretprobe(r);
+	if (error)
+		return error;
+	error = sw_unsafe_kprobe(r->kp.addr, r->kp.flags) ?: enable_kretprobe(r);
+	if (error)
+		unregister_kretprobe(r);
+	return error;
+}
+
 static int kretprobe_hook_attach(struct sw_attachment *a)
 {
 	const struct sw_probe *probe = a->probe;
@@ -41,7 +58,7 @@ static int kretprobe_hook_attach(struct sw_attachment *a)
 	r->instances = r->probe.maxactive *
 		       (sizeof(struct kretprobe_instance) + probe->kretprobe.data_size);
 	/* The kernel allocates them without a way to say that it may refuse. */
-	error = sw_memory_check(r->instances) ?: register_kretprobe(&r->probe);
+	error = sw_memory_check(r->instances) ?: kretprobe_hook_register(&r->probe);
 	if (error) {
 		sw_hook_free(r, sizeof(*r));
 		return error;
@@ -90,4 +107,5 @@ const struct sw_hook_ops sw_kretprobe_ops = {
 	.attach = kretprobe_hook_attach,
 	.detach_many = kretprobe_hook_detach_many,
 	.missed = kretprobe_hook_missed,
+	.explain = sw_unsafe_explain,
 };

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import pytest
 
+from compiler.arch.x86_64 import ARCH
 from compiler.kernel.symbols import Symbols
 from compiler.kernel.text_offsets import ANCHOR, TextOffsets
 
@@ -30,7 +31,7 @@ def table(base: int) -> Symbols:
 
 @pytest.mark.parametrize("base", [0xFFFFFFFF81000000, 0xFFFFFFFFA7400000])
 def test_offsets_do_not_depend_on_where_the_kernel_is(base: int) -> None:
-    offsets = TextOffsets.of(table(base))
+    offsets = TextOffsets.of(table(base), ARCH)
     assert offsets.are_known
     assert offsets.find("vfs_read") == (-0x800,)
     assert offsets.find("twice") == (0x2800, 0x3800)
@@ -41,7 +42,7 @@ def test_offsets_do_not_depend_on_where_the_kernel_is(base: int) -> None:
 
 def test_hidden_addresses_are_no_offsets() -> None:
     hidden = "\n".join(f"0000000000000000 t {name}" for name, _, _ in FUNCTIONS * 20)
-    offsets = TextOffsets.of(Symbols(hidden.encode(), "a test"))
+    offsets = TextOffsets.of(Symbols(hidden.encode(), "a test"), ARCH)
     assert not offsets.are_known
     assert offsets.find("vfs_read") == ()
     assert offsets.matching("*") == {}

@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Code in which a breakpoint would bring the kernel down, although kprobes accept it:
+ * ftrace copies its callers into new trampolines, kexec and hibernation copy code to
+ * other pages, static calls and thunks are patched as a whole, and a CPU starts and
+ * resumes without an interrupt table. (Entry code and what kprobes run themselves are
+ * in the kernel's own list.)
+ *
+ * The compiler refuses the same (compiler/kernel/unsafe_text.py) if it knows the
+ * kernel's symbols. Here the kernel is asked, so nothing depends on the compiler.
+ */
+#include <linux/kprobes.h>
+#include "probes/hook.h"
+#include "stapwatch/arch/unsafe.h"
+
+#define UNSAFE_MOST_NAMES 6
+#define UNSAFE_LARGEST	  0x4000 /* symbols further apart do not belong together */
+#define UNSAFE_SLACK	  4	 /* from a symbol to where a kprobe on it goes */
+
+struct unsafe_area {
+	bool section; /* two names, the second one behind the code's end */
+	const char *names[UNSAFE_MOST_NAMES];
+};
+
+#define UNSAFE_SECTIONS(SECTION)                                                                   \
+	SECTION("__static_call_text_start", "__static_call_text_end")                              \
+	SW_UNSAFE_SECTIONS(SECTION)
+
+#define UNSAFE_SECTION(...) { .section = true, .names = { __VA_ARGS__ } },
+#define UNSAFE_AREA(...)    { .names = { __VA_ARGS__ } },
+static const struct unsafe_area unsafe_areas[] = { UNSAFE_SECTIONS(UNSAFE_SECTION)
+							   SW_UNSAFE_AREAS(UNSAFE_AREA) };
+#undef UNSAFE_SECTION
+#undef UNSAFE_AREA
+
+static const char *const unsafe_prefixes[] = { "bpf_dispatcher_", "__SCT__", "__static_call_",
+					       "optprobe_template_", SW_UNSAFE_PREFIXES };
+
+#define UNSAFE_NR_NAMES (ARRAY_SIZE(unsafe_areas) * UNSAFE_MOST_NAMES)
+
+/* The addresses of all names; 0 for those that the kernel does not have. Under hook.c's mutex. */
+static unsigned long unsafe_addresses[ARRAY_SIZE(unsafe_areas)][UNSAFE_MOST_NAMES];
+static bool unsafe_known;
+
+/*
+ * As in kernel_symbols.c, but these are functions, so some are registered. They are
+ * disabled, which leaves the code as it is, and leave together: each unregistering
+ * alone would wait for a grace period.
+ */
+static int unsafe_look_up(void)
+{
+	struct kprobe *probes = kvcalloc(UNSAFE_NR_NAMES, sizeof(*probes), GFP_KERNEL);
+	struct kprobe **registered = kvcalloc(UNSAFE_NR_NAMES, sizeof(*registered), GFP_KERNEL);
+	u32 i, count = 0;
+	int error = -ENOMEM;
+
+	if (!probes || !registered)
+		goto out;
+	for (i = 0; i < UNSAFE_NR_NAMES; i++) {
+		struct kprobe *k = &probes[i];
+
+		k->symbol_name = unsafe_areas[i / UNSAFE_MOST_NAMES].names[i % UNSAFE_MOST_NAMES];
+		if (!k->symbol_name)
+			continue;
+		k->flags = KPROBE_FLAG_DISABLED;
+		if (!register_kprobe(k))
+			registered[count++] = k;
+		unsafe_addresses[i / UNSAFE_MOST_NAMES][i % UNSAFE_MOST_NAMES] =
+			(unsigned long)k->addr;
+		cond_resched();
+	}
+	unregister_kprobes(registered, count);
+	unsafe_known = true;
+	error = 0;
+out:
+	kvfree(registered);
+	kvfree(probes);
+	return error;
+}
+
+static bool unsafe_area_has(u32 index, unsigned long address)
+{
+	const unsigned long *at = unsafe_addresses[index];
+	unsigned long low = ULONG_MAX, high = 0;
+	bool exact = false;
+	u32 i;
+
+	for (i = 0; i < UNSAFE_MOST_NAMES; i++) {
+		if (!at[i])
+			continue;
+		low = min(low, at[i]);
+		high = max(high, at[i]);
+		exact |= address - at[i] <= UNSAFE_SLACK;
+	}
+	if (unsafe_areas[index].section)
+		return at[0] && at[1] && address >= at[0] && address < at[1];
+	return exact ||
+	       (low <= high && high - low <= UNSAFE_LARGEST && address >= low && address <= high);
+}
+
+bool sw_unsafe_name(const char *symbol)
+{
+	u32 i;
+
+	for (i = 0; symbol && i < ARRAY_SIZE(unsafe_prefixes); i++)
+		if (!strncmp(symbol, unsafe_prefixes[i], strlen(unsafe_prefixes[i])))
+			return true;
+	return false;
+}
+
+/* What ftrace reaches is not looked up: it is made for hooks. */
+int sw_unsafe_kprobe(const void *address, u32 flags)
+{
+	int error;
+	u32 i;
+
+	if (flags & KPROBE_FLAG_FTRACE)
+		return 0;
+	error = unsafe_known ? 0 : unsafe_look_up();
+	for (i = 0; i < ARRAY_SIZE(unsafe_areas) && !error; i++)
+		if (unsafe_area_has(i, (unsigned long)address))
+			error = SW_UNSAFE;
+	return error;
+}
+
+const char *sw_unsafe_explain(int error)
+{
+	switch (error) {
+	case SW_UNSAFE:
+		return "the kernel copies or patches its code, or runs it where no breakpoint may "
+		       "be hit";
+	case -EINVAL:
+		return "kprobes refuse it";
+	default:
+		return NULL;
+	}
+}
