@@ -25,6 +25,7 @@ def facts(*facts: str, point: str = 'kernel.function("vfs_read")', **options: An
     return Case(name, text, output="seen\n", **options)
 
 
+IDS = ("pid", "tid", "ppid", "pgrp", "sid", "uid", "euid", "gid", "egid")
 CASES = [
     facts(
         "pid2execname(pid()) == execname()",
@@ -172,6 +173,39 @@ CASES = [
             try { set_kernel_string(16, "x") } catch (text) { println(text) } }""",
         output="1\na delay is 20 ms at most\nkernel write fault at 0x10\nkernel write fault at 0x10\n",
         guru=True,
+    ),
+    Case(
+        "IDs in a container",
+        """global same, other
+        function look(name, ours, wanted) { if (ours == wanted) same[name]++ else other[name] = ours }
+        probe syscall.getpid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("pid", ns_pid(), retval) look("task pid", task_ns_pid(task_current()), retval) look("pid outside", pid() != retval, 1) } }
+        probe syscall.gettid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("tid", ns_tid(), retval) look("task tid", task_ns_tid(task_current()), retval) } }
+        probe syscall.getppid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("ppid", ns_ppid(), retval) } }
+        probe syscall.getpgrp.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("pgrp", ns_pgrp(), retval) } }
+        probe syscall.getsid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("sid", ns_sid(), retval) } }
+        probe syscall.getuid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("uid", ns_uid(), retval) look("task uid", task_ns_uid(task_current()), retval) look("uid outside", uid() != retval, 1) } }
+        probe syscall.geteuid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("euid", ns_euid(), retval) look("task euid", task_ns_euid(task_current()), retval) } }
+        probe syscall.getgid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("gid", ns_gid(), retval) look("task gid", task_ns_gid(task_current()), retval) } }
+        probe syscall.getegid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("egid", ns_egid(), retval) look("task egid", task_ns_egid(task_current()), retval) } }
+        """,
+        trigger="contained 3",
+        values={
+            "same": dict.fromkeys(
+                [*IDS, "pid outside", "uid outside"]
+                + [f"task {name}" for name in IDS if name not in ("ppid", "pgrp", "sid")],
+                3,
+            ),
+            "other": {},
+        },
     ),
     # the aliases
     Case(
