@@ -225,6 +225,20 @@ CASES = [
         'openat(AT_FDCWD, "/dev/null", O_WRONLY)\nopenat = 3\nwrite(3, "ping\\n", 5)\n3\nclose = 0\n',
     ),
     Case(
+        "system calls with odd arguments",
+        f"""probe syscall.faccessat2, syscall.statx, syscall.name_to_handle_at, syscall.dup3, syscall.pipe2,
+            syscall.delete_module, syscall.nanosleep, syscall.chown {{ {MINE} printf("%s(%s)\n", name, argstr) }}
+        probe syscall.kill {{ {MINE} println(name, " ", sig_name) }}
+        probe syscall.kill.return, syscall.dup3.return {{ {MINE} println(retstr) }}""",
+        trigger="odd_calls 1",
+        output='faccessat2(AT_FDCWD, "/nowhere", R_OK, AT_EACCESS)\n'
+        'statx(AT_FDCWD, "/nowhere", AT_STATX_FORCE_SYNC, STATX_TYPE, 0x0)\n'
+        'name_to_handle_at(AT_FDCWD, "/nowhere", 0x0, 0x0, AT_HANDLE_FID)\n'
+        "dup3(-1, -1, 0x0)\n-22 (EINVAL)\npipe2(0x0, O_CLOEXEC)\n"
+        'delete_module("no-such-module", O_NONBLOCK)\nkill -1\n-22 (EINVAL)\n'
+        'nanosleep(0x10, 0x0)\nchown("/nowhere", -1, 4294967294)\n',
+    ),
+    Case(
         "system calls of memory",
         f"""global seen; probe syscall.mmap, syscall.madvise, syscall.munmap {{ {MINE}
             if (length == 40960) printf("%s %s\\n", name, name == "mmap" ? argstr : "") }}

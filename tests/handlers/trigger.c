@@ -301,6 +301,20 @@ static void contained(long n)
 	wait(&status);
 }
 
+/* Calls that nobody makes, with flags that only they have; all of them fail or do nothing. */
+static void odd_calls(void)
+{
+	syscall(SYS_faccessat2, AT_FDCWD, "/nowhere", 4, 0x200);
+	syscall(SYS_statx, AT_FDCWD, "/nowhere", 0x2000, 0x1, NULL);
+	syscall(SYS_name_to_handle_at, AT_FDCWD, "/nowhere", NULL, NULL, 0x200);
+	syscall(SYS_dup3, -1, -1, 0);
+	syscall(SYS_pipe2, NULL, 0x80000);
+	syscall(SYS_delete_module, "no-such-module", 0x800);
+	syscall(SYS_kill, getpid(), -1);
+	syscall(SYS_nanosleep, 16, NULL);
+	syscall(SYS_chown, "/nowhere", -1, -2);
+}
+
 int main(int argc, char **argv)
 {
 	int i = 1;
@@ -330,6 +344,9 @@ int main(int argc, char **argv)
 
 			while (n--)
 				spawn();
+		} else if (!strcmp(what, "odd_calls")) {
+			odd_calls();
+			i++;
 		} else if (!strcmp(what, "contained")) {
 			contained(atol(argv[i++]));
 		} else if (!strcmp(what, "kill")) {
