@@ -83,6 +83,24 @@ s64 sw_sid(void)
 	return getsid(0);
 }
 
+/* The process is in one namespace with its kernel. */
+s64 sw_ns_pid(u32 which)
+{
+	s64 (*const ids[])(void) = { sw_pid, sw_tid, sw_ppid, sw_pgrp, sw_sid };
+
+	return ids[which]();
+}
+
+s64 sw_ns_user(s64 uid)
+{
+	return uid;
+}
+
+s64 sw_ns_group(s64 gid)
+{
+	return gid;
+}
+
 s64 sw_uid(void)
 {
 	return getuid();

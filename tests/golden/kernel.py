@@ -47,10 +47,10 @@ class GoldenKernel(Kernel):
 
 
 @cache
-def golden_kernel() -> Kernel:
-    """A Kernel whose facts come from kernel.c, compiled with -gbtf."""
+def golden_kernel(source: Path = SOURCE) -> Kernel:
+    """A Kernel whose facts come from kernel.c, compiled with -gbtf; or from another file like it."""
     with tempfile.TemporaryDirectory() as name:
         made = Path(name) / "kernel.o"
-        subprocess.run(["gcc", "-gbtf", "-O1", "-c", "-w", "-o", made, SOURCE], check=True)
+        subprocess.run(["gcc", "-gbtf", "-O1", "-c", "-w", "-o", made, source], check=True)
         types = Elf(made.read_bytes()).contents(".BTF")
     return GoldenKernel("6.1.0-golden", X86_64, Path(name), is_running=False, types=types)

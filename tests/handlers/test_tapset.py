@@ -26,6 +26,7 @@ def facts(*facts: str, point: str = 'kernel.function("vfs_read")', **options: An
     return Case(name, text, output="seen\n", **options)
 
 
+IDS = ("pid", "tid", "ppid", "pgrp", "sid", "uid", "euid", "gid", "egid")
 CASES = [
     facts(
         "pid2execname(pid()) == execname()",
@@ -174,6 +175,39 @@ CASES = [
         output="1\na delay is 20 ms at most\nkernel write fault at 0x10\nkernel write fault at 0x10\n",
         guru=True,
     ),
+    Case(
+        "IDs in a container",
+        """global same, other
+        function look(name, ours, wanted) { if (ours == wanted) same[name]++ else other[name] = ours }
+        probe syscall.getpid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("pid", ns_pid(), retval) look("task pid", task_ns_pid(task_current()), retval) look("pid outside", pid() != retval, 1) } }
+        probe syscall.gettid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("tid", ns_tid(), retval) look("task tid", task_ns_tid(task_current()), retval) } }
+        probe syscall.getppid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("ppid", ns_ppid(), retval) } }
+        probe syscall.getpgrp.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("pgrp", ns_pgrp(), retval) } }
+        probe syscall.getsid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("sid", ns_sid(), retval) } }
+        probe syscall.getuid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("uid", ns_uid(), retval) look("task uid", task_ns_uid(task_current()), retval) look("uid outside", uid() != retval, 1) } }
+        probe syscall.geteuid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("euid", ns_euid(), retval) look("task euid", task_ns_euid(task_current()), retval) } }
+        probe syscall.getgid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("gid", ns_gid(), retval) look("task gid", task_ns_gid(task_current()), retval) } }
+        probe syscall.getegid.return { if (task_pid(task_parent(task_parent(task_current()))) == target()) {
+            look("egid", ns_egid(), retval) look("task egid", task_ns_egid(task_current()), retval) } }
+        """,
+        trigger="contained 3",
+        values={
+            "same": dict.fromkeys(
+                [*IDS, "pid outside", "uid outside"]
+                + [f"task {name}" for name in IDS if name not in ("ppid", "pgrp", "sid")],
+                3,
+            ),
+            "other": {},
+        },
+    ),
     # the aliases
     Case(
         "syscall_any",
@@ -190,6 +224,20 @@ CASES = [
         trigger="open /nowhere 1 write 1",
         output='openat(AT_FDCWD, "/nowhere", O_RDONLY|O_CLOEXEC)\nopenat = -2 (ENOENT)\n'
         'openat(AT_FDCWD, "/dev/null", O_WRONLY)\nopenat = 3\nwrite(3, "ping\\n", 5)\n3\nclose = 0\n',
+    ),
+    Case(
+        "system calls with odd arguments",
+        f"""probe syscall.faccessat2, syscall.statx, syscall.name_to_handle_at, syscall.dup3, syscall.pipe2,
+            syscall.delete_module, syscall.nanosleep, syscall.chown {{ {MINE} printf("%s(%s)\n", name, argstr) }}
+        probe syscall.kill {{ {MINE} println(name, " ", sig_name) }}
+        probe syscall.kill.return, syscall.dup3.return {{ {MINE} println(retstr) }}""",
+        trigger="odd_calls 1",
+        output='faccessat2(AT_FDCWD, "/nowhere", R_OK, AT_EACCESS)\n'
+        'statx(AT_FDCWD, "/nowhere", AT_STATX_FORCE_SYNC, STATX_TYPE, 0x0)\n'
+        'name_to_handle_at(AT_FDCWD, "/nowhere", 0x0, 0x0, AT_HANDLE_FID)\n'
+        "dup3(-1, -1, 0x0)\n-22 (EINVAL)\npipe2(0x0, O_CLOEXEC)\n"
+        'delete_module("no-such-module", O_NONBLOCK)\nkill -1\n-22 (EINVAL)\n'
+        'nanosleep(0x10, 0x0)\nchown("/nowhere", -1, 4294967294)\n',
     ),
     Case(
         "system calls of memory",

@@ -5,9 +5,11 @@
  *
  *	trigger read 1000 write 10 open /etc/passwd 3
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -258,6 +260,61 @@ static void save(const char *path, long n)
 	unlink(path);
 }
 
+static void write_to(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		fail(path);
+	close(fd);
+}
+
+/* A process in namespaces of its own asks for all its IDs `n` times. */
+static void contained(long n)
+{
+	int status;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWPID))
+		fail("unshare");
+	write_to("/proc/self/uid_map", "7 0 1");
+	write_to("/proc/self/setgroups", "deny");
+	write_to("/proc/self/gid_map", "8 0 1");
+	if (!fork()) { /* the namespace's first process */
+		setsid();
+		if (fork()) {
+			wait(&status);
+			_exit(0);
+		}
+		while (n--) {
+			syscall(SYS_getpid);
+			syscall(SYS_gettid);
+			syscall(SYS_getppid);
+			syscall(SYS_getpgrp);
+			syscall(SYS_getsid, 0);
+			syscall(SYS_getuid);
+			syscall(SYS_geteuid);
+			syscall(SYS_getgid);
+			syscall(SYS_getegid);
+		}
+		_exit(0);
+	}
+	wait(&status);
+}
+
+/* Calls that nobody makes, with flags that only they have; all of them fail or do nothing. */
+static void odd_calls(void)
+{
+	syscall(SYS_faccessat2, AT_FDCWD, "/nowhere", 4, 0x200);
+	syscall(SYS_statx, AT_FDCWD, "/nowhere", 0x2000, 0x1, NULL);
+	syscall(SYS_name_to_handle_at, AT_FDCWD, "/nowhere", NULL, NULL, 0x200);
+	syscall(SYS_dup3, -1, -1, 0);
+	syscall(SYS_pipe2, NULL, 0x80000);
+	syscall(SYS_delete_module, "no-such-module", 0x800);
+	syscall(SYS_kill, getpid(), -1);
+	syscall(SYS_nanosleep, 16, NULL);
+	syscall(SYS_chown, "/nowhere", -1, -2);
+}
+
 int main(int argc, char **argv)
 {
 	int i = 1;
@@ -287,6 +344,11 @@ int main(int argc, char **argv)
 
 			while (n--)
 				spawn();
+		} else if (!strcmp(what, "odd_calls")) {
+			odd_calls();
+			i++;
+		} else if (!strcmp(what, "contained")) {
+			contained(atol(argv[i++]));
 		} else if (!strcmp(what, "kill")) {
 			kill_child(atoi(argv[i++]));
 		} else if (!strcmp(what, "tcp")) {

@@ -74,6 +74,7 @@ class Script:
     rounds: int = 1
     lanes: int = 2
     registers: str = "1,2,3,4,5,6"
+    kernel: Path = KERNEL  # the C file that it is compiled for; the runtime's must be the same
     most_errors: int | None = None
 
 
@@ -129,7 +130,7 @@ def parse_script(script: Script) -> s.Script:
 def analyse(script: Script) -> Program:
     """Passes 1 and 2. Raises CompileError."""
     tree = parse_script(script)
-    environment = Environment(golden_kernel(), script.guru)
+    environment = Environment(golden_kernel(script.kernel), script.guru)
     text = script.text.encode() if isinstance(script.text, str) else script.text
     given = b" ".join([text, *(arg.encode() for arg in script.args)])
     files = known(given, conditions(Script("", "")), script.args)
@@ -151,17 +152,18 @@ def translate(script: Script) -> Generated:
 class HostedRuntime:
     """A folder with the compiled runtime, where scripts are compiled and run."""
 
-    def __init__(self, folder: Path, workers: int = 2) -> None:
+    def __init__(self, folder: Path, workers: int = 2, kernel: Path = KERNEL) -> None:
         self._folder = folder
+        self._kernel = kernel
         self._workers = workers
         self._runs = 0
         self._runtime: list[Path] | None = None
 
     @classmethod
     @contextmanager
-    def open(cls, workers: int = 2) -> Iterator[HostedRuntime]:
+    def open(cls, workers: int = 2, kernel: Path = KERNEL) -> Iterator[HostedRuntime]:
         with tempfile.TemporaryDirectory(prefix="stapwatch-language-") as name:
-            yield cls(Path(name), workers)
+            yield cls(Path(name), workers, kernel)
 
     def run_script(self, text: str | bytes, **options: Any) -> Outcome:
         """One script; `options` are Script's."""
@@ -215,7 +217,7 @@ class HostedRuntime:
     def _kernel_object(self) -> Path:
         made = self._folder / "kernel.o"
         if not made.exists():
-            command = ["gcc", "-O1", "-c", "-w", "-o", str(made), str(KERNEL)]
+            command = ["gcc", "-O1", "-c", "-w", "-o", str(made), str(self._kernel)]
             subprocess.run(command, check=True, timeout=60)
         return made
 

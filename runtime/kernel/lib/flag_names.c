@@ -26,6 +26,8 @@ static const struct flag_name flag_names[] = {
 	{ 01000000, "O_NOATIME" },
 	{ 02000000, "O_CLOEXEC" },
 	{ 010000000, "O_PATH" },
+	{ 04000000, "__O_SYNC" },
+	{ 020000000, "__O_TMPFILE" },
 };
 
 static const char *const flag_access_modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE" };

@@ -173,6 +173,42 @@ s64 sw_pgrp(void);
  */
 s64 sw_sid(void);
 
+/* What sw_ns_pid() returns. */
+enum sw_ns_pid {
+	SW_NS_PID,
+	SW_NS_TID,
+	SW_NS_PPID,
+	SW_NS_PGRP,
+	SW_NS_SID,
+};
+
+/**
+ * sw_ns_pid() - an ID as the current task itself sees it, in its PID namespace
+ * @which: one of enum sw_ns_pid
+ *
+ * Context: any.
+ * Return: the ID, or 0 if the task, its parent, group or session has none there.
+ */
+s64 sw_ns_pid(u32 which);
+
+/**
+ * sw_ns_user() - a user ID as the current task's user namespace shows it
+ * @uid: the ID in the initial namespace
+ *
+ * Context: any.
+ * Return: the ID, or the kernel's overflow ID (65534) if the namespace does not map it.
+ */
+s64 sw_ns_user(s64 uid);
+
+/**
+ * sw_ns_group() - a group ID as the current task's user namespace shows it
+ * @gid: the ID in the initial namespace
+ *
+ * Context: any.
+ * Return: as for sw_ns_user().
+ */
+s64 sw_ns_group(s64 gid);
+
 /**
  * sw_task_of() - a task by its thread id
  * @tid: the id
