@@ -23,6 +23,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Sample
 
 from agent import log_sinks
+from agent.config.metric_names import claimed
 from agent.exposition.render import Format
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
@@ -95,8 +96,9 @@ class SelfMetrics:
         return b"".join([*parts, _EOF if form is Format.OPENMETRICS else b""])
 
     def names(self) -> frozenset[str]:
-        """The names of all families, which scripts cannot use."""
-        return frozenset(metric.name for metric in self.collect())
+        """The names of all families and their samples, which scripts cannot use."""
+        families = self.registry.collect()
+        return frozenset(n for metric in families for n in claimed(metric.name, metric.type))
 
     def describe(self) -> list[Metric]:
         return []

@@ -11,6 +11,7 @@ from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.exposition.render import Format
 from runtime.reader.device import Image
 from runtime.reader.snapshot import SnapshotReader
+from tests.agent.pages import parsed
 from tests.runtime.images import Plan
 
 
@@ -33,5 +34,13 @@ def test_text_is_the_library_s(form: Format) -> None:
             assert text == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         else:
             assert text == generate_latest(registry)
+        parsed(text, form)
         seen.add(text)
     assert len(seen) == 3
+
+
+def test_names_are_those_of_all_that_is_served() -> None:
+    metrics = SelfMetrics(Health(), {})
+    for form in Format:
+        for family in parsed(metrics.render(form), form).values():
+            assert {family.name, *(sample.name for sample in family.samples)} <= metrics.names()
