@@ -9,6 +9,8 @@ waiting -> compiling -> running -> exited            exit() was called; values s
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import time
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -23,6 +25,7 @@ from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
 from runtime.support.record import field, record
 
+_JUMP_NS = 1_000_000  # a change of the clocks' distance that makes the module read it again
 _READS = 16  # of a device at a time, so that a busy one does not starve the others
 
 
@@ -55,6 +58,7 @@ class LoadedModule:
         self.broken = ""  # why the device cannot be read any more
         self._on_event, self._on_exit = on_event, on_exit
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._distance = 0  # of the clocks, when the module last read them because of events
         try:
             self.manifest: Manifest = device.manifest()
             self._reader = SnapshotReader(device)
@@ -85,6 +89,8 @@ class LoadedModule:
         try:
             for _ in range(reads):
                 found = self.device.read_events()
+                if found:
+                    self._follow_clock()
                 for event in found:
                     self._on_event(self, event)
                 if not found:
@@ -92,6 +98,17 @@ class LoadedModule:
         except (DeviceError, ValueError) as error:
             raise ModuleError(f"module {self.name}: {error}") from error
         self.check_ended()
+
+    def _follow_clock(self) -> None:
+        """Let the module read its `time_offset` again if CLOCK_REALTIME was set, or the machine slept.
+
+        The difference is not used itself, because a time namespace has another CLOCK_MONOTONIC.
+        """
+        distance = time.time_ns() - time.monotonic_ns()
+        if abs(distance - self._distance) > _JUMP_NS:
+            with contextlib.suppress(DeviceError):
+                self.device.sync()
+                self._distance = distance
 
     def check_ended(self) -> None:
         """Call `on_exit` if the script has ended by itself."""
