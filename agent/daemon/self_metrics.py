@@ -28,6 +28,7 @@ from agent.exposition.render import Format
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
 from runtime.reader.snapshot import Snapshot
+from runtime.support.escapes import readable
 from runtime.support.record import field, record
 
 _PROBE = ("script", "probe")
@@ -250,7 +251,7 @@ class SelfMetrics:
                 found = (p.hits, p.errors, p.missed, p.skipped_reentrant, p.skipped_lock)
                 total[:] = [a + b for a, b in zip(total, found, strict=True)]
             for probe, (hit, error, miss, reentrant, lock) in sums.items():
-                labels = [script, probe]
+                labels = [script, readable(probe)]
                 hits.add_metric(labels, hit)
                 errors.add_metric(labels, error)
                 missed.add_metric(labels, miss)
