@@ -20,13 +20,14 @@ import socket
 import struct
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Container, Mapping, MutableMapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import structlog
 
 from agent.config.settings import LogFormat, LogSettings
+from runtime.support.escapes import printable, readable
 
 JOURNAL = "/run/systemd/journal/socket"
 _PRIORITY = {"debug": 7, "info": 6, "warning": 4, "error": 3, "critical": 2}
@@ -34,6 +35,10 @@ _LEVEL = {"debug": 10, "info": 20, "warning": 30, "error": 40, "critical": 50}
 _QUEUE = 10_000
 _ALL_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 RESERVED = {"event", "level", "timestamp", "script", "probe", "cpu", "message", "priority"}
+
+
+class Escaped(str):
+    """A message whose control characters are escaped already: `runtime.support.escapes` is not idempotent."""
 
 
 class Sink(Protocol):
@@ -57,7 +62,7 @@ class JsonSink:
     def write(self, entry: Mapping[str, Any]) -> None:
         line = json.dumps(entry, default=str, ensure_ascii=False)
         try:
-            self._queue.put_nowait(line.encode("utf-8", "replace") + b"\n")
+            self._queue.put_nowait(line.encode(errors="backslashreplace") + b"\n")
         except queue.Full:
             self.lost += 1
 
@@ -123,16 +128,25 @@ def journal_datagram(entry: Mapping[str, Any]) -> bytes:
         elif key == "level":
             fields["PRIORITY"] = str(_PRIORITY.get(str(value), 6))
         else:
-            name = re.sub(r"[^A-Z0-9_]", "_", key.upper()).strip("_")[:64]
-            fields.setdefault(f"X{name}" if not name or name[0].isdigit() else name, str(value))
+            fields[_field_name(key, fields)] = str(value)
     parts = []
     for name, text in fields.items():
-        data = text.encode("utf-8", "backslashreplace")
+        data = text.encode(errors="backslashreplace")
         if b"\n" in data:
             parts.append(name.encode() + b"\n" + len(data).to_bytes(8, "little") + data + b"\n")
         else:
             parts.append(name.encode() + b"=" + data + b"\n")
     return b"".join(parts)
+
+
+def _field_name(key: str, taken: Container[str]) -> str:
+    """A name that journald accepts; `Pid` and `pid` do not become one field."""
+    name = re.sub(r"[^A-Z0-9_]", "_", key.upper()).strip("_")[:60]
+    name = f"X{name}" if not name or name[0].isdigit() else name
+    unique, again = name, 2
+    while unique in taken or unique in ("MESSAGE", "PRIORITY"):
+        unique, again = f"{name}_{again}", again + 1
+    return unique
 
 
 def under_journald(descriptor: int = 2) -> bool:
@@ -163,6 +177,7 @@ def configure(settings: LogSettings) -> Sink:
             structlog.stdlib.add_log_level,
             structlog.processors.format_exc_info,
             _add_timestamp,
+            _escape,
             _deliver,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(_LEVEL[settings.level]),
@@ -199,6 +214,16 @@ def isotime(nanoseconds: int) -> str:
 def _add_timestamp(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if "timestamp" not in entry:
         entry["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return entry
+
+
+def _escape(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Make text of what is not UTF-8, and escape control characters in the message; fields keep them."""
+    for key, value in entry.items():
+        if key == "event" and not isinstance(value, Escaped):
+            entry[key] = printable(str(value), "\t\n")
+        elif key != "event" and not isinstance(value, int | float | None):
+            entry[key] = readable(str(value))
     return entry
 
 

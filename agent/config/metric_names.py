@@ -44,7 +44,14 @@ UNITS: dict[str, tuple[str, Decimal]] = {
 }
 # Words for types, which names should not contain, and suffixes of samples, which families must not have.
 _TYPE_WORDS = {"counter", "gauge", "histogram", "summary", "untyped"}
-_SAMPLE_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created", "_info")
+SAMPLE_ENDINGS = ("_total", "_count", "_sum", "_bucket", "_created", "_info")
+# The endings that OpenMetrics keeps for a family's samples, whether or not it has such samples.
+_ENDINGS_OF = {
+    "counter": ("_total", "_created"),
+    "histogram": ("_bucket", "_sum", "_count", "_created"),
+    "summary": ("_sum", "_count", "_created"),
+    "info": ("_info",),
+}
 
 
 @record
@@ -76,7 +83,7 @@ def describe(script: str, variable: str, metric: MetricSettings | None) -> Namin
     if metric is not None and metric.name is not None:
         name = metric.name
         for ending in ("_total", "_info"):
-            name = name.removesuffix(ending)
+            name = name.removesuffix(ending) or name
     else:
         if unit and words[-1] in UNITS and UNITS[words[-1]][0] == unit:
             words = words[:-1]
@@ -94,7 +101,18 @@ def family_name(naming: Naming, kind: MetricType, declared: bool) -> str:
         return name
     if kind is MetricType.COUNTER:
         return name.removesuffix("_total") or name
-    return f"{name}_value" if name.endswith(_SAMPLE_ENDINGS) else name
+    return f"{name}_value" if name.endswith(SAMPLE_ENDINGS) else name
+
+
+def claimed(name: str, kind: str) -> frozenset[str]:
+    """The names that no sample and no family but this one may have. `kind`: a type, as pages name it."""
+    return frozenset([name, *(name + ending for ending in _ENDINGS_OF.get(kind, ()))])
+
+
+def aside(name: str, unit: str) -> str:
+    """Another name for a family whose name is claimed; the unit stays the last word."""
+    ending = f"_{unit}" if unit else ""
+    return f"{name.removesuffix(ending)}_value{ending}"
 
 
 def bad_ending(name: str, kind: MetricType | None) -> str:
@@ -104,7 +122,7 @@ def bad_ending(name: str, kind: MetricType | None) -> str:
         MetricType.INFO: ("_info",),
         None: ("_total", "_info"),
     }.get(kind, ())
-    return next((e for e in _SAMPLE_ENDINGS if name.endswith(e) and e not in allowed), "")
+    return next((e for e in SAMPLE_ENDINGS if name.endswith(e) and e not in allowed), "")
 
 
 def label_names(keys: Iterable[str]) -> tuple[str, ...]:

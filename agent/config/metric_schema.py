@@ -17,6 +17,7 @@ from agent.config.metric_names import (
     LABEL_NAME,
     METRIC_NAME,
     RESERVED_LABELS,
+    SAMPLE_ENDINGS,
     bad_ending,
     describe,
 )
@@ -34,6 +35,8 @@ from agent.config.yaml_tree import ConfigDiagnostic, Entry, Mapping, Node, Scala
 from runtime.support.record import replace
 
 MOST_BUCKETS = 256
+# A family's name ends with its unit, and must not end as samples do.
+_UNIT = rf"(?!(?:.*_)?(?:{'|'.join(e[1:] for e in SAMPLE_ENDINGS)})\Z)[a-z][a-z0-9_]*|"
 _WORD_HINT = "use letters, digits and '_', not starting with a digit"
 _BUCKETS_HINT = "write [0.001, 0.01], log2, or {low: 0, high: 100, interval: 10}"
 
@@ -44,7 +47,7 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
         "name": schema.matching(METRIC_NAME, "a metric name", _WORD_HINT),
         "help": schema.text,
         "type": schema.choice(MetricType),
-        "unit": schema.matching(r"[a-z][a-z0-9_]*|", "a unit", "write seconds, bytes, ratio ..."),
+        "unit": schema.matching(_UNIT, "a unit", "write seconds, bytes, ratio ..."),
         "scale": _scale,
         "labels": lambda n: _labels(n, reader),
         "constant_labels": lambda n: _constant_labels(n, reader),

@@ -15,6 +15,8 @@ import time
 
 import sdnotify  # type: ignore[import-untyped]
 
+from runtime.support.escapes import printable
+
 
 class Notifier:
     """One per process. `status` is shown by `systemctl status`."""
@@ -73,4 +75,4 @@ def watchdog_period() -> float | None:
 
 
 def _line(text: str) -> str:
-    return text.replace("\n", " ")
+    return printable(text.replace("\n", " "))

@@ -23,10 +23,12 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.samples import Sample
 
 from agent import log_sinks
+from agent.config.metric_names import claimed
 from agent.exposition.render import Format
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
 from runtime.reader.snapshot import Snapshot
+from runtime.support.escapes import readable
 from runtime.support.record import field, record
 
 _PROBE = ("script", "probe")
@@ -95,8 +97,9 @@ class SelfMetrics:
         return b"".join([*parts, _EOF if form is Format.OPENMETRICS else b""])
 
     def names(self) -> frozenset[str]:
-        """The names of all families, which scripts cannot use."""
-        return frozenset(metric.name for metric in self.collect())
+        """The names of all families and their samples, which scripts cannot use."""
+        families = self.registry.collect()
+        return frozenset(n for metric in families for n in claimed(metric.name, metric.type))
 
     def describe(self) -> list[Metric]:
         return []
@@ -255,7 +258,7 @@ class SelfMetrics:
                 found = (p.hits, p.errors, p.missed, p.skipped_reentrant, p.skipped_lock)
                 total[:] = [a + b for a, b in zip(total, found, strict=True)]
             for probe, (hit, error, miss, reentrant, lock) in sums.items():
-                labels = [script, probe]
+                labels = [script, readable(probe)]
                 hits.add_metric(labels, hit)
                 errors.add_metric(labels, error)
                 missed.add_metric(labels, miss)

@@ -14,6 +14,7 @@ from agent.daemon.self_metrics import Health
 from agent.scripts.script import Script
 from compiler.version import VERSION
 from runtime.reader.snapshot import Snapshot
+from runtime.support.escapes import readable
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem}
 table{border-collapse:collapse;width:100%}td,th{padding:.3rem .7rem;text-align:left;vertical-align:top;
@@ -30,8 +31,8 @@ def status(
     scripts: Mapping[str, Script],
     snapshots: Mapping[str, Snapshot],
 ) -> dict[str, Any]:
-    """The complete status of the agent as a JSON tree."""
-    return {
+    """The complete status of the agent as a JSON tree. Its texts are valid UTF-8, which most readers require."""
+    tree = {
         "version": VERSION,
         "ready": ready,
         "listen": list(addresses),
@@ -42,6 +43,21 @@ def status(
         },
         "scripts": [_script(s, snapshots.get(n)) for n, s in sorted(scripts.items())],
     }
+    found: dict[str, Any] = _readable(tree)
+    return found
+
+
+def _readable(tree: Any) -> Any:
+    """The tree with bytes that are not UTF-8 escaped in its texts."""
+    match tree:
+        case str():
+            return readable(tree)
+        case dict():
+            return {key: _readable(value) for key, value in tree.items()}
+        case list():
+            return [_readable(value) for value in tree]
+        case _:
+            return tree
 
 
 def _script(script: Script, shot: Snapshot | None) -> dict[str, Any]:
@@ -90,7 +106,7 @@ def page(tree: Mapping[str, Any]) -> bytes:
 <a href="/-/healthy">healthy</a> · <a href="/-/ready">ready</a></p>{reload}
 <table><tr><th>script<th>state<th>hits<th>errors<th>lost<th>kernel memory<th>why</tr>{rows}</table>
 </html>
-""".encode(errors="backslashreplace")
+""".encode()
 
 
 def _row(script: Mapping[str, Any]) -> str:

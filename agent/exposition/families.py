@@ -10,10 +10,10 @@ labels. A global that cannot be exported as declared is a Problem; all others ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import Decimal
 
-from agent.config.metric_names import describe, family_name, label_names
+from agent.config.metric_names import aside, claimed, describe, family_name, label_names
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings, MetricType
 from runtime.abi.manifest import Histogram, Manifest, Table, ValueType
@@ -57,14 +57,37 @@ class _Draft:
     members: list[Member] = field(default_factory=list)
 
 
+@record
+class _Candidate:
+    """A table that has a type, with the name that it gets if no other family claims it."""
+
+    script: str
+    table: Table
+    metric: MetricSettings | None
+    kind: MetricType
+    unit: str
+    scale: Decimal
+    name: str
+    declared: bool
+
+    def rank(self) -> tuple[bool, bool, str, str]:
+        """Names are given in this order. It depends on nothing but the scripts that run.
+
+        A declared name stays. A type with several samples claims several names, so it comes first, and a
+        plain number gives way.
+        """
+        plain = self.kind in (MetricType.COUNTER, MetricType.GAUGE)
+        return not self.declared, plain, self.name, self.script
+
+
 def plan(
     scripts: Iterable[tuple[str, Manifest, Mapping[str, MetricSettings]]], reserved: Set[str]
 ) -> tuple[tuple[Family, ...], tuple[Problem, ...]]:
     """The families of all running scripts, sorted by name, and what could not be exported.
 
-    `reserved`: names of the agent's own families.
+    `reserved`: names of the agent's own families and samples.
     """
-    drafts: dict[str, _Draft] = {}
+    candidates: list[_Candidate] = []
     problems: list[Problem] = []
     for script, manifest, metrics in scripts:
         variables = {table.name for table in manifest.tables}
@@ -74,37 +97,83 @@ def plan(
                 where = f"{metric.position}: no global '{variable}' to export in script '{script}'"
                 problems.append(Problem(script, f"{where}; {hint}"))
         for table in manifest.tables:
-            settings = metrics.get(table.name)
-            if settings is not None and not settings.export:
-                continue
-            problem = _add(drafts, script, table, settings, reserved)
-            if problem:
-                problems.append(Problem(script, f"global '{table.name}': {problem}"))
+            found = _candidate(script, table, metrics.get(table.name))
+            if isinstance(found, str):
+                problems.append(Problem(script, f"global '{table.name}': {found}"))
+            elif found is not None:
+                candidates.append(found)
+    names = _Names(candidates, reserved)
+    drafts: dict[str, _Draft] = {}
+    for candidate in sorted(candidates, key=_Candidate.rank):
+        for problem in _add(drafts, names, candidate):
+            problems.append(
+                Problem(candidate.script, f"global '{candidate.table.name}': {problem}")
+            )
     families = tuple(
         Family(name, draft.type, draft.unit, draft.help, tuple(draft.members))
         for name, draft in sorted(drafts.items())
-        if draft.members
     )
     return families, tuple(problems)
 
 
-def _add(
-    drafts: dict[str, _Draft],
-    script: str,
-    table: Table,
-    metric: MetricSettings | None,
-    reserved: Set[str],
-) -> str:
-    """Add one table to its family; returns the problem, or ""."""
+def _candidate(script: str, table: Table, metric: MetricSettings | None) -> _Candidate | str | None:
+    """A table that is to be exported. A text says why it cannot be; None: it need not."""
+    if metric is not None and not metric.export:
+        return None
     kind = metric_type(table, metric)
-    if kind is None:
-        return ""  # strings are exported only if declared
-    if isinstance(kind, str) and not isinstance(kind, MetricType):
-        return kind
+    if not isinstance(kind, MetricType):
+        return kind  # strings are exported only if declared
     naming = describe(script, table.name, metric)
-    name = family_name(naming, kind, metric is not None and metric.name is not None)
+    declared = metric is not None and metric.name is not None
+    name = family_name(naming, kind, declared)
+    unit = "" if kind is MetricType.INFO else naming.unit  # an info must not have one
+    return _Candidate(script, table, metric, kind, unit, naming.scale, name, declared)
+
+
+class _Names:
+    """Which family has which names: its own and those of its samples."""
+
+    def __init__(self, candidates: Iterable[_Candidate], reserved: Set[str]) -> None:
+        self._wanted = {c.name for c in candidates}
+        self._reserved = reserved
+        self._owners: dict[str, tuple[str, str]] = {}  # family and script
+
+    def choose(self, c: _Candidate) -> tuple[str, str]:
+        """The family's name, or "" if there is none, and what is to be said about it."""
+        if self._reserved & claimed(c.name, c.kind):
+            return "", f"metric '{c.name}' is one of the agent's own; declare another name for it"
+        other = self._other(c.name, c.kind)
+        if other is None:
+            return c.name, ""
+        reason = (
+            f"metric '{c.name}' has samples of the same name as '{other[0]}' in script '{other[1]}'"
+        )
+        if c.declared:
+            return "", f"{reason}; declare another name"
+        name = c.name
+        while name in self._wanted or not self._is_free(name, c.kind):
+            name = aside(name, c.unit)
+        return name, f"{reason}; it is exported as '{name}' until you declare a name"
+
+    def claim(self, name: str, c: _Candidate) -> None:
+        for sample in claimed(name, c.kind):
+            self._owners.setdefault(sample, (name, c.script))
+
+    def _is_free(self, name: str, kind: MetricType) -> bool:
+        return self._other(name, kind) is None and not self._reserved & claimed(name, kind)
+
+    def _other(self, name: str, kind: MetricType) -> tuple[str, str] | None:
+        """Another family that has one of the names that this one needs."""
+        owners = {self._owners[n] for n in claimed(name, kind) if n in self._owners}
+        if self._owners.get(name, ("", ""))[0] == name:
+            return None  # the family exists, and this is to be a part of it
+        return min(owners, default=None)
+
+
+def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[str]:
+    """Add one table to its family; yields what is wrong."""
+    script, table, metric, kind = c.script, c.table, c.metric, c.kind
     labels = label_names(key.name for key in table.keys)
-    problem = ""
     constant: tuple[tuple[str, str], ...] = ()
     help_text = ""
     if metric is not None:
@@ -114,34 +183,33 @@ def _add(
             if len(metric.labels) == len(labels):
                 labels = metric.labels
             else:
-                problem = (
+                yield (
                     f"{metric.position}: {len(metric.labels)} labels declared for {len(labels)} keys; "
                     f"it is exported with {', '.join(labels) or 'none'}"
                 )
+    every = [*labels, *(key for key, _ in constant)]
     if taken := {key for key, _ in constant} & set(labels):
-        return f"label '{min(taken)}' is a key and a constant label; rename one"
-    if kind is MetricType.INFO and "value" in labels:
-        return "label 'value' holds an info's text; rename the key"
-    if reserved & {name, f"{name}_total", f"{name}_info"}:
-        return f"metric '{name}' is one of the agent's own; declare another name for it"
+        yield f"label '{min(taken)}' is a key and a constant label; rename one"
+        return
+    if kind is MetricType.INFO and "value" in every:
+        yield "label 'value' holds an info's text; rename the key"
+        return
+    name, remark = names.choose(c)
+    if remark:
+        yield remark
+    if not name:
+        return
     draft = drafts.get(name)
     if draft is None:
+        names.claim(name, c)
         default = f"Global '{table.name}' of script '{script}'."
-        draft = drafts[name] = _Draft(kind, naming.unit, help_text or default, bool(help_text))
-    if draft.members:
-        first = draft.members[0]
-        if _buckets(first.table, first.scale) != _buckets(table, naming.scale):
-            return f"metric '{name}' has other buckets in script '{first.script}'"
-        if clash := _clash(draft, first, kind, naming.unit, labels, constant):
-            return f"metric '{name}' {clash} in script '{first.script}'; declare another name"
-        if any(m.constant == constant for m in draft.members):
-            return f"metric '{name}' has the same labels in script '{first.script}'; " + (
-                "tell them apart with constant_labels"
-            )
+        draft = drafts[name] = _Draft(kind, c.unit, help_text or default, bool(help_text))
+    if draft.members and (clash := _clash(name, draft, c, labels, constant)):
+        yield clash
+        return
     if help_text and not draft.declared_help:
         draft.help, draft.declared_help = help_text, True
-    draft.members.append(Member(script, table, labels, constant, naming.scale))
-    return problem
+    draft.members.append(Member(script, table, labels, constant, c.scale))
 
 
 def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str | None:
@@ -176,19 +244,33 @@ def _buckets(table: Table, scale: Decimal) -> tuple[Histogram, Decimal] | None:
 
 
 def _clash(
+    name: str,
     draft: _Draft,
-    first: Member,
-    kind: MetricType,
-    unit: str,
+    c: _Candidate,
     labels: tuple[str, ...],
     constant: tuple[tuple[str, str], ...],
 ) -> str:
-    if draft.type is not kind:
-        return f"is a {draft.type}, not a {kind},"
-    if draft.unit != unit:
-        return f"is in {draft.unit or 'no unit'}, not in {unit or 'none'},"
-    names = {*labels, *(key for key, _ in constant)}
-    before = {*first.labels, *(key for key, _ in first.constant)}
-    if names != before:
-        return f"has labels {', '.join(sorted(before)) or '(none)'}"
+    """Why a table cannot be a part of this family; "" if it can."""
+    first = draft.members[0]
+    if _buckets(first.table, first.scale) != _buckets(c.table, c.scale):
+        return f"metric '{name}' has other buckets in script '{first.script}'"
+    constants = {key for key, _ in first.constant}
+    before = {*first.labels, *constants}
+    clash = ""
+    if draft.type is not c.kind:
+        clash = f"is a {draft.type}, not a {c.kind},"
+    elif draft.unit != c.unit:
+        clash = f"is in {draft.unit or 'no unit'}, not in {c.unit or 'none'},"
+    elif {*labels, *(key for key, _ in constant)} != before:
+        clash = f"has labels {', '.join(sorted(before)) or '(none)'}"
+    elif {key for key, _ in constant} != constants:
+        # a key of one could have the value that is constant in the other
+        clash = f"has constant labels {', '.join(sorted(constants)) or '(none)'}"
+    if clash:
+        return f"metric '{name}' {clash} in script '{first.script}'; declare another name"
+    for member in draft.members:
+        if member.constant == constant:
+            return f"metric '{name}' has the same labels in script '{member.script}'; " + (
+                "tell them apart with constant_labels"
+            )
     return ""

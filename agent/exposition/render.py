@@ -24,6 +24,7 @@ from agent.exposition.samples import (
     negative,
 )
 from runtime.reader.table import TableValues
+from runtime.support.escapes import readable
 
 Reader = Callable[[Member], TableValues | None]
 Found = list[tuple[int, TableValues]]  # by number of the member
@@ -142,7 +143,7 @@ def _no_sum(member: Member, found: TableValues) -> bool:
 
 def header(family: Family, form: Format) -> bytes:
     name = family.name
-    text = family.help.replace("\\", "\\\\").replace("\n", "\\n")
+    text = readable(family.help).replace("\\", "\\\\").replace("\n", "\\n")
     if form is Format.OPENMETRICS:
         text = text.replace('"', '\\"')
         unit = f"# UNIT {name} {family.unit}\n" if family.unit else ""

@@ -20,6 +20,7 @@ from runtime.abi.histogram import upper_bounds
 from runtime.abi.manifest import HistogramKind
 from runtime.reader.table import TableValues
 from runtime.reader.table_keys import text
+from runtime.support.escapes import readable
 
 Arguments = tuple[int | bytes, ...]
 
@@ -235,10 +236,8 @@ def braces(labels: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape a label's value for both formats; bytes that are not UTF-8 become \\xNN."""
-    if not text.isascii():
-        text = text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+    """Escape a label's value for both formats; bytes that are not UTF-8 become \\xNN, and stay distinct."""
+    return readable(text).replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
 
 
 def escape_doubly(part: int | str) -> int | str:

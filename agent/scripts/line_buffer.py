@@ -10,7 +10,7 @@ of one CPU up to the newline. A script that prints too much loses its own lines,
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from time import monotonic
+from time import monotonic, monotonic_ns
 
 from runtime.support.record import field, record
 
@@ -60,12 +60,14 @@ class _Open:
     probe: str
     time: int
     fields: dict[str, int | str]
+    since: int
 
 
 @record(frozen=False)
 class LineBuffer:
-    """The incomplete line of each CPU."""
+    """The incomplete line of each CPU. `clock`: ns that no change of the date moves."""
 
+    clock: Callable[[], int] = monotonic_ns
     _open: dict[int, _Open] = field(default_factory=dict)
 
     def add(
@@ -83,9 +85,10 @@ class LineBuffer:
                 done += self._close(cpu)
         return done
 
-    def flush(self, before: int | None = None) -> list[Line]:
-        """Incomplete lines: all, or those that began before a time (ns since 1970)."""
-        cpus = [c for c, o in self._open.items() if before is None or o.time < before]
+    def flush(self, age: int = 0) -> list[Line]:
+        """Incomplete lines: all, or those that began at least `age` ns ago."""
+        now = self.clock()
+        cpus = [c for c, o in self._open.items() if now - o.since >= age]
         return [line for cpu in cpus for line in self._close(cpu)]
 
     def _append(
@@ -93,7 +96,7 @@ class LineBuffer:
     ) -> None:
         line = self._open.get(cpu)
         if line is None:
-            line = self._open[cpu] = _Open([], 0, probe, time, {})
+            line = self._open[cpu] = _Open([], 0, probe, time, {}, self.clock())
         line.parts.append(text)
         line.length += len(text)
         line.fields.update(fields)

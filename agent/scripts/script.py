@@ -9,10 +9,11 @@ waiting -> compiling -> running -> exited            exit() was called; values s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
+import time
 from collections.abc import Callable
 from enum import StrEnum
-from time import monotonic
 
 from agent.config.settings import ScriptSettings
 from agent.scripts.compile_client import Compiled
@@ -25,6 +26,7 @@ from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
 from runtime.support.record import field, record
 
+_JUMP_NS = 1_000_000  # a change of the clocks' distance that makes the module read it again
 # A device at a time, so that a busy one starves neither the others nor a signal that ends the script.
 _TURN_SECONDS = 0.02
 _TURN_ROOM = 1 << 15  # bytes; hundreds of lines, which are formatted in about as long
@@ -59,6 +61,7 @@ class LoadedModule:
         self.broken = ""  # why the device can no longer be read
         self._on_event, self._on_exit = on_event, on_exit
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._distance = 0  # of the clocks, when the module last read them because of events
         try:
             self.manifest: Manifest = device.manifest()
             self._reader = SnapshotReader(device)
@@ -78,7 +81,7 @@ class LoadedModule:
 
     def _readable(self) -> None:
         try:
-            self._read_events(_TURN_ROOM, monotonic() + _TURN_SECONDS)
+            self._read_events(_TURN_ROOM, time.monotonic() + _TURN_SECONDS)
         except ModuleError as error:
             self.detach()  # the loop would report it as readable for ever
             self.broken, self.ended = str(error), True
@@ -92,13 +95,25 @@ class LoadedModule:
         """Until `end`, in pieces of `room` bytes."""
         try:
             while found := self.device.read_events(room):
+                self._follow_clock()
                 for event in found:
                     self._on_event(self, event)
-                if monotonic() >= end:
+                if time.monotonic() >= end:
                     break
         except (DeviceError, ValueError) as error:
             raise ModuleError(f"module {self.name}: {error}") from error
         self.check_ended()
+
+    def _follow_clock(self) -> None:
+        """Let the module read its `time_offset` again if CLOCK_REALTIME was set, or the machine slept.
+
+        The difference is not used itself, because a time namespace has another CLOCK_MONOTONIC.
+        """
+        distance = time.time_ns() - time.monotonic_ns()
+        if abs(distance - self._distance) > _JUMP_NS:
+            with contextlib.suppress(DeviceError):
+                self.device.sync()
+                self._distance = distance
 
     def check_ended(self) -> None:
         """Call `on_exit` if the script has ended by itself."""

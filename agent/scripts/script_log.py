@@ -7,7 +7,6 @@ printf("%s(%d) open\\n", execname(), pid())
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 
 from agent import log_sinks
@@ -41,27 +40,27 @@ class ScriptLog:
         match event.kind:
             case EventKind.PRINT:
                 site = manifest.prints[event.site]
-                text = events.text(event, manifest)
+                text = events.log_text(event, manifest)
                 if site.log and not text.endswith("\n"):
                     text += "\n"
                 for line in self._buffer.add(
-                    events.readable(text), event.cpu, probe, moment, arguments(event, manifest)
+                    text, event.cpu, probe, moment, arguments(event, manifest)
                 ):
                     self._write("info", line)
             case EventKind.ERROR | EventKind.WARNING:
                 level = "error" if event.kind is EventKind.ERROR else "warning"
-                text = events.readable(events.text(event, manifest))
+                text = events.log_text(event, manifest)
                 self._write(level, Line(text, event.cpu, probe, moment, {}))
             case EventKind.COMMAND:
-                text = f"system() works with `stapwatch run` only; not started: {event.args[0]}"
-                self._write("warning", Line(events.readable(text), event.cpu, probe, moment, {}))
+                command = events.log_text(event, manifest)
+                text = f"system() works with `stapwatch run` only; not started: {command}"
+                self._write("warning", Line(text, event.cpu, probe, moment, {}))
             case EventKind.STATE | EventKind.SWITCH:
                 pass  # the supervisor handles states; a log has no file to switch
 
     def flush(self, everything: bool = False) -> None:
         """Log incomplete lines: old ones, or all."""
-        before = None if everything else time.time_ns() - _QUIET_NS
-        for line in self._buffer.flush(before):
+        for line in self._buffer.flush(0 if everything else _QUIET_NS):
             self._write("info", line)
 
     def _write(self, level: str, line: Line) -> None:
@@ -75,13 +74,13 @@ class ScriptLog:
         fields |= {"cpu": line.cpu, "timestamp": log_sinks.isotime(line.time)}
         for name, value in line.fields.items():
             fields[f"arg_{name}" if name in log_sinks.RESERVED else name] = value
-        getattr(log_sinks.log(), level)(line.text, **fields)
+        getattr(log_sinks.log(), level)(log_sinks.Escaped(line.text), **fields)
 
 
 def arguments(event: Event, manifest: Manifest) -> Mapping[str, int | str]:
     """A print's arguments by name, without histograms, which are text drawings."""
     return {
-        argument.name: value if isinstance(value, int) else events.readable(value)
+        argument.name: value
         for argument, value in zip(manifest.prints[event.site].arguments, event.args, strict=True)
         if not isinstance(value, tuple)
     }

@@ -220,9 +220,9 @@ class Run:
                 self._output.write(text.encode(errors="surrogateescape"))
             case EventKind.ERROR:
                 self._errors += 1
-                self._report.say(f"ERROR: {events.readable(text)}")
+                self._report.say(f"ERROR: {events.log_text(event, module.manifest)}")
             case EventKind.WARNING:
-                self._report.warn(events.readable(text))
+                self._report.warn(events.log_text(event, module.manifest))
             case EventKind.COMMAND:
                 self._output.after(lambda: start_for_script(text))
             case EventKind.SWITCH:

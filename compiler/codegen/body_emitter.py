@@ -24,7 +24,7 @@ from compiler.codegen.data_layout import Layout, StoredGlobal
 from compiler.ir import program as p
 from compiler.ir.options import Options
 from compiler.ir.program import STRING, BodyId
-from compiler.ir.source import Span
+from compiler.ir.source import Span, exact
 from runtime.abi.manifest import Argument, ErrorSite, Print
 from runtime.support.record import field, record
 
@@ -61,7 +61,7 @@ class Unit:
         self, form: str, arguments: tuple[Argument, ...], span: Span, log: bool = False
     ) -> int:
         """The number of a printing statement in the manifest."""
-        site = Print(form, arguments, _location(span), log)
+        site = Print(exact(form), arguments, _location(span), log)
         return self.prints.setdefault(site, len(self.prints))
 
 

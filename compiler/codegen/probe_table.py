@@ -17,6 +17,7 @@ from compiler.codegen.handlers import paired_with
 from compiler.ir import hooks
 from compiler.ir import program as p
 from compiler.ir.options import Limits
+from compiler.ir.source import exact
 from runtime.abi.manifest import Manifest, Probe
 from runtime.support.record import record, replace
 
@@ -204,7 +205,7 @@ def manifest_of(unit: Unit, target: Target) -> Manifest:
         hook = probe.hook.word.lower()
         functions = tuple(symbol for symbol, _ in _by_offset(probe.hook))
         place = f"{file}:{line}:{column}"
-        probes.append(Probe(probe.point, probe.written, hook, place, functions))
+        probes.append(Probe(exact(probe.point), exact(probe.written), hook, place, functions))
     return Manifest(
         name=unit.program.name,
         module=target.module,

@@ -9,7 +9,7 @@ Every token, syntax node and diagnostic carries a `Span`:
 
 The text is a `str` in which each character is one byte of the file (latin-1). So any byte string is a
 valid script, offsets are byte offsets, and embedded C and string literals keep the author's bytes.
-Only `encode`, `decode` and `readable` depend on this.
+Only `encode`, `decode`, `exact` and `readable` depend on this.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ def decode(data: bytes | str) -> str:
 def encode(text: str) -> bytes:
     """Converts a string of one character per byte (a literal, embedded C, a line) to its bytes."""
     return text.encode("latin-1")
+
+
+def exact(text: str) -> str:
+    """Converts a string of one character per byte to text as the manifest has it: UTF-8, and other bytes as
+    lone surrogates. Text with other characters, as names in programs' symbol tables, is text already."""
+    if text.isascii() or max(text) > "\xff":
+        return text
+    return encode(text).decode("utf-8", "surrogateescape")
 
 
 def readable(text: str) -> str:

@@ -15,7 +15,7 @@ ABI = 1
 MAGIC = b"stapwtch"
 DEVICE_FOLDER = "/dev/stapwatch"
 
-HEADER = struct.Struct("<8sIIQQQQQQQQQIIQ")
+HEADER = struct.Struct("<8sIIQQQQQQQQQIIq")  # the offset is negative before 1970 plus the uptime
 PROBE_COUNTS = struct.Struct("<QQQQ")
 PROBE_STATUS = struct.Struct("<QIi")
 LANE_COUNTS = struct.Struct("<QQQ")

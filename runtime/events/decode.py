@@ -3,11 +3,11 @@
 
     decode(buffer, manifest)  -> [Event(PRINT, cpu=1, time_ns=9, probe=0, site=0, args=("sshd", 3))]
     text(event, manifest)     -> "sshd:     3\n"
-    readable("caf\\udce9")     -> "caf\\xe9"
+    log_text(event, manifest) -> "zz\\x0d\\x0aX: 1:     3\n"   a process's name ends no line
 
 Record layout: `struct sw_event` in include/stapwatch/abi.h. Bytes that are not UTF-8 become lone
-surrogates, so that `.encode(errors="surrogateescape")` restores the kernel's bytes; `readable` makes plain
-text of them. A histogram is rendered for the %s of its format.
+surrogates, so that `.encode(errors="surrogateescape")` restores the kernel's bytes;
+`runtime.support.escapes` makes plain text of them. A histogram is rendered for the %s of its format.
 """
 
 import struct
@@ -19,6 +19,7 @@ from runtime.abi.manifest import Argument, Manifest, Print, ValueType
 from runtime.abi.structs import EVENT, NO_PROBE, NO_SITE, EventKind, State
 from runtime.events import printf
 from runtime.events.histogram_text import render
+from runtime.support.escapes import printable
 from runtime.support.record import record
 
 Value = int | str | tuple[int, ...]
@@ -82,6 +83,30 @@ def text(event: Event, manifest: Manifest) -> str:
             assert_never(never)
 
 
+def log_text(event: Event, manifest: Manifest) -> str:
+    """The text of an event for a log. Only what the script itself wrote ends a line.
+
+    Control characters are escaped, and a newline is one of them in what a directive shows. It ends the line
+    in the format, in a histogram, and at the end of a print of one value, as `print(text)`.
+    """
+    if event.kind is not EventKind.PRINT:
+        return printable(text(event, manifest).removesuffix("\n"))
+    statement = manifest.prints[event.site]
+    values = _shown(event, statement)
+    drawings = [v for v, a in zip(values, event.args, strict=True) if isinstance(a, tuple)]
+    pieces = _pieces(statement.format)
+    parts = []
+    for piece, value, data in printf.parts(pieces, values):
+        found = data.decode(errors="surrogateescape")
+        ours = isinstance(piece, printf.Literal) or value in drawings
+        ends = len(pieces) == 1 and found.endswith("\n")
+        if ours or not ends:
+            parts.append(printable(found, "\t\n" if ours else "\t"))
+        else:
+            parts.append(printable(found[:-1]) + "\n")
+    return "".join(parts)
+
+
 def transcript(events: Iterable[Event], manifest: Manifest) -> str:
     """The output of prints, with errors and warnings in between, a line each."""
     lines = []
@@ -98,11 +123,6 @@ def transcript(events: Iterable[Event], manifest: Manifest) -> str:
             case _ as never:
                 assert_never(never)
     return "".join(lines)
-
-
-def readable(string: str) -> str:
-    """The string with bytes that are not UTF-8 as \\xNN."""
-    return string.encode(errors="surrogateescape").decode(errors="backslashreplace")
 
 
 def _record(data: bytes, at: int, manifest: Manifest) -> tuple[Event, int]:
@@ -177,6 +197,11 @@ def _pieces(form: str) -> tuple[printf.Piece, ...]:
 
 
 def _printed(event: Event, statement: Print) -> str:
+    return printf.format(_pieces(statement.format), _shown(event, statement))
+
+
+def _shown(event: Event, statement: Print) -> list[int | str | bytes]:
+    """The arguments of a print for its format: histograms are rendered."""
     shown: list[int | str | bytes] = []
     for argument, value in zip(statement.arguments, event.args, strict=True):
         if isinstance(value, tuple):
@@ -185,4 +210,4 @@ def _printed(event: Event, statement: Print) -> str:
             shown.append(render(argument.histogram, value))
         else:
             shown.append(value)
-    return printf.format(_pieces(statement.format), shown)
+    return shown

@@ -175,11 +175,17 @@ def format(pieces: Sequence[Piece], args: Sequence[int | str | bytes]) -> str:
 
 def format_bytes(pieces: Sequence[Piece], args: Sequence[int | str | bytes]) -> bytes:
     """The result of `format` as bytes."""
+    return b"".join([data for _, _, data in parts(pieces, args)])
+
+
+def parts(
+    pieces: Sequence[Piece], args: Sequence[int | str | bytes]
+) -> Iterator[tuple[Piece, int | str | bytes | None, bytes]]:
+    """The result of `format` piece by piece: the piece, the value that it shows, and its bytes."""
     rest = iter(args)
-    out = []
     for piece in pieces:
         if isinstance(piece, Literal):
-            out.append(_bytes(piece.text))
+            yield piece, None, _bytes(piece.text)
             continue
         width = _measure(piece.width, rest)
         precision = _measure(piece.precision, rest)
@@ -187,10 +193,9 @@ def format_bytes(pieces: Sequence[Piece], args: Sequence[int | str | bytes]) -> 
             value = next(rest)
         except StopIteration:
             raise ValueError(f"no argument for %{piece.conversion.value}") from None
-        out.append(_convert(piece, width, precision, value))
+        yield piece, value, _convert(piece, width, precision, value)
     if next(rest, None) is not None:
         raise ValueError("more arguments than directives")
-    return b"".join(out)
 
 
 def _directive(text: str, start: int) -> Directive:

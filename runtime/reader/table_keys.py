@@ -189,5 +189,5 @@ def decoder(table: Table, slots: Slots) -> Callable[[bytes], list[KeyTuple]]:
 
 
 def text(data: bytes) -> str:
-    """A string of the kernel, up to its NUL."""
-    return data.partition(b"\0")[0].decode(errors="backslashreplace")
+    """A string of the kernel, up to its NUL; bytes that are not UTF-8 become lone surrogates."""
+    return data.partition(b"\0")[0].decode(errors="surrogateescape")

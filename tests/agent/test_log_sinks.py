@@ -20,7 +20,7 @@ from agent.scripts.line_buffer import LONGEST, LineBuffer, TokenBucket
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.manifest import Argument, ErrorSite, Manifest, Print, ValueType
 from runtime.abi.structs import NO_PROBE, EventKind
-from runtime.events.decode import Event
+from runtime.events.decode import Event, log_text
 from tests.agent import values
 from tests.agent.conftest import Lines
 from tests.runtime.images import Plan
@@ -68,6 +68,52 @@ def test_log_is_a_line_of_its_own_and_odd_bytes_are_shown(lines: Lines) -> None:
     log.add(printed(2, "caf\udce9\n"), script_manifest(), 0)
     assert lines.texts == ["note", "caf\\xe9"]
     assert lines.entries[1]["execname"] == "caf\\xe9\n"
+
+
+def test_a_process_name_makes_no_entry_of_its_own(lines: Lines) -> None:
+    """Control characters are escaped in the text and kept in the field, for all sinks."""
+    log = ScriptLog("vfs", LogSettings())
+    log.add(printed(0, "zz\r\nX: 1", 7), script_manifest(), 0)
+    log.add(printed(0, r"zz\x0d\x0aX: 1", 7), script_manifest(), 0)
+    (error,) = (Event(EventKind.ERROR, 0, 0, 1, 0, ("no\nX: 1",)),)
+    log.add(error, script_manifest(), 0)
+    assert lines.texts == [
+        r"zz\x0d\x0aX: 1 on 7",
+        r"zz\x5cx0d\x5cx0aX: 1 on 7",
+        r"no\x0aX: 1 at x.stp:3:4",
+    ]
+    assert [e.get("execname") for e in lines.entries[:2]] == ["zz\r\nX: 1", r"zz\x5cx0d\x5cx0aX: 1"]
+    data = journal_datagram(lines.entries[0])
+    assert data.count(b"MESSAGE=") == 1 and b"\nX: 1" in data  # in a field with a length
+    assert b"EXECNAME\n\x08\0\0\0\0\0\0\0zz\r\nX: 1\n" in data
+
+
+@given(st.lists(st.text(st.sampled_from("zX\r\n\\x0ad\udcff\x85\u2028"), max_size=8), unique=True))
+def test_distinct_names_are_distinct_lines(names: list[str]) -> None:
+    found = script_manifest()
+    texts = []
+    for name in names:
+        (line,) = LineBuffer().add(log_text(printed(0, name, 1), found), 0, "", 0, {})
+        texts.append(line.text)
+    assert len(set(texts)) == len(names)
+    assert all(len(text.splitlines()) == 1 for text in texts)
+
+
+def test_the_agents_own_messages_are_escaped_once(lines: Lines) -> None:
+    log_sinks.log().info("a\nb\r\udcff", path=Path("/x\udcfe"), n=1.5, none=None)
+    (entry,) = lines.entries
+    assert (entry["event"], entry["path"]) == ("a\nb\\x0d\\xff", "/x\\xfe")
+    assert (entry["n"], entry["none"]) == (1.5, None)
+
+
+def test_incomplete_lines_are_logged_by_their_age() -> None:
+    """Not by the date: a clock that is set back would hold them for that long."""
+    now = 0
+    buffer = LineBuffer(lambda: now)
+    buffer.add("x", 0, "", 1_700_000_000_000_000_000, {})
+    assert buffer.flush(10) == []
+    now = 10
+    assert [line.text for line in buffer.flush(10)] == ["x"]
 
 
 def test_errors_and_warnings(lines: Lines) -> None:
@@ -143,7 +189,7 @@ def test_json_lines(pipe: tuple[int, int]) -> None:
     sink = JsonSink(write)
     sink.write({"event": "a\n\u00e9\udce9", "n": 1})
     sink.close()
-    assert json.loads(os.read(read, 4096).decode()) == {"event": "a\n\u00e9?", "n": 1}
+    assert json.loads(os.read(read, 4096).decode()) == {"event": "a\n\u00e9\udce9", "n": 1}
     assert sink.lost == 0
 
 
@@ -168,6 +214,15 @@ def test_journal_datagram() -> None:
         b"SYSLOG_IDENTIFIER=stapwatch\n"
         b"MESSAGE\n\x09\0\0\0\0\0\0\0two\nlines\n"
         b"PRIORITY=3\nSCRIPT=vfs\nX9LIVES=1\nPID=2\nN=-3\n"
+    )
+
+
+def test_no_field_hides_another() -> None:
+    data = journal_datagram(
+        {"Pid": 1, "pid": 2, "Message": 3, "syslog_identifier": 4, "event": "e"}
+    )
+    assert data == (
+        b"SYSLOG_IDENTIFIER=stapwatch\nPID=1\nPID_2=2\nMESSAGE_2=3\nSYSLOG_IDENTIFIER_2=4\nMESSAGE=e\n"
     )
 
 

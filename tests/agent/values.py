@@ -54,7 +54,7 @@ def _row(table: Table, value: int | str | StatValue) -> bytes:
         case int():
             return struct.pack("q", value)
         case str():
-            return value.encode().ljust(table.row_size, b"\0")
+            return value.encode(errors="surrogateescape").ljust(table.row_size, b"\0")
         case StatValue():
             layout, words = table.statistic, [0] * (table.row_size // 8)
             assert layout is not None

@@ -15,9 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from prometheus_client.parser import text_string_to_metric_families
-
+from agent.exposition.render import Format
 from lab import Completed, Guest
+from tests.agent import pages
 
 T = TypeVar("T")
 PORT = 9436
@@ -150,8 +150,5 @@ class Service:
 
 def parsed(text: str) -> Series:
     """All samples of a page in the text format."""
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
+    found = pages.samples(text.encode(), Format.TEXT)
+    return {(name, frozenset(labels)): value for (name, labels), value in found.items()}

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as parse_openmetrics,
-)
-from prometheus_client.parser import text_string_to_metric_families
 
+from agent.exposition.render import Format
 from lab import Guest, Image
 from tests import PROJECT
+from tests.agent.pages import parsed
 from tests.system.service import Service, wait_for
 from tests.system.setting import Setting
 
@@ -156,7 +154,7 @@ def test_page_of_the_examples(guest: Guest, service: Service, examples: None) ->
     port = "/dev/tcp/127.0.0.1/9436"
     guest.run(f"dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct; bash -c 'echo >{port}'")
     page = service.get("/metrics").body
-    families = {f.name: f for f in text_string_to_metric_families(page.decode())}
+    families = parsed(page, Format.TEXT)
     for name in (
         "stapwatch_block_latency_seconds",
         "stapwatch_context_switches",
@@ -169,7 +167,7 @@ def test_page_of_the_examples(guest: Guest, service: Service, examples: None) ->
     ):
         assert any(sample.value > 0 for sample in families[name].samples), name
     om = service.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").body
-    assert len(list(parse_openmetrics(om.decode()))) >= len(families)  # type: ignore[no-untyped-call]
+    assert len(parsed(om, Format.OPENMETRICS)) >= len(families)
     done = guest.run(["promtool", "check", "metrics"], input=page, timeout=120)
     assert (done.status, done.stdout, done.stderr) == (0, "", "")
     losses = {s["name"]: s["lost"] for s in service.status().values() if s["lost"]}

@@ -11,6 +11,8 @@ from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.exposition.render import Format
 from runtime.reader.device import Image
 from runtime.reader.snapshot import SnapshotReader
+from runtime.support.record import replace
+from tests.agent.pages import parsed
 from tests.runtime.images import Plan
 
 
@@ -33,5 +35,16 @@ def test_text_is_the_library_s(form: Format) -> None:
             assert text == openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
         else:
             assert text == generate_latest(registry)
+        parsed(text, form)
         seen.add(text)
     assert len(seen) == 3
+
+
+def test_names_are_those_of_all_that_is_served() -> None:
+    plan = Plan(lanes=1)
+    plan.probes = tuple(replace(p, written='process("/x\udcff")') for p in plan.probes)
+    metrics = SelfMetrics(Health(), {})
+    metrics.snapshots = {"s": SnapshotReader(Image(plan.image().data)).read()}
+    for form in Format:
+        for family in parsed(metrics.render(form), form).values():
+            assert {family.name, *(sample.name for sample in family.samples)} <= metrics.names()

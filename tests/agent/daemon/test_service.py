@@ -19,13 +19,12 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.openmetrics import parser as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
-
 from agent.daemon.service import Service
+from agent.exposition.render import Format
 from tests import PROJECT
 from tests.agent import standin
 from tests.agent.conftest import Lines, run, until
+from tests.agent.pages import parsed
 from tests.agent.standin import StandInKernel
 
 PATIENCE = 60.0
@@ -59,7 +58,7 @@ class Agent:
 
     async def metric(self, name: str) -> float | None:
         _, _, body = await self.get("/metrics")
-        for family in text_string_to_metric_families(body.decode()):
+        for family in parsed(body, Format.TEXT).values():
             for sample in family.samples:
                 if sample.name == name:
                     return sample.value
@@ -112,7 +111,7 @@ def test_pages(tmp_path: Path, lines: Lines) -> None:
                 ["promtool", "check", "metrics"], input=body, capture_output=True, check=False
             )
             assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
-            families = {f.name: f for f in text_string_to_metric_families(body.decode())}
+            families = parsed(body, Format.TEXT)
             assert {
                 tuple(sorted(s.labels.items()))
                 for s in families["stapwatch_script_state"].samples
@@ -126,9 +125,7 @@ def test_pages(tmp_path: Path, lines: Lines) -> None:
                 "/metrics", **{"Accept": accept, "Accept-Encoding": "gzip"}
             )
             assert headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
-            text = gzip.decompress(body).decode()
-            found = openmetrics.text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
-            assert "stapwatch_good_hits" in {family.name for family in found}
+            assert "stapwatch_good_hits" in parsed(gzip.decompress(body), Format.OPENMETRICS)
             assert (await agent.get("/-/healthy"))[0] == 200
             assert (await agent.get("/nothing"))[0] == 404
             _, headers, body = await agent.get("/")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,46 @@ def test_exit_keeps_the_values(kernel: StandInKernel, base: Settings, lines: Lin
         assert kernel.loaded == {}
 
     run(work())
+
+
+def test_lines_after_a_clock_jump_bear_the_new_time(
+    kernel: StandInKernel, base: Settings, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The module's offset is that of its last sync, which no scrape need have made since the jump."""
+    date = 1_700_000_000_000_000_000
+    real = time.monotonic_ns
+    monkeypatch.setattr(time, "time_ns", lambda: date + real())
+    syncs = 0
+
+    def sync(device: StandInDevice) -> None:
+        nonlocal syncs
+        syncs += 1
+        device.writer.header[14] = date
+        device.writer.put_header()
+
+    monkeypatch.setattr(StandInDevice, "sync", sync)
+
+    async def work() -> None:
+        nonlocal date
+        supervisor = new(kernel)
+        await supervisor.apply(wanting(base, a="ok 1"))
+        device = kernel.devices[module("ok 1", "a")]
+        for seconds in (1_700_000_000, 1_700_003_600, -5, -5):
+            date = seconds * 10**9
+            before = len(lines.texts)
+            device.say()
+            await until(lambda: "hello" in lines.texts[before:])  # noqa: B023
+        await supervisor.stop()
+
+    run(work())
+    times = [e["timestamp"] for e in lines.entries if e["event"] == "hello"]
+    assert times == [
+        "2023-11-14T22:13:20.000000Z",
+        "2023-11-14T23:13:20.000000Z",
+        "1969-12-31T23:59:55.000000Z",
+        "1969-12-31T23:59:55.000000Z",
+    ]
+    assert syncs >= 3
 
 
 def test_too_many_errors_is_a_failure(kernel: StandInKernel, base: Settings, lines: Lines) -> None:

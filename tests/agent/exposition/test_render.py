@@ -13,9 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import Metric
-from prometheus_client.openmetrics import parser as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 
 from agent.config.settings import MetricSettings, MetricType
 from agent.config.yaml_tree import Position
@@ -26,7 +23,9 @@ from runtime.abi.histogram import upper_bounds
 from runtime.abi.manifest import Histogram, HistogramKind, Table
 from runtime.reader.snapshot import StatValue, TableValues
 from runtime.reader.table import per_page
+from runtime.reader.table_keys import text
 from tests.agent import values
+from tests.agent.pages import parsed, samples
 from tests.agent.values import rows
 
 HERE = Position("test.yaml", 1, 1)
@@ -48,22 +47,6 @@ def page(exposition: Exposition, found: Mapping[str, TableValues], form: Format)
 
     end = b"# EOF\n" if form is Format.OPENMETRICS else b""
     return b"".join(exposition.render(read, form)) + end
-
-
-def parsed(text: bytes, form: Format) -> dict[str, Metric]:
-    if form is Format.OPENMETRICS:
-        found = openmetrics.text_string_to_metric_families(text.decode())  # type: ignore[no-untyped-call]
-    else:
-        found = text_string_to_metric_families(text.decode())
-    return {metric.name: metric for metric in found}
-
-
-def samples(text: bytes, form: Format) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-    return {
-        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
-        for metric in parsed(text, form).values()
-        for sample in metric.samples
-    }
 
 
 FORMS = pytest.mark.parametrize("form", list(Format), ids=["text", "openmetrics"])
@@ -313,17 +296,157 @@ def test_one_family_of_two_scripts() -> None:
         [
             ("r", values.manifest(table, name="r"), reads),
             ("w", values.manifest(table, name="w"), writes),
-            ("again", values.manifest(table, name="again"), writes),
-            ("gauge", values.manifest(table, name="gauge"), other),
+            ("x-again", values.manifest(table, name="again"), writes),
+            ("x-gauge", values.manifest(table, name="gauge"), other),
         ],
         set(),
     )
     assert [(f.name, [m.script for m in f.members]) for f in families] == [("io_calls", ["r", "w"])]
-    assert {p.script for p in problems} == {"again", "gauge"}
+    assert {p.script for p in problems} == {"x-again", "x-gauge"}
     text = page(Exposition(families), {"n": rows(table, {("cat",): 2})}, Format.TEXT)
     assert text.count(b"# TYPE") == 1
     assert b'io_calls_total{op="read",who="cat"} 2\n' in text
     assert b'io_calls_total{op="write",who="cat"} 2\n' in text
+
+
+NAMES = (
+    "x",
+    "x_count",
+    "x_sum",
+    "x_bucket",
+    "x_created",
+    "x_total",
+    "x_info",
+    "x_count_value",
+    "x_ns",
+)
+BOUNDS = Histogram(HistogramKind.BOUNDS, 1, 3, bounds=(10, 20))
+
+
+def a_table(name: str, kind: MetricType) -> Table:
+    match kind:
+        case MetricType.COUNTER | MetricType.GAUGE:
+            return values.number(name, "who", monotonic=kind is MetricType.COUNTER)
+        case MetricType.INFO:
+            return values.string(name, "who")
+        case _:
+            return values.statistic(
+                name, "who", histogram=BOUNDS if kind is MetricType.HISTOGRAM else None
+            )
+
+
+def a_value(kind: MetricType) -> int | str | StatValue:
+    match kind:
+        case MetricType.COUNTER | MetricType.GAUGE:
+            return 3
+        case MetricType.INFO:
+            return "text"
+        case _:
+            return StatValue(1, 15, buckets=(0, 1, 0))
+
+
+@given(
+    globals_=st.lists(
+        st.tuples(
+            st.sampled_from(["s", "s_x", "t"]),
+            st.sampled_from(NAMES),
+            st.sampled_from(list(MetricType)),
+            st.none() | st.sampled_from(["x", "x_total", "x_count_total", "x_created_total"]),
+            st.sampled_from([{}, {"who2": "a"}, {"who": "a"}]),
+        ),
+        max_size=9,
+        unique_by=lambda one: one[:2],
+    ),
+    seed=st.randoms(use_true_random=False),
+)
+def test_no_two_families_share_a_sample(globals_: list[Any], seed: Any) -> None:
+    """Of one script or of several, named or not, in each order in which they may come."""
+    scripts: dict[str, tuple[list[Table], dict[str, MetricSettings]]] = {}
+    found: dict[tuple[str, str], TableValues] = {}
+    for script, variable, kind, name, constant in globals_:
+        table = a_table(variable, kind)
+        made, declared = scripts.setdefault(script, ([], {}))
+        made.append(table)
+        if name or kind is MetricType.INFO or constant:
+            labels = ("key",) if "who" in constant else None
+            declared[variable] = MetricSettings(
+                variable, HERE, name=name, type=kind, labels=labels, constant_labels=constant
+            )
+        found[script, variable] = rows(table, {("cat",): a_value(kind)})
+    given_ = [(n, values.manifest(*t, name=n), d) for n, (t, d) in scripts.items()]
+    families, problems = plan(given_, set())
+    seed.shuffle(given_)
+    assert plan(given_, set())[0] == families
+    told = [p for p in problems if "exported as" not in p.message]
+    assert sum(len(f.members) for f in families) + len(told) == len(globals_)
+    for form in Format:
+        end = b"# EOF\n" if form is Format.OPENMETRICS else b""
+        parts = Exposition(families).render(lambda m: found[m.script, m.table.name], form)
+        assert len(parsed(b"".join(parts) + end, form)) == len(families)
+
+
+def test_a_counter_gives_way_to_a_histograms_samples() -> None:
+    tables = [values.number("x_count"), values.statistic("x"), values.number("y_count")]
+    families, problems = plan([("s", values.manifest(*tables), {})], set())
+    assert [f.name for f in families] == [
+        "stapwatch_s_x",
+        "stapwatch_s_x_count_value",
+        "stapwatch_s_y_count",
+    ]
+    assert [p.message for p in problems] == [
+        "global 'x_count': metric 'stapwatch_s_x_count' has samples of the same name as "
+        "'stapwatch_s_x' in script 's'; it is exported as 'stapwatch_s_x_count_value' until you "
+        "declare a name"
+    ]
+    named = settings("x", name="stapwatch_s_z_count_total", type=MetricType.COUNTER)
+    given_ = ("a", values.manifest(values.number("x"), name="a"), named)
+    other = ("s", values.manifest(values.statistic("z")), settings("z"))
+    families, problems = plan([other, given_], set())
+    assert [f.name for f in families] == ["stapwatch_s_z_count", "stapwatch_s_z_value"]
+
+
+@pytest.mark.parametrize("reserved", ["stapwatch_s_x_count", "stapwatch_s_x_created"])
+def test_samples_of_the_agent_are_its_own(reserved: str) -> None:
+    families, problems = plan([("s", values.manifest(values.statistic("x")), {})], {reserved})
+    assert not families and "one of the agent's own" in problems[0].message
+
+
+def test_an_info_has_no_unit() -> None:
+    table = values.string("host_s")
+    page = served(table, {(): "a"}, Format.OPENMETRICS, type=MetricType.INFO)
+    assert b"# UNIT" not in page and parsed(page, Format.OPENMETRICS)
+
+
+@FORMS
+@given(
+    keys=st.sets(
+        st.binary(max_size=8).filter(lambda b: b"\0" not in b)
+        | st.sampled_from([b"w\xff", b"w\\xff", b"w\\x5cxff", b"\\", b"\\x5c", b"\xc3", b"\xa9"]),
+        min_size=2,
+        max_size=12,
+    )
+)
+def test_distinct_keys_are_distinct_series(form: Format, keys: set[bytes]) -> None:
+    """Keys are bytes of the kernel: any user can name a process like the escape of another name."""
+    found = {(text(key + b"\0"),): n for n, key in enumerate(keys)}
+    assert len(found) == len(keys)
+    got = samples(served(values.number("n", "who"), found, form), form)
+    assert sorted(got.values()) == list(range(len(keys)))
+
+
+@given(keys=st.sets(st.binary(max_size=8).map(lambda b: b.replace(b"\0", b"")), min_size=2))
+def test_distinct_texts_are_distinct_infos(keys: set[bytes]) -> None:
+    pages = {
+        served(
+            table := values.string("n"),
+            {(): key.decode(errors="surrogateescape")},
+            Format.TEXT,
+            type=MetricType.INFO,
+        )
+        for key in keys
+    }
+    assert len(pages) == len(keys)
+    assert table.name == "n"
 
 
 def test_problems_name_the_thing() -> None:

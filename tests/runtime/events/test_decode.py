@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runtime.abi.manifest import Argument, ErrorSite, Histogram, HistogramKind, Manifest, ValueType
 from runtime.abi.structs import NO_PROBE, NO_SITE, EventKind
-from runtime.events.decode import Event, decode, readable, text
+from runtime.events.decode import Event, decode, log_text, text
 from runtime.events.histogram_text import render
 from runtime.support.record import replace
 from tests.runtime.images import Plan, encoded, event, histogram_argument, with_print
@@ -69,8 +69,38 @@ def test_text(
     assert printed(form, *values) == expected
 
 
-def test_readable() -> None:
-    assert readable("caf\udce9 é") == "caf\\xe9 é"
+@pytest.mark.parametrize(
+    ("form", "values", "expected"),
+    [
+        ("%s(%d) open\n", ("zz\r\nX: 1", 12), "zz\\x0d\\x0aX: 1(12) open\n"),
+        ("a\nb\t%s\n", ("c\td",), "a\nb\tc\td\n"),
+        ("%s", ("two\nlines\n",), "two\\x0alines\n"),
+        ("%s\n", ("x\n",), "x\\x0a\n"),
+        ("%.3s|%4s", ("a\nbc", "\n"), "a\\x0ab|   \\x0a"),
+        ("%s", (b"caf\xe9",), "caf\\xe9"),
+        ("%s", ("caf\\xe9",), "caf\\x5cxe9"),
+        ("%c%c", (10, 27), "\\x0a\\x1b"),
+        ("%c", (10,), "\n"),
+        ("\33[1m%s", ("x",), "\\x1b[1mx"),
+        ("%d:\n%s", (9, (1, 2, 3)), "9:\n" + render(HIST, (1, 2, 3))),
+    ],
+)
+def test_what_a_value_holds_ends_no_line_of_a_log(
+    form: str, values: tuple[int | str | bytes | tuple[int, ...], ...], expected: str
+) -> None:
+    kinds = [
+        PID if isinstance(v, int) else histogram_argument(HIST) if isinstance(v, tuple) else NAME
+        for v in values
+    ]
+    manifest = with_print(EMPTY, form, *kinds)
+    (found,) = decode(event(EventKind.PRINT, encoded(*values)), manifest)
+    assert log_text(found, manifest) == expected
+
+
+def test_errors_are_one_line_of_a_log() -> None:
+    data = event(EventKind.WARNING, encoded("zz\r\nX: 1\n"), probe=NO_PROBE)
+    (found,) = decode(data, EMPTY)
+    assert log_text(found, EMPTY) == "zz\\x0d\\x0aX: 1"
 
 
 def test_other_kinds() -> None:
