@@ -56,6 +56,8 @@ REDUNDANT = (
 )
 # what generated C may do: as odd as scripts are: constants that overflow, comparisons that are always true
 WARNINGS = ("-Werror", "-Wno-overflow", "-Wno-div-by-zero", "-Wno-shift-count-overflow")
+# each temporary has a place of its own here; in the kernel they share theirs (see MOST_FRAME)
+FRAME = "-Wframe-larger-than=16384"
 USER = ("batch", "script_slot", "run", "harness", "fake_kernel")
 
 
@@ -258,7 +260,18 @@ def _compile_some(folder: Path, numbers: Sequence[int]) -> str:
     includes = [f"-I{path}" for path in FOLDERS]
     names = [f"script_{number}.c" for number in numbers]
     done = subprocess.run(
-        ["gcc", "-O0", *DIALECT, *WARNINGS, *SANITIZERS, *REDUNDANT, *includes, "-c", *names],
+        [
+            "gcc",
+            "-O0",
+            *DIALECT,
+            *WARNINGS,
+            FRAME,
+            *SANITIZERS,
+            *REDUNDANT,
+            *includes,
+            "-c",
+            *names,
+        ],
         cwd=folder,
         capture_output=True,
         text=True,
