@@ -22,6 +22,7 @@ from compiler.ir.walk import Node, body_of, calls
 MOST_WORDS = 64  # 512 bytes
 # of one level of a recursion: ten levels, the default MAXNESTING, take no more than 3 KB
 MOST_WORDS_OF_A_LEVEL = 16
+_FEW, _SPARE = 8, 16  # a body with few numbers keeps them, beside a large function that it calls
 _LONG_CHAIN = 16  # functions; each takes 100 bytes or so
 
 
@@ -49,7 +50,7 @@ def bounded(
     b = make(False)
     below = max((unit.stack_words.get(symbol, 0) for symbol in calls(roots)), default=0)
     own = sum(1 for x in locals_ if x.type is LONG) + b.most_live_words
-    if own + below > most and own:
+    if own + below > most + (_SPARE if own <= _FEW else 0) and own:
         b, own = make(True), 0
     if b.function is not None:
         # callers pass most of its parameters on the stack
