@@ -15,7 +15,8 @@ A layer that has to emit an expression inside of what it emits calls `b.value`, 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from compiler.analysis.string_sizes import StringSizes
 from compiler.codegen import c_writer as cw
@@ -27,6 +28,8 @@ from compiler.ir.program import STRING, BodyId
 from compiler.ir.source import Span, exact
 from runtime.abi.manifest import Argument, ErrorSite, Print
 from runtime.support.record import field, record
+
+_STRUCT_WORDS = 5  # of a struct sw_stat_value, the only struct among temporaries
 
 
 @record(frozen=False)
@@ -42,6 +45,8 @@ class Unit:
     fallible: frozenset[str]
     recursive: frozenset[str]
     paying: frozenset[str]
+    checked: frozenset[str]  # functions that compare the stack pointer with its bound
+    stack_words: dict[str, int] = field(default_factory=dict)  # see stack_use.py; by function
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: dict[Print, int] = field(default_factory=dict)
     frames: list[str] = field(default_factory=list)
@@ -78,6 +83,7 @@ class BodyEmitter:
     body: BodyId
     emit_value: Callable[[BodyEmitter, p.Expr], C]
     function: p.Function | None = None  # the script function whose body this is
+    spills: bool = False  # its numbers are in the frame: they are too many for the stack
     w: Writer = field(default_factory=lambda: Writer(depth=1))
     fail: str = "fail"  # the label where errors go
     continues: list[str] = field(default_factory=list)  # of loops: a label, "" for C's `continue`
@@ -85,6 +91,10 @@ class BodyEmitter:
     names: set[str] = field(default_factory=set)  # of locals, which temporaries must not hide
     temporaries: dict[str, str] = field(default_factory=dict)  # declarations by name
     buffers: list[str] = field(default_factory=list)  # members of the frame
+    numbers: list[str] = field(default_factory=list)  # likewise, of its struct `data`
+    live_words: int = 0  # words of temporaries that are in use at once
+    most_live_words: int = 0
+    struct_words: int = 0
     used: set[str] = field(default_factory=set)  # C variables that the handler has to declare
     prepares: bool = (
         False  # it prints, catches errors, or calls a function that may use the context
@@ -114,13 +124,36 @@ class BodyEmitter:
         return "s"
 
     def temporary(self, c_type: str, stem: str = "t") -> str:
-        number = len(self.temporaries) + 1
+        number = len(self.temporaries) + len(self.numbers) + 1
         while (found := f"{stem}{number}") in self.names:
             number += 1
         self.names.add(found)
         star = "" if c_type.endswith("*") else " "
-        self.temporaries[found] = f"{c_type}{star}{found};"
+        declaration = f"{c_type}{star}{found};"
+        if self.spills:
+            return self.spilled(c_type, found)
+        self.temporaries[found] = declaration
+        if c_type.startswith("struct"):
+            self.struct_words += _STRUCT_WORDS
+            self.live_words += _STRUCT_WORDS
+        else:
+            self.live_words += 1
+        self.most_live_words = max(self.most_live_words, self.live_words)
         return found
+
+    def spilled(self, c_type: str, name: str) -> str:
+        """A number in the frame. volatile: gcc would keep it on the stack as well, from its first use to
+        its last."""
+        kept = c_type if c_type.startswith("struct") else f"{c_type} volatile"
+        self.numbers.append(f"{kept} {name};")
+        return f"f->data.{name}"
+
+    @contextmanager
+    def statement(self) -> Iterator[None]:
+        """A statement's temporaries are free after it. gcc does not use a struct's place again."""
+        before, structs = self.live_words, self.struct_words
+        yield
+        self.live_words = before + self.struct_words - structs
 
     def buffer(self, size: int) -> str:
         """A string buffer in the frame."""
@@ -141,7 +174,11 @@ class BodyEmitter:
 
     def local(self, local: p.Local) -> str:
         c = self.unit.name(local.name)
-        return f"f->{c}" if local.type is STRING else c
+        if local.type is STRING:
+            return f"f->{c}"
+        if self.spills and (self.function is None or local not in self.function.parameters):
+            return f"f->data.{c}"
+        return c
 
     # ------------------------------------------------------------ errors
 

@@ -158,9 +158,17 @@ def accessors(w: Writer, unit: Unit) -> None:
             _array_setter(w, unit, g)
 
 
+def _key(w: Writer, unit: Unit, g: StoredGlobal) -> None:
+    """The key in the frame: with a few strings it is too large for the stack."""
+    frame = f"struct key_{g.c} frame_embedded_{g.c};"
+    if frame not in unit.frames:
+        unit.frames.append(frame)
+    w.line(f"struct key_{g.c} *key = &a->frame_embedded_{g.c};")
+
+
 def _fill_key(w: Writer, unit: Unit, g: StoredGlobal) -> None:
     for i, key in enumerate(g.table.keys):
-        member = f"key.{unit.name(key.name)}"
+        member = f"key->{unit.name(key.name)}"
         if key.type is STRING:
             w.line(f"sw_copy_key(&a->c, {member}, sizeof({member}), k{i});")
         else:
@@ -179,11 +187,11 @@ def _array_getter(w: Writer, unit: Unit, g: StoredGlobal) -> None:
     string = g.g.type is STRING
     w.line(f"static {'const char *' if string else 's64 '}get_{g.c}({_parameters(g)})")
     with w.block(""):
-        w.line(f"struct key_{g.c} key;")
+        _key(w, unit, g)
         w.line("u32 n;")
         w.line()
         _fill_key(w, unit, g)
-        w.line(f"n = {g.finder}(&SW_ARRAY(s->{g.c}), &key);")
+        w.line(f"n = {g.finder}(&SW_ARRAY(s->{g.c}), key);")
         row = f"s->{g.c}_values[n - 1]"
         w.line(f"return n ? {row}{'.value' if string else ''} : {chr(34) * 2 if string else 0};")
     w.line()
@@ -194,11 +202,11 @@ def _array_setter(w: Writer, unit: Unit, g: StoredGlobal) -> None:
     value = "const char *value" if string else "s64 value"
     w.line(f"static void set_{g.c}({_parameters(g)}, {value})")
     with w.block(""):
-        w.line(f"struct key_{g.c} key;")
+        _key(w, unit, g)
         w.line("u32 n;")
         w.line()
         _fill_key(w, unit, g)
-        w.line(f"n = put_{g.c}(a, s, &key);")
+        w.line(f"n = put_{g.c}(a, s, key);")
         w.line("if (n)")
         row = f"s->{g.c}_values[n - 1]"
         if string:

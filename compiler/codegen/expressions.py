@@ -22,9 +22,12 @@ from compiler.ir.hooks import Hook
 from compiler.ir.program import LONG, STRING, BodyId
 
 
-def body_emitter(unit: Unit, body: BodyId, function: p.Function | None = None) -> BodyEmitter:
-    """An emitter for one body; `function`: the script function whose body it is."""
-    return BodyEmitter(unit, body, value, function)
+def body_emitter(
+    unit: Unit, body: BodyId, function: p.Function | None = None, *, spills: bool = False
+) -> BodyEmitter:
+    """An emitter for one body; `function`: the script function whose body it is; `spills`: its numbers
+    are in the frame."""
+    return BodyEmitter(unit, body, value, function, spills=spills)
 
 
 def value(b: BodyEmitter, e: p.Expr) -> C:

@@ -12,10 +12,13 @@ from compiler.codegen import embedded_c
 from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import Writer
 from compiler.codegen.expressions import body_emitter
+from compiler.codegen.stack_use import MOST_WORDS, MOST_WORDS_OF_A_LEVEL, bounded
 from compiler.codegen.statements import OUT, emit, pay
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
 from compiler.ir.walk import body_of, calls
+
+_OVERFLOW = "stack overflow, functions are nested too deep"
 
 
 def callees_first(functions: Sequence[p.Function]) -> list[p.Function]:
@@ -51,9 +54,17 @@ def function_text(unit: Unit, f: p.Function) -> Writer:
 
 def _scripted(unit: Unit, w: Writer, f: p.Function) -> None:
     assert f.body is not None
-    b = body_emitter(unit, ("function", f.symbol), f)
+    body = f.body
     nested = f.symbol in unit.recursive
-    longs = _emit_body(b, f, f.body)
+    longs: list[str] = []
+
+    def make(spills: bool) -> BodyEmitter:
+        b = body_emitter(unit, ("function", f.symbol), f, spills=spills)
+        longs[:] = _emit_body(b, f, body)
+        return b
+
+    most = MOST_WORDS_OF_A_LEVEL if nested else MOST_WORDS
+    b = bounded(unit, make, body.locals, body.stmts, most)
     strings = [x for x in f.parameters if x.type is STRING]
     name = f"fn_{unit.name(f.symbol)}"
     has_frame = add_frame(b, name, (*strings, *f.body.locals), nested)
@@ -71,7 +82,7 @@ def _scripted(unit: Unit, w: Writer, f: p.Function) -> None:
         w.line()
         if f.result is STRING:
             w.line("result[0] = 0;")
-        if nested:
+        if f.symbol in unit.checked:
             _limit_nesting(unit, w, f)
         w.extend(b.w)
         labelled = w.label("fail", OUT)
@@ -102,10 +113,14 @@ def _emit_body(b: BodyEmitter, f: p.Function, body: p.Body) -> list[str]:
 
 def _limit_nesting(unit: Unit, w: Writer, f: p.Function) -> None:
     """A call that is nested too deep has no frame, so this is tested before the frame is used."""
-    site = unit.error("MAXNESTING exceeded", f.span)
-    with w.block("if (unlikely(c->depth >= MAXNESTING))"):
-        w.line(f'sw_error(c, {site}, "MAXNESTING exceeded");')
-        w.line("return 0;" if f.result is LONG else "return;")
+    tests = [("sw_stack_is_short(c)", _OVERFLOW)]
+    if f.symbol in unit.recursive:
+        tests.insert(0, ("c->depth >= MAXNESTING", "MAXNESTING exceeded"))
+    for test, message in tests:
+        site = unit.error(message, f.span)
+        with w.block(f"if (unlikely({test}))"):
+            w.line(f'sw_error(c, {site}, "{message}");')
+            w.line("return 0;" if f.result is LONG else "return;")
 
 
 def head_of(unit: Unit, f: p.Function) -> str:
@@ -116,6 +131,8 @@ def head_of(unit: Unit, f: p.Function) -> str:
         given = f"{unit.name(local.name)}_given" if local.type is STRING else unit.name(local.name)
         parameters.append(f"const char *{given}" if local.type is STRING else f"s64 {given}")
     result = "s64" if f.result is LONG else "void"
+    if f.symbol in unit.checked:  # one frame for each call, as the bound of its size supposes
+        result = f"noinline {result}"
     return f"static {result} fn_{unit.name(f.symbol)}({', '.join(parameters)})"
 
 
@@ -126,17 +143,26 @@ def zeroed(b: BodyEmitter, locals_: Sequence[p.Local]) -> list[str]:
     for local in locals_:
         if local.type is STRING:
             b.w.line(f"{b.local(local)}[0] = 0;")
+    if b.spills:
+        for local, c in names.items():
+            if local.type is not STRING:
+                b.spilled("s64", c)
+        b.w.line("__builtin_memset(&f->data, 0, sizeof(f->data));")
+        return []
     return [f"s64 {name} = 0;" for local, name in names.items() if local.type is not STRING]
 
 
 def add_frame(b: BodyEmitter, name: str, locals_: Sequence[p.Local], nested: bool = False) -> bool:
-    """Adds the body's strings to each CPU's block, as `frame_NAME`; False if it has none."""
+    """Adds the body's strings, and the numbers that it spills, to each CPU's block, as `frame_NAME`; False
+    if it has none."""
     members = [
         f"char {b.unit.name(x.name)}[{b.unit.sizes.local(b.body, x.name)}];"
         for x in locals_
         if x.type is STRING
     ]
     members += b.buffers
+    if b.numbers:
+        members.append(f"struct {{ {' '.join(b.numbers)} }} data;")
     if members:
         count = "[MAXNESTING + 1]" if nested else ""
         b.unit.frames.append(f"struct {{ {' '.join(members)} }} frame_{name}{count};")

@@ -17,6 +17,7 @@ from compiler.codegen.c_writer import Writer
 from compiler.codegen.expressions import body_emitter
 from compiler.codegen.functions import add_frame, zeroed
 from compiler.codegen.operands import into
+from compiler.codegen.stack_use import bounded
 from compiler.codegen.statements import OUT, emit
 from compiler.ir import program as p
 from compiler.ir.hooks import PairedEntry
@@ -41,8 +42,14 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
     w = Writer()
     entry = _entry_handler(unit, w, index, probe) if probe.entry else None
     reached = _reached(unit, probe)
-    b = body_emitter(unit, ("probe", index))
-    longs = _emit_body(b, probe, reached)
+    longs: list[str] = []
+
+    def make(spills: bool) -> BodyEmitter:
+        b = body_emitter(unit, ("probe", index), spills=spills)
+        longs[:] = _emit_body(b, probe, reached)
+        return b
+
+    b = bounded(unit, make, probe.body.locals, roots_of(probe))
     guard = _guard(unit, reached)
     if guard.locks or guard.sequences or guard.conditions:
         b.use("s")
@@ -56,7 +63,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
         _begin(w, b, leave, frame)
         # calls in the expressions that were saved at the entry count, too
         if b.fails or b.prepares or (entry is not None and entry.prepares):
-            _prepare(w, unit, index, probe)
+            _prepare(w, unit, index, probe, reached.symbols)
         if probe.hook.functions and _asks_for_function(unit, reached):
             w.line("a->c.address = ip;")
         _lock(w, guard, index)
@@ -142,12 +149,15 @@ def _begin(w: Writer, b: BodyEmitter, leave: str, frame: str) -> None:
         w.line(f"f = &a->{frame};")
 
 
-def _prepare(w: Writer, unit: Unit, index: int, probe: p.Probe) -> None:
+def _prepare(w: Writer, unit: Unit, index: int, probe: p.Probe, symbols: set[str]) -> None:
+    """`symbols`: the functions that the handler may call."""
     regs = "regs" if probe.hook.handler.has_regs else "NULL"
     limit = unit.options.limits.MAXACTION
     if probe.hook.is_interruptible:
         limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
     w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
+    if symbols & unit.checked:
+        w.line("a->c.stack_end = sw_stack_end();")
 
 
 def _report_failure(w: Writer, index: int) -> None:
@@ -231,7 +241,18 @@ def paired_with(program: p.Program, probe: p.Probe) -> int | None:
 
 def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> BodyEmitter:
     """The handler that saves a return probe's values when its function is entered."""
-    b = body_emitter(unit, ("probe", index))
+
+    def make(spills: bool) -> BodyEmitter:
+        b = body_emitter(unit, ("probe", index), spills=spills)
+        for i, e in enumerate(probe.entry):
+            with b.statement():
+                if e.type is STRING:
+                    into(b, e, f"entry->v{i}")
+                else:
+                    b.w.line(f"entry->v{i} = {b.value(e)};")
+        return b
+
+    b = bounded(unit, make, (), probe.entry)
     with w.block(f"struct entry_{index}", "};"):
         for i, e in enumerate(probe.entry):
             if e.type is STRING:
@@ -239,11 +260,6 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> BodyEmi
             else:
                 w.line(f"s64 v{i};")
     w.line()
-    for i, e in enumerate(probe.entry):
-        if e.type is STRING:
-            into(b, e, f"entry->v{i}")
-        else:
-            b.w.line(f"entry->v{i} = {b.value(e)};")
     frame = f"frame_entry_{index}" if add_frame(b, f"entry_{index}", ()) else ""
     w.line(f"/* {_location(probe)}: at the entry of {_comment(probe.point)} */")
     w.line(f"static int entry_{index}(void *instance, struct sw_regs *regs)")
@@ -251,7 +267,7 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> BodyEmi
         _enter(w, _enter_of_entry(unit, index, probe), _entry_variables(b, index, frame))
         _begin(w, b, "return 1;", frame)
         if b.fails:
-            _prepare(w, unit, index, probe)
+            _prepare(w, unit, index, probe, reachable(probe.entry, unit.functions))
         w.extend(b.w)
         w.line("sw_leave(&a->c);")
         w.line("return 0;")

@@ -19,6 +19,7 @@ from compiler.codegen.expressions import body_emitter
 from compiler.codegen.functions import callees_first, function_text, head_of
 from compiler.codegen.handlers import handler_text
 from compiler.codegen.probe_table import Target, initial_values, manifest_of, write_tables
+from compiler.codegen.stack_use import checked_functions
 from compiler.codegen.struct_decls import accessors, declare, regions
 from compiler.ir import program as p
 from compiler.ir.options import Options
@@ -89,6 +90,7 @@ def _unit(
         if isinstance(n, p.Foreach) and n.sort is not None
     ]
     names = Names(crowded=headers or bool(options.defines))
+    paying = paying_functions(program.functions)
     return Unit(
         program,
         lay_out(program, options, sizes, loops, names),
@@ -98,7 +100,8 @@ def _unit(
         pure=frozenset(f.symbol for f in program.functions if f.pure),
         fallible=frozenset(f.symbol for f in program.functions if f.fallible),
         recursive=recursive,
-        paying=paying_functions(program.functions),
+        paying=paying,
+        checked=checked_functions(callees_first(program.functions), recursive, paying),
     )
 
 
@@ -112,10 +115,12 @@ def _declarations(w: Writer, unit: Unit) -> None:
         w.line()
     for stored in unit.layout.globals.values():
         declare(w, stored)
+    of_embedded = Writer()
+    embedded_c.accessors(of_embedded, unit)  # they have frames
     regions(w, unit)
     for stored in unit.layout.globals.values():
         accessors(w, stored)
-    embedded_c.accessors(w, unit)
+    w.extend(of_embedded)
 
 
 def _forward_declarations(w: Writer, unit: Unit) -> None:

@@ -30,7 +30,8 @@ _COUNTED = (
 
 def emit(b: BodyEmitter, stmts: Sequence[p.Stmt]) -> None:
     for s in stmts:
-        _statement(b, s)
+        with b.statement():
+            _statement(b, s)
 
 
 def _statement(b: BodyEmitter, s: p.Stmt) -> None:

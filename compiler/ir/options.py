@@ -59,6 +59,7 @@ _RANGES = {
     "RINGSIZE": (MINIMUM_RING, 1 << 32),
 }
 _MOST = (0, (1 << 63) - 1)
+_DEEPEST = 100  # calls of 64 to 250 bytes; a stack has 16 KB, and a handler some of it
 
 # SystemTap's limits that have no effect here, and the reason for each.
 _WITHOUT_EFFECT = {
@@ -128,6 +129,11 @@ def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defines:
                 message = f"'{text}' is not a value for the limit {name}"
                 hint = f"a number from {low} to {high}"
                 errors.append(_diagnostic("bad-limit", message, name, text, hint))
+    if known.get("MAXNESTING", 0) > _DEEPEST:
+        message = f"a kernel stack does not hold {known['MAXNESTING']} calls of a function"
+        hint = "they end in the script's error 'stack overflow' earlier; use a loop"
+        text = defines["MAXNESTING"]
+        warnings.append(_diagnostic("deep-nesting", message, "MAXNESTING", text, hint, "warning"))
     if "MAXACTION" in known and "MAXACTION_INTERRUPTIBLE" not in known:
         known["MAXACTION_INTERRUPTIBLE"] = min(10 * known["MAXACTION"], MOST_ACTIONS)
     return Defines(replace(limits, **known), macros, tuple(errors), tuple(warnings))

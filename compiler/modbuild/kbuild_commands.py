@@ -21,6 +21,11 @@ _DROPPED_PAIRS = frozenset(("-include", "-imacros", "-isystem", "-iquote", "-idi
 _DROPPED = pattern(r"-[IDUW](?!a,)|-nostdinc$|-g|-f(?:macro|file|debug)-prefix-map=|-MM?D$")
 # the only warnings for generated code: the others would concern our own style
 _CHECKS = ("-Werror=implicit-function-declaration", "-Werror=incompatible-pointer-types")
+# bytes of one frame of generated C: its numbers take half (codegen/stack_use.py), then come saved
+# registers and arguments. A handler may have interrupted anything, on stacks of 8 or 16 KB.
+# template/Kbuild has the same number.
+MOST_FRAME = 1024
+FRAME_CHECK = f"-Werror=frame-larger-than={MOST_FRAME}"
 _OBJTOOL = pattern(r"^\s*(\S*/objtool/objtool \S.*/script\.o)\s*$", re.MULTILINE)
 _INFO = pattern(r"^stapwatch-(folder|tracing) ?(.*)$", re.MULTILINE)
 
@@ -55,7 +60,13 @@ def learn(left: Path, seen: str, module: str, output: str) -> Commands:
     own = (f"{module}.o", f"{module}.mod.o")
     return Commands(
         folder=folder,
-        script=(*_header_free(compile_words, folder), *_CHECKS, "-nostdinc", f"-I{HERE}/include"),
+        script=(
+            *_header_free(compile_words, folder),
+            *_CHECKS,
+            FRAME_CHECK,
+            "-nostdinc",
+            f"-I{HERE}/include",
+        ),
         embedded=tuple(w for w in compile_words if w not in ("-D__LINUX_COMPILER_TYPES_H", "-c")),
         objtool=tuple((each or whole or [""])[:-1]),
         objtool_sees_all=whole is not None,

@@ -31,6 +31,8 @@ from compiler.resolve.syntax_queries import written_names
 from compiler.resolve.type_environment import Symbol
 from runtime.support.record import record, replace
 
+_MOST_PARAMETERS = 32  # they are on the kernel's stack
+
 
 @record
 class Bodies:
@@ -235,6 +237,14 @@ def _function(
         body = _function_body(ctx, f.body, f.span)
     parameters = [p.Local(n, types.type_of((*ctx.key, n))) for n in ctx.parameters]
     parameters += [hidden_parameter(n) for n in types.hidden_parameters.get(symbol, ())]
+    if len(parameters) > _MOST_PARAMETERS:
+        types.reports.report(
+            "too-many-parameters",
+            f"'{f.name}' has {len(parameters)} parameters and context variables, and a function has at "
+            f"most {_MOST_PARAMETERS}",
+            f.span,
+            "pass them in an array, or make several functions of it",
+        )
     result = overloads.result
     return p.Function(
         symbol,

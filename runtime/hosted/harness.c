@@ -35,6 +35,12 @@ static void *harness_alloc(u64 size)
 	return p;
 }
 
+/* Frames are several times as large as in the kernel, without optimisation and with sanitizers. */
+unsigned long sw_stack_end(void)
+{
+	return sw_own_sp() - 64 * 1024;
+}
+
 static struct sw_context *harness_context(u32 lane)
 {
 	return sw_lane_areas[lane];

@@ -54,6 +54,7 @@ DIFFERENT = {
     "golden/resolve/outside-loop": "stap finds out when it translates",
     "golden/resolve/overloads": "stap 4.8 takes the library's function before the file's private one",
     "golden/resolve/too-many-keys": "stap finds out when the C is compiled",
+    "golden/resolve/too-many-parameters": "stap passes parameters in memory of its own",
     "golden/resolve/unknown-counter": "stap finds out when it translates",
     "golden/syntax/at-operators": "stap 4.8 does not know @enum",
     "golden/syntax/nesting-too-deep": "stap has no limit, and ends where its stack does",

@@ -56,6 +56,8 @@ REDUNDANT = (
 )
 # scripts may have constants that overflow, or comparisons that are always true, and so may their C
 WARNINGS = ("-Werror", "-Wno-overflow", "-Wno-div-by-zero", "-Wno-shift-count-overflow")
+# each temporary has a place of its own here; in the kernel they share theirs (see MOST_FRAME)
+FRAME = "-Wframe-larger-than=16384"
 USER = ("batch", "script_slot", "run", "harness", "fake_kernel")
 
 
@@ -260,7 +262,18 @@ def _compile_some(folder: Path, numbers: Sequence[int]) -> str:
     includes = [f"-I{path}" for path in FOLDERS]
     names = [f"script_{number}.c" for number in numbers]
     done = subprocess.run(
-        ["gcc", "-O0", *DIALECT, *WARNINGS, *SANITIZERS, *REDUNDANT, *includes, "-c", *names],
+        [
+            "gcc",
+            "-O0",
+            *DIALECT,
+            *WARNINGS,
+            FRAME,
+            *SANITIZERS,
+            *REDUNDANT,
+            *includes,
+            "-c",
+            *names,
+        ],
         cwd=folder,
         capture_output=True,
         text=True,

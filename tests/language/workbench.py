@@ -25,7 +25,7 @@ class Ran:
 
 
 @cache
-def _hosted() -> HostedRuntime:
+def hosted() -> HostedRuntime:
     """One for all tests of a process: the runtime is compiled once."""
     stack = ExitStack()
     atexit.register(stack.close)
@@ -51,7 +51,7 @@ def run(text: str, *, rounds: int = 0, registers: str = "", optimise: bool = Tru
     script = Script(
         "x", text, guru=True, rounds=rounds, optimise=optimise, registers=registers or "0"
     )
-    (found,) = _hosted().run([script])
+    (found,) = hosted().run([script])
     assert not found.fault, found.fault
     assert not found.diagnostics, found.diagnostics
     return Ran(found.output, tuple(e.rpartition(" at ")[0] or e for e in found.errors))

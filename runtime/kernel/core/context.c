@@ -4,10 +4,12 @@
  * of all CPUs.
  */
 #include <linux/delay.h>
+#include <linux/sched/task_stack.h>
 #include "core/runtime.h"
 
 static atomic64_t context_errors; /* since the start */
 static u64 context_max_errors;
+#define CONTEXT_STACK 4096 /* see sw_stack_end() */
 
 const char sw_ended[] = "the script has ended itself";
 
@@ -38,6 +40,14 @@ void sw_failed(struct sw_context *c, struct sw_probe_counts *counts)
 		WRITE_ONCE(sw_header->failed, 1);
 		sw_exit(c);
 	}
+}
+
+unsigned long sw_stack_end(void)
+{
+	unsigned long sp = sw_own_sp();
+	unsigned long task = (unsigned long)task_stack_page(current);
+
+	return sp - task < THREAD_SIZE ? task + CONTEXT_STACK : sp - CONTEXT_STACK;
 }
 
 void sw_errors_reset(u64 max_errors)

@@ -59,6 +59,13 @@ def test_other_names_are_macros_or_slips() -> None:
     assert far.message == "nothing reads 'MINE'"
 
 
+def test_nesting_beyond_the_stack_is_told() -> None:
+    assert with_defines(Limits(), {"MAXNESTING": "100"}).warnings == ()
+    (warning,) = with_defines(Limits(), {"MAXNESTING": "1000"}).warnings
+    assert (warning.slug, warning.severity) == ("deep-nesting", "warning")
+    assert "1000 calls" in warning.message
+
+
 def c_text(text: str, defines: dict[str, str]) -> str:
     script = parse(text, "x.stp", conditions=CONDITIONS)
     program = resolve("x", [script], known(text, CONDITIONS), Environment(golden_kernel()))

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from compiler.modbuild.fast_tier import HERE
-from compiler.modbuild.kbuild_commands import Unlearnable, learn
+from compiler.modbuild.kbuild_commands import FRAME_CHECK, Unlearnable, learn
+from tests import PROJECT
 
 GCC = (
     "gcc-12 -Wp,-MMD,{w}/.script.o.d -nostdinc -I./include -include ./include/linux/kconfig.h "
@@ -49,6 +50,16 @@ def test_flags_of_header_free_c(tmp_path: Path) -> None:
     assert learned.script[: len(kept)] == kept
     assert learned.script[-1] == f"-I{HERE}/include"
     assert learned.objtool == ()
+
+
+def test_large_frames_are_errors_in_both_tiers(tmp_path: Path) -> None:
+    """The last such flag counts."""
+    kbuild = (PROJECT / "compiler/modbuild/template/Kbuild").read_text()
+    assert f"CFLAGS_script.o += {FRAME_CHECK}\n" in kbuild
+    script = GCC.replace("-O2", "-O2 -Wframe-larger-than=2048")
+    leave(tmp_path, script, LINK, f"{FINAL} {{w}}/stub.o {{w}}/stub.mod.o")
+    flags = learn(tmp_path, str(tmp_path), "stub", OUTPUT).script
+    assert [flag for flag in flags if "frame-larger" in flag] == [FRAME_CHECK]
 
 
 def test_flags_with_kernel_headers(tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ struct sw_match {
  * @counts: this lane's counts
  * @ring: this CPU's event ring
  * @ring_end: position after the space of the record in progress
+ * @stack_end: the script's functions take no stack below this address, in handlers that check it
  * @next: embedded C has left a function in favour of its next overload
  * @match: last match of a regular expression, in scripts that ask for it
  * @error_text: the script's own error, or a message with a value in it
@@ -76,6 +77,7 @@ struct sw_context {
 	struct sw_lane_counts *counts;
 	struct sw_ring *ring;
 	u64 ring_end;
+	unsigned long stack_end;
 	bool next;
 	struct sw_match match;
 	char error_text[512];
@@ -202,6 +204,29 @@ static __always_inline void sw_error(struct sw_context *c, u32 site, const char 
 {
 	c->error = text;
 	c->error_site = site;
+}
+
+/**
+ * sw_stack_end() - how far the script's functions may go down on this stack
+ *
+ * Of a process's stack they leave 4 KB, for what they call and for what may interrupt them. Other
+ * stacks (of interrupts and exceptions, 8 KB at least) have ends that modules cannot look up: there
+ * they take 4 KB.
+ *
+ * Context: Handler.
+ * Return: the lowest address that the stack pointer may have in a function of the script
+ */
+unsigned long sw_stack_end(void);
+
+/**
+ * sw_stack_is_short() - whether a function of the script has too little stack to run
+ * @c: the handler's context, with its stack_end set
+ *
+ * Context: Handler.
+ */
+static __always_inline bool sw_stack_is_short(const struct sw_context *c)
+{
+	return sw_own_sp() < c->stack_end;
 }
 
 /**

@@ -48,6 +48,15 @@ struct sw_regs {
 /* A system call's fourth argument; the others are in the same registers as a function's. */
 #define SW_SYSCALL_ARG3(r) ((r)->r10)
 
+/* The stack pointer of the function that asks. */
+static __always_inline unsigned long sw_own_sp(void)
+{
+	unsigned long sp;
+
+	__asm__ __volatile__("movq %%rsp, %0" : "=r"(sp));
+	return sp;
+}
+
 /* Flags of open() whose values differ between architectures. */
 #define SW_O_DIRECT    040000
 #define SW_O_LARGEFILE 0100000
