@@ -31,7 +31,7 @@ def status(
     scripts: Mapping[str, Script],
     snapshots: Mapping[str, Snapshot],
 ) -> dict[str, Any]:
-    """The complete status of the agent as a JSON tree, whose texts are valid UTF-8 as most readers require."""
+    """The whole status of the agent as a JSON tree. Its texts are valid UTF-8, as most readers require."""
     tree = {
         "version": VERSION,
         "ready": ready,
