@@ -228,7 +228,7 @@ CASES = [
     Case(
         "system calls with odd arguments",
         f"""probe syscall.faccessat2, syscall.statx, syscall.name_to_handle_at, syscall.dup3, syscall.pipe2,
-            syscall.delete_module, syscall.nanosleep, syscall.chown {{ {MINE} printf("%s(%s)\n", name, argstr) }}
+            syscall.delete_module, syscall.nanosleep, syscall.chown {{ {MINE} printf("%s(%s)\\n", name, argstr) }}
         probe syscall.kill {{ {MINE} println(name, " ", sig_name) }}
         probe syscall.kill.return, syscall.dup3.return {{ {MINE} println(retstr) }}""",
         trigger="odd_calls 1",
