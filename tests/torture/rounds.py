@@ -91,6 +91,7 @@ class Disturbance:
 def run(plan: dict[str, Any]) -> dict[str, Any]:
     faults: list[str] = []
     found: dict[str, Any] = {}
+    before = loaded()
     with contextlib.ExitStack() as stack:
         devices = []
         for workload in plan["workloads"]:
@@ -108,7 +109,12 @@ def run(plan: dict[str, Any]) -> dict[str, Any]:
                 pass
             device.sync()
             found[workload["name"]] = {"units": storm.units, **report(device)}
-    return {"workloads": found, "faults": faults, "left": left(), "memory": memory()}
+    return {
+        "workloads": found,
+        "faults": faults,
+        "left": sorted(loaded() - before),
+        "memory": memory(),
+    }
 
 
 def weather(plan: dict[str, Any], devices: list[Device], storms: list[Storm]) -> list[str]:
@@ -152,10 +158,8 @@ def report(device: Device) -> dict[str, Any]:
     }
 
 
-def left() -> list[str]:
-    """Modules of ours, and the one that a disturbance loads."""
-    names = [module.name for module in module_loader.loaded()]
-    return [name for name in names if name.startswith("swatch_") or name == disturb.BATTERED]
+def loaded() -> set[str]:
+    return {module.name for module in module_loader.loaded()}
 
 
 def memory() -> dict[str, int]:

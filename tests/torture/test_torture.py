@@ -51,7 +51,7 @@ def test_a_clean_round_has_no_complaint() -> None:
         (("workloads", "process", "counted", "n2"), 6000, "the handler ran 6000 times"),
         (("workloads", "process", "probes", 0, 3), 1, "process: probe 0: 1 errors"),
         (("workloads", "process", "probes", 1, 4), 5, "5990 hits + 4 skipped + 5 missed"),
-        (("left",), ["swatch_x"], "module swatch_x is left"),
+        (("left",), ["sw_x"], "module sw_x is left"),
         (("faults",), ["hotplug does not end"], "hotplug does not end"),
         (("memory", "VmallocUsed"), 9_500, "VmallocUsed grew by 1000 KiB"),
     ],
