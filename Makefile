@@ -8,6 +8,8 @@
 #   make check            style, types, unit and golden tests; no root
 #   make fuzz [SEED=n] [PROGRAMS=300]
 #                         ten thousand made-up programs and as many changed scripts: an hour or two
+#   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SEED=n]
+#                         guests under all kinds of fire at once; debug: a kernel that checks itself, built once
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
 
@@ -18,7 +20,7 @@ export CMD
 
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: run test fuzz bench dev check format lab golden clean
+.PHONY: run test fuzz torture bench dev check format lab golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -32,6 +34,10 @@ fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'
 	@FUZZ_PROGRAMS=$(or $(PROGRAMS),10000) FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -q --timeout 14400 \
 		tests/language tests/compiler/frontend/test_parser_fuzz.py
+
+torture: host table
+	@echo 'SEED=$(FUZZ_SEED)'
+	@$(PY) -m tests.torture --kernel $(or $(KERNEL),6.1) --for $(or $(FOR),10) --seed $(FUZZ_SEED)
 
 bench: host table
 	@$(PY) -m tests.bench $(BENCH)

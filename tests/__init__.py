@@ -12,6 +12,7 @@ tests that span rooms:
     handlers/    compiled scripts in a guest's kernel, for each probe family and for the library
     system/      the agent as a service in a guest, seen from outside
     examples/    packaging/probes.d and its configuration in a guest
+    torture/     `make torture`: all kinds of load at once in a guest's kernel, and a short round of it
     lab/         packaging/lab itself
     bench/       `make bench`, and tests of its measurements
     repository/  imports, locations of files, commit messages

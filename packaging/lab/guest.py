@@ -260,7 +260,7 @@ class Guest:
         guest = cls(machine, vm, shares)
         try:
             patience = BOOT_TIMEOUT if snapshot is None else RESTORE_TIMEOUT
-            guest._call(wire.PING, b"", patience)
+            guest._call(wire.PING, b"", patience * machine.image.slowness)
             guest.set_clock()
         except BaseException:
             guest.close()
@@ -465,7 +465,8 @@ def ensure_snapshot(machine: Machine) -> Path:
         started = time.monotonic()
         guest = Guest._start(machine, (), None)
         try:
-            state = guest.run("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT).stdout
+            patience = BOOT_TIMEOUT * machine.image.slowness
+            state = guest.run("systemctl is-system-running --wait", timeout=patience).stdout
             if state.strip() != "running":
                 failed = guest.run("systemctl --failed --no-legend --plain").stdout
                 raise LabError(f"the guest's systemd is '{state.strip()}':\n{failed}")

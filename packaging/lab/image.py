@@ -3,6 +3,7 @@
 
 image = Image.ensure("6.1")                       # builds it the first time, ~1.5 minutes
 image = Image.ensure("7.2", ("bpftrace",))        # a variant with more of Debian's packages
+image = Image.ensure("debug")                     # a kernel that checks itself: 15 minutes, once
 image.chroot_run(["gcc", "--version"])            # the guest's compiler, at native speed
 
 CACHE/images/bookworm-0f3a.../{rootfs/, vmlinux, initrd, disk.raw, release, snapshots/}
@@ -17,8 +18,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
-from lab import debian
+from lab import debian, debug_kernel
 from lab.host import LabError, cache_root, ensure_host_packages, locked, remove_all_but
 from lab.suites import DEFAULT_KERNEL, Suite, suite_for
 
@@ -49,6 +51,8 @@ exec chroot "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$cwd" "$@"
 class Image:
     """One built guest in the cache. `key` is the hash of all that it is made from."""
 
+    slowness: ClassVar[float] = 1.0  # how many times longer its kernel may take to answer
+
     suite: Suite
     key: str
     folder: Path
@@ -60,6 +64,13 @@ class Image:
         `extra`: packages over those that every guest of the suite has; such a variant is an image
         of its own, and leaves the plain one alone.
         """
+        if kernel == debug_kernel.NAME:
+            if extra:
+                raise LabError("the debug kernel's guest takes no more packages")
+            base = Image.find(debug_kernel.DEBIAN_KERNEL)
+            key = debug_kernel.recipe_key(base.key)
+            name = f"{base.suite.name}+{debug_kernel.NAME}-{key}"
+            return DebugImage(base.suite, key, cache_root() / "images" / name)
         suite = suite_for(kernel)
         suite = replace(suite, extra=(*suite.extra, *extra))
         key = debian.recipe_key(suite)
@@ -118,12 +129,15 @@ class Image:
         folder = Path(tempfile.mkdtemp(prefix=f"{self.folder.name}-", suffix=".tmp", dir=parent))
         folder.chmod(0o755)
         try:
-            debian.build_guest(self.suite, folder)
+            self._fill(folder)
             folder.rename(self.folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         remove_all_but(KEPT, [p for p in parent.glob(f"{self.variant}-*") if p.is_dir()])
+
+    def _fill(self, folder: Path) -> None:
+        debian.build_guest(self.suite, folder)
 
     def chroot_run(
         self,
@@ -162,3 +176,13 @@ class Image:
                 f"in {self.rootfs}: {' '.join(argv)} ended with {done.returncode}:\n{tail}"
             )
         return done
+
+
+class DebugImage(Image):
+    """The guest of another image with a kernel of our own."""
+
+    slowness = 5.0
+
+    def _fill(self, folder: Path) -> None:
+        base = Image.ensure(debug_kernel.DEBIAN_KERNEL)
+        debug_kernel.build_guest(base.rootfs, folder)
