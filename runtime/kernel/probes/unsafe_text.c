@@ -49,8 +49,8 @@ static bool unsafe_known;
  */
 static int unsafe_look_up(void)
 {
-	struct kprobe *probes = kvcalloc(UNSAFE_NR_NAMES, sizeof(*probes), GFP_KERNEL);
-	struct kprobe **registered = kvcalloc(UNSAFE_NR_NAMES, sizeof(*registered), GFP_KERNEL);
+	struct kprobe *probes = kvcalloc(UNSAFE_NR_NAMES, sizeof(*probes), SW_GFP);
+	struct kprobe **registered = kvcalloc(UNSAFE_NR_NAMES, sizeof(*registered), SW_GFP);
 	u32 i, count = 0;
 	int error = -ENOMEM;
 
