@@ -92,6 +92,7 @@ def compile_case(
     folder: Path,
     symbols: Path | None = None,
     programs: Path | None = None,
+    cache: Path | None = None,
 ) -> dict[str, Any]:
     """The compiler's response for a case, from a separate process, as in the agent."""
     request = {
@@ -114,6 +115,7 @@ def compile_case(
         "guru": case.guru,
         "optimise": case.optimise,
         "export": bool(case.statistics),
+        "cache": str(cache) if cache else None,
     }
     done = subprocess.run(
         [sys.executable, "-P", "-m", "compiler"],
