@@ -132,7 +132,7 @@ class Torture:
         seen, lost = judge.events(result)
         self.tally.events += seen
         self.tally.losses += lost
-        return judge.complaints(workloads, result, first) + logged, not logged
+        return judge.complaints(workloads, result, first, plan["disturbances"]) + logged, not logged
 
     # -- before the first round -------------------------------------------------------------------
 

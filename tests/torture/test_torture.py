@@ -15,7 +15,7 @@ from tests.torture.driver import DISTURBANCES, Torture
 from tests.torture.workloads import WORKLOADS
 
 SEED = 3  # two CPUs at first, whose snapshot other tests use
-PROCESS = next(each for each in WORKLOADS if each.name == "process")
+PROCESS, WATCH = (next(w for w in WORKLOADS if w.name == name) for name in ("process", "watch"))
 MEMORY = {"MemAvailable": 800_000, "Percpu": 700, "SUnreclaim": 12_000, "VmallocUsed": 8_500}
 CLEAN: dict[str, Any] = {
     "workloads": {
@@ -41,6 +41,25 @@ def test_a_minute_of_torture_finds_nothing(tmp_path: Path) -> None:
 
 def test_a_clean_round_has_no_complaint() -> None:
     assert judge.complaints([PROCESS], CLEAN, MEMORY) == []
+
+
+@pytest.mark.parametrize(
+    ("hits", "disturbances", "number"),
+    [(5990, ["hotplug"], 0), (5990, [], 1), (6001, ["hotplug"], 1)],
+)
+def test_fewer_events_are_allowed_where_it_is_decided(
+    hits: int, disturbances: list[str], number: int
+) -> None:
+    found = {
+        **CLEAN,
+        "workloads": {
+            "watch": {"units": 30, "probes": [[hits, 0, 0, 0, 0]], "counted": {}, "lost": 0}
+        },
+    }
+    assert len(judge.complaints([WATCH], found, MEMORY, disturbances)) == number
+
+
+def test_events_are_added_up() -> None:
     assert judge.events(CLEAN) == (18_000, 20)
 
 
