@@ -128,6 +128,7 @@ def explained() -> Iterator[str]:
         yield from names.split(", ")
 
 
+@pytest.mark.host
 @pytest.mark.skipif(NO_STRACE, reason="strace is not installed")
 def test_arguments_are_those_that_strace_shows(tmp_path: Path) -> None:
     found = differences({topic: list(calls(topic)) for topic in topics()}, tmp_path)
