@@ -62,9 +62,8 @@ class Hook:
     is_phase: ClassVar[bool] = False  # the module runs it itself: nothing is attached in the kernel
     is_cold: ClassVar[bool] = False  # runs seldom enough to merge all CPUs' values in the handler
     is_interruptible: ClassVar[bool] = False  # -D MAXACTION_INTERRUPTIBLE bounds it, not MAXACTION
-    register_operator: ClassVar[str] = (
-        ""  # that reads registers by number here: kregister, uregister
-    )
+    # The operator that reads registers by number in such a probe: kregister, uregister; "": none.
+    register_operator: ClassVar[str] = ""
 
     # Fields of those kinds that have them:
     symbol: str = ""  # what is probed; in messages, and for a lookup by name
