@@ -8,8 +8,9 @@
 #   make check            style, types, unit and golden tests; no root
 #   make fuzz [SEED=n] [PROGRAMS=300]
 #                         ten thousand made-up programs and as many changed scripts: an hour or two
-#   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SEED=n]
-#                         guests under all kinds of fire at once; debug: a kernel that checks itself, built once
+#   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SOAK=minutes] [SEED=n]
+#                         guests under all kinds of fire at once, and then the service at full speed;
+#                         debug: a kernel that checks itself, built once
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
 
@@ -37,7 +38,8 @@ fuzz: host table
 
 torture: host table
 	@echo 'SEED=$(FUZZ_SEED)'
-	@$(PY) -m tests.torture --kernel $(or $(KERNEL),6.1) --for $(or $(FOR),10) --seed $(FUZZ_SEED)
+	@$(PY) -m tests.torture --kernel $(or $(KERNEL),6.1) --for $(or $(FOR),10) --soak $(or $(SOAK),$(FOR),10) \
+		--seed $(FUZZ_SEED)
 
 bench: host table
 	@$(PY) -m tests.bench $(BENCH)

@@ -6,10 +6,13 @@ ends it with exit status 2.
 """
 
 import gc
+import os
+import socket
 import sys
 
 from runtime.support.footprint import hash_without_openssl
 
+gc.disable()  # importing the compiler and compiling one script leave almost no garbage
 hash_without_openssl()
 
 from compiler.driver.compile import compile_script  # noqa: E402 - it imports hashlib
@@ -17,7 +20,6 @@ from compiler.protocol import ProtocolError, decode_request, encode  # noqa: E40
 
 
 def main() -> int:
-    gc.disable()  # compiling one script leaves almost no garbage
     for number, line in enumerate(sys.stdin.buffer):
         if number:
             gc.collect()
@@ -32,5 +34,15 @@ def main() -> int:
     return 0
 
 
+def serve_socket(sock: socket.socket) -> None:
+    """The same over a socket, for the loader (driver/compile_service.py)."""
+    from compiler.driver.compile_service import serve
+
+    serve(sock)
+    os._exit(0)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    os._exit(status)  # taking all of the compiler's objects apart would be a tenth of a compile

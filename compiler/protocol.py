@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 from runtime.support.record import asdict, field, record
 
+_PROGRESS = "progress"
 LAST_PASS = 4  # of the compiler; the fifth pass runs the module
 
 _T = TypeVar("_T")
@@ -52,6 +53,7 @@ class Request:
     export: bool = True
     statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     capacities: Mapping[str, int] = field(default_factory=dict)
+    when_full: Mapping[str, str] = field(default_factory=dict)  # runtime.abi.manifest.WhenFull
     output: str | None = None  # the folder to install the module in; None: it stays in the cache
     cache: str | None = None  # the cache's folder; None: the default one
     kernel: Mapping[str, str] | None = None
@@ -64,6 +66,10 @@ class Request:
     compatible: str | None = None  # the value of systemtap_v in conditionals
     module: str | None = None  # the module's name; None: derived from `name`
     target: str = ""  # the program that target() will run
+    # a module of another compiler will do, in the boot in which that was in use
+    older: bool = False
+    explain: bool = False  # run all passes; the output is JSON, see compiler/driver/explain.py
+    recompile: bool = False  # compile even what is in the cache, into a module of another name
 
     @property
     def path(self) -> Path | None:
@@ -123,12 +129,30 @@ class Response:
     passes: tuple[Pass, ...] = ()
     errors: tuple[Diagnostic, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
-    output: str = ""  # the text that an earlier last pass prints: the tree, the program, the C
+    output: str = (
+        ""  # the text that an earlier last pass prints: the tree, the program, the C; of `explain`
+    )
+    anew: str = ""  # why the module that was in the cache did not serve
+    inputs: tuple[str, ...] = ()  # the files that the module probes
+    size: int = 0  # bytes of the module, which follow the line on a socket
 
 
 def encode(message: Request | Response) -> bytes:
     """One line, with its newline."""
     return json.dumps(asdict(message)).encode() + b"\n"
+
+
+def encode_progress(text: str) -> bytes:
+    """A line that may come before a response on a socket, where there is no stderr."""
+    return json.dumps({_PROGRESS: text}).encode() + b"\n"
+
+
+def decode_progress(line: bytes) -> str | None:
+    """The text, or None: it is another line."""
+    if not line.startswith(b'{"progress":'):
+        return None
+    tree = _parsed(line)
+    return str(tree.get(_PROGRESS)) if isinstance(tree, dict) else None
 
 
 def decode_request(line: bytes | str) -> Request:

@@ -22,6 +22,9 @@ hypothesis.settings.register_profile("repeatable", deadline=None, derandomize=Tr
 hypothesis.settings.register_profile("search", deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
+# the agent refuses configurations and scripts that a group may write
+os.umask(0o022)
+
 HERE = Path(__file__).parent
 MARKS = {
     "bench": "lab",

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers
+from agent.cli.command import Parser, Subparsers, add_command
 from agent.session import compile_options
 from agent.session.compile_options import CompileOptions
 from compiler.protocol import LAST_PASS
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
     from agent.scripts.compile_client import Compiler
 
 USAGE_STATUS = 2
+_ABOUT = """\
+Compile scripts for the running kernel without loading them. Each error is shown with its
+place and the source line. No root is needed.
+
+exit status:
+  0  all files compile
+  1  one does not, or cannot be read
+"""
+_EXAMPLES = (
+    ("before a commit", "stapwatch check probes.d/*.stp"),
+    ("syntax and types only, where there are no kernel headers", "stapwatch check -p2 vfs.stp"),
+    ("what the service itself would compile, with its options", "stapwatch agent --check"),
+)
 
 
 @record
@@ -30,8 +43,12 @@ class CheckOptions:
 
 
 def add_parser(subparsers: Subparsers) -> Parser:
-    command = subparsers.add_parser(
-        "check", help="compile without loading, and report all errors of each file"
+    command = add_command(
+        subparsers,
+        "check",
+        "compile without loading, and report all errors of each file",
+        _ABOUT,
+        _EXAMPLES,
     )
     compile_options.add_arguments(command, LAST_PASS)
     command.add_argument("files", nargs="+", type=Path, metavar="FILE")

@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 from agent.session.compile_options import UsageError
 
-__all__ = ["Command", "Parser", "Subparsers", "UsageError"]
+__all__ = ["Command", "Parser", "Subparsers", "UsageError", "add_command"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -29,6 +29,30 @@ class Parser(argparse.ArgumentParser):
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+
+
+def add_command(
+    subparsers: Subparsers,
+    name: str,
+    help: str,
+    about: str,
+    examples: Sequence[tuple[str, str]],
+    **options: Any,
+) -> Parser:
+    """Add a subcommand's parser.
+
+    `about`: what it does, and what its exit status says. `examples`: what each is for, and a command line
+    that works. `options`: those of ArgumentParser.
+    """
+    lines = [line for why, command in examples for line in (f"  # {why}", f"  {command}")]
+    return subparsers.add_parser(
+        name,
+        help=help,
+        description=about,
+        epilog="\n".join(["examples:", *lines]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **options,
+    )
 
 
 class Command(Protocol):

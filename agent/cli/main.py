@@ -5,6 +5,13 @@
     stapwatch run -v script.stp arg1 arg2
     stapwatch check *.stp
     stapwatch status
+    stapwatch status SCRIPT
+    stapwatch explain script.stp
+    stapwatch arm SCRIPT
+    stapwatch disarm SCRIPT
+    stapwatch unload
+    stapwatch reload
+    stapwatch plan
 
 To add a subcommand, write its module (see command.py) and add its name to `COMMANDS`. Only the module
 of the given subcommand is imported, and it imports what it needs when it runs: the agent stays small.
@@ -22,13 +29,26 @@ from typing import Any, cast
 from agent.cli.command import Command, Parser, UsageError
 from compiler.version import VERSION
 
-COMMANDS = ("agent", "run", "check", "status")  # each is a module of this package
+COMMANDS = (
+    "agent",
+    "run",
+    "check",
+    "explain",
+    "status",
+    "arm",
+    "disarm",
+    "unload",
+    "reload",
+    "plan",
+    "loader",
+    "compiler",
+)  # each is a module of this package
 
 _STATUS = """exit status:
   0  success
   1  a script is wrong, or something could not be done
   2  the command line or the configuration is wrong; for run, 1, as with stap
-  3  status: no agent answers
+  3  status, arm, disarm, reload: no agent answers
   130  ended by Ctrl-C before the script ran
 """
 

@@ -32,6 +32,7 @@ from agent.config.settings import (
     ScriptSettings,
 )
 from agent.config.yaml_tree import ConfigDiagnostic, Entry, Mapping, Node, Scalar, Sequence
+from runtime.abi.manifest import WhenFull
 from runtime.support.record import replace
 
 MOST_BUCKETS = 256
@@ -53,6 +54,9 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
         "constant_labels": lambda n: _constant_labels(n, reader),
         "buckets": _buckets,
         "export": schema.truth,
+        "ttl": schema.seconds,
+        "when_full": schema.choice(WhenFull),
+        "keep": schema.truth,
     }
     try:
         values = reader.record(entry.node, f"metric '{variable}'", fields)

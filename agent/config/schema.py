@@ -176,15 +176,17 @@ def long_or_text(node: Node) -> int | str:
 
 
 def seconds(node: Node) -> float:
-    """A duration: a number of seconds, or 500ms, 30s, 2m, 1h."""
+    """A duration: a number of seconds, or 100us, 500ms, 30s, 2m, 1h."""
     match = re.fullmatch(
-        r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)?", node.text if isinstance(node, Scalar) else ""
+        r"([0-9]+(?:\.[0-9]+)?)(us|ms|s|m|h)?", node.text if isinstance(node, Scalar) else ""
     )
     if not match or float(match[1]) <= 0:
         raise SchemaError(
             node.position, f"must be a duration, not {kind(node)}", "write 30s, 500ms or 2m"
         )
-    return float(match[1]) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
+    return (
+        float(match[1]) * {"us": 1e-6, "ms": 0.001, "s": 1, "m": 60, "h": 3600, None: 1}[match[2]]
+    )
 
 
 def choice(known: type[E]) -> Callable[[Node], E]:

@@ -11,8 +11,12 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from agent.config.yaml_tree import Position
-from runtime.support.record import field, record
+from agent.config.budgets import BURST_SECONDS, Budgets, TotalBudgets
+from agent.config.rollout_settings import RolloutSettings
+from agent.config.web_settings import WebSettings
+from agent.config.yaml_tree import ConfigDiagnostic, Position
+from runtime.abi.manifest import WhenFull
+from runtime.support.record import field, record, replace
 
 MAIN_FILE = Path("/etc/stapwatch/stapwatch.yaml")
 PROBES_FOLDER = Path("/etc/stapwatch/probes.d")
@@ -30,6 +34,7 @@ class MetricType(StrEnum):
 class LogFormat(StrEnum):
     AUTO = "auto"
     JSON = "json"
+    TEXT = "text"
     JOURNALD = "journald"
 
 
@@ -40,6 +45,30 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@record
+class UnixAddress:
+    """A socket in the file system. Its folder limits who may connect."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+@record
+class VsockAddress:
+    """A port towards the hypervisor or its guests; `cid` is None for any of the machine's own."""
+
+    cid: int | None
+    port: int
+
+    def __str__(self) -> str:
+        return f"vsock:{'any' if self.cid is None else self.cid}:{self.port}"
+
+
+ListenAddress = Address | UnixAddress | VsockAddress
 
 
 @record
@@ -81,6 +110,9 @@ class MetricSettings:
     constant_labels: Mapping[str, str] = field(default_factory=dict)
     buckets: Buckets | None = None
     export: bool = True
+    ttl: float | None = None  # seconds after which an element without a change is not served
+    when_full: WhenFull | None = None
+    keep: bool = False  # its values go on when the script changes
 
 
 @record
@@ -99,14 +131,35 @@ class ScriptSettings:
     guru: bool = False
     max_errors: int | None = None  # tolerated errors; None: no limit
     metrics: Mapping[str, MetricSettings] = field(default_factory=dict)
+    budgets: Budgets = Budgets()
+    rollout: RolloutSettings = RolloutSettings()
+    # decided by agent/rollout; never in a file
+    paused: bool = False  # loaded, and not armed
+    held: bool = False  # the same, because a person has disarmed it
+    revision: str = ""  # a digest of the text, of all variants
 
 
 @record
 class LogSettings:
     level: str = "info"
     format: LogFormat = LogFormat.AUTO
-    rate_limit: float = 200.0  # lines per second and script; 0: no limit
+    # of one script, by its budget
+    rate_limit: float = 200.0  # lines per second; 0: no limit
     burst: int = 2000  # lines that a script may log at once
+    # the same of one print statement
+    place_rate_limit: float = 0.0
+    place_burst: int = 1
+
+    def limited(self, budgets: Budgets) -> LogSettings:
+        """With the limits of a script."""
+        lines, one = budgets.log_lines, budgets.log_lines_per_statement
+        return replace(
+            self,
+            rate_limit=float(lines or 0),
+            burst=(lines or 1) * BURST_SECONDS,
+            place_rate_limit=float(one or 0),
+            place_burst=(one or 1) * BURST_SECONDS,
+        )
 
 
 @record
@@ -117,14 +170,45 @@ class CompileSettings:
 
 
 @record
+class Refused:
+    """A part of the configuration that is left out, because it is wrong; the other parts hold.
+
+    `script`: the errors belong to this script, of which an older version may run on. `folder`: a
+    script folder that cannot be read; its scripts run on.
+    """
+
+    diagnostics: tuple[ConfigDiagnostic, ...]
+    script: str = ""
+    folder: Path | None = None
+    then: str = ""  # what follows from it
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        return tuple("; ".join(filter(None, [str(d), self.then])) for d in self.diagnostics)
+
+    @property
+    def reason(self) -> str:
+        return "; ".join(map(str, self.diagnostics))
+
+
+@record
 class Settings:
-    listen: tuple[Address, ...] = (Address("127.0.0.1", DEFAULT_PORT),)
+    listen: tuple[ListenAddress, ...] = (Address("127.0.0.1", DEFAULT_PORT),)
+    web: WebSettings = WebSettings()
+    public_status: bool = False  # /status without authentication, beyond loopback too
+    allowed_hosts: tuple[str, ...] = ()  # names in Host headers, besides this host's own
+    insecure_files: bool = False  # files that other users can change are read, too
     script_folders: tuple[Path, ...] = (PROBES_FOLDER,)
     library: tuple[Path, ...] = ()
     scripts: Mapping[str, ScriptSettings] = field(default_factory=dict)
     log: LogSettings = LogSettings()
     compile: CompileSettings = CompileSettings()
+    budgets: Budgets = Budgets()  # of scripts that have none of their own
+    total: TotalBudgets = TotalBudgets()
     cache_folder: Path = Path("/var/cache/stapwatch")
     work_folder: Path = Path("/run/stapwatch")
+    state_folder: Path = Path("/var/lib/stapwatch")
     control_socket: Path = Path("/run/stapwatch/control.sock")
+    host_labels: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()

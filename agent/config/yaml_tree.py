@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Mapping as AbcMapping
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from typing import Any
 import yaml
 from yaml.reader import ReaderError
 
+from agent.config import file_trust
+from runtime.support import bounded_file
 from runtime.support.record import record
 
 DEEPEST = 32
+MOST_VALUES = 200_000  # of all files together, each alias counted as what it stands for
 
 
 @record(order=True)
@@ -112,26 +116,90 @@ def _read(text: str, file: str, diagnostics: list[ConfigDiagnostic]) -> Node | N
     loader = yaml.SafeLoader(text)
     try:
         root = loader.get_single_node()
-        return None if root is None else _Converter(loader, file, diagnostics, {}, []).convert(root)
+        if root is None:
+            return None
+        if (bomb := _bomb(root)) is not None:
+            diagnostics.append(ConfigDiagnostic(_position(bomb, file), _TOO_MANY))
+            return None
+        return _Converter(loader, file, diagnostics, {}, []).convert(root)
     finally:
         loader.dispose()
 
 
-def read(path: Path, diagnostics: list[ConfigDiagnostic]) -> Mapping | None:
-    """Like `parse`, from a file. A file that cannot be read is an error as well."""
+_TOO_MANY = f"more than {MOST_VALUES:,} values, counting each alias as what it stands for"
+
+
+def _bomb(root: yaml.Node) -> yaml.Node | None:
+    """The first inner node that is too large once its aliases are replaced by what they stand for, or None.
+
+    A node that contains itself is found later, by its depth.
+    """
+    sizes: dict[int, int] = {}
+    stack = [(root, False)]
+    while stack:
+        node, is_counted = stack.pop()
+        inner = _inner(node)
+        if is_counted:
+            sizes[id(node)] = size = 1 + sum(sizes[id(child)] for child in inner)
+            if size > MOST_VALUES:
+                return node
+        elif id(node) not in sizes:
+            sizes[id(node)] = 1
+            stack.append((node, True))
+            stack += [(child, False) for child in inner]
+    return None
+
+
+def _inner(node: yaml.Node) -> list[yaml.Node]:
+    match node:
+        case yaml.MappingNode():
+            return [part for pair in node.value for part in pair]
+        case yaml.SequenceNode():
+            return list(node.value)
+        case _:
+            return []
+
+
+def size(node: Node) -> int:
+    """How many values a tree has, each alias counted as what it stands for: `merge` takes as many steps."""
+    sizes: dict[int, int] = {}
+
+    def count(inner: Node) -> int:
+        if id(inner) not in sizes:
+            match inner:
+                case Mapping():
+                    sizes[id(inner)] = 1 + sum(1 + count(e.node) for e in inner.entries.values())
+                case Sequence():
+                    sizes[id(inner)] = 1 + sum(map(count, inner.items))
+                case Scalar():
+                    return 1
+        return sizes[id(inner)]
+
+    return count(node)
+
+
+def _position(node: yaml.Node, file: str) -> Position:
+    return Position(file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def read(path: Path, diagnostics: list[ConfigDiagnostic]) -> str | None:
+    """The text of a file. One that cannot be read, or is no text, is an error; the result is then None."""
     try:
-        text = path.read_text("utf-8")
-    except OSError as error:
-        diagnostics.append(
-            ConfigDiagnostic(Position(str(path)), f"cannot be read: {error.strerror}")
-        )
-        return None
+        data = bounded_file.read(path)
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        diagnostics.append(
-            ConfigDiagnostic(Position(str(path)), f"not UTF-8 at byte {error.start}")
-        )
-        return None
-    return parse(text, str(path), diagnostics)
+        why = _MARKS.get(data[:2]) or f"not UTF-8 at byte {error.start}"
+    except OSError as error:
+        why = f"cannot be read: {file_trust.unreadable(path, error)}"
+    diagnostics.append(ConfigDiagnostic(Position(str(path)), why))
+    return None
+
+
+_MARK = "\ufeff"
+_MARKS = {
+    mark: f"it starts with the byte-order mark of UTF-16 ({mark.hex(' ')}): save it as UTF-8"
+    for mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+}
 
 
 def merge(below: Mapping, above: Mapping) -> Mapping:
@@ -157,7 +225,7 @@ class _Converter:
     open: list[yaml.Node]
 
     def convert(self, node: yaml.Node) -> Node:
-        position = self._place(node)
+        position = _position(node, self.file)
         if len(self.open) > DEEPEST or any(node is outer for outer in self.open):
             self.diagnostics.append(ConfigDiagnostic(position, "nested too deep"))
             return Scalar(None, "", position)
@@ -166,9 +234,6 @@ class _Converter:
             self.done[id(node)] = self._convert(node, position)
             self.open.pop()
         return self.done[id(node)]
-
-    def _place(self, node: yaml.Node) -> Position:
-        return Position(self.file, node.start_mark.line + 1, node.start_mark.column + 1)
 
     def _convert(self, node: yaml.Node, position: Position) -> Node:
         if isinstance(node, yaml.ScalarNode):
@@ -183,10 +248,13 @@ class _Converter:
             return Sequence(tuple(self.convert(item) for item in node.value), position)
         entries: dict[str, Entry] = {}
         for key_node, value_node in node.value:
-            at = self._place(key_node)
+            at = _position(key_node, self.file)
             if not isinstance(key_node, yaml.ScalarNode):
                 self.diagnostics.append(ConfigDiagnostic(at, "a key must be plain text"))
-            elif (key := key_node.value) in entries:
+            elif _MARK in (key := key_node.value):
+                message = "a byte-order mark (U+FEFF) is in the key"
+                self.diagnostics.append(ConfigDiagnostic(at, message, "remove it"))
+            elif key in entries:
                 before = f"it is already at {entries[key].position}"
                 self.diagnostics.append(ConfigDiagnostic(at, f"duplicate key '{key}'", before))
             else:

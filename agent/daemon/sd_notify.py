@@ -35,14 +35,14 @@ class Notifier:
         self._send("RELOADING=1", f"MONOTONIC_USEC={now}", "STATUS=reloading")
 
     def status(self, status: str) -> None:
-        self._send(f"STATUS={_line(status)}")
+        self._send(f"STATUS={_line(status)}", wait=False)
 
     def stopping(self) -> None:
         self._send("STOPPING=1", "STATUS=stopping")
 
     def extend(self, seconds: float) -> None:
         """Ask for more time to start, reload or stop: compiling many scripts can take long."""
-        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}")
+        self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1e6)}", wait=False)
 
     def start_watchdog(self) -> None:
         """Send keep-alives from the running loop, twice as often as systemd asks."""
@@ -56,12 +56,15 @@ class Notifier:
             self._timer = None
 
     def _feed(self, interval: float) -> None:
-        self._send("WATCHDOG=1")
+        self._send("WATCHDOG=1", wait=False)
         self._timer = asyncio.get_running_loop().call_later(interval, self._feed, interval)
 
-    def _send(self, *lines: str) -> None:
-        if self._systemd is not None:
-            self._systemd.notify("\n".join(lines))
+    def _send(self, *lines: str, wait: bool = True) -> None:
+        """`wait`: until systemd, if it is busy, has room. Else a message may be lost; the next one tells."""
+        if self._systemd is None or self._systemd.socket is None:
+            return
+        self._systemd.socket.setblocking(wait)
+        self._systemd.notify("\n".join(lines))
 
 
 def watchdog_period() -> float | None:

@@ -24,7 +24,9 @@ from prometheus_client.samples import Sample
 
 from agent import log_sinks
 from agent.config.metric_names import claimed
+from agent.daemon import info_metrics, losses
 from agent.exposition.render import Format
+from agent.scripts.rearming import BUDGETS
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
 from runtime.reader.snapshot import Snapshot
@@ -63,6 +65,9 @@ class Health:
     scrapes: int = 0
     scrape_seconds: float = 0.0
     refused: int = 0  # samples that the last scrape excluded
+    disabled: str = ""  # why nothing is loaded: off_switch.reason()
+    state_problem: str = ""  # why the state folder cannot be written
+    compiler: str = ""  # that compiles now: `Manifest.compiler` of its modules
 
 
 @record(frozen=False, eq=False)
@@ -72,6 +77,9 @@ class SelfMetrics:
     health: Health
     scripts: Mapping[str, Script]
     snapshots: Mapping[str, Snapshot] = field(default_factory=dict)
+    more: Callable[[], Iterable[Metric]] = (
+        info_metrics.families
+    )  # families of other parts of the agent
     registry: CollectorRegistry = field(init=False)
     _texts: dict[tuple[Format, str], tuple[list[Sample], bytes]] = field(init=False)
 
@@ -106,8 +114,10 @@ class SelfMetrics:
 
     def collect(self) -> Iterable[Metric]:
         yield from self._agent()
+        yield from self.more()
         yield from self._states()
         yield from self._losses()
+        yield from losses.families(self.scripts, self.snapshots)
         yield from self._probes()
 
     def _agent(self) -> Iterable[Metric]:
@@ -128,6 +138,16 @@ class SelfMetrics:
             "stapwatch_config_last_reload_success_timestamp_seconds",
             "Time of the last successful configuration reload, in seconds since 1970.",
             value=health.reload_time,
+        )
+        yield GaugeMetricFamily(
+            "stapwatch_disabled",
+            "Whether stapwatch=off or /etc/stapwatch/disabled keeps all scripts unloaded.",
+            value=int(bool(health.disabled)),
+        )
+        yield GaugeMetricFamily(
+            "stapwatch_state_folder_writable",
+            "Whether the agent could last write its state folder: else no crash is remembered.",
+            value=int(not health.state_problem),
         )
         yield SummaryMetricFamily(
             "stapwatch_scrape_duration_seconds",
@@ -154,9 +174,11 @@ class SelfMetrics:
             labels=["script", "state"],
         )
         for script in self.scripts.values():
+            shown = script.shown
             for known in ScriptState:
-                state.add_metric([script.name, known.value], int(script.state is known))
+                state.add_metric([script.name, known.value], int(shown is known))
         yield state
+        yield from self._budgets()
         yield self._gauge(
             "compile_seconds",
             "Duration of the last compilation, in seconds.",
@@ -176,10 +198,56 @@ class SelfMetrics:
             lambda s: len(s.problems),
         )
         yield self._counter(
-            "log_lines", "Log lines written by the script.", lambda s: s.log.written
+            "log_lines",
+            "Log lines of the script that are in the journal or the pipe.",
+            lambda s: s.log.written,
         )
         yield self._counter(
-            "log_lines_dropped", "Log lines dropped by the rate limit.", lambda s: s.log.dropped
+            "log_lines_dropped",
+            "Log lines dropped because of the budget log_lines.",
+            lambda s: s.log.dropped,
+        )
+        dropped = CounterMetricFamily(
+            "stapwatch_script_place_log_lines_dropped",
+            "Log lines dropped because of the budgets of log lines, by the statement that printed them.",
+            labels=["script", "place"],
+        )
+        for script in self.scripts.values():
+            for place, count in sorted(script.log.limit.dropped.items()):
+                dropped.add_metric([script.name, readable(place)], count)
+        yield dropped
+
+    def _budgets(self) -> Iterable[Metric]:
+        disarmed = CounterMetricFamily(
+            "stapwatch_script_disarmed",
+            "Times that the script was disarmed, by the budget that it breached.",
+            labels=["script", "budget"],
+        )
+        for script in self.scripts.values():
+            counts = script.rearming.counts
+            for budget in dict.fromkeys((*BUDGETS, *sorted(counts))):
+                disarmed.add_metric([script.name, budget], counts[budget])
+        yield disarmed
+        yield self._counter(
+            "disarmed_seconds",
+            "Time for which the script was disarmed, quarantine included, in seconds.",
+            lambda s: s.rearming.seconds,
+        )
+        yield self._gauge("series", "Series of the script's globals.", lambda s: s.series)
+        yield self._gauge(
+            "expired_elements",
+            "Elements that are not served because they have not changed for their ttl.",
+            lambda s: s.expired,
+        )
+        yield self._counter(
+            "removed_elements",
+            "Elements that have left the module because they have not changed for their ttl.",
+            lambda s: s.removed,
+        )
+        yield self._gauge(
+            "series_left_out",
+            "Series that are not served because of a budget of series: the newest ones.",
+            lambda s: s.series_left_out,
         )
 
     def _losses(self) -> Iterable[Metric]:
@@ -193,6 +261,11 @@ class SelfMetrics:
         )
         unplaced = self._family(
             "unplaced_probes", "Probes that could not be attached.", GaugeMetricFamily
+        )
+        waiting = self._family(
+            "waiting_probes",
+            "Probed functions whose module of the kernel is not loaded, or has freed them.",
+            GaugeMetricFamily,
         )
         events = self._family("events", "Event records written by handlers.", CounterMetricFamily)
         lost = self._family(
@@ -210,6 +283,11 @@ class SelfMetrics:
             "Updates lost because the array was full.",
             labels=["script", "array"],
         )
+        replaced = CounterMetricFamily(
+            "stapwatch_script_array_replaced",
+            "Elements of a wrapping or least-recently-used array that gave way to new ones.",
+            labels=["script", "array"],
+        )
         unsettled = GaugeMetricFamily(
             "stapwatch_script_unsettled_elements",
             "Elements that kept changing during the last scrape: excluded, or with an earlier value.",
@@ -218,15 +296,20 @@ class SelfMetrics:
         for name, shot in self.snapshots.items():
             unsettled.add_metric([name], sum(table.unsettled for table in shot.tables))
             memory.add_metric([name], shot.header.memory)
-            started.add_metric([name], shot.header.started_ns / 1e9)
+            if shot.header.started_ns:  # else it is loaded, and was never armed
+                started.add_metric([name], shot.header.started_ns / 1e9)
             unplaced.add_metric([name], sum(len(probe.failed_attachments) for probe in shot.probes))
+            waiting.add_metric([name], sum(len(probe.waiting) for probe in shot.probes))
             events.add_metric([name], shot.lanes.events)
             lost.add_metric([name], shot.lanes.events_lost)
             cut.add_metric([name], shot.lanes.strings_cut)
             for table in shot.tables:
                 if table.table.dropped is not None:
                     dropped.add_metric([name, table.table.name], table.dropped)
-        yield from (memory, started, unplaced, events, lost, cut, dropped, unsettled)
+                if table.table.replaced is not None:
+                    replaced.add_metric([name, table.table.name], table.replaced)
+        yield from (memory, started, unplaced, waiting, events, lost, cut, dropped, replaced)
+        yield unsettled
 
     def _probes(self) -> Iterable[Metric]:
         hits = CounterMetricFamily(
@@ -240,8 +323,9 @@ class SelfMetrics:
         )
         missed = CounterMetricFamily(
             "stapwatch_probe_missed",
-            "Probe hits that were not delivered to the handler. A lower bound for kprobes and returns: the "
-            "kernel counts them without atomicity, and not at all returns of programs beyond 64 nested ones.",
+            "Probe hits that were not delivered to the handler. A lower bound for kprobes and returns of the "
+            "kernel's functions, which it counts without atomicity, and for perf events at a frequency, of "
+            "which each pause counts once.",
             labels=_PROBE,
         )
         skipped = CounterMetricFamily(
@@ -250,21 +334,27 @@ class SelfMetrics:
             'a table stayed locked (reason="lock", part of hits).',
             labels=[*_PROBE, "reason"],
         )
+        cpu = CounterMetricFamily(
+            "stapwatch_probe_cpu_seconds",
+            "CPU time that hits of the probe took, hook included, in seconds; estimated from samples.",
+            labels=_PROBE,
+        )
         for script, shot in self.snapshots.items():
             # By the probe point as written: a wildcard is one series, not a thousand.
-            sums: dict[str, list[int]] = defaultdict(lambda: [0] * 5)
+            sums: dict[str, list[int]] = defaultdict(lambda: [0] * 6)
             for p in shot.probes:
                 total = sums[p.probe.written]
-                found = (p.hits, p.errors, p.missed, p.skipped_reentrant, p.skipped_lock)
+                found = (p.hits, p.errors, p.missed, p.skipped_reentrant, p.skipped_lock, p.cpu_ns)
                 total[:] = [a + b for a, b in zip(total, found, strict=True)]
-            for probe, (hit, error, miss, reentrant, lock) in sums.items():
+            for probe, (hit, error, miss, reentrant, lock, ns) in sums.items():
                 labels = [script, readable(probe)]
+                cpu.add_metric(labels, ns / 1e9)
                 hits.add_metric(labels, hit)
                 errors.add_metric(labels, error)
                 missed.add_metric(labels, miss)
                 skipped.add_metric([*labels, "reentrant"], reentrant)
                 skipped.add_metric([*labels, "lock"], lock)
-        yield from (hits, errors, missed, skipped)
+        yield from (hits, errors, missed, skipped, cpu)
 
     def _gauge(self, name: str, text: str, value: Callable[[Script], float]) -> Metric:
         return self._filled(GaugeMetricFamily, name, text, value)

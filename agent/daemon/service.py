@@ -3,217 +3,247 @@
 
     asyncio.run(Service(Path("stapwatch.yaml")).run()) -> exit status
 
-SIGHUP reloads the configuration; SIGTERM and SIGINT stop all scripts and unload their modules.
+SIGHUP reloads the configuration. SIGTERM ends the agent: at a stop it unloads the modules, at a restart it
+leaves them for the agent that follows (ending.py). SIGINT is a stop. An agent that starts serves what another
+one has left, before it accepts a connection or compiles anything.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import signal
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from agent import log_sinks
-from agent.config import load
 from agent.config.load import ConfigError
-from agent.config.settings import Address, Settings
-from agent.daemon import status_page
-from agent.daemon.http_server import Endpoint, ListenError, Request, Response
+from agent.config.settings import ListenAddress, Settings
+from agent.daemon import off_switch, privileges
+from agent.daemon.ending import Ending, asked, close_port
+from agent.daemon.last_readings import LastReading
+from agent.daemon.operator_requests import OperatorRequests
+from agent.daemon.reload import Loader, Reloader
+from agent.daemon.rollout import Rollout
 from agent.daemon.sd_notify import Notifier
 from agent.daemon.self_metrics import Health, SelfMetrics
+from agent.daemon.served_values import ServedValues
+from agent.daemon.status_requests import StatusRequests
 from agent.daemon.supervisor import Supervisor
-from agent.exposition.families import Member
 from agent.exposition.render import Format, compress, negotiate, wants_gzip
+from agent.log_messages import Message
 from agent.log_sinks import log
 from agent.scripts.compile_client import Compiler
-from agent.scripts.kernel_modules import Keeper, Modules
+from agent.scripts.kernel_modules import ModuleError, Modules
+from agent.scripts.script import Script
+from agent.web import web_config, web_server
+from agent.web.http_server import ListenError, Request, Response
+from agent.web.inherited_sockets import InheritedSockets
+from agent.web.web_server import WebServer
 from compiler.version import VERSION
 from runtime.reader.device import DeviceError
-from runtime.reader.module_loader import can_load_modules
 from runtime.reader.snapshot import Snapshot
-from runtime.reader.table import TableValues
-from runtime.support.footprint import trim_heap
-from runtime.support.record import replace
 
 _TICK = 1.0  # seconds between checks for incomplete lines and scripts that ended
 _PATIENCE = 60.0  # seconds of start-up time requested from systemd while scripts compile
+_LAST_PAGES = 10.0  # seconds for the pages that are being read when the agent ends
 _SLICE = 0.002  # seconds of rendering before other tasks run
-_JSON = "application/json"
-_HTML = "text/html; charset=utf-8"
 
 
 class Service:
-    """One agent. `listen` replaces the configuration's addresses."""
+    """One agent. `listen` and `web_config_file` replace the configuration's."""
 
     def __init__(
         self,
         path: Path | None = None,
-        listen: tuple[Address, ...] = (),
+        listen: tuple[ListenAddress, ...] = (),
         modules: Modules | None = None,
-        make_compiler: Callable[[Settings], Compiler] = lambda settings: Compiler(settings.compile),
+        make_compiler: Callable[[Settings], Compiler] | None = None,
+        off: Callable[[], str] = off_switch.reason,
+        web_config_file: Path | None = None,
+        insecure_files: bool = False,
     ) -> None:
-        self._path = path
-        self._listen = listen
         self._notifier = Notifier()
         self._health = Health()
-        self._endpoint = Endpoint(self._answer)
+        self._server = WebServer(self._answer, InheritedSockets.taken())
+        self._endpoint = self._server.endpoint
         self._metrics = SelfMetrics(self._health, {})
+        own_modules, own_compiler = privileges.kernel()
+        self._modules = modules or own_modules
         self._supervisor = Supervisor(
-            modules or Modules(keeper=Keeper.AGENT),
-            make_compiler,
+            self._modules,
+            make_compiler or own_compiler,
             self._metrics.names(),
             self._progress,
         )
         self._metrics.scripts = self._supervisor.scripts
-        self._applied = False
+        self._served = ServedValues(self._supervisor.scripts)
+        self._rollout = Rollout(self._supervisor)
+        self._metrics.more = self._rollout.metrics
+        parts = (self._rollout, self._supervisor, self._server, self._notifier, self._health)
+        loader = Loader(path, listen, web_config_file, insecure_files)
+        self._reloader = Reloader(loader, parts, off)
+        self._operator = OperatorRequests(self._supervisor, self._rollout, self._reloader)
+        self._status = StatusRequests(
+            self._supervisor, self._rollout, self._health, self._snapshots, self._about
+        )
+        self._lost_lines = 0  # those that were told
         self._stop = asyncio.Event()
-        self._reload = asyncio.Event()
+        self._signal = int(signal.SIGINT)  # the one that asked for the end
         self._scraping = asyncio.Lock()
 
     @property
-    def addresses(self) -> tuple[Address, ...]:
+    def addresses(self) -> tuple[ListenAddress, ...]:
         return self._endpoint.bound
 
     async def run(self) -> int:
         """Serve until a signal. The exit status: 0, 2 for a wrong configuration, 1 for other errors."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end, number)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
-            settings = self._load()
+            settings = await self._reloader.load()
             log_sinks.configure(settings.log)
-            await self._endpoint.listen(settings.listen)
+            web = await web_config.prepare(settings)
+            await self._server.put_in_force(settings, web, accept=False)
             await self._endpoint.listen_unix(settings.control_socket)
         except (ConfigError, ListenError) as error:
             print(error if isinstance(error, ConfigError) else f"error: {error}", file=sys.stderr)
             self._notifier.status(str(error).splitlines()[0])
+            await self._reloader.close()
             await self._endpoint.close()
             return 2 if isinstance(error, ConfigError) else 1
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
         self._notifier.start_watchdog()
+        await self._supervisor.adopt(self._reloader.allowed(settings))
+        await self._endpoint.accept()
         self._greet(settings)
-        work = [asyncio.create_task(self._work(settings)), asyncio.create_task(self._tick())]
+        work = [
+            asyncio.create_task(self._work(settings)),
+            asyncio.create_task(self._tick()),
+            asyncio.create_task(self._rollout.follow()),
+        ]
         stop = asyncio.create_task(self._stop.wait())
         await asyncio.wait([stop, *work], return_when=asyncio.FIRST_COMPLETED)
         self._notifier.stopping()
-        log().info("stopping")
-        await self._supervisor.stop()
+        await self._end_scripts(crashed=any(task.done() for task in work))
         for task in [stop, *work]:
             task.cancel()
         results = await asyncio.gather(stop, *work, return_exceptions=True)
+        await self._reloader.close()
         await self._endpoint.close()
         self._notifier.stop_watchdog()
-        with contextlib.suppress(OSError):
-            settings.control_socket.unlink()
         crashes = [r for r in results if isinstance(r, Exception)]
         for crash in crashes:
-            log().critical("the agent failed", exc_info=crash)
-        log().info("stopped")
+            log().critical("the agent failed", message_id=Message.AGENT_FAILED, exc_info=crash)
+        log().info("stopped", message_id=Message.STOPPED)
         log_sinks.close()
         return 1 if crashes else 0
 
-    def stop(self) -> None:
-        """Do what SIGTERM does."""
+    async def _end_scripts(self, crashed: bool) -> None:
+        """Unload the modules, or leave them; the pages that are being read are read to their end before."""
+        ending = Ending.RESTART if crashed else await asked(self._signal)
+        self._rollout.close()
+        await self._supervisor.end_changes()  # who waits for a reload is told
+        if ending is Ending.STOP and self._endpoint.inherits:
+            await close_port()
+        await self._endpoint.finish(_LAST_PAGES)
+        if ending is Ending.STOP:
+            log().info("stopping", message_id=Message.STOPPING)
+            await self._supervisor.stop()
+            return
+        kept = sum(script.module is not None for script in self._supervisor.scripts.values())
+        text = f"stopping; {kept} modules stay loaded for the next agent"
+        log().info(text, message_id=Message.STOPPING, modules=kept)
+        await self._supervisor.leave()
+
+    def stop(self, number: int = signal.SIGINT) -> None:
+        """Do what a signal does; without one, stop."""
+        self._end(number)
+
+    def _end(self, number: int) -> None:
+        self._signal = number
         self._stop.set()
 
-    def reload(self) -> None:
-        """Do what SIGHUP does."""
-        self._reload.set()
-
-    def _load(self) -> Settings:
-        settings = load.load(self._path)
-        return replace(settings, listen=self._listen) if self._listen else settings
+    def reload(self, recompile: bool = False) -> None:
+        """Do what SIGHUP does. `recompile`: replace the modules of unchanged scripts as well."""
+        self._reloader.reload(recompile)
 
     def _greet(self, settings: Settings) -> None:
-        served = ", ".join(f"http://{address}/metrics" for address in self._endpoint.bound)
-        log().info(f"stapwatch agent {VERSION} serves {served}", version=VERSION)
-        for warning in settings.warnings:
-            log().warning(warning)
-        if why := can_load_modules():
-            log().warning(f"no script can run: {why}")
+        served = web_server.urls(self._endpoint, settings)
+        text = f"stapwatch agent {VERSION} serves {served}"
+        log().info(text, message_id=Message.STARTED, version=VERSION)
+        for address in self._endpoint.unused:
+            log().warning(
+                f"stapwatch.socket listens on {address}, which the configuration does not, so nobody answers "
+                "there; add it to listen:, or: systemctl edit stapwatch.socket",
+                message_id=Message.SOCKET_UNUSED,
+            )
+        privileges.report()
+        if why := self._refusal():
+            log().warning(f"no script can run: {why}", message_id=Message.NO_MODULES)
+
+    def _refusal(self) -> str | None:
+        try:
+            return self._modules.refusal()
+        except ModuleError as error:
+            return str(error)
 
     async def _work(self, settings: Settings) -> None:
         self._notifier.status(f"compiling {len(settings.scripts)} scripts")
-        await self._supervisor.find_orphaned_modules()
-        await self._apply(settings)
-        trim_heap()
-        while True:
-            await self._reload.wait()
-            self._reload.clear()
-            await self._reload_now()
-            trim_heap()
-
-    async def _reload_now(self) -> None:
-        """Reload the configuration. An error is reported and changes nothing."""
-        self._notifier.reloading()
-        log().info("reloading")
-        try:
-            settings = await asyncio.to_thread(self._load)
-            await self._endpoint.listen(settings.listen)
-        except (ConfigError, ListenError) as error:
-            self._health.reload_successful = False
-            self._health.reload_error = str(error)
-            for line in str(error).splitlines():
-                log().error(line)
-            first = str(error).splitlines()[0]
-            self._notifier.ready(f"reload failed, the old configuration runs on: {first}")
-            return
-        log_sinks.configure(settings.log)
-        for warning in settings.warnings:
-            log().warning(warning)
-        await self._apply(settings)
-
-    async def _apply(self, settings: Settings) -> None:
-        self._health.reload_successful, self._health.reload_error = True, ""
-        await self._supervisor.apply(settings)
-        self._health.reload_time = time.time()
-        self._applied = True
-        summary = self._summary()
-        self._notifier.ready(summary)
-        log().info(f"ready: {summary}")
+        await self._reloader.start(settings)
+        await self._reloader.crashed()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK)
             self._supervisor.tick()
-            if not self._ready:
+            self._tell_lost_lines()
+            if not self._ready or self._reloader.busy:
                 self._notifier.extend(_PATIENCE)
+
+    def _tell_lost_lines(self) -> None:
+        """The log has gaps: say so in the log as soon as it takes lines again."""
+        lost = log_sinks.lost()
+        if lost > self._lost_lines and log_sinks.written(lambda: None):
+            text = f"{lost - self._lost_lines} log lines were lost: the log was full"
+            log().warning(text, message_id=Message.LINES_LOST)
+        elif lost >= self._lost_lines:
+            return  # none, or not yet
+        self._lost_lines = lost
 
     @property
     def _ready(self) -> bool:
-        return self._applied and self._supervisor.settled
+        return self._reloader.applied and self._supervisor.settled
 
     def _progress(self, text: str) -> None:
         self._notifier.status(text)
 
-    def _summary(self) -> str:
-        states = Counter(script.state.value for script in self._supervisor.scripts.values())
-        return (
-            ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "no scripts"
-        )
+    def _about(self) -> tuple[bool, tuple[str, ...]]:
+        return self._ready, tuple(map(str, self._endpoint.bound))
 
-    async def _snapshots(self) -> dict[str, Snapshot]:
+    async def _snapshots(self, scripts: Mapping[str, Script]) -> dict[str, Snapshot]:
         """One snapshot of each loaded module; other tasks run in between."""
         found = {}
-        for name in list(self._supervisor.scripts):
-            script = self._supervisor.scripts.get(name)
+        for name in list(scripts):
+            script = scripts.get(name)
             if script is None or script.module is None:
                 continue
             with contextlib.suppress(DeviceError):  # missed hits are then those of the last sync
                 script.module.device.sync()
-            found[name] = script.module.snapshot()
+            with contextlib.suppress(DeviceError):  # it is not complete, and the others are served
+                found[name] = script.module.snapshot()
             await asyncio.sleep(0)
         return found
 
     async def _answer(self, request: Request) -> Response:
+        if request.method == "POST":  # only over the Unix socket
+            return await self._operator.do(request)
         match request.path:
             case "/metrics":
-                return await self._scrape(request.headers)
+                return await self._scrape(request)
             case "/-/healthy":
                 return Response(200, b"healthy\n")
             case "/-/ready" if self._ready:
@@ -221,27 +251,23 @@ class Service:
             case "/-/ready":
                 return Response(503, b"not ready: scripts are being compiled and loaded\n")
             case "/":
-                return Response(200, status_page.page(await self._status()), _HTML)
+                return await self._status.page()
             case "/status":
-                return Response(200, json.dumps(await self._status()).encode() + b"\n", _JSON)
+                return await self._status.tree(request)
             case _:
                 return Response(404, b"not found; see /\n")
 
-    async def _status(self) -> dict[str, object]:
-        return status_page.status(
-            self._health,
-            self._ready,
-            tuple(map(str, self._endpoint.bound)),
-            self._supervisor.scripts,
-            await self._snapshots(),
-        )
-
-    async def _scrape(self, headers: Mapping[str, str]) -> Response:
+    async def _scrape(self, request: Request) -> Response:
         started = time.perf_counter()
+        headers = request.headers
         form = negotiate(headers.get("accept", ""))
+        readings, scraper = self._supervisor.last_readings, _scraper(request)
         # The second of two concurrent scrapes waits, and finds most pages cached.
         async with self._scraping:
-            parts = await self._render(form)
+            last = readings.due(scraper)
+            parts = await self._render(form, last)
+            if request.method == "GET":
+                readings.served(scraper, last)
         extra = {"Vary": "Accept, Accept-Encoding"}
         if wants_gzip(headers.get("accept-encoding", "")):
             parts = [await asyncio.to_thread(compress, parts)]
@@ -250,33 +276,32 @@ class Service:
         self._health.scrape_seconds += time.perf_counter() - started
         return Response(200, parts, form.value, extra)
 
-    async def _render(self, form: Format) -> list[bytes]:
-        """The page in a few large parts; other tasks run in between."""
-        snapshots = await self._snapshots()
-        tables = {
-            (name, values.table.name): values
-            for name, shot in snapshots.items()
-            for values in shot.tables
-        }
+    async def _render(self, form: Format, last: Mapping[str, LastReading]) -> list[bytes]:
+        """The parts of the page, as they are cached; other tasks run in between.
 
-        def read(member: Member) -> TableValues | None:
-            values = tables.get((member.script, member.table.name))
-            # A module may just have been replaced, and its table of that name may differ.
-            return values if values is not None and values.table == member.table else None
-
-        exposition = self._supervisor.exposition
+        `last`: what stands in it for the values of these scripts.
+        """
+        exposition = self._supervisor.exposition_with(last)
+        snapshots = await self._snapshots(self._supervisor.scripts)
+        snapshots |= {n: r.snapshot for n, r in last.items()}
+        read = self._served.select(exposition, snapshots, self._supervisor.settings)
         parts: list[bytes] = []
-        slice_: list[bytes] = []
         end = time.perf_counter() + _SLICE
         for part in exposition.render(read, form):
-            slice_.append(part)
+            parts.append(part)
             if time.perf_counter() > end:
-                parts.append(b"".join(slice_))
-                slice_.clear()
                 await asyncio.sleep(0)
                 end = time.perf_counter() + _SLICE
-        self._health.refused = exposition.refused()
+        self._health.refused = self._served.note_page(exposition)
+        self._health.state_problem = self._supervisor.arming.problem
         self._metrics.snapshots = snapshots
-        slice_.append(self._metrics.render(form))
+        parts.append(self._metrics.render(form))
         self._metrics.snapshots = {}
-        return [*parts, b"".join(slice_)]
+        return parts
+
+
+def _scraper(request: Request) -> str:
+    """Who asks: two servers of one Prometheus pair differ in their hosts, a person in the program."""
+    headers = request.headers
+    host = headers.get("x-forwarded-for", request.peer)
+    return f"{host} {headers.get('user-agent', '')}"

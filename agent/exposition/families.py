@@ -16,7 +16,7 @@ from decimal import Decimal
 from agent.config.metric_names import aside, claimed, describe, family_name, label_names
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings, MetricType
-from runtime.abi.manifest import Histogram, Manifest, Table, ValueType
+from runtime.abi.manifest import Histogram, Manifest, Table, ValueType, WhenFull
 from runtime.support.record import field, record, replace
 
 
@@ -55,6 +55,8 @@ class _Draft:
     help: str
     declared_help: bool
     members: list[Member] = field(default_factory=list)
+    # the members' scripts by constant labels
+    owners: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict)
 
 
 @record
@@ -97,7 +99,11 @@ def plan(
                 where = f"{metric.position}: no global '{variable}' to export in script '{script}'"
                 problems.append(Problem(script, f"{where}; {hint}"))
         for table in manifest.tables:
-            found = _candidate(script, table, metrics.get(table.name))
+            given = metrics.get(table.name)
+            if given is not None and given.ttl is not None and not table.keys:
+                text = f"{given.position}: ttl has no effect on '{table.name}', which is no array"
+                problems.append(Problem(script, text))
+            found = _candidate(script, table, given)
             if isinstance(found, str):
                 problems.append(Problem(script, f"global '{table.name}': {found}"))
             elif found is not None:
@@ -191,6 +197,9 @@ def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[st
     if taken := {key for key, _ in constant} & set(labels):
         yield f"label '{min(taken)}' is a key and a constant label; rename one"
         return
+    if _overflows(table) and "other" in every:
+        yield "label 'other' marks the series of all elements without a slot; rename the key"
+        return
     if kind is MetricType.INFO and "value" in every:
         yield "label 'value' holds an info's text; rename the key"
         return
@@ -210,6 +219,7 @@ def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[st
     if help_text and not draft.declared_help:
         draft.help, draft.declared_help = help_text, True
     draft.members.append(Member(script, table, labels, constant, c.scale))
+    draft.owners[constant] = script
 
 
 def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str | None:
@@ -243,6 +253,10 @@ def _buckets(table: Table, scale: Decimal) -> tuple[Histogram, Decimal] | None:
     return replace(table.statistic.histogram, word=0), scale
 
 
+def _overflows(table: Table) -> bool:
+    return table.slots is not None and table.slots.when_full is WhenFull.OTHER
+
+
 def _clash(
     name: str,
     draft: _Draft,
@@ -268,9 +282,8 @@ def _clash(
         clash = f"has constant labels {', '.join(sorted(constants)) or '(none)'}"
     if clash:
         return f"metric '{name}' {clash} in script '{first.script}'; declare another name"
-    for member in draft.members:
-        if member.constant == constant:
-            return f"metric '{name}' has the same labels in script '{member.script}'; " + (
-                "tell them apart with constant_labels"
-            )
+    if constant in draft.owners:
+        return f"metric '{name}' has the same labels in script '{draft.owners[constant]}'; " + (
+            "tell them apart with constant_labels"
+        )
     return ""

@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent.exposition.families import Member
-from agent.exposition.samples import Samples, escape_doubly, label_layout
+from agent.exposition.samples import Samples, escape_doubly, label_layout, overflow_labels
 from runtime.reader.table import TableValues
-from runtime.reader.table_keys import KeyPage
+from runtime.reader.table_keys import OTHER, KeyPage
 from runtime.support.record import record
 
 _HERE = "\0"  # stands for the labels of an element
@@ -39,6 +39,7 @@ class Pages:
         labels = label_layout(member)
         lines = samples.lines(_HERE if labels else "").replace("%", "%%")
         self._layout, self._times = lines.replace(_HERE, labels), lines.count(_HERE)
+        self._other = samples.lines(overflow_labels(member))  # of the page OTHER
 
     @property
     def refused(self) -> int:
@@ -67,6 +68,9 @@ class Pages:
 
     def _elements(self, keys: KeyPage) -> Iterator[str]:
         layout, times = self._layout, self._times
+        if keys is OTHER:
+            yield self._other
+            return
         for key in keys.tuples():
             yield layout % (tuple(map(escape_doubly, key)) * times)
 

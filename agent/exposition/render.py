@@ -7,7 +7,8 @@ b"".join(Exposition(families).render(read, Format.TEXT)) -> b"# HELP stapwatch_v
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol, assert_never
 
@@ -27,6 +28,7 @@ from runtime.reader.table import TableValues
 from runtime.support.escapes import readable
 
 Reader = Callable[[Member], TableValues | None]
+Key = tuple[str, str]  # of a member: its script and its global
 Found = list[tuple[int, TableValues]]  # by number of the member
 
 
@@ -37,12 +39,24 @@ class Format(Enum):
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
-class Exposition:
-    """All families with their cached pages; replaced when a reload changes the families."""
+def by_member(values: Mapping[Key, TableValues]) -> Reader:
+    return lambda member: values.get((member.script, member.table.name))
 
-    def __init__(self, families: Sequence[Family]) -> None:
+
+class Exposition:
+    """All families with their cached pages; replaced when a reload changes the families.
+
+    The pages of families that are as they were `before` are the same objects, with what they have cached.
+    """
+
+    def __init__(self, families: Sequence[Family], before: Exposition | None = None) -> None:
         self.families = tuple(families)
-        self._pages = {family.name: _made(family) for family in self.families}
+        known = {family.name: family for family in before.families} if before is not None else {}
+        kept: dict[str, _FamilyPages] = before._pages if before is not None else {}
+        self._pages: dict[str, _FamilyPages] = {
+            family.name: kept[family.name] if known.get(family.name) == family else _made(family)
+            for family in self.families
+        }
 
     def render(self, read: Reader, form: Format) -> Iterator[bytes]:
         """All families as parts of a page, without OpenMetrics' `# EOF`. Not reentrant.
@@ -61,14 +75,29 @@ class Exposition:
                     start = b""
                 yield part
 
-    def refused(self) -> int:
-        """Samples that the last rendering excluded because a counter must not be negative."""
-        return sum(pages.refused() for pages in self._pages.values())
+    def elements(self, read: Reader) -> Iterator[tuple[Member, int, int]]:
+        """For each member, its elements, and the samples of one by the buckets of the last rendering."""
+        for family in self.families:
+            samples = self._pages[family.name].samples()
+            for member in family.members:
+                if (rows := read(member)) is not None:
+                    yield member, len(rows), samples
+
+    def refused(self) -> Counter[str]:
+        """Samples that the last rendering excluded because a counter must not be negative, by script."""
+        found: Counter[str] = Counter()
+        for family in self.families:
+            for member, count in self._pages[family.name].refused():
+                found[member.script] += count
+        return found
 
 
 class _FamilyPages(Protocol):
     def render(self, found: Found, form: Format) -> Iterator[bytes]: ...
-    def refused(self) -> int: ...
+    def refused(self) -> Iterator[tuple[Member, int]]: ...
+
+    def samples(self) -> int:
+        """Of one element."""
 
 
 def _made(family: Family) -> _FamilyPages:
@@ -100,8 +129,13 @@ class _Plain:
         for n, rows in found:
             yield from self._pages[signed][n].render(rows)
 
-    def refused(self) -> int:
-        return sum(pages.refused for group in self._pages.values() for pages in group)
+    def refused(self) -> Iterator[tuple[Member, int]]:
+        for group in self._pages.values():
+            for member, pages in zip(self._family.members, group, strict=True):
+                yield member, pages.refused
+
+    def samples(self) -> int:
+        return 2 if self._family.type is MetricType.SUMMARY else 1
 
 
 class _Histograms:
@@ -127,8 +161,11 @@ class _Histograms:
         for n, rows in found:
             yield from self._pages[whole][n].render(rows)
 
-    def refused(self) -> int:
-        return 0
+    def refused(self) -> Iterator[tuple[Member, int]]:
+        return iter(())
+
+    def samples(self) -> int:
+        return max(0, self._window.high - self._window.low) + 3  # +Inf, the sum and the count
 
 
 def _no_sum(member: Member, found: TableValues) -> bool:

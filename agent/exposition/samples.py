@@ -23,6 +23,7 @@ from runtime.reader.table_keys import text
 from runtime.support.escapes import readable
 
 Arguments = tuple[int | bytes, ...]
+OVERFLOW_LABEL = "other"
 
 
 class Samples(Protocol):
@@ -229,6 +230,12 @@ def label_layout(member: Member) -> str:
     """The labels of a series, without braces: a template for the parts of the key."""
     pairs = [f'{name}="{escape_doubly(value)}"' for name, value in member.constant]
     return ",".join([*(p.replace("%", "%%") for p in pairs), *(f'{n}="%s"' for n in member.labels)])
+
+
+def overflow_labels(member: Member) -> str:
+    """The labels of the series for all elements without a slot, without braces, for a template."""
+    pairs = [f'{name}="{escape_doubly(value)}"' for name, value in member.constant]
+    return ",".join([*pairs, f'{OVERFLOW_LABEL}="true"'])
 
 
 def braces(labels: str) -> str:

@@ -1,26 +1,38 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compiling from the agent: the module cache first, else a compiler in a child process.
 
-    await Compiler(settings).compile(request(script, settings)) -> Compiled(module="sw_vfs_1a2b3c4d", ...)
+    compiler = Compiler(settings)
+    await compiler.compile(request(script, settings))  -> Compiled(module="sw_vfs_1a2b3c4d", ...)
+    await compiler.find(request(script, settings))     -> the same from the cache, or None
 
-Children compile because the memory of the parser and of the type reader would stay in a long-lived
-agent. A child that crashes, hangs or runs out of memory costs its own script one clear error.
+Children, or compilers in a sandbox (loader_client.py), compile because the memory of the parser and of the
+type reader would stay in a long-lived agent. One that crashes, hangs or runs out of memory costs its own
+script one clear error.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
 from agent.config.metric_schema import statistic
 from agent.config.settings import CompileSettings, ScriptSettings, Settings
-from agent.scripts.compile_worker import COMMAND, Progress, Worker, WorkerError
-from compiler.protocol import LAST_PASS, Diagnostic, Pass, Request, Response, encode
+from agent.scripts.compile_worker import COMMAND, AnyWorker, Progress, WorkerError
+from agent.scripts.compilers import Compilers
+from compiler.protocol import Diagnostic, Pass, Request, Response, encode
+from runtime.support import bounded_file
 from runtime.support.record import record, replace
+
+# Two writes within one tick of the kernel's clock leave the same times; a file system on the network may
+# have a coarser one.
+_TICK_NS = 2_000_000_000
+_PATIENCE = 5.0
 
 
 @record
@@ -35,6 +47,15 @@ class Compiled:
     passes: tuple[Pass, ...] = ()
     warnings: tuple[Diagnostic, ...] = ()
     output: str = ""  # the output of an earlier last pass
+    anew: str = ""  # why the module that was in the cache did not serve
+    variant: str = ""  # the one that compiled, of a script with variants
+    revision: str = ""  # of the script's text
+
+
+# Slugs of failures that may go away by themselves, and say nothing about the script.
+FAILURES = frozenset(
+    ("compiler-crash", "no-compiler", "compile-timeout", "build-timeout", "unsafe-cache")
+)
 
 
 class CompileError(Exception):
@@ -58,10 +79,7 @@ class CompileError(Exception):
 
 
 def request(script: ScriptSettings, settings: Settings) -> Request:
-    """The request for a script of the agent. OSError if its file cannot be read."""
-    if script.file is not None:
-        with script.file.open("rb"):
-            pass  # one clear error here, instead of one from the child
+    """The request for a script of the agent."""
     statistics = {
         variable: wanted
         for variable, metric in script.metrics.items()
@@ -77,43 +95,107 @@ def request(script: ScriptSettings, settings: Settings) -> Request:
         guru=script.guru,
         statistics=statistics,
         capacities=script.capacities,
+        when_full={n: m.when_full.value for n, m in script.metrics.items() if m.when_full},
         output=str(settings.work_folder / "modules"),
         cache=str(settings.cache_folder),
         library=tuple(map(str, settings.library)),
+        older=True,
     )
 
 
 def fingerprint(wanted: Request) -> str:
     """A digest of the script's text and of all options that its module depends on."""
-    digest = hashlib.sha256(encode(replace(wanted, output=None, cache=None)))
+    plain = replace(wanted, output=None, cache=None, older=False, recompile=False)
+    digest = hashlib.sha256(encode(plain))
     if wanted.source is not None:
-        digest.update(b"\0" + Path(wanted.source).read_bytes())
+        digest.update(b"\0" + bounded_file.read(Path(wanted.source)))
     return digest.hexdigest()
 
 
-class Compiler:
-    """Runs compilers, at most `settings.jobs` at a time. `command`: the compiler's command line.
+@record
+class Described:
+    """A script as it was read. `file`: the file's state then; None if it may change unnoticed."""
 
-    A child is reused while requests wait; when none waits, no child is left.
+    request: Request
+    fingerprint: str
+    file: tuple[int, ...] | None
+
+
+def describe(
+    script: ScriptSettings, settings: Settings, before: Described | None = None
+) -> Described:
+    """Read a script, unless it is as it was `before`. OSError if its file cannot be read."""
+    if before is not None and is_as_before(script, settings, before):
+        return before
+    wanted = request(script, settings)
+    now = time.time_ns()
+    state = _file_state(wanted)  # before it is read
+    return Described(
+        wanted, fingerprint(wanted), state if state is None or now - state[0] > _TICK_NS else None
+    )
+
+
+def is_as_before(script: ScriptSettings, settings: Settings, before: Described) -> bool:
+    """Whether neither the options nor the file have changed; the file is not read."""
+    wanted = request(script, settings)
+    if wanted != before.request:
+        return False
+    if wanted.source is None:
+        return True
+    try:
+        return before.file is not None and _file_state(wanted) == before.file
+    except OSError:
+        return False
+
+
+def _file_state(wanted: Request) -> tuple[int, ...] | None:
+    """Changes whenever the file's content does; the first number is the time of its last change."""
+    if wanted.source is None:
+        return None
+    found = Path(wanted.source).stat()
+    return found.st_ctime_ns, found.st_mtime_ns, found.st_size, found.st_ino, found.st_dev
+
+
+class Compiler:
+    """Runs compilers, at most `settings.jobs` at a time. `compilers`: which; without them, children of the
+    command line `command`.
+
+    A child is reused while requests wait; when none waits, no child is left. A compile that takes longer
+    than `patience` seconds steps aside: another one may begin beside it, unless `jobs` have done so already.
     """
 
     def __init__(
-        self, settings: CompileSettings | None = None, command: Sequence[str] = COMMAND
+        self,
+        settings: CompileSettings | None = None,
+        command: Sequence[str] = COMMAND,
+        patience: float = _PATIENCE,
+        compilers: Compilers | None = None,
     ) -> None:
         self._settings = settings = settings or CompileSettings()
-        self._command = tuple(command)
-        self._places = asyncio.Semaphore(settings.jobs or len(os.sched_getaffinity(0)))
+        self._compilers = compilers or Compilers(command)
+        self._jobs = settings.jobs or len(os.sched_getaffinity(0))
+        self._places = asyncio.Semaphore(self._jobs)
+        self._aside = 0  # compiles that have given their place to another
+        self._overdue: dict[Callable[[], None], None] = {}  # those that would, and cannot yet
+        self._patience = patience
         self._waiting = 0
-        self._idle: list[Worker] = []
+        self._idle: list[AnyWorker] = []
 
     async def compile(self, wanted: Request, progress: Progress = lambda line: None) -> Compiled:
         """Compile one script. Raises CompileError for every kind of failure."""
+        return await self.find(wanted) or await self.build(wanted, progress)
+
+    async def find(self, wanted: Request) -> Compiled | None:
+        """The module from the cache, or None."""
         started = monotonic()
-        if self._command == COMMAND and (found := await asyncio.to_thread(_look_up, wanted)):
-            return _compiled(found, monotonic() - started)
+        found = await asyncio.to_thread(self._compilers.find, wanted)
+        return _compiled(found, monotonic() - started) if found is not None else None
+
+    async def build(self, wanted: Request, progress: Progress = lambda line: None) -> Compiled:
+        """Compile one script in a child."""
         self._waiting += 1
         try:
-            async with self._places:
+            async with self._place():
                 self._waiting -= 1
                 try:
                     started = monotonic()
@@ -126,30 +208,64 @@ class Compiler:
             if not self._waiting:
                 await self._end_idle()
 
-    async def _answer(self, data: bytes, progress: Progress) -> Response:
-        """Ask a child that has served before, and if that fails, a new one."""
+    @contextlib.asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        """A place among the compiles that run at a time."""
+        is_aside = False
+
+        def step_aside() -> None:
+            nonlocal is_aside
+            if self._aside < self._jobs:
+                is_aside = True
+                self._aside += 1
+                self._places.release()
+            else:
+                self._overdue[step_aside] = None
+
+        await self._places.acquire()
+        timer = asyncio.get_running_loop().call_later(self._patience, step_aside)
         try:
-            worker = self._idle.pop() if self._idle else await self._start()
+            yield
+        finally:
+            timer.cancel()
+            self._overdue.pop(step_aside, None)
+            if is_aside:
+                self._aside -= 1
+                if self._overdue:
+                    self._overdue.popitem()[0]()
+            else:
+                self._places.release()
+
+    async def identity(self, wanted: Request) -> str:
+        """The identity that the script's module has, whoever compiles it; "" if that is not known."""
+        return await asyncio.to_thread(self._compilers.identity, wanted)
+
+    async def version(self, cache_folder: Path) -> str:
+        """`Manifest.compiler` of modules that are compiled now; "" if that is not known."""
+        return await asyncio.to_thread(self._compilers.version, cache_folder)
+
+    async def _answer(self, data: bytes, progress: Progress) -> Response:
+        """Ask a child that has served before, and if that fails or the child was killed, a new one."""
+        try:
+            worker = self._idle.pop() if self._idle else await self._compilers.start(self._settings)
             was_used = worker.served > 0
             try:
                 return await self._ask(worker, data, progress)
-            except WorkerError:
-                if not was_used:
+            except WorkerError as error:
+                if not (was_used or error.killed):
                     raise
-            return await self._ask(await self._start(), data, progress)
+                progress(f"the compiler {error}; it is tried again")
+            return await self._ask(await self._compilers.start(self._settings), data, progress)
         except WorkerError as error:
             raise _failure(
                 "compiler-crash",
                 f"the compiler {error}",
-                "this is a defect of the compiler or a lack of memory, not of the script",
+                "this is a defect of the compiler, or a lack of memory or of disk space, not of the script",
             ) from error
         except OSError as error:
             raise _failure("no-compiler", f"cannot start the compiler: {error.strerror}") from error
 
-    async def _start(self) -> Worker:
-        return await Worker.start(self._command, self._settings.memory, self._settings.timeout)
-
-    async def _ask(self, worker: Worker, data: bytes, progress: Progress) -> Response:
+    async def _ask(self, worker: AnyWorker, data: bytes, progress: Progress) -> Response:
         answered = False
         try:
             async with asyncio.timeout(self._settings.timeout):
@@ -177,20 +293,6 @@ class Compiler:
             await worker.close()
 
 
-def _look_up(wanted: Request) -> Response | None:
-    """The module from the cache, or None. A child reports errors in the request."""
-    if wanted.last_pass < LAST_PASS or wanted.listing is not None:
-        return None
-    from compiler.driver import module_cache
-    from compiler.kernel.errors import KernelFactError
-    from compiler.support.content_store import UnsafeCache
-
-    try:
-        return module_cache.find(wanted)
-    except (UnsafeCache, KernelFactError, OSError, ValueError, KeyError):
-        return None
-
-
 def _compiled(response: Response, seconds: float) -> Compiled:
     if not response.ok:
         raise CompileError(response.errors, response.warnings, response.passes)
@@ -203,6 +305,7 @@ def _compiled(response: Response, seconds: float) -> Compiled:
         response.passes,
         response.warnings,
         response.output,
+        response.anew,
     )
 
 

@@ -13,25 +13,57 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import resource
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from compiler.protocol import ProtocolError, Response, decode_response
+from runtime.reader import module_loader
 
 COMMAND = (sys.executable, "-P", "-S", "-m", "compiler")
 MOST_REQUESTS = 64  # to one child, so that what leaks in it stays small
 _LINE_LIMIT = 16 << 20  # bytes of a response
+_NICE = 10
+_FIRST_TO_GO = "500"  # of at most 1000, if memory is short
+_KEPT = "-all,+syslog,+dac_override,+dac_read_search"
+_CAP_SETPCAP = 8
 _NOT_FOR_CHILDREN = {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS", "LISTEN_PID"}
 
 Progress = Callable[[str], None]
 
 
 class WorkerError(Exception):
-    """The child sent no response; the text says how it ended."""
+    """The child sent no response; the text says how it ended. `killed`: by SIGKILL, as for lack of memory."""
+
+    def __init__(self, text: str, killed: bool = False) -> None:
+        super().__init__(text)
+        self.killed = killed
+
+
+class AnyWorker(Protocol):
+    """A compiler that answers one request at a time. `served`: the responses it has sent."""
+
+    served: int
+
+    @property
+    def is_worn(self) -> bool:
+        """Whether it should not get another request."""
+
+    async def ask(self, request: bytes, progress: Progress) -> Response:
+        """Send one encoded request. WorkerError if the compiler ends, or sends no valid response."""
+
+    async def close(self) -> None:
+        """End it once it has nothing to do."""
+
+    async def kill(self) -> None:
+        """End it now, whatever it does."""
 
 
 class Worker:
@@ -50,8 +82,11 @@ class Worker:
     @classmethod
     async def start(cls, command: Sequence[str], memory: int, seconds: float) -> Worker:
         """Limit the child to `memory` MiB and each request to `seconds` of CPU time. Raises OSError."""
+        if shutil.which(command[0]) is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         starting = asyncio.create_task(
             asyncio.create_subprocess_exec(
+                *_without_privileges(),
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
@@ -72,6 +107,8 @@ class Worker:
         with contextlib.suppress(OSError, ProcessLookupError):
             resource.prlimit(child.pid, resource.RLIMIT_AS, (memory << 20, memory << 20))
             resource.prlimit(child.pid, resource.RLIMIT_CORE, (0, 0))
+            os.setpriority(os.PRIO_PROCESS, child.pid, _NICE)
+            Path(f"/proc/{child.pid}/oom_score_adj").write_text(_FIRST_TO_GO)
         return worker
 
     @property
@@ -99,7 +136,7 @@ class Worker:
             if line.startswith(b"{"):
                 reason = f"a bad answer: {error}"
         await self.close()
-        raise WorkerError(self._ending(reason))
+        raise WorkerError(self._ending(reason), self._child.returncode == -signal.SIGKILL)
 
     async def close(self) -> None:
         """Close the input of the child, which ends it, and wait for that."""
@@ -152,6 +189,19 @@ class Worker:
             self._errors.append(line)
             del self._errors[:-20]
             self._progress(line)
+
+
+@cache
+def _without_privileges() -> tuple[str, ...]:
+    """The front of a command line that takes privileges away, as far as this machine has the tool for it.
+
+    What root's files need stays, and the kernel's addresses. The service has a sandbox for its compilers.
+    """
+    tool = shutil.which("setpriv")
+    if tool is None:
+        return ()
+    kept = ("--bounding-set", _KEPT) if module_loader.has_capability(_CAP_SETPCAP) else ()
+    return (tool, "--no-new-privs", *kept)
 
 
 def environment() -> dict[str, str]:

@@ -53,6 +53,14 @@ class Modules:
     ) -> None:
         self._folder, self._keeper = folder, keeper
 
+    def refusal(self) -> str | None:
+        """Why no module can be loaded, or None."""
+        return module_loader.can_load_modules()
+
+    def forget(self, path: Path) -> None:
+        """Remove a module's file, which was made to be loaded; the cache has a copy."""
+        self._attempt(lambda: path.unlink(missing_ok=True))
+
     def names(self) -> list[str]:
         """The loaded modules that have a device."""
         try:

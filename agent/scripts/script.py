@@ -3,33 +3,39 @@
 
 waiting -> compiling -> running -> exited            exit() was called; values stay
                     \\-> failed                       `reason` says why
+                    \\-> quarantined                  it must not be started: the boot guard, or its budgets
            (a new version fails) -> outdated          the version before it keeps running
+           running, outdated <-> disarmed             over a budget; values stay, and it is armed again
+                                 -> quarantined       values stay; a person or a change arms it again
+paused                                                loaded and never armed, or disarmed by the configuration
+disarmed_by_operator                                  the same, because a person said so
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 
 from agent.config.settings import ScriptSettings
 from agent.scripts.compile_client import Compiled
+from agent.scripts.event_reader import EventReader
 from agent.scripts.kernel_modules import ModuleError, Modules
+from agent.scripts.module_control import ModuleControl
+from agent.scripts.rearming import Rearming
 from agent.scripts.script_log import ScriptLog
+from agent.scripts.turns import Turns
+from agent.scripts.variants import Seen
 from runtime.abi.manifest import Manifest
-from runtime.abi.structs import UNLIMITED_ERRORS, State
+from runtime.abi.structs import UNLIMITED_ERRORS, Budgets, State
 from runtime.events.decode import Event
 from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
 from runtime.support.record import field, record
-
-_JUMP_NS = 1_000_000  # a change of the clocks' distance that makes the module read it again
-# A device at a time, so that a busy one starves neither the others nor a signal that ends the script.
-_TURN_SECONDS = 0.02
-_TURN_ROOM = 1 << 15  # bytes; hundreds of lines, which are formatted in about as long
 
 
 class ScriptState(StrEnum):
@@ -39,91 +45,121 @@ class ScriptState(StrEnum):
     EXITED = "exited"
     OUTDATED = "outdated"
     FAILED = "failed"
+    DISARMED = "disarmed"
+    QUARANTINED = "quarantined"
+    PAUSED = "paused"
+    DISARMED_BY_OPERATOR = "disarmed_by_operator"
 
 
-FINAL = {ScriptState.RUNNING, ScriptState.EXITED, ScriptState.OUTDATED, ScriptState.FAILED}
+_PAUSED = (ScriptState.PAUSED, ScriptState.DISARMED_BY_OPERATOR)
+ARMABLE = (ScriptState.DISARMED, ScriptState.QUARANTINED, *_PAUSED)
+FINAL = set(ScriptState) - {ScriptState.WAITING, ScriptState.COMPILING}
+
+
+class Owner:
+    """Who handles the events of its modules."""
+
+    def on_event(self, module: LoadedModule, event: Event) -> None:
+        raise NotImplementedError
+
+    def on_exit(self, module: LoadedModule) -> None:
+        """Called once, when the script has ended by itself."""
+        raise NotImplementedError
+
+    def written(self, module: LoadedModule, done: Callable[[], None]) -> bool:
+        """Whether all that the events have caused is out. If not, call `done` when it is, in any thread."""
+        return True
+
+    def oldest(self, module: LoadedModule) -> int | None:
+        """`time_ns` of the oldest event whose line is not complete."""
+        return None
+
+    def cut(self, module: LoadedModule, before: int) -> None:
+        """End the lines with an event that is older than `before`."""
+
+
+@record
+class _Target:
+    """A module's events go to its owner."""
+
+    module: LoadedModule
+    owner: Owner
+
+    def add(self, event: Event) -> None:
+        self.owner.on_event(self.module, event)
+
+    def written(self, done: Callable[[], None]) -> bool:
+        return self.owner.written(self.module, done)
+
+    def oldest(self) -> int | None:
+        return self.owner.oldest(self.module)
+
+    def cut(self, before: int) -> None:
+        self.owner.cut(self.module, before)
 
 
 class LoadedModule:
-    """A loaded module that this process reads. `on_event` gets every event, and `on_exit` is called
-    once, when the script has ended by itself."""
+    """A loaded module that this process reads. `turns`: those of all modules of its owner."""
 
-    def __init__(
-        self,
-        device: Device,
-        on_event: Callable[[LoadedModule, Event], None],
-        on_exit: Callable[[LoadedModule], None],
-    ) -> None:
+    def __init__(self, device: Device, owner: Owner, turns: Turns) -> None:
         """Own an open device. ModuleError, and the device is closed, if its tables cannot be read."""
         self.device = device
         self.name = device.name
         self.ended = False
         self.broken = ""  # why the device can no longer be read
-        self._on_event, self._on_exit = on_event, on_exit
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._distance = 0  # of the clocks, when the module last read them because of events
+        self._owner = owner
         try:
             self.manifest: Manifest = device.manifest()
             self._reader = SnapshotReader(device)
         except ValueError as error:
             device.close()
             raise ModuleError(f"module {device.name}: {error}") from error
+        self.memory = device.header().memory  # bytes, as long as it is loaded
+        self.control = ModuleControl(device, self.manifest)
+        target = _Target(self, owner)
+        self._events = EventReader(device, turns, target, self.check_ended, self._on_error)
 
     def attach(self) -> None:
         """Read events from now on, in the running event loop."""
-        self._loop = asyncio.get_running_loop()
-        self._loop.add_reader(self.device.fileno(), self._readable)
+        self._events.attach()
 
     def detach(self) -> None:
-        if self._loop is not None:
-            self._loop.remove_reader(self.device.fileno())
-            self._loop = None
+        self._events.detach()
 
-    def _readable(self) -> None:
+    def settle(self) -> None:
+        """Lines have ended without an event: give their events back to the module."""
+        self._events.settle()
+
+    def _on_error(self, why: str) -> None:
+        self.broken, self.ended = f"module {self.name}: {why}", True
+        self._owner.on_exit(self)
+
+    async def drain(self) -> None:
+        """Pass all pending events to the owner; ModuleError if they cannot be read."""
         try:
-            self._read_events(_TURN_ROOM, time.monotonic() + _TURN_SECONDS)
-        except ModuleError as error:
-            self.detach()  # the loop would report it as readable for ever
-            self.broken, self.ended = str(error), True
-            self._on_exit(self)
-
-    def drain(self) -> None:
-        """Pass all pending events of a stopped module to `on_event`; ModuleError if they cannot be read."""
-        self._read_events(1 << 18, math.inf)
-
-    def _read_events(self, room: int, end: float) -> None:
-        """Until `end`, in pieces of `room` bytes."""
-        try:
-            while found := self.device.read_events(room):
-                self._follow_clock()
-                for event in found:
-                    self._on_event(self, event)
-                if time.monotonic() >= end:
-                    break
+            await self._events.drain()
         except (DeviceError, ValueError) as error:
             raise ModuleError(f"module {self.name}: {error}") from error
-        self.check_ended()
-
-    def _follow_clock(self) -> None:
-        """Let the module read its `time_offset` again if CLOCK_REALTIME was set, or the machine slept.
-
-        The difference is not used itself, because a time namespace has another CLOCK_MONOTONIC.
-        """
-        distance = time.time_ns() - time.monotonic_ns()
-        if abs(distance - self._distance) > _JUMP_NS:
-            with contextlib.suppress(DeviceError):
-                self.device.sync()
-                self._distance = distance
 
     def check_ended(self) -> None:
-        """Call `on_exit` if the script has ended by itself."""
+        """Tell the owner if the script has ended by itself."""
         if not self.ended and self.state in (State.EXITING, State.STOPPED):
             self.ended = True
-            self._on_exit(self)
+            self._owner.on_exit(self)
 
     @property
     def state(self) -> State:
-        return self.device.header().state
+        return self.device.state
+
+    @property
+    def counts(self) -> bool:
+        """Whether its probes are attached, or will be again."""
+        return self.state in (State.STARTING, State.RUNNING, State.DISARMED)
+
+    @property
+    def started_ns(self) -> int:
+        """When it was started; 0 if it was not, or if its start has failed or was killed."""
+        return self.device.header().started_ns
 
     @property
     def gave_up(self) -> bool:
@@ -134,20 +170,61 @@ class LoadedModule:
         """The values now. `spread`: include min, max and variance, which are not exported."""
         return self._reader.read(spread)
 
-    async def start(self, max_errors: int | None, target: int = 0) -> None:
+    async def start(
+        self,
+        max_errors: int | None,
+        target: int = 0,
+        budgets: Budgets | None = None,
+        instead_of: LoadedModule | None = None,
+        first: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`instead_of` counts nothing more as soon as this module counts. `first` is done before."""
         limit = UNLIMITED_ERRORS if max_errors is None else max_errors
-        await _in_thread(lambda: self.device.start(limit, target))
+        other = None if instead_of is None else instead_of.device
+
+        def start() -> None:
+            first()
+            self.device.start(limit, target, budgets, other)
+
+        with contextlib.nullcontext() if instead_of is None else instead_of.ending():
+            await _in_thread(start)
+        self.control.budgets = budgets
+
+    @contextmanager
+    def ending(self) -> Iterator[None]:
+        """The owner ends the script, which is no end by itself. After an error, it goes on."""
+        before, self.ended = self.ended, True
+        try:
+            yield
+        except ModuleError:
+            self.ended = before
+            raise
 
     async def stop(self) -> None:
-        """Run end probes and read their events; tables keep their values."""
-        self.ended = True
+        """Run end probes and read their events; tables keep their values.
+
+        No other probe runs from the start on. What they have printed is read before the end probes run, whose
+        events would find no room in full rings.
+        """
+        self.ended = True  # the owner has ended it
         if self.state not in (State.STOPPED, State.LOADED):
+            self.device.close_gates()
+            with contextlib.suppress(ModuleError):  # the second one reports it
+                await self.drain()
             await _in_thread(self.device.stop)
-        self.drain()
+        await self.drain()
+
+    async def leave(self) -> None:
+        """Close the device of a module that stays loaded for the next reader."""
+        self.ended = True
+        await self._events.leave()
+        await self.control.close()
+        self.device.close()
 
     async def unload(self, modules: Modules) -> None:
         """Close the device and unload the module; this object cannot be used afterwards."""
         self.detach()
+        await self.control.close()
         self.device.close()
         await _in_thread(lambda: modules.unload(self.name))
 
@@ -160,21 +237,105 @@ class Script:
     settings: ScriptSettings
     log: ScriptLog
     state: ScriptState = ScriptState.WAITING
+    entered: float = field(default_factory=time.time)  # `state`, in seconds since 1970
     reason: str = ""
     detail: str = ""  # the reason in full: rendered diagnostics
+    said: tuple[str, ...] = ()  # the log's lines about the last failure
     fingerprint: str = ""  # of the request that `module` was compiled from
+    described: Seen | None = None  # as it was last read
+    changing: asyncio.Lock = field(default_factory=asyncio.Lock)  # held by who changes `module`
     module: LoadedModule | None = None
     compiled: Compiled | None = None
+    kept_variant: str = ""  # of a module that was adopted, and not compiled here
     compile_seconds: float = 0.0
     compile_failures: int = 0
     load_seconds: float = 0.0
     problems: tuple[str, ...] = field(default=())
+    rearming: Rearming = field(default_factory=Rearming)
+    in_force: str = ""  # the budgets that the module was last given, and the pauses
+    series: int = 0  # as of the last scrape
+    series_left_out: int = 0
+    left_out: tuple[str, ...] = ()  # the globals of these, with the reason
+    expired: int = 0  # elements without a change for their ttl
+    removed: int = 0  # those of them that have left the module
+    # samples and elements that pages left out, by reason: agent/daemon/losses.py
+    lost: Counter[str] = field(default_factory=Counter)
+    withheld: int = 0  # of these, on the last page
 
-    def fail(self, reason: str, detail: str = "") -> None:
-        """A version failed; an older one keeps running if there is one."""
+    @property
+    def revision(self) -> str:
+        """That of the text that the module is made of; while a newer version fails, the older one's."""
+        if self.module is None or self.compiled is None:
+            return self.settings.revision
+        return self.compiled.revision
+
+    @property
+    def variant(self) -> str:
+        """The variant that runs; "" if the script has none."""
+        if self.module is None:
+            return ""
+        return self.kept_variant if self.compiled is None else self.compiled.variant
+
+    @property
+    def shown(self) -> ScriptState:
+        """The state as users see it: a version that is running may be disarmed."""
+        if self.module is None:
+            return self.state
+        if self.module.state is State.LOADED or self.rearming.paused:
+            held = self.settings.held
+            return ScriptState.DISARMED_BY_OPERATOR if held else ScriptState.PAUSED
+        if self.rearming.disarm is None:
+            return self.state
+        return ScriptState.QUARANTINED if self.rearming.quarantined else ScriptState.DISARMED
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether it is not armed because the configuration or a person wants that."""
+        return self.shown in _PAUSED
+
+    @property
+    def why(self) -> str:
+        """The reason for the state as users see it."""
+        disarm, reason = self.rearming.disarm, self.reason
+        if self.is_paused:
+            by = "it was disarmed by the operator, its values stay" if self.settings.held else ""
+            return "; ".join(filter(None, [reason, by, f"to arm it: stapwatch arm {self.name}"]))
+        if self.module is None or disarm is None:
+            return reason
+        if self.rearming.quarantined:
+            then = f"it is quarantined until it changes, or: stapwatch arm {self.name}"
+        else:
+            then = f"it is armed again in {self.rearming.left:.0f} s"
+        return "; ".join(filter(None, [reason, f"it {disarm}; {then}"]))
+
+    def runs(self, fingerprint: str, or_adopted: bool = False) -> bool:
+        """Whether its module is of this text and these options. An adopted one has no fingerprint yet."""
+        known = (fingerprint, "") if or_adopted else (fingerprint,)
+        return self.module is not None and self.fingerprint in known
+
+    def fail(self, reason: str, detail: str = "", said: tuple[str, ...] = ()) -> None:
+        """A version failed; an older one keeps running if there is one. `said`: as it was logged."""
         older = self.module is not None
-        self.state = ScriptState.OUTDATED if older else ScriptState.FAILED
-        self.reason, self.detail = reason, detail or reason
+        self.enter(ScriptState.OUTDATED if older else ScriptState.FAILED, reason, detail or reason)
+        self.said = said
+
+    def enter(self, state: ScriptState, reason: str = "", detail: str = "") -> None:
+        """Begin a state; to begin it again changes nothing but the reason."""
+        if state is not self.state:
+            self.entered = time.time()
+        self.state, self.reason, self.detail = state, reason, detail
+
+    @property
+    def since(self) -> float:
+        """When the state as users see it began, in seconds since 1970; an adopted module's goes on."""
+        if self.module is None or self.module.state is State.LOADED:
+            return self.entered
+        held = self.rearming.since_change
+        if held is not None and (self.rearming.disarm or self.state is ScriptState.RUNNING):
+            return time.time() - held
+        if self.state is ScriptState.RUNNING:
+            return self.module.device.header().started_ns / 1e9 or self.entered
+        return self.entered
 
 
 async def _in_thread(action: Callable[[], object]) -> None:

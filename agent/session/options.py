@@ -15,6 +15,7 @@ from agent.session import compile_options, unsupported_options
 from agent.session.compile_options import CompileOptions, UsageError
 from agent.session.output_file import Rotation
 from compiler.protocol import LAST_PASS
+from runtime.abi.structs import MILLION, Budgets
 from runtime.support.record import record, replace
 
 RUN_PASS = LAST_PASS + 1  # the pass that runs the module
@@ -22,6 +23,9 @@ _MOST_MEGABYTES = 4095
 _TIME_LIMITS = ("MAXACTION", "MAXACTION_INTERRUPTIBLE", "MAXTRYLOCK")
 _UNLIMITED = str((1 << 31) - 1)
 DEFAULT_MAX_ERRORS, DEFAULT_MAX_SKIPPED = 0, 100  # as compiler.ir.options.Limits has them
+# SystemTap's overload check, in cycles. The compiler does not get these: no module depends on them.
+_INTERVAL, _THRESHOLD, _OFF = "STP_OVERLOAD_INTERVAL", "STP_OVERLOAD_THRESHOLD", "STP_NO_OVERLOAD"
+_OVERLOAD = {_INTERVAL: 1_000_000_000, _THRESHOLD: 500_000_000, _OFF: 0}
 
 
 @record
@@ -55,6 +59,7 @@ class RunOptions:
     use_cache: bool = True
     max_errors: int = DEFAULT_MAX_ERRORS
     max_skipped: int = DEFAULT_MAX_SKIPPED
+    budgets: Budgets = Budgets()
 
     @property
     def daemonizes(self) -> bool:
@@ -197,7 +202,7 @@ def _add_compiling(run: argparse.ArgumentParser) -> None:
         "--suppress-time-limits",
         action="store_true",
         dest="unlimited",
-        help="no MAXACTION and no MAXTRYLOCK (needs -g)",
+        help="no MAXACTION, MAXTIME and MAXTRYLOCK (needs -g)",
     )
     compiling.add_argument(
         "--suppress-handler-errors",
@@ -229,12 +234,14 @@ def parse(given: argparse.Namespace) -> RunOptions:
     """Raises UsageError for options that exclude or need each other."""
     _check(given)
     shared = compile_options.parse(given)
+    budgets = _budgets(shared.defines)
+    defines = {name: text for name, text in shared.defines.items() if name not in _OVERLOAD}
     file, text, arguments = _script(given)
     return RunOptions(
         compile=replace(
             shared,
             last_pass=_last_pass(given),
-            defines={**shared.defines, **_implied_defines(given)},
+            defines={**defines, **_implied_defines(given)},
         ),
         file=file,
         text=text,
@@ -262,6 +269,7 @@ def parse(given: argparse.Namespace) -> RunOptions:
         use_cache=not given.disable_cache,
         max_errors=_limit(shared, "MAXERRORS", DEFAULT_MAX_ERRORS),
         max_skipped=_limit(shared, "MAXSKIPPED", DEFAULT_MAX_SKIPPED),
+        budgets=budgets,
     )
 
 
@@ -321,7 +329,9 @@ def _kernel(given: argparse.Namespace) -> dict[str, str] | None:
 
 def _implied_defines(given: argparse.Namespace) -> dict[str, str]:
     """The limits that other options than -D set."""
-    defines = dict.fromkeys(_TIME_LIMITS, _UNLIMITED) if given.unlimited else {}
+    defines = {}
+    if given.unlimited:
+        defines = dict.fromkeys(_TIME_LIMITS, _UNLIMITED) | {"MAXTIME": "0"}
     if given.buffer:
         defines["RINGSIZE"] = str(given.buffer << 20)
     return defines
@@ -331,6 +341,19 @@ def _limit(options: CompileOptions, name: str, default: int) -> int:
     """A limit that the session enforces itself."""
     value = options.defines.get(name, "")
     return int(value) if value.isdecimal() else default
+
+
+def _budgets(defines: Mapping[str, str]) -> Budgets:
+    """The share of a CPU's cycles that probes may take. The module measures it over a second, whatever the
+    interval is. Raises UsageError."""
+    known = dict(_OVERLOAD)
+    for name in known.keys() & defines.keys():
+        if not re.fullmatch(r"[0-9]{1,18}", defines[name]):
+            raise UsageError(f"-D {name}={defines[name]}: it is a number of cycles")
+        known[name] = int(defines[name])
+    if known[_OFF] or not known[_INTERVAL]:
+        return Budgets()
+    return Budgets(one_cpu_ppm=max(1, known[_THRESHOLD] * MILLION // known[_INTERVAL]))
 
 
 def _seconds(text: str) -> float:

@@ -3,6 +3,7 @@
 
 output = Output.open("log-%F", Rotation(megabytes=10, files=3))     -> log-2026-01-31.0, then .1, ...
 output.write(b"one line\\n")
+output.flush()                                                      -> both are written with one system call
 output.switch()                                                     -> continue in the next file
 """
 
@@ -18,6 +19,7 @@ from runtime.support.record import record
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
 _STDOUT = 1
+_LARGE = 1 << 16  # bytes
 
 
 @record
@@ -34,8 +36,8 @@ def expanded(name: str) -> str:
 
 
 class Output:
-    """Holds its input back until `release`. `end` is called when the pipe is closed, or after an error
-    in writing, which `say` reports."""
+    """Holds its input back until `release`, and then until there is much of it, or `flush` is called.
+    `end` is called when the pipe is closed, or after an error in writing, which `say` reports."""
 
     def __init__(self, end: Callable[[], None], say: Callable[[str], None]) -> None:
         self._end, self._say = end, say
@@ -45,6 +47,8 @@ class Output:
         self._number = 0
         self._size = 0
         self._held: list[Callable[[], None]] | None = []  # None: released
+        self._parts: list[bytes] = []  # written by the next flush
+        self._waiting = 0  # bytes of them
 
     def to(self, name: str, rotation: Rotation | None) -> None:
         """Write to a file from now on. OSError if it cannot be created."""
@@ -52,7 +56,16 @@ class Output:
         self._open(self._name if rotation is None else f"{self._name}.0")
 
     def write(self, data: bytes) -> None:
-        self.after(lambda: self._write(data))
+        if self._held is not None:
+            self._held.append(lambda: self._add(data))
+        else:
+            self._add(data)
+
+    def flush(self) -> None:
+        """Write what waits, unless it is held back."""
+        data, self._parts, self._waiting = b"".join(self._parts), [], 0
+        if data:
+            self._write(data)
 
     def switch(self) -> None:
         """Continue in the next file; does nothing without -o."""
@@ -61,8 +74,9 @@ class Output:
     def after(self, action: Callable[[], None]) -> None:
         """Call `action` when everything before it has been written."""
         if self._held is not None:
-            self._held.append(action)
+            self._held.append(lambda: self.after(action))
         else:
+            self.flush()
             action()
 
     def release(self) -> None:
@@ -70,6 +84,14 @@ class Output:
         held, self._held = self._held or [], None
         for action in held:
             action()
+        self.flush()
+
+    def _add(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._waiting += len(data)
+        full = self._rotation and self._size + self._waiting >= self._rotation.megabytes << 20
+        if full or self._waiting > _LARGE:
+            self.flush()
 
     def _write(self, data: bytes) -> None:
         try:

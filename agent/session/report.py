@@ -17,6 +17,7 @@ from agent.session import console
 from agent.session.options import RUN_PASS, RunOptions
 from agent.session.pass_timer import PassTimer, times
 from compiler.protocol import Pass
+from runtime.abi.structs import MILLION, WAITING, Breach
 from runtime.reader.snapshot import Snapshot
 
 _JOINTS = {2: ": ", 3: " into ", 4: " into "}  # between a pass's title and its summary
@@ -78,12 +79,35 @@ class Report:
     def losses(self, shot: Snapshot) -> None:
         """Warn about everything that makes the script's numbers incomplete."""
         for probe in shot.probes:
-            if probe.error:
+            if probe.error and probe.error != WAITING:  # reported when it happened
                 why = os.strerror(abs(probe.error))
                 self.warn(f"probe {probe.probe.point} could not be attached: {why}")
         for what, count in _losses(shot):
             if count:
                 self.warn(f"{count} {what}")
+
+    def disarmed(self, shot: Snapshot) -> None:
+        """Report the budget that ended the run, if one did."""
+        header = shot.header
+        if not header.disarms:
+            return
+        probe = "the script"
+        if header.breach_probe < len(shot.probes):
+            probe = f"probe {shot.probes[header.breach_probe].probe.point}"
+        if header.breach is Breach.ONE_CPU:
+            self.say(
+                f"ERROR: overload: {_percent(header.breach_value)} of a CPU's time within a second, most of "
+                f"it in {probe}; the limit is {_percent(header.breach_limit)}"
+            )
+            self.say(
+                "change it with -DSTP_OVERLOAD_THRESHOLD=CYCLES, or switch it off: -DSTP_NO_OVERLOAD"
+            )
+        else:
+            self.say(f"ERROR: {probe} was disarmed")
+
+
+def _percent(ppm: int) -> str:
+    return f"{ppm * 100 / MILLION:.4g}%"
 
 
 def _losses(shot: Snapshot) -> Sequence[tuple[str, int]]:

@@ -16,7 +16,8 @@ from typing import Any
 
 from agent.scripts.compile_client import Compiled
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
-from agent.scripts.script import LoadedModule
+from agent.scripts.script import LoadedModule, Owner
+from agent.scripts.turns import Turns
 from agent.session import final_globals
 from agent.session.monitor import Monitor
 from agent.session.options import RunOptions
@@ -25,7 +26,7 @@ from agent.session.pass_timer import PassTimer
 from agent.session.report import Report
 from agent.session.target_process import TargetProcess, start_for_script
 from agent.session.terminal_input import Keyboard
-from runtime.abi.structs import EventKind
+from runtime.abi.structs import EventKind, State
 from runtime.events import decode as events
 from runtime.events.decode import Event
 from runtime.reader.device import Device
@@ -34,7 +35,7 @@ from runtime.reader.snapshot import Snapshot
 _CHECK_SECONDS = 1.0
 
 
-class Run:
+class Run(Owner):
     """One module from loading to unloading. `end`: set when the run is to end."""
 
     def __init__(
@@ -82,7 +83,7 @@ class Run:
 
     async def _open(self, get: Callable[[], Device]) -> LoadedModule:
         device = await asyncio.to_thread(get)
-        return LoadedModule(device, self._on_event, lambda _: self._end.set())
+        return LoadedModule(device, self, Turns())
 
     async def _run(self, module: LoadedModule, *, start: bool) -> int:
         """Run the module from start to unload; with -F it stays loaded."""
@@ -144,7 +145,8 @@ class Run:
         try:
             if start:
                 most_errors = None if self._options.tolerant else self._options.max_errors
-                await module.start(most_errors, target.pid if target else self._options.target)
+                target_pid = target.pid if target else self._options.target
+                await module.start(most_errors, target_pid, self._options.budgets)
         finally:
             # not earlier: whoever reads the begin probes' output may rely on the other probes
             self._output.release()
@@ -173,15 +175,22 @@ class Run:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _watch(self, module: LoadedModule) -> None:
-        """Enforce MAXSKIPPED, which the kernel only counts, and serve --monitor, until cancelled."""
+        """Enforce MAXSKIPPED, which the kernel only counts, and serve --monitor, until cancelled. The event
+        of a disarming is lost if the buffer is full."""
         loop, monitor = asyncio.get_running_loop(), Monitor(module.name)
         began, shown = loop.time(), self._options.monitor is not None
         while True:
             await asyncio.sleep(self._options.monitor or _CHECK_SECONDS)
+            self._check_disarmed(module)
             shot = module.snapshot()
             self._check_skipped(shot)
             for line in monitor.lines(shot, loop.time() - began) if shown else ():
                 self._report.say(line)
+
+    def _check_disarmed(self, module: LoadedModule) -> None:
+        """End the run when the module has disarmed itself."""
+        if module.state is State.DISARMED:
+            self._end.set()
 
     def _check_skipped(self, shot: Snapshot) -> None:
         """End the run when more hits than MAXSKIPPED were skipped because of a lock."""
@@ -202,16 +211,25 @@ class Run:
         if not module.gave_up and self._options.end_of_run_globals:
             text = "".join(final_globals.lines(shot))
             self._output.write(text.encode(errors="surrogateescape"))
+        self._output.flush()
         self._report.completed(self._timer)
         self._report.losses(shot)
+        self._report.disarmed(shot)
         if status:
             self._report.command_failed(status)
         self._check_skipped(shot)
         failed = bool(status) or (self._errors > 0 and not self._options.tolerant)
-        failed = failed or self._too_many_skipped
+        failed = failed or self._too_many_skipped or shot.header.disarms > 0
         return 1 if failed or module.gave_up or module.broken else 0
 
-    def _on_event(self, module: LoadedModule, event: Event) -> None:
+    def on_exit(self, module: LoadedModule) -> None:
+        self._end.set()
+
+    def written(self, module: LoadedModule, done: Callable[[], None]) -> bool:
+        self._output.flush()
+        return True
+
+    def on_event(self, module: LoadedModule, event: Event) -> None:
         text = events.text(event, module.manifest)
         match event.kind:
             case EventKind.PRINT:
@@ -220,13 +238,17 @@ class Run:
                 self._output.write(text.encode(errors="surrogateescape"))
             case EventKind.ERROR:
                 self._errors += 1
+                self._output.flush()
                 self._report.say(f"ERROR: {events.log_text(event, module.manifest)}")
             case EventKind.WARNING:
+                self._output.flush()
                 self._report.warn(events.log_text(event, module.manifest))
             case EventKind.COMMAND:
                 self._output.after(lambda: start_for_script(text))
             case EventKind.SWITCH:
                 self._output.switch()
+            case EventKind.STATE:
+                self._check_disarmed(module)
             case _:
                 pass
 

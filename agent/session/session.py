@@ -76,8 +76,8 @@ class Session:
 
     def _list(self, compiled: Compiled) -> int:
         """-l and the like; the exit status is 1 if the list is empty."""
-        self._output.release()
         self._output.write(compiled.output.encode())
+        self._output.release()
         return 0 if compiled.output else 1
 
     async def _execute(self, compiled: Compiled) -> int:

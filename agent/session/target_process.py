@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shlex
 import shutil
 import signal
 import subprocess
-import time
-from pathlib import Path
 
-_IN_READ = "0 "  # /proc/PID/syscall of a process in read() begins with the number of the call
-_PATIENCE = 1.0  # seconds
+_IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
 def _words(text: str) -> list[str]:
@@ -33,9 +31,10 @@ def program_of(text: str) -> str | None:
 
 
 class TargetProcess:
-    """The command of -c: a process that waits in read(), and executes the command when released.
+    """The command of -c: a process that is stopped, and executes the command when released.
 
-    It calls only execve() in between, so all that a script counts for this process is the command's.
+    It has left the system call in which it stopped itself, and calls only execve() when it goes on. So all
+    that a script counts for this process is the command's.
     """
 
     def __init__(self, pid: int, gate: int) -> None:
@@ -45,26 +44,25 @@ class TargetProcess:
 
     @classmethod
     def prepare(cls, text: str) -> TargetProcess:
-        """Fork the waiting process. OSError if the command does not exist."""
+        """Fork the process, and wait until it is stopped. OSError if the command does not exist."""
         words, path = _words(text), program_of(text)
         if path is None:
             raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
-        wait, gate = os.pipe()
+        fate, gate = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(gate)
             try:
-                if os.read(wait, 1):
-                    os.execv(path, words)
+                _stop_and_execute(path, words, fate)
             finally:
                 os._exit(127)
-        os.close(wait)
-        _wait_for_read(pid)
+        os.close(fate)
+        os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
         return cls(pid, gate)
 
     def release(self) -> None:
         """Execute the command."""
-        os.write(self._gate, b"!")
+        os.kill(self.pid, signal.SIGCONT)
 
     async def wait(self) -> None:
         """Wait until the process ends."""
@@ -84,6 +82,7 @@ class TargetProcess:
                 break
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+                os.kill(self.pid, signal.SIGCONT)  # a stopped process does not end by SIGTERM
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(5):
                     await self.wait()
@@ -97,14 +96,19 @@ class TargetProcess:
                 self.status = os.waitstatus_to_exitcode(status)
 
 
-def _wait_for_read(pid: int) -> None:
-    """Wait until the process sleeps in read(): a script could count a later call."""
-    deadline = time.monotonic() + _PATIENCE
-    with contextlib.suppress(OSError):  # a kernel without CONFIG_HAVE_ARCH_TRACEHOOK
-        while time.monotonic() < deadline:
-            if Path(f"/proc/{pid}/syscall").read_text().startswith(_IN_READ):
-                break
-            time.sleep(0.001)
+def _stop_and_execute(path: str, words: list[str], fate: int) -> None:
+    """In the new process. `fate`: a pipe that closes when the run dies, which then kills this process."""
+    signal.set_wakeup_fd(-1)  # it is the run's
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)) or number in _IGNORED_BY_PYTHON:
+            signal.signal(number, signal.SIG_DFL)
+    fcntl.fcntl(fate, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(fate, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(fate, fcntl.F_SETFL, os.O_ASYNC)
+    with contextlib.suppress(OSError):
+        os.execv("", words)  # the memory that the call needs is there afterwards
+    os.kill(os.getpid(), signal.SIGSTOP)
+    os.execv(path, words)
 
 
 def start_for_script(text: str) -> None:

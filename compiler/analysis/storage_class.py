@@ -8,7 +8,7 @@ everything else (read, assigned or deleted in handlers)  -> SHARED: one value un
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from enum import Enum, auto
 
 from compiler.ir import program as p
@@ -123,31 +123,40 @@ class StorageClass:
     storage: Storage
     monotonic: bool  # it only grows: a counter
     scratch: bool = False  # working memory, which is not a metric
+    unread: bool = False  # no handler reads it or deletes from it
 
 
-def classify(program: p.Program) -> dict[str, StorageClass]:
-    """The storage class of every global, by its name."""
+def classify(program: p.Program, evicting: Container[str] = frozenset()) -> dict[str, StorageClass]:
+    """The storage class of every global, by its name. `evicting`: arrays whose elements give way to new
+    ones, beside those that are declared with `%`."""
     by_name: dict[str, list[Use]] = {g.name: [] for g in program.globals}
     for use in uses(program):
         by_name[use.name].append(use)
-    return {g.name: _classify(g, by_name[g.name]) for g in program.globals}
+    return {g.name: _classify(g, by_name[g.name], g.name in evicting) for g in program.globals}
 
 
-def _classify(g: p.Global, found: Sequence[Use]) -> StorageClass:
+def _classify(g: p.Global, found: Sequence[Use], evicting: bool) -> StorageClass:
     accesses_ = {use.access for use in found}
     own = g.name.startswith("__")  # private to a script or the library, by convention
     changes = [use for use in found if use.access is not Access.READ]
     monotonic = accesses_ <= {Access.ADD, Access.READ} and bool(changes)
     early = all(use.hook is Begin for use in changes)
+    unread = not accesses_ & {Access.READ, Access.DELETE}
     if early and g.type is not p.STAT:
-        return StorageClass(Storage.CONSTANT, monotonic, own)
+        return StorageClass(Storage.CONSTANT, monotonic, own, unread)
     read_hot = any(use.access is Access.READ and not use.hook.is_cold for use in found)
-    if g.type is p.STRING or g.wrap or read_hot or accesses_ & {Access.WRITE, Access.DELETE}:
+    if (
+        g.type is p.STRING
+        or g.wrap
+        or evicting
+        or read_hot
+        or accesses_ & {Access.WRITE, Access.DELETE}
+    ):
         deleted = bool(g.keys) and any(
             use.access is Access.DELETE and not use.hook.is_cold for use in found
         )
-        return StorageClass(Storage.SHARED, monotonic, own or deleted)
-    return StorageClass(Storage.PERCPU, monotonic, own)
+        return StorageClass(Storage.SHARED, monotonic, own or deleted, unread)
+    return StorageClass(Storage.PERCPU, monotonic, own, unread)
 
 
 @record

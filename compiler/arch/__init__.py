@@ -57,6 +57,30 @@ class Percpu:
 
 
 @record
+class CompatArgument:
+    """An argument of a 32-bit program's system call: 32 bits of a register, or of two for 64 bits, the low
+    half first; of none: zero. `is_short`: an id of 16 bits. `in_pages`: a number of pages."""
+
+    registers: tuple[str, ...]
+    signed: bool = False
+    is_short: bool = False
+    in_pages: bool = False
+
+
+@record
+class CompatCall:
+    """One way in which 32-bit programs make a system call.
+
+    `functions`: the entry function is the first of these that the kernel has. `arguments`: those of the
+    64-bit call. `time_size`: bytes of each of the two numbers of a time that an argument points to.
+    """
+
+    functions: tuple[str, ...]
+    arguments: tuple[CompatArgument, ...]
+    time_size: int
+
+
+@record
 class Arch:
     """One architecture: a 64-bit little-endian machine. Registers go by their names in the kernel's
     `struct pt_regs`, which are those of `struct sw_regs` in C."""
@@ -74,6 +98,12 @@ class Arch:
     dwarf_range: str  # for messages
 
     syscall_prefix: str  # in front of the name in SYSCALL_DEFINE: the entry function's symbol
+    # System calls of 32-bit programs: registers of their arguments, the ways to make a call by the name in
+    # SYSCALL_DEFINE, and the names of calls that only they have.
+    compat_arguments: tuple[str, ...]
+    compat_calls: Callable[[str], tuple[CompatCall, ...]]
+    compat_only: Callable[[str], bool]
+    compat_status: tuple[str, ...]  # the member of task_struct with SW_STATUS_COMPAT
     watchpoints: int  # hardware breakpoints that a CPU has
     percpu: tuple[Percpu, ...]
     hot_struct: str
@@ -88,6 +118,7 @@ class Arch:
     operands: Callable[[str], tuple[Operand | None, ...]]
     # offset and size of the packed kernel in a boot image; None: the bytes are not a boot image
     boot_payload: Callable[[bytes], tuple[int, int] | None]
+    return_thunk: str = ""  # the kernel's function that functions jump to in place of a return
 
 
 NAMES: Final = ("x86_64",)  # each is a module of this room, whose record is ARCH

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from compiler.arch import Arch, Operand, Percpu
+from compiler.arch import Arch, CompatCall, Operand, Percpu
 
 _BOOT_MAGIC_AT: Final = 0x202
 _SETUP_SECTORS_AT: Final = 0x1F1
@@ -57,6 +57,19 @@ def boot_payload(data: bytes) -> tuple[int, int] | None:
     return (sectors + 1) * 512 + offset, size
 
 
+def compat_calls(name: str) -> tuple[CompatCall, ...]:
+    """Few scripts probe system calls by name, so the table is imported for those."""
+    from compiler.arch import x86_64_compat
+
+    return x86_64_compat.compat_calls(name)
+
+
+def compat_only(name: str) -> bool:
+    from compiler.arch import x86_64_compat
+
+    return name in x86_64_compat.ONLY
+
+
 ARCH: Final = Arch(
     name="x86_64",
     kernel_name="x86",
@@ -76,6 +89,10 @@ ARCH: Final = Arch(
     dwarf_registers=_DWARF_REGISTERS,
     dwarf_range="0 to 16: rax to rip",
     syscall_prefix="__x64_sys_",
+    compat_arguments=("bx", "cx", "dx", "si", "di", "bp"),
+    compat_calls=compat_calls,
+    compat_only=compat_only,
+    compat_status=("thread_info", "status"),
     watchpoints=4,
     percpu=(
         Percpu("SW_PREEMPT_COUNT", "__preempt_count", "preempt_count"),
@@ -88,4 +105,5 @@ ARCH: Final = Arch(
     unsafe_prefixes=("__x86_", "text_poke", "__text_poke", "smp_text_poke", "poke_int3"),
     operands=operands,
     boot_payload=boot_payload,
+    return_thunk="__x86_return_thunk",
 )

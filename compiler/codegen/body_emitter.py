@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from compiler.analysis.string_sizes import StringSizes
 from compiler.codegen import c_writer as cw
 from compiler.codegen.c_writer import C, Writer
+from compiler.codegen.costs import Costs
 from compiler.codegen.data_layout import Layout, StoredGlobal
 from compiler.ir import program as p
 from compiler.ir.options import Options
@@ -42,10 +43,11 @@ class Unit:
     options: Options
     functions: dict[str, p.Function]
     pure: frozenset[str]
-    fallible: frozenset[str]
+    fallible: frozenset[str]  # functions that are emitted join when they are found to be
     recursive: frozenset[str]
-    paying: frozenset[str]
+    costs: Costs
     checked: frozenset[str]  # functions that compare the stack pointer with its bound
+    rest_of_actions: dict[int, int] = field(default_factory=dict)  # see charge.h; by probe
     stack_words: dict[str, int] = field(default_factory=dict)  # see stack_use.py; by function
     errors: dict[ErrorSite, int] = field(default_factory=dict)
     prints: dict[Print, int] = field(default_factory=dict)
@@ -56,6 +58,11 @@ class Unit:
     @property
     def name(self) -> cw.Names:
         return self.layout.names
+
+    @property
+    def paying(self) -> frozenset[str]:
+        """Functions that pay for their statements; callers pay for those of others."""
+        return self.costs.paying
 
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""
@@ -84,6 +91,7 @@ class BodyEmitter:
     emit_value: Callable[[BodyEmitter, p.Expr], C]
     function: p.Function | None = None  # the script function whose body this is
     spills: bool = False  # its numbers are in the frame: they are too many for the stack
+    in_hit: bool = True  # False: a condition that is tested elsewhere; it pays for nothing
     w: Writer = field(default_factory=lambda: Writer(depth=1))
     fail: str = "fail"  # the label where errors go
     continues: list[str] = field(default_factory=list)  # of loops: a label, "" for C's `continue`
@@ -114,6 +122,8 @@ class BodyEmitter:
     @property
     def c(self) -> str:
         """The context of this CPU."""
+        if not self.in_hit:
+            return "NULL"
         self.used.add("c")
         return "c"
 
@@ -161,9 +171,13 @@ class BodyEmitter:
         self.buffers.append(f"char {found}[{size}];")
         return f"f->{found}"
 
+    def size_of(self, e: p.Expr) -> int:
+        """The bytes of a string expression at most."""
+        return self.unit.sizes.expr(e, self.body)
+
     def text_buffer(self, e: p.Expr) -> str:
         """A buffer that is large enough for a string expression."""
-        return self.buffer(self.unit.sizes.expr(e, self.body))
+        return self.buffer(self.size_of(e))
 
     def label(self, stem: str) -> str:
         self.labels += 1
@@ -197,6 +211,13 @@ class BodyEmitter:
         site = self.unit.error(message, span)
         self.w.line(f"sw_error({self.c}, {site}, {cw.string(message)});")
         self.w.jump(self.fail)
+
+    def unless(self, test: str, message: str, span: Span) -> None:
+        """A test by a runtime function that has set an error if it is false."""
+        self.use("c")
+        with self.w.block(f"if (unlikely(!{test}))"):
+            self.w.line(f"c->error_site = {self.unit.error(message, span)};")
+            self.w.jump(self.fail)
 
     def check(self, message: str, span: Span) -> None:
         """After a runtime function that may have set an error: gives the error its location."""

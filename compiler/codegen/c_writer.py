@@ -12,12 +12,31 @@ from runtime.support.record import field, record
 _WORDS = """
 auto break case char const continue default do double else enum extern float for goto if inline int
 long register restrict return short signed sizeof static struct switch typedef union unsigned void
-volatile while asm typeof bool true false NULL
+volatile while asm typeof bool true false
 a c f s u8 u16 u32 u64 s8 s16 s32 s64 size_t likely unlikely barrier offsetof noinline area lane
 shared frames probes counts regs data entry ip parent_ip ops key row slot order limit record result
-value stat init build_id current jiffies min max abs swap MAXSTRINGLEN MAXNESTING
+value stat init build_id current jiffies min max abs swap sorting
+linux unix
 """
 _RESERVED = frozenset(_WORDS.split())
+# forms of the names that the generated code derives from a script's names or from numbers
+_PREFIXES = (
+    "__", "sw_", "add_", "append_", "put_", "insert_", "fill_", "bounds_", "layout_", "fn_", "get_", "set_",
+)  # fmt: skip
+_DIGITS = "0123456789"
+_SUFFIXES = ("_", "_lock", "_dropped", "_sequence", "_values", "_given")
+_NUMBERED = ("probe_", "entry_", "order_", "text_", "key_")
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a name looks like one that is derived, C's own, or a macro."""
+    first = name.lstrip("_")[:1]
+    return (
+        name.startswith(_PREFIXES)
+        or name.endswith(_SUFFIXES)
+        or (name[-1] in _DIGITS and name.rstrip(_DIGITS) in _NUMBERED)
+        or (first.isupper() and (name[0] == "_" or name.isupper()))
+    )
 
 
 @record
@@ -28,11 +47,12 @@ class Names:
     crowded: bool = False
 
     def __call__(self, text: str) -> str:
-        """The C identifier: `$` becomes `_`; reserved words, and in a crowded file all, get a suffix."""
+        """The C identifier, another one for each name: `$` becomes `_`; taken names, and in a crowded
+        file all, get a suffix."""
         text = text.replace("$", "_")
         if self.crowded:
             return f"{text}__"
-        return text + "_" if text in _RESERVED or text.startswith("sw_") else text
+        return text + "_" if text in _RESERVED or _is_taken(text) else text
 
 
 def string(text: str) -> str:

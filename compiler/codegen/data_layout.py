@@ -13,9 +13,9 @@ The offsets in the manifest are computed here, and asserted by the C compiler in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from compiler.analysis import storage_class
+from compiler.analysis import full_arrays, storage_class
 from compiler.analysis.string_sizes import StringSizes
 from compiler.codegen.c_writer import Names
 from compiler.ir import program as p
@@ -31,6 +31,7 @@ from runtime.abi.manifest import (
     Storage,
     Table,
     ValueType,
+    WhenFull,
 )
 from runtime.support.record import field, record, replace
 
@@ -77,6 +78,10 @@ class StoredGlobal:
     @property
     def is_array(self) -> bool:
         return bool(self.g.keys)
+
+    @property
+    def when_full(self) -> WhenFull:
+        return self.slots.when_full
 
     @property
     def slots(self) -> Slots:
@@ -139,8 +144,10 @@ def lay_out(
     statuses = count + sum(len(probe.hook.functions) for probe in program.probes)
     size = structs.PROBE_STATUS.size * statuses
     shared.add(f"struct sw_probe_status probes[{statuses}]", "probes", size)
-    classes, uses = storage_class.classify(program), storage_class.statistic_uses(program)
-    globals_ = _GlobalsLayout(options, sizes, names, lane, shared)
+    when_full = full_arrays.policies(program, options)
+    classes = storage_class.classify(program, full_arrays.evicting(when_full))
+    uses = storage_class.statistic_uses(program)
+    globals_ = _GlobalsLayout(options, when_full, sizes, names, lane, shared)
     unread = storage_class.StatisticUse()
     stored = {
         g.name: globals_.store(g, classes[g.name], uses.get(g.name, unread))
@@ -175,6 +182,7 @@ class _GlobalsLayout:
     """The inputs of the layout of globals, and the two regions in which they get their memory."""
 
     options: Options
+    when_full: Mapping[str, WhenFull]
     sizes: StringSizes
     names: Names
     lane: Region
@@ -190,14 +198,15 @@ class _GlobalsLayout:
         percpu = kept.storage is Storage.PERCPU
         row = self._row(g, c, use)
         keys, key_fields, key_size = self._keys(g)
-        lock, sequence, sequence_at = "", "", None
+        lock, lock_at, sequence, sequence_at = "", None, "", None
         if kept.storage is Storage.SHARED or (percpu and g.keys):
             lock = f"{c}_lock"
-            self.shared.add(f"u32 {lock}", lock, 4, 4)
+            lock_at = self.shared.add(f"u32 {lock}", lock, 4, 4)
         if not percpu and g.type is not ValueType.LONG:
             sequence = f"{c}_sequence"
             sequence_at = self.shared.add(f"u32 {sequence}", sequence, 4, 4)
-        slots, dropped = self._slots(g, c, key_size) if g.keys else (None, None)
+        slots = self._slots(g, c, key_size) if g.keys else None
+        dropped, replaced = self._counters(c, slots) if slots else (None, None)
         rows = self._rows(c, row, slots, percpu)
         file, line, column = g.span.location
         table = Table(
@@ -210,16 +219,19 @@ class _GlobalsLayout:
             slots=slots,
             dropped=dropped,
             statistic=row.statistic,
+            replaced=replaced,
             monotonic=kept.monotonic,
             scratch=kept.scratch,
             sequence=sequence_at,
+            lock=lock_at if g.keys else None,
+            unread=kept.unread,
             display=g.name in self.options.end_of_run,
             location=f"{file}:{line}:{column}",
         )
         return StoredGlobal(g, c, kept.storage, row, table, key_fields, lock, sequence)
 
-    def _slots(self, g: p.Global, c: str, key_size: int) -> tuple[Slots, int]:
-        """The index and the slots of an array, and the offset of its count of dropped elements."""
+    def _slots(self, g: p.Global, c: str, key_size: int) -> Slots:
+        """The index and the slots of an array."""
         capacity = (
             self.options.capacities.get(g.name) or g.size or self.options.limits.MAXMAPENTRIES
         )
@@ -232,8 +244,16 @@ class _GlobalsLayout:
             structs.ARRAY_HEAD.size + 4 * index + stride * capacity,
         )
         first = head + structs.ARRAY_HEAD.size + 4 * index
+        when_full = self.when_full[g.name]
+        wraps = when_full in full_arrays.EVICTING
+        return Slots(head, first, stride, structs.SLOT.size, capacity, wraps, when_full)
+
+    def _counters(self, c: str, slots: Slots) -> tuple[int, int | None]:
+        """The offsets of an array's counts: of updates that were lost, and of elements that gave way."""
         dropped = self.lane.add(f"u64 {c}_dropped", f"{c}_dropped", _WORD)
-        return Slots(head, first, stride, structs.SLOT.size, capacity, g.wrap), dropped
+        if not slots.wraps:
+            return dropped, None
+        return dropped, self.lane.add(f"u64 {c}_replaced", f"{c}_replaced", _WORD)
 
     def _rows(self, c: str, row: Row, slots: Slots | None, percpu: bool) -> int:
         """The offset of a global's rows in its region."""
@@ -241,16 +261,13 @@ class _GlobalsLayout:
         if slots is None:
             return region.add(f"{row.c_type} {c}", c, row.size)
         member = c if percpu else f"{c}_values"
-        declaration = f"{row.c_type} {member}[{slots.capacity}]"
-        return region.add(declaration, member, row.size * slots.capacity)
+        declaration = f"{row.c_type} {member}[{slots.rows}]"
+        return region.add(declaration, member, row.size * slots.rows)
 
     def _keys(self, g: p.Global) -> tuple[tuple[Key, ...], tuple[str, ...], int]:
         """The keys of an array, the members of its key struct, and the bytes of one."""
         keys, fields_, offset = [], [], 0
-        seen: dict[str, int] = {}
-        for i, (type_, label) in enumerate(zip(g.keys, g.key_names, strict=True)):
-            seen[label] = seen.get(label, 0) + 1
-            label = label if seen[label] == 1 else f"{label}_{seen[label]}"
+        for i, (type_, label) in enumerate(zip(g.keys, labels(g.key_names), strict=True)):
             size = _WORD
             member = self.names(label)
             if type_ is ValueType.STRING:
@@ -271,6 +288,22 @@ class _GlobalsLayout:
                 return Row(f"struct row_{c}", size, (f"char value[{size}]",))
             case ValueType.STAT:
                 return _stat_row(g, c, use, self.options)
+
+
+def labels(names: Sequence[str]) -> list[str]:
+    """The names of keys, each once.
+
+    >>> labels(["pid", "pid", "cpu", "pid_2"])
+    ['pid', 'pid_3', 'cpu', 'pid_2']
+    """
+    made: list[str] = []
+    for i, name in enumerate(names):
+        label, number = name, 1
+        while label in made or (number > 1 and label in names[i + 1 :]):
+            number += 1
+            label = f"{name}_{number}"
+        made.append(label)
+    return made
 
 
 def _whole_words(size: int) -> int:

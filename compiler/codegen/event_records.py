@@ -15,6 +15,8 @@ from collections.abc import Iterator
 
 from compiler.codegen.body_emitter import BodyEmitter
 from compiler.codegen.c_writer import C
+from compiler.codegen.charges import check_paid, pay_for_lanes
+from compiler.codegen.costs import LONG_STRING, MERGE_WORD
 from compiler.codegen.global_access import require_samples
 from compiler.codegen.operands import in_order
 from compiler.ir import program as p
@@ -32,6 +34,7 @@ class _Field:
     argument: Argument
     size: int
     write: str
+    pays: bool = False  # for its bytes
 
 
 def write_record(b: BodyEmitter, s: p.Print) -> None:
@@ -46,6 +49,7 @@ def write_record(b: BodyEmitter, s: p.Print) -> None:
         for f in fields:
             b.w.line(f"record = {f.write};")
         b.w.line("sw_event_commit(c, record);")
+        check_paid(b, max((f.size for f in fields if f.pays), default=0), s.span)
 
 
 def _fields(b: BodyEmitter, s: p.Print) -> Iterator[_Field]:
@@ -59,12 +63,18 @@ def _fields(b: BodyEmitter, s: p.Print) -> Iterator[_Field]:
             case p.Memory():
                 yield _memory(b, name, a, next(values), last)
             case _ if a.type is STRING:
-                most = b.unit.sizes.expr(a, b.body)
-                write = f"sw_event_string(record, {next(values)}, {most})"
-                yield _Field(Argument(name, STRING), 8 + _words(most), write)
+                yield _text(name, b.size_of(a), next(values))
             case _:
                 last = next(values)
                 yield _Field(Argument(name, LONG), 8, f"sw_event_long(record, {last})")
+
+
+def _text(name: str, most: int, value: C) -> _Field:
+    long = most > LONG_STRING
+    function = "sw_event_long_string(c, record" if long else "sw_event_string(record"
+    return _Field(
+        Argument(name, STRING), 8 + _words(most), f"{function}, {value}, {most})", pays=long
+    )
 
 
 def _words(size: int) -> int:
@@ -74,7 +84,9 @@ def _words(size: int) -> int:
 
 def _buckets(b: BodyEmitter, name: str, a: p.Buckets, s: p.Print) -> _Field:
     at = require_samples(b, a, s.span)
-    layout = f"layout_{b.stored(a.stat.name).c}"
+    g = b.stored(a.stat.name)
+    pay_for_lanes(b, g, MERGE_WORD * a.histogram.buckets, s.span)
+    layout = f"layout_{g.c}"
     write = f"sw_event_buckets(record, &{layout}, {at.offset}, {at.shared})"
     return _Field(Argument(name, STAT, a.histogram), 8 * (1 + a.histogram.buckets), write)
 

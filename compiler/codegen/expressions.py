@@ -15,6 +15,8 @@ from compiler.codegen import c_writer as cw
 from compiler.codegen import embedded_c, global_access
 from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import C
+from compiler.codegen.charges import check_paid
+from compiler.codegen.costs import STEPS
 from compiler.codegen.event_records import write_record
 from compiler.codegen.operands import call, in_order, into, is_plain, stable
 from compiler.ir import program as p
@@ -105,6 +107,7 @@ def _operation(
             buffer = b.text_buffer(e)
             left, right = in_order(b, e.left, e.right)
             b.w.line(f"sw_concat({b.c}, {buffer}, sizeof({buffer}), {left}, {right});")
+            check_paid(b, max(b.size_of(e.left), b.size_of(e.right)), e.span)
             return C(buffer)
         case p.Format():
             return _format(b, e)
@@ -129,7 +132,8 @@ def _compare(b: BodyEmitter, e: p.Compare) -> C:
     left, right = in_order(b, e.left, e.right)
     if e.left.type is STRING:
         found = b.temporary("s64")  # buffers may be used again before the value is
-        b.w.line(f"{found} = sw_compare({left}, {right}) {e.op} 0;")
+        b.w.line(f"{found} = sw_compare({b.c}, {left}, {right}) {e.op} 0;")
+        check_paid(b, min(b.size_of(e.left), b.size_of(e.right)), e.span)
         return C(found)
     tightness = cw.EQUALITY if e.op in ("==", "!=") else cw.RELATION
     # C needs no brackets around an operand that is a comparison, but a reader does
@@ -141,10 +145,12 @@ def _match(b: BodyEmitter, e: p.Match) -> C:
     number = regexes.setdefault((e.pattern, e.captures), len(regexes))
     text = value(b, e.value)
     sign = "!" if e.negated else ""
-    if not e.captures:
-        return C(f"{sign}match_{number}({text})", cw.UNARY if sign else cw.ATOM)
+    size = b.size_of(e.value)
+    if not e.captures and size <= STEPS:
+        return C(f"{sign}match_{number}({b.c}, {text})", cw.UNARY if sign else cw.ATOM)
     found = b.temporary("s64")
-    b.w.line(f"{found} = {sign}match_{number}(a, {text});")
+    b.w.line(f"{found} = {sign}match_{number}({'a' if e.captures else b.c}, {text});")
+    check_paid(b, size, e.span, shortest=STEPS)
     return C(found)
 
 
@@ -210,6 +216,10 @@ def _format(b: BodyEmitter, e: p.Format) -> C:
         )
     if reads_memory(e.format):
         b.check("read fault", e.span)
+    else:
+        check_paid(
+            b, max([b.size_of(e), *(b.size_of(a) for a in e.args if a.type is STRING)]), e.span
+        )
     return C(buffer)
 
 
@@ -218,8 +228,8 @@ def _format(b: BodyEmitter, e: p.Format) -> C:
 
 def _context_value(
     b: BodyEmitter,
-    e: p.Argument | p.ReturnValue | p.EntryValue | p.Register | p.Verdict | p.PercpuAddress
-    | p.SymbolAddress | p.Deref | p.CharsAt,
+    e: p.Argument | p.ReturnValue | p.EntryValue | p.Register | p.CallerRegister | p.Verdict
+    | p.PercpuAddress | p.SymbolAddress | p.Deref | p.CharsAt,
 ) -> C:  # fmt: skip
     match e:
         case p.Argument():
@@ -228,8 +238,12 @@ def _context_value(
             return _narrow("SW_RETURN_VALUE(regs)", e.size, e.signed)
         case p.EntryValue():
             return C(f"{b.use('entry')}->v{e.index}")
-        case p.Register():
+        case p.Register(compat=""):
             return C(f"(s64)regs->{e.name}", cw.UNARY)
+        case p.Register():
+            return C(f"(s64)SW_EITHER_REGISTER(regs, {e.name}, {e.compat})", cw.UNARY)
+        case p.CallerRegister():
+            return _narrow(f"SW_CALLER(regs)->{e.name}", e.size, e.signed)
         case p.Verdict():
             return C(b.use("verdict"))
         case p.PercpuAddress():
@@ -296,8 +310,12 @@ def _chars(b: BodyEmitter, e: p.CharsAt) -> C:
 def _store(b: BodyEmitter, e: p.Store) -> C:
     new = stable(b, e.value, value(b, e.value))
     match e.place:
-        case p.Register(name=name):
+        case p.Register(name=name, compat=""):
             b.w.line(f"regs->{name} = {new};")
+        case p.Register(name=name, compat=compat):
+            b.w.line(f"*SW_EITHER_PLACE(regs, {name}, {compat}) = {new};")
+        case p.CallerRegister(name=name):
+            b.w.line(f"SW_CALLER(regs)->{name} = {new};")
         case p.Verdict():
             b.w.line(f"{b.use('verdict')} = {new};")
         case p.Deref(address=address, size=size):

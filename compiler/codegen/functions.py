@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from compiler.codegen import embedded_c
 from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import Writer
+from compiler.codegen.costs import Cost
 from compiler.codegen.expressions import body_emitter
+from compiler.codegen.operands import copy
 from compiler.codegen.stack_use import MOST_WORDS, MOST_WORDS_OF_A_LEVEL, bounded
-from compiler.codegen.statements import OUT, emit, pay
+from compiler.codegen.statements import OUT, emit, emit_paid
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
 from compiler.ir.walk import body_of, calls
@@ -65,6 +67,8 @@ def _scripted(unit: Unit, w: Writer, f: p.Function) -> None:
 
     most = MOST_WORDS_OF_A_LEVEL if nested else MOST_WORDS
     b = bounded(unit, make, body.locals, body.stmts, most)
+    if b.fails:
+        unit.fallible |= {f.symbol}
     strings = [x for x in f.parameters if x.type is STRING]
     name = f"fn_{unit.name(f.symbol)}"
     has_frame = add_frame(b, name, (*strings, *f.body.locals), nested)
@@ -103,11 +107,13 @@ def _emit_body(b: BodyEmitter, f: p.Function, body: p.Body) -> list[str]:
     for x in f.parameters:
         if x.type is STRING:
             c = b.local(x)
-            b.w.line(f"sw_copy(c, {c}, sizeof({c}), {name(x.name)}_given);")
+            size = b.unit.sizes.local(b.body, x.name)
+            copy(b, c, f"sizeof({c})", f"{name(x.name)}_given", size, f.span)
     longs = zeroed(b, body.locals)
     if f.symbol in b.unit.paying:
-        pay(b, body.stmts, f.span)
-    emit(b, body.stmts)
+        emit_paid(b, body.stmts, Cost(1, len(body.locals)), f.span)
+    else:
+        emit(b, body.stmts)
     return longs
 
 

@@ -12,14 +12,18 @@ from compiler.analysis.effects import has_effect
 from compiler.codegen import c_writer as cw
 from compiler.codegen.body_emitter import BodyEmitter
 from compiler.codegen.c_writer import C
+from compiler.codegen.charges import TOO_LONG, check_paid, merging, pay_for_elements, pay_for_lanes
+from compiler.codegen.costs import MERGE_WORD
 from compiler.codegen.data_layout import StoredGlobal
-from compiler.codegen.operands import into, stable
+from compiler.codegen.operands import copy, into, stable
 from compiler.ir import program as p
 from compiler.ir.program import STRING
 from compiler.ir.source import Span
-from runtime.abi.manifest import HistogramKind
+from runtime.abi.manifest import HistogramKind, WhenFull
 from runtime.support.record import record
 
+ELEMENT = 20  # instructions to visit one
+COMPARISON = 130  # and to compare a string of it, beside the bytes that the runtime pays for
 _COMPOUND = ("+", "-", "*", "|", "&", "^")  # operators that C has as `op=` with the same meaning
 
 # ---------------------------------------------------------------- scalars and elements
@@ -73,14 +77,16 @@ def read(b: BodyEmitter, e: p.GlobalRef) -> C:
     g = b.stored(e.name)
     if not e.keys:
         if g.percpu:
+            pay_for_lanes(b, g, merging(g), e.span)
             return C(f"sw_lanes_sum({lane_offset(g)})")
         return C(f"{scalar(b, g)}.value" if e.type is STRING else scalar(b, g))
     n = find(b, e)
     if e.type is STRING:
         buffer = b.buffer(g.row.size)
         text = f'{n} ? {shared_row(b, g, n)}.value : ""'
-        b.w.line(f"sw_copy({b.c}, {buffer}, sizeof({buffer}), {text});")
+        copy(b, buffer, f"sizeof({buffer})", text, g.row.size, e.span)
         return C(buffer)
+    pay_for_lanes(b, g, merging(g), e.span)
     found = b.temporary("s64")
     b.w.line(f"{found} = {n} ? {element(b, g, n)} : 0;")
     return C(found)
@@ -103,11 +109,13 @@ def contains(b: BodyEmitter, e: p.In) -> C:
         b.w.line(f"{found} = {_found(b, g, key)} != 0;")
         return C(found)
     wanted = slice_values(b, e.keys)
+    pay_for_search(b, g, wanted, e.span)
     b.w.line(f"{found} = 0;")
     n = b.temporary("u32", "n")
     with b.w.block(each_slot(b, g, n)):
         b.w.line(f"if ({slice_test(b, g, n, wanted)})")
         b.w.line(f"\t{found} = 1;")
+    check_search(b, g, wanted, e.span)
     return C(found)
 
 
@@ -141,8 +149,24 @@ def slice_test(b: BodyEmitter, g: StoredGlobal, n: str, wanted: list[str | None]
         if value is not None:
             member = key_in_slot(b, g, n, i)
             string = g.table.keys[i].type is STRING
-            tests.append(f"!sw_compare({member}, {value})" if string else f"{member} == {value}")
+            same = f"!sw_compare({b.c}, {member}, {value})"
+            tests.append(same if string else f"{member} == {value}")
     return " && ".join(tests) or "true"
+
+
+def pay_for_search(b: BodyEmitter, g: StoredGlobal, wanted: list[str | None], span: Span) -> None:
+    """Before all elements are compared with a slice."""
+    texts = sum(1 for v, key in zip(wanted, g.table.keys, strict=True) if v and key.type is STRING)
+    pay_for_elements(b, g, str(ELEMENT + COMPARISON * texts), "searching", span)
+
+
+def check_search(b: BodyEmitter, g: StoredGlobal, wanted: list[str | None], span: Span) -> None:
+    """After them: comparing long strings may have ended early, as if they were different."""
+    sizes = [
+        key.size for v, key in zip(wanted, g.table.keys, strict=True) if v and key.type is STRING
+    ]
+    if sizes:
+        check_paid(b, max(sizes), span)
 
 
 # ---------------------------------------------------------------- writing
@@ -164,7 +188,7 @@ def _row(b: BodyEmitter, e: p.GlobalRef, span: Span, key: str = "") -> tuple[str
     n = b.temporary("u32", "n")
     b.w.line(f"{n} = {'add' if g.percpu else 'put'}_{g.c}(a, {b.s}, {key});")
     row = f"a->lane.{g.c}[{n} - 1]" if g.percpu else shared_row(b, g, n)
-    if b.unit.options.strict:
+    if b.unit.options.strict or g.when_full is WhenFull.ERROR:
         b.raise_if(f"!{n}", "array overflow, check MAXMAPENTRIES", span)
         return row, ""
     return row, n
@@ -187,7 +211,7 @@ def _assign_local(b: BodyEmitter, e: p.Assign, local: p.Local) -> C:
     c = b.local(local)
     value = b.value(e.value)
     if local.type is STRING:
-        _store_string(b, e, c, value)
+        _store_string(b, e, c, value, b.size_of(e))
     elif e.op in _COMPOUND:
         b.w.line(f"{c} {e.op}= {value};")
     elif e.op is None:
@@ -200,11 +224,13 @@ def _assign_local(b: BodyEmitter, e: p.Assign, local: p.Local) -> C:
     return C(c)
 
 
-def _store_string(b: BodyEmitter, e: p.Assign, target: str, value: C) -> None:
+def _store_string(b: BodyEmitter, e: p.Assign, target: str, value: C, size: int) -> None:
+    """`size`: bytes of the target."""
     if e.op == ".":
         b.w.line(f"sw_concat({b.c}, {target}, sizeof({target}), {target}, {value});")
+        check_paid(b, max(size, b.size_of(e.value)), e.span)
     else:
-        b.w.line(f"sw_copy({b.c}, {target}, sizeof({target}), {value});")
+        copy(b, target, f"sizeof({target})", value, min(size, b.size_of(e.value)), e.span)
 
 
 def _assign_global(b: BodyEmitter, e: p.Assign, target: p.GlobalRef, used: bool) -> C:
@@ -230,7 +256,7 @@ def _assign_global(b: BodyEmitter, e: p.Assign, target: p.GlobalRef, used: bool)
 def _store(b: BodyEmitter, e: p.Assign, row: str, value: C) -> C:
     """Writes to a row, and returns what then holds the new value."""
     if e.target.type is STRING:
-        _store_string(b, e, f"{row}.value", value)
+        _store_string(b, e, f"{row}.value", value, b.size_of(e))
         return C(f"{row}.value")
     if e.op in _COMPOUND:
         b.w.line(f"{row} {e.op}= {value};")
@@ -325,8 +351,11 @@ def stat_in_slot(b: BodyEmitter, g: StoredGlobal, n: str) -> StatLocation:
     return StatLocation(n, "0", f"&{shared_row(b, g, n)}")
 
 
-def merged(b: BodyEmitter, g: StoredGlobal, at: StatLocation) -> str:
-    """A struct sw_stat_value with the statistic's values; zeros if it does not exist."""
+def merged(b: BodyEmitter, g: StoredGlobal, at: StatLocation, span: Span | None) -> str:
+    """A struct sw_stat_value with the statistic's values; zeros if it does not exist. `span`: None if the
+    caller pays for the CPUs' rows."""
+    if span is not None:
+        pay_for_lanes(b, g, merging(g), span)
     found = b.temporary("struct sw_stat_value", "stat")
     merge = f"sw_stat_merge(&layout_{g.c}, {at.offset}, {at.shared}, &{found});"
     if at.exists == "true":
@@ -342,13 +371,13 @@ def merged(b: BodyEmitter, g: StoredGlobal, at: StatLocation) -> str:
 def require_samples(b: BodyEmitter, buckets: p.Buckets, span: Span) -> StatLocation:
     """The location of a histogram's statistic; without any sample it is a script error."""
     at = stat_location(b, buckets.stat)
-    stat = merged(b, b.stored(buckets.stat.name), at)
+    stat = merged(b, b.stored(buckets.stat.name), at, span)
     b.raise_if(f"!{stat}.count", "empty aggregate", span)
     return at
 
 
 def extract(b: BodyEmitter, e: p.Extract) -> C:
-    stat = merged(b, b.stored(e.stat.name), stat_location(b, e.stat))
+    stat = merged(b, b.stored(e.stat.name), stat_location(b, e.stat), e.span)
     if e.extractor in ("count", "sum"):
         return C(f"{stat}.{e.extractor}")
     b.raise_if(f"!{stat}.count", "empty aggregate", e.span)
@@ -363,6 +392,7 @@ def bucket(b: BodyEmitter, e: p.Bucket) -> C:
     at = require_samples(b, e.buckets, e.span)
     count = e.buckets.histogram.buckets
     b.raise_if(f"{index} < 0 || {index} >= {count}", "histogram index out of range", e.span)
+    pay_for_lanes(b, g, MERGE_WORD, e.span)
     found = b.temporary("s64")
     b.w.line(f"{found} = sw_stat_bucket(&layout_{g.c}, {at.offset}, {at.shared}, {index});")
     return C(found)
@@ -377,6 +407,7 @@ def drawing(b: BodyEmitter, e: p.Drawing) -> C:
     b.w.line(
         f"sw_stat_draw({b.c}, {buffer}, sizeof({buffer}), &layout_{g.c}, {at.offset}, {at.shared}, {steps});"
     )
+    b.check(TOO_LONG, e.span)
     return C(buffer)
 
 

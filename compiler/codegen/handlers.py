@@ -14,11 +14,13 @@ from compiler.analysis.storage_class import Access, accesses
 from compiler.codegen import c_writer as cw
 from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import Writer
+from compiler.codegen.charges import LOOK, most_actions
+from compiler.codegen.costs import ENTER, LOCK, Cost
 from compiler.codegen.expressions import body_emitter
 from compiler.codegen.functions import add_frame, zeroed
 from compiler.codegen.operands import into
 from compiler.codegen.stack_use import bounded
-from compiler.codegen.statements import OUT, emit
+from compiler.codegen.statements import OUT, emit_paid, first_piece
 from compiler.ir import program as p
 from compiler.ir.hooks import PairedEntry
 from compiler.ir.program import STRING
@@ -59,11 +61,15 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
     w.line(f"/* {_location(probe)}: probe {_comment(probe.written)} */")
     w.line(f"static {probe.hook.declaration(f'probe_{index}')}")
     with w.block(""):
-        _enter(w, _call_of_enter("sw_enter", index), _variables(b, index, frame, result, longs))
+        enter = _call_of_enter(probe.hook.handler.enter, index)
+        _enter(w, enter, _variables(b, index, frame, result, longs))
         _begin(w, b, leave, frame)
         # calls in the expressions that were saved at the entry count, too
         if b.fails or b.prepares or (entry is not None and entry.prepares):
-            _prepare(w, unit, index, probe, reached.symbols)
+            cost = first_piece(b, probe.body.stmts, _before(b, probe))
+            for _ in guard.locks:
+                cost += LOCK
+            _prepare(w, unit, index, probe, reached.symbols, cost)
         if probe.hook.functions and _asks_for_function(unit, reached):
             w.line("a->c.address = ip;")
         _lock(w, guard, index)
@@ -73,7 +79,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
             _report_failure(w, index)
         w.label(OUT)
         _unlock(w, guard)
-        w.line("sw_leave(&a->c);")
+        w.line(f"{probe.hook.handler.leave}(&a->c);")
         if result:
             w.line("return verdict;" if "verdict" in b.used else leave)
     return w
@@ -92,10 +98,21 @@ def _emit_body(b: BodyEmitter, probe: p.Probe, reached: _Reached) -> list[str]:
         b.w.line(f"{b.c}->match.groups = 0;")
     longs = zeroed(b, probe.body.locals)
     if probe.condition is not None:
-        test = b.value(probe.condition)
-        b.w.jump_if(f"!{test.inside(cw.UNARY)}", OUT)
-    emit(b, probe.body.stmts)
+        test = f"!{b.value(probe.condition).inside(cw.UNARY)}"
+        if probe.hook.refusal:
+            with b.w.block(f"if ({test})"):
+                b.w.line(probe.hook.refusal)
+                b.w.jump(OUT)
+        else:
+            b.w.jump_if(test, OUT)
+    emit_paid(b, probe.body.stmts, _before(b, probe), probe.span, paid=True)
     return longs
+
+
+def _before(b: BodyEmitter, probe: p.Probe) -> Cost:
+    """What a handler costs beside its statements and locks."""
+    condition = b.unit.costs.value(probe.condition)
+    return ENTER + condition + Cost(0, len(probe.body.locals))
 
 
 def _variables(
@@ -149,13 +166,15 @@ def _begin(w: Writer, b: BodyEmitter, leave: str, frame: str) -> None:
         w.line(f"f = &a->{frame};")
 
 
-def _prepare(w: Writer, unit: Unit, index: int, probe: p.Probe, symbols: set[str]) -> None:
-    """`symbols`: the functions that the handler may call."""
+def _prepare(
+    w: Writer, unit: Unit, index: int, probe: p.Probe, symbols: set[str], paid: Cost
+) -> None:
+    """`symbols`: the functions that the handler may call. `paid`: what it does before it pays for more."""
     regs = "regs" if probe.hook.handler.has_regs else "NULL"
-    limit = unit.options.limits.MAXACTION
-    if probe.hook.is_interruptible:
-        limit = unit.options.limits.MAXACTION_INTERRUPTIBLE
-    w.line(f"sw_prepare(&a->c, {index}, {limit}, {regs});")
+    actions = most_actions(unit.options.limits, probe.hook) - paid.actions
+    first = min(actions, LOOK)
+    unit.rest_of_actions[index] = actions - first
+    w.line(f"sw_prepare(&a->c, {index}, {first}, {regs});")
     if symbols & unit.checked:
         w.line("a->c.stack_end = sw_stack_end();")
 
@@ -210,7 +229,7 @@ def _guard(unit: Unit, reached: _Reached) -> _Guard:
 
 def _lock(w: Writer, guard: _Guard, index: int) -> None:
     for i, lock in enumerate(guard.locks):
-        with w.block(f"if (unlikely(!sw_lock(&s->{lock})))"):
+        with w.block(f"if (unlikely(!sw_lock(&s->{lock}, {len(guard.locks)})))"):
             w.line(f"a->lane.probes[{index}].skipped_lock++;")
             w.jump(f"unlock_{i}")
     for sequence in guard.sequences:
@@ -267,7 +286,8 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> BodyEmi
         _enter(w, _enter_of_entry(unit, index, probe), _entry_variables(b, index, frame))
         _begin(w, b, "return 1;", frame)
         if b.fails:
-            _prepare(w, unit, index, probe, reachable(probe.entry, unit.functions))
+            paid = ENTER + unit.costs.value(*probe.entry)
+            _prepare(w, unit, index, probe, reachable(probe.entry, unit.functions), paid)
         w.extend(b.w)
         w.line("sw_leave(&a->c);")
         w.line("return 0;")

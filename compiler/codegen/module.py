@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from compiler.analysis import probe_conditions
-from compiler.analysis.effects import paying_functions, recursive_functions
+from compiler.analysis.effects import recursive_functions
 from compiler.analysis.string_sizes import infer_sizes
 from compiler.codegen import embedded_c
 from compiler.codegen.body_emitter import Unit
 from compiler.codegen.c_writer import Names, Writer
+from compiler.codegen.costs import Costs
 from compiler.codegen.data_layout import lay_out
 from compiler.codegen.expressions import body_emitter
 from compiler.codegen.functions import callees_first, function_text, head_of
@@ -90,18 +91,20 @@ def _unit(
         if isinstance(n, p.Foreach) and n.sort is not None
     ]
     names = Names(crowded=headers or bool(options.defines))
-    paying = paying_functions(program.functions)
+    layout = lay_out(program, options, sizes, loops, names)
+    ordered = callees_first(program.functions)
+    costs = Costs.of(ordered, layout.globals)
     return Unit(
         program,
-        lay_out(program, options, sizes, loops, names),
+        layout,
         sizes,
         options,
         functions={f.symbol: f for f in program.functions},
         pure=frozenset(f.symbol for f in program.functions if f.pure),
         fallible=frozenset(f.symbol for f in program.functions if f.fallible),
         recursive=recursive,
-        paying=paying,
-        checked=checked_functions(callees_first(program.functions), recursive, paying),
+        costs=costs,
+        checked=checked_functions(ordered, recursive, costs.paying),
     )
 
 
@@ -150,7 +153,8 @@ def _matchers(unit: Unit) -> list[str]:
 
 def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     limits = unit.options.limits
-    w.line(f"/* {target.module}: made from {unit.program.name} by stapwatch {target.version} */")
+    release = target.compiler.partition("+")[0]
+    w.line(f"/* {target.module}: made from {unit.program.name} by stapwatch {release} */")
     if headers:
         w.line("#include <stapwatch_embedded.h>")
     else:
@@ -185,6 +189,7 @@ def _conditions(w: Writer, unit: Unit) -> None:
 
 def _condition(w: Writer, unit: Unit, index: int, condition: p.Expr) -> None:
     b = body_emitter(unit, ("probe", index))
+    b.in_hit = False
     b.w.line(f"return {b.value(condition)};")
     file, line, column = condition.span.location
     w.line(f"/* {file}:{line}:{column}: if (...) */")

@@ -9,8 +9,11 @@ from __future__ import annotations
 from compiler.codegen import embedded_c
 from compiler.codegen.body_emitter import BodyEmitter
 from compiler.codegen.c_writer import C
+from compiler.codegen.charges import check_paid
+from compiler.codegen.costs import STEPS
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
+from compiler.ir.source import Span
 from compiler.ir.walk import walk
 
 
@@ -34,12 +37,12 @@ def is_plain(b: BodyEmitter, e: p.Expr) -> bool:
             case (
                 p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Drawing() | p.Format()
                 | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
-                | p.Register() | p.Verdict() | p.After()
+                | p.Register() | p.CallerRegister() | p.Verdict() | p.After()
             ):  # fmt: skip
                 return False
             case p.Argument(index=index) if index > 5:
                 return False
-            case p.Match(captures=True):
+            case p.Match(captures=captures, value=text) if captures or b.size_of(text) > STEPS:
                 return False
             case p.Compare(left=left) if left.type is STRING:
                 return False
@@ -58,7 +61,7 @@ def stable(b: BodyEmitter, e: p.Expr, value: C) -> C:
         return value
     if isinstance(e, p.LocalRef) and e.type is STRING:
         buffer = b.text_buffer(e)
-        b.w.line(f"sw_copy({b.c}, {buffer}, sizeof({buffer}), {value});")
+        copy(b, buffer, f"sizeof({buffer})", value, b.size_of(e), e.span)
         return C(buffer)
     if e.type is STRING:
         return value
@@ -78,10 +81,24 @@ def in_order(b: BodyEmitter, *exprs: p.Expr) -> list[C]:
     return found
 
 
+def copy(
+    b: BodyEmitter,
+    target: str,
+    size: str,
+    value: C | str,
+    most: int,
+    span: Span,
+    padded: bool = False,
+) -> None:
+    """Copies a string of at most `most` bytes."""
+    function = "sw_copy_key" if padded else "sw_copy"
+    b.w.line(f"{function}({b.c}, {target}, {size}, {value});")
+    check_paid(b, most, span)
+
+
 def into(b: BodyEmitter, e: p.Expr, target: str, size: str = "", padded: bool = False) -> None:
     """Writes a string to a buffer; `padded`: with NULs to its end."""
     size = size or f"sizeof({target})"
-    copy = "sw_copy_key" if padded else "sw_copy"
     if isinstance(e, p.Call) and padded:
         f = b.unit.functions[e.function]
         fills = f.code is not None and embedded_c.PADDED in f.code
@@ -89,7 +106,7 @@ def into(b: BodyEmitter, e: p.Expr, target: str, size: str = "", padded: bool = 
             call(b, e, target)
             return
     value = b.value(e)
-    b.w.line(f"{copy}({b.c}, {target}, {size}, {value});")
+    copy(b, target, size, value, b.size_of(e), e.span, padded=padded)
 
 
 def call(b: BodyEmitter, e: p.Call, target: str | None = None, *, used: bool = True) -> C:

@@ -18,19 +18,31 @@ from compiler.ir import hooks
 from compiler.ir import program as p
 from compiler.ir.options import Limits
 from compiler.ir.source import exact
+from compiler.ir.walk import body_of, reachable, roots_of, walk
 from runtime.abi.manifest import Manifest, Probe
 from runtime.support.record import record, replace
 
 
 @record
+class ModuleTypes:
+    """The types of one of the kernel's modules, by the size and the Adler-32 checksum of its BTF."""
+
+    module: str
+    size: int
+    checksum: int
+
+
+@record
 class Target:
-    """A module's name and identity, and the kernel that it is made for; `build_id` in bytes."""
+    """A module's name and identity, and the kernel that it is made for; `build_id` in bytes. `modules`: those
+    of the kernel's whose types it uses."""
 
     module: str
     identity: str
     release: str
     build_id: bytes
-    version: str
+    compiler: str
+    modules: tuple[ModuleTypes, ...] = ()
 
 
 def initial_values(w: Writer, unit: Unit) -> None:
@@ -78,6 +90,11 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             for name in unit.symbols:
                 w.line(f"{t.string(name)},")
         w.line()
+    if target.modules:
+        with w.block("static const struct sw_module_types module_types[] =", "};"):
+            for m in target.modules:
+                w.line(f"{{ {t.string(m.module)}, {m.size}, {m.checksum:#x} }},")
+        w.line()
     digits = ", ".join(f"0x{b:02x}" for b in target.build_id)
     w.line(f"static const u8 build_id[] = {{ {digits} }};")
     w.line()
@@ -102,6 +119,8 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
         w.line(f".ring_size = {_ring_size(unit)},")
         if unit.options.limits.lock_turns != Limits().lock_turns:
             w.line(f".lock_turns = {unit.options.limits.lock_turns},")
+        if unit.options.limits.MAXTIME != Limits().MAXTIME:
+            w.line(f".max_time = {unit.options.limits.most_ns}ull,")
         if any(g.g.init not in (None, 0, "") for g in unit.layout.globals.values()):
             w.line(".init = init,")
         if probe_conditions.conditions(program):
@@ -111,6 +130,9 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             w.line(f".nr_symbols = {len(unit.symbols)},")
             w.line(".symbols = symbol_names,")
             w.line(".addresses = symbols,")
+        if target.modules:
+            w.line(f".nr_module_types = {len(target.modules)},")
+            w.line(".module_types = module_types,")
 
 
 def _write_probe(
@@ -121,17 +143,29 @@ def _write_probe(
     w.line(f".hook = SW_{hook.word},")
     flags = ["OPTIONAL"] * probe.optional
     flags += ["ENTRY"] * (isinstance(hook, hooks.Uprobe) and hook.at_entry)
+    flags += ["EMBEDDED"] * (isinstance(hook, hooks.Netfilter) and _runs_own_c(unit, probe))
     if flags:
         w.line(f".flags = {' | '.join(f'SW_PROBE_{flag}' for flag in flags)},")
     if hook.symbol:
         w.line(f".symbol = {t.string(hook.symbol)},")
     if hook.handler is not hooks.NONE:
         w.line(f".handler = probe_{index},")
+    if rest := unit.rest_of_actions.get(index):
+        w.line(f".actions = {rest},")
     if isinstance(hook, hooks.ProgramHook):
         w.line(f".processes = &(const struct sw_processes){_processes(hook, binaries)},")
     own = _own_members(unit, index, probe)
     if own:
         w.line(f".{hook.member} = {_initializer(own)},")
+
+
+def _runs_own_c(unit: Unit, probe: p.Probe) -> bool:
+    """Whether a handler may run C that the script's author has written."""
+    roots = roots_of(probe)
+    own = [unit.functions[symbol] for symbol in reachable(roots, unit.functions)]
+    own = [f for f in own if not f.library]
+    nodes = walk(*roots, *(s for f in own for s in body_of(f)))
+    return any(f.code is not None for f in own) or any(isinstance(n, p.EmbeddedExpr) for n in nodes)
 
 
 def _own_members(unit: Unit, index: int, probe: p.Probe) -> dict[str, str]:
@@ -212,7 +246,7 @@ def manifest_of(unit: Unit, target: Target) -> Manifest:
         identity=target.identity,
         release=target.release,
         build_id=target.build_id.hex(),
-        compiler=target.version,
+        compiler=target.compiler,
         shared_size=layout.shared_size,
         lane_size=layout.lane_size,
         probe_status=0,

@@ -12,10 +12,13 @@ from collections.abc import Iterable
 
 from compiler.codegen import c_writer as cw
 from compiler.codegen.c_writer import Writer
+from compiler.codegen.costs import INSTRUCTIONS, STEPS
 from compiler.regex import dfa
 from compiler.regex.dfa import Action, Dfa, Move, compile
 from runtime.support.record import record
 
+_PLAIN = 3  # actions for SW_STEPS bytes
+_STEP = 25  # instructions for a byte, with captures, beside the moves
 _ASIDE = -3  # as a source: the variable `aside`, which holds one value while a cycle of moves runs
 
 
@@ -81,13 +84,15 @@ def _lines(w: Writer, items: Iterable[str]) -> None:
 
 
 def _plain(w: Writer, table: Dfa, number: int) -> None:
-    w.line(f"static bool match_{number}(const char *s)")
+    w.line(f"static bool match_{number}(struct sw_context *c, const char *s)")
     with w.block(""):
-        w.line(f"u32 state = {table.start};")
+        w.line(f"u32 state = {table.start}, at = 0;")
         w.line()
-        w.line("while (state > 1)")
-        w.line(f"\tstate = next_{number}[state][classes_{number}[(u8)*s++]];")
-        w.line("return state;")
+        with w.block("for (; state > 1; at++)"):
+            w.line(f"state = next_{number}[state][classes_{number}[(u8)s[at]]];")
+            w.line(f"if (state > 1 && !sw_charge_step(c, at, {_PLAIN}))")
+            w.line("\tbreak;")
+        w.line("return state == 1;")
     w.line()
 
 
@@ -138,6 +143,8 @@ def _capturing(w: Writer, table: Dfa, number: int) -> None:
 
 
 def _capturing_loop(w: Writer, number: int, cases: dict[tuple[str, ...], int]) -> None:
+    most = max(len(lines) for lines in cases)
+    steps = -(-STEPS * (_STEP + 3 * most) // INSTRUCTIONS)
     with w.block("for (at = 0; state; at++)"):
         w.line(f"u32 class = classes_{number}[(u8)s[at]];")
         w.line()
@@ -151,6 +158,8 @@ def _capturing_loop(w: Writer, number: int, cases: dict[tuple[str, ...], int]) -
                         for line in (*lines, "break;"):
                             w.line(line)
         w.line(f"state = next_{number}[state][class];")
+        w.line(f"if (state && !sw_charge_step(&a->c, at, {steps}))")
+        w.line("\tbreak;")
 
 
 def _read_registers(table: Dfa) -> set[int]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Statements as C. Iterations of loops are counted: a handler runs a bounded number of statements."""
+"""Statements as C. Loops pay for each iteration, and long code for each piece: see charges.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import assert_never
 from compiler.codegen import c_writer as cw
 from compiler.codegen import global_access
 from compiler.codegen.body_emitter import BodyEmitter
+from compiler.codegen.charges import TOO_LONG, merging, pay, pay_for_elements, pay_for_lanes
+from compiler.codegen.costs import MERGE_WORD, Cost, pays_itself
 from compiler.codegen.data_layout import StoredGlobal
 from compiler.codegen.event_records import write_record
 from compiler.codegen.expressions import value
-from compiler.codegen.operands import call, into, is_plain
+from compiler.codegen.operands import call, copy, into, is_plain
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
 from compiler.ir.source import Span
@@ -22,16 +24,59 @@ from runtime.abi.manifest import ValueType
 from runtime.support.record import record, replace
 
 OUT = "out"  # the label where `next` and `return` go
-_TOO_LONG = "MAXACTION exceeded"
-_COUNTED = (
-    p.ExprStmt, p.Accumulate, p.If, p.Loop, p.Foreach, p.ForeachBucket, p.Delete, p.Print, p.Return,
-)  # fmt: skip
 
 
 def emit(b: BodyEmitter, stmts: Sequence[p.Stmt]) -> None:
+    """Statements that are paid for by what is around them, unless they are too long for that."""
+    if pays_itself(b.unit.costs.block(stmts)):
+        emit_paid(b, stmts, Cost(), stmts[0].span)
+        return
     for s in stmts:
-        with b.statement():
-            _statement(b, s)
+        _emit_statement(b, s)
+
+
+def emit_paid(
+    b: BodyEmitter, stmts: Sequence[p.Stmt], first: Cost, span: Span, *, paid: bool = False
+) -> None:
+    """Statements that pay, a piece of them at a time, each before it runs.
+
+    `first`: what the first piece costs in addition. `paid`: first_piece() of them is paid for already.
+    """
+    for piece in _pieces(b, stmts, first):
+        if not paid:
+            pay(b, _cost_of(b, piece) + first, span)
+        for s in piece:
+            _emit_statement(b, s)
+            span = s.span
+        first, paid = Cost(), False
+
+
+def first_piece(b: BodyEmitter, stmts: Sequence[p.Stmt], first: Cost) -> Cost:
+    """What emit_paid() pays for at first."""
+    return first + _cost_of(b, next(_pieces(b, stmts, first)))
+
+
+def _pieces(b: BodyEmitter, stmts: Sequence[p.Stmt], first: Cost) -> Iterator[list[p.Stmt]]:
+    """At least one, which may be empty."""
+    piece: list[p.Stmt] = []
+    cost = first
+    for s in stmts:
+        own = b.unit.costs.statement(s)
+        if piece and pays_itself(cost + own):
+            yield piece
+            piece, cost = [], Cost()
+        piece.append(s)
+        cost += own
+    yield piece
+
+
+def _cost_of(b: BodyEmitter, stmts: Sequence[p.Stmt]) -> Cost:
+    return b.unit.costs.block(stmts)
+
+
+def _emit_statement(b: BodyEmitter, s: p.Stmt) -> None:
+    with b.statement():
+        _statement(b, s)
 
 
 def _statement(b: BodyEmitter, s: p.Stmt) -> None:
@@ -131,28 +176,24 @@ def _delete(b: BodyEmitter, s: p.Delete) -> None:
         return
     array = f"&SW_ARRAY({b.s}->{g.c})"
     if not s.keys:
-        b.w.line(f"sw_array_clear({array});")
+        b.unless(f"sw_array_clear({b.c}, {array})", TOO_LONG, s.span)
     elif None not in s.keys:
         n = global_access.find(b, s)
         b.w.line(f"if ({n})")
         b.w.line(f"\tsw_array_remove({array}, {n});")
     else:
         wanted = global_access.slice_values(b, s.keys)
+        global_access.pay_for_search(b, g, wanted, s.span)
         n, follow = b.temporary("u32", "n"), b.temporary("u32", "next")
         with b.w.block(f"for ({n} = {b.s}->{g.c}.head.first; {n}; {n} = {follow})"):
             b.w.line(f"{follow} = {global_access.next_slot(b, g, n)};")
-            b.w.line(f"if ({global_access.slice_test(b, g, n, wanted)})")
-            b.w.line(f"\tsw_array_remove({array}, {n});")
+            with b.w.block(f"if ({global_access.slice_test(b, g, n, wanted)})"):
+                pay(b, Cost(1), s.span)
+                b.w.line(f"sw_array_remove({array}, {n});")
+        global_access.check_search(b, g, wanted, s.span)
 
 
 # ---------------------------------------------------------------- loops
-
-
-def pay(b: BodyEmitter, body: Sequence[p.Stmt], span: Span) -> None:
-    """Subtracts one iteration's or call's statements from the number that the handler may still run."""
-    count = 1 + sum(1 for n in walk(*body) if isinstance(n, _COUNTED))
-    b.w.line(f"{b.c}->actions -= {count};")
-    b.raise_if("c->actions < 0", _TOO_LONG, span)
 
 
 @contextmanager
@@ -172,8 +213,7 @@ def _loop(b: BodyEmitter, s: p.Loop) -> None:
         if not inline:
             w.line(f"if (!{value(b, s.test).inside(cw.UNARY)})")
             w.line("\tbreak;")
-        pay(b, s.body, s.span)
-        emit(b, s.body)
+        emit_paid(b, s.body, b.unit.costs.iteration(s), s.span)
         if s.step is not None:
             labelled = w.label(label)
             before = len(w.lines)
@@ -214,13 +254,17 @@ def _foreach(b: BodyEmitter, s: p.Foreach) -> None:
     limit = _limit(b, s.limit)
     n = b.temporary("u32", "n")
     loop = _ArrayLoop(s, g, n, wanted, limit)
+    if wanted and s.sort is None:
+        global_access.pay_for_search(b, g, wanted, s.span)
     with _looping(b):
         if s.sort is not None:
             _sorted(b, loop, s.sort)
-            return
-        with b.w.block(_each_element(b, loop)):
-            _skip_others(b, loop)
-            _turn(b, loop)
+        else:
+            with b.w.block(_each_element(b, loop)):
+                _skip_others(b, loop)
+                _turn(b, loop)
+    if wanted:
+        global_access.check_search(b, g, wanted, s.span)
 
 
 def _each_element(b: BodyEmitter, loop: _ArrayLoop) -> str:
@@ -249,30 +293,35 @@ def _skip_others(b: BodyEmitter, loop: _ArrayLoop) -> None:
 def _turn(b: BodyEmitter, loop: _ArrayLoop) -> None:
     s, g, n = loop.s, loop.g, loop.slot
     _count_down(b, loop.limit)
-    pay(b, s.body, s.span)
+    first = b.unit.costs.iteration(s)
+    pay(b, first_piece(b, s.body, first), s.span)
     for i, local in enumerate(s.keys):
-        _set(b, local, global_access.key_in_slot(b, g, n, i))
+        _set(b, local, global_access.key_in_slot(b, g, n, i), g.table.keys[i].size, s.span)
     if s.value is not None:
+        pay_for_lanes(b, g, merging(g), s.span)
         element = global_access.element(b, g, n)
-        _set(b, s.value, f"{element}.value" if g.g.type is STRING else element)
-    emit(b, s.body)
+        text = f"{element}.value" if g.g.type is STRING else element
+        _set(b, s.value, text, g.row.size, s.span)
+    emit_paid(b, s.body, first, s.span, paid=True)
 
 
-def _set(b: BodyEmitter, local: p.Local, text: str) -> None:
+def _set(b: BodyEmitter, local: p.Local, text: str, size: int, span: Span) -> None:
+    """`size`: bytes of a string at most."""
     c = b.local(local)
     if local.type is STRING:
-        b.w.line(f"sw_copy({b.c}, {c}, sizeof({c}), {text});")
+        copy(b, c, f"sizeof({c})", text, size, span)
     else:
         b.w.line(f"{c} = {text};")
 
 
 def _sorted(b: BodyEmitter, loop: _ArrayLoop, sort: p.Sort) -> None:
-    """Writes the elements' sort values to an array, sorts it, and visits the elements in its order."""
+    """Writes the elements' sort values to an array, and takes the elements out of it in order."""
     w, n = b.w, loop.slot
     scratch = b.unit.layout.sort_scratch[b.body, loop.s]
     order = f"{b.s}->{scratch.member}" + (f"[{b.c}->depth]" if scratch.nested else "")
-    count, i = b.temporary("u32", "count"), b.temporary("u32", "i")
+    count = b.temporary("u32", "count")
     by_text = _sorts_by_text(loop.g, sort)
+    pay_for_elements(b, loop.g, _cost_of_sorting(loop, sort, by_text), "sorting", loop.s.span)
     w.line(f"{count} = 0;")
     with w.block(global_access.each_slot(b, loop.g, n)):
         _skip_others(b, loop)
@@ -281,14 +330,30 @@ def _sorted(b: BodyEmitter, loop: _ArrayLoop, sort: p.Sort) -> None:
         w.line(f"{order}[{count}].slot = {n};")
         w.line(f"{order}[{count}].order = {count};")
         w.line(f"{count}++;")
-    kind = "strings" if by_text else "numbers"
-    w.line(f"sw_sort_{kind}({order}, {count}, {'true' if sort.descending else 'false'});")
-    test = f"{i} < {count}"
+    rest = f"{order}, {count}, {'true' if sort.descending else 'false'}"
+    if by_text:
+        b.unless(f"sw_order_strings({b.c}, {rest})", TOO_LONG, loop.s.span)
+    else:
+        w.line(f"sw_order_numbers({rest});")
+    test = count
     if _may_clear(b, loop.s):
         test += f" && {b.s}->{loop.g.c}.head.live"
-    with w.block(f"for ({i} = 0; {test}; {i}++)"):
-        w.line(f"{n} = {order}[{i}].slot;")
+    with w.block(f"for (; {test}; {count}--)"):
+        w.line(f"{n} = sw_order_next_{'string' if by_text else 'number'}({b.c}, {rest});")
         _turn(b, loop)
+
+
+def _cost_of_sorting(loop: _ArrayLoop, sort: p.Sort, by_text: bool) -> str:
+    """Instructions for each element, as C."""
+    g = loop.g
+    texts = sum(
+        1 for v, key in zip(loop.wanted, g.table.keys, strict=False) if v and key.type is STRING
+    )
+    own = global_access.ELEMENT + global_access.COMPARISON * texts
+    cost = f"{own} + {'SW_ORDER_STRING' if by_text else 'SW_ORDER_NUMBER'}"
+    if sort.key is not None or g.g.type is STRING:
+        return cost
+    return f"{cost} + sw_nr_lanes * {merging(g)}" if g.percpu else f"{cost} + {merging(g)}"
 
 
 def _sorts_by_text(g: StoredGlobal, sort: p.Sort) -> bool:
@@ -304,7 +369,7 @@ def _sort_value(b: BodyEmitter, g: StoredGlobal, sort: p.Sort, n: str) -> str:
     match g.g.type:
         case ValueType.STAT:
             at = replace(global_access.stat_in_slot(b, g, n), exists="true")
-            stat = global_access.merged(b, g, at)
+            stat = global_access.merged(b, g, at, None)
             if sort.extractor == "avg":
                 return f"{stat}.count ? sw_divide({stat}.sum, {stat}.count) : 0"
             return f"{stat}.{sort.extractor or 'count'}"
@@ -319,14 +384,17 @@ def _foreach_bucket(b: BodyEmitter, s: p.ForeachBucket) -> None:
     at = global_access.stat_location(b, s.buckets.stat)
     i = b.temporary("s64", "i")
     with b.w.block(_each_bucket(s, i, at.exists)), _looping(b):
+        g = b.stored(s.buckets.stat.name)
+        first = b.unit.costs.iteration(s)
         _count_down(b, limit)
-        pay(b, s.body, s.span)
+        pay(b, first_piece(b, s.body, first), s.span)
         b.w.line(f"{b.local(s.index)} = {i};")
         if s.value is not None:
-            layout = f"layout_{b.stored(s.buckets.stat.name).c}"
+            pay_for_lanes(b, g, MERGE_WORD, s.span)
+            layout = f"layout_{g.c}"
             bucket = f"sw_stat_bucket(&{layout}, {at.offset}, {at.shared}, {i})"
             b.w.line(f"{b.local(s.value)} = {bucket};")
-        emit(b, s.body)
+        emit_paid(b, s.body, first, s.span, paid=True)
 
 
 def _each_bucket(s: p.ForeachBucket, i: str, exists: str) -> str:

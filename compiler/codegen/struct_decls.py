@@ -12,7 +12,7 @@ from compiler.codegen.c_writer import Writer
 from compiler.codegen.data_layout import Region, StoredGlobal
 from compiler.codegen.global_access import bucket_of
 from compiler.ir.program import LONG, STAT
-from runtime.abi.manifest import HistogramKind
+from runtime.abi.manifest import HistogramKind, WhenFull
 
 
 def declare(w: Writer, g: StoredGlobal) -> None:
@@ -42,6 +42,7 @@ def regions(w: Writer, unit: Unit) -> None:
     w.line("/* One CPU's block. */")
     with w.block("struct area", "};"):
         w.line("struct sw_context c;")
+        w.line(f"struct sw_meter meters[{len(unit.program.probes)}];")
         for frame in unit.frames:
             w.line(frame)
         w.line("struct lane lane __aligned(4096);")
@@ -67,7 +68,7 @@ def accessors(w: Writer, g: StoredGlobal) -> None:
         return
     new, verb = ("append", "add") if g.percpu else ("insert", "put")
     parameters = f"(struct area *a, struct shared *s, const struct key_{g.c} *key)"
-    about = "1 + the slot of an element, a new one zero; 0: the array is full, and it is counted."
+    about = _about(g)
     if g.long_keys:
         w.line(f"/* {about} */")
         w.line(f"static noinline u32 {verb}_{g.c}{parameters}")
@@ -75,8 +76,7 @@ def accessors(w: Writer, g: StoredGlobal) -> None:
             w.line(f"const struct sw_array array = SW_ARRAY(s->{g.c});")
             w.line("u32 n = sw_array_find_long(&array, key);")
             w.line()
-            w.line("if (likely(n))")
-            w.line("\treturn n;")
+            _return_found(w, g, "&array", "likely(n)")
             w.line(f"n = {_call_new(g, new, '&array')};")
             _new_element(w, g, "&array")
         w.line()
@@ -85,27 +85,53 @@ def accessors(w: Writer, g: StoredGlobal) -> None:
     w.line("/* Out of line: a stack protector, if any, is paid here and not at each hit. */")
     w.line(f"static noinline u32 {new}_{g.c}{parameters}")
     with w.block(""):
-        w.line(f"u32 n = {_call_new(g, new, array)};")
+        w.line(f"u32 n = sw_array_find({array}, key);")
         w.line()
+        _return_found(w, g, array, "n")
+        w.line(f"n = {_call_new(g, new, array)};")
         _new_element(w, g, array)
     w.line()
     w.line(f"/* {about} */")
     w.line(f"static __always_inline u32 {verb}_{g.c}{parameters}")
     with w.block(""):
-        w.line(f"u32 n = sw_array_find({array}, key);")
+        w.line(f"u32 n = sw_array_find_near({array}, key);")
         w.line()
-        w.line(f"return likely(n) ? n : {new}_{g.c}(a, s, key);")
+        if g.when_full is WhenFull.LRU:
+            _return_found(w, g, array, "likely(n)")
+            w.line(f"return {new}_{g.c}(a, s, key);")
+        else:
+            w.line(f"return likely(n) ? n : {new}_{g.c}(a, s, key);")
     w.line()
 
 
+def _about(g: StoredGlobal) -> str:
+    if g.when_full is WhenFull.OTHER:
+        return "1 + the slot of an element, a new one zero; in a full array, of the row for all others."
+    return "1 + the slot of an element, a new one zero; 0: the array is full, and it is counted."
+
+
+def _return_found(w: Writer, g: StoredGlobal, array: str, test: str) -> None:
+    if g.when_full is WhenFull.LRU:
+        with w.block(f"if ({test})"):
+            w.line(f"sw_array_touch({array}, n);")
+            w.line("return n;")
+    else:
+        w.line(f"if ({test})")
+        w.line("\treturn n;")
+
+
 def _call_new(g: StoredGlobal, new: str, array: str) -> str:
-    last = f"&s->{g.lock}" if g.percpu else str(g.g.wrap).lower()
+    replaced = f"&a->lane.{g.c}_replaced" if g.slots.wraps else "NULL"
+    last = f"&s->{g.lock}" if g.percpu else replaced
     return f"sw_array_{new}({array}, key, {last})"
 
 
 def _new_element(w: Writer, g: StoredGlobal, array: str) -> None:
     """The lines after _call_new()."""
-    if g.percpu:
+    if g.when_full is WhenFull.OTHER:
+        w.line("if (unlikely(!n))")
+        w.line(f"\treturn {g.slots.rows};")
+    elif g.percpu:
         w.line("if (unlikely(!n))")
         w.line(f"\ta->lane.{g.c}_dropped++;")
     else:

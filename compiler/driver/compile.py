@@ -3,8 +3,8 @@
 
     compile_script(Request(name="x", text="probe begin { exit() }"), progress) -> Response
 
-The cache serves a script that was compiled before with the same options, library, kernel and
-compiler. Importing the passes takes longer than that lookup, so they are imported only when needed.
+The cache serves a script that was compiled before with the same options, library and kernel. Importing the
+passes takes longer than that lookup, so they are imported only when needed.
 This is the one place where the compiler's errors become the protocol's diagnostics.
 """
 
@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compiler import protocol
 from compiler.driver import module_cache
-from compiler.driver.module_cache import CompileJob
+from compiler.driver.module_cache import CompileJob, Lookup
 from compiler.ir.diagnostics import CompileError, Diagnostic, render
 from compiler.kernel.errors import KernelFactError
 from compiler.modbuild.errors import BuildError
@@ -27,6 +28,10 @@ from runtime.support.record import replace
 if TYPE_CHECKING:
     from compiler.driver.pipeline import PipelineResult
 
+Progress = Callable[[str], None]
+Make = Callable[[CompileJob, Progress], Response]
+
+_ERRORS = (CompileError, BuildError, UnsafeCache, KernelFactError, RecursionError, OSError)
 _FRAMES = 20_000  # of Python: passes recurse as deep as scripts nest, several frames a level
 
 
@@ -35,39 +40,55 @@ def allow_depth() -> None:
     sys.setrecursionlimit(max(_FRAMES, sys.getrecursionlimit()))
 
 
-def compile_script(request: Request, progress: Callable[[str], None]) -> Response:
-    """Run all passes up to `request.last_pass`. Errors in the script are the response's errors."""
-    passes: list[Pass] = []
+def compile_script(request: Request, progress: Progress, make: Make | None = None) -> Response:
+    """Run all passes up to `request.last_pass`. Errors in the script are the response's errors.
+
+    `make` runs the passes instead of this process if the cache has no module.
+    """
     allow_depth()
     try:
-        return _compile(request, passes, progress)
-    except (
-        CompileError,
-        BuildError,
-        UnsafeCache,
-        KernelFactError,
-        RecursionError,
-        OSError,
-    ) as error:
-        errors = _diagnostics_of(error, request.source or f"<{request.name}>")
-        return Response(False, errors=errors, passes=tuple(passes))
+        job, found = module_cache.load(request), Lookup()
+        if request.last_pass >= LAST_PASS and request.listing is None:
+            found = module_cache.look_up(job)
+    except _ERRORS as error:
+        return Response(False, errors=_diagnostics_of(error, request.source or f"<{request.name}>"))
+    if found.response is not None:
+        return found.response
+    try:
+        response = (make or _compile)(job, progress)
+    except _ERRORS as error:  # `make` cannot store the module, say
+        response = Response(False, errors=_diagnostics_of(error, job.file))
+    if not response.ok and found.older is not None:
+        return _older(job, found.older, response.errors)
+    return replace(response, anew=found.why) if response.ok else response
 
 
-def _compile(request: Request, passes: list[Pass], progress: Callable[[str], None]) -> Response:
-    job = module_cache.load(request)
-    if request.last_pass >= LAST_PASS and request.listing is None:
-        found = module_cache.cached_result(job)
-        if found is not None:
-            return found
+def _older(job: CompileJob, found: Response, errors: tuple[protocol.Diagnostic, ...]) -> Response:
+    """An older compiler's module, because this one makes none: a lack of tools or headers, say."""
+    message = (
+        f"this compiler failed ({errors[0].message}); an older one's module {found.module} is used"
+    )
+    warning = _without_position("older-module", message, job.file, errors[0].hint, "warning")
+    path = module_cache.install(Path(found.path), job.request.output)
+    return replace(found, path=path, warnings=(*found.warnings, warning))
+
+
+def _compile(job: CompileJob, progress: Progress) -> Response:
     from compiler.driver.pipeline import run_passes
 
-    result = run_passes(job, passes, progress)
-    response = _response(job, result, passes)
-    built = result.built
-    if built is None:
-        return response
-    module_cache.store(job, response, built.key, (*built.inputs, *job.programs.inputs))
-    return replace(response, path=module_cache.install(built.path, request.output))
+    passes: list[Pass] = []
+    try:
+        result = run_passes(job, passes, progress)
+        response = _response(job, result, passes)
+        built = result.built
+        if built is None:
+            return response
+        inputs = tuple(map(str, (*built.inputs, *job.programs.inputs)))
+        response = replace(response, inputs=inputs)
+        module_cache.store(job, response, built.key)
+        return replace(response, path=module_cache.install(built.path, job.request.output))
+    except _ERRORS as error:
+        return Response(False, errors=_diagnostics_of(error, job.file), passes=tuple(passes))
 
 
 def _response(job: CompileJob, result: PipelineResult, passes: list[Pass]) -> Response:

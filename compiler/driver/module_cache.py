@@ -3,40 +3,52 @@
 
     find(Request(name="x", text="probe begin { exit() }")) -> Response(True, "sw_x_1a2b...", cached=True)
 
-A module's identity is a digest of everything it is made from: script, library, options, kernel, and
-the code of compiler and runtime. The identity does not cover the tools and the kernel's headers. The
-cache entry lists those with their size and modification time, and the entry is invalid as soon as
-one of them has changed.
+A module's identity is a digest of what it does: the script (without comments and blanks, see
+script_text.py) with its options, the user's library, and the kernel. Neither the release that compiled it
+nor tools and headers are part of it, so their upgrade makes no module invalid, and none of them need be there
+to load one.
+
+An entry of an older compiler still serves a request that accepts it (`older`) in the boot in which it was
+last in use. Else the script is compiled anew, and if that fails, the older module serves all the same.
+`Lookup.why` says why an entry cannot be used: a changed program that it probes, a damaged file, a faulty
+release.
 """
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from compiler.driver import tapset_index
+from compiler.driver import tapset_index, unsafe_runtimes
+from compiler.driver.compiler_version import compiler_version
+from compiler.driver.script_text import meaning
 from compiler.kernel.image import running_build_id
-from compiler.modbuild.runtime_sources import Sources
 from compiler.protocol import Diagnostic, Pass, Request, Response
-from compiler.support import derived_cache
-from compiler.support.content_store import Cache, default_root, digest_of, key_of
+from compiler.support import derived_cache, given_files
+from compiler.support.content_store import Cache, Entry, default_root, digest_of, key_of
 from compiler.userspace.program_files import Files
-from compiler.version import VERSION
+from runtime.support import bounded_file
+from runtime.support.boot import boot_id
 from runtime.support.lazy_regex import pattern
-from runtime.support.record import asdict, field, record
+from runtime.support.record import asdict, field, record, replace
 
 if TYPE_CHECKING:
     from compiler.kernel.kernel import Kernel
 
-_CODE = Path(__file__).parents[1]
 _NAME = pattern(r"[^a-z0-9_]+")
 _MODULE_STEM = 32  # characters of the script's name in its module's
 _RESULT = "result.json"
-_NOT_IN_IDENTITY = frozenset(("text", "output", "cache", "last_pass", "source", "kernel", "target"))
+_BOOT = "boot"  # in an entry's folder: the boot in which its compiler last used it
+_DEFAULTS = asdict(Request(""))
+_NOT_IN_IDENTITY = frozenset(
+    (
+        *("text", "output", "cache", "last_pass", "source", "kernel", "target"),
+        *("older", "recompile", "explain"),
+    )
+)
 
 
 @record
@@ -52,6 +64,7 @@ class CompileJob:
     identity: str
     module: str
     programs: Files = field(default_factory=Files)
+    compiler: str = ""  # Manifest.compiler of the module that is about to be made
 
     @property
     def kernel_cache_dir(self) -> Path:
@@ -59,57 +72,119 @@ class CompileJob:
         return _kernel_cache_dir(self.cache)
 
 
+@record
+class Lookup:
+    """`response`: the module that serves the request. Without it, `why` says what is wrong with the one that
+    was made for it, if there is one, and `older` serves if it cannot be compiled anew."""
+
+    response: Response | None = None
+    why: str = ""
+    older: Response | None = None
+
+
 def find(request: Request) -> Response | None:
     """The module from the cache, or None. Raises UnsafeCache, KernelFactError, OSError."""
-    return cached_result(load(request))
+    return look_up(load(request)).response
 
 
 def load(request: Request) -> CompileJob:
     """Read everything that the identity depends on."""
     file = request.source or f"<{request.name}>"
-    text = request.text if request.text is not None else Path(file).read_bytes()
+    text = request.text if request.text is not None else _script(Path(file))
     cache = Cache(Path(request.cache) if request.cache else default_root())
     kernel = _other_kernel(request, cache)
     release = kernel.release if kernel else os.uname().release
     cache_dir = _kernel_cache_dir(cache)
     tapset = tapset_index.read(request.library, release, cache_dir)
-    identity = _identity(request, text, tapset, kernel, cache_dir)
-    module = request.module or _module_name(request.name, identity)
+    identity = _identity(request, text, tapset, kernel)
+    compiler = compiler_version(cache_dir)
+    # Two compilers' modules of one script can be loaded at once: one replaces the other.
+    build = key_of(identity, compiler, os.urandom(8) if request.recompile else "")
+    module = request.module or _module_name(request.name, build)
     programs = _programs(request)
-    return CompileJob(request, file, text, tapset, kernel, cache, identity, module, programs)
+    return CompileJob(
+        request, file, text, tapset, kernel, cache, identity, module, programs, compiler
+    )
 
 
-def cached_result(job: CompileJob) -> Response | None:
-    """The response that `store` recorded for this identity, if it is still valid. Installs the module."""
-    cache = job.cache
-    entry = cache.get(_entry_key(job))
+def _script(file: Path) -> bytes:
+    return given_files.read(file) if given_files.is_given(file) else bounded_file.read(file)
+
+
+def look_up(job: CompileJob) -> Lookup:
+    """The record that `store` has made for this identity. Installs the module that serves the request."""
+    cache, request = job.cache, job.request
+    anew = request.recompile or request.explain  # an explanation is made by the passes
+    entry = None if anew else cache.get(_entry_key(job))
     if entry is None:
-        return None
+        return Lookup()
     recorded = json.loads(entry.read(_RESULT))
+    made_by = recorded.get("compiler", "")
+    if fault := unsafe_runtimes.reason(made_by):
+        return Lookup(why=fault)
     built = cache.get(recorded["key"])
-    if built is None or recorded["inputs"] != derived_cache.signatures(recorded["inputs"]):
-        cache.drop(_entry_key(job))
-        return None
+    if built is None:
+        return Lookup(why="its module was removed from the cache, or was damaged there")
+    if changed := _changed(recorded["inputs"]):
+        return Lookup(why=f"{changed} has changed since it was compiled")
+    here = boot_id()
+    if made_by != job.compiler and not (job.request.older and here == _boot_of(entry)):
+        why = f"stapwatch {made_by} compiled it, and this is {job.compiler}"
+        return Lookup(why=why, older=_response(job, recorded, built))
+    if made_by == job.compiler:
+        _note_boot(entry, here)
+    found = _response(job, recorded, built)
+    return Lookup(replace(found, path=install(Path(found.path), job.request.output)))
+
+
+def _response(job: CompileJob, recorded: dict[str, Any], built: Entry) -> Response:
+    module = recorded.get("module", job.module)
     return Response(
         True,
-        job.module,
-        install(built.path(f"{job.module}.ko"), job.request.output),
+        module,
+        str(built.path(f"{module}.ko")),
         job.identity,
         True,
         tuple(Pass(**p) for p in recorded["passes"]),
         warnings=tuple(Diagnostic(**w) for w in recorded["warnings"]),
+        inputs=tuple(recorded["inputs"]),
     )
 
 
-def store(job: CompileJob, response: Response, key: str, inputs: Iterable[Path]) -> None:
-    """Record that the cache's entry `key` is the module of this job, while `inputs` do not change."""
+def store(job: CompileJob, response: Response, key: str) -> None:
+    """Record that the cache's entry `key` is the module of this job, while the response's `inputs` do not
+    change. Those are what the module probes: programs, and modules of the kernel whose types it reads.
+    """
     recorded = {
         "key": key,
-        "inputs": derived_cache.signatures(map(str, inputs)),
+        "module": response.module,
+        "compiler": job.compiler,
+        "inputs": derived_cache.signatures(response.inputs),
         "passes": [asdict(p) for p in response.passes],
         "warnings": [asdict(w) for w in response.warnings],
     }
-    job.cache.put(_entry_key(job), {_RESULT: json.dumps(recorded).encode()})
+    job.cache.drop(_entry_key(job))  # an older compiler's
+    entry = job.cache.put(_entry_key(job), {_RESULT: json.dumps(recorded).encode()})
+    _note_boot(entry, boot_id())
+
+
+def _changed(inputs: dict[str, str]) -> str:
+    """The files that differ from what was recorded."""
+    now = derived_cache.signatures(inputs)
+    return ", ".join(path for path in inputs if inputs[path] != now[path])
+
+
+def _boot_of(entry: Entry) -> str:
+    with contextlib.suppress(OSError):
+        return entry.path(_BOOT).read_text()
+    return ""
+
+
+def _note_boot(entry: Entry, here: str) -> None:
+    """No part of what the entry's digests cover. A cache that cannot be written serves all the same."""
+    if here and _boot_of(entry) != here:
+        with contextlib.suppress(OSError):
+            entry.path(_BOOT).write_text(here)
 
 
 def install(path: Path, folder: str | None) -> str:
@@ -156,51 +231,35 @@ def _programs(request: Request) -> Files:
 
 
 def _identity(
-    request: Request,
-    text: str | bytes,
-    tapset: tapset_index.Tapset,
-    kernel: Kernel | None,
-    cache_dir: Path,
+    request: Request, text: str | bytes, tapset: tapset_index.Tapset, kernel: Kernel | None
 ) -> str:
-    options = {k: v for k, v in asdict(request).items() if k not in _NOT_IN_IDENTITY}
+    """Stays the same over releases: options that have their defaults are left out, also new ones."""
+    options = {
+        name: value
+        for name, value in asdict(request).items()
+        if name not in _NOT_IN_IDENTITY and value != _DEFAULTS[name]
+    }
+    said = meaning(text, request.args)
     return key_of(
         "script",
-        VERSION,
-        _compiler_digest(cache_dir),
-        Sources.our_digest(cache_dir),
-        tapset.digest,
         digest_of(sorted(tapset.users.items())),
         kernel.release if kernel else os.uname().release,
         kernel.build_id if kernel else running_build_id(),
         "symbols" if request.kernel and request.kernel.get("symbols") else "",
         request.source or "",
-        _program_search(request, text),
-        text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape"),
+        _program_search(request, said),
+        said,
         json.dumps(options, sort_keys=True, default=str),
     )
 
 
-def _program_search(request: Request, text: str | bytes) -> str:
+def _program_search(request: Request, said: bytes) -> str:
     """The settings that the lookup of program names depends on. The files found are inputs of the entry."""
-    names_programs = b"process" in text if isinstance(text, bytes) else "process" in text
-    if not names_programs:
+    if b"process" not in said:
         return ""
     return f"{os.environ.get('PATH', '')}\0{Path.cwd()}\0{request.target}"
 
 
-@functools.cache
-def _compiler_digest(cache_dir: Path) -> str:
-    """Changes with the compiler's own code, so that an upgrade never serves old modules. The digest
-    is cached, because reading all files takes longer than looking a module up."""
-    names = derived_cache.files_below(str(_CODE), (".py", ".lark"))
-    paths = [f"{_CODE}/{name}" for name in names]
-
-    def digest() -> bytes:
-        return digest_of((name, (_CODE / name).read_bytes()) for name in names).encode()
-
-    return derived_cache.derived(cache_dir, "code", paths, digest).decode()
-
-
-def _module_name(name: str, identity: str) -> str:
+def _module_name(name: str, digest: str) -> str:
     stem = _NAME.sub("_", name.lower()).strip("_")[:_MODULE_STEM] or "script"
-    return f"sw_{stem}_{identity[:8]}"
+    return f"sw_{stem}_{digest[:8]}"

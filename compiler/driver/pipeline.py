@@ -17,9 +17,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from compiler.analysis import full_arrays
 from compiler.analysis.unused import require_probes, warnings
 from compiler.codegen.module import Generated, generate
-from compiler.codegen.probe_table import Target
+from compiler.codegen.probe_table import ModuleTypes, Target
 from compiler.driver import tapset_index
 from compiler.driver.module_cache import CompileJob
 from compiler.frontend.parser import parse
@@ -44,7 +45,7 @@ from compiler.probes import Environment
 from compiler.protocol import Pass
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import eliminate_dead_code
-from compiler.version import VERSION
+from runtime.abi.manifest import WhenFull
 from runtime.support.record import field, record, replace
 
 
@@ -111,11 +112,15 @@ class Analyzed:
     program: Program
     defines: Defines
     warnings: tuple[Diagnostic, ...]
+    typed_modules: tuple[str, ...] = ()  # the kernel's, whose types the script uses
 
 
 @record
 class Translated:
+    """`program`: the C was generated from it."""
+
     analyzed: Analyzed
+    program: Program
     generated: Generated
 
 
@@ -183,7 +188,9 @@ def _result(stage: Parsed | Analyzed | Translated | Compiled) -> PipelineResult:
         case Translated():
             return PipelineResult(stage.generated.c_text, stage.analyzed.warnings)
         case Compiled():
-            return PipelineResult("", stage.translated.analyzed.warnings, stage.built)
+            wanted = stage.translated.analyzed.parsed.sources.job.request.explain
+            output = _explanation(stage) if wanted else ""
+            return PipelineResult(output, stage.translated.analyzed.warnings, stage.built)
 
 
 # ---------------------------------------------------------------- pass 1: parse
@@ -268,7 +275,7 @@ def _analyze(parsed: Parsed) -> Analyzed:
         *_watchpoint_warnings(program, parsed.sources.kernel),
         *(() if request.guru else unused_macros(defines.macros)),
     )
-    return Analyzed(parsed, program, defines, found)
+    return Analyzed(parsed, program, defines, found, tuple(sorted(environment.typed_modules)))
 
 
 def _resolve(parsed: Parsed, environment: Environment) -> Program:
@@ -295,17 +302,34 @@ def _translate(analyzed: Analyzed) -> Translated:
         from compiler.transform.entry_return_pairing import pair
 
         program = pair(program)
+    if request.optimise and any(probe.optional for probe in program.probes):
+        from compiler.transform.merge_probes import merge_probes
+
+        program = merge_probes(program)
     options = Options(
         analyzed.defines.limits,
         strict=request.run_mode,
         export=request.export,
         histograms={name: histogram_of(tree) for name, tree in request.statistics.items()},
         capacities=dict(request.capacities),
+        when_full={name: WhenFull(text) for name, text in request.when_full.items()},
         end_of_run=_end_of_run_globals(program, job) if request.end_of_run_globals else frozenset(),
         defines=analyzed.defines.macros,
     )
-    target = Target(job.module, job.identity, kernel.release, kernel.build_id, VERSION)
-    return Translated(analyzed, generate(program, target, options))
+    modules = tuple(_module_types(kernel, name) for name in analyzed.typed_modules)
+    if mistakes := full_arrays.check(program, options):
+        raise CompileError(mistakes)
+    target = Target(
+        job.module, job.identity, kernel.release, kernel.build_id, job.compiler, modules
+    )
+    return Translated(analyzed, program, generate(program, target, options))
+
+
+def _module_types(kernel: Kernel, name: str) -> ModuleTypes:
+    import zlib
+
+    data = kernel.module_btf(name).data
+    return ModuleTypes(name, len(data), zlib.adler32(data))
 
 
 def _c_file(translated: Translated) -> str:
@@ -329,7 +353,8 @@ def _compile(translated: Translated) -> Compiled:
             generated.needs_kernel_headers,
         )
     )
-    return Compiled(translated, built)
+    files = filter(None, map(sources.kernel.module_file, translated.analyzed.typed_modules))
+    return Compiled(translated, replace(built, inputs=tuple(files)))
 
 
 def _module_file(compiled: Compiled) -> str:
@@ -389,6 +414,16 @@ def _listing(parsed: Parsed) -> str:
                 parsed.script, parsed.extras, parsed.library, environment, variables=variables
             )
     return "".join(f"{line}\n" for line in lines)
+
+
+def _explanation(compiled: Compiled) -> str:
+    import json
+
+    from compiler.driver.explain import explained
+
+    translated = compiled.translated
+    kernel = translated.analyzed.parsed.sources.kernel
+    return json.dumps(explained(translated.program, kernel, compiled.built.path))
 
 
 def _end_of_run_globals(program: Program, job: CompileJob) -> frozenset[str]:

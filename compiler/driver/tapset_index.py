@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from compiler.support import derived_cache
 from compiler.support.content_store import digest_of
+from runtime.support import bounded_file
 from runtime.support.lazy_regex import pattern
 from runtime.support.record import record
 
@@ -140,7 +141,7 @@ def read(folders: Iterable[str] = (), release: str = "", cache_dir: Path | None 
         for path in sorted(folder.rglob("*.stp*")):
             inner = path.relative_to(folder).parts[:-1]
             if path.suffix in _SUFFIXES and all(_is_for(part, release) for part in inner):
-                users[str(path)] = path.read_bytes()
+                users[str(path)] = bounded_file.read(path)
     return Tapset(users, ours, _index(ours, cache_dir))
 
 

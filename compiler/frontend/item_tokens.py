@@ -19,11 +19,17 @@ from compiler.ir.diagnostics import Diagnostics
 from compiler.ir.source import Span, join
 
 _NAMES = frozenset({"IDENT", "TARGET", "PRETTY", *KEYWORDS.values()})
+COMPONENT = _NAMES | {"STAR"}  # kinds that join to one component of a probe point if they touch
 _ITEMS = frozenset({"PROBE", "FUNCTION", "GLOBAL", "PRIVATE"})
 # Tokens whose kind may depend on what is around them.
 _SPECIAL = frozenset(
     {"IDENT", "TARGET", "AT", "STRING", "RETURN", "ARROW", "PROBE", *KEYWORDS.values()}
 )
+
+
+def touches(last: Token, token: Token) -> bool:
+    """Whether nothing is between two tokens."""
+    return token.span.source is last.span.source and token.span.start == last.span.end
 
 
 def split_items(tokens: Sequence[Token], diagnostics: Diagnostics) -> list[list[Token]]:
@@ -178,8 +184,7 @@ class ItemSplitter:
         self.at += 1
         while self.at < len(self.tokens):
             token = self.tokens[self.at]
-            touches = token.span.source is last.span.source and token.span.start == last.span.end
-            if not touches or not (token.kind in _NAMES or token.kind == "STAR"):
+            if not touches(last, token) or token.kind not in COMPONENT:
                 break
             text += str(token.value)
             last = token

@@ -115,6 +115,7 @@ _TOKEN = pattern(
 
 ESCAPE = pattern(r"\\(?:([0-7]{1,3})|x([0-9A-Fa-f]+)|(.))", re.DOTALL)
 _QUOTED = pattern(r"([^'\"\n%]*)'")
+_BYTE_ORDER_MARK = pattern(r"\xef\xbb\xbf|\A(?:\xff\xfe|\xfe\xff)")
 _ESCAPES = {"a": "\a", "b": "\b", "t": "\t", "n": "\n", "v": "\v", "f": "\f", "r": "\r"}
 
 
@@ -307,6 +308,8 @@ class _Scanner:
             )
             self._invalid(diagnostic, Token("STRING", unescape(inner), whole))
             return quoted.end()
+        if (mark := _BYTE_ORDER_MARK.match(self.text, end - 1)) is not None:
+            return self._byte_order_mark(mark[0], end, span)
         shown = text if text.isprintable() and ord(text) < 0x80 else f"\\x{ord(text):02x}"
         hint = None
         if text == "'":
@@ -319,6 +322,16 @@ class _Scanner:
         while end < len(self.text) and ord(text) >= 0x80 and ord(self.text[end]) >= 0x80:
             end += 1
         return end
+
+    def _byte_order_mark(self, mark: str, end: int, span: Span) -> int:
+        is_utf8 = len(mark) == 3
+        coding = "UTF-8" if is_utf8 else "UTF-16"
+        hint = "save the file as UTF-8 without a byte-order mark"
+        diagnostic = Diagnostic(
+            "byte-order-mark", f"a byte-order mark of {coding}", span, hint=hint
+        )
+        self._invalid(diagnostic, None)
+        return end + len(mark) - 1 if is_utf8 else len(self.text)
 
 
 def _parse_number(text: str) -> int:

@@ -51,7 +51,7 @@ _TRUNCATING = frozenset(
 # After these diagnostics, tokens may be missing or replaced.
 _TOKEN_ERRORS = frozenset(
     {
-        *("bad-character", "unterminated-string", "unterminated-comment"),
+        *("bad-character", "byte-order-mark", "unterminated-string", "unterminated-comment"),
         *("unterminated-embedded-c", "missing-argument", "nested-argument", "bad-macro"),
         *("macro-arguments", "macro-recursion", "expansion-too-large", "unknown-operator"),
         *("bad-condition", "stray-conditional", "unterminated-conditional"),

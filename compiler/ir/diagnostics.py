@@ -29,6 +29,7 @@ Severity = Literal["error", "warning"]
 SLUGS: Mapping[str, str] = {
     # lexer
     "bad-character": "a byte that starts no token of the language",
+    "byte-order-mark": "a byte-order mark, which an editor has written",
     "bad-number": "digits that are no decimal, octal or hexadecimal number of 64 bits",
     "unterminated-string": "a string literal without its closing quote on the line",
     "unterminated-comment": "a '/*' without its '*/'",

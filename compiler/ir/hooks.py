@@ -26,6 +26,8 @@ class Handler:
     result: str = ""  # what the handler returns; "": nothing
     has_regs: bool = False  # it has a parameter `regs`
     has_arguments: bool = False  # parameters arg0, arg1, ... hold the probe's arguments
+    enter: str = "sw_enter"  # the runtime's functions at its beginning and end
+    leave: str = "sw_leave"
 
 
 SESSION = Handler("SESSION", "void {name}(void)")
@@ -40,7 +42,13 @@ KPROBE = Handler("KPROBE", "int {name}(void *kprobe, struct sw_regs *regs)", "0"
 KRETPROBE = Handler(
     "KRETPROBE", "int {name}(void *instance, struct sw_regs *regs)", "0", has_regs=True
 )
-TRACEPOINT = Handler("TRACEPOINT", "void {name}(void *data{arguments})", has_arguments=True)
+TRACEPOINT = Handler(
+    "TRACEPOINT",
+    "void {name}(void *data{arguments})",
+    has_arguments=True,
+    enter="sw_enter_tracepoint",
+    leave="sw_leave_tracepoint",
+)
 PACKET = Handler(
     "PACKET", "u32 {name}(u64 arg0, u64 arg1, u64 arg2, u64 arg3)", "SW_ACCEPT", has_arguments=True
 )
@@ -62,6 +70,7 @@ class Hook:
     is_phase: ClassVar[bool] = False  # the module runs it itself: nothing is attached in the kernel
     is_cold: ClassVar[bool] = False  # runs seldom enough to merge all CPUs' values in the handler
     is_interruptible: ClassVar[bool] = False  # -D MAXACTION_INTERRUPTIBLE bounds it, not MAXACTION
+    refusal: ClassVar[str] = ""  # C: what a handler does whose condition is false
     # The operator that reads registers by number in such a probe: kregister, uregister; "": none.
     register_operator: ClassVar[str] = ""
 
@@ -244,6 +253,7 @@ class ProcfsHook(Hook):
     handler = PLAIN
     member = "procfs"
     is_cold = True
+    refusal = "sw_procfs_refuse();"
 
 
 @record

@@ -2,7 +2,7 @@
 """Options of a compile: limits (under SystemTap's names), export, and how statistics are kept.
 
 with_defines(Limits(), {"MAXACTION": "5000", "MAXACTON": "1"})
-  -> Defines(Limits(MAXACTION=5000, MAXACTION_INTERRUPTIBLE=50000), macros={"MAXACTON": "1"}, ...)
+  -> Defines(Limits(MAXACTION=5000, MAXACTION_INTERRUPTIBLE=250000), macros={"MAXACTON": "1"}, ...)
 unused_macros({"MAXACTON": "1"})
   -> [warning[unused-define]: nothing reads 'MAXACTON' ... did you mean 'MAXACTION'?]
 """
@@ -15,7 +15,7 @@ from typing import Any
 from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.source import Source, Span, decode
 from compiler.support.did_you_mean import did_you_mean
-from runtime.abi.manifest import Histogram, HistogramKind
+from runtime.abi.manifest import Histogram, HistogramKind, WhenFull
 from runtime.support.record import field, fields, record, replace
 
 MINIMUM_RING = 4096
@@ -28,8 +28,9 @@ class Limits:
     """Bounds that the module enforces; sizes in bytes. MAXERRORS and MAXSKIPPED end a session; the
     service only counts errors and skipped hits."""
 
-    MAXACTION: int = 1000
-    MAXACTION_INTERRUPTIBLE: int = 10000
+    MAXACTION: int = 2000  # statements, or pieces of 100 instructions
+    MAXACTION_INTERRUPTIBLE: int = 100000  # of begin, end and error probes; a tenth in timers
+    MAXTIME: int = 50  # ms that a hit may take; 0: any
     MAXNESTING: int = 10
     MAXSTRINGLEN: int = 512
     MAXMAPENTRIES: int = 2048
@@ -42,6 +43,11 @@ class Limits:
     RINGSIZE: int = 262144
 
     @property
+    def most_ns(self) -> int:
+        """MAXTIME for the runtime, where 0 stands for the default."""
+        return self.MAXTIME * 1_000_000 or (1 << 64) - 1
+
+    @property
     def lock_turns(self) -> int:
         """Iterations of the loop that waits for a lock; two take about a microsecond."""
         return min(max(1, self.MAXTRYLOCK * self.TRYLOCKDELAY * 2), MOST_ACTIONS)
@@ -51,6 +57,7 @@ _LIMITS = frozenset(f.name for f in fields(Limits))
 _RANGES = {
     "MAXACTION": (1, MOST_ACTIONS),
     "MAXACTION_INTERRUPTIBLE": (1, MOST_ACTIONS),
+    "MAXTIME": (0, 1_000_000),
     "MAXNESTING": (1, 1000),
     "MAXSTRINGLEN": (16, 65536),
     "MAXMAPENTRIES": (1, 1 << 24),
@@ -58,6 +65,7 @@ _RANGES = {
     "KRETACTIVE": (0, 1 << 16),
     "RINGSIZE": (MINIMUM_RING, 1 << 32),
 }
+_INTERRUPTIBLE = 50  # times MAXACTION
 _MOST = (0, (1 << 63) - 1)
 _DEEPEST = 100  # calls of 64 to 250 bytes; a stack has 16 KB, and a handler some of it
 
@@ -69,9 +77,9 @@ _WITHOUT_EFFECT = {
     "MAPHASHBIAS": "an array's index always has twice as many places as elements",
     "INTERRUPTIBLE": "a hit inside another handler is skipped and counted",
     "STP_MAXMEMORY": "all memory is taken at the start; -v tells how much",
-    "STP_OVERLOAD_INTERVAL": "MAXACTION bounds each hit",
-    "STP_OVERLOAD_THRESHOLD": "MAXACTION bounds each hit",
-    "STP_NO_OVERLOAD": "there is no overload check to turn off",
+    "STP_OVERLOAD_INTERVAL": "only `run` has it; scripts of the service have budgets",
+    "STP_OVERLOAD_THRESHOLD": "only `run` has it; scripts of the service have budgets",
+    "STP_NO_OVERLOAD": "only `run` has it; scripts of the service have budgets",
     "STP_NO_VERREL_CHECK": "a module is always checked against the running kernel",
     "STP_PROCFS_BUFSIZE": "$value has 512 bytes, or as many as .maxsize(n) says",
     "STP_TIMING": "hits of each probe are always counted",
@@ -84,7 +92,7 @@ _WITHOUT_EFFECT = {
 class Options:
     """`strict`: a full array is an error of the script, as in a session, and not only counted.
 
-    `export`: statistics keep buckets for the agent. `histograms` and `capacities`: by global.
+    `export`: statistics keep buckets for the agent. `histograms`, `capacities` and `when_full`: by global.
     `end_of_run`: globals that are printed when the session ends. `defines`: macros for embedded C.
     """
 
@@ -93,6 +101,7 @@ class Options:
     export: bool = True
     histograms: Mapping[str, Histogram] = field(default_factory=dict)
     capacities: Mapping[str, int] = field(default_factory=dict)
+    when_full: Mapping[str, WhenFull] = field(default_factory=dict)
     end_of_run: frozenset[str] = frozenset()
     defines: Mapping[str, str] = field(default_factory=dict)
 
@@ -135,7 +144,7 @@ def with_defines(limits: Limits, defines: Mapping[str, str]) -> Defines:
         text = defines["MAXNESTING"]
         warnings.append(_diagnostic("deep-nesting", message, "MAXNESTING", text, hint, "warning"))
     if "MAXACTION" in known and "MAXACTION_INTERRUPTIBLE" not in known:
-        known["MAXACTION_INTERRUPTIBLE"] = min(10 * known["MAXACTION"], MOST_ACTIONS)
+        known["MAXACTION_INTERRUPTIBLE"] = min(_INTERRUPTIBLE * known["MAXACTION"], MOST_ACTIONS)
     return Defines(replace(limits, **known), macros, tuple(errors), tuple(warnings))
 
 

@@ -324,9 +324,24 @@ class After:
 
 @record
 class Register:
-    """A register at the probed location, by the name of its field in `struct sw_regs`."""
+    """A register at the probed location, by the name of its field in `struct sw_regs`.
+
+    `compat`: in a system call of a 32-bit program it is the low half of this register; "": the same.
+    """
 
     name: str
+    span: Span
+    compat: str = ""
+    type: ValueType = LONG
+
+
+@record
+class CallerRegister:
+    """A register of the process whose system call's entry function is probed, `size` bytes of it."""
+
+    name: str
+    size: int
+    signed: bool
     span: Span
     type: ValueType = LONG
 
@@ -362,7 +377,7 @@ class Store:
     """Guru mode: writes an integer to kernel memory, a register or a packet's verdict; gives the
     value written."""
 
-    place: Deref | Register | Verdict
+    place: Deref | Register | CallerRegister | Verdict
     value: Expr
     span: Span
     type: ValueType = LONG
@@ -394,7 +409,8 @@ class EmbeddedExpr:
 Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
-    | ReturnValue | Deref | CharsAt | EntryValue | Register | Verdict | SymbolAddress | PercpuAddress | Store
+    | ReturnValue | Deref | CharsAt | EntryValue | Register | CallerRegister
+    | Verdict | SymbolAddress | PercpuAddress | Store
     | Guard | After | EmbeddedExpr
 )  # fmt: skip
 

@@ -131,7 +131,7 @@ class Kernel:
         loaded = SYS_BTF / name
         if self.is_running and loaded.exists():
             return Btf.read(loaded, self.btf)
-        path = self._module_path(name)
+        path = self.module_file(name)
         if path is None:
             raise BadBtf(f"no module '{name}' of kernel '{self.release}'")
         data = image.read_section(path, ".BTF")
@@ -253,7 +253,8 @@ class Kernel:
                     return inside(self.root, line.removeprefix(_INCLUDE).strip()).parent
         return self.headers
 
-    def _module_path(self, name: str) -> Path | None:
+    def module_file(self, name: str) -> Path | None:
+        """The file that a module is loaded from, or None."""
         for path in self.modules.rglob("*.ko*"):
             if path.name.partition(".ko")[0].replace("-", "_") == name:
                 return path

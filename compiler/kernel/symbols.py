@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from compiler.kernel.errors import AddressesHidden, NoSuchSymbol, NoSymbols
+from compiler.support import given_files
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex
 from runtime.support.lazy_regex import pattern
@@ -65,7 +66,7 @@ class Symbols:
     def read(cls, path: Path = KALLSYMS) -> Symbols:
         """Read a table. Raises NoSymbols."""
         try:
-            return cls(path.read_bytes(), str(path))
+            return cls(given_files.read(path), str(path))
         except OSError as error:
             raise NoSymbols(f"cannot read symbols from {path}: {error.strerror}") from error
 
@@ -188,6 +189,6 @@ def _symbol(match: re.Match[bytes]) -> Symbol:
 
 def _optional(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return given_files.read(path)
     except OSError:
         return None

@@ -91,9 +91,7 @@ def _parts(inputs: KitInputs, slow: Path, commands: Commands) -> dict[str, bytes
 def _runtime(inputs: KitInputs, slow: Path, commands: Commands) -> Path:
     """The runtime's objects as one, in the order in which kbuild linked them."""
     seen = inputs.toolchain.path(slow)
-    listed = (slow / f"{STUB}.mod").read_text().split()
-    objects = [word.removeprefix(f"{seen}/") for word in listed]
-    objects = [name for name in objects if name not in ("script.o", "manifest.o")]
+    objects = runtime_objects((slow / f"{STUB}.mod").read_text(), seen)
     if len(objects) == 1:
         return slow / objects[0]
     argv = [word.replace(HERE, seen) for word in commands.link_objects]
@@ -102,6 +100,17 @@ def _runtime(inputs: KitInputs, slow: Path, commands: Commands) -> Path:
     if ran.status != 0:
         raise Unlearnable(f"linking the runtime: {first_complaint(ran.output)}")
     return slow / "runtime.o"
+
+
+def runtime_objects(listed: str, folder: str) -> list[str]:
+    """The names of the runtime's objects, of kbuild's list of a module's. It has absolute paths, names, or
+    paths from ".", by the kernel's release.
+
+    >>> runtime_objects("/w/whole.o\\n/w/script.o\\n", "/w")
+    ['whole.o']
+    """
+    names = [word.removeprefix(f"{folder}/").removeprefix("./") for word in listed.split()]
+    return [name for name in names if name not in ("script.o", "manifest.o")]
 
 
 def _compare(inputs: KitInputs, kit: KernelKit, stub: BuildInput, slow: Path) -> str:

@@ -39,13 +39,20 @@ _OFFSETS = (
     ("SW_CRED_EGID", "cred", "egid"),
 )
 
+# Kernels with this struct (6.13) call handlers of tracepoints in system calls with preemption on, and later
+# ones those of all tracepoints.
+_PREEMPTIBLE_TRACEPOINTS = "tracepoint_ext"
+
 
 def header(btf: Btf, arch: Arch) -> str:
     """The text of target.h. The linker reports a per-CPU symbol that the kernel lacks."""
     lines = [f'#define {v.constant} "{_location(btf, arch, v)}"' for v in arch.percpu]
-    for constant, struct, name in _OFFSETS:
-        member = type_layout.member(btf, btf.find(k.Struct, struct), name)
-        lines.append(f"#define {constant} {member.bit_offset // 8}")
+    of_arch = ("SW_TASK_STATUS", "task_struct", *arch.compat_status)
+    for constant, struct, *path in (*_OFFSETS, of_arch):
+        found = type_layout.place(btf, btf.find(k.Struct, struct).id, path)
+        lines.append(f"#define {constant} {found.steps[0].offset}")
+    if not btf.find_all(k.Struct, _PREEMPTIBLE_TRACEPOINTS):
+        lines.append("#define SW_TRACEPOINT_PINNED 1")
     return _FRAME.format(lines="\n".join(lines))
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _ENTER = Path(__file__).parent / "template" / "enter.sh"
 _SHARED = "/mnt"  # the path of the shared folder inside another root
 _SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+_CHILD_KILLED = "Killed signal terminated program"  # gcc's words about cc1, as or ld
 _COMPLAINT = pattern(r"error:|ERROR:|undefined!|: \w*error\w*$", re.IGNORECASE)
 
 
@@ -177,6 +178,19 @@ def _identity(root: Path, tool: str) -> str:
 
 
 def _run(argv: Sequence[str], folder: str, env: Mapping[str, str] | None, timeout: float) -> Ran:
+    """Run a tool, and once more if it was killed: the machine may have had no memory for a moment."""
+    ran = _run_once(argv, folder, env, timeout)
+    return _run_once(argv, folder, env, timeout) if _was_killed(ran) else ran
+
+
+def _was_killed(ran: Ran) -> bool:
+    """Whether SIGKILL has ended the tool, or a program that gcc has started for it."""
+    return ran.status == -signal.SIGKILL or _CHILD_KILLED in ran.output
+
+
+def _run_once(
+    argv: Sequence[str], folder: str, env: Mapping[str, str] | None, timeout: float
+) -> Ran:
     scrubbed = {"PATH": _SYSTEM_PATH, "LC_ALL": "C", "HOME": "/nonexistent", **(env or {})}
     try:
         process = subprocess.Popen(

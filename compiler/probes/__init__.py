@@ -35,7 +35,7 @@ FAMILIES: dict[str, Family] = {
     "input": _family("session", "resolve_input"),
     "timer": _family("timer"),
     "procfs": _family("procfs"),
-    "kernel": _family("kernel_function", "resolve_kernel"),
+    "kernel": _family("kernel_point"),
     "kprobe": _family("kernel_function", "resolve_kprobe"),
     "module": _family("kernel_function", "resolve_module"),
     "process": _family("process"),

@@ -103,7 +103,8 @@ class Environment:
     """The inputs of resolving. The kernel's facts are read only when a probe needs them.
 
     `guru`: the script may use constructs that can crash the kernel. `most_functions`: the functions that the
-    points of one probe may expand to. `warnings` is filled by resolving.
+    points of one probe may expand to. Resolving fills `warnings`, and `typed_modules` with the kernel's
+    modules whose types the script uses: it fits no other build of them.
     """
 
     kernel: Kernel
@@ -111,6 +112,7 @@ class Environment:
     programs: Files = field(default_factory=Files)
     most_functions: int = Limits().MAXFUNCTIONS
     warnings: list[Diagnostic] = field(default_factory=list)
+    typed_modules: set[str] = field(default_factory=set)
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]

@@ -62,7 +62,8 @@ class Aliases:
     def matches(
         self, components: Sequence[syntax.Component]
     ) -> list[tuple[tuple[str, ...], syntax.ProbeAlias, tuple[syntax.Component, ...]]]:
-        """Aliases that the first components name, and the components that follow; the longest name wins."""
+        """Aliases that the first components name, and the components that follow; the longest name wins.
+        An alias with several names that match stands there once: its points are hit once."""
         for length in range(len(components), 0, -1):
             head = components[:length]
             if any(c.arg is not None for c in head):
@@ -78,7 +79,13 @@ class Aliases:
                 keys = [key] if key in self.by_name else []
             if keys:
                 rest = tuple(components[length:])
-                return [(key, alias, rest) for key in keys for alias in self.by_name[key]]
+                found = {id(alias): key for key in reversed(keys) for alias in self.by_name[key]}
+                return [
+                    (key, alias, rest)
+                    for key in keys
+                    for alias in self.by_name[key]
+                    if found[id(alias)] == key
+                ]
         return []
 
     def _across(self, names: Sequence[str]) -> list[tuple[str, ...]]:

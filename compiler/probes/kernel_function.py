@@ -3,9 +3,7 @@
 
 kernel.function("vfs_read")         -> Ftrace at the entry (the runtime falls back on a kprobe)
 kernel.function("vfs_read").return  -> Kretprobe; parameters are saved at the entry
-kernel.syscall("openat")            -> as kernel.function of the system call's entry function. The library
-                                       writes this, because the function's name depends on the architecture
-module("xfs").function("xfs_*")     -> Ftrace of xfs:xfs_..., looked up by name when it is attached
+module("xfs").function("xfs_*")     -> Ftrace of xfs:xfs_..., looked up in the module when it is loaded
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,6 +29,7 @@ from compiler.probes.base import (
 from compiler.probes.kernel_symbols import (
     exists,
     fitting,
+    is_freed,
     module_with,
     modules_fitting,
     text_offset,
@@ -49,7 +48,7 @@ FORMS = tuple(
 _SUFFIXES = ("call", "return", "maxactive", "exported")
 _INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _SAFE_INSTEAD = "probe a function that calls it or that it calls, or a tracepoint"
-_NEEDS_DEBUGINFO = {
+NEEDS_DEBUGINFO = {
     "statement": "statements are told apart by line numbers, which BTF does not have",
     "inline": "inlined functions leave no trace in BTF",
     "mark": "the kernel has had no marks since its tracepoints came",
@@ -60,28 +59,13 @@ _NEEDS_DEBUGINFO = {
 }
 
 
-def resolve_kernel(
+def resolve_kernel_function(
     components: Sequence[syntax.Component], environment: Environment
 ) -> list[ProbeSite]:
-    """The `kernel.*` points."""
-    components = named_by_function(components, environment.kernel.arch)
-    if len(components) < 2:
-        raise unexpected(components[0], ("data", "function", "trace"))
-    match components[1].name:
-        case "function":
-            return list(_resolve(components, environment, typed=True))
-        case "trace":
-            from compiler.probes import tracepoint
-
-            return tracepoint.resolve(components, environment)
-        case "data":
-            from compiler.probes import watchpoint
-
-            return watchpoint.resolve(components, environment)
-        case name if name in _NEEDS_DEBUGINFO:
-            raise _needs_debuginfo(components[1])
-        case _:
-            raise unexpected(components[1], ("data", "function", "trace"))
+    """The `kernel.function` points, and the error of those that need debuginfo."""
+    if components[1].name in NEEDS_DEBUGINFO:
+        raise _needs_debuginfo(components[1])
+    return list(_resolve(components, environment, typed=True))
 
 
 def named_by_function(
@@ -113,11 +97,11 @@ def resolve_kprobe(
 def resolve_module(
     components: Sequence[syntax.Component], environment: Environment
 ) -> list[ProbeSite]:
-    """The `module("name").*` points: of modules that are loaded when the probe is attached."""
+    """The `module("name").*` points. The module need not be loaded: its functions are attached when it is."""
     pattern = text_of(components[0])
     if len(components) < 2:
         raise unexpected(components[0], ("function",))
-    if components[1].name in _NEEDS_DEBUGINFO:
+    if components[1].name in NEEDS_DEBUGINFO:
         raise _needs_debuginfo(components[1])
     if components[1].name != "function":
         raise unexpected(components[1], ("function",))
@@ -139,7 +123,7 @@ def resolve_module(
 
 def _needs_debuginfo(component: syntax.Component) -> ProbePointError:
     return ProbePointError(
-        "needs-debuginfo", _NEEDS_DEBUGINFO[component.name], component.span, _INSTEAD
+        "needs-debuginfo", NEEDS_DEBUGINFO[component.name], component.span, _INSTEAD
     )
 
 
@@ -161,14 +145,14 @@ def _resolve(
                 returns = True
             case "maxactive" if returns:
                 maxactive = number_of(suffix)
-            case name if name in _NEEDS_DEBUGINFO:
+            case name if name in NEEDS_DEBUGINFO:
                 raise _needs_debuginfo(suffix)
             case _:
                 raise unexpected(suffix, _SUFFIXES)
     pattern = text_of(function)
     pattern, at, _ = pattern.partition("@")
     if at and typed and ":" in text_of(function):
-        raise ProbePointError("needs-debuginfo", _NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
+        raise ProbePointError("needs-debuginfo", NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
     # some of many functions may refuse a hook: the others are attached, and the loss is reported
     wild = is_glob(pattern)
     if at and wild:
@@ -184,7 +168,7 @@ def _resolve(
         pattern, function, environment, module, returns=returns
     ).items():
         variables = Lazy(
-            lambda name=name: _variables(_types(environment, module), name, returns)  # type: ignore[misc]
+            lambda name=name: _variables(_used_types(environment, module), name, returns)  # type: ignore[misc]
         )
         symbol = f"{module}:{name}" if module else name
         if returns:
@@ -224,6 +208,9 @@ def _functions(
         of = f"module '{module}'" if module else "the kernel"
         raise ProbePointError(slug, f"no function of {of} fits '{pattern}'", component.span)
     if exists(kernel, pattern, module):
+        if not module and is_freed(kernel, pattern):
+            environment.warnings.append(_freed(pattern, component))
+            return {}
         why = "" if module else unsafe(kernel, pattern, returns)
         if why:
             raise _unsafe(pattern, why, component)
@@ -235,7 +222,7 @@ def _functions(
     if elsewhere:
         near = f'it is a module\'s: module("{elsewhere}").function("{pattern}")'
     elif module and not near:
-        near = "is it loaded? modprobe it before the script starts"
+        near = "load it first: if its file has no type information, it is known only while it is loaded"
     raise ProbePointError(slug, f"{owner} has no function '{pattern}'", component.span, near)
 
 
@@ -243,6 +230,11 @@ def _unsafe(name: str, why: str, component: syntax.Component) -> ProbePointError
     return ProbePointError(
         "unsafe-function", f"'{name}' cannot be probed: {why}", component.span, _SAFE_INSTEAD
     )
+
+
+def _freed(name: str, component: syntax.Component) -> Diagnostic:
+    message = f"'{name}' is left out: the kernel has freed its code, as it has started"
+    return Diagnostic("freed-function", message, component.span, severity="warning")
 
 
 def _tell_of_left_out(
@@ -254,6 +246,14 @@ def _tell_of_left_out(
         environment.warnings.append(
             Diagnostic("unsafe-function", message, component.span, severity="warning")
         )
+
+
+def _used_types(environment: Environment, module: str) -> Btf | None:
+    """As `_types`; the script depends on them from now on."""
+    found = _types(environment, module)
+    if module and found is not None:
+        environment.typed_modules.add(module)
+    return found
 
 
 def _types(environment: Environment, module: str) -> Btf | None:

@@ -18,6 +18,7 @@ from compiler.support.globs import glob_regex
 __all__ = [
     "exists",
     "fitting",
+    "is_freed",
     "module_with",
     "modules_fitting",
     "text_offset",
@@ -89,6 +90,11 @@ def text_offset(kernel: Kernel, name: str) -> int:
     return found[0] if len(found) == 1 else 0
 
 
+def is_freed(kernel: Kernel, name: str) -> bool:
+    """Whether every function of that name in the kernel proper is gone since the kernel has started."""
+    return kernel.text_offsets.unsafe(name) == Reason.FREED
+
+
 def unsafe(kernel: Kernel, name: str, returns: bool) -> str:
     """Why no probe may be put on the function of the kernel proper, at its return if `returns`; "" if one
     may, or if the kernel's symbol table is not known."""
@@ -116,12 +122,19 @@ def fitting(
     name -> the text offset of each function of that name; 0 if it is unknown, as in modules.
 
     On a running kernel these are the functions that ftrace reaches. Assembly and code that may not be
-    traced take kprobes, which cost five times as much a hit: such functions are probed by name only.
+    traced take kprobes, which cost five times as much a hit: such functions are probed by name only. Of
+    a module that is not loaded they are all functions that its file has types of.
     """
-    found = _in_module(kernel, pattern, module) if module else kernel.text_offsets.matching(pattern)
-    if not module and not kernel.text_offsets.are_known:
-        found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
+    if module:
+        names = _loaded(kernel, pattern, module)
+        if not names:
+            names, traced = set(_typed(kernel, pattern, module)), None
+        found: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), (0,))
+    elif kernel.text_offsets.are_known:
+        found = kernel.text_offsets.matching(pattern)
+    else:
+        found = dict.fromkeys(sorted(kernel.btf.names(btf_types.Function, pattern)), (0,))
     return {
         name: offsets
         for name, offsets in found.items()
@@ -129,10 +142,11 @@ def fitting(
     }
 
 
-def _in_module(kernel: Kernel, pattern: str, module: str) -> dict[str, tuple[int, ...]]:
+def _loaded(kernel: Kernel, pattern: str, module: str) -> set[str]:
+    """The functions of a module that is loaded."""
+    if module in _GENERATED:
+        return set()
     try:
-        names = {symbol.name for symbol in kernel.symbols.functions(pattern, module)}
-        names = set() if module in _GENERATED else names
+        return {symbol.name for symbol in kernel.symbols.functions(pattern, module)}
     except KernelFactError:
-        names = set()
-    return dict.fromkeys(sorted(names or _typed(kernel, pattern, module)), (0,))
+        return set()

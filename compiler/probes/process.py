@@ -113,8 +113,9 @@ def _variables(event: ProcessEvent, arch: Arch) -> dict[str, Variable]:
     match event:
         case ProcessEvent.SYSCALL:
             found = [_register("syscall", arch.syscall_number)]
+            registers = zip(arch.syscall_arguments, arch.compat_arguments, strict=True)
             found += [
-                _register(f"arg{i + 1}", name) for i, name in enumerate(arch.syscall_arguments)
+                _register(f"arg{i + 1}", name, compat) for i, (name, compat) in enumerate(registers)
             ]
         case ProcessEvent.SYSCALL_RETURN:
             found = [_register("syscall", arch.syscall_number), _register("return", arch.result)]
@@ -123,6 +124,7 @@ def _variables(event: ProcessEvent, arch: Arch) -> dict[str, Variable]:
     return {variable.name: variable for variable in found}
 
 
-def _register(name: str, of_process: str) -> Variable:
-    """A context variable that is in a register of the process."""
-    return Variable(name, "argument", 0, None, made=partial(Register, of_process))
+def _register(name: str, of_process: str, compat: str = "") -> Variable:
+    """A context variable that is in a register of the process, and in `compat` in a 32-bit program's system
+    call."""
+    return Variable(name, "argument", 0, None, made=partial(Register, of_process, compat=compat))

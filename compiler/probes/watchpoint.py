@@ -106,7 +106,7 @@ def _known(name: str, data: syntax.Component, environment: Environment) -> str:
             data.span,
         )
     try:
-        known = bool(kernel.symbols.find(name))
+        known = kernel.symbols.find(name)
     except KernelFactError:
         return name  # there is no symbol table here: the module reports it when it starts
     if not known:
@@ -116,4 +116,5 @@ def _known(name: str, data: syntax.Component, environment: Environment) -> str:
             data.span,
             did_you_mean(name, kernel.btf.names(btf_types.Variable)),
         )
-    return name
+    owner = known[0].module
+    return f"{owner}:{name}" if owner else name

@@ -74,11 +74,12 @@ def _value(
     if ctx.in_function:  # its callers pass the value
         ctx.types.learn_hidden_parameter(cast(str, ctx.key[1]), found.name)
         return p.LocalRef(hidden_parameter(found.name), span)
-    if found.made is not None:
-        return found.made(span)
-    if found.source == "return":
+    if found.source == "return" and found.made is None:
         return p.ReturnValue(integer.size, integer.signed, span)
-    value = p.Argument(found.index, integer.size, integer.signed, span)
+    if found.made is not None:
+        value = found.made(span)
+    else:
+        value = p.Argument(found.index, integer.size, integer.signed, span)
     is_lost_at_return = found.at_entry and not ctx.inside_entry
     return ctx.save_at_entry(value, span) if is_lost_at_return else value
 

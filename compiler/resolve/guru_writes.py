@@ -45,7 +45,7 @@ def lower_write(ctx: FunctionContext, e: Destination, value: p.Expr, span: Span)
         return p.Store(reader, value, span)
     arch = ctx.program.environment.kernel.arch
     match at.expr:
-        case p.Verdict():
+        case p.Verdict() | p.Register() | p.CallerRegister():
             return p.Store(at.expr, value, span)
         case p.ReturnValue():
             return p.Store(p.Register(arch.result, e.span), value, span)

@@ -149,7 +149,7 @@ def _cast_type(ctx: FunctionContext, e: syntax.Cast) -> TypeId:
     from compiler.resolve.type_names import named_type  # few scripts need it
 
     module = ctx.site.module if ctx.site is not None else ""
-    return named_type(ctx.program.environment.kernel, e, module)
+    return named_type(ctx.program.environment, e, module)
 
 
 # ---------------------------------------------------------------- pointer types

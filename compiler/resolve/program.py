@@ -87,8 +87,11 @@ def _missing_probes(declarations: Declarations) -> list[Diagnostic]:
         return [Diagnostic("no-probe", "the script has no probe", span, hint=hint)]
     if declarations.handlers or declarations.suppressed:
         return []
-    message = "none of the script's probe points exists, and all are optional"
     span = declarations.probes[0].span
+    if not all(p.optional or p.sufficient for probe in declarations.probes for p in probe.points):
+        message = "the kernel has freed all functions that the script probes, as it has started"
+        return [Diagnostic("no-probe", message, span)]
+    message = "none of the script's probe points exists, and all are optional"
     return [Diagnostic("no-probe", message, span, hint="without '?' the reason is reported")]
 
 

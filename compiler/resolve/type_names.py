@@ -9,17 +9,18 @@ from __future__ import annotations
 from compiler.ir import syntax
 from compiler.kernel import btf_types
 from compiler.kernel.btf_types import TypeId
-from compiler.kernel.kernel import Kernel
+from compiler.probes import Environment
 from compiler.resolve.memory_path import TargetError
 from compiler.support.did_you_mean import did_you_mean
 
 
-def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
+def named_type(environment: Environment, e: syntax.Cast, module: str = "") -> TypeId:
     """The type that `@cast(..., "name", "module:...")` names.
 
     `module` is the probe's module; without a module in the cast its types come before the kernel's.
     Raises TargetError, and KernelFactError if a named module has no types.
     """
+    kernel = environment.kernel
     owners = [owner.partition("<")[0] for owner in (e.module or "").split(":")]
     named = [owner for owner in owners if owner not in ("", "kernel", "vmlinux")]
     own = [module] if module and e.module is None else []
@@ -46,12 +47,14 @@ def named_type(kernel: Kernel, e: syntax.Cast, module: str = "") -> TypeId:
                 btf_types.Int,
                 btf_types.Enum,
             )
-    all_types = [*map(kernel.module_btf, (*named, *own)), kernel.btf]
-    for btf in all_types:
+    modules = [owner.replace("-", "_") for owner in (*named, *own)]
+    all_types = [*map(kernel.module_btf, modules), kernel.btf]
+    for owner, btf in zip((*modules, ""), all_types, strict=True):
         for kind in kinds:
             for spelled in (name, _SPELLED.get(name, name)):
                 found = btf.find_all(kind, spelled)
                 if found:
+                    environment.typed_modules.update(filter(None, (owner,)))
                     return found[0].id
     owner = f"module '{named[0]}'" if named else "the kernel"
     raise TargetError(

@@ -64,7 +64,7 @@ def default_root() -> Path:
     """The service's folder (systemd names it), else the user's own."""
     service = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0]
     if service:
-        return Path(service)
+        return Path(service).resolve()  # systemd keeps those of its dynamic users behind a link
     base = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(base) if base.startswith("/") else Path.home() / ".cache") / "stapwatch"
 

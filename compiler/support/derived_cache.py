@@ -25,12 +25,12 @@ _MAX_FILES: Final = 16  # files; a kernel's types are 5 MB
 def load(path: Path) -> bytes | None:
     """The contents that `store` wrote, or None. This counts as a use."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            checksum, body = file.read(_CHECKSUM_SIZE), file.read()  # a body is not copied again
         os.utime(path)
     except OSError:
         return None
-    body = data[_CHECKSUM_SIZE:]
-    return body if _checksum(body) == data[:_CHECKSUM_SIZE] else None
+    return body if _checksum(body) == checksum else None
 
 
 def files_below(folder: str, suffixes: tuple[str, ...]) -> list[str]:

@@ -129,7 +129,8 @@ def assemble(base: Path, tree: Path, folder: Path) -> None:
     shutil.copy(tree / "System.map", root / "boot" / f"System.map-{release}")
     shutil.copy(tree / ".config", root / "boot" / f"config-{release}")
     (folder / "initrd").write_bytes(debian.make_initramfs(root, release))
-    debian.make_disk(root, folder / "disk.raw", debian.DISK_SIZE, log, "debug kernel: disk")
+    what = "debug kernel: disk"
+    debian.make_disk(root, folder / "disk.raw", debian.DISK_SIZE, log, what, journal=True)
     (folder / "release").write_text(release + "\n")
 
 

@@ -56,7 +56,8 @@ class GuestTarget(DemoTarget):
         self.where = f"{guest.image.suite.name} guest, kernel {guest.image.release}"
         install_app.install(guest, PROJECT)
         # connections to a forwarded port do not reach the guest's loopback
-        guest.push_text(f'listen: ["0.0.0.0:{PORT}"]\n', "/etc/stapwatch/conf.d/zz-listen.yaml")
+        drop_in = f'listen: ["0.0.0.0:{PORT}"]\npublic_status: true\n{install_app.SLOW_MACHINE}'
+        guest.push_text(drop_in, "/etc/stapwatch/conf.d/zz-lab.yaml")
         try:
             port = guest.forward(PORT, PORT)
         except LabError:
@@ -98,6 +99,7 @@ class LocalTarget(DemoTarget):
         self._log = folder / "agent.log"
         config = write_configuration(folder / "etc")
         agent = [sys.executable, "-m", "agent", "agent", "--config", str(config)]
+        agent.append("--insecure-files")  # the working tree is its developer's
         self._agent = self._spawn([*agent, "--listen", address])
 
     def _spawn(self, argv: list[str]) -> subprocess.Popen[bytes]:

@@ -46,10 +46,11 @@ RESTORE_TIMEOUT = 60.0
 GRACE = 30.0  # from killing a command until the guest itself counts as hung
 SNAPSHOT = "ready"
 SNAPSHOTS_KEPT = 8
+_ANNOUNCED = re.compile(r"debug is enabled")  # at boot, by a kernel that checks itself
 COMPLAINT = re.compile(
     r"\b(BUG|WARNING|Oops|Call Trace|general protection fault|blocked for more than|"
-    r"lockup|detected stalls|possible recursive locking|page allocation failure|"
-    r"unregister_netdevice|use-after-free|Kernel panic)\b"
+    r"lockup|detected (?:expedited )?stalls|self-detected stall|possible recursive locking|"
+    r"page allocation failure|unregister_netdevice|use-after-free|Kernel panic|suspected memory leaks)\b"
 )
 Stream = Callable[[int, bytes], None]
 
@@ -238,12 +239,39 @@ class Guest:
             raise
         return guest
 
+    def boot_again(self, command: str, *, kernel_args: str = "") -> Guest:
+        """End the guest by a command (`reboot -f`, a crash), and boot another one from its disk.
+
+        This guest is closed then. What it did not sync may be missing, as on a real machine. The other one
+        has no shares, no forwarded ports, and nothing mounted that was mounted here.
+        """
+        self.start(command)
+        try:
+            self.vm.process.wait(timeout=BOOT_TIMEOUT)  # -no-reboot: a reboot ends QEMU
+        except subprocess.TimeoutExpired:
+            raise self.died(f"goes on after '{command}'") from None
+        try:
+            disk = self.vm.folder / "overlay.qcow2"
+            return Guest._start(self.machine, (), None, disk=disk, kernel_args=kernel_args)
+        finally:
+            self.close()
+
     @classmethod
-    def _start(cls, machine: Machine, shares: Sequence[Share], snapshot: Path | None) -> Guest:
+    def _start(
+        cls,
+        machine: Machine,
+        shares: Sequence[Share],
+        snapshot: Path | None,
+        *,
+        disk: Path | None = None,
+        kernel_args: str = "",
+    ) -> Guest:
         folder = make_run_folder()
         try:
             overlay = folder / "overlay.qcow2"
-            if snapshot is None:
+            if disk is not None:
+                shutil.move(disk, overlay)
+            elif snapshot is None:
                 make_overlay(machine.image, overlay)
             else:
                 copy = ["cp", "--reflink=auto", "--sparse=auto", str(snapshot), str(overlay)]
@@ -253,6 +281,7 @@ class Guest:
                 folder,
                 shares=[(each.path.resolve(), each.writable) for each in shares],
                 load=SNAPSHOT if snapshot is not None else None,
+                extra_kernel_args=kernel_args,
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -316,9 +345,9 @@ class Guest:
     ) -> Running:
         """Start a command (a string is for sh) in a session of its own and return at once.
 
-        `timeout`: seconds of the host's clock, after which wait() kills the session; `stdin`:
-        whether it gets input; `terminal`: rows and columns of a terminal to run it on, with both
-        outputs in one.
+        `timeout`: seconds of the host's clock, times the image's slowness, after which wait() kills
+        the session; `stdin`: whether it gets input; `terminal`: rows and columns of a terminal to run
+        it on, with both outputs in one.
         """
         argv = ("/bin/sh", "-c", command) if isinstance(command, str) else tuple(command)
         request = {
@@ -328,7 +357,8 @@ class Guest:
             "stdin": stdin,
             "tty": terminal,
         }
-        deadline = None if timeout is None else time.monotonic() + timeout
+        slowness = self.image.slowness
+        deadline = None if timeout is None else time.monotonic() + timeout * slowness
         try:
             return Running(self, argv, self.channel.start(request), deadline)
         except ChannelClosed:
@@ -436,7 +466,8 @@ class Guest:
 
     def complaints(self) -> list[str]:
         """The lines of the kernel's log that report a fault; a healthy guest has none."""
-        return [line for line in self.dmesg().splitlines() if COMPLAINT.search(line)]
+        lines = self.dmesg().splitlines()
+        return [line for line in lines if COMPLAINT.search(line) and not _ANNOUNCED.search(line)]
 
     def _mount_share(self, slot: int, share: Share) -> None:
         mode = "rw" if share.writable else "ro"
@@ -465,8 +496,7 @@ def ensure_snapshot(machine: Machine) -> Path:
         started = time.monotonic()
         guest = Guest._start(machine, (), None)
         try:
-            patience = BOOT_TIMEOUT * machine.image.slowness
-            state = guest.run("systemctl is-system-running --wait", timeout=patience).stdout
+            state = guest.run("systemctl is-system-running --wait", timeout=BOOT_TIMEOUT).stdout
             if state.strip() != "running":
                 failed = guest.run("systemctl --failed --no-legend --plain").stdout
                 raise LabError(f"the guest's systemd is '{state.strip()}':\n{failed}")
@@ -495,4 +525,5 @@ def _feed(running: Running, pieces: Iterable[bytes]) -> None:
 def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
+    member.mode &= ~0o022  # the agent refuses what others may write
     return member

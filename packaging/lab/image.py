@@ -52,6 +52,7 @@ class Image:
     """One built guest in the cache. `key` is the hash of all that it is made from."""
 
     slowness: ClassVar[float] = 1.0  # how many times longer its kernel may take to answer
+    kernel_args: ClassVar[str] = ""  # more of its kernel's command line
 
     suite: Suite
     key: str
@@ -181,7 +182,8 @@ class Image:
 class DebugImage(Image):
     """The guest of another image with a kernel of our own."""
 
-    slowness = 5.0
+    slowness = 12.0
+    kernel_args = "systemd.default_timeout_start_sec=900"  # services end early otherwise
 
     def _fill(self, folder: Path) -> None:
         base = Image.ensure(debug_kernel.DEBIAN_KERNEL)

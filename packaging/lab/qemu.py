@@ -84,9 +84,14 @@ class Machine:
         return argv
 
     @property
+    def command_line(self) -> str:
+        """The kernel's."""
+        return f"{COMMAND_LINE} {self.image.kernel_args}".strip()
+
+    @property
     def key(self) -> str:
         """Names the snapshot: the hardware, the kernel's command line and QEMU's own version."""
-        parts = [*self.arguments(), COMMAND_LINE, qemu_version(), str(PARCEL_SIZE)]
+        parts = [*self.arguments(), self.command_line, qemu_version(), str(PARCEL_SIZE)]
         if self.accel == "kvm":
             parts.append(cpu_model())
         return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
@@ -115,7 +120,7 @@ class Qemu:
         channel, channel_end = socket.socketpair()
         monitor, monitor_end = socket.socketpair()
         argv = ["qemu-system-x86_64", *machine.arguments()]
-        argv += ["-append", f"{COMMAND_LINE} {extra_kernel_args}".strip()]
+        argv += ["-append", f"{machine.command_line} {extra_kernel_args}".strip()]
         argv += ["-chardev", f"socket,id=channel,fd={channel_end.fileno()}"]
         argv += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}"]
         argv += ["-mon", "chardev=monitor,mode=control"]

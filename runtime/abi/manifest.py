@@ -7,15 +7,27 @@ CPU's region of counters and rows, which readers map; the *shared region* is com
 are bytes from the start of the region they name. A *row* is the value of one element in one region, a
 list of 8-byte words.
 
+Agents of other releases read it, too, because a module outlives the release that made it. So:
+- A new member has a default, which says what older modules do. It is left out where it has its default
+  (None), so that their text stays the same.
+- An unknown member is skipped. Where a reader would be wrong without it, the compiler sets `needs` to the
+  format that brought it, and readers of older formats refuse the module.
+- No member ever changes its meaning. `FORMAT` grows by one with each such change.
+
     global reads; probe kernel.function("vfs_read") { reads[execname()]++ }
     -> Table(name="reads", storage=PERCPU, value=LONG, keys=(Key("execname", STRING, 0, 16),), ...)
 """
 
+import functools
 import json
+from collections.abc import Hashable
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
-from runtime.support.record import asdict, record
+from runtime.support.record import asdict, fields, record
+
+FORMAT = 1  # of the manifests that this release writes, and the newest that it reads
+_T = TypeVar("_T")
 
 
 class ValueType(StrEnum):
@@ -30,6 +42,16 @@ class Storage(StrEnum):
     PERCPU = "percpu"  # a row in every lane; the value is their sum (min, max)
     SHARED = "shared"  # one row in the shared region, changed under a lock
     CONSTANT = "constant"  # one row in the shared region, written before probes are armed
+
+
+class WhenFull(StrEnum):
+    """The policy for an update with a new key when the array is full."""
+
+    DROP = "drop"  # it is lost, and counted
+    ERROR = "error"  # it is an error of the script
+    OTHER = "other"  # it goes to one more row, behind those of the slots
+    OLDEST = "oldest"  # the oldest element gives way, and is counted: `global x%`
+    LRU = "lru"  # the element that was not written for the longest time does
 
 
 class HistogramKind(StrEnum):
@@ -99,7 +121,13 @@ class Slots:
     stride: int
     key_offset: int  # of the key in a slot
     capacity: int
-    wraps: bool = False
+    wraps: bool = False  # an element gives way when the array is full
+    when_full: WhenFull = WhenFull.DROP
+
+    @property
+    def rows(self) -> int:
+        """The rows in each region."""
+        return self.capacity + (self.when_full is WhenFull.OTHER)
 
 
 @record
@@ -115,12 +143,16 @@ class Table:
     slots: Slots | None = None
     dropped: int | None = None  # offset in a lane: the u64 counter of updates lost to a full array
     statistic: Statistic | None = None
+    replaced: int | None = None  # likewise: elements that gave way to new ones
     monotonic: bool = False  # only ever `++` and `+=`: a counter; otherwise a gauge
     # working memory, exported on request only: handlers delete its elements, or its name is `__x`
     scratch: bool = False
     # offset in the shared region of a u32 that is odd while a handler writes rows; None: rows are one
     # word each, or handlers never write them once probes are armed
     sequence: int | None = None
+    # offset in the shared region of the u32 that is held while elements are added or removed; None: none are
+    lock: int | None = None
+    unread: bool = False  # no handler reads it, so its elements may be removed: `Device.expire`
     display: bool = False  # `run` prints it when the session ends
     location: str = ""
 
@@ -161,10 +193,11 @@ class ErrorSite:
 class Manifest:
     name: str  # the script's
     module: str
-    identity: str  # hex digest of everything that the module was made from
+    identity: str  # hex digest of the script, its options and the kernel, whoever compiled it
     release: str  # kernel it was built for
     build_id: str
-    compiler: str  # stapwatch version
+    # that made it: "0.1.0+1a2b3c4d5e6f", a version and a digest of compiler and runtime
+    compiler: str
     shared_size: int
     lane_size: int
     probe_status: int  # offset in the shared region of struct sw_probe_status[len(probes)]
@@ -174,28 +207,35 @@ class Manifest:
     tables: tuple[Table, ...]
     prints: tuple[Print, ...]
     errors: tuple[ErrorSite, ...]
-    abi: int = 1
+    abi: int = FORMAT
     ring_size: int = 0  # bytes of each CPU's ring of event records
+    needs: int | None = None  # the oldest format whose readers read it rightly; None: any
 
     def to_json(self) -> str:
         return json.dumps(_without_defaults(asdict(self)), indent=None, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Manifest":
-        """Read the result of `to_json`. Raises ValueError if the text is not a manifest."""
+        """Read the result of `to_json`, of any release. Raises ValueError if the text is not a manifest, or
+        one for newer readers only."""
         try:
             tree = json.loads(text)
-            return cls(
-                **{
-                    **tree,
-                    "probes": tuple(
-                        Probe(**{**p, "functions": tuple(p.get("functions", ()))})
-                        for p in tree["probes"]
-                    ),
-                    "tables": tuple(_table(t) for t in tree["tables"]),
-                    "prints": tuple(_print(p) for p in tree["prints"]),
-                    "errors": tuple(ErrorSite(**e) for e in tree["errors"]),
-                }
+            if (tree.get("needs") or 0) > FORMAT:
+                by = f"{tree.get('module')} was made by stapwatch {tree.get('compiler')}"
+                raise ValueError(
+                    f"module {by}, whose manifests this release cannot read (format {tree['needs']}, "
+                    f"known: {FORMAT})"
+                )
+            return _known(
+                cls,
+                tree,
+                probes=tuple(
+                    _known(Probe, p, functions=tuple(p.get("functions", ())))
+                    for p in tree["probes"]
+                ),
+                tables=tuple(_table(t) for t in tree["tables"]),
+                prints=tuple(_print(p) for p in tree["prints"]),
+                errors=tuple(_known(ErrorSite, e) for e in tree["errors"]),
             )
         except (KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
             raise ValueError(f"not a manifest: {error}") from error
@@ -210,39 +250,51 @@ def _without_defaults(tree: Any) -> Any:
     return tree
 
 
+def _known(cls: type[_T], tree: dict[str, Any], **changed: Any) -> _T:
+    """A record of the members that this release knows."""
+    kind: Any = cls
+    names = _names(kind)
+    return cls(**{name: value for name, value in {**tree, **changed}.items() if name in names})
+
+
+@functools.cache
+def _names(cls: Hashable) -> frozenset[str]:
+    return frozenset(field.name for field in fields(cls))
+
+
 def _histogram(tree: dict[str, Any] | None) -> Histogram | None:
     if tree is None:
         return None
     kind = HistogramKind(tree["kind"])
-    return Histogram(**{**tree, "kind": kind, "bounds": tuple(tree.get("bounds", ()))})
+    return _known(Histogram, tree, kind=kind, bounds=tuple(tree.get("bounds", ())))
+
+
+def _statistic(tree: dict[str, Any] | None) -> Statistic | None:
+    if tree is None:
+        return None
+    return _known(Statistic, tree, histogram=_histogram(tree.get("histogram")))
 
 
 def _table(tree: dict[str, Any]) -> Table:
-    statistic = tree.get("statistic")
     slots = tree.get("slots")
-    return Table(
-        **{
-            **tree,
-            "storage": Storage(tree["storage"]),
-            "value": ValueType(tree["value"]),
-            "keys": tuple(Key(**{**k, "type": ValueType(k["type"])}) for k in tree["keys"]),
-            "slots": Slots(**slots) if slots else None,
-            "statistic": Statistic(
-                **{**statistic, "histogram": _histogram(statistic.get("histogram"))}
-            )
-            if statistic is not None
-            else None,
-        }
+    return _known(
+        Table,
+        tree,
+        storage=Storage(tree["storage"]),
+        value=ValueType(tree["value"]),
+        keys=tuple(_known(Key, k, type=ValueType(k["type"])) for k in tree["keys"]),
+        slots=_slots(slots) if slots else None,
+        statistic=_statistic(tree.get("statistic")),
     )
+
+
+def _slots(tree: dict[str, Any]) -> Slots:
+    return _known(Slots, tree, when_full=WhenFull(tree.get("when_full", "drop")))
 
 
 def _print(tree: dict[str, Any]) -> Print:
-    return Print(
-        **{
-            **tree,
-            "arguments": tuple(
-                Argument(a["name"], ValueType(a["type"]), _histogram(a.get("histogram")))
-                for a in tree["arguments"]
-            ),
-        }
+    arguments = tuple(
+        Argument(a["name"], ValueType(a["type"]), _histogram(a.get("histogram")))
+        for a in tree["arguments"]
     )
+    return _known(Print, tree, arguments=arguments)

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Final, assert_never
 
 from runtime.abi.manifest import Argument, Manifest, Print, ValueType
-from runtime.abi.structs import EVENT, NO_PROBE, NO_SITE, EventKind, State
+from runtime.abi.structs import EVENT, NO_PROBE, NO_SITE, EventKind, State, fitted
 from runtime.events import printf
 from runtime.events.histogram_text import render
 from runtime.support.escapes import printable
@@ -46,8 +46,10 @@ class Event:
     args: tuple[Value, ...]
 
 
-def decode(buffer: bytes | bytearray | memoryview, manifest: Manifest) -> list[Event]:
-    """All records of a buffer, which must hold whole records only.
+def decode(
+    buffer: bytes | bytearray | memoryview, manifest: Manifest, head: int = EVENT.size
+) -> list[Event]:
+    """All records of a buffer, which must hold whole records only. `head`: bytes of the module's sw_event.
 
     Raises ValueError with the offset of a damaged record.
     """
@@ -57,7 +59,7 @@ def decode(buffer: bytes | bytearray | memoryview, manifest: Manifest) -> list[E
     at = 0
     while at < len(data):
         try:
-            event, at = _record(data, at, manifest)
+            event, at = _record(data, at, manifest, head)
         except ValueError as error:
             raise ValueError(f"damaged event at byte {at} of {len(data)}: {error}") from error
         events.append(event)
@@ -68,7 +70,9 @@ def text(event: Event, manifest: Manifest) -> str:
     """The exact output of a print; for other events one line without its end."""
     match event.kind:
         case EventKind.PRINT:
-            return _printed(event, manifest.prints[event.site])
+            statement = manifest.prints[event.site]
+            quick = _quick(event, statement)
+            return _printed(event, statement) if quick is None else quick
         case EventKind.ERROR:
             if event.site == NO_SITE:
                 return str(event.args[0])
@@ -92,6 +96,10 @@ def log_text(event: Event, manifest: Manifest) -> str:
     if event.kind is not EventKind.PRINT:
         return printable(text(event, manifest).removesuffix("\n"))
     statement = manifest.prints[event.site]
+    if all(type(v) is int or (type(v) is str and _is_clean(v)) for v in event.args):
+        quick = _quick(event, statement)
+        if quick is not None and _has_clean_literals(statement.format):
+            return quick
     values = _shown(event, statement)
     drawings = [v for v, a in zip(values, event.args, strict=True) if isinstance(a, tuple)]
     pieces = _pieces(statement.format)
@@ -125,17 +133,21 @@ def transcript(events: Iterable[Event], manifest: Manifest) -> str:
     return "".join(lines)
 
 
-def _record(data: bytes, at: int, manifest: Manifest) -> tuple[Event, int]:
-    if len(data) - at < EVENT.size:
+def _record(data: bytes, at: int, manifest: Manifest, head: int) -> tuple[Event, int]:
+    if len(data) - at < head:
         raise ValueError(f"{len(data) - at} bytes are too few for a record")
-    size, kind_number, cpu, site, probe, time_ns = EVENT.unpack_from(data, at)
-    if size < EVENT.size or size % 8 or size > len(data) - at:
+    if head >= EVENT.size:
+        size, kind_number, cpu, site, probe, time_ns = EVENT.unpack_from(data, at)
+    else:
+        known = fitted(data[at : at + head], EVENT.size)
+        size, kind_number, cpu, site, probe, time_ns = EVENT.unpack(known)
+    if size < head or size % 8 or size > len(data) - at:
         raise ValueError(f"a record cannot have {size} bytes here")
     kind = EventKind(kind_number)
     if probe != NO_PROBE and probe >= len(manifest.probes):
         raise ValueError(f"probe {probe} of {len(manifest.probes)}")
     end = at + size
-    args, used = _arguments(data, at + EVENT.size, end, _wanted(kind, site, manifest))
+    args, used = _arguments(data, at + head, end, _wanted(kind, site, manifest))
     if used != end:
         raise ValueError(f"{end - used} bytes behind the last argument")
     return Event(kind, cpu, time_ns, None if probe == NO_PROBE else probe, site, args), end
@@ -194,6 +206,44 @@ def _arguments(
 @lru_cache(maxsize=1024)
 def _pieces(form: str) -> tuple[printf.Piece, ...]:
     return printf.parse(form)
+
+
+_template = lru_cache(maxsize=1024)(lambda form: printf.template(_pieces(form)))
+
+
+def _quick(event: Event, statement: Print) -> str | None:
+    """What `_printed` returns, in a tenth of the time; None if that cannot be told."""
+    found = _template(statement.format)
+    if found is None:
+        return None
+    form, unsigned = found
+    args = event.args
+    for n in unsigned:
+        value = args[n]
+        if not isinstance(value, int) or value < 0:
+            return None
+    for value in args:
+        if type(value) is tuple:
+            return None
+    try:
+        result: str = form % args
+    except TypeError:
+        return None
+    return None if "\0" in result else result
+
+
+def _is_clean(value: str) -> bool:
+    """Whether a log shows the string as it is."""
+    return value.isprintable() and "\\" not in value
+
+
+@lru_cache(maxsize=1024)
+def _has_clean_literals(form: str) -> bool:
+    return all(
+        printable(piece.text, "\t\n") == piece.text
+        for piece in _pieces(form)
+        if isinstance(piece, printf.Literal)
+    )
 
 
 def _printed(event: Event, statement: Print) -> str:

@@ -121,6 +121,11 @@ s64 sw_egid(void)
 	return getegid();
 }
 
+bool sw_is_compat_call(void)
+{
+	return false;
+}
+
 u64 sw_task(void)
 {
 	return (u64)(unsigned long)&sw_shared;

@@ -12,7 +12,7 @@
 
 struct sw_header harness_header;
 
-void *sw_user_area;
+__thread void *sw_user_area;
 void **sw_areas;
 void *sw_shared;
 u32 sw_nr_lanes;
@@ -61,6 +61,7 @@ static void harness_create_lane(u32 lane)
 	c->counts = (struct sw_lane_counts *)((char *)c + sw_script.lane_offset +
 					      sw_script.lane_counts);
 	sw_lane_areas[lane] = c;
+	sw_meters_init(c);
 }
 
 /* The kernel's variables are the program's own, which is linked with -rdynamic. */
@@ -139,6 +140,37 @@ void harness_errors_reset(u64 max_errors, s64 target)
 	harness_header.time_offset = sw_clock_real() - sw_clock_monotonic();
 }
 
+/* No time passes, so that a run has the same result each time. */
+u64 sw_meter_clock(void)
+{
+	return 0;
+}
+
+u64 sw_meter_cost(u32 probe, u64 cycles)
+{
+	return cycles;
+}
+
+u32 sw_meter_slot(void)
+{
+	return 0;
+}
+
+u32 sw_online_cpus(void)
+{
+	return sw_nr_lanes;
+}
+
+u32 sw_state(void)
+{
+	return harness_header.state;
+}
+
+bool sw_disarm(struct sw_context *c, enum sw_breach breach, u32 probe, u64 value, u64 limit)
+{
+	return false;
+}
+
 s64 sw_target(void)
 {
 	return harness_target;
@@ -207,6 +239,10 @@ void sw_procfs_append(struct sw_context *c, const char *text)
 {
 	sw_concat(c, harness_procfs_value, sizeof(harness_procfs_value), harness_procfs_value,
 		  text);
+}
+
+void sw_procfs_refuse(void)
+{
 }
 
 s64 sw_seconds_west(void)

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "stapwatch.h"
+#include "core/meter.h"
 #include "core/ring.h"
 #include "core/mapping.h"
 

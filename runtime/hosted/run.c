@@ -12,6 +12,8 @@
  *   -E N        errors that are tolerated (any number)
  *   -e FILE     event records (standard output)
  *   -i FILE     the image that a device would map
+ *   -c FILE     for each probe a line: the most instructions that a hit took, in a program
+ *               that counts them in the variable `sw_instructions`
  *
  * The exit status is 0, 1 for a failure of the harness, 2 for wrong usage. Script errors
  * are events, as in a module.
@@ -21,6 +23,22 @@
 
 static FILE *events;
 static struct sw_regs regs;
+static u64 *most_instructions; /* by probe */
+
+extern u64 sw_instructions __attribute__((weak));
+
+static u64 instructions(void)
+{
+	return &sw_instructions ? sw_instructions : 0;
+}
+
+static void note_hit(const struct sw_probe *p, u64 begun)
+{
+	u64 *most = &most_instructions[p - sw_script.probes], took = instructions() - begun;
+
+	if (took > *most)
+		*most = took;
+}
 
 #define HANDLER_TYPE(word, handler, ops) [SW_##word] = SW_HANDLER_##handler,
 static const enum sw_handler_type handler_types[] = { SW_HOOKS(HANDLER_TYPE) };
@@ -42,6 +60,7 @@ static void run_session_probes(enum sw_hook phase, u32 state)
 	for (;;) {
 		const struct sw_probe *found = NULL;
 		void (*handler)(void);
+		u64 begun;
 
 		for (i = 0; i < sw_script.nr_probes; i++) {
 			const struct sw_probe *p = &sw_script.probes[i];
@@ -58,7 +77,9 @@ static void run_session_probes(enum sw_hook phase, u32 state)
 		order = found->session.order;
 		last = (u32)(found - sw_script.probes);
 		handler = (void (*)(void))found->handler;
+		begun = instructions();
 		handler();
+		note_hit(found, begun);
 		next_lane();
 	}
 }
@@ -77,8 +98,11 @@ static void fire_return(const struct sw_probe *p)
 /* Selected by the type of its handler, so that new kinds of hooks fire as well. */
 static void fire(const struct sw_probe *p)
 {
+	u64 begun;
+
 	if (sw_script.armed && !sw_script.armed((u32)(p - sw_script.probes)))
 		return;
+	begun = instructions();
 	switch (handler_types[p->hook]) {
 	case SW_HANDLER_PLAIN:
 		((void (*)(void))p->handler)();
@@ -110,6 +134,7 @@ static void fire(const struct sw_probe *p)
 	case SW_HANDLER_TRACEPOINT: /* its arguments are not known */
 		return;
 	}
+	note_hit(p, begun);
 	next_lane();
 }
 
@@ -172,12 +197,13 @@ int run_script(int argc, char **argv)
 	u64 rounds = 0, max_errors = ~0ULL;
 	s64 target = 0;
 	u32 lanes = 2;
-	FILE *image = NULL;
+	FILE *image = NULL, *counts = NULL;
 	int option;
+	u32 i;
 
 	events = stdout;
 	optind = 1;
-	while ((option = getopt(argc, argv, "n:r:l:x:E:e:i:")) != -1) {
+	while ((option = getopt(argc, argv, "n:r:l:x:E:e:i:c:")) != -1) {
 		switch (option) {
 		case 'n':
 			rounds = strtoull(optarg, NULL, 0);
@@ -200,6 +226,9 @@ int run_script(int argc, char **argv)
 		case 'i':
 			image = open_for(optarg);
 			break;
+		case 'c':
+			counts = open_for(optarg);
+			break;
 		default:
 			return 2;
 		}
@@ -207,9 +236,13 @@ int run_script(int argc, char **argv)
 	if (!lanes || optind != argc)
 		return 2;
 	harness_create(lanes);
+	most_instructions = calloc(sw_script.nr_probes, sizeof(*most_instructions));
 	run(rounds, max_errors, target);
 	if (image)
 		harness_write_image(image);
+	for (i = 0; counts && i < sw_script.nr_probes; i++)
+		fprintf(counts, "%llu\n", (unsigned long long)most_instructions[i]);
+	free(most_instructions);
 	harness_destroy();
-	return fflush(events) || (image && fclose(image)) ? 1 : 0;
+	return fflush(events) || (image && fclose(image)) || (counts && fclose(counts)) ? 1 : 0;
 }

@@ -54,6 +54,21 @@
 #define SW_FTRACE_GUARDED FTRACE_OPS_FL_RECURSION_SAFE
 #endif
 
+/* Between these two, RCU's grace periods take less than a millisecond, and interrupt each CPU. */
+#ifdef SW_HAVE_RCU_EXPEDITE
+void rcu_expedite_gp(void);
+void rcu_unexpedite_gp(void);
+#define sw_rcu_hurry()	 rcu_expedite_gp()
+#define sw_rcu_unhurry() rcu_unexpedite_gp()
+#else
+#define sw_rcu_hurry()                                                                             \
+	do {                                                                                       \
+	} while (0)
+#define sw_rcu_unhurry()                                                                           \
+	do {                                                                                       \
+	} while (0)
+#endif
+
 /* 5.17 renamed PDE_DATA(). */
 #ifdef SW_HAVE_PDE_DATA
 #define sw_pde_data(inode) pde_data(inode)

@@ -7,18 +7,21 @@
         device.manifest()                      -> Manifest(...)
         select.select([device], [], [])        # readable when records wait, or the state changed
         device.read_events()                   -> [Event(...), ...]
+        device.consumed()                      # until then the next reader finds them again
 
     Image(data).lanes[0]                       -> memoryview of lane 0
 
 Layout and requests: include/stapwatch/abi.h.
 """
 
+import contextlib
 import errno
 import fcntl
 import mmap
 import os
+import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -26,9 +29,10 @@ from types import TracebackType
 from typing import Final, Self
 
 from runtime.abi import structs
-from runtime.abi.manifest import Manifest
-from runtime.abi.structs import Header
+from runtime.abi.manifest import Manifest, Storage, Table
+from runtime.abi.structs import Budgets, Header, Sizes, State
 from runtime.events.decode import Event, decode
+from runtime.reader import hook_costs
 from runtime.reader.merge import total
 
 _READ_SIZE: Final = 1 << 18
@@ -65,6 +69,17 @@ class Image:
         if self._view.nbytes < structs.HEADER.size:
             raise ValueError("not a stapwatch module: too short for a header")
         return Header.unpack(self._view)
+
+    @property
+    def sizes(self) -> Sizes:
+        """Bytes of this module's structures, which may be another release's."""
+        return self._layout.sizes
+
+    @property
+    def state(self) -> State:
+        """The header's state as of now, in a tenth of the time."""
+        number: int = structs.STATE.unpack_from(self._view, structs.STATE_OFFSET)[0]
+        return structs.STATES[number]
 
     @cached_property
     def _manifest(self) -> Manifest:
@@ -120,12 +135,12 @@ class Device(Image):
     """A loaded module's device, mapped read-only and open for events. Works with select and asyncio."""
 
     _has_sums = False
+    read_size = 0  # bytes of the records that the last `read_events` returned
 
     def __init__(self, fd: int, name: str) -> None:
         """Adopt an open descriptor; it is closed if mapping fails. Raises DeviceError and ValueError."""
         self.name = name
         self._fd = fd
-        self._buffer = bytearray(_READ_SIZE)
         self._has_sums = True  # until the module refuses the request
         with ExitStack() as undo:
             undo.callback(os.close, fd)
@@ -172,14 +187,28 @@ class Device(Image):
         """The descriptor, for poll; -1 once it is closed."""
         return self._fd
 
-    def start(self, max_errors: int = structs.UNLIMITED_ERRORS, target: int = 0) -> None:
-        """Run begin probes and attach the others; `target` is the value of target(). The time zone is that of
-        this process, as of now."""
+    def start(
+        self,
+        max_errors: int = structs.UNLIMITED_ERRORS,
+        target: int = 0,
+        budgets: Budgets | None = None,
+        instead_of: "Device | None" = None,
+    ) -> None:
+        """Run begin probes and attach the others; `target` is the value of target(). Without `budgets` there
+        are no limits. The time zone is that of this process, as of now. When the probes of this module run,
+        those of `instead_of` cease to."""
         here = time.localtime()
         zone = here.tm_zone.encode()[: _ZONE_ROOM - 1]
-        request = structs.START.pack(max_errors, target, -here.tm_gmtoff, zone)
+        limits = (budgets or Budgets()).pack()
+        hooks = hook_costs.costs(lambda costs: fcntl.ioctl(self._fd, structs.IOC_COSTS, costs))
+        size = self.sizes.start
+        both = instead_of is not None and size == instead_of.sizes.start == structs.START.size
+        other = 1 + instead_of.fileno() if instead_of is not None and both else 0
+        zone_west = -here.tm_gmtoff
+        request = structs.START.pack(max_errors, target, zone_west, zone, limits, hooks, other)
+        number, fitted = structs.start_request(size), structs.fitted(request, size)
         try:
-            self._request("start", lambda: fcntl.ioctl(self._fd, structs.IOC_START, request))
+            self._request("start", lambda: fcntl.ioctl(self._fd, number, fitted))
         except DeviceError as error:
             reported = self._start_errors()
             if reported:
@@ -187,6 +216,8 @@ class Device(Image):
                     error.errno, f"{error.strerror}: {'; '.join(reported)}"
                 ) from error
             raise
+        if instead_of is not None:
+            instead_of.close_gates()  # of an older release, or a begin probe has ended this script
 
     def _start_errors(self) -> list[str]:
         """The module's own messages about a failed start: the probe that could not be attached."""
@@ -200,8 +231,25 @@ class Device(Image):
         """Detach the probes and run end (or error) probes; tables keep their values."""
         self._request("stop", lambda: fcntl.ioctl(self._fd, structs.IOC_STOP))
 
+    def arm(self, budgets: Budgets) -> None:
+        """Attach the probes of a disarmed module again. In a running one, only replace the budgets."""
+        self._request("arm", lambda: fcntl.ioctl(self._fd, structs.IOC_ARM, budgets.pack()))
+
+    def disarm(self) -> None:
+        """Detach the probes of a running module until `arm`; tables keep their values."""
+        self._request("disarm", lambda: fcntl.ioctl(self._fd, structs.IOC_DISARM))
+
+    def close_gates(self) -> None:
+        """Let no probe run any more, as exit() does; `stop` follows. Older modules do it in `stop`. Nothing
+        happens if it is done, or unless the module has been started."""
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self._fd, structs.IOC_EXIT)
+
     def sync(self) -> None:
-        """Update the values that the kernel stores elsewhere (missed hits, clock offset)."""
+        """Update the values that the kernel stores elsewhere (missed hits, clock offset).
+
+        DeviceError if they are not, because the module is being started or stopped.
+        """
         self._request("sync", lambda: fcntl.ioctl(self._fd, structs.IOC_SYNC))
 
     def press(self, byte: int) -> None:
@@ -229,8 +277,10 @@ class Device(Image):
     def read_events(self, room: int = _READ_SIZE) -> list[Event]:
         """The pending records, oldest first, as many as fit into `room` bytes, but at least one; [] if
         there are none."""
+        # a buffer for each call: one that stays would take most of what a script costs the agent
+        buffer = bytearray(room)
         try:
-            size = os.readv(self._fd, [memoryview(self._buffer)[:room]])
+            size = os.readv(self._fd, [buffer])
         except BlockingIOError:
             return []
         except OSError as error:
@@ -240,7 +290,61 @@ class Device(Image):
                 error.errno,
                 f"cannot read events of module {self.name}: {os.strerror(error.errno or 0)}",
             ) from error
-        return decode(memoryview(self._buffer)[:size], self.manifest())
+        self.read_size = size
+        return decode(memoryview(buffer)[:size], self.manifest(), self.sizes.event)
+
+    def consumed(self, before: int = structs.NO_TIME) -> None:
+        """Give back the records that were read and whose `time_ns` is less than `before`; 0 gives back none.
+
+        From the first call on, this device is the module's only reader. What it has read and not given back
+        when it is closed, or its process is killed, is read again by the next one. Of older modules, what was
+        read is gone.
+        """
+        try:
+            fcntl.ioctl(self._fd, structs.IOC_CONSUMED, structs.TIME.pack(before))
+        except OSError as error:
+            if error.errno != errno.ENOTTY:
+                raise DeviceError(
+                    error.errno,
+                    f"cannot read events of module {self.name}: {os.strerror(error.errno or 0)}",
+                ) from error
+
+    def expire(self, table: Table, elements: Sequence[tuple[int, int, bytes]]) -> int:
+        """Remove elements that are as they were read: (slot, its sequence, its row). Returns how many, which
+        may be fewer. It waits for handlers that run: some milliseconds for each EXPIRE_MOST elements. Older
+        modules remove nothing."""
+        removed = 0
+        for at in range(0, len(elements), structs.EXPIRE_MOST):
+            some = elements[at : at + structs.EXPIRE_MOST]
+            head = structs.EXPIRE.pack(_described(table), len(some), 0)
+            data = [struct.pack("<II", slot + 1, seen) + row for slot, seen, row in some]
+            request = bytearray(head + b"".join(data))
+            try:
+                fcntl.ioctl(self._fd, structs.IOC_EXPIRE, request)
+            except OSError as error:
+                if error.errno == errno.ENOTTY:
+                    return 0
+                why = os.strerror(error.errno or 0)
+                text = f"cannot remove elements of '{table.name}' in module {self.name}: {why}"
+                raise DeviceError(error.errno, text) from error
+            removed += structs.EXPIRE.unpack_from(request)[-1]
+        return removed
+
+    def carry(self, table: Table, key: bytes, row: bytes) -> bool:
+        """Give one of this module's tables an element that another module has counted: add it to the row, if
+        rows are in lanes, and else write the row, which is refused once the module is started. False if the
+        table is full."""
+        request = bytearray(structs.CARRY.pack(_described(table)) + key + row)
+        try:
+            self._request(
+                f"carry '{table.name}' over to",
+                lambda: fcntl.ioctl(self._fd, structs.IOC_CARRY, request),
+            )
+        except DeviceError as error:
+            if error.errno == errno.ENOSPC:
+                return False
+            raise
+        return True
 
     def close(self) -> None:
         """Unmap and close, so that the module can be unloaded."""
@@ -258,6 +362,16 @@ class Device(Image):
                 error.errno,
                 f"cannot {verb} module {self.name}: {os.strerror(error.errno or 0)}",
             ) from error
+
+
+def _described(table: Table) -> bytes:
+    """A packed TABLE."""
+    slots, array = table.slots, (0, 0, 0, 0, 0, 0)
+    if slots is not None:
+        entries = (slots.offset - slots.head - structs.ARRAY_HEAD.size) // 4
+        key_size = slots.stride - slots.key_offset
+        array = (slots.head, table.lock or 0, entries, slots.capacity, slots.stride, key_size)
+    return structs.TABLE.pack(table.rows, *array, table.row_size, table.storage is Storage.SHARED)
 
 
 def _length(header: Header) -> int:

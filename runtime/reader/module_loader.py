@@ -24,6 +24,7 @@ from runtime.reader import module_memory
 from runtime.support.record import record
 
 _MODULE_SUFFIX: Final = ".ko"
+OFF: Final = "stapwatch=off"  # on the kernel's command line
 _CAP_SYS_MODULE: Final = 16
 _POLL_S: Final = 0.01
 _RECORD: Final = 8192  # longest record of /dev/kmsg
@@ -125,18 +126,37 @@ def can_load_modules(root: Path = Path("/")) -> str | None:
     `root` is the folder that contains proc and sys.
     """
     proc = root / "proc"
+    if why := switched_off(root):
+        return why
     if not (proc / "modules").exists():
         return "this kernel has no loadable modules (CONFIG_MODULES)"
     if _text(proc / "sys/kernel/modules_disabled") == "1":
         return "loading modules was switched off until reboot (kernel.modules_disabled = 1)"
-    if not _capabilities(proc) >> _CAP_SYS_MODULE & 1:
-        return "this process lacks CAP_SYS_MODULE; run it as root"
+    if not may_load(proc):
+        return "this process lacks CAP_SYS_MODULE; run it as root, or start stapwatch-loader.socket"
     lockdown = _text(root / "sys/kernel/security/lockdown")
     mode = lockdown.partition("[")[2].partition("]")[0]
     if mode not in ("", "none"):
         return f"the kernel is locked down ({mode}; Secure Boot?): only signed modules load"
     if _text(root / "sys/module/module/parameters/sig_enforce") == "Y":
         return "the kernel enforces signatures (module.sig_enforce): only signed modules load"
+    return None
+
+
+def may_load(proc: Path = Path("/proc")) -> bool:
+    """Whether this process has CAP_SYS_MODULE."""
+    return has_capability(_CAP_SYS_MODULE, proc)
+
+
+def has_capability(number: int, proc: Path = Path("/proc")) -> bool:
+    """`number` as in linux/capability.h."""
+    return bool(_capabilities(proc) >> number & 1)
+
+
+def switched_off(root: Path = Path("/")) -> str | None:
+    """Why no module of ours is to be loaded since the kernel booted, or None."""
+    if OFF in _text(root / "proc/cmdline").split():
+        return f"the kernel was booted with {OFF}; remove it from the kernel's command line, and reboot"
     return None
 
 
@@ -164,6 +184,8 @@ def load(path: Path, parameters: str = "") -> None:
     """Load a module file. Raises LoadError with the kernel's reason, or ours if the module needs more memory
     than the machine can spare, and OSError for an unreadable file."""
     name = module_name(path)
+    if why := switched_off():
+        raise LoadError(errno.EPERM, f"module {name} is not loaded: {why}")
     _check_memory(path)
     with KernelLog() as log:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -64,13 +64,19 @@ def refusal(manifest: Manifest, cpus: int, available: int) -> str | None:
     may be loaded. `available` in bytes."""
     whole, most = needed(manifest, cpus), available // 4 * 3
     if whole > most:
-        limit = f"may take {_mib(most)} (3/4 of what is available)"
+        limit = f"may take {mib(most)} (3/4 of what is available)"
     elif manifest.lane_size >= _MOST_A_CPU:
-        limit = f"each CPU may have {_mib(_MOST_A_CPU)}"
+        limit = f"each CPU may have {mib(_MOST_A_CPU)}"
     else:
         return None
+    return explanation(manifest, cpus, limit)
+
+
+def explanation(manifest: Manifest, cpus: int, limit: str) -> str:
+    """What a module needs, the limit, and which arrays take it."""
+    whole = needed(manifest, cpus)
     return (
-        f"module {manifest.module} needs {_mib(whole)} of kernel memory on {cpus} CPUs, and {limit}: "
+        f"module {manifest.module} needs {mib(whole)} of kernel memory on {cpus} CPUs, and {limit}: "
         f"{'; '.join(_parts(manifest, cpus))}. Make them smaller: "
         "`name[1000]` in the script for one array, -D MAXMAPENTRIES=1000 for those without a size of "
         f"their own, -D RINGSIZE={_SMALL_RING} for the rings"
@@ -89,7 +95,7 @@ def _parts(manifest: Manifest, cpus: int) -> list[str]:
     whole = needed(manifest, cpus)
     shown = [part for part in sizes[:_NAMED] if part[0] >= whole * _NAMED_SHARE]
     shown.append((whole - sum(size for size, _ in shown), "the rest"))
-    return [f"{_mib(size)} for {name}" for size, name in shown]
+    return [f"{mib(size)} for {name}" for size, name in shown]
 
 
 def needed(manifest: Manifest, cpus: int) -> int:
@@ -114,6 +120,11 @@ def possible_cpus(path: Path = _POSSIBLE) -> int:
     return found
 
 
+def total_memory() -> int:
+    """The machine's memory, in bytes."""
+    return os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE
+
+
 def available_memory(path: Path = _MEMORY) -> int:
     """MemAvailable, in bytes. Raises ValueError if it is not there."""
     for line in path.read_text().splitlines():
@@ -123,5 +134,5 @@ def available_memory(path: Path = _MEMORY) -> int:
     raise ValueError(f"{path} has no MemAvailable")
 
 
-def _mib(size: int) -> str:
+def mib(size: int) -> str:
     return f"{size / (1 << 20):,.1f} MiB"

@@ -15,7 +15,7 @@ from typing import Final
 
 from runtime.abi.histogram import upper_bounds as upper_bounds
 from runtime.abi.manifest import Manifest, Probe, Storage, Table
-from runtime.abi.structs import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, Header
+from runtime.abi.structs import LANE_COUNTS, PROBE_COUNTS, PROBE_STATUS, WAITING, Header, fitted
 from runtime.reader.device import Image
 from runtime.reader.merge import StatValue as StatValue
 from runtime.reader.table import TableReader as TableReader
@@ -23,6 +23,8 @@ from runtime.reader.table import TableValues as TableValues
 from runtime.support.record import record
 
 _WORD: Final = 8
+_HITS: Final = 0  # words of struct sw_probe_counts
+_CPU_NS: Final = 4
 
 
 @record
@@ -46,6 +48,7 @@ class ProbeValues:
     skipped_reentrant: int
     skipped_lock: int
     errors: int
+    cpu_ns: int
     missed: int
     armed: bool
     error: int
@@ -54,8 +57,17 @@ class ProbeValues:
     @property
     def failed_attachments(self) -> tuple[tuple[str, int], ...]:
         """Failed attachments: (function or probe point, errno)."""
-        failed = tuple((f.name, f.error) for f in self.functions if f.error)
-        return failed or (((self.probe.point, self.error),) if self.error else ())
+        return tuple((name, error) for name, error in self._unattached if error != WAITING)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Functions, or the probe point, whose module is not loaded: `dummy:dummy_xmit`."""
+        return tuple(name for name, error in self._unattached if error == WAITING)
+
+    @property
+    def _unattached(self) -> tuple[tuple[str, int], ...]:
+        found = tuple((f.name, f.error) for f in self.functions if f.error)
+        return found or (((self.probe.point, self.error),) if self.error else ())
 
 
 @record
@@ -91,7 +103,7 @@ class SnapshotReader:
         return Snapshot(
             image.header(),
             _probes(manifest, image),
-            LaneCounts(*_counts(image, manifest.lane_counts, LANE_COUNTS.size // _WORD)),
+            LaneCounts(*_lane_counts(manifest, image)),
             tuple(table.read(image, spread) for table in self._tables),
         )
 
@@ -101,14 +113,23 @@ def read(image: Image) -> Snapshot:
     return SnapshotReader(image).read()
 
 
+def hits_and_cpu(image: Image) -> list[tuple[int, int]]:
+    """Hits, and ns of CPU time, of each probe now: one request, and no table is read."""
+    manifest = image.manifest()
+    width = image.sizes.probe_counts // _WORD
+    words = _counts(image, manifest.probe_counts, width * len(manifest.probes))
+    return list(zip(words[_HITS::width], words[_CPU_NS::width], strict=True))
+
+
 def check(manifest: Manifest, header: Header) -> None:
     """Raises ValueError if something in the manifest lies outside of the header's regions."""
     shared, lane = header.shared_size, header.lane_stride
     nr_probes = len(manifest.probes)
     statuses = nr_probes + sum(len(probe.functions) for probe in manifest.probes)
-    _fits("probe status", manifest.probe_status, statuses * PROBE_STATUS.size, shared)
-    _fits("probe counts", manifest.probe_counts, nr_probes * PROBE_COUNTS.size, lane)
-    _fits("lane counts", manifest.lane_counts, LANE_COUNTS.size, lane)
+    sizes = header.sizes
+    _fits("probe status", manifest.probe_status, statuses * sizes.probe_status, shared)
+    _fits("probe counts", manifest.probe_counts, nr_probes * sizes.probe_counts, lane)
+    _fits("lane counts", manifest.lane_counts, sizes.lane_counts, lane)
     for table in manifest.tables:
         _check_table(table, shared, lane)
 
@@ -117,13 +138,14 @@ def _check_table(table: Table, shared: int, lane: int) -> None:
     what = f"table {table.name!r}"
     rows = 1
     if table.slots is not None:
-        rows = table.slots.capacity
+        rows = table.slots.rows
         _fits(what, table.slots.head, 24, shared)
-        _fits(what, table.slots.offset, rows * table.slots.stride, shared)
+        _fits(what, table.slots.offset, table.slots.capacity * table.slots.stride, shared)
     region = lane if table.storage is Storage.PERCPU else shared
     _fits(what, table.rows, rows * table.row_size, region)
-    if table.dropped is not None:
-        _fits(what, table.dropped, _WORD, lane)
+    for counter in (table.dropped, table.replaced):
+        if counter is not None:
+            _fits(what, counter, _WORD, lane)
     if table.sequence is not None:
         _fits(what, table.sequence // _WORD * _WORD, _WORD, shared)
 
@@ -136,7 +158,7 @@ def _fits(what: str, offset: int, size: int, room: int) -> None:
 
 
 def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
-    width = PROBE_COUNTS.size // _WORD
+    width = image.sizes.probe_counts // _WORD
     sums = _counts(image, manifest.probe_counts, width * len(manifest.probes))
     values = []
     row = len(manifest.probes)  # the next function's
@@ -147,7 +169,8 @@ def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
             _, is_armed, why = _status(manifest, image, row)
             functions.append(FunctionStatus(name, bool(is_armed), why))
             row += 1
-        hits, reentrant, locked, errors = sums[n * width : (n + 1) * width]
+        counts = _known(sums[n * width : (n + 1) * width], PROBE_COUNTS.size)
+        hits, reentrant, locked, errors, cpu_ns = counts
         values.append(
             ProbeValues(
                 probe,
@@ -155,6 +178,7 @@ def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
                 reentrant,
                 locked,
                 errors,
+                cpu_ns,
                 missed,
                 bool(armed),
                 error,
@@ -165,9 +189,22 @@ def _probes(manifest: Manifest, image: Image) -> tuple[ProbeValues, ...]:
 
 
 def _status(manifest: Manifest, image: Image, row: int) -> tuple[int, int, int]:
-    at = manifest.probe_status + row * PROBE_STATUS.size
-    missed, armed, error = PROBE_STATUS.unpack_from(image.shared, at)
+    size = image.sizes.probe_status
+    at = manifest.probe_status + row * size
+    data = fitted(image.shared[at : at + size], PROBE_STATUS.size)
+    missed, armed, error = PROBE_STATUS.unpack(data)
     return missed, armed, error
+
+
+def _lane_counts(manifest: Manifest, image: Image) -> list[int]:
+    words = _counts(image, manifest.lane_counts, image.sizes.lane_counts // _WORD)
+    return _known(words, LANE_COUNTS.size)
+
+
+def _known(words: list[int], size: int) -> list[int]:
+    """The words of a structure that this release knows, 0 for those that the module's release did not."""
+    count = size // _WORD
+    return words[:count] + [0] * (count - len(words))
 
 
 def _counts(image: Image, offset: int, count: int) -> list[int]:

@@ -17,13 +17,14 @@ from collections.abc import Iterator
 from typing import Final
 
 from runtime.abi.histogram import check as check_histogram
-from runtime.abi.manifest import Storage, Table, ValueType
+from runtime.abi.manifest import Storage, Table, ValueType, WhenFull
 from runtime.abi.structs import SLOT
 from runtime.reader import merge
 from runtime.reader.device import Image
 from runtime.reader.merge import StatValue
-from runtime.reader.table_keys import KeyPage, KeyTuple, SlotReader, alive, text
+from runtime.reader.table_keys import OTHER, KeyPage, KeyTuple, SlotReader, alive, text
 from runtime.reader.table_rows import RowReader
+from runtime.reader.wraps import WrapDetector
 from runtime.support.record import record
 
 Value = int | str | StatValue
@@ -44,9 +45,10 @@ def per_page(table: Table) -> int:
 class TableValues:
     """All elements of a global; a scalar has one element with the key ().
 
-    `rows` are the rows of all slots of `key_pages`, with and without an element. `dropped` counts updates
-    that found the array full. `unsettled` counts elements that changed too often to be read: they have the
-    values of an earlier reading, or are missing.
+    `rows` are the rows of all slots of `key_pages`, with and without an element. The last page is OTHER if a
+    row holds what found the array full. Else `dropped` counts such updates, or `replaced` the elements that
+    gave way. `unsettled` counts elements that changed too often to be read: they have the values of an
+    earlier reading, or are missing. `wrapped`: sums that were seen to pass 2^63.
     """
 
     table: Table
@@ -55,6 +57,8 @@ class TableValues:
     dropped: int
     unsettled: int = 0
     columns: tuple[bytes, ...] = ()
+    replaced: int = 0
+    wrapped: int = 0
 
     def __len__(self) -> int:
         return sum(map(len, self.key_pages))
@@ -103,6 +107,7 @@ class TableReader:
         self._table = table
         self._rows = RowReader(table)
         self._keys = SlotReader(table, table.slots, per_page(table)) if table.slots else None
+        self._wraps = WrapDetector(table)
         self._before: tuple[bytes, bytes] = (b"", b"")  # rows, and the sequences they belong to
 
     def read(self, image: Image, spread: bool = True) -> TableValues:
@@ -111,7 +116,7 @@ class TableReader:
         The regions must be as long as the manifest needs (see snapshot.check).
         """
         table, keys = self._table, self._keys
-        dropped = 0 if table.dropped is None else merge.words(image.sums(table.dropped, 1))[0]
+        dropped, replaced = _counter(image, table.dropped), _counter(image, table.replaced)
         if keys is not None:
             keys.refresh(image.shared)
         found = self._rows.read(image, 0, keys.used if keys else 1, spread)
@@ -131,7 +136,12 @@ class TableReader:
             pages = tuple(keys.pages)
         if table.sequence is not None:
             self._before = rows, keys.sequences() if keys else b""
-        return TableValues(table, pages, rows, dropped, unsettled, columns)
+        if table.slots is not None and table.slots.when_full is WhenFull.OTHER:
+            last = self._rows.read(image, table.slots.capacity, 1, spread)
+            pages, rows = (*pages, OTHER), rows + last.data
+            columns = tuple(map(bytes.__add__, columns, last.columns)) or last.columns
+        wrapped = self._wraps.seen(rows)
+        return TableValues(table, pages, rows, dropped, unsettled, columns, replaced, wrapped)
 
     def _retry(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:
         """Read the slots again that changed during the reading. Returns the number of failures."""
@@ -171,6 +181,10 @@ class TableReader:
             keys.exclude(slot)
 
 
+def _counter(image: Image, offset: int | None) -> int:
+    return 0 if offset is None else merge.words(image.sums(offset, 1))[0]
+
+
 def _check(table: Table) -> None:
     def fail(why: str) -> ValueError:
         return ValueError(f"table {table.name!r}: {why}")
@@ -199,6 +213,8 @@ def _check(table: Table) -> None:
         return
     if slots.stride % 8 or slots.offset % 8 or slots.key_offset < SLOT.size:
         raise fail("slots are not made of whole words")
+    if slots.when_full is WhenFull.OTHER and table.storage is not Storage.PERCPU:
+        raise fail("only per-CPU rows add up in a row for all others")
     at = 0
     for key in sorted(table.keys, key=lambda k: k.offset):
         if key.type is ValueType.STAT or (key.type is ValueType.LONG and key.size != 8):

@@ -5,10 +5,12 @@
     keys.refresh(image.shared)
     keys.pages[0].tuples()                 -> [("sshd", 3), ...]
 
-A slot (`struct sw_slot`) is live if its sequence is even and not 0. The slots of an append-only array never
-change, so only new ones are read. For other arrays the sequences of all slots are compared.
+A slot (`struct sw_slot`) is live if its sequence is even and not 0. The slots of a per-CPU array stay as they
+are until elements expire, so only new ones are read. Afterwards, and for other arrays, the sequences of all
+slots are compared.
 """
 
+import sys
 from collections.abc import Callable
 from struct import Struct
 
@@ -49,6 +51,13 @@ class KeyPage:
         return b"".join([rows[n * size : (n + 1) * size] for n, x in enumerate(self.live) if x])
 
 
+SEQUENCE_SIZE = 4  # bytes, the first ones of a slot
+_APPENDED = 2  # the sequence of a slot that was filled once
+_CHANGES = 20  # offset of the word in an array's head that grows when slots that were in use change
+# the row of all that found an array full; it has no key
+OTHER = KeyPage(b"", None, 1, lambda _: [()])
+
+
 class SlotReader:
     """An array's pages of keys. `per_page`: the slots of one page."""
 
@@ -56,8 +65,8 @@ class SlotReader:
         self.pages: list[KeyPage] = []
         self.used = 0
         self._slots, self._per_page = slots, per_page
-        self._appended = table.storage is Storage.PERCPU
-        self._sequences = bytearray()  # u32 each; empty if slots never change
+        self._is_appended = table.storage is Storage.PERCPU
+        self._sequences = bytearray()  # u32 each; empty as long as slots have not changed
         self._decode = decoder(table, slots)
 
     def refresh(self, shared: memoryview) -> None:
@@ -69,38 +78,37 @@ class SlotReader:
         used = shared[head : head + 4].cast("I")[0]
         # `used` never shrinks in a healthy module; a smaller value is ignored
         before, self.used = self.used, max(self.used, min(used, self._slots.capacity))
-        known, size = self._sequences, 4 * self._per_page
-        if self._appended:
-            stale = range(before // self._per_page, -(-self.used // self._per_page))
-            if before == self.used:
-                return
-        else:
-            self._sequences = self._read_sequences(shared)
-            if self._sequences == known:
-                return
-            stale = range(-(-self.used // self._per_page))
-        for page in stale:
+        first = before // self._per_page
+        if self._are_stable(shared):
+            for page in range(first, -(-self.used // self._per_page) if before != self.used else 0):
+                self._read_page(shared, page)
+            return
+        known, size = self._known(before), 4 * self._per_page
+        self._sequences = self._read_sequences(shared)
+        if self._sequences == known:
+            return
+        for page in range(-(-self.used // self._per_page)):
             at = page * size
-            if self._appended or self._sequences[at : at + size] != known[at : at + size]:
+            if self._sequences[at : at + size] != known[at : at + size]:
                 self._read_page(shared, page)
 
     def changed(self, shared: memoryview) -> list[int]:
         """The slots whose sequence has changed since their key was read."""
-        if self._appended:
+        if self._are_stable(shared):
             return []
-        now = self._read_sequences(shared)
+        self._sequences, now = self._known(self.used), self._read_sequences(shared)
         if now == self._sequences:
             return []
         pairs = zip(words(now), words(self._sequences), strict=True)
         return [slot for slot, (a, b) in enumerate(pairs) if a != b]
 
     def sequences(self) -> bytes:
-        """The sequences at which the keys were read, u32 each; empty if slots never change."""
+        """The sequences at which the keys were read, u32 each; empty as long as slots have not changed."""
         return bytes(self._sequences)
 
     def sequence(self, slot: int) -> int:
         """The sequence at which a slot's key was read."""
-        return 2 if self._appended else words(self._sequences)[slot]
+        return words(self._sequences)[slot] if self._sequences else _APPENDED
 
     def reload(self, shared: memoryview, slot: int) -> bool:
         """Read a slot's key again; False if it holds no element. Valid while `is_consistent`."""
@@ -111,18 +119,29 @@ class SlotReader:
 
     def is_consistent(self, shared: memoryview, slot: int) -> bool:
         """Whether the slot still holds the element that was read."""
-        return self._appended or self._read_sequence(shared, slot) == self.sequence(slot)
+        return self._read_sequence(shared, slot) == self.sequence(slot)
 
     def exclude(self, slot: int) -> None:
         """Leave a slot out until its sequence is read again."""
-        if not self._appended:
-            words(self._sequences)[slot] |= 1
+        words(self._sequences)[slot] |= 1
         page = self.pages[slot // self._per_page]
         live = bytearray(page.live or b"\1" * page.slots)
         live[slot % self._per_page] = 0
         self.pages[slot // self._per_page] = KeyPage(
             page.data, bytes(live), page.slots, page.decode
         )
+
+    def _are_stable(self, shared: memoryview) -> bool:
+        """Whether all slots that were read hold what they held. Afterwards they are compared for good."""
+        if not self._is_appended:
+            return False
+        at = self._slots.head + _CHANGES
+        self._is_appended = shared[at : at + 4].cast("I")[0] == 0
+        return self._is_appended
+
+    def _known(self, count: int) -> bytearray:
+        """The sequences of the slots that were read."""
+        return self._sequences or bytearray(_APPENDED.to_bytes(4, sys.byteorder) * count)
 
     def _read_page(self, shared: memoryview, page: int, only: int | None = None) -> None:
         first = page * self._per_page
@@ -136,7 +155,7 @@ class SlotReader:
             known[at : at + stride] = shared[start + only * stride : start + (only + 1) * stride]
             data = bytes(known)
         live: bytes | None = None
-        if not self._appended:
+        if self._sequences:
             live = bytes(map(alive, words(self._sequences)[first:end]))
             live = None if all(live) else live
         self.pages[page : page + 1] = [KeyPage(data, live, end - first, self._decode)]

@@ -7,6 +7,7 @@ avoid_huge_pages(); leave_out_openssl()  -> 33 MB instead of 38; call them befor
 from __future__ import annotations
 
 import gc
+import importlib
 import sys
 from types import ModuleType
 from typing import Any
@@ -26,12 +27,27 @@ def avoid_huge_pages() -> None:
 
 
 def leave_out_openssl() -> None:
-    """Keep asyncio, hashlib and prometheus_client from loading OpenSSL (6 MB), which nothing here uses.
+    """Keep asyncio, hashlib and prometheus_client from loading OpenSSL (6 MB), which only TLS uses here.
 
     hashlib has the same digests in Python's own code. A Python that was built without them is not changed.
     """
     if hash_without_openssl():
         sys.modules.setdefault("ssl", _NoTls("ssl"))
+
+
+def bring_back_openssl() -> None:
+    """Undo `leave_out_openssl`: the first TLS listener needs it, and so does asyncio then."""
+    left_out = sys.modules.get("ssl")
+    if not isinstance(left_out, _NoTls):
+        return
+    del sys.modules["ssl"]
+    real = importlib.import_module("ssl")
+    users = [m for m in list(sys.modules.values()) if getattr(m, "ssl", None) is left_out]
+    for module in users:
+        vars(module)["ssl"] = real
+    protocol = sys.modules.get("asyncio.sslproto")
+    if protocol is not None:
+        importlib.reload(protocol)  # it has taken exceptions of the module's, too
 
 
 def hash_without_openssl() -> bool:

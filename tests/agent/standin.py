@@ -2,7 +2,7 @@
 """A compiler and a kernel small enough to test the agent's decisions without either.
 
 Scripts are words: "ok 1" makes a module whose counter `hits` can be set; "bad" does not compile; "crash",
-"hang", "noise" and "eat" misbehave; "refused" compiles into a module that the kernel does not accept. Loaded
+"killed", "hang", "noise" and "eat" misbehave; "after FILE" compiles once there is a file; "refused" compiles into a module that the kernel does not accept. Loaded
 modules are images in a folder, mapped by the project's own reader. The real ones are tested in the lab.
 """
 
@@ -14,15 +14,18 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from itertools import count as count_up
 from pathlib import Path
 from typing import Any
 
 from agent.config.settings import Settings
-from agent.scripts.compile_client import Compiler
+from agent.scripts.compile_client import Compiled, Compiler
 from agent.scripts.kernel_modules import BusyError, Keeper, ModuleError, Modules
+from compiler.protocol import Request
 from runtime.abi import structs
 from runtime.abi.manifest import Manifest, Table
-from runtime.abi.structs import EventKind, State
+from runtime.abi.structs import Breach, Budgets, EventKind, State
 from runtime.events.decode import Event, decode
 from runtime.reader.device import Device, Image
 from runtime.support.record import replace
@@ -33,6 +36,29 @@ COMMAND = (sys.executable, __file__)
 
 def compiler(settings: Settings) -> Compiler:
     return Compiler(settings.compile, COMMAND)
+
+
+class KnowingCompiler(Compiler):
+    """Knows identities without compiling, as the real one does. `compiles` counts the others."""
+
+    release = "2.0+aa"
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings.compile, COMMAND)
+        self.compiles: list[str] = []
+
+    async def identity(self, wanted: Request) -> str:
+        extra = json.dumps([list(wanted.args), dict(wanted.statistics)])
+        return manifest((wanted.text or "").strip(), wanted.name, extra).identity
+
+    async def version(self, cache_folder: Path) -> str:
+        return self.release
+
+    async def build(
+        self, wanted: Request, progress: Callable[[str], None] = lambda line: None
+    ) -> Compiled:
+        self.compiles.append(wanted.name + (" anew" if wanted.recompile else ""))
+        return await super().build(wanted, progress)
 
 
 def manifest(text: str, name: str = "x", extra: str = "") -> Manifest:
@@ -55,19 +81,51 @@ class StandInDevice(Device):
         self.kernel, self.writer = kernel, writer
         self._read, self.write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.starts = 0
+        self.budgets: list[Budgets | None] = []  # as set by start and arm
 
     def fileno(self) -> int:
         return self._read
 
-    def start(self, max_errors: int = structs.UNLIMITED_ERRORS, target: int = 0) -> None:
+    def start(
+        self,
+        max_errors: int = structs.UNLIMITED_ERRORS,
+        target: int = 0,
+        budgets: Budgets | None = None,
+        instead_of: Device | None = None,
+    ) -> None:
         self.kernel.done.append(f"start {self.name}")
+        self.budgets.append(budgets)
+        self.writer.header[11] = next(self.kernel.clock)
         self.set_state(State.RUNNING)
 
     def stop(self) -> None:
         self.kernel.done.append(f"stop {self.name}")
         self.set_state(State.STOPPED)
 
+    def arm(self, budgets: Budgets) -> None:
+        armed = self.header().state is not State.DISARMED
+        self.kernel.done.append(f"{'budgets' if armed else 'arm'} {self.name}")
+        self.budgets.append(budgets)
+        self.set_state(State.RUNNING)
+
+    def disarm(self) -> None:
+        self.kernel.done.append(f"disarm {self.name}")
+        self.breach(Breach.REQUEST, probe=structs.NO_PROBE)
+
+    def breach(self, why: Breach, probe: int = 1, value: int = 0, limit: int = 0) -> None:
+        """Disarm it as the module does itself."""
+        disarms = self.header().disarms
+        self.writer.header[15:21] = why, probe, value, limit, 0, disarms + 1
+        self.set_state(State.DISARMED)
+        os.write(self.write_end, event(EventKind.STATE, b"", site=State.DISARMED))
+
     def sync(self) -> None:
+        pass
+
+    def consumed(self, before: int = structs.NO_TIME) -> None:
+        self.kernel.consumed.append(before)
+
+    def close_gates(self) -> None:
         pass
 
     def say(self) -> None:
@@ -77,6 +135,12 @@ class StandInDevice(Device):
     def exit(self) -> None:
         self.set_state(State.EXITING)
         os.write(self.write_end, event(EventKind.STATE, b"", site=State.EXITING))
+
+    def overload(self) -> None:
+        """As a module that disarms itself: 61.25 % of a CPU, of which 50 % are allowed."""
+        self.writer.header[15:21] = [Breach.ONE_CPU, 1, 612_500, 500_000, 1, 1]
+        self.set_state(State.DISARMED)
+        os.write(self.write_end, event(EventKind.STATE, b"", site=State.DISARMED))
 
     def set_state(self, state: State) -> None:
         self.writer.header[12] = state
@@ -107,7 +171,9 @@ class StandInKernel(Modules):
         self.devices: dict[str, StandInDevice] = {}
         self.held: set[str] = set()
         self.done: list[str] = []
+        self.consumed: list[int] = []
         self.keepers: dict[str, Keeper] = {}
+        self.clock = count_up(1_700_000_000 * 10**9)  # of `started_ns`
 
     def keeper(self, name: str) -> Keeper | None:
         return self.keepers.get(name)
@@ -130,6 +196,7 @@ class StandInKernel(Modules):
     def put(self, found: Manifest, state: State) -> None:
         """Add a module to the kernel."""
         self.loaded[found.module] = writer = Writer(found, 2)
+        writer.header[11] = 0 if state is State.LOADED else next(self.clock)
         writer.header[12] = state
         writer.put_header()
         self.done.append(f"load {found.module}")
@@ -160,8 +227,15 @@ def answer(request: dict[str, Any], number: int) -> dict[str, Any]:
     match text.split()[0]:
         case "crash":
             os.kill(os.getpid(), signal.SIGSEGV)
+        case "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
         case "hang":
             time.sleep(600)
+        case "after":  # a file, beside which this process leaves its number
+            gate = Path(text.split()[1])
+            gate.with_name(f"gate.{os.getpid()}").touch()
+            while not gate.exists():
+                time.sleep(0.005)
         case "noise":
             print("half an answer")
             raise RuntimeError("out of luck")
@@ -174,9 +248,11 @@ def answer(request: dict[str, Any], number: int) -> dict[str, Any]:
         case "bad":
             fault = {"slug": "syntax", "message": "no", "file": "x.stp", "line": 3, "column": 5}
             response = {"ok": False, "errors": [fault, fault], "passes": []}
-    if text.startswith(("ok", "refused", "second")):
+    if text.startswith(("ok", "after", "refused", "second")):
         extra = json.dumps([request["args"], request["statistics"]])
         made = manifest(text.strip(), request["name"], extra)
+        if request["recompile"]:
+            made = replace(made, module=f"{made.module}_{number}{os.getpid()}")
         path = Path(request["output"]) / f"{made.module}.ko"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(made.to_json())

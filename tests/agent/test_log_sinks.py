@@ -5,7 +5,11 @@ from __future__ import annotations
 
 import json
 import os
+import queue
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,19 +20,19 @@ from hypothesis import strategies as st
 from agent import log_sinks
 from agent.config.settings import LogFormat, LogSettings
 from agent.log_sinks import JournalSink, JsonSink, journal_datagram
-from agent.scripts.line_buffer import LONGEST, LineBuffer, TokenBucket
+from agent.scripts.line_buffer import LONGEST, Line, LineBuffer
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.manifest import Argument, ErrorSite, Manifest, Print, ValueType
 from runtime.abi.structs import NO_PROBE, EventKind
 from runtime.events.decode import Event, log_text
+from runtime.support.record import replace
+from tests import PROJECT
 from tests.agent import values
 from tests.agent.conftest import Lines
 from tests.runtime.images import Plan
 
 
 def script_manifest() -> Manifest:
-    from runtime.support.record import replace
-
     arguments = (Argument("execname", ValueType.STRING), Argument("cpu", ValueType.LONG))
     prints = (
         Print("%s on %d\n", arguments, "x"),
@@ -62,6 +66,32 @@ def test_a_print_is_a_line_with_fields(lines: Lines) -> None:
     ]
 
 
+_SAYS = """
+from agent import log_sinks
+from agent.config.settings import LogSettings
+log_sinks.configure(LogSettings())
+log_sinks.log().error("script a does not compile: x.stp:1:1: no\\n 1 | x\\n   | ^", script="a", slug="x")
+log_sinks.log().info("it is well")
+log_sinks.close()
+"""
+
+
+def test_a_terminal_shows_lines_for_people_and_a_pipe_gets_json() -> None:
+    master, slave = os.openpty()
+    command = [sys.executable, "-c", _SAYS]
+    subprocess.run(command, stderr=slave, check=True, cwd=PROJECT)
+    os.close(slave)
+    shown = os.read(master, 4096).decode().replace("\r\n", "\n")
+    os.close(master)
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d ERROR script a does not compile: x.stp:1:1: no\n 1 \| x\n   \| \^\n"
+        r"\d\d:\d\d:\d\d it is well\n",
+        shown,
+    ), shown
+    piped = subprocess.run(command, stderr=subprocess.PIPE, check=True, cwd=PROJECT).stderr
+    assert [json.loads(line)["level"] for line in piped.splitlines()] == ["error", "info"]
+
+
 def test_log_is_a_line_of_its_own_and_odd_bytes_are_shown(lines: Lines) -> None:
     log = ScriptLog("vfs", LogSettings())
     log.add(printed(1), script_manifest(), 0)
@@ -93,7 +123,7 @@ def test_distinct_names_are_distinct_lines(names: list[str]) -> None:
     found = script_manifest()
     texts = []
     for name in names:
-        (line,) = LineBuffer().add(log_text(printed(0, name, 1), found), 0, "", 0, {})
+        (line,) = LineBuffer().add(Line(log_text(printed(0, name, 1), found), 0, "", 0, {}))
         texts.append(line.text)
     assert len(set(texts)) == len(names)
     assert all(len(text.splitlines()) == 1 for text in texts)
@@ -110,7 +140,7 @@ def test_incomplete_lines_are_logged_by_their_age() -> None:
     """Not by the date: a clock that is set back would hold them for that long."""
     now = 0
     buffer = LineBuffer(lambda: now)
-    buffer.add("x", 0, "", 1_700_000_000_000_000_000, {})
+    buffer.add(Line("x", 0, "", 1_700_000_000_000_000_000, {}))
     assert buffer.flush(10) == []
     now = 10
     assert [line.text for line in buffer.flush(10)] == ["x"]
@@ -125,6 +155,48 @@ def test_errors_and_warnings(lines: Lines) -> None:
         ("warning", "late"),
     ]
     assert "probe" not in lines.entries[1]
+
+
+def test_errors_of_a_place_are_summed_up(lines: Lines) -> None:
+    """The rate limit, which they would exhaust, does not hold for them."""
+    now = 0.0
+    log = ScriptLog("vfs", LogSettings(rate_limit=1e-9, burst=1), lambda: now)
+    found = script_manifest()
+    for n in range(1000):
+        log.add(Event(EventKind.ERROR, 0, 0, 1, 0, (f"fault at {n}",)), found, 0)
+        log.add(Event(EventKind.COMMAND, 0, 0, 1, 0, ("reboot",)), found, 0)
+    refused = "system() works with `stapwatch run` only; not started: reboot"
+    assert lines.texts == ["fault at 0 at x.stp:3:4", refused]
+    log.flush()
+    now = 12.0
+    log.flush()
+    log.flush()
+    assert lines.texts[2:] == [
+        "999 more in 12 s: fault at 999 at x.stp:3:4",
+        f"999 more in 12 s: {refused}",
+    ]
+    assert [(e["level"], e["count"]) for e in lines.entries[2:]] == [
+        ("error", 999),
+        ("warning", 999),
+    ]
+    assert lines.entries[2]["probe"] == lines.entries[0]["probe"]
+    assert (log.written, log.dropped) == (2, 0)
+
+
+def test_dropped_lines_are_told(lines: Lines) -> None:
+    now = 100.0
+    log = ScriptLog("vfs", LogSettings(rate_limit=1e-9, burst=1), lambda: now)
+    for _ in range(5):
+        log.add(printed(1), script_manifest(), 0)
+    log.flush()
+    log.add(printed(1), script_manifest(), 0)
+    log.flush()
+    told = "4 lines of script vfs were dropped by the rate limit: 4 of x"
+    assert lines.texts == ["note", told], "not again so soon"
+    now = 111.0
+    log.flush()
+    log.flush(everything=True)
+    assert lines.texts[2:] == ["1 lines of script vfs were dropped by the rate limit: 1 of x"]
 
 
 def test_parts_are_joined_by_cpu_until_the_newline(lines: Lines) -> None:
@@ -147,7 +219,7 @@ def test_joining_loses_nothing(parts: list[tuple[int, str]]) -> None:
     buffer = LineBuffer()
     out = {cpu: [] for cpu in range(3)}  # type: dict[int, list[str]]
     for cpu, text in parts:
-        for line in buffer.add(text, cpu, "", 0, {}):
+        for line in buffer.add(Line(text, cpu, "", 0, {})):
             out[line.cpu].append(line.text + "\n")
     for line in buffer.flush():
         out[line.cpu].append(line.text)
@@ -158,22 +230,69 @@ def test_joining_loses_nothing(parts: list[tuple[int, str]]) -> None:
 def test_a_line_without_end_is_cut() -> None:
     buffer = LineBuffer()
     found = [
-        line for n in range(3 * LONGEST // 100) for line in buffer.add("x" * 100, 0, "", n, {})
+        line
+        for n in range(3 * LONGEST // 100)
+        for line in buffer.add(Line("x" * 100, 0, "", n, {}))
     ]
     assert len(found) >= 2 and all(len(line.text) <= LONGEST for line in found)
 
 
-def test_bucket_counts_what_it_keeps_back(lines: Lines) -> None:
-    now = 0.0
-    bucket = TokenBucket(2.0, 3, lambda: now)
-    assert [bucket.take() for _ in range(4)] == [True, True, True, False]
-    now = 1.0
-    assert [bucket.take() for _ in range(3)] == [True, True, False]
-    assert all(TokenBucket(0, 1).take() for _ in range(1000))
+def test_what_is_kept_back_is_counted(lines: Lines) -> None:
     log = ScriptLog("vfs", LogSettings(rate_limit=1e-9, burst=2))
     for _ in range(5):
         log.add(printed(1), script_manifest(), 0)
     assert (log.written, log.dropped, len(lines.entries)) == (2, 3, 2)
+    log.configure(LogSettings(rate_limit=1e-9, burst=2))
+    log.add(printed(1), script_manifest(), 0)
+    assert log.dropped == 4, "a reload that changes nothing gives no new tokens"
+
+
+def test_a_line_has_the_place_of_its_first_print(lines: Lines) -> None:
+    buffer = LineBuffer()
+    assert buffer.add(Line("a ", 0, "p", 0, {}, "x.stp:1:1")) == []
+    (line,) = buffer.add(Line("b\n", 0, "p", 0, {}, "x.stp:2:1"))
+    assert (line.text, line.place) == ("a b", "x.stp:1:1")
+
+
+def test_lines_are_counted_when_they_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not when they are added to the queue; those that are lost are counted as lost."""
+    read, write = os.pipe()
+    monkeypatch.setattr(log_sinks, "JsonSink", lambda: JsonSink(write))
+    log_sinks.configure(LogSettings(format=LogFormat.JSON))
+    log = ScriptLog("vfs", LogSettings(rate_limit=0))
+    found = script_manifest()
+    for _ in range(20_000):
+        log.add(printed(0, "x" * 80, 1), found, 0)
+    kept = 20_000 - log.lines.refused
+    assert 0 < log.lines.refused < 20_000
+    assert log.written < kept, "the pipe holds 64 KiB, and the queue the rest"
+    log_sinks.log().info("the agent's own lines are not the script's")
+    data = b""
+    while data.count(b"\n") < kept:
+        data += os.read(read, 1 << 20)
+    log_sinks.close()  # waits for the thread
+    assert (log.written, log.lines.lost) == (kept, 20_000 - kept)
+    os.close(read)
+    os.close(write)
+
+
+def test_lines_of_a_level_that_is_not_logged_are_not_counted(lines: Lines) -> None:
+    log_sinks.configure(LogSettings(level="error", format=LogFormat.JSON))
+    log = ScriptLog("vfs", LogSettings())
+    log.add(printed(1), script_manifest(), 0)
+    assert (log.written, log.dropped, log.lines.lost, lines.entries) == (0, 0, 0, [])
+
+
+def test_lost_lines_stay_counted_when_the_format_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = Lines(), Lines()
+    first.lost = 7
+    monkeypatch.setattr(log_sinks, "JsonSink", lambda: first)
+    monkeypatch.setattr(log_sinks, "JournalSink", lambda: second)
+    log_sinks.configure(LogSettings(format=LogFormat.JSON))
+    log_sinks.configure(LogSettings(format=LogFormat.JOURNALD))
+    second.lost = 1
+    assert log_sinks.lost() == 8
+    log_sinks.close()
 
 
 @pytest.fixture
@@ -204,6 +323,72 @@ def test_a_stalled_pipe_costs_lines_and_never_blocks() -> None:
     sink.close()
     os.close(write)
     assert sink.lost > lost
+
+
+def test_written_is_answered_in_the_order_of_the_lines() -> None:
+    read, write = os.pipe()
+    sink = JsonSink(write)
+    assert sink.written(lambda: None), "no line waits"
+    sink.write({"event": "x" * 200_000})
+    answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+    assert not sink.written(lambda: answers.put(1))
+    sink.write({"event": "y"})
+    assert not sink.written(lambda: answers.put(2))
+    assert answers.empty()
+    data = b""
+    while not data.endswith(b'y"}\n'):
+        data += os.read(read, 65536)
+    assert [answers.get(timeout=60) for _ in range(2)] == [1, 2]
+    sink.close()
+    os.close(read)
+    os.close(write)
+
+
+def test_what_waits_when_a_stalled_sink_is_closed_is_lost_and_answered() -> None:
+    read, write = os.pipe()
+    sink = JsonSink(write)
+    sink.write({"event": "x" * 200_000})
+    for _ in range(10):
+        sink.write({"event": "y"})
+    answers: list[int] = []
+    sink.written(lambda: answers.append(1))
+    sink.close()
+    assert (answers, sink.lost) == ([1], 10)
+    os.close(read)  # ends the thread
+    os.close(write)
+
+
+def test_a_stalled_journal_delays_lines_and_never_blocks(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        journal.settimeout(60)
+        sink = JournalSink(str(path))
+        count = 0
+        while sink.written(lambda: None):  # until the socket is full
+            sink.write({"event": f"line {count}"})
+            count += 1
+        for _ in range(1000):
+            sink.write({"event": f"line {count}"})
+            count += 1
+        answers: queue.SimpleQueue[int] = queue.SimpleQueue()
+        assert not sink.written(lambda: answers.put(1))
+        found = [journal.recv(4096) for _ in range(count)]
+        assert answers.get(timeout=60) == 1
+        assert [b"MESSAGE=line %d\n" % n in data for n, data in enumerate(found)] == [True] * count
+        assert sink.lost == 0
+        sink.close()
+
+
+def test_a_stalled_journal_has_a_bound(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal:
+        journal.bind(str(path))
+        sink = JournalSink(str(path))
+        for _ in range(3000):
+            sink.write({"event": "x" * 1000})
+        assert 1000 < sink.lost < 2500
+    sink.close()  # the thread finds that nobody listens
 
 
 def test_journal_datagram() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""python -m tests.bench [--only events|compile|scrape] [--kernel 6.1|7.2] [--no-peers] [--readme]
+"""python -m tests.bench [--only events|metering|compile|scrape] [--kernel 6.1|7.2] [--no-peers] [--readme]
 
 Prints the table, and writes build/bench.json and build/bench.md.
 """
@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 
 from lab import DEFAULT_KERNEL, Image, LabError
-from tests.bench import compiling, events, scraping
+from tests.bench import compiling, events, metering, scraping
 from tests.bench.rows import Section, to_json, to_markdown, with_tables
 
 PROJECT = Path(__file__).parents[2]
-PARTS = ("events", "compile", "scrape")
+PARTS = ("events", "metering", "compile", "scrape")
 KERNELS = ("6.1", "7.2")
 
 
@@ -41,6 +41,9 @@ def main() -> int:
                             kernel, place, with_peers=not options.no_peers, reads=options.reads
                         )
                     )
+            if "metering" in parts:
+                for kernel in options.kernel or KERNELS:
+                    sections.append(metering.measure(kernel, folder / f"metering-{kernel}"))
             if "compile" in parts:
                 sections.append(compiling.measure(folder / "compile"))
             if "scrape" in parts:

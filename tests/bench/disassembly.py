@@ -30,10 +30,16 @@ ALLOWED = frozenset({STACK, BLOCK, OWN})
 Kinds = frozenset[str]  # possible contents of a register; empty: only 0
 UNKNOWN: Kinds = frozenset({VALUE})
 
-# Exits from a hit's path: it was skipped, a key was new, a task must be rescheduled, the stack is corrupt.
-EXITS = frozenset(
-    {"sw_hit_skipped", "sw_preempt_check", "sw_array_append", "sw_failed", "__stack_chk_fail"}
-)
+# Exits from a hit's path: it was skipped, a key was new, a task must be rescheduled, the stack is corrupt, or
+# it is timed, by functions that change no register.
+QUIET = frozenset({"sw_meter_enter", "sw_meter_leave"})
+EXITS = QUIET | {
+    "sw_hit_skipped",
+    "sw_preempt_check",
+    "sw_array_append",
+    "sw_failed",
+    "__stack_chk_fail",
+}
 # Functions of the kernel: clocks read under a sequence count, without a store.
 OUTSIDE = re.compile(r"ktime_get_\w+_fast_ns")
 RETURN = "__x86_return_thunk"
@@ -237,6 +243,8 @@ class Module:
 
     def _outside(self, at: Instruction, name: str, state: State) -> State | None:
         """The state after a function that is not followed; None where the hit's path ends."""
+        if name in QUIET:
+            return state
         if name in EXITS:
             # the code after it is not on a hit's path either, but leaves what the hit has entered
             return None if name == "__stack_chk_fail" else _after_call(state, frozenset())

@@ -11,121 +11,34 @@ A figure counts only if the events were counted, too: all of them, in the timed 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from compiler.arch import arch_of
 from compiler.driver.compile import compile_script
 from compiler.protocol import Request
+from compiler.userspace.elf_program import Executable
 from lab import Guest, Image, LabError, install_app
 from lab.host import say
-from tests.bench import hand, peers
+from tests import kernel_module
+from tests.bench import peers
+from tests.bench.compiling import kernel_files
 from tests.bench.disassembly import Module, Root
 from tests.bench.rows import Row, Section
+from tests.bench.shapes import SAMPLES_A_SECOND, SHAPES, Shape
 
 HERE = Path(__file__).parent
 PROJECT = HERE.parents[1]
-GOLDEN = PROJECT / "tests/golden/codegen"
 FOLDER = "/tmp/bench"  # in the guest
+LIBRARY = f"{FOLDER}/loop.so"  # its loops, and the function of a program that is probed
+CALLED = "bench_called"
 READS = 200_000
-UNIT = "instructions"
+UNIT, EMULATED = "instructions", "ns under emulation"
 HAND, HOOK = "hand-written", "hook alone"
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """One kind of work. `table`: the table that counts it, None for printed records. `target`: for Debian
-    6.1.
-
-    `recorded`: figures of 6.1 that were measured with peers which no longer build or run there.
-    """
-
-    name: str
-    title: str
-    script: Path
-    table: str | None
-    target: int | None
-    hand: str = ""
-    hook: str = ""
-    recorded: tuple[int, int] | None = None  # SystemTap 4.8, bpftrace 0.17
-    defines: tuple[tuple[str, str], ...] = ()
-    slack: int = 0  # events of reading the tables themselves, which may allocate memory
-
-
-SHAPES = (
-    Shape(
-        "count",
-        "count calls of a kernel function",
-        GOLDEN / "count.stp",
-        "reads",
-        100,
-        "hand_count",
-        "hand_function",
-        (484, 446),
-    ),
-    Shape(
-        "key",
-        "count by execname",
-        GOLDEN / "count-by-key.stp",
-        "reads",
-        190,
-        "hand_key",
-        "hand_function",
-        (841, 961),
-    ),
-    Shape(
-        "histogram",
-        "histogram of an argument",
-        GOLDEN / "histogram.stp",
-        "size",
-        130,
-        "hand_histogram",
-        "hand_function",
-        (598, 828),
-    ),
-    Shape(
-        "latency",
-        "latency from entry to return, by thread, into a histogram",
-        GOLDEN / "latency.stp",
-        "latency",
-        600,
-        "hand_latency",
-        "hand_return",
-        (1810, 2535),
-    ),
-    Shape(
-        "latency-map",
-        "the same, written with an array: start[tid()]",
-        HERE / "scripts/latency-map.stp",
-        "latency",
-        None,
-        "",
-        "hand_return",
-    ),
-    Shape(
-        "sys-enter",
-        "count every system call at sys_enter",
-        HERE / "scripts/sys-enter.stp",
-        "calls",
-        75,
-        "hand_enter",
-        "hand_tracepoint",
-        (380, 968),
-        slack=20,
-    ),
-    Shape(
-        "printf",
-        "printf of four arguments into the event ring",
-        HERE / "scripts/printf.stp",
-        None,
-        400,
-        "",
-        "hand_function",
-        defines=(("RINGSIZE", str(64 << 20)),),
-    ),
-)
 
 
 def measure(
@@ -140,40 +53,63 @@ def measure(
     image = Image.ensure(kernel, peers.packages(kernel) if with_peers else ())
     say(f"events, kernel {image.release}: compiling")
     folder.mkdir(parents=True)
-    library = folder / "loop.so"
-    subprocess.run(
-        ["gcc", "-O2", "-shared", "-fPIC", "-o", library, HERE / "guest/loop.c"], check=True
-    )
-    steps = [step("nothing", "nothing", reads, 0, 0)]
+    build_loops(folder)
+    steps = [nothing(shape, reads) for shape in shapes]
     steps += [ours(shape, image, folder, reads) for shape in shapes]
     steps += by_hand(shapes, image, folder, reads)
-    steps.append(step("nothing again", "nothing", reads, 0, 0))
     if with_peers:
-        steps += peers.steps(kernel, [shape.name for shape in shapes], image, folder, reads)
-    found = run(image, folder, steps)
-    costs = section(kernel, shapes, check(steps, found))
-    modules = {each["name"]: Path(each["path"]).name for each in steps if each["kind"] == "script"}
-    rows = tuple(
-        row if row.met is not False else explained(row, folder / modules[shape.name])
-        for row, shape in zip(costs.rows, shapes, strict=True)
-    )
-    return replace(costs, rows=rows)
+        steps += peers.steps(kernel, shapes, image, folder, reads)
+    steps = list({each["name"]: each for each in steps}.values())
+    found: dict[str, dict[str, Any]] = {}
+    for cpus in sorted({each["cpus"] for each in steps}):
+        found |= run(image, folder, [each for each in steps if each["cpus"] == cpus], cpus)
+    costs, notes = check(steps, found)
+    return section(kernel, shapes, folder, costs, notes)
+
+
+def build_loops(folder: Path) -> None:
+    """Build the timed loops in the folder that goes to the guest, and where the compiler looks for
+    programs."""
+    library = folder / Path(LIBRARY).name
+    flags = ["-O2", "-shared", "-fPIC", "-pthread"]
+    subprocess.run(["gcc", *flags, "-o", library, HERE / "guest/loop.c"], check=True)
+    seen = folder / "programs" / LIBRARY.lstrip("/")
+    seen.parent.mkdir(parents=True)
+    shutil.copy(library, seen)
 
 
 # -- steps --------------------------------------------------------------------------------------
 
 
-def step(name: str, kind: str, reads: int, least: int, most: int, **more: Any) -> dict[str, Any]:
+def step(
+    shape: Shape, name: str, kind: str, reads: int, least: int, most: int, **more: Any
+) -> dict[str, Any]:
     """`least`, `most`: events that must have been counted in the timed window."""
-    return {"name": name, "kind": kind, "reads": reads, "least": least, "most": most, **more}
+    counted = {"events": shape.events(reads), "least": least, "most": most}
+    return {"name": name, "kind": kind, **counted, **shape.loop, **more}
+
+
+def nothing(shape: Shape, reads: int) -> dict[str, Any]:
+    return step(shape, shape.base, "nothing", reads, 0, 0)
+
+
+def bounds(shape: Shape, reads: int) -> tuple[int, int]:
+    """How many events must be counted. The samples depend on the time."""
+    events = shape.events(reads)
+    return (1, 1 << 40) if shape.sampled else (events, events + shape.slack)
 
 
 def ours(shape: Shape, image: Image, folder: Path, reads: int) -> dict[str, Any]:
     """The shape's script, compiled for the guest's kernel."""
+    kernel = {"root": str(image.rootfs), "release": image.release}
+    if shape.starts:  # its symbol table has the text offsets
+        kernel["symbols"] = str(kernel_files(image) / "proc/kallsyms")
+    if "process(" in shape.script.read_text():
+        kernel["programs"] = str(folder / "programs")
     request = Request(
         name=shape.name,
         source=str(shape.script),
-        kernel={"root": str(image.rootfs), "release": image.release},
+        kernel=kernel,
         defines=dict(shape.defines),
         output=str(folder),
         cache=str(folder.parent / "cache"),
@@ -181,28 +117,50 @@ def ours(shape: Shape, image: Image, folder: Path, reads: int) -> dict[str, Any]
     response = compile_script(request, say)
     if not response.ok:
         raise LabError("\n".join(error.text for error in response.errors))
-    made = {"path": f"{FOLDER}/{response.module}.ko", "module": response.module}
-    most = reads + shape.slack
-    return step(shape.name, "script", reads, reads, most, table=shape.table, **made)
+    made: dict[str, Any] = {
+        "path": f"{FOLDER}/{response.module}.ko",
+        "module": response.module,
+        "table": shape.table,
+    }
+    return step(shape, shape.name, "script", reads, *bounds(shape, reads), **made)
 
 
 def by_hand(
     shapes: Sequence[Shape], image: Image, folder: Path, reads: int
 ) -> Iterator[dict[str, Any]]:
-    built = hand.build(image, folder / "hand")
+    sources = (HERE / "hand").iterdir()
+    built = kernel_module.build(sources, image, folder / "hand")
+    library = Executable.open(folder / Path(LIBRARY).name, arch_of("x86_64"))
+    (offset,) = library.functions[CALLED]
+    where = [f"file={LIBRARY}", f"offset={offset}"]
     # a hook alone counts nothing; otherwise reading the number is counted as well
-    counted = {shape.hook: (0, 0) for shape in shapes}
-    counted |= {shape.hand: (reads + 1, reads + 1 + shape.slack) for shape in shapes}
-    for name in sorted(filter(None, counted)):
+    wanted = {shape.hook: (shape, 0, 0) for shape in reversed(shapes)}
+    for shape in reversed(shapes):
+        wanted[shape.hand] = (shape, reads + 1, reads + 1 + shape.slack)
+    for name in sorted(filter(None, wanted)):
+        shape, least, most = wanted[name]
         path = f"{FOLDER}/hand/{built[name].name}"
-        yield step(name, "module", reads, *counted[name], path=path, module=name)
+        parameters = where if name.startswith("hand_user") else []
+        yield step(
+            shape,
+            name,
+            "module",
+            reads,
+            least,
+            most,
+            path=path,
+            module=name,
+            parameters=parameters,
+        )
 
 
 # -- in the guest -------------------------------------------------------------------------------
 
 
-def run(image: Image, folder: Path, steps: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Run all steps in one guest; their results by name, each printed as it comes."""
+def run(
+    image: Image, folder: Path, steps: list[dict[str, Any]], cpus: int
+) -> dict[str, dict[str, Any]]:
+    """Run steps in one guest; their results by name, each printed as it comes."""
     (folder / "plan.json").write_text(json.dumps(steps))
     found: dict[str, dict[str, Any]] = {}
     rest = b""
@@ -215,16 +173,17 @@ def run(image: Image, folder: Path, steps: list[dict[str, Any]]) -> dict[str, di
         for line in lines:
             result = json.loads(line)
             found[result["name"]] = result
-            what = "failed" if result["fault"] else f"{result['ns']:.1f} ns a read"
+            what = "failed" if result["fault"] else f"{result['ns']:.1f} ns an event"
             say(
                 f"events, kernel {image.release}: {len(found)}/{len(steps)} {result['name']}: {what}"
             )
 
-    with Guest.boot(image, icount=True) as guest:
+    # two processors that wait for each other count each other's instructions, if they start at all
+    with Guest.boot(image, icount=cpus == 1, cpus=cpus) as guest:
         install_app.install(guest, PROJECT)
         guest.push(folder, FOLDER)
         guest.push(HERE / "guest/measure.py", f"{FOLDER}/measure.py")
-        argv = ["python3", f"{FOLDER}/measure.py", f"{FOLDER}/plan.json", f"{FOLDER}/loop.so"]
+        argv = ["python3", f"{FOLDER}/measure.py", f"{FOLDER}/plan.json", LIBRARY]
         env = {"PYTHONPATH": f"/{install_app.PREFIX}"}
         guest.run(argv, timeout=300 + 900 * len(steps), env=env, stream=hear).check()
         if complaints := guest.complaints():
@@ -234,58 +193,101 @@ def run(image: Image, folder: Path, steps: list[dict[str, Any]]) -> dict[str, di
 
 def check(
     steps: list[dict[str, Any]], found: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """The results. Raises LabError if a step failed or did not count the events of its window."""
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The results, and what is to be said of peers that have none: their failures stop nothing.
+
+    Raises LabError if another step failed, or did not count the events of its window.
+    """
+    good: dict[str, dict[str, Any]] = {}
+    notes = []
     for each in steps:
-        result = found[each["name"]]
-        if result["fault"]:
-            raise LabError(f"bench step '{each['name']}' failed in the guest:\n{result['fault']}")
-        counted = result["counted"]
-        if not each["least"] <= counted <= each["most"]:
-            wanted = f"{each['least']} to {each['most']}"
-            said = result.get("said", "")
-            raise LabError(f"'{each['name']}' counted {counted} events, not {wanted}\n{said}")
-    return found
+        name, result = each["name"], found[each["name"]]
+        fault = result["fault"] or _miscounted(each, result)
+        if not fault:
+            base = found[each["base"]]
+            good[name] = {**result, "cost": cost(each, result, base)}
+        elif each["kind"] == "command":
+            notes.append(f"{name}: no figure: {fault.strip().splitlines()[-1]}")
+            say(f"events: {name}:\n{fault}")
+        else:
+            raise LabError(f"bench step '{name}':\n{fault}\n{result.get('said', '')}")
+    return good, notes
+
+
+def _miscounted(each: dict[str, Any], result: dict[str, Any]) -> str:
+    counted, least, most = result["counted"], each["least"], each["most"]
+    return "" if least <= counted <= most else f"counted {counted} events, not {least} to {most}"
+
+
+def cost(each: dict[str, Any], result: dict[str, Any], base: dict[str, Any]) -> float:
+    """Instructions of one event. A sample's: those that a second has more, over its samples."""
+    more: float = result["ns"] - base["ns"]
+    return round(more * 1e9 / SAMPLES_A_SECOND / result["ns"] if each["sampled"] else more, 1)
 
 
 # -- rows ---------------------------------------------------------------------------------------
 
 
-def explained(row: Row, module: Path) -> Row:
+def section(
+    kernel: str,
+    shapes: Sequence[Shape],
+    folder: Path,
+    costs: dict[str, dict[str, Any]],
+    notes: Sequence[str] = (),
+) -> Section:
+    rows = []
+    for shape in shapes:
+        others = {HAND: shape.hand, HOOK: shape.hook}
+        titles = {title: name for title, name in others.items() if name}
+        theirs = {title: n for title, n in peers.names(kernel, shape.name) if n in costs}
+        figures = {title: costs[name]["cost"] for title, name in (titles | theirs).items()}
+        if shape.recorded and kernel == "6.1":
+            stap, bpftrace = shape.recorded
+            figures["SystemTap 4.8 (recorded)"] = stap
+            figures["bpftrace 0.17 (recorded)"] = bpftrace
+        target: float | None = shape.target if kernel == "6.1" else None
+        title = f"{shape.title} (Linux {kernel})"
+        if shape.half and theirs and peers.all_work(kernel):
+            target = half(figures[name] for name in theirs)
+        unit = UNIT if shape.cpus == 1 else EMULATED
+        row = Row(title, unit, costs[shape.name]["cost"], figures, target)
+        rows.append(row if row.met is not False else explained(row, shape, folder))
+        if shape.starts:
+            rows.append(start(kernel, shape, costs, theirs))
+    reads = costs[shapes[0].base]["ns"]
+    note = f"Instructions over no probe; `read()` of one byte takes {reads:.0f}. One CPU under emulation."
+    two = "Two CPUs under emulation have no such clock: their row is in its time, which depends on the machine."
+    return Section(f"One event, Linux {kernel}", tuple(rows), (note, two, *notes))
+
+
+def start(
+    kernel: str, shape: Shape, costs: dict[str, dict[str, Any]], theirs: dict[str, str]
+) -> Row:
+    """The row of the time until a shape's probes are in place. bpftrace's has its compile in it."""
+    figures = {title: round(costs[name]["started"], 3) for title, name in theirs.items()}
+    target = half(figures.values()) if theirs and peers.all_work(kernel) else None
+    title = f"start: {shape.title} (Linux {kernel})"
+    ours = round(costs[shape.name]["started"], 3)
+    return Row(title, "s, at an instruction a ns", ours, figures, target)
+
+
+def half(figures: Iterable[float]) -> float:
+    """Half of the better peer's figure."""
+    return round(min(figures) / 2, 3)
+
+
+def explained(row: Row, shape: Shape, folder: Path) -> Row:
     """A row with a breakdown of its instructions: the hook, the hand-written module's work, the rest."""
     assert row.ours is not None
     hook, expert = row.peers.get(HOOK, 0), row.peers.get(HAND, 0)
     parts = [f"the hook alone takes {hook:.0f}"]
     if expert:
-        parts.append(f"the work written by hand {expert - hook:.0f}, ours {row.ours - hook:.0f}")
-    code = Module(module)
+        parts.append(f"the work written by hand {expert - hook:.0f}")
+    parts.append(f"our work {row.ours - hook:.0f}")
+    code = Module(next(folder.glob(f"sw_{shape.name.replace('-', '_')}_????????.ko")))
     for name in ("entry_0", "probe_0"):
         if name in code.functions:
             code.follow(Root(name))
     counts = ", ".join(f"{name} {count}" for name, count in code.lengths().items())
     parts.append(f"instructions in the module that a hit can reach: {counts}")
     return replace(row, note="; ".join(parts))
-
-
-def section(kernel: str, shapes: Sequence[Shape], found: dict[str, dict[str, Any]]) -> Section:
-    base = (found["nothing"]["ns"] + found["nothing again"]["ns"]) / 2
-
-    def cost(name: str) -> float:
-        return float(round(found[name]["ns"] - base, 1))
-
-    rows = []
-    for shape in shapes:
-        others = {HAND: shape.hand, HOOK: shape.hook}
-        figures = {title: cost(name) for title, name in others.items() if name}
-        figures |= {
-            title: cost(name) for title, name in peers.names(kernel, shape.name) if name in found
-        }
-        if shape.recorded and kernel == "6.1":
-            stap, bpftrace = shape.recorded
-            figures["SystemTap 4.8 (recorded)"] = stap
-            figures["bpftrace 0.17 (recorded)"] = bpftrace
-        target = shape.target if kernel == "6.1" else None
-        title = f"{shape.title} (Linux {kernel})"
-        rows.append(Row(title, UNIT, cost(shape.name), figures, target))
-    note = f"Instructions over no probe of `read()` of one byte, which takes {base:.0f}; one CPU under emulation."
-    return Section(f"One event, Linux {kernel}", tuple(rows), (note,))

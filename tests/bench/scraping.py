@@ -5,10 +5,12 @@ measure() -> Section("Scrape", (Row("100,000 counter series, 3 labels", "ns a sa
 
 CPU time of one process, medians, after a first scrape that fills the caches. The memory is
 laid out as a module maps it, and added up by the module's own C, compiled for the process; numbers change
-between scrapes. The peer is prometheus_client, with as many series of its own. All that runs natively in
-the root folder of a guest, with the Python that its users have:
+between scrapes. A scrape ends with the pieces that the agent hands to the socket. The peer is
+prometheus_client, with as many series of its own. All that runs natively in the root folder of a guest, with
+the Python that its users have:
 
     python3 -m tests.bench.scraping 100000 1000 9  -> the rows, as JSON
+    python3 -m tests.bench.scraping 1000000 9      -> those of many series, from a process of their own
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 
 from agent.exposition.families import Member, plan
 from agent.exposition.render import Exposition, Format
+from agent.web.http_server import pieces
 from lab import Image as Root
 from lab import install_app
 from lab.host import say
@@ -39,12 +42,14 @@ from runtime.abi.manifest import HistogramKind, Statistic, Storage, Table, Value
 from runtime.reader.device import Image
 from runtime.reader.snapshot import SnapshotReader
 from runtime.reader.table import TableValues
+from runtime.support.footprint import avoid_huge_pages, trim_heap
 from runtime.support.record import replace
 from tests.bench.rows import Row, Section
 from tests.runtime.images import Plan, Writer
 
 PROJECT = Path(__file__).parents[2]
 SERIES = 100_000
+MANY = 1_000_000
 SETS = 1_000
 BUCKETS = 30
 LANES = 2
@@ -99,14 +104,21 @@ class Scraped:
         assert not problems
         self._exposition = Exposition(families)
 
-    def scrape(self, form: Format = Format.OPENMETRICS) -> bytes:
+    def scrape(self) -> int:
+        """The length of a scrape's page. Nothing joins its pieces, as in the agent."""
+        return sum(map(len, pieces(self.parts())))
+
+    def page(self) -> bytes:
+        return b"".join(self.parts())
+
+    def parts(self, form: Format = Format.OPENMETRICS) -> list[bytes]:
         snapshot = self._reader.read(spread=False)
         tables = {table.table.name: table for table in snapshot.tables}
 
         def read(member: Member) -> TableValues | None:
             return tables[member.table.name]
 
-        return b"".join(self._exposition.render(read, form))
+        return list(self._exposition.render(read, form))
 
     def renumber(self, seed: int) -> None:
         """Give every counter another number, in every lane."""
@@ -168,23 +180,27 @@ def histograms(sets: int, lanes: int) -> Scraped:
     return scraped
 
 
-def measure(root: Root, series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS) -> Section:
-    """Run the measurement in the root folder of a guest."""
+def measure(
+    root: Root, series: int = SERIES, sets: int = SETS, rounds: int = ROUNDS, many: int = MANY
+) -> Section:
+    """Run the measurements in the root folder of a guest."""
     place = "/mnt/stapwatch"
     binds = {PROJECT: place, install_app.ensure_vendor(PROJECT, root): "/mnt/vendor"}
     env = {"PYTHONPATH": f"{place}:{place}/packaging:/mnt/vendor"}
-    argv = ["python3", "-P", "-m", __name__, str(series), str(sets), str(rounds)]
-    say("scrape: natively")
-    done = root.chroot_run(argv, binds=binds, env=env, timeout=1800)
-    rows = tuple(Row(**tree) for tree in json.loads(done.stdout))
+    rows: list[Row] = []
+    for numbers in ((series, sets, rounds), (many, rounds)):
+        argv = ["python3", "-P", "-m", __name__, *map(str, numbers)]
+        say(f"scrape: natively, {numbers[0]:,} series")
+        done = root.chroot_run(argv, binds=binds, env=env, timeout=1800)
+        rows += [Row(**tree) for tree in json.loads(done.stdout)]
     note = "CPU time, medians; steady state, two CPUs' memory, OpenMetrics. Ratios have a tolerance for noise."
-    return Section("Scrape", rows, (note,))
+    return Section("Scrape", tuple(rows), (note,))
 
 
 def measured(series: int, sets: int, rounds: int) -> list[Row]:
     """Run the measurement in this process."""
     page = counters(series, LANES)
-    lines = [line for line in page.scrape().splitlines() if not line.startswith(b"#")]
+    lines = [line for line in page.page().splitlines() if not line.startswith(b"#")]
     assert len(lines) == series, f"{len(lines)} samples of {series}"
     floor = formatting(lines, rounds)
     del lines  # an agent holds no such list
@@ -208,7 +224,7 @@ def measured(series: int, sets: int, rounds: int) -> list[Row]:
         )
     ]
     table = histograms(sets, LANES)
-    text = table.scrape()
+    text = table.page()
     assert text.count(b"_bucket{") == sets * BUCKETS, text[:3000]
     other = peer_histograms(sets)
 
@@ -227,6 +243,33 @@ def measured(series: int, sets: int, rounds: int) -> list[Row]:
     )
     rows.append(one_change(series, rounds))
     return rows + linear(series, rounds)
+
+
+def measured_many(series: int, rounds: int) -> list[Row]:
+    """Very many series: the time of a scrape, and the agent's own memory, as the first scrape finds none."""
+    avoid_huge_pages()  # as the agent does
+    page = counters(series, LANES)
+    trim_heap()
+    before = own_memory()
+    page.scrape()
+
+    def steady(n: int) -> float:
+        page.renumber(n)
+        return cpu(page.scrape)
+
+    whole = median(steady, rounds)
+    held = own_memory() - before
+    name = f"{series:,} counter series"
+    return [
+        Row(name, "ns a sample", round(1e9 * whole / series, 1), {}, 150),
+        Row(f"memory for {name}", "bytes a series", round(held / series), {}, 300),
+    ]
+
+
+def own_memory() -> int:
+    """Resident bytes of this process that are no file's. The modules' tables are a file's."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("RssAnon"))
 
 
 def formatting(lines: list[bytes], rounds: int) -> float:
@@ -257,7 +300,7 @@ def one_change(series: int, rounds: int) -> Row:
         slot = (n + 1) * series // (rounds + 2)
         page.writer.slot(page.table, slot, 4 + 2 * n, (f"/changed{n}", "get", 1))
         took = cpu(page.scrape)
-        assert f'handler="/changed{n}"'.encode() in page.scrape()
+        assert f'handler="/changed{n}"'.encode() in page.page()
         return took
 
     def unchanged(n: int) -> float:
@@ -328,4 +371,6 @@ def median(measured: Callable[[int], float], rounds: int) -> float:
 
 
 if __name__ == "__main__":
-    print(json.dumps([asdict(row) for row in measured(*map(int, sys.argv[1:4]))]))
+    numbers = [int(word) for word in sys.argv[1:]]
+    made = measured(*numbers) if len(numbers) == 3 else measured_many(*numbers)
+    print(json.dumps([asdict(row) for row in made]))

@@ -13,7 +13,8 @@ from compiler.protocol import Request
 from lab import Image
 from tests.bench.disassembly import BLOCK, OWN, Module, Root
 
-GOLDEN = Path(__file__).parents[1] / "golden/codegen"
+BENCH = Path(__file__).parent
+GOLDEN = BENCH.parent / "golden/codegen"
 FUNCTION = (Root("probe_0"),)
 # the kernel gives both handlers of a return probe the instance of this call, with its bytes
 INSTANCE = (frozenset({OWN}),)
@@ -55,6 +56,28 @@ def test_a_hit_writes_only_its_own(
     assert found == []
     assert module.followed >= through
     assert any(BLOCK in kinds for kinds in module.stores.values()), "it counts nothing?"
+
+
+def straight(module: Module, name: str) -> list[str]:
+    """The instructions of a function on the path on which no conditional jump is taken."""
+    at, found = module.code[module.functions[name]], list[str]()
+    while True:
+        found.append(at.text)
+        if at.symbol == "__x86_return_thunk" or at.text.startswith("ret"):
+            return found
+        assert not at.text.startswith("jmp"), found
+        at = module.code[at.next]
+
+
+def test_the_instructions_of_a_counting_hit(folder: Path) -> None:
+    """Twelve, and three for the meter: two at the entry, and a jump at the end."""
+    module = module_of(GOLDEN / "count.stp", folder)
+    found = straight(module, "probe_0")
+    assert len(found) == 15, found
+    assert sum(text.startswith("decl") for text in found) == 3, found
+    module = module_of(BENCH / "scripts/sys-enter.stp", folder)
+    found = straight(module, "probe_0")
+    assert len(found) == 12, "a tracepoint of 6.1 has turned preemption off"
 
 
 # each must be seen, or the test above would prove nothing

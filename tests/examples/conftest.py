@@ -36,7 +36,7 @@ def service(
     packaged_configuration(setting.etc)
     for path in setting.etc.glob("conf.d/*.yaml"):
         path.write_text(path.read_text().replace("enabled: false", "enabled: true"))
-    setting.write("conf.d/listen.yaml", f'listen: ["0.0.0.0:{PORT}"]\n')
+    setting.write("conf.d/listen.yaml", f'listen: ["0.0.0.0:{PORT}"]\npublic_status: true\n')
     settings = load.load(setting.etc / "stapwatch.yaml")
     requests = {}
     for name, script in settings.scripts.items():

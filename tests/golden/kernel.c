@@ -118,6 +118,31 @@ long __x64_sys_openat(const struct pt_regs *regs)
 	return (long)regs->di;
 }
 
+long __ia32_compat_sys_openat(const struct pt_regs *regs)
+{
+	return (long)regs->bx;
+}
+
+long __x64_sys_preadv2(const struct pt_regs *regs)
+{
+	return (long)regs->di;
+}
+
+long __ia32_compat_sys_preadv2(const struct pt_regs *regs)
+{
+	return (long)regs->bx;
+}
+
+long __x64_sys_chown(const struct pt_regs *regs)
+{
+	return (long)regs->di;
+}
+
+long __ia32_sys_chown16(const struct pt_regs *regs)
+{
+	return (long)regs->bx;
+}
+
 struct net_device {
 	char name[16];
 };

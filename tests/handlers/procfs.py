@@ -78,6 +78,11 @@ def main() -> int:
             device.start(1000, os.getpid())
             result: dict[str, Any] = {"before": attempt(files / "text")}
             result["busy"], result["tries"] = contend(files)
+            result["condition"] = [
+                attempt(files / "element"),
+                attempt(files / "open", "1\n"),
+                attempt(files / "element"),
+            ]
             result["stop"] = attempt(files / "stop", "now\n")  # exit(): the files stay until STOP
             result["read"] = attempt(files / "text")
             result["write"] = attempt(files / "stop", "again\n")

@@ -72,6 +72,12 @@ __attribute__((noinline, used)) long sum_of_eight(long a, long b, long c, long d
 	return a + b + c + d + e + f + g + h;
 }
 
+__attribute__((noinline, used)) long sum_up_to(long n)
+{
+	__asm__ __volatile__("" : "+r"(n));
+	return n ? n + sum_up_to(n - 1) : 0;
+}
+
 static void mark(long n)
 {
 	volatile struct {
@@ -155,6 +161,9 @@ int main(int argc, char **argv)
 					return 3;
 		} else if (!strcmp(what, "sum")) {
 			if (sum_of_eight(1, 2, 3, 4, 5, 6, 7, n) != 28 + n)
+				return 3;
+		} else if (!strcmp(what, "nest")) {
+			if (sum_up_to(n) != n * (n + 1) / 2)
 				return 3;
 		} else if (!strcmp(what, "mark")) {
 			mark(n);

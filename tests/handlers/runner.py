@@ -14,6 +14,7 @@ import errno
 import json
 import os
 import select
+import signal
 import sys
 import time
 import traceback
@@ -41,25 +42,19 @@ def run(case: dict[str, Any]) -> dict[str, Any]:
 
 
 def measure(device: Device, case: dict[str, Any]) -> dict[str, Any]:
-    gate, go = os.pipe()
     child = os.fork()
     if child == 0:
-        os.close(go)
-        os.read(gate, 1)
         argv = case["trigger"] or ["/bin/true"]
         try:
+            os.kill(os.getpid(), signal.SIGSTOP)
             os.execv(argv[0], argv)
         finally:
             os._exit(127)
-    os.close(gate)
+    os.waitid(os.P_PID, child, os.WSTOPPED | os.WNOWAIT)
     found: list[events.Event] = []
     errors = case.get("errors")
-    waiting = Path(f"/proc/{child}/syscall")
-    while not waiting.read_text().startswith("0 "):  # its read() is not to be counted by the script
-        time.sleep(0.001)
     device.start(UNLIMITED_ERRORS if errors is None else errors, child)
-    os.write(go, b"!")
-    os.close(go)
+    os.kill(child, signal.SIGCONT)
     deadline = time.monotonic() + DEADLINE
     alive = True
     while alive or (case["until_exit"] and device.header().state == State.RUNNING):

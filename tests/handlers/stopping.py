@@ -2,8 +2,9 @@
 """In the guest: how often a stop waits for the kernel, and what a SIGKILL does to a start.
 
 stopping.py plan.json result.json
-plan    {"few": path, "many": path, "functions": path, "killed": {name: path}}
-result  {"few": {function: calls while stopping}, "many": ..., "functions": ..., "seconds": {name: of the stop},
+plan    {"stopped": {name: path}, "started": path, "killed": {name: path}}
+result  {"waits": {name: {function: calls while stopping}}, "seconds": {name: of the stop},
+         "trampolines": those that are left, "started": seconds of the start,
          "killed": {name: {"state", "failed", "armed": probes and functions}}}
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -23,14 +25,23 @@ from runtime.reader.device import Device
 from runtime.reader.snapshot import read
 
 TRACING = Path("/sys/kernel/tracing")
-WAITS = ("synchronize_rcu", "synchronize_srcu", "synchronize_rcu_tasks")
+WAITS = (
+    "synchronize_rcu",
+    "synchronize_srcu",
+    "synchronize_rcu_tasks",
+    "synchronize_rcu_tasks_rude",
+    "synchronize_rcu_expedited",
+)
+SYMBOLS = Path("/proc/kallsyms")
 DEADLINE = 120.0
 
 
-def profile() -> dict[str, int]:
-    """Calls of each of WAITS so far, by kprobe events of the kernel's own."""
-    rows = (line.split() for line in (TRACING / "kprobe_profile").read_text().splitlines())
-    return {row[0].removeprefix("wait_"): int(row[1]) for row in rows}
+def waits() -> dict[str, int]:
+    """This process's calls of each of WAITS since the trace was cleared, by kprobe events of the kernel's own."""
+    found = re.findall(r": wait_(\w+): ", (TRACING / "trace").read_text())
+    calls = {name: found.count(name) for name in WAITS}
+    calls["synchronize_rcu"] -= calls.pop("synchronize_rcu_expedited")  # one calls the other
+    return calls
 
 
 def stop(path: Path) -> tuple[dict[str, int], float]:
@@ -38,10 +49,30 @@ def stop(path: Path) -> tuple[dict[str, int], float]:
     try:
         with Device.open(path.stem) as device:
             device.start(1000, os.getpid())
-            before, began = profile(), time.monotonic()
+            (TRACING / "trace").write_text("")
+            began = time.monotonic()
             device.stop()
             seconds = time.monotonic() - began
-            return {name: calls - before[name] for name, calls in profile().items()}, seconds
+            return waits(), seconds
+    finally:
+        module_loader.unload(path.stem)
+
+
+def trampolines() -> int:
+    """Those that ftrace has made for hooks."""
+    return SYMBOLS.read_text().count("[__builtin__ftrace]")
+
+
+def start(path: Path) -> float:
+    """Seconds that it takes."""
+    module_loader.load(path)
+    try:
+        with Device.open(path.stem) as device:
+            began = time.monotonic()
+            device.start(1000, os.getpid())
+            seconds = time.monotonic() - began
+            device.stop()
+            return seconds
     finally:
         module_loader.unload(path.stem)
 
@@ -75,11 +106,16 @@ def main() -> int:
         os.system("mount -t tracefs tracefs /sys/kernel/tracing")
     os.system("modprobe loop")
     events = TRACING / "kprobe_events"
-    events.write_text("".join(f"p:wait_{name} {name}\n" for name in WAITS))
+    known = {line.split()[2] for line in SYMBOLS.read_text().splitlines()}
+    events.write_text("".join(f"p:wait_{name} {name}\n" for name in WAITS if name in known))
+    (TRACING / "events/kprobes/filter").write_text(f"common_pid == {os.getpid()}")
     (TRACING / "events/kprobes/enable").write_text("1")
-    result: dict[str, Any] = {"seconds": {}}
-    for name in ("few", "many", "functions"):
-        result[name], result["seconds"][name] = stop(Path(plan[name]))
+    result: dict[str, Any] = {"waits": {}, "seconds": {}}
+    before = trampolines()
+    for name, path in plan["stopped"].items():
+        result["waits"][name], result["seconds"][name] = stop(Path(path))
+    result["trampolines"] = trampolines() - before
+    result["started"] = start(Path(plan["started"]))
     (TRACING / "events/kprobes/enable").write_text("0")
     events.write_text("")
     result["killed"] = {name: kill(Path(path)) for name, path in plan["killed"].items()}

@@ -112,6 +112,14 @@ CASES = [
         guru=True,
     ),
     Case(
+        "what a script without C calls stolen is freed",
+        f"""global n
+        probe {LOCAL_IN} {{ if ($skb->len == {IPV4}) if (n++ < 1999) $verdict = 2 }}""",
+        trigger="datagrams 2000 1",
+        values={"n": 2000},  # a sender whose packets leak may have 300 of them
+        guru=True,
+    ),
+    Case(
         "an error lets the packet pass",
         f"""probe {LOCAL_IN} {{ if ($skb->len == {IPV4}) println(1 / ($in == 0)) }}""",
         trigger="datagrams 2 2",

@@ -85,8 +85,7 @@ CASES = [
         "arguments of system calls",
         """global n, got
         probe process.syscall { if ($syscall == 0) n[$arg3, user_mode(), uaddr() != 0]++ }
-        // the target reads once before it becomes the program: it waits for the start
-        probe process.syscall.return { if ($syscall == 0 && execname() == "trigger") got[$return, returnval()]++ }
+        probe process.syscall.return { if ($syscall == 0) got[$return, returnval()]++ }
         probe process(1).syscall, process(99999).begin { got[-1, -1]++ delete got[-1, -1] }""",
         program="trigger",
         trigger="read 20",
@@ -251,6 +250,14 @@ CASES = [
         values={"ok": {"name": 4, "other": 4, "lines": 4, "back": 4, "type": 1}},
     ),
     Case(
+        "returns that are pending in one thread",
+        f"""global back
+        probe {MINE}.function("sum_up_to").return {{ back++ }}""",
+        program="program",
+        trigger="nest 63 nest 80 nest 3",
+        values={"back": 64 + 64 + 4},
+    ),
+    Case(
         "a file that has changed",
         f"""global n
         probe process("/tmp/cases/changed").function("main")? {{ n++ }}
@@ -317,6 +324,11 @@ def results(guest: Guest, image: Image, trigger: Path, folder: Path) -> dict[str
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_case(case: Case, results: dict[str, Any]) -> None:
     check(case, results[case.name])
+
+
+def test_returns_beyond_what_the_kernel_keeps_are_counted(results: dict[str, Any]) -> None:
+    (counts,) = results["returns that are pending in one thread"]["probes"]
+    assert counts[0] == 64 + 64 + 4 and counts[4] == 81 - 64
 
 
 def test_a_file_that_has_changed_is_told(results: dict[str, Any]) -> None:

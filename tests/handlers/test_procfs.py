@@ -16,6 +16,9 @@ global shared
 probe procfs("text").read { $value = "text\\n" }
 probe procfs("shared").read { shared["read"] = shared["read"] + 1 $value = "shared\\n" }
 probe procfs("stop").write { exit() }
+global on
+probe procfs("open").write { on["files"] = 1 }
+probe procfs("element").read if (on["files"]) { $value = "element\\n" }
 probe kernel.function("__x64_sys_getpgid") { for (i = 0; i < 300; i++) shared["held"] = i }
 """
 
@@ -43,6 +46,11 @@ def test_disabled_handlers_answer_busy(result: dict[str, Any]) -> None:
 
 def test_a_lock_that_stays_held_answers_busy(result: dict[str, Any]) -> None:
     assert result["busy"] == 1, f"{result['tries']} reads"
+
+
+def test_a_false_condition_answers_busy(result: dict[str, Any]) -> None:
+    assert result["condition"] == ["EBUSY", "written", "element\n"]
+    assert result["counts"]['procfs("element").read'] == [2, 0, 0, 0]
 
 
 def test_every_hit_is_counted(result: dict[str, Any]) -> None:

@@ -59,6 +59,7 @@ CASES = [
         f'global n; probe kernel.function("vfs_read") {{ {MINE} n = 2; {large(1500)}; n = sum }}',
         trigger="read 3",
         values={"n": 1500 * 1499},
+        defines={"MAXACTION": "10000"},
     ),
 ]
 

@@ -23,6 +23,7 @@ def facts(*facts: str, point: str = 'kernel.function("vfs_read")', **options: An
     lines = "\n".join(f'if (!({fact})) println("not so: ", {i})' for i, fact in enumerate(facts))
     text = f'global seen\nprobe {point} {{ {MINE} {SEEN} {lines} println("seen") }}'
     options.setdefault("trigger", "read 3")
+    options.setdefault("defines", {"MAXACTION": "10000"})  # one hit finds out everything
     return Case(name, text, output="seen\n", **options)
 
 

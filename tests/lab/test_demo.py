@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 
 from lab.live_table import LiveTable, duration
 from tests import PROJECT
+from tests.agent.pages import fetched
 from tests.lab.test_lab import process_is_gone, wait_for
 
 KERNEL = os.environ.get("LAB_KERNEL") or "6.1"
@@ -60,8 +60,7 @@ def test_serves_until_interrupted(running: list[subprocess.Popen[str]]) -> None:
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/metrics", url)
     table = [process.stdout.readline() for _ in range(4)]
     assert table[0].split() == ["series", "total", "/s", "mean", "99%"]
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        page = answer.read().decode()
+    page = fetched(url).body.decode()
     assert "\nstapwatch_vfs_latency_seconds_bucket{" in page
     assert "\nstapwatch_context_switches_total{" in page
     started = children(process.pid)
@@ -72,7 +71,7 @@ def test_serves_until_interrupted(running: list[subprocess.Popen[str]]) -> None:
     for pid in started:
         wait_for(partial(process_is_gone, pid), f"the end of process {pid}")
     with pytest.raises(urllib.error.URLError):
-        urllib.request.urlopen(url, timeout=5)
+        fetched(url, 5)
 
 
 def test_ends_by_itself(running: list[subprocess.Popen[str]]) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from lab import CommandTimeout, Guest, GuestDied, Image, LabError, Share
 from lab.qemu import try_accel
+from tests import kernel_module
 
 PACKAGING = Path(__file__).parents[2] / "packaging"
 
@@ -187,7 +188,8 @@ class TestGuest:
     def test_module_built_natively_loads_and_unloads(
         self, guest: Guest, image: Image, tmp_path: Path
     ) -> None:
-        (tmp_path / "lab_hello.c").write_text(
+        source = tmp_path / "lab_hello.c"
+        source.write_text(
             textwrap.dedent(
                 """\
                 #include <linux/module.h>
@@ -199,12 +201,8 @@ class TestGuest:
                 """
             )
         )
-        (tmp_path / "Kbuild").write_text("obj-m := lab_hello.o\n")
-        headers = f"/lib/modules/{image.release}/build"
-        image.chroot_run(
-            ["make", "-C", headers, "M=/mnt/module", "modules"], binds={tmp_path: "/mnt/module"}
-        )
-        guest.push(tmp_path / "lab_hello.ko", "/root/lab_hello.ko")
+        built = kernel_module.build([source], image, tmp_path / "build")
+        guest.push(built["lab_hello"], "/root/lab_hello.ko")
         guest.run("insmod /root/lab_hello.ko").check()
         assert guest.run("ls -d /sys/module/lab_hello").status == 0
         guest.run("rmmod lab_hello").check()

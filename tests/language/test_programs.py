@@ -69,7 +69,7 @@ def faults(found: list[Program], hosted: HostedRuntime) -> list[str]:
             wanted[i] = evaluate(program)
         except TooLong:
             continue
-        limits = {"MAXSTRINGLEN": str(program.room), "MAXACTION": "5000"}
+        limits = {"MAXSTRINGLEN": str(program.room), "MAXACTION": "100000"}
         text = script(program, brackets=False)
         scripts[i] = Script(
             "p",

@@ -8,7 +8,8 @@
 open() compiles the runtime once; the scripts of one `run` become one program with a process for
 each of them. begin, end and error probes run by themselves; timers and function probes are fired `rounds`
 times, each on the next lane. A fault of our own (a sanitizer's report, a signal, C that does not compile)
-is the outcome's `fault`; errors of the script are its `diagnostics`.
+is the outcome's `fault`; errors of the script are its `diagnostics`. open(counted=True) counts the
+instructions of hits instead of using sanitizers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from compiler.analysis import full_arrays
 from compiler.codegen.module import Generated, generate
 from compiler.codegen.probe_table import Target
 from compiler.driver import tapset_index
@@ -37,7 +39,7 @@ from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
-from runtime.abi.manifest import Manifest
+from runtime.abi.manifest import Manifest, WhenFull
 from runtime.abi.structs import EventKind
 from runtime.events import decode as events
 from runtime.reader.device import Image
@@ -45,6 +47,7 @@ from runtime.reader.snapshot import Snapshot, read
 from tests.compiler.frontend.support import known
 from tests.golden.kernel import SOURCE as KERNEL
 from tests.golden.kernel import golden_kernel
+from tests.runtime.hosted.counted import MEMORY, compile_counted, link_counted
 from tests.runtime.hosted.sanitized import DIALECT, FOLDERS, SANITIZERS, gcc, sources
 
 SECONDS = 60  # for one script to run; it is bounded by MAXACTION
@@ -78,6 +81,7 @@ class Script:
     registers: str = "1,2,3,4,5,6"
     kernel: Path = KERNEL  # the C file that it is compiled for; the runtime's must be the same
     most_errors: int | None = None
+    when_full: Mapping[str, WhenFull] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,9 @@ class Outcome:
     snapshot: Snapshot | None = None
     diagnostics: str = ""
     fault: str = ""
+    instructions: tuple[
+        int, ...
+    ] = ()  # for each probe, the most that a hit took, if they are counted
 
     def value(self, name: str) -> Any:
         """The final value of a global: a number, a text, or {key or keys: value}."""
@@ -143,19 +150,30 @@ def analyse(script: Script) -> Program:
 def translate(script: Script) -> Generated:
     """Passes 1 to 3. Raises CompileError."""
     allow_depth()
-    defined = with_defines(Limits(), script.defines)
+    # sanitizers and other tests take time, too, which is not the scripts'
+    defined = with_defines(Limits(MAXTIME=0), script.defines)
     program = analyse(script)
     if script.optimise:
         program = pair(program)
-    options = Options(defined.limits, strict=script.strict, defines=defined.macros)
+    options = Options(
+        defined.limits,
+        strict=script.strict,
+        defines=defined.macros,
+        when_full=script.when_full,
+    )
+    if mistakes := full_arrays.check(program, options):
+        raise CompileError(mistakes)
     return generate(program, Target("sw_script", "0" * 64, "6.1.0-golden", bytes(20), "0"), options)
 
 
 class HostedRuntime:
     """A folder with the compiled runtime, where scripts are compiled and run."""
 
-    def __init__(self, folder: Path, workers: int = 2, kernel: Path = KERNEL) -> None:
+    def __init__(
+        self, folder: Path, workers: int = 2, kernel: Path = KERNEL, counted: bool = False
+    ) -> None:
         self._folder = folder
+        self._counted = counted
         self._kernel = kernel
         self._workers = workers
         self._runs = 0
@@ -163,9 +181,11 @@ class HostedRuntime:
 
     @classmethod
     @contextmanager
-    def open(cls, workers: int = 2, kernel: Path = KERNEL) -> Iterator[HostedRuntime]:
+    def open(
+        cls, workers: int = 2, kernel: Path = KERNEL, counted: bool = False
+    ) -> Iterator[HostedRuntime]:
         with tempfile.TemporaryDirectory(prefix="stapwatch-language-") as name:
-            yield cls(Path(name), workers, kernel)
+            yield cls(Path(name), workers, kernel, counted)
 
     def run_script(self, text: str | bytes, **options: Any) -> Outcome:
         """One script; `options` are Script's."""
@@ -200,7 +220,8 @@ class HostedRuntime:
         numbers = list(made)
         chunks = [numbers[i : i + CHUNK] for i in range(0, len(numbers), CHUNK)]
         with ThreadPoolExecutor(self._workers) as pool:
-            refused = pool.map(lambda chunk: _compile_chunk(folder, chunk), chunks)
+            compile_some = _compile_counted if self._counted else _compile_some
+            refused = pool.map(lambda chunk: _compile_chunk(compile_some, folder, chunk), chunks)
             return {number: text for found in refused for number, text in found.items()}
 
     def _link(self, numbers: Sequence[int], folder: Path) -> Path:
@@ -213,7 +234,12 @@ class HostedRuntime:
         program = folder / "batch"
         # a script finds the golden kernel's variables as it finds a real kernel's
         objects += [*self._runtime_objects(), self._kernel_object()]
-        gcc("-rdynamic", folder / "table.c", *objects, "-o", program)
+        if self._counted:
+            table_object = folder / "table.o"
+            gcc("-c", folder / "table.c", "-o", table_object, sanitize=False)
+            link_counted([table_object, *objects], program)
+        else:
+            gcc("-rdynamic", folder / "table.c", *objects, "-o", program)
         return program
 
     def _kernel_object(self) -> Path:
@@ -227,10 +253,15 @@ class HostedRuntime:
         if self._runtime is None:
             folder = self._folder / "runtime"
             folder.mkdir()
-            paths = sources(*USER)
-            for path in paths:
-                gcc("-g", "-O1", "-c", path, "-o", folder / f"{path.stem}.o")
-            self._runtime = [folder / f"{path.stem}.o" for path in paths]
+            # what stands for the kernel is not counted
+            counted = [*sources(), MEMORY] if self._counted else []
+            others = [path for path in sources(*USER) if path not in counted]
+            complaint = compile_counted(counted, folder)
+            assert not complaint, complaint
+            for path in others:
+                output = folder / f"{path.stem}.o"
+                gcc("-g", "-O1", "-c", path, "-o", output, sanitize=not self._counted)
+            self._runtime = [folder / f"{path.stem}.o" for path in (*counted, *others)]
         return self._runtime
 
 
@@ -249,12 +280,18 @@ def _write(folder: Path, number: int, made: Generated) -> None:
     )
 
 
-def _compile_chunk(folder: Path, numbers: Sequence[int]) -> dict[int, str]:
+def _compile_chunk(
+    compile_some: Callable[[Path, Sequence[int]], str], folder: Path, numbers: Sequence[int]
+) -> dict[int, str]:
     """Compile all at once; if that fails, one by one, to find the faulty one."""
-    if _compile_some(folder, numbers) == "":
+    if compile_some(folder, numbers) == "":
         return {}
-    complaints = {number: _compile_some(folder, [number]) for number in numbers}
+    complaints = {number: compile_some(folder, [number]) for number in numbers}
     return {number: text for number, text in complaints.items() if text}
+
+
+def _compile_counted(folder: Path, numbers: Sequence[int]) -> str:
+    return compile_counted([folder / f"script_{number}.c" for number in numbers], folder)
 
 
 def _compile_some(folder: Path, numbers: Sequence[int]) -> str:
@@ -287,6 +324,7 @@ def _execute(program: Path, scripts: Mapping[int, Script], folder: Path) -> dict
     plan = ""
     for number, script in scripts.items():
         words = [str(number), f"{number}.stderr", "-e", f"{number}.events", "-i", f"{number}.image"]
+        words += ["-c", f"{number}.counts"]
         words += ["-n", str(script.rounds), "-l", str(script.lanes), "-r", script.registers]
         if script.most_errors is not None:
             words += ["-E", str(script.most_errors)]
@@ -321,4 +359,5 @@ def _outcome(folder: Path, number: int, status: int, manifest: Manifest) -> Outc
         transcript=events.transcript(found, manifest),
         errors=tuple(events.text(e, manifest) for e in found if e.kind is EventKind.ERROR),
         snapshot=snapshot,
+        instructions=tuple(map(int, (folder / f"{number}.counts").read_text().split())),
     )

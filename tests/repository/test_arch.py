@@ -16,7 +16,7 @@ from compiler.ir import syntax
 from compiler.kernel.errors import NoKernel
 from compiler.kernel.kernel import Kernel
 from compiler.probes import Environment, ProbePointError
-from compiler.probes.kernel_function import resolve_kernel
+from compiler.probes.kernel_point import resolve
 from runtime.reader import module_loader
 from runtime.support.record import fields
 from tests import PROJECT
@@ -137,13 +137,13 @@ def test_another_architecture_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) 
 def test_a_system_call_is_the_function_that_the_architecture_makes_for_it() -> None:
     kernel = golden_kernel()
     sites = [
-        resolve_kernel(parse_point(text), Environment(kernel))
+        resolve(parse_point(text), Environment(kernel))
         for text in ('kernel.syscall("openat").call', 'kernel.function("__x64_sys_openat").call')
     ]
     assert sites[0][0].hook == sites[1][0].hook
     assert sites[0][0].point == sites[1][0].point == 'kernel.function("__x64_sys_openat").call'
     with pytest.raises(ProbePointError, match="'syscall'"):
-        resolve_kernel(parse_point("kernel.syscall.call"), Environment(kernel))
+        resolve(parse_point("kernel.syscall.call"), Environment(kernel))
 
 
 def parse_point(text: str) -> Sequence[syntax.Component]:

@@ -25,9 +25,21 @@ from runtime.abi.manifest import (
     Table,
     ValueType,
 )
-from runtime.support.record import replace
+from runtime.support.record import asdict, replace
 
 PAGE = 4096
+HERE = structs.Sizes(  # of this release
+    structs.HEADER.size,
+    structs.PROBE_COUNTS.size,
+    structs.PROBE_STATUS.size,
+    structs.LANE_COUNTS.size,
+    structs.EVENT.size,
+    structs.START.size,
+)
+
+
+def packed(sizes: structs.Sizes) -> bytes:
+    return structs.SIZES.pack(*asdict(sizes).values())
 
 
 def page_up(size: int) -> int:
@@ -160,6 +172,7 @@ class Writer:
         self.header = [
             structs.MAGIC, structs.ABI, lanes, PAGE, len(text), shared, page_up(manifest.shared_size),
             self.first_lane, self.lane_stride, 1 << 20, 1_700_000_000, 0, structs.State.RUNNING, 0, 7,
+            structs.Breach.NONE, structs.NO_PROBE, 0, 0, 0, 0, packed(HERE),
         ]  # fmt: skip
         self.put_header()
         self.data[PAGE : PAGE + len(text)] = text

@@ -28,7 +28,7 @@ from agent.config import load
 from agent.scripts import compile_client
 from agent.session.compile_request import run_request
 from compiler.protocol import Request, encode
-from lab import Guest, Image
+from lab import Guest, Image, install_app
 from lab.warm_cache import warm_cache
 from runtime.support.record import replace
 from tests import PROJECT
@@ -37,21 +37,28 @@ ETC = "/etc/stapwatch"
 CACHE = "/var/cache/stapwatch"
 MAIN = """\
 listen: ["0.0.0.0:9436"]
+public_status: true
 script_folders: [probes.d]
 """
 
 
 @dataclass
 class Setting:
-    """`folder` holds `etc`, which becomes /etc/stapwatch, and `cache`, the modules compiled for it."""
+    """`folder` holds `etc`, which becomes /etc/stapwatch, and `cache`, the modules compiled for it.
+
+    Budgets are off unless the tests are about them.
+    """
 
     folder: Path
     image: Image
+    budgets: bool = False
     cold: set[str] = field(default_factory=set)  # scripts that the guest is to compile itself
 
     def __post_init__(self) -> None:
         (self.etc / "probes.d").mkdir(parents=True)
         self.write("stapwatch.yaml", MAIN)
+        if not self.budgets:
+            self.write("conf.d/zz-lab.yaml", install_app.SLOW_MACHINE)
         shutil.copytree(warm_cache(PROJECT, self.image), self.cache)
         self.cache.chmod(0o700)
         self._known = set(self._entries())

@@ -38,6 +38,18 @@ global calls
 probe kernel.trace("sys_enter") { if (pid() == target() && $id == 110) calls++ }
 probe end { printf("%d calls\\n", calls) }
 """
+OWN_WORK = """\
+global entered, left, reads, process
+probe kernel.trace("sys_enter") { if (pid() == target()) entered[$id]++ }
+probe kernel.trace("sys_exit") { if (pid() == target()) left[@syscall_number($regs)]++ }
+probe syscall.read.return { if (pid() == target()) reads++ }
+probe process.syscall.return { process += $syscall == 0 }
+probe end {
+    printf("%d %d\\n", reads, process)
+    foreach (call+ in left) if (entered[call] != left[call]) println("unequal: ", syscall_name(call))
+    printf("execve %d %d\\n", entered[59], left[59])
+}
+"""
 UNREAD = """\
 global calls, by, name, sizes, each, read, unused, later%[2]
 private secret
@@ -56,6 +68,11 @@ probe begin {
     by["once", -1] = 1
 }
 probe end { if (read) println("end") }
+"""
+STORM = """\
+global calls
+probe kernel.trace("sys_enter") { if (pid() == target()) calls++ }
+probe end { println("end") }
 """
 SHOWN = """\
 end
@@ -79,7 +96,7 @@ probe begin {
 }
 """
 TICKS = "probe begin { println(1) } probe timer.ms(50) { println(2) } probe end { println(3) }"
-LOOP = "probe begin { for (i = 0; i < 20000; i++) n = i println(n) exit() }"
+LOOP = "probe begin { for (i = 0; i < 60000; i++) n = i println(n) exit() }"
 COMPILERS = "pgrep -f -- '-[m] compiler'"
 ASKS = """\
 probe begin {
@@ -157,7 +174,8 @@ def ready(guest: Guest, setting: Setting) -> None:
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
     texts = [
-        ["-e", text] for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS, ZONE)
+        ["-e", text]
+        for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS, ZONE, STORM)
     ]
     texts.append(["-m", "files", "-e", FILES])
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
@@ -241,6 +259,13 @@ def test_command_of_the_session_is_the_target(guest: Guest) -> None:
     argv = ["stapwatch", "run", "-c", "trigger getppid 321", "-e", COUNT_CALLS]
     done = guest.run(argv, timeout=300)
     assert (done.status, done.stdout) == (0, "321 calls\n"), done.stderr
+
+
+def test_only_the_command_s_own_system_calls_are_counted(guest: Guest) -> None:
+    """The first is execve(): the process that waits for the probes does so in no system call."""
+    argv = ["stapwatch", "run", "-c", "trigger read 5 getppid 2", "-e", OWN_WORK]
+    done = guest.run(argv, timeout=300)
+    assert (done.status, done.stdout) == (0, "5 5\nexecve 1 1\n"), done.stderr
 
 
 def test_process_of_the_session_is_the_target(guest: Guest) -> None:
@@ -349,6 +374,8 @@ def test_files_in_proc(guest: Guest) -> None:
     words = ["stapwatch", "run", "-m", "files", "-c", "sh /root/uses.sh", "-e", FILES]
     done = guest.run(words, timeout=300)
     told = done.stdout.replace("more 1\n", "", 1)
+    # the handlers are closed, or the file is gone already
+    told = told.replace("Device or resource busy", "No such device")
     assert (done.status, told) == (0, USED), done.stderr
     assert "more 1\n" in done.stdout
     assert guest.run("ls -d /proc/stapwatch-*").status != 0
@@ -382,9 +409,25 @@ def test_limits_of_the_command_line(guest: Guest) -> None:
     done = guest.run(["stapwatch", "run", "-e", LOOP], timeout=300)
     assert (done.status, done.stdout) == (1, ""), done.stderr
     assert "MAXACTION exceeded" in done.stderr
-    for words in (["-DMAXACTION_INTERRUPTIBLE=90000"], ["-g", "--suppress-time-limits"]):
+    allowed = ["-DMAXACTION_INTERRUPTIBLE=200000", "-DMAXTIME=0"]
+    for words in (allowed, ["-g", "--suppress-time-limits"]):
         done = guest.run(["stapwatch", "run", *words, "-e", LOOP], timeout=300)
-        assert (done.status, done.stdout) == (0, "19999\n"), done.stderr
+        assert (done.status, done.stdout) == (0, "59999\n"), done.stderr
+
+
+def test_a_run_that_takes_too_much_of_a_cpu(guest: Guest) -> None:
+    """A ten-thousandth of a CPU: the storm goes on, without the probe; its count is printed."""
+    words = ["stapwatch", "run", "-DSTP_OVERLOAD_THRESHOLD=100000", "-c", "trigger getppid 3000000"]
+    done = guest.run([*words, "-e", STORM], timeout=300, env={"LAB_BUDGETS": "1"})
+    assert done.status == 1
+    assert re.search(
+        r"ERROR: overload: [\d.]+% of a CPU's time within a second, most of it in probe "
+        r'kernel\.trace\("raw_syscalls:sys_enter"\); the limit is 0\.01%\n.*-DSTP_NO_OVERLOAD',
+        done.stderr,
+    ), done.stderr
+    counted = re.fullmatch(r"end\ncalls=([1-9]\d*)\n", done.stdout)
+    assert counted and int(counted[1]) < 3_000_000, done.stdout
+    assert no_module_is_left(guest)
 
 
 def test_further_scripts_and_a_library(guest: Guest) -> None:

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 import gzip
 import re
+import socket
+import ssl
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from agent.exposition.render import Format
 from lab import Guest
 from tests.agent import pages
+from tests.agent.certificates import Certificates, Pair
+from tests.agent.web.test_basic_auth import SECRET, header
 from tests.system.service import Service, parsed, wait_for
 from tests.system.setting import MAIN, Setting
 
@@ -55,6 +60,11 @@ scripts:
         unit: bytes
         buckets: [10, 100, 1000]
         constant_labels: {{operation: read}}
+"""
+WEB = f"""\
+tls_server_config: {{cert_file: server.pem, key_file: server.key}}
+basic_auth_users: {{bob: {SECRET}}}
+rate_limit: {{interval: 10ms, burst: 100}}
 """
 GETPPID = ("stapwatch_calls_getppid_total", {"execname": "trigger", "uid": "0"})
 READS = "stapwatch_sizes_reads_total"
@@ -214,10 +224,10 @@ def test_metrics_about_itself(service: Service, started: Started) -> None:
 def test_status_command(service: Service, started: Started) -> None:
     done = service.guest.run(["stapwatch", "status"], timeout=120)
     assert (done.status, done.stderr) == (0, "")
-    head, *rows = [line.split() for line in done.stdout.splitlines()]
-    assert head[:3] == ["SCRIPT", "STATE", "HITS"]
+    head, *rows = [line.lstrip("* ").split() for line in done.stdout.splitlines()]
+    assert head[:3] == ["SCRIPT", "STATE", "SINCE"]
     assert [row[:2] for row in rows] == [[n, "running"] for n in ("calls", "opens", "sizes")]
-    assert all(row[3] == "0" for row in rows), "errors"
+    assert "last error" not in done.stdout
 
 
 def test_reload_touches_only_what_changed(service: Service, started: Started) -> None:
@@ -288,12 +298,25 @@ def test_broken_script_leaves_its_older_version_running(service: Service, starte
     name, labels = GETPPID
     before = service.value(name, **labels)
     write_script(guest, "calls", BROKEN)
-    service.reload()
+    service.reload_in_vain()
 
     calls = service.status()["calls"]
     assert calls["state"] == "outdated"
     assert re.search(r"/etc/stapwatch/probes.d/calls.stp:2:\d+", calls["reason"])
-    assert service.value("stapwatch_script_compile_failures_total", script="calls") == 1
+    [entry] = service.journal("SCRIPT=calls", "PRIORITY=3")
+    assert (entry["FILE"], entry["LINE"]) == ("/etc/stapwatch/probes.d/calls.stp", "2")
+    assert entry["MESSAGE"].splitlines()[1].startswith(" 2 | probe kernel.trace")
+    assert entry["MESSAGE"].splitlines()[2].index("^") == int(entry["COLUMN"]) + len(" 2 | ") - 1
+    again = guest.run(["stapwatch", "reload"], timeout=120)
+    assert (again.status, again.stdout) == (1, "")
+    own = ("SYSLOG_IDENTIFIER=stapwatch", "PRIORITY=3")  # systemd has some about the unit, too
+    told = [e["MESSAGE"] for e in service.journal(*own)][-2:]
+    assert again.stderr.splitlines() == "\n".join(told).splitlines(), "the words of the log"
+    assert told[1] == "not all is in force: 1 problem; unchanged: 2; not in force: calls"
+    guest.run(["journalctl", "--update-catalog"]).check()
+    shown = guest.run("journalctl -u stapwatch -x --no-pager -n 3", timeout=120).stdout
+    assert "Subject: Not all of the configuration is in force" in shown
+    assert service.value("stapwatch_script_compile_failures_total", script="calls") == 2
     assert service.modules() == modules
     trigger(guest, "getppid 5 read 1")
     assert service.value(name, **labels) == before + 5
@@ -313,7 +336,7 @@ def test_agent_that_was_killed_takes_its_modules_over(service: Service, started:
     modules = service.modules()
     name, labels = GETPPID
     before = service.value(name, **labels)
-    pid = service.show("MainPID")
+    pid, restarts = service.show("MainPID"), int(service.show("NRestarts"))
     guest.run(["kill", "-9", pid]).check()
     # no agent reads, and the kernel goes on counting
     trigger(guest, "getppid 123")
@@ -328,7 +351,7 @@ def test_agent_that_was_killed_takes_its_modules_over(service: Service, started:
     assert service.value(name, **labels) == before + 123
     trigger(guest, "getppid 77")
     assert service.value(name, **labels) == before + 200
-    assert service.show("NRestarts") == "1"
+    assert int(service.show("NRestarts")) == restarts + 1, service.journal_text()
 
 
 def test_watchdog_is_fed(service: Service, started: Started) -> None:
@@ -337,6 +360,78 @@ def test_watchdog_is_fed(service: Service, started: Started) -> None:
         lambda: int(service.show("WatchdogTimestampMonotonic")) > started.watchdog,
         "a sign of life after the start",
     )
+
+
+def test_files_that_others_can_change_are_refused(service: Service, started: Started) -> None:
+    guest = service.guest
+    script = "/etc/stapwatch/probes.d/opens.stp"
+    guest.push_text(OPENS, script, mode=0o666)
+    service.reload_in_vain()
+    found = service.status()["opens"]
+    assert found["state"] == "failed"
+    command = f"chmod g-w,o-w {script}"
+    assert f"; {command};" in found["reason"]
+    assert service.states()["calls"] == "running"
+    guest.run(command).check()
+    service.reload()
+    assert service.states()["opens"] == "running"
+
+
+def test_tls_and_users(service: Service, started: Started, tmp_path: Path) -> None:
+    """By the web configuration file of Prometheus' exporters, with a certificate that is renewed."""
+    guest, port = service.guest, service.port
+    made = Certificates.make(tmp_path)
+
+    def push(pair: Pair) -> None:
+        for source, name in ((pair.cert, "server.pem"), (pair.key, "server.key")):
+            file = f"/etc/stapwatch/{name}"
+            guest.push_text(source.read_text(), file, mode=0o640)
+            guest.run(["chgrp", "stapwatch", file]).check()
+
+    def status(path: str, **headers: str) -> int:
+        """0: nobody speaks TLS there."""
+        try:
+            url = f"https://127.0.0.1:{port}{path}"
+            return pages.fetched(url, 60, made.client(), **headers).status
+        except OSError:
+            return 0
+
+    def certificate() -> str:
+        return ssl.get_server_certificate(("127.0.0.1", port), timeout=60)
+
+    push(made.server)
+    guest.push_text(WEB, "/etc/stapwatch/web.yaml")
+    private = CONFIG.replace("public_status: true", "web_config_file: web.yaml")
+    guest.push_text(private, "/etc/stapwatch/stapwatch.yaml")
+    service.systemctl("reload", "stapwatch").check()
+    wait_for(lambda: status("/metrics") == 401, "TLS, and no page without a user")
+    login = {"Authorization": header("bob", "secret")}
+    assert [status("/metrics", **login), status("/status", **login), status("/status")] == [
+        200,
+        200,
+        401,
+    ]
+    before = certificate()
+    assert "calls" in guest.run(["stapwatch", "status"], timeout=120).stdout
+
+    push(made.signed("renewed", "IP:127.0.0.1"))
+    stalled = [socket.create_connection(("127.0.0.1", port)) for _ in range(16)]
+    for peer in stalled:
+        peer.send(b"\x16\x03\x01")
+    assert certificate() != before, "nobody had to reload"
+    assert status("/metrics", **login) == 200
+    for peer in stalled:
+        peer.close()
+
+    guest.push_text(CONFIG.replace("public_status: true\n", ""), "/etc/stapwatch/stapwatch.yaml")
+    service.systemctl("reload", "stapwatch").check()
+    wait_for(lambda: status("/metrics") == 0, "plain HTTP")
+    assert service.get("/metrics").status == 200
+    assert service.get("/status").status == 403
+    assert service.get("/metrics", Host="evil.example").status == 421
+    guest.push_text(CONFIG, "/etc/stapwatch/stapwatch.yaml")
+    service.systemctl("reload", "stapwatch").check()
+    wait_for(lambda: service.get("/status").status == 200, "the status for everybody")
 
 
 def test_stop_leaves_nothing(service: Service, started: Started) -> None:

@@ -21,16 +21,17 @@ from runtime.reader import module_loader
 from runtime.reader.device import Device
 
 CPUS = Path("/sys/devices/system/cpu")
-BATTERED = "dummy"  # the module that comes and goes
 
 
 @dataclass
 class Scene:
-    """`over()`: whether the round has ended; `modules`: the scripts that run; `churn`: a module to load."""
+    """`over()`: whether the round has ended; `modules`: the scripts that run; `churn`: a module to load; `fuzzed`:
+    modules of generated programs."""
 
     over: Callable[[], bool]
     modules: list[str]
     churn: Path
+    fuzzed: list[Path]
     random: random.Random
 
 
@@ -46,6 +47,23 @@ def churn(scene: Scene) -> None:
                     device.stop()
         finally:
             module_loader.unload(scene.churn.stem)
+
+
+def fuzz(scene: Scene) -> None:
+    """Generated programs, one after the other, which may fail as often as they like."""
+    while not scene.over():
+        path = scene.random.choice(scene.fuzzed)
+        module_loader.load(path)
+        try:
+            with Device.open(path.stem) as device:
+                device.start()
+                end = time.monotonic() + scene.random.random()
+                while time.monotonic() < end:
+                    device.read_events()
+                    device.sync()
+                device.stop()
+        finally:
+            module_loader.unload(path.stem)
 
 
 def readers(scene: Scene) -> None:
@@ -81,13 +99,9 @@ def hotplug(scene: Scene) -> None:
 
 
 def modules(scene: Scene) -> None:
-    """A module of the kernel comes, sends, and goes."""
+    """A module that nobody probes comes, sends, and goes."""
     while not scene.over():
-        for command in (
-            f"modprobe {BATTERED} numdummies=1",
-            "ip link set dummy0 up",
-            f"modprobe -r {BATTERED}",
-        ):
+        for command in ("modprobe ifb numifbs=1", "ip link set ifb0 up", "modprobe -r ifb"):
             subprocess.run(command.split(), check=True)
 
 
@@ -104,5 +118,5 @@ def memory(scene: Scene) -> None:
 
 
 DISTURBANCES: dict[str, Callable[[Scene], None]] = {
-    each.__name__: each for each in (churn, readers, hotplug, modules, memory)
+    each.__name__: each for each in (churn, fuzz, readers, hotplug, modules, memory)
 }

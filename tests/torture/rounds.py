@@ -4,7 +4,8 @@ the last unit of work is done everything is stopped, read and unloaded.
 
     rounds.py plan.json result.json
     plan    {"seed", "seconds", "workloads": [{"name", "path", "storm": [argv], "jobs"}],
-             "disturbances": [name], "churn": path}
+             "disturbances": [name], "churn": path,
+             "fuzzed": [path]}
     result  {"workloads": {name: {"units", "probes": [[hits, reentrant, lock, errors, missed]], "counted": {"n0": ...},
              "lost"}}, "faults": [text], "left": [module], "memory": {"VmallocUsed": KiB, ...}}
 """
@@ -63,10 +64,12 @@ class Storm:
 
 
 class Disturbance:
-    """A process that runs a function of disturb.py until a byte in shared memory says that it is over."""
+    """A process that runs a function of disturb.py until a byte in shared memory says that it is over. Its traceback
+    comes through a pipe."""
 
     def __init__(self, name: str, scene: disturb.Scene) -> None:
         self.name = name
+        self.output, pipe = os.pipe()
         self.child = os.fork()
         if self.child == 0:
             status = 1
@@ -74,8 +77,9 @@ class Disturbance:
                 disturb.DISTURBANCES[name](scene)
                 status = 0
             except BaseException:
-                traceback.print_exc()
+                os.write(pipe, traceback.format_exc().encode()[:4096])
             os._exit(status)
+        os.close(pipe)
 
     def wait(self) -> str | None:
         """What went wrong, if anything did."""
@@ -83,7 +87,9 @@ class Disturbance:
         while time.monotonic() < deadline:
             done, status = os.waitpid(self.child, os.WNOHANG)
             if done:
-                return f"{self.name} ended with {status}" if status else None
+                text = os.read(self.output, 4096).decode()
+                os.close(self.output)
+                return f"{self.name} ended with {status}: {text}" if status else None
             time.sleep(0.01)
         return f"{self.name} does not end"
 
@@ -124,7 +130,9 @@ def weather(plan: dict[str, Any], devices: list[Device], storms: list[Storm]) ->
     going = []
     for n, name in enumerate(plan["disturbances"]):
         chance = random.Random(plan["seed"] * 100 + n)
-        scene = disturb.Scene(lambda: flag[0] != 0, names, Path(plan["churn"]), chance)
+        scene = disturb.Scene(
+            lambda: flag[0] != 0, names, Path(plan["churn"]), [*map(Path, plan["fuzzed"])], chance
+        )
         going.append(Disturbance(name, scene))
     end = time.monotonic() + plan["seconds"]
     faults = []

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lab import DEFAULT_KERNEL
-from tests.torture import judge
+from tests.torture import fuzzed, judge, soak
 from tests.torture.driver import DISTURBANCES, Torture
 from tests.torture.workloads import WORKLOADS
 
@@ -86,6 +86,20 @@ def test_the_judge_finds_what_is_wrong(path: tuple[Any, ...], value: Any, text: 
     assert any(text in each for each in found)
 
 
+def test_growth_is_that_of_the_middle_and_no_peak() -> None:
+    flat = [30_000 + n % 3 for n in range(100)]
+    assert soak.growth([29_000, 90_000, *flat]) <= 2
+    assert soak.growth([30_000 + 50 * n for n in range(100)]) > soak.ROOM
+    assert soak.growth([7]) == 0
+
+
 def test_every_disturbance_is_one_of_the_guests() -> None:
     source = (Path(__file__).parent / "disturb.py").read_text()
     assert all(f"def {name}(scene: Scene)" in source for name in DISTURBANCES)
+
+
+def test_generated_programs_are_the_seeds() -> None:
+    made = fuzzed.programs(SEED, 3)
+    assert made == fuzzed.programs(SEED, 3) != fuzzed.programs(SEED + 1, 3)
+    assert all(any(point in each.text for point in fuzzed.POINTS) for each in made)
+    assert not any("timer.ms" in each.text for each in made)

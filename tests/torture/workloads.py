@@ -81,6 +81,37 @@ WORKLOADS = (
         # a CPU that comes online counts nothing until a worker has created its event
         incomplete_in=("hotplug",),
     ),
+    # many readers and writers of one file, whose handlers run one at a time
+    Workload(
+        "procfs",
+        """global n0, n1, text
+        probe procfs("box").read { n0++ $value = text . "\\n" }
+        probe procfs("box").write { n1++ text = $value }""",
+        "trigger try /proc/stapwatch-torture_procfs/box - 100 try /proc/stapwatch-torture_procfs/box x 100",
+        (100, 100),
+    ),
+    # nmi_sender.c sends NMIs to all CPUs in turn, which interrupt handlers of the same script
+    Workload(
+        "nmi",
+        """global n0, n1, n2, n3, where
+        probe kernel.function("gcd") { n0++ where[cpu()]++ }
+        probe kernel.function("gcd").return { n1++ }
+        probe kprobe.function("gcd") { n2++ }
+        probe kernel.function("__x64_sys_getpgrp") { n3++ where[cpu()]++ }""",
+        "trigger getpgrp 1000 set /sys/module/nmi_sender/parameters/send 50 1 getpgrp 1000",
+        (50, 50, 50, 2000),
+    ),
+    # the module that is probed comes and goes: a unit of work is one of its lives
+    Workload(
+        "module",
+        """global n0, n1, n2, n3
+        probe module("dummy").function("dummy_xmit") { n0++ }
+        probe module("dummy").function("dummy_xmit").return { n1++ }
+        probe module("dummy").function("dummy_init_*") { n2++ }
+        probe module("dummy").function("dummy_cleanup_*").return { n3++ }""",
+        "trigger life 100",
+        (100, 100, 1, 1),
+    ),
     # its hook comes and goes: what is hit while it is away cannot be counted
     Workload(
         "flap",

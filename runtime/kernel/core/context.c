@@ -97,13 +97,29 @@ void sw_handlers_set_disabled(u32 disabled)
  */
 void sw_handlers_drain(void)
 {
+	u32 lane;
+
+	if (sw_handlers_quiesce())
+		return;
+	sw_for_each_lane(lane)
+		if (READ_ONCE(sw_lane_context(lane)->busy))
+			sw_log(KERN_ERR, "a handler on lane %u has not ended", lane);
+}
+
+/*
+ * RCU does not watch an idle CPU on its way into idle and out of it, where hooks may be; so each
+ * lane must be seen idle once, too.
+ */
+bool sw_handlers_quiesce(void)
+{
 	u32 lane, patience = 1000;
 
 	synchronize_rcu();
-	sw_for_each_lane(lane) {
-		for (; READ_ONCE(sw_lane_context(lane)->busy) && patience; patience--)
+	sw_for_each_lane(lane)
+		for (; READ_ONCE(sw_lane_context(lane)->busy); patience--) {
+			if (!patience)
+				return false;
 			usleep_range(1000, 2000);
-		if (READ_ONCE(sw_lane_context(lane)->busy))
-			sw_log(KERN_ERR, "a handler on lane %u has not ended", lane);
-	}
+		}
+	return true;
 }

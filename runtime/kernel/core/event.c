@@ -60,6 +60,15 @@ void sw_event_commit(struct sw_context *c, u8 *end)
 		sw_reader_kick();
 }
 
+u8 *sw_event_long_string(struct sw_context *c, u8 *p, const char *s, u32 size)
+{
+	u32 n = sw_measure(c, s);
+
+	if (n >= SW_CHUNK && !sw_charge(c, sw_byte_actions(n)))
+		n = 0;
+	return sw_event_bytes(p, s, n < size - 1 ? n : size - 1);
+}
+
 void sw_event_bare(struct sw_context *c, u32 kind, u32 site)
 {
 	u8 *p = sw_event_begin(c, kind, site, 0);

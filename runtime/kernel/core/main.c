@@ -32,12 +32,16 @@ static int __init sw_module_init(void)
 	error = sw_mapping_create();
 	if (error)
 		goto err_log;
-	error = sw_rings_create();
+	error = sw_budgets_create();
 	if (error)
 		goto err_destroy_mapping;
+	error = sw_rings_create();
+	if (error)
+		goto err_destroy_budgets;
 	error = sw_hooks_create();
 	if (error)
 		goto err_destroy_rings;
+	sw_control_create();
 	if (sw_script.init)
 		sw_script.init(sw_shared);
 	sw_control_sync();
@@ -50,6 +54,8 @@ err_destroy_hooks:
 	sw_hooks_destroy();
 err_destroy_rings:
 	sw_rings_destroy();
+err_destroy_budgets:
+	sw_budgets_destroy();
 err_destroy_mapping:
 	sw_mapping_destroy();
 err_log:
@@ -58,15 +64,19 @@ err_log:
 }
 
 /*
- * The device is not open, because an open file holds the module. So only handlers
- * run, and sw_control_stop() ends them.
+ * The device is not open, because an open file holds the module. So only handlers and work
+ * items run; sw_control_stop() ends the former.
  */
 static void __exit sw_module_exit(void)
 {
 	sw_device_destroy();
+	mutex_lock(&sw_control_mutex);
 	sw_control_stop();
+	mutex_unlock(&sw_control_mutex);
+	sw_control_destroy();
 	sw_hooks_destroy();
 	sw_rings_destroy();
+	sw_budgets_destroy();
 	sw_mapping_destroy();
 }
 

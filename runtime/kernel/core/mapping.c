@@ -86,7 +86,9 @@ int sw_mapping_create(void)
 	int error;
 
 	BUILD_BUG_ON(SW_PAGE_SIZE != PAGE_SIZE);
-	if (sw_script.lane_offset % PAGE_SIZE || sw_script.lane_offset < sizeof(struct sw_context))
+	if (sw_script.lane_offset % PAGE_SIZE ||
+	    sw_script.lane_offset <
+		    sizeof(struct sw_context) + (u64)sw_script.nr_probes * sizeof(struct sw_meter))
 		return -EINVAL;
 	if (sw_script.area_size > U32_MAX || sw_script.lane_size > U32_MAX)
 		return -E2BIG;

@@ -26,6 +26,15 @@ static inline void sw_header_fill(struct sw_header *h, u32 nr_lanes)
 	h->lanes_offset = h->shared_offset + sw_page_align(h->shared_size);
 	h->lane_stride = sw_page_align(sw_script.lane_size);
 	h->state = SW_LOADED;
+	h->breach_probe = SW_NO_PROBE;
+	h->sizes = (struct sw_sizes){
+		.header = sizeof(struct sw_header),
+		.probe_counts = sizeof(struct sw_probe_counts),
+		.probe_status = sizeof(struct sw_probe_status),
+		.lane_counts = sizeof(struct sw_lane_counts),
+		.event = sizeof(struct sw_event),
+		.start = sizeof(struct sw_start),
+	};
 }
 
 /* Bytes of one CPU's block, in whole pages. */

@@ -3,8 +3,8 @@
  * The event rings' memory, and their consumer: a merge of all CPUs by time.
  *
  * event.c is the producer and says what its barriers pair with. Consumers exclude
- * each other by the read mutex of device.c, so `tail` and `head_seen` have one
- * writer.
+ * each other by the read mutex of device.c, so `tail`, `next` and `head_seen` have
+ * one writer.
  *
  * Sleeping and waking. The consumer sets `sw_reader_asleep` and then tests the
  * heads; a producer stores its head and then tests `sw_reader_asleep`. Without full
@@ -141,7 +141,7 @@ bool sw_rings_pending(void)
 	u32 lane;
 
 	sw_for_each_lane(lane)
-		if (READ_ONCE(ring_of_lane(lane)->head) != READ_ONCE(ring_of_lane(lane)->tail))
+		if (READ_ONCE(ring_of_lane(lane)->head) != READ_ONCE(ring_of_lane(lane)->next))
 			return true;
 	return false;
 }
@@ -189,9 +189,9 @@ static struct sw_ring *ring_oldest(u64 cutoff, u64 *until)
 		struct sw_ring *ring = ring_of_lane(lane);
 		u64 time;
 
-		if (ring->tail == ring->head_seen)
+		if (ring->next == ring->head_seen)
 			continue;
-		time = ring_record_at(ring, ring->tail)->time;
+		time = ring_record_at(ring, ring->next)->time;
 		if (time < first || (!oldest && time == first)) {
 			second = first;
 			first = time;
@@ -204,13 +204,13 @@ static struct sw_ring *ring_oldest(u64 cutoff, u64 *until)
 	return oldest;
 }
 
-/* Bytes of the records from `tail` on that are not younger than `until` and fit `room`. */
+/* Bytes of the records from `next` on that are not younger than `until` and fit `room`. */
 static u64 ring_run_length(const struct sw_ring *ring, u64 until, u64 room)
 {
 	u64 size = 0;
 
-	while (ring->tail + size != ring->head_seen) {
-		const struct sw_event *record = ring_record_at(ring, ring->tail + size);
+	while (ring->next + size != ring->head_seen) {
+		const struct sw_event *record = ring_record_at(ring, ring->next + size);
 
 		if (record->time > until || size + record->size > room)
 			break;
@@ -220,10 +220,15 @@ static u64 ring_run_length(const struct sw_ring *ring, u64 until, u64 room)
 }
 
 /*
- * The store-release of `tail` gives the space back to the producer, after the records
- * have been copied. It pairs with the load-acquire in sw_event_begin().
+ * The store-release gives the space back to the producer, after the records have been
+ * copied. It pairs with the load-acquire in sw_event_begin().
  */
-ssize_t sw_rings_read(char __user *to, size_t room)
+static void ring_give_back(struct sw_ring *ring, u64 position)
+{
+	smp_store_release(&ring->tail, position);
+}
+
+ssize_t sw_rings_read(char __user *to, size_t room, bool hold)
 {
 	u64 cutoff = ktime_get_mono_fast_ns(), until, size;
 	struct sw_ring *ring;
@@ -234,11 +239,37 @@ ssize_t sw_rings_read(char __user *to, size_t room)
 		size = ring_run_length(ring, until, room - total);
 		if (!size)
 			return total ? total : -EINVAL;
-		if (copy_to_user(to + total, ring_record_at(ring, ring->tail), size))
+		if (copy_to_user(to + total, ring_record_at(ring, ring->next), size))
 			return total ? total : -EFAULT;
-		smp_store_release(&ring->tail, ring->tail + size);
+		WRITE_ONCE(ring->next, ring->next + size);
+		if (!hold)
+			ring_give_back(ring, ring->next);
 		total += size;
 		cond_resched();
 	}
 	return total;
+}
+
+/* The records of one CPU are in the order of their time. */
+void sw_rings_consumed(u64 time)
+{
+	u32 lane;
+
+	sw_for_each_lane(lane) {
+		struct sw_ring *ring = ring_of_lane(lane);
+		u64 position = ring->tail;
+
+		while (position != ring->next && ring_record_at(ring, position)->time < time)
+			position += ring_record_at(ring, position)->size;
+		ring_give_back(ring, position);
+		cond_resched();
+	}
+}
+
+void sw_rings_unread(void)
+{
+	u32 lane;
+
+	sw_for_each_lane(lane)
+		WRITE_ONCE(ring_of_lane(lane)->next, ring_of_lane(lane)->tail);
 }

@@ -2,7 +2,7 @@
 /*
  * An event ring as its producer sees it; no kernel headers.
  *
- *   position   tail                       head
+ *   position   tail            next       head
  *              | record | record | record |      free space       | tail + size
  *
  * Positions only grow; a record starts at `data + (position & (size - 1))`. The
@@ -25,6 +25,7 @@
  * @head: end of the last record; stored by the producer, release
  * @tail_seen: the producer's last copy of @tail
  * @tail: start of the oldest record; stored by the consumer, release
+ * @next: start of the oldest record that is not read yet
  * @head_seen: the consumer's snapshot of @head
  * @pages: the pages of @data
  */
@@ -35,6 +36,7 @@ struct sw_ring {
 	u64 tail_seen;
 
 	u64 tail __aligned(64);
+	u64 next;
 	u64 head_seen;
 	void *pages;
 };

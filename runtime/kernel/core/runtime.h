@@ -6,13 +6,16 @@
  *   LOADED, STOPPED -> STARTING     START
  *   STARTING -> RUNNING             begin probes have run, all hooks are attached
  *   STARTING -> STOPPED             a hook could not be attached
+ *   RUNNING -> DISARMED             DISARM, or a budget was exceeded; then hooks are detached
+ *   DISARMED -> RUNNING             ARM: hooks are attached again
  *   STARTING, RUNNING -> EXITING    exit(), too many errors, STOP
+ *   DISARMED -> EXITING             STOP; or one of the first two, in a handler that still runs
  *   EXITING -> STOPPED              STOP: hooks are detached, end or error probes have run
  *   LOADED -> STOPPED               STOP
  *
  * Handlers (sw_context.disabled) are enabled while begin probes run, disabled while
  * hooks are attached, enabled while the module runs, disabled while hooks are
- * detached, and enabled once more for end or error probes.
+ * detached or the script is disarmed, and enabled once more for end or error probes.
  *
  * All files are compiled as one unit, together with kernel headers. So every name at
  * file level begins with sw_ or with the first word of its file's name.
@@ -22,7 +25,11 @@
 
 #ifdef SW_USERSPACE
 
+#define sw_irqs_off(flags) ((flags) = 0)
+#define sw_irqs_on(flags)  ((void)(flags))
+
 #include "stapwatch.h"
+#include "core/meter.h"
 #include "core/ring.h"
 
 #else
@@ -43,9 +50,13 @@
 #include <linux/vmalloc.h>
 #include <linux/wait.h>
 
+#define sw_irqs_off(flags) local_irq_save(flags)
+#define sw_irqs_on(flags)  local_irq_restore(flags)
+
 #define SW_KERNEL_HEADERS
 #include "compat.h"
 #include "stapwatch.h"
+#include "core/meter.h"
 #include "core/ring.h"
 
 #define sw_log(level, format, ...)                                                                 \
@@ -109,10 +120,16 @@ void sw_rings_destroy(void);
 /* A record waits to be read. Any context. */
 bool sw_rings_pending(void);
 /*
- * Copies whole records, oldest first, with the read mutex held. Returns the number of
- * bytes; -EINVAL if the next record needs more space.
+ * These three with the read mutex held.
+ *
+ * Copies whole records, oldest first; their space is given back at once unless `hold` is
+ * set. Returns the number of bytes; -EINVAL if the next record needs more space.
  */
-ssize_t sw_rings_read(char __user *to, size_t room);
+ssize_t sw_rings_read(char __user *to, size_t room, bool hold);
+/* Gives back the records that were read and are older than `time`. */
+void sw_rings_consumed(u64 time);
+/* What was read and not given back is to be read again. */
+void sw_rings_unread(void);
 /*
  * Asks handlers to wake the reader, which is about to sleep. The caller tests the
  * rings afterwards, not before.
@@ -122,11 +139,36 @@ void sw_reader_prepare_sleep(void);
 void sw_reader_wake(void);
 extern wait_queue_head_t sw_readers;
 
-/* ---- control.c: with the control mutex held, but for sw_state() */
-/* enum sw_state. Any context. */
-u32 sw_state(void);
-/* Runs begin probes and attaches all hooks. Returns 0 or a negative errno. */
-int sw_control_start(const struct sw_start *options);
+/* ---- budget.c; meter.h has the rest */
+int sw_budgets_create(void);
+void sw_budgets_destroy(void);
+/* With the control mutex held, before the first hook is attached. */
+void sw_budgets_start(const struct sw_start *options);
+/* New budgets, and what was spent so far is forgotten. No handler runs. */
+void sw_budgets_set(const struct sw_budgets *budgets);
+/* Of the meters' clock. */
+u64 sw_meter_ns(u64 cycles);
+/* The cost that a probe's hook has: enum sw_cost, or SW_NR_COSTS if none is measured for it. */
+u32 sw_hook_cost_of(const struct sw_probe *probe);
+
+/* ---- hook_cost.c */
+/* Handles SW_IOC_COSTS. With the control mutex held. */
+int sw_hook_costs_measure(u32 *hook_ns);
+
+/* ---- control.c: with the control mutex held, unless a comment says otherwise */
+extern struct mutex sw_control_mutex;
+void sw_control_create(void);
+void sw_control_destroy(void);
+/* Handle SW_IOC_ARM and SW_IOC_DISARM. Return 0 or a negative errno. */
+int sw_control_arm(const struct sw_budgets *budgets);
+int sw_control_disarm(void);
+/*
+ * Runs begin probes and attaches all hooks. Returns 0 or a negative errno. `instead_of`: the
+ * device of the module that gives way when this one's handlers run, or NULL.
+ */
+int sw_control_start(const struct sw_start *options, struct file *instead_of);
+/* Handles SW_IOC_EXIT: sw_exit() for the reader. At any time, with or without the mutex. */
+void sw_control_exit(void);
 /* Detaches all hooks and runs end or error probes. */
 void sw_control_stop(void);
 /* Updates the fields of the header and the status that are as of the last sync. */
@@ -147,6 +189,8 @@ void sw_context_give(struct sw_context *c);
 void sw_handlers_set_disabled(u32 disabled);
 /* Waits until no handler runs. They are disabled. */
 void sw_handlers_drain(void);
+/* Waits until all handlers that run now have ended; false if one has not within a second. */
+bool sw_handlers_quiesce(void);
 /* A fresh error budget: one error more than `max_errors` ends the script. */
 void sw_errors_reset(u64 max_errors);
 

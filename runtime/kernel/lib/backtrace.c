@@ -15,6 +15,11 @@
 #define BACKTRACE_NEAR 16
 /* Frames among which the probed function is looked for. */
 #define BACKTRACE_MAX_SKIPPED 48
+/* Actions for a frame of the kernel's stack, for one of a process's, for a symbol, a file. */
+#define BACKTRACE_KERNEL 10
+#define BACKTRACE_USER	 2
+#define BACKTRACE_SYMBOL 20
+#define BACKTRACE_FILE	 10
 
 /* Address of the hit in the kernel; 0 if it was in user space or the probe has no registers. */
 static u64 backtrace_hit_address(const struct sw_context *c)
@@ -22,12 +27,20 @@ static u64 backtrace_hit_address(const struct sw_context *c)
 	return c->regs && !user_mode((struct pt_regs *)c->regs) ? SW_REGS_IP(c->regs) : 0;
 }
 
-u32 sw_stack(const struct sw_context *c, u64 *to, u32 most)
+/* Looks for as many frames as can be paid for, and fails if there may be more. */
+u32 sw_stack(struct sw_context *c, u64 *to, u32 most)
 {
 	unsigned long entries[BACKTRACE_MAX_FRAMES];
-	u32 n = stack_trace_save(entries, BACKTRACE_MAX_FRAMES, 0), first = 0, i;
 	u64 ip = backtrace_hit_address(c);
+	u32 payable = BACKTRACE_MAX_FRAMES, n, first = 0, i;
 
+	if (sw_actions_left(c) < BACKTRACE_MAX_FRAMES * BACKTRACE_KERNEL)
+		payable = sw_actions_left(c) > 0 ? sw_actions_left(c) / BACKTRACE_KERNEL : 0;
+	n = stack_trace_save(entries, payable, 0);
+	if (n == payable && payable < BACKTRACE_MAX_FRAMES)
+		n++;
+	if (!sw_charge(c, n * BACKTRACE_KERNEL))
+		return 0;
 	for (i = 0; i < n && i < BACKTRACE_MAX_SKIPPED; i++) {
 		if (ip && entries[i] - ip + BACKTRACE_NEAR <= 2 * BACKTRACE_NEAR) {
 			first = i + 1;
@@ -50,7 +63,7 @@ static bool backtrace_is_entry(const struct sw_context *c)
 	return c->regs && sw_script.probes[c->probe].flags & SW_PROBE_ENTRY;
 }
 
-u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
+u32 sw_user_stack(struct sw_context *c, u64 *to, u32 most)
 {
 	struct pt_regs *regs = current->mm ? task_pt_regs(current) : NULL;
 	unsigned long frame[2];
@@ -67,7 +80,7 @@ u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most)
 	if (backtrace_is_entry(c) && n < most &&
 	    !copy_from_user_nofault(frame, (const void __user *)SW_REGS_SP(regs), sizeof(frame[0])))
 		to[n++] = frame[0];
-	for (at = SW_REGS_FP(regs); n < most; at = next) {
+	for (at = SW_REGS_FP(regs); n < most && sw_charge(c, BACKTRACE_USER); at = next) {
 		if (at % 8 || at < SW_REGS_SP(regs) ||
 		    copy_from_user_nofault(frame, (const void __user *)at, sizeof(frame)))
 			break;
@@ -85,6 +98,9 @@ bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole
 {
 	char name[KSYM_SYMBOL_LEN];
 
+	to[0] = 0;
+	if (!sw_charge(c, BACKTRACE_SYMBOL))
+		return false;
 	if (whole)
 		sprint_symbol(name, address);
 	else
@@ -113,6 +129,8 @@ bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *
 	const struct vm_area_struct *vma;
 	bool found = false;
 
+	if (!sw_charge(c, BACKTRACE_FILE))
+		return false;
 	if (!mm || irqs_disabled() || !down_read_trylock(&mm->mmap_lock))
 		return false;
 	vma = find_vma(mm, address);

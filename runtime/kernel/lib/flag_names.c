@@ -35,22 +35,22 @@ static const char *const flag_access_modes[] = { "O_RDONLY", "O_WRONLY", "O_RDWR
 void sw_open_flags(struct sw_context *c, char *to, u32 size, s64 flags)
 {
 	u32 rest = (u32)flags & ~3u;
-	u32 i;
+	u32 i, length = sw_append(c, to, size, 0, flag_access_modes[flags & 3]);
 
-	sw_copy(c, to, size, flag_access_modes[flags & 3]);
 	for (i = 0; i < sizeof(flag_names) / sizeof(flag_names[0]); i++) {
 		if ((rest & flag_names[i].value) != flag_names[i].value)
 			continue;
 		rest &= ~flag_names[i].value;
-		sw_concat(c, to, size, to, "|");
-		sw_concat(c, to, size, to, flag_names[i].name);
+		sw_charge_late(c, 3);
+		length = sw_append(c, to, size, length, "|");
+		length = sw_append(c, to, size, length, flag_names[i].name);
 	}
 	if (rest) {
 		char text[24];
 		s64 number = rest;
 
 		sw_format(c, text, sizeof(text), "|%#x", &number, NULL);
-		sw_concat(c, to, size, to, text);
+		sw_append(c, to, size, length, text);
 	}
 }
 

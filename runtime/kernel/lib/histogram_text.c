@@ -15,6 +15,8 @@
 #define HISTOGRAM_MARGIN   2   /* empty rows that are shown next to others */
 #define HISTOGRAM_ZERO	   64  /* the bucket of 0 in a logarithmic histogram */
 #define HISTOGRAM_MAX_ROWS 192 /* scripts' histograms have at most 130 rows */
+#define HISTOGRAM_BUCKET   200 /* instructions to look at one and to measure its label */
+#define HISTOGRAM_ROW	   16  /* actions to draw one */
 
 struct histogram_output {
 	char *to;
@@ -213,10 +215,15 @@ void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat
 		.interval = interval,
 	};
 	struct histogram_output t = { .to = to, .size = size };
+	u32 rows = shared ? 1 : sw_nr_lanes;
 	bool skipping = false;
 	u32 margin;
 	s32 row;
 
+	to[0] = 0;
+	if (!sw_charge_all(c, layout->nr_buckets, HISTOGRAM_BUCKET + rows * SW_MERGE_WORD,
+			   "drawing", "buckets"))
+		return;
 	histogram_survey(&h);
 	margin = histogram_label_columns(&h);
 	histogram_repeat(&t, ' ', margin - (sizeof("value") - 1));
@@ -233,6 +240,8 @@ void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat
 			histogram_put_string(&t, " ~\n");
 			skipping = false;
 		}
+		if (!sw_charge(c, HISTOGRAM_ROW + rows * SW_MERGE_WORD / SW_ACTION))
+			break;
 		histogram_put_row(&t, &h, row, margin,
 				  h.max > HISTOGRAM_WIDTH
 					  ? (h.max + HISTOGRAM_WIDTH - 1) / HISTOGRAM_WIDTH

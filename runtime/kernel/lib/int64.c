@@ -2,6 +2,8 @@
 /* Numbers in text. */
 #include "core/runtime.h"
 
+#define INT64_CHARACTERS 3 /* that an action pays for */
+
 /* The value of a digit; 36 if the character is none. */
 static u32 int64_digit_of(char ch)
 {
@@ -14,12 +16,19 @@ static u32 int64_digit_of(char ch)
 	return 36;
 }
 
-s64 sw_parse_number(const char *text, u32 base)
+/* Pays for the character at `at`; true if it was paid for. */
+static bool int64_charge(struct sw_context *c, const char *text, const char *at)
 {
+	return (at - text) % INT64_CHARACTERS || sw_charge(c, 1);
+}
+
+s64 sw_parse_number(struct sw_context *c, const char *text, u32 base)
+{
+	const char *start = text;
 	bool negative = false;
 	u64 value = 0;
 
-	while (*text == ' ' || (*text >= '\t' && *text <= '\r'))
+	while ((*text == ' ' || (*text >= '\t' && *text <= '\r')) && int64_charge(c, start, text))
 		text++;
 	if (*text == '-' || *text == '+')
 		negative = *text++ == '-';
@@ -32,7 +41,7 @@ s64 sw_parse_number(const char *text, u32 base)
 		base = *text == '0' ? 8 : 10;
 	if (base < 2 || base > 36)
 		return 0;
-	while (int64_digit_of(*text) < base)
+	while (int64_digit_of(*text) < base && int64_charge(c, start, text))
 		value = value * base + int64_digit_of(*text++);
 	return (s64)(negative ? 0 - value : value);
 }

@@ -9,6 +9,9 @@
 #include "lib/fault_safe.h"
 
 #define READ_CHUNK 64
+/* Actions for a chunk that is read, and for one that is quoted as well. */
+#define READ_ACTIONS 5
+#define READ_QUOTED  26
 
 typedef int read_fetch_fn(void *to, u64 address, u32 size);
 
@@ -58,13 +61,16 @@ void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size)
 
 /*
  * Reads up to and including a NUL, at most `size` bytes. Returns the number of bytes
- * before the NUL, `size` if there is none, -1 on a fault.
+ * before the NUL, `size` if there is none, -1 on a fault. Ends early, without a NUL, if no
+ * action is left.
  */
-static s64 read_until_nul(read_fetch_fn *get, char *to, u32 size, u64 address)
+static s64 read_until_nul(read_fetch_fn *get, struct sw_context *c, char *to, u32 size, u64 address)
 {
 	u32 done = 0, i;
 
 	while (done < size) {
+		if (!sw_charge(c, READ_ACTIONS))
+			return done;
 		u32 n = READ_CHUNK - (u32)((address + done) % READ_CHUNK);
 
 		if (n > size - done)
@@ -81,14 +87,14 @@ static s64 read_until_nul(read_fetch_fn *get, char *to, u32 size, u64 address)
 
 static bool read_string(read_fetch_fn *get, struct sw_context *c, char *to, u32 size, u64 address)
 {
-	s64 n = read_until_nul(get, to, size, address);
+	s64 n = read_until_nul(get, c, to, size, address);
 
 	if (n < 0) {
 		to[0] = 0;
 		return false;
 	}
+	to[n < size ? n : size - 1] = 0;
 	if (n == size) {
-		to[size - 1] = 0;
 		c->counts->strings_cut++;
 	}
 	return true;
@@ -107,7 +113,7 @@ static bool read_string_n(read_fetch_fn *get, struct sw_context *c, char *to, u3
 		return read_string(get, c, to, size, address);
 	if (length < 0)
 		length = 0;
-	n = read_until_nul(get, to, (u32)length, address);
+	n = read_until_nul(get, c, to, (u32)length, address);
 	to[n < 0 ? 0 : n] = 0;
 	return n >= 0;
 }
@@ -148,6 +154,8 @@ u32 sw_kernel_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
 {
 	u32 size = (u32)sw_memory_length(precision);
 
+	if (!sw_charge(c, 1 + sw_byte_actions(size)))
+		return 0;
 	if (likely(!sw_fetch_kernel(to, address, size)))
 		return size;
 	sw_fail_at(c, "kernel read fault at 0x", address);
@@ -158,6 +166,8 @@ u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
 {
 	u32 size = (u32)sw_memory_length(precision);
 
+	if (!sw_charge(c, 1 + sw_byte_actions(size)))
+		return 0;
 	if (likely(!sw_fetch_user(to, address, size)))
 		return size;
 	sw_fail_at(c, "user read fault at 0x", address);
@@ -238,6 +248,8 @@ static void read_quoted(struct sw_context *c, char *to, u32 size, u64 address, u
 
 		if (n > length - done)
 			n = (u32)(length - done);
+		if (!sw_charge(c, READ_QUOTED))
+			break;
 		if (sw_fetch_user(chunk, address + done, n)) {
 			read_put_address(c, to, size, address);
 			return;

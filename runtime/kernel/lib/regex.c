@@ -32,13 +32,16 @@ void sw_matched(struct sw_context *c, char *to, u32 size, s64 n)
 	from = c->match.tags[2 * n];
 	end = c->match.tags[2 * n + 1];
 	/* The copy is shorter than the string that was searched if it did not fit. */
-	kept = (s32)sw_length(c->match.text);
+	kept = (s32)sw_measure(c, c->match.text);
 	if (end > kept)
 		end = kept;
 	if (from < 0 || end < from)
 		return;
-	while (from < end && length < size - 1)
-		to[length++] = c->match.text[from++];
+	for (; from < end && length < size - 1; length++)
+		if (length % SW_CHUNK || sw_charge(c, 2 * SW_CHUNK_ACTIONS))
+			to[length] = c->match.text[from++];
+		else
+			break;
 	to[length] = 0;
 }
 

@@ -20,6 +20,8 @@
 #include "lib/fault_safe.h"
 
 #define SPRINTF_MAX_WIDTH 8192 /* and precision */
+#define SPRINTF_DIRECTIVE 3    /* actions that one takes without its text */
+#define SPRINTF_CHUNK	  17   /* actions for SW_CHUNK bytes of the result */
 
 struct sprintf_output {
 	struct sw_context *c;
@@ -38,9 +40,12 @@ struct sprintf_directive {
 
 static void sprintf_put(struct sprintf_output *o, char byte)
 {
-	if (o->at < o->size - 1)
-		o->to[o->at++] = byte;
-	else
+	if (o->at == o->size - 1) {
+		o->cut = true;
+		return;
+	}
+	o->to[o->at++] = byte;
+	if (o->at % SW_CHUNK == 0 && !sw_charge(o->c, SPRINTF_CHUNK))
 		o->cut = true;
 }
 
@@ -133,10 +138,10 @@ static void sprintf_put_int64(struct sprintf_output *o, const struct sprintf_dir
 static void sprintf_put_string(struct sprintf_output *o, const struct sprintf_directive *d,
 			       const char *s)
 {
-	s64 n = 0;
+	s64 n = sw_measure(o->c, s);
 
-	while (s[n] && (d->precision < 0 || n < d->precision))
-		n++;
+	if (d->precision >= 0 && n > d->precision)
+		n = d->precision;
 	sprintf_put_padded(o, d, s, n, ' ');
 	if (d->flag == '0')
 		sprintf_put(o, 0);
@@ -199,6 +204,8 @@ static void sprintf_put_memory(struct sprintf_output *o, const struct sprintf_di
 	if (d->flag != '-')
 		sprintf_put_times(o, ' ', pad);
 	for (i = 0; i < n && !o->cut; i++, address++) {
+		if (!sw_charge(o->c, 2))
+			return;
 		if (user ? sw_fetch_user(&byte, address, 1) : sw_fetch_kernel(&byte, address, 1)) {
 			sw_fail_at(o->c, user ? "user read fault at 0x" : "kernel read fault at 0x",
 				   address);
@@ -275,6 +282,7 @@ void sw_format(struct sw_context *c, char *to, u32 size, const char *format, con
 			sprintf_put(&o, *format++);
 			continue;
 		}
+		sw_charge_late(c, SPRINTF_DIRECTIVE);
 		format++;
 		d = sprintf_parse(&format, &longs);
 		switch (d.letter) {
@@ -308,6 +316,7 @@ void sw_format(struct sw_context *c, char *to, u32 size, const char *format, con
 		}
 	}
 	to[o.at] = 0;
-	if (o.cut)
+	sw_charge_late(c, o.at % SW_CHUNK * SPRINTF_CHUNK / SW_CHUNK);
+	if (o.cut && !c->error)
 		c->counts->strings_cut++;
 }

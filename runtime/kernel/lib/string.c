@@ -1,28 +1,78 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Copying, joining and comparing script strings; no kernel headers. */
+/*
+ * Copying, joining, measuring and comparing script strings; no kernel headers.
+ *
+ * Whole chunks are paid for as a loop gets there, and the rest when it is done.
+ */
 #include "stapwatch.h"
 
-void sw_copy(struct sw_context *c, char *to, u32 size, const char *from)
-{
-	u32 i;
+/* A global must not keep half a string, so one of a usual length is copied whole. */
+#define STRING_WHOLE 512
 
-	for (i = 0; from[i]; i++) {
-		if (i == size - 1) {
+/* Pays for the bytes after the last whole chunk. */
+static void string_charge_rest(struct sw_context *c, u32 bytes)
+{
+	sw_charge_late(c, sw_byte_actions(bytes % SW_CHUNK));
+}
+
+/* Returns the length of the copy. */
+static u32 string_copy(struct sw_context *c, char *to, u32 size, const char *from)
+{
+	u32 most = size - 1, i = 0, end;
+
+	for (;;) {
+		end = most - i < SW_CHUNK ? most : i + SW_CHUNK;
+		for (; i < end && from[i]; i++)
+			to[i] = from[i];
+		if (i < end || (i == most && !from[i]))
+			break;
+		if (i == most) {
 			c->counts->strings_cut++;
 			break;
 		}
-		to[i] = from[i];
+		if (!sw_charge(c, SW_CHUNK_ACTIONS) && i >= STRING_WHOLE)
+			break;
 	}
 	to[i] = 0;
+	string_charge_rest(c, i);
+	return i;
 }
 
+void sw_copy(struct sw_context *c, char *to, u32 size, const char *from)
+{
+	string_copy(c, to, size, from);
+}
+
+u32 sw_append(struct sw_context *c, char *to, u32 size, u32 length, const char *text)
+{
+	return length + string_copy(c, to + length, size - length, text);
+}
+
+/* The compiler pays for the NULs, with the key's hash. */
 void sw_copy_key(struct sw_context *c, char *to, u32 size, const char *from)
 {
-	u32 n;
+	u32 n = string_copy(c, to, size, from);
 
-	sw_copy(c, to, size, from);
-	for (n = sw_length(to); n < size; n++)
+	for (; n % sizeof(u64) && n < size; n++)
 		to[n] = 0;
+	for (; n + sizeof(u64) <= size; n += sizeof(u64)) {
+		__builtin_memset(to + n, 0, sizeof(u64));
+		barrier(); /* not one call of memset(), which may be traced */
+	}
+	for (; n < size; n++)
+		to[n] = 0;
+}
+
+u32 sw_measure(struct sw_context *c, const char *s)
+{
+	u32 n = 0, end;
+
+	do {
+		for (end = n + SW_CHUNK; n < end && s[n];)
+			n++;
+	} while (n == end && sw_charge(c, SW_CHUNK_ACTIONS));
+	string_charge_rest(c, n);
+	return n;
 }
 
 /*
@@ -31,7 +81,7 @@ void sw_copy_key(struct sw_context *c, char *to, u32 size, const char *from)
  */
 void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const char *b)
 {
-	u32 first = sw_length(a), second = sw_length(b);
+	u32 first = sw_measure(c, a), second = sw_measure(c, b);
 
 	if (first > size - 1)
 		first = size - 1;
@@ -45,11 +95,36 @@ void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const ch
 	to[first + second] = 0;
 }
 
-s32 sw_compare(const char *a, const char *b)
+s64 sw_find(struct sw_context *c, const char *s, const char *part)
 {
-	while (*a && *a == *b) {
-		a++;
-		b++;
+	u32 at = 0, i;
+	u64 steps = 0;
+
+	do {
+		for (i = 0; part[i] && s[at + i] == part[i]; i++)
+			if (!sw_charge_step(c, steps++, 3))
+				return -1;
+		if (!part[i])
+			return at;
+		if (!sw_charge_step(c, steps++, 3))
+			return -1;
+	} while (s[at++]);
+	return -1;
+}
+
+s32 sw_compare(struct sw_context *c, const char *a, const char *b)
+{
+	u32 i = 0, end;
+
+	for (;;) {
+		for (end = i + SW_CHUNK; i < end && a[i] && a[i] == b[i];)
+			i++;
+		if (i < end)
+			break;
+		if (c && !sw_charge(c, SW_CHUNK_ACTIONS))
+			return 1; /* an element must not be deleted because of it */
 	}
-	return (s32)(u8)*a - (s32)(u8)*b;
+	if (c)
+		string_charge_rest(c, i);
+	return (s32)(u8)a[i] - (s32)(u8)b[i];
 }

@@ -4,299 +4,288 @@
  * Functions that ftrace does not reach (assembly, for one) get a fallback kprobe.
  *
  * All functions of a wildcard with the same handler share one ftrace_ops, registered
- * once. The compiler knows their offsets in the kernel's text, relative to a
- * function whose address a module can take: looking a thousand names up costs ftrace
- * a thousand walks through all functions. If several functions have one name, all
- * are hooked.
+ * once. If several functions have one name, all are hooked. Functions of a module are
+ * hooked while it is loaded.
  *
  * The flags tell ftrace that the handler guards itself against recursion (sw_enter()
  * does), or it would insert a helper that does it again.
  */
-#include <linux/ftrace.h>
 #include <linux/kallsyms.h>
-#include <linux/kprobes.h>
-#include "probes/hook.h"
+#include "probes/ftrace_part.h"
 
-struct ftrace_fallback {
-	struct kprobe probe;
-	struct ftrace_hook *owner;
-};
-
-struct ftrace_hook {
-	struct ftrace_ops ops;
-	sw_ftrace_handler *handler;
-	const struct sw_function *functions;
-	u32 nr_functions;
-	u32 nr_traced; /* functions in the ops */
-	bool registered;
-	struct ftrace_fallback *fallbacks; /* for the functions that ftrace does not reach */
-	struct kprobe **kprobes;	   /* those of the fallbacks that are registered */
-	u32 nr_kprobes;
-	size_t memory; /* of both */
-	unsigned long *ips;
-	s32 *errors;
-	struct sw_function only; /* target of `functions` if the probe names one function */
-};
-
-/*
- * The function from which compiled code has offsets
- * (compiler/kernel/text_offsets.py): every kernel with ftrace exports it.
- */
-static unsigned long ftrace_anchor(void)
-{
-	return (unsigned long)register_ftrace_function;
-}
-
-static unsigned long ftrace_address_of(const struct sw_function *function)
-{
-	return function->offset ? ftrace_anchor() + function->offset : 0;
-}
-
-/* MODULE:FUNCTION, as kprobes have it, is FUNCTION:mod:MODULE for ftrace. */
-static char *ftrace_filter_of(const char *symbol)
-{
-	const char *function = strchr(symbol, ':');
-
-	if (!function)
-		return kstrdup(symbol, SW_GFP);
-	return kasprintf(SW_GFP, "%s:mod:%.*s", function + 1, (int)(function - symbol), symbol);
-}
-
-static int ftrace_filter_symbol(struct ftrace_ops *ops, const char *symbol)
-{
-	char *name = ftrace_filter_of(symbol); /* ftrace parses it in place */
-	int error;
-
-	if (!name)
-		return -ENOMEM;
-	error = ftrace_set_filter(ops, (unsigned char *)name, strlen(name), 0);
-	kfree(name);
-	return error == -EINVAL ? -ENOENT : error; /* no function matches */
-}
-
-/* Adds all `ips`, which ftrace knows. */
-static int ftrace_filter_ips(struct ftrace_ops *ops, unsigned long *ips, u32 count)
-{
-#ifdef SW_HAVE_FTRACE_SET_FILTER_IPS
-	return ftrace_set_filter_ips(ops, ips, count, 0, 0);
-#else
-	int error = 0;
-	u32 i;
-
-	for (i = 0; i < count && !error; i++)
-		error = ftrace_set_filter_ip(ops, ips[i], 0, 0);
-	return error;
-#endif
-}
-
-/*
- * Puts all functions that ftrace reaches into the filter. Every change of a filter
- * copies it, and a change of many functions fails if one of them is refused: so each
- * is tried in a filter of its own, and those that pass are added at once.
- */
-static int ftrace_filter_all(struct ftrace_hook *f)
-{
-	unsigned long *ips = kvcalloc(f->nr_functions, sizeof(*ips), SW_GFP);
-	struct ftrace_ops trial = { .func = f->ops.func };
-	u32 i, known = 0;
-	int error = 0;
-
-	if (!ips)
-		return -ENOMEM;
-	for (i = 0; i < f->nr_functions && !error; i++) {
-		if (sw_unsafe_name(f->functions[i].symbol)) {
-			f->errors[i] = SW_UNSAFE;
-		} else if (!f->ips[i]) {
-			f->errors[i] = ftrace_filter_symbol(&f->ops, f->functions[i].symbol);
-			f->nr_traced += !f->errors[i];
-		} else {
-			f->errors[i] = ftrace_set_filter_ip(&trial, f->ips[i], 0, 1);
-			if (!f->errors[i])
-				ips[known++] = f->ips[i];
-		}
-		cond_resched();
-		error = sw_hook_interrupted();
-	}
-	ftrace_set_filter(&trial, NULL, 0, 1);
-	if (known && !error)
-		error = ftrace_filter_ips(&f->ops, ips, known);
-	f->nr_traced += known;
-	kvfree(ips);
-	return error;
-}
-
-static int ftrace_fallback_hit(struct kprobe *probe, struct pt_regs *regs)
-{
-	struct ftrace_fallback *fallback = container_of(probe, struct ftrace_fallback, probe);
-
-	fallback->owner->handler((unsigned long)probe->addr, 0, NULL, (struct sw_regs *)regs);
-	return 0;
-}
-
-static int ftrace_fallback_register(struct ftrace_hook *f, u32 index)
-{
-	struct ftrace_fallback *fallback = &f->fallbacks[f->nr_kprobes];
-	int error;
-
-	memset(fallback, 0, sizeof(*fallback));
-	if (f->ips[index])
-		fallback->probe.addr = (kprobe_opcode_t *)f->ips[index];
-	else
-		fallback->probe.symbol_name = f->functions[index].symbol;
-	fallback->probe.pre_handler = ftrace_fallback_hit;
-	fallback->probe.flags = KPROBE_FLAG_DISABLED;
-	fallback->owner = f;
-	error = register_kprobe(&fallback->probe);
-	if (error)
-		return error;
-	error = sw_unsafe_kprobe(fallback->probe.addr, fallback->probe.flags);
-	if (error)
-		unregister_kprobe(&fallback->probe);
-	else
-		f->kprobes[f->nr_kprobes++] = &fallback->probe;
-	return error;
-}
-
-static bool ftrace_is_out_of_reach(int error)
-{
-	return error == -ENOENT || error == -EINVAL;
-}
-
-/*
- * Kprobes for the functions that ftrace does not reach. All are registered before
- * the first is enabled: each one that is enabled starts the kernel's optimiser, and
- * registering another one waits for that, which takes until all tasks have been
- * scheduled.
- */
-static int ftrace_attach_fallbacks(struct ftrace_hook *f)
-{
-	u32 i, count = 0;
-	int error = 0;
-
-	for (i = 0; i < f->nr_functions; i++)
-		count += ftrace_is_out_of_reach(f->errors[i]);
-	if (!count)
-		return 0;
-	f->fallbacks = kvcalloc(count, sizeof(*f->fallbacks), SW_GFP);
-	f->kprobes = kvcalloc(count, sizeof(*f->kprobes), SW_GFP);
-	if (!f->fallbacks || !f->kprobes)
-		return -ENOMEM;
-	for (i = 0; i < f->nr_functions && !error; i++) {
-		if (ftrace_is_out_of_reach(f->errors[i]))
-			f->errors[i] = ftrace_fallback_register(f, i);
-		error = sw_hook_interrupted();
-	}
-	for (i = 0; i < f->nr_kprobes && !error; i++)
-		error = enable_kprobe(f->kprobes[i]) ?: sw_hook_interrupted();
-	f->memory = count * (sizeof(*f->fallbacks) + sizeof(*f->kprobes));
-	sw_memory_add(f->memory);
-	return error;
-}
-
-/* An empty filter frees the old one; ftrace_free_filter() is not exported everywhere. */
 static void ftrace_hook_free(struct ftrace_hook *f)
 {
+	struct ftrace_part *part;
+
+	/* An empty filter frees the old one; ftrace_free_filter() is not exported everywhere. */
 	ftrace_set_filter(&f->ops, NULL, 0, 1);
-	kvfree(f->ips);
+	while ((part = f->parts)) {
+		f->parts = part->next;
+		sw_ftrace_part_free(part);
+	}
 	kvfree(f->errors);
-	kvfree(f->fallbacks);
-	kvfree(f->kprobes);
-	sw_memory_add(-(s64)f->memory);
-	sw_hook_free(f, sizeof(*f));
+	if (!f->stuck)
+		sw_hook_free(f, sizeof(*f));
 }
 
-static struct ftrace_hook *ftrace_hook_alloc(const struct sw_probe *probe)
+static struct ftrace_hook *ftrace_hook_alloc(struct sw_attachment *a)
 {
 	struct ftrace_hook *f = sw_hook_alloc(sizeof(*f));
-	u32 i;
+	const struct sw_probe *probe = a->probe;
 
 	if (!f)
 		return NULL;
+	f->attachment = a;
 	f->only.symbol = probe->symbol;
 	f->only.offset = probe->ftrace.offset;
 	f->functions = probe->nr_functions ? probe->functions : &f->only;
 	f->nr_functions = probe->nr_functions ?: 1;
 	f->handler = probe->handler;
-	f->ips = kvcalloc(f->nr_functions, sizeof(*f->ips), SW_GFP);
 	f->errors = kvcalloc(f->nr_functions, sizeof(*f->errors), SW_GFP);
-	if (!f->ips || !f->errors) {
+	if (!f->errors) {
 		ftrace_hook_free(f);
 		return NULL;
 	}
-	for (i = 0; i < f->nr_functions; i++)
-		f->ips[i] = ftrace_address_of(&f->functions[i]);
 	/* sw_ftrace_handler, with our names for the kernel's types */
 	f->ops.func = (ftrace_func_t)f->handler;
 	f->ops.flags = SW_FTRACE_ARGUMENTS | SW_FTRACE_GUARDED;
+	f->ops.private = a;
 	return f;
 }
 
-/*
- * Also detaches what a failed attach has left. A task can sit in the trampoline,
- * before or behind the handler's own preempt-off section, so no RCU grace period is
- * enough. ftrace sees that the ops are allocated (FTRACE_OPS_FL_DYNAMIC), so
- * unregister_ftrace_function() has every CPU schedule, and with a preemptible kernel
- * every task, before it returns. unregister_kprobes() waits for a grace period once
- * for all fallbacks; then their counters are final.
- */
-static void ftrace_hook_detach(struct sw_attachment *a)
+static void ftrace_nothing(unsigned long ip, unsigned long parent_ip, void *ops, void *regs)
 {
-	struct ftrace_hook *f = a->hook;
-	u32 i;
-
-	if (f->registered)
-		unregister_ftrace_function(&f->ops);
-	unregister_kprobes(f->kprobes, f->nr_kprobes);
-	for (i = 0; i < f->nr_kprobes; i++)
-		a->missed += f->kprobes[i]->nmissed;
-	ftrace_hook_free(f);
 }
 
-/* Reports the status of each function. It is an error only if none is hooked. */
-static int ftrace_conclude(struct sw_attachment *a)
+/*
+ * Has ftrace free the trampoline of an ops that is out, and in which no task is any more.
+ * Nothing is exported for that. But a registration that fails gives it back at once, and one
+ * that may change where a function goes on fails without a filter. Where this is not so, the
+ * ops stays for ever.
+ */
+static void ftrace_free_trampoline(struct ftrace_hook *f)
 {
-	const struct ftrace_hook *f = a->hook;
-	u32 i, hooked = 0;
+	ftrace_set_filter(&f->ops, NULL, 0, 1);
+	f->ops.func = (ftrace_func_t)ftrace_nothing; /* it is in the list of all ops for a moment */
+	f->ops.flags |= FTRACE_OPS_FL_IPMODIFY;
+	if (!register_ftrace_function(&f->ops))
+		unregister_ftrace_function(&f->ops);
+	f->stuck = f->ops.trampoline != 0;
+	if (f->stuck)
+		sw_log(KERN_WARNING, "ftrace keeps a trampoline: its memory is lost");
+}
 
+/*
+ * A task can sit in a trampoline, before or behind the handler's own preempt-off section, so
+ * no RCU grace period is enough. ftrace sees that an ops is allocated (FTRACE_OPS_FL_DYNAMIC),
+ * so unregister_ftrace_function() has every CPU schedule, and with a preemptible kernel every
+ * task, before it frees the trampoline and returns. This takes a tenth of a second and more.
+ *
+ * Two such waits do for any number of ops. All but two leave as if they were not allocated;
+ * the one that waits then waits for all of them. Their trampolines are freed, for which they
+ * are in the list of all ops again, and the last wait is for those that walk this list. For
+ * each trampoline ftrace waits for those that look at the names of trampolines, which is
+ * hurried: the CPUs are interrupted for each of them anyway, when its code is changed.
+ */
+static void ftrace_unregister_many(struct ftrace_hook **hooks, u32 count)
+{
+	u32 i, quick = count > 2 ? count - 2 : 0;
+
+	for (i = 0; i < quick; i++) {
+		hooks[i]->ops.flags &= ~FTRACE_OPS_FL_DYNAMIC;
+		unregister_ftrace_function(&hooks[i]->ops);
+		cond_resched();
+	}
+	if (count > 1)
+		unregister_ftrace_function(&hooks[count - 2]->ops);
+	sw_rcu_hurry();
+	for (i = 0; i < quick; i++) {
+		ftrace_free_trampoline(hooks[i]);
+		cond_resched();
+	}
+	sw_rcu_unhurry();
+	if (count)
+		unregister_ftrace_function(&hooks[count - 1]->ops);
+}
+
+/* Waits once for all fallbacks; without memory for their list, once for each part. */
+static void ftrace_unregister_fallbacks(struct sw_attachment *const *set, u32 count)
+{
+	struct kprobe **all = NULL;
+	struct ftrace_part *part;
+	u32 i, n = 0, total = 0;
+
+	for (i = 0; i < count; i++)
+		ftrace_for_each_part(part, (struct ftrace_hook *)set[i]->hook) total +=
+			part->nr_kprobes;
+	if (total)
+		all = kvcalloc(total, sizeof(*all), SW_GFP);
+	for (i = 0; i < count; i++) {
+		ftrace_for_each_part(part, (struct ftrace_hook *)set[i]->hook)
+		{
+			if (!all)
+				unregister_kprobes(part->kprobes, part->nr_kprobes);
+			else if (part->nr_kprobes)
+				memcpy(all + n, part->kprobes, part->nr_kprobes * sizeof(*all));
+			n += part->nr_kprobes;
+		}
+	}
+	if (all)
+		unregister_kprobes(all, total);
+	kvfree(all);
+}
+
+/* Also detaches what a failed attach has left. */
+static void ftrace_hook_detach_many(struct sw_attachment *const *set, u32 count, void **room)
+{
+	struct ftrace_hook **registered = (struct ftrace_hook **)room;
+	struct ftrace_part *part;
+	u32 i, n = 0;
+
+	for (i = 0; i < count; i++) {
+		struct ftrace_hook *f = set[i]->hook;
+
+		if (f->registered)
+			registered[n++] = f;
+	}
+	ftrace_unregister_many(registered, n);
+	ftrace_unregister_fallbacks(set, count);
+	for (i = 0; i < count; i++) {
+		ftrace_for_each_part(part, (struct ftrace_hook *)set[i]->hook) set[i]->missed +=
+			sw_ftrace_part_missed(part);
+		ftrace_hook_free(set[i]->hook);
+	}
+}
+
+/* What became of each function, from its places: hooked if one of them is. */
+static void ftrace_collect_errors(struct ftrace_hook *f)
+{
+	struct ftrace_part *part;
+	u32 i;
+
+	for (i = 0; i < f->nr_functions; i++)
+		f->errors[i] = SW_WAITS;
+	ftrace_for_each_part(part, f)
+	{
+		for (i = 0; part->error && i < f->nr_functions; i++)
+			if (sw_module_has(part->module, f->functions[i].symbol))
+				f->errors[i] = part->error;
+		for (i = 0; i < part->nr_places; i++) {
+			s32 *error = &f->errors[part->places[i].function];
+
+			if (*error)
+				*error = part->places[i].error;
+		}
+	}
+}
+
+/*
+ * Sets the status of each function, or of those of `module`. It is an error only if none is
+ * hooked, and none waits.
+ */
+static int ftrace_conclude(struct sw_attachment *a, const struct module *module)
+{
+	struct ftrace_hook *f = a->hook;
+	u32 i, hooked = 0, waiting = 0;
+
+	ftrace_collect_errors(f);
 	for (i = 0; i < f->nr_functions; i++) {
 		hooked += !f->errors[i];
-		if (a->probe->nr_functions)
+		waiting += f->errors[i] == SW_WAITS;
+		if (a->probe->nr_functions &&
+		    (!module || sw_module_has(module, f->functions[i].symbol)))
 			sw_hook_set_status(a, i, f->functions[i].symbol, f->errors[i]);
 	}
-	return hooked ? 0 : f->errors[0];
+	if (hooked)
+		return 0;
+	return waiting ? SW_WAITS : f->errors[0];
+}
+
+/* Its init code is there only until it has been initialized. */
+static int ftrace_add_module(struct ftrace_hook *f, const struct module *module)
+{
+	int error = sw_module_check(module->name);
+
+	if (error)
+		return sw_ftrace_part_refuse(f, module, error);
+	error = sw_ftrace_part_add(f, module, false);
+	if (!error && module->state == MODULE_STATE_COMING)
+		error = sw_ftrace_part_add(f, module, true);
+	return error;
+}
+
+/* The functions of one module are next to each other. */
+static int ftrace_add_loaded_modules(struct ftrace_hook *f)
+{
+	const char *last = NULL;
+	int error = 0;
+	u32 i;
+
+	for (i = 0; i < f->nr_functions && !error; i++) {
+		const char *symbol = f->functions[i].symbol;
+		u32 length = sw_module_length(symbol);
+		const struct module *module;
+
+		if (!length || (last && !strncmp(last, symbol, length + 1)))
+			continue;
+		last = symbol;
+		module = sw_module_get(symbol);
+		if (module)
+			error = ftrace_add_module(f, module);
+		sw_module_put(module);
+	}
+	return error;
 }
 
 static int ftrace_hook_attach(struct sw_attachment *a)
 {
-	struct ftrace_hook *f = ftrace_hook_alloc(a->probe);
+	struct ftrace_hook *f = ftrace_hook_alloc(a);
 	int error;
 
 	if (!f)
 		return -ENOMEM;
 	a->hook = f;
-	f->ops.private = a;
-	error = ftrace_filter_all(f);
-	/* An empty filter means all functions: with nothing in it, it must not be registered. */
-	if (!error && f->nr_traced)
-		error = register_ftrace_function(&f->ops);
-	f->registered = f->nr_traced && !error;
-	if (!error)
-		error = ftrace_attach_fallbacks(f);
-	error = error ?: ftrace_conclude(a);
-	if (error)
+	error = sw_ftrace_part_add(f, NULL, false) ?: ftrace_add_loaded_modules(f) ?:
+						      ftrace_conclude(a, NULL);
+	if (error && error != SW_WAITS && error != SW_OTHER_BUILD)
 		sw_hook_undo(a);
 	return error;
+}
+
+static void ftrace_drop_module(struct ftrace_hook *f, const struct module *module)
+{
+	sw_ftrace_part_drop(f, module, true);
+	sw_ftrace_part_drop(f, module, false);
+}
+
+/* A module that comes may have been found when the session started. */
+static void ftrace_hook_follow(struct sw_attachment *a, const struct module *module,
+			       unsigned long state)
+{
+	struct ftrace_hook *f = a->hook;
+	int error = 0;
+
+	if (state == MODULE_STATE_LIVE)
+		sw_ftrace_part_drop(f, module, true);
+	else
+		ftrace_drop_module(f, module);
+	if (state == MODULE_STATE_COMING)
+		error = ftrace_add_module(f, module);
+	if (error) {
+		ftrace_drop_module(f, module);
+		sw_hook_report(a, module->name, SW_EVENT_WARNING, error);
+	}
+	sw_hook_set_result(a, ftrace_conclude(a, module));
 }
 
 /* Only fallbacks miss hits: those inside of another kprobe. */
 static u64 ftrace_hook_missed(const struct sw_attachment *a)
 {
 	const struct ftrace_hook *f = a->hook;
+	struct ftrace_part *part;
 	u64 missed = 0;
-	u32 i;
 
-	for (i = 0; i < f->nr_kprobes; i++)
-		missed += READ_ONCE(f->kprobes[i]->nmissed);
+	ftrace_for_each_part(part, f) missed += sw_ftrace_part_missed(part);
 	return missed;
 }
 
@@ -311,7 +300,7 @@ static u64 ftrace_hook_missed(const struct sw_attachment *a)
 static void ftrace_probed_function(struct sw_context *c, char *to, u32 size)
 {
 	const struct sw_probe *probe = &sw_script.probes[c->probe];
-	u64 offset = c->address - ftrace_anchor();
+	u64 offset = c->address - (unsigned long)register_ftrace_function;
 	u32 low = 0, high = probe->nr_functions;
 	char name[KSYM_SYMBOL_LEN];
 
@@ -335,7 +324,8 @@ static void ftrace_probed_function(struct sw_context *c, char *to, u32 size)
 
 const struct sw_hook_ops sw_ftrace_ops = {
 	.attach = ftrace_hook_attach,
-	.detach = ftrace_hook_detach,
+	.detach_many = ftrace_hook_detach_many,
+	.follow = ftrace_hook_follow,
 	.missed = ftrace_hook_missed,
 	.explain = sw_unsafe_explain,
 	.probed_function = ftrace_probed_function,

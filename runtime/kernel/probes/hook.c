@@ -12,17 +12,15 @@
  */
 #include <linux/irq_work.h>
 #include <linux/sched/signal.h>
-#include <linux/tracepoint.h>
 #include <linux/workqueue.h>
-#include "probes/hook.h"
+#include "probes/hook_private.h"
 
 #define HOOK_ROW(word, handler, ops) [SW_##word] = &(ops),
 static const struct sw_hook_ops *const hook_kinds[] = { SW_HOOKS(HOOK_ROW) };
 #undef HOOK_ROW
 
-static struct sw_attachment *hook_attachments; /* one for each probe */
-static struct sw_attachment **hook_set;	       /* those that detach_many() gets; under hook_mutex */
-static void **hook_room;		       /* as many pointers for its own use */
+struct sw_attachment *sw_hook_attachments;
+static bool hook_follows; /* some probe is in a module */
 static DEFINE_MUTEX(hook_mutex);
 static bool hook_live; /* from sw_hooks_attach() to sw_hooks_detach(); under hook_mutex */
 static struct irq_work hook_kick;
@@ -66,43 +64,58 @@ static void hook_work_run(struct work_struct *unused);
 
 static void hook_free_all(void)
 {
-	kvfree(hook_attachments);
-	kvfree(hook_set);
-	kvfree(hook_room);
+	kvfree(sw_hook_attachments);
+	sw_hook_detach_destroy();
+}
+
+static int hook_alloc_all(void)
+{
+	u32 count = max(sw_script.nr_probes, 1U), i;
+
+	sw_hook_attachments = kvcalloc(count, sizeof(*sw_hook_attachments), SW_GFP);
+	if (!sw_hook_attachments)
+		return -ENOMEM;
+	for (i = 0; i < sw_script.nr_probes; i++) {
+		sw_hook_attachments[i].probe = &sw_script.probes[i];
+		sw_hook_attachments[i].index = i;
+	}
+	sw_memory_add(sw_script.nr_probes * sizeof(*sw_hook_attachments));
+	return sw_hook_detach_create();
 }
 
 int sw_hooks_create(void)
 {
-	u32 count = max(sw_script.nr_probes, 1U), i;
+	int error;
+	u32 i;
 
 	for (i = 0; i < sw_script.nr_probes; i++)
 		if (!hook_is_valid(&sw_script.probes[i]))
 			return -ENOEXEC;
 	init_irq_work(&hook_kick, hook_on_kick);
 	INIT_WORK(&hook_work, hook_work_run);
-	hook_attachments = kvcalloc(count, sizeof(*hook_attachments), SW_GFP);
-	hook_set = kvcalloc(count, sizeof(*hook_set), SW_GFP);
-	hook_room = kvcalloc(count, sizeof(*hook_room), SW_GFP);
-	if (!hook_attachments || !hook_set || !hook_room || sw_phases_create()) {
+	error = hook_alloc_all() ?: sw_phases_create();
+	if (error) {
 		hook_free_all();
-		return -ENOMEM;
+		return error;
 	}
-	for (i = 0; i < sw_script.nr_probes; i++) {
-		hook_attachments[i].probe = &sw_script.probes[i];
-		hook_attachments[i].index = i;
+	hook_follows = sw_hooks_are_in_modules();
+	error = hook_follows ? sw_modules_follow() : 0;
+	if (error) {
+		sw_phases_destroy();
+		hook_free_all();
 	}
-	sw_memory_add(sw_script.nr_probes *
-		      (sizeof(*hook_attachments) + sizeof(*hook_set) + sizeof(*hook_room)));
-	return 0;
+	return error;
 }
 
 /*
- * No handler runs any more, so nothing queues the irq_work. The order matters: the
+ * No module is followed any more, and no handler runs, so nothing queues the irq_work. The order matters: the
  * irq_work schedules the work item, so it must have finished before the work item is
  * cancelled.
  */
 void sw_hooks_destroy(void)
 {
+	if (hook_follows)
+		sw_modules_unfollow();
 	irq_work_sync(&hook_kick);
 	cancel_work_sync(&hook_work);
 	sw_phases_destroy();
@@ -124,7 +137,7 @@ void sw_hook_free(void *hook, size_t size)
 	sw_memory_add(-(s64)size);
 }
 
-static void hook_report(const struct sw_attachment *a, const char *symbol, u32 kind, int error)
+void sw_hook_report(const struct sw_attachment *a, const char *symbol, u32 kind, int error)
 {
 	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
 	const char *why = ops->explain ? ops->explain(error) : NULL;
@@ -144,11 +157,11 @@ void sw_hook_set_status(const struct sw_attachment *a, u32 function, const char 
 
 	status->error = error;
 	status->armed = !error;
-	if (error)
-		hook_report(a, symbol, SW_EVENT_WARNING, error);
+	if (error && error != SW_WAITS)
+		sw_hook_report(a, symbol, SW_EVENT_WARNING, error);
 }
 
-static bool hook_is_wanted(const struct sw_attachment *a)
+bool sw_hook_is_wanted(const struct sw_attachment *a)
 {
 	return !sw_script.armed || sw_script.armed(a->index);
 }
@@ -158,119 +171,49 @@ int sw_hook_interrupted(void)
 	return fatal_signal_pending(current) ? -EINTR : 0;
 }
 
-static int hook_attach(struct sw_attachment *a)
+/* A hook that is at no function of its own yet is attached, too: it follows modules. */
+void sw_hook_set_result(struct sw_attachment *a, int error)
 {
-	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
-	bool optional = a->probe->flags & SW_PROBE_OPTIONAL;
-	int error = a->filter_error ?: sw_hook_interrupted();
-
-	if (!error && ops->attach)
-		error = ops->attach(a);
 	sw_status[a->index].error = error;
 	sw_status[a->index].armed = !error;
-	a->attached = !error;
+	a->attached = !error || a->hook;
+}
+
+static int hook_try(struct sw_attachment *a)
+{
+	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
+	const char *symbol = ops->address ? a->probe->symbol : NULL;
+	int error = a->filter_error ?: sw_hook_interrupted();
+
+	error = error ?: sw_module_state(symbol);
+	if (!error && ops->attach)
+		error = ops->attach(a);
+	/* the compiler has seen it in the module: it is init code, which has gone */
+	return error == -ENOENT && sw_module_length(symbol) ? SW_WAITS : error;
+}
+
+int sw_hook_attach(struct sw_attachment *a)
+{
+	bool optional = a->probe->flags & SW_PROBE_OPTIONAL;
+	int error = hook_try(a);
+
+	sw_hook_set_result(a, error);
+	if (error == SW_WAITS)
+		return 0;
 	if (!error || error == -EINTR)
 		return error;
-	hook_report(a, a->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
+	sw_hook_report(a, a->probe->symbol, optional ? SW_EVENT_WARNING : SW_EVENT_ERROR, error);
 	return optional ? 0 : error;
 }
 
-static void hook_set_detached(struct sw_attachment *a)
-{
-	u32 i;
-
-	a->attached = false;
-	if (!sw_hook_ops_of(a->probe)->release)
-		a->hook = NULL;
-	sw_status[a->index].armed = 0;
-	for (i = 0; i < a->probe->nr_functions; i++)
-		sw_status[a->probe->status + i].armed = 0;
-	cond_resched();
-}
-
-/* For the handlers of all hooks that detach() has taken out and release() will free. */
-static void hook_wait(void)
-{
-	tracepoint_synchronize_unregister(); /* newer kernels: not of plain RCU */
-	synchronize_rcu();
-}
-
-void sw_hook_undo(struct sw_attachment *a)
-{
-	const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
-
-	if (ops->detach_many)
-		ops->detach_many(&a, 1, hook_room);
-	else
-		ops->detach(a);
-	if (ops->release) {
-		hook_wait();
-		ops->release(a);
-	}
-	a->hook = NULL;
-}
-
-static bool hook_is_attached(const struct sw_attachment *a)
+static bool hook_is_attached(const struct sw_attachment *a, const void *unused)
 {
 	return a->attached;
 }
 
-static bool hook_is_unwanted(const struct sw_attachment *a)
+static bool hook_is_unwanted(const struct sw_attachment *a, const void *unused)
 {
-	return a->attached && !hook_is_wanted(a);
-}
-
-/* With the hook of `first` go those of the same kind before it. */
-static void hook_detach_kind(struct sw_attachment *first,
-			     bool (*leaves)(const struct sw_attachment *a))
-{
-	const struct sw_hook_ops *ops = sw_hook_ops_of(first->probe);
-	u32 i = first->index, count = 0;
-
-	hook_set[count++] = first;
-	while (i--) {
-		struct sw_attachment *a = &hook_attachments[i];
-
-		if (sw_hook_ops_of(a->probe) == ops && leaves(a))
-			hook_set[count++] = a;
-	}
-	ops->detach_many(hook_set, count, hook_room);
-	while (count--)
-		hook_set_detached(hook_set[count]);
-}
-
-/* Takes the hooks out that leaves() names, waits once for their handlers, frees them. */
-static void hook_detach_those(bool (*leaves)(const struct sw_attachment *a))
-{
-	u32 i = sw_script.nr_probes;
-	bool must_wait = false;
-
-	while (i--) {
-		struct sw_attachment *a = &hook_attachments[i];
-		const struct sw_hook_ops *ops = sw_hook_ops_of(a->probe);
-
-		if (!leaves(a))
-			continue;
-		if (ops->detach_many) {
-			hook_detach_kind(a, leaves);
-			continue;
-		}
-		if (ops->detach)
-			ops->detach(a);
-		must_wait |= ops->release != NULL;
-		hook_set_detached(a);
-	}
-	if (!must_wait)
-		return;
-	hook_wait();
-	for (i = 0; i < sw_script.nr_probes; i++) {
-		struct sw_attachment *a = &hook_attachments[i];
-
-		if (a->hook && !a->attached) {
-			sw_hook_ops_of(a->probe)->release(a);
-			a->hook = NULL;
-		}
-	}
+	return a->attached && !sw_hook_is_wanted(a);
 }
 
 static int hook_attach_all(bool late)
@@ -279,10 +222,10 @@ static int hook_attach_all(bool late)
 	u32 i;
 
 	for (i = 0; i < sw_script.nr_probes && !error; i++) {
-		struct sw_attachment *a = &hook_attachments[i];
+		struct sw_attachment *a = &sw_hook_attachments[i];
 
-		if (sw_hook_ops_of(a->probe)->late == late && hook_is_wanted(a))
-			error = hook_attach(a);
+		if (sw_hook_ops_of(a->probe)->late == late && sw_hook_is_wanted(a))
+			error = sw_hook_attach(a);
 	}
 	return error;
 }
@@ -290,14 +233,16 @@ static int hook_attach_all(bool late)
 /*
  * Opened once for all the times that a condition attaches the hook again: a kernel
  * worker does that, for which a path may name another file than for the process that
- * starts the session.
+ * starts the session. Without the mutex, for which the loading of a module may wait: a path
+ * may be that of a file system that is yet to be mounted. The session is not live, so nothing
+ * else looks at the filters.
  */
 static void hook_open_filters(void)
 {
 	u32 i;
 
 	for (i = 0; i < sw_script.nr_probes; i++) {
-		struct sw_attachment *a = &hook_attachments[i];
+		struct sw_attachment *a = &sw_hook_attachments[i];
 
 		if (a->probe->processes)
 			a->filter_error = sw_process_filter_open(a);
@@ -310,9 +255,9 @@ static void hook_detach_all(void)
 	u32 i;
 
 	hook_live = false;
-	hook_detach_those(hook_is_attached);
+	sw_hook_detach_those(hook_is_attached, NULL, 0);
 	for (i = 0; i < sw_script.nr_probes; i++)
-		sw_process_filter_close(&hook_attachments[i]);
+		sw_process_filter_close(&sw_hook_attachments[i]);
 }
 
 /*
@@ -325,19 +270,21 @@ int sw_hooks_attach(void)
 	int error;
 	u32 i;
 
+	hook_open_filters();
 	mutex_lock(&hook_mutex);
 	hook_live = true;
 	for (i = 0; i < sw_script.nr_probes; i++) {
 		sw_status[i].error = 0;
 		if (sw_script.wanted)
-			sw_script.wanted[i] = hook_is_wanted(&hook_attachments[i]);
+			sw_script.wanted[i] = sw_hook_is_wanted(&sw_hook_attachments[i]);
 	}
-	hook_open_filters();
 	error = hook_attach_all(false);
 	if (!error)
 		error = hook_attach_all(true);
 	if (error)
 		hook_detach_all();
+	else if (hook_follows)
+		sw_hook_report_waiting();
 	mutex_unlock(&hook_mutex);
 	return error;
 }
@@ -353,13 +300,21 @@ static void hook_work_run(struct work_struct *unused)
 
 	mutex_lock(&hook_mutex);
 	if (hook_live)
-		hook_detach_those(hook_is_unwanted);
+		sw_hook_detach_those(hook_is_unwanted, NULL, 0);
 	for (i = 0; i < sw_script.nr_probes && hook_live; i++) {
-		struct sw_attachment *a = &hook_attachments[i];
+		struct sw_attachment *a = &sw_hook_attachments[i];
 
-		if (!a->attached && !sw_status[i].error && hook_is_wanted(a))
-			hook_attach(a);
+		if (!a->attached && !sw_status[i].error && sw_hook_is_wanted(a))
+			sw_hook_attach(a);
 	}
+	mutex_unlock(&hook_mutex);
+}
+
+void sw_hooks_follow(const struct module *module, unsigned long state)
+{
+	mutex_lock(&hook_mutex);
+	if (hook_live)
+		sw_hook_follow(module, state);
 	mutex_unlock(&hook_mutex);
 }
 
@@ -377,7 +332,7 @@ static u64 hook_missed(const struct sw_attachment *a)
 	u64 now = 0;
 
 	if (ops->counted_by)
-		return hook_missed(&hook_attachments[ops->counted_by(a->probe)]);
+		return hook_missed(&sw_hook_attachments[ops->counted_by(a->probe)]);
 	if (a->attached && ops->missed)
 		now = ops->missed(a);
 	return READ_ONCE(a->missed) + now;
@@ -390,7 +345,7 @@ void sw_hooks_count_missed(void)
 
 	mutex_lock(&hook_mutex);
 	for (i = 0; i < sw_script.nr_probes; i++)
-		WRITE_ONCE(sw_status[i].missed, hook_missed(&hook_attachments[i]));
+		WRITE_ONCE(sw_status[i].missed, hook_missed(&sw_hook_attachments[i]));
 	mutex_unlock(&hook_mutex);
 }
 

@@ -14,6 +14,13 @@
 struct sw_process_filter;
 
 /*
+ * What attach() returns if the loaded module has other types than those that the script was
+ * compiled with. It returns SW_WAITS if the module is not loaded; then hook.c attaches the hook
+ * when it is, or tells a hook that attach() has left all the same (follow()).
+ */
+#define SW_OTHER_BUILD (-ENOEXEC)
+
+/*
  * A probe of the script and its hook. All fields are protected by hook.c's mutex,
  * but `missed`, to which a handler's own code may add while the hook is attached.
  */
@@ -48,6 +55,16 @@ struct sw_hook_ops {
 	void (*release)(struct sw_attachment *a);
 	/* `room`: for `count` pointers. */
 	void (*detach_many)(struct sw_attachment *const *set, u32 count, void **room);
+	/*
+	 * The kernel's address that an attached hook is at. It is detached before the code there
+	 * goes, with a module, and attached again with it. NULL: the kind has no such address.
+	 */
+	unsigned long (*address)(const struct sw_attachment *a);
+	/*
+	 * For hooks of several functions, in place of address(): a module has come, has been
+	 * initialized or goes (MODULE_STATE_*).
+	 */
+	void (*follow)(struct sw_attachment *a, const struct module *module, unsigned long state);
 	/* Hits that the attached hook could not deliver; NULL: it never misses one. */
 	u64 (*missed)(const struct sw_attachment *a);
 	/* The meaning of an error of attach(). NULL, or NULL returned: the errno is enough. */
@@ -75,6 +92,8 @@ void sw_hooks_destroy(void);
 int sw_hooks_attach(void);
 void sw_hooks_detach(void);
 void sw_hooks_count_missed(void);
+/* A module has come, has been initialized or goes (MODULE_STATE_*). */
+void sw_hooks_follow(const struct module *module, unsigned long state);
 
 /* In attach(): detaches and releases what it has made, and clears `hook`. */
 void sw_hook_undo(struct sw_attachment *a);
@@ -82,8 +101,25 @@ void sw_hook_undo(struct sw_attachment *a);
 /* In attach(), in loops that take long: -EINTR if the process has been killed. */
 int sw_hook_interrupted(void);
 
+/* Reports that `symbol` could not be probed. `kind`: SW_EVENT_WARNING or SW_EVENT_ERROR. */
+void sw_hook_report(const struct sw_attachment *a, const char *symbol, u32 kind, int error);
+
+/* Sets a probe's own status, from what attach() returned or would return now. */
+void sw_hook_set_result(struct sw_attachment *a, int error);
+
 /* Sets the status of one of a probe's functions; an error is reported as a warning. */
 void sw_hook_set_status(const struct sw_attachment *a, u32 function, const char *symbol, int error);
+
+/*
+ * Whether handlers run: the session has started and has not ended. Any context: all CPUs' blocks
+ * say the same.
+ */
+static inline bool sw_is_enabled(void)
+{
+	const struct sw_context *c = sw_this_cpu_area();
+
+	return !READ_ONCE(c->disabled);
+}
 
 /* A hook's own memory, zeroed and counted. */
 void *sw_hook_alloc(size_t size);
@@ -109,6 +145,24 @@ void sw_cpu_hotplug_remove(struct sw_cpu_hotplug *hotplug, bool all);
 
 /* tracepoint.c: a tracepoint of the kernel proper; NULL if it has none of that name. */
 struct tracepoint *sw_tracepoint_find(const char *name);
+
+/* modules.c: `symbol` is MODULE:NAME, or a name of the kernel proper. */
+/* The length of MODULE; 0: none. */
+u32 sw_module_length(const char *symbol);
+bool sw_module_has(const struct module *module, const char *symbol);
+/* The loaded module, referenced; NULL if it is not loaded. */
+const struct module *sw_module_get(const char *symbol);
+void sw_module_put(const struct module *module);
+/* 0, SW_WAITS or SW_OTHER_BUILD. */
+int sw_module_state(const char *symbol);
+/* 0 or SW_OTHER_BUILD, for the module of that name, which is loaded. */
+int sw_module_check(const char *name);
+/* Visits the functions of a module. Visitors may not sleep. */
+typedef void sw_module_visitor(void *data, const char *name, unsigned long address);
+void sw_module_functions(const struct module *module, sw_module_visitor *visit, void *data);
+/* Has sw_hooks_follow() called, until sw_modules_unfollow() returns. */
+int sw_modules_follow(void);
+void sw_modules_unfollow(void);
 
 /*
  * process_filter.c: the processes that a probe is about. Paths are resolved for the

@@ -47,6 +47,11 @@ static u64 kprobe_hook_missed(const struct sw_attachment *a)
 	return READ_ONCE(k->nmissed);
 }
 
+static unsigned long kprobe_hook_address(const struct sw_attachment *a)
+{
+	return (unsigned long)((const struct kprobe *)a->hook)->addr;
+}
+
 /*
  * unregister_kprobes() waits for an RCU grace period, once for all of them, and
  * handlers run with preemption off: none runs when it returns, and the counters are
@@ -69,6 +74,7 @@ static void kprobe_hook_detach_many(struct sw_attachment *const *set, u32 count,
 const struct sw_hook_ops sw_kprobe_ops = {
 	.attach = kprobe_hook_attach,
 	.detach_many = kprobe_hook_detach_many,
+	.address = kprobe_hook_address,
 	.missed = kprobe_hook_missed,
 	.explain = sw_unsafe_explain,
 };

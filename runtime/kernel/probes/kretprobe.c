@@ -81,6 +81,11 @@ static u64 kretprobe_hook_missed(const struct sw_attachment *a)
 	       READ_ONCE(r->probe.kp.nmissed);
 }
 
+static unsigned long kretprobe_hook_address(const struct sw_attachment *a)
+{
+	return (unsigned long)((const struct kretprobe_hook *)a->hook)->probe.kp.addr;
+}
+
 /*
  * Calls in progress return later, through instances that the kernel owns:
  * unregister_kretprobes() clears their pointers to these hooks, then waits for an RCU
@@ -106,6 +111,7 @@ static void kretprobe_hook_detach_many(struct sw_attachment *const *set, u32 cou
 const struct sw_hook_ops sw_kretprobe_ops = {
 	.attach = kretprobe_hook_attach,
 	.detach_many = kretprobe_hook_detach_many,
+	.address = kretprobe_hook_address,
 	.missed = kretprobe_hook_missed,
 	.explain = sw_unsafe_explain,
 };

@@ -7,20 +7,29 @@
 
 #ifdef CONFIG_NETFILTER
 
+/* Packets of other families never come back from a queue: the kernel warns, and frees them. */
+static bool netfilter_has_queues(u8 family)
+{
+	return family == NFPROTO_IPV4 || family == NFPROTO_IPV6 || family == NFPROTO_BRIDGE;
+}
+
 /*
  * Verdicts that the kernel acts upon. With any other (repeat and stop, which it no
  * longer supports, or a number that is no verdict) it would warn and leak the
  * packet, so the packet is accepted.
+ *
+ * Stolen means that the hook has taken the packet over and frees it. Only C can do that: a packet
+ * that a script without any calls stolen is dropped, which frees it.
  */
-static unsigned int netfilter_verdict(u32 verdict)
+static unsigned int netfilter_verdict(const struct sw_probe *probe, u8 family, u32 verdict)
 {
 	switch (verdict & NF_VERDICT_MASK) {
 	case NF_DROP:
 		return NF_DROP;
 	case NF_STOLEN:
-		return NF_STOLEN;
+		return probe->flags & SW_PROBE_EMBEDDED ? NF_STOLEN : NF_DROP;
 	case NF_QUEUE:
-		return verdict;
+		return netfilter_has_queues(family) ? verdict : NF_ACCEPT;
 	default:
 		return NF_ACCEPT;
 	}
@@ -32,8 +41,10 @@ static unsigned int netfilter_on_packet(void *data, struct sk_buff *packet,
 	const struct sw_probe *probe = data;
 	sw_packet_handler *handler = probe->handler;
 
-	return netfilter_verdict(handler(state->hook, (unsigned long)packet,
-					 (unsigned long)state->in, (unsigned long)state->out));
+	u32 verdict = handler(state->hook, (unsigned long)packet, (unsigned long)state->in,
+			      (unsigned long)state->out);
+
+	return netfilter_verdict(probe, state->pf, verdict);
 }
 
 static int netfilter_hook_attach(struct sw_attachment *a)

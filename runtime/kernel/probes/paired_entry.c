@@ -14,7 +14,9 @@ static u32 paired_entry_counted_by(const struct sw_probe *probe)
 
 static int paired_entry_attach(struct sw_attachment *a)
 {
-	return sw_status[a->probe->paired.kretprobe].armed ? 0 : -ENOENT;
+	const struct sw_probe_status *status = &sw_status[a->probe->paired.kretprobe];
+
+	return status->armed ? 0 : status->error ?: -ENOENT;
 }
 
 const struct sw_hook_ops sw_paired_entry_ops = {

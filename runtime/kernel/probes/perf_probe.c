@@ -15,13 +15,18 @@
 #include <linux/workqueue.h>
 #include "probes/hook.h"
 
-/* One CPU's event. The counts are written by its handler, on that CPU. */
+/*
+ * One CPU's event. Hits do not come where others took too long, where perf throttles an event,
+ * and where several are due at once. How many is known for events with a period: of a clock from
+ * the time, of others from perf's own count. The first two lines of counts are written by the
+ * event's handler, on that CPU; the last by whoever holds the hook's lock.
+ */
 struct perf_cpu_event {
 	struct perf_event *event; /* NULL: the CPU is offline, or has none */
 	bool stale;		  /* the CPU has come or gone since the event was made */
-	u64 first, calls;	  /* a clock's: time of the first tick, and the ticks so far */
-	u64 missed; /* ticks that did not come: others took too long, or perf throttled them */
-	u64 before; /* `missed` when the event was made */
+	u64 first, calls;   /* a clock's first tick's time; the hits since the event was made */
+	u64 missed, before; /* hits that did not come; those when the event was made */
+	u64 lag, settled;   /* the same of this event by perf's count: as last read; reported */
 };
 
 struct perf_hook {
@@ -32,6 +37,9 @@ struct perf_hook {
 	struct work_struct work;
 	struct perf_cpu_event __percpu *events;
 };
+
+/* What struct hw_perf_event has in `interrupts` while the event is throttled. */
+#define PERF_THROTTLED (~0ULL)
 
 /* A clock counts nanoseconds. */
 static bool perf_is_clock(const struct perf_event_attr *attr)
@@ -57,19 +65,65 @@ static void perf_clock_tick(struct perf_event *event, struct perf_sample_data *s
 	handler(event, sample, (struct sw_regs *)regs);
 }
 
+static void perf_period_tick(struct perf_event *event, struct perf_sample_data *sample,
+			     struct pt_regs *regs)
+{
+	struct perf_hook *p = event->overflow_handler_context;
+	struct perf_cpu_event *e = this_cpu_ptr(p->events);
+	sw_event_handler *handler = p->attachment->probe->handler;
+
+	WRITE_ONCE(e->calls, e->calls + 1);
+	handler(event, sample, (struct sw_regs *)regs);
+}
+
+/*
+ * At a frequency perf chooses the period, so nobody knows how many hits a pause costs: each pause,
+ * which lasts until the next tick of the CPU's timer, counts as one.
+ */
+static void perf_frequency_tick(struct perf_event *event, struct perf_sample_data *sample,
+				struct pt_regs *regs)
+{
+	struct perf_hook *p = event->overflow_handler_context;
+	struct perf_cpu_event *e = this_cpu_ptr(p->events);
+	sw_event_handler *handler = p->attachment->probe->handler;
+
+	if (event->hw.interrupts == PERF_THROTTLED)
+		WRITE_ONCE(e->missed, e->missed + 1);
+	handler(event, sample, (struct sw_regs *)regs);
+}
+
+static perf_overflow_handler_t perf_tick_of(const struct perf_hook *p)
+{
+	const struct perf_event_attr *attr = &p->attr;
+
+	if (attr->type == PERF_TYPE_BREAKPOINT) /* each access is a hit: perf never throttles it */
+		/* sw_event_handler, with our names for the kernel's types */
+		return (perf_overflow_handler_t)p->attachment->probe->handler;
+	if (attr->freq)
+		return perf_frequency_tick;
+	return perf_is_clock(attr) ? perf_clock_tick : perf_period_tick;
+}
+
+/* Hits that are due by perf's count, and have not come. Under the hook's lock. */
+static u64 perf_lag(const struct perf_hook *p, const struct perf_cpu_event *e)
+{
+	u64 enabled, running, due;
+
+	if (!e->event || perf_tick_of(p) != perf_period_tick)
+		return 0;
+	due = div64_u64(perf_event_read_value(e->event, &enabled, &running), p->attr.sample_period);
+	return due - min(due, READ_ONCE(e->calls));
+}
+
 /* A CPU that goes offline meanwhile is no error: its hotplug callback has marked it. */
 static int perf_cpu_event_create(struct perf_hook *p, u32 cpu)
 {
 	struct perf_cpu_event *e = per_cpu_ptr(p->events, cpu);
-	/* sw_event_handler, with our names for the kernel's types */
-	perf_overflow_handler_t handler = (perf_overflow_handler_t)p->attachment->probe->handler;
 	struct perf_event *event;
 
-	if (perf_is_clock(&p->attr) && !p->attr.freq)
-		handler = perf_clock_tick;
 	e->before = e->missed;
 	e->calls = 0;
-	event = perf_event_create_kernel_counter(&p->attr, cpu, NULL, handler, p);
+	event = perf_event_create_kernel_counter(&p->attr, cpu, NULL, perf_tick_of(p), p);
 	if (IS_ERR(event))
 		return cpu_online(cpu) ? PTR_ERR(event) : 0;
 	e->event = event;
@@ -80,19 +134,35 @@ static void perf_cpu_event_release(struct perf_hook *p, u32 cpu)
 {
 	struct perf_cpu_event *e = per_cpu_ptr(p->events, cpu);
 
-	if (e->event)
-		perf_event_release_kernel(e->event);
+	if (!e->event)
+		return;
+	perf_event_disable(e->event);
+	WRITE_ONCE(e->missed, e->missed + max(perf_lag(p, e), e->settled));
+	e->lag = e->settled = 0;
+	perf_event_release_kernel(e->event);
 	e->event = NULL;
 }
 
+/*
+ * A hit that perf has counted, and whose handler comes a moment later, is in `lag` at one reading
+ * and not at the next: the smaller of two is what is missing.
+ */
 static u64 perf_hook_missed(const struct sw_attachment *a)
 {
-	const struct perf_hook *p = a->hook;
+	struct perf_hook *p = a->hook;
 	u64 missed = 0;
 	u32 cpu;
 
-	for_each_possible_cpu(cpu)
-		missed += READ_ONCE(per_cpu_ptr(p->events, cpu)->missed);
+	mutex_lock(&p->lock);
+	for_each_possible_cpu(cpu) {
+		struct perf_cpu_event *e = per_cpu_ptr(p->events, cpu);
+		u64 lag = perf_lag(p, e);
+
+		e->settled = max(e->settled, min(lag, e->lag));
+		e->lag = lag;
+		missed += READ_ONCE(e->missed) + e->settled;
+	}
+	mutex_unlock(&p->lock);
 	return missed;
 }
 
@@ -150,8 +220,10 @@ static void perf_hook_detach(struct sw_attachment *a)
 
 	sw_cpu_hotplug_remove(&p->hotplug, false);
 	cancel_work_sync(&p->work);
+	mutex_lock(&p->lock);
 	for_each_possible_cpu(cpu)
 		perf_cpu_event_release(p, cpu);
+	mutex_unlock(&p->lock);
 }
 
 static void perf_hook_release(struct sw_attachment *a)
@@ -231,6 +303,11 @@ static int perf_watchpoint_attach(struct sw_attachment *a)
 	return perf_attach_events(a, &attr);
 }
 
+static unsigned long perf_watchpoint_address(const struct sw_attachment *a)
+{
+	return ((const struct perf_hook *)a->hook)->attr.bp_addr;
+}
+
 static const char *perf_watchpoint_explain(int error)
 {
 	switch (error) {
@@ -252,6 +329,7 @@ const struct sw_hook_ops sw_watchpoint_ops = {
 	.attach = perf_watchpoint_attach,
 	.detach = perf_hook_detach,
 	.release = perf_hook_release,
+	.address = perf_watchpoint_address,
 	.explain = perf_watchpoint_explain,
 };
 
@@ -264,7 +342,11 @@ static int perf_hook_attach(struct sw_attachment *a)
 		.size = sizeof(attr),
 	};
 
-	if (probe->perf.frequency) {
+	if (probe->perf.frequency && perf_is_clock(&attr)) {
+		/* perf does the same, and then nobody knows what is due */
+		attr.sample_period =
+			div64_u64(NSEC_PER_SEC, min_t(s64, probe->perf.frequency, SW_MOST_HITS));
+	} else if (probe->perf.frequency) {
 		attr.freq = 1;
 		attr.sample_freq = min_t(s64, probe->perf.frequency, SW_MOST_HITS);
 	} else {

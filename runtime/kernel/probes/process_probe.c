@@ -118,25 +118,15 @@ static bool process_take_current(struct process_hook *p)
 }
 
 /*
- * Whether handlers would return at once, as the session has not started or has
- * ended. Preemption is off. A task must not count as reported then.
- */
-static bool process_is_disabled(void)
-{
-	const struct sw_context *c = sw_this_cpu_area();
-
-	return c->disabled;
-}
-
-/*
- * A task leaves this CPU, preemption off. One that exits has no memory any more, but
+ * A task leaves this CPU, preemption off. It does not count as reported while handlers are
+ * disabled. One that exits has no memory any more, but
  * matched when noted.
  */
 static void process_on_switch(void *data)
 {
 	struct process_hook *p = data;
 
-	if (!atomic_read(&p->unreported) || process_is_disabled())
+	if (!atomic_read(&p->unreported) || !sw_is_enabled())
 		return;
 	if (process_take_current(p) && (!current->mm || process_matches(p)))
 		process_hit(p);

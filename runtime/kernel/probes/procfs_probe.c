@@ -37,7 +37,8 @@ struct procfs_opened {
 };
 
 static DEFINE_MUTEX(procfs_mutex);
-static struct procfs_opened *procfs_current; /* under procfs_mutex */
+static struct procfs_opened *procfs_current; /* and the flag below: under procfs_mutex */
+static bool procfs_refused;		     /* the handler's condition is false */
 static struct procfs_node *procfs_nodes;     /* and the number below: under hook.c's mutex */
 static u32 procfs_nr_attached;
 
@@ -52,7 +53,7 @@ void sw_procfs_append(struct sw_context *c, const char *text)
 	char *end = opened->text + opened->length;
 
 	sw_copy(c, end, opened->size - opened->length, text);
-	opened->length += sw_length(end);
+	opened->length += sw_measure(c, end);
 }
 
 void sw_procfs_set(struct sw_context *c, const char *text)
@@ -61,14 +62,19 @@ void sw_procfs_set(struct sw_context *c, const char *text)
 	sw_procfs_append(c, text);
 }
 
+void sw_procfs_refuse(void)
+{
+	procfs_refused = true;
+}
+
 /*
  * Runs a handler, and tells from the probe's counts whether it did run. Preemption is off,
  * and no other handler of this probe runs meanwhile, so what changes in this CPU's counts
  * is this hit.
  *
  * Returns 0; -EBUSY if handlers are disabled, because the script is starting or has ended,
- * or if the handler waited for a lock in vain, which skipped_lock counts already. Not
- * -EAGAIN: programs do not expect that of a file that they opened without O_NONBLOCK.
+ * if the handler waited for a lock in vain, which skipped_lock counts already, or if its
+ * condition is false: that is one of `hits`. Not -EAGAIN: programs do not expect that of a file that they opened without O_NONBLOCK.
  */
 static int procfs_run(struct sw_attachment *a, struct procfs_opened *opened)
 {
@@ -78,6 +84,7 @@ static int procfs_run(struct sw_attachment *a, struct procfs_opened *opened)
 	bool entered, gave_up;
 
 	procfs_current = opened;
+	procfs_refused = false;
 	sw_preempt_disable();
 	counts = (void *)((char *)sw_this_cpu_area() + sw_script.lane_offset +
 			  sw_script.probe_counts);
@@ -89,17 +96,18 @@ static int procfs_run(struct sw_attachment *a, struct procfs_opened *opened)
 	sw_preempt_enable();
 	if (!entered)
 		WRITE_ONCE(a->missed, a->missed + 1);
-	return entered && !gave_up ? 0 : -EBUSY;
+	return entered && !gave_up && !procfs_refused ? 0 : -EBUSY;
 }
 
 /*
- * Runs the handler, unless the probe has been detached. The mutex is held until the
+ * Runs the handler, unless the probe has been detached: then its condition is false, or the
+ * script has ended. The mutex is held until the
  * handler returns, so procfs_set_probe() waits for it. It also makes this the only
  * place that adds to `missed` while the probe is attached.
  */
 static int procfs_handle(struct sw_attachment **attachment, struct procfs_opened *opened)
 {
-	int error = -ENODEV;
+	int error = -EBUSY;
 
 	if (mutex_lock_killable(&procfs_mutex))
 		return -EINTR;

@@ -52,9 +52,9 @@ static int unsafe_look_up(void)
 	struct kprobe *probes = kvcalloc(UNSAFE_NR_NAMES, sizeof(*probes), SW_GFP);
 	struct kprobe **registered = kvcalloc(UNSAFE_NR_NAMES, sizeof(*registered), SW_GFP);
 	u32 i, count = 0;
-	int error = -ENOMEM;
+	int error = probes && registered ? 0 : -ENOMEM;
 
-	if (!probes || !registered)
+	if (error)
 		goto out;
 	for (i = 0; i < UNSAFE_NR_NAMES; i++) {
 		struct kprobe *k = &probes[i];
@@ -68,10 +68,12 @@ static int unsafe_look_up(void)
 		unsafe_addresses[i / UNSAFE_MOST_NAMES][i % UNSAFE_MOST_NAMES] =
 			(unsigned long)k->addr;
 		cond_resched();
+		error = sw_hook_interrupted();
+		if (error)
+			break;
 	}
 	unregister_kprobes(registered, count);
-	unsafe_known = true;
-	error = 0;
+	unsafe_known = !error;
 out:
 	kvfree(registered);
 	kvfree(probes);
@@ -129,6 +131,8 @@ const char *sw_unsafe_explain(int error)
 	case SW_UNSAFE:
 		return "the kernel copies or patches its code, or runs it where no breakpoint may "
 		       "be hit";
+	case SW_OTHER_BUILD:
+		return "the loaded module has other types than the script was made for";
 	case -EINVAL:
 		return "kprobes refuse it";
 	default:

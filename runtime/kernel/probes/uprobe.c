@@ -23,6 +23,7 @@ struct uprobe_point {
 
 struct uprobe_hook {
 	const struct sw_attachment *attachment;
+	atomic64_t missed;	 /* returns that the kernel will not report */
 	struct inode *inode;	 /* referenced by the attachment's filter */
 	struct sw_function only; /* the point's function if the probe names one function */
 	u32 nr_points;
@@ -42,6 +43,22 @@ static void uprobe_hit(struct uprobe_consumer *consumer, struct pt_regs *regs)
 static int uprobe_entered(struct uprobe_consumer *consumer, struct pt_regs *regs SW_UPROBE_DATA)
 {
 	uprobe_hit(consumer, regs);
+	return 0;
+}
+
+/*
+ * A program's function is called, and its return is probed. The kernel keeps a limited number of
+ * pending returns for each thread, and forgets others without a trace: it decides that when the
+ * handlers of the entry have run, by the same number.
+ */
+static int uprobe_called(struct uprobe_consumer *consumer, struct pt_regs *regs SW_UPROBE_DATA)
+{
+	const struct uprobe_point *point = container_of(consumer, struct uprobe_point, consumer);
+	const struct uprobe_task *pending = current->utask;
+
+	if (unlikely(pending && pending->depth >= MAX_URETPROBE_DEPTH) && sw_is_enabled() &&
+	    sw_process_filter_matches_current(point->owner->attachment->filter))
+		atomic64_inc(&point->owner->missed);
 	return 0;
 }
 
@@ -73,10 +90,12 @@ static void uprobe_point_init(struct uprobe_hook *u, u32 index)
 
 	point->owner = u;
 	point->function = probe->nr_functions ? &probe->functions[index] : &u->only;
-	if (probe->hook == SW_URETPROBE)
+	if (probe->hook == SW_URETPROBE) {
+		point->consumer.handler = uprobe_called;
 		point->consumer.ret_handler = uprobe_returned;
-	else
+	} else {
 		point->consumer.handler = uprobe_entered;
+	}
 	if (probe->processes->program)
 		point->consumer.filter = uprobe_filter;
 }
@@ -114,6 +133,13 @@ static void uprobe_unregister_points(struct uprobe_hook *u)
 	}
 }
 
+static u64 uprobe_hook_missed(const struct sw_attachment *a)
+{
+	const struct uprobe_hook *u = a->hook;
+
+	return atomic64_read(&u->missed);
+}
+
 /*
  * Also detaches what a failed attach has left. Where the kernel can, all points are
  * unregistered before the one wait for their handlers (sw_uprobe_wait); elsewhere
@@ -128,6 +154,7 @@ static void uprobe_hook_detach_many(struct sw_attachment *const *set, u32 count,
 		uprobe_unregister_points(set[i]->hook);
 	sw_uprobe_wait();
 	for (i = 0; i < count; i++) {
+		set[i]->missed += uprobe_hook_missed(set[i]);
 		sw_memory_add(-(s64)uprobe_hook_size(set[i]->hook));
 		kvfree(set[i]->hook);
 	}
@@ -184,6 +211,7 @@ static void uprobe_probed_function(struct sw_context *c, char *to, u32 size)
 const struct sw_hook_ops sw_uprobe_ops = {
 	.attach = uprobe_hook_attach,
 	.detach_many = uprobe_hook_detach_many,
+	.missed = uprobe_hook_missed,
 	.explain = sw_process_filter_explain,
 	.probed_function = uprobe_probed_function,
 };

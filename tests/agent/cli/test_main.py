@@ -15,13 +15,15 @@ import pytest
 
 from agent.cli import main
 from agent.config.settings import CompileSettings
+from agent.config.trusted_settings import SWITCH
 from agent.scripts.compile_client import Compiler
 from agent.session.compile_request import check_request, run_request
 from agent.session.options import DEFAULT_MAX_ERRORS, DEFAULT_MAX_SKIPPED, RunOptions
 from agent.session.session import Session
 from compiler.ir.options import Limits
 from compiler.version import VERSION
-from runtime.abi.structs import UNLIMITED_ERRORS
+from runtime.abi.structs import UNLIMITED_ERRORS, Budgets
+from runtime.reader.device import Device
 from tests import PROJECT
 from tests.agent import standin
 from tests.agent.conftest import run
@@ -87,6 +89,35 @@ def test_check_says_every_mistake_of_every_file(tmp_path: Path) -> None:
     assert stapwatch("check", "-p2", str(good)).returncode == 0
 
 
+def test_check_of_a_configuration_compiles_its_scripts(tmp_path: Path) -> None:
+    config = tmp_path / "c.yaml"
+    config.write_text("script_folders: [p]\nwork_folder: run\ncache_folder: cache\n")
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/bad.stp").write_text('probe begin {\n\tprintln("x"\n}\n')
+    (tmp_path / "p/disabled.stp").write_text("nonsense")
+    (tmp_path / "p/fifo.stp").symlink_to("/dev/zero")
+    config.write_text(f"{config.read_text()}scripts: {{disabled: {{enabled: false}}}}\n")
+    check = ("agent", "--check", "--config", str(config))
+    done = stapwatch(*check)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        f"script bad does not compile: {tmp_path}/p/bad.stp:3:1: expected ')' or ',', found '}}'",
+        " 3 | }",
+        "   | ^",
+        ' 2 | \tprintln("x"',
+        "   | \t       - opened here",
+        f"script fifo failed: cannot read {tmp_path}/p/fifo.stp: is a device, not a file: "
+        "it is a link to /dev/zero",
+    ]
+    done = stapwatch(*check, "--no-compile")
+    assert (done.returncode, done.stdout) == (0, "the configuration is good: 3 scripts\n")
+    (tmp_path / "p/no name.stp").write_text("")
+    done = stapwatch(*check, "--no-compile")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'no name' is not a script name" in done.stderr
+    assert stapwatch("agent", "--no-compile").returncode == 2
+
+
 def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
     script = tmp_path / "x.stp"
     script.write_text("#!/usr/bin/env -S stapwatch run\nprobe begin { println(@1, $2) }\n")
@@ -139,6 +170,8 @@ def test_limits_that_the_session_enforces() -> None:
         (["-m", "a b", "x.stp"], "-m a b: a module's name is"),
         (["-m", "A", "x.stp"], "-m A: a module's name is"),
         (["-D", "a b", "x.stp"], "-D a b: write NAME or NAME=VALUE"),
+        (["-D", "STP_OVERLOAD_INTERVAL=x", "x.stp"], "=x: it is a number of cycles"),
+        (["-D", f"STP_OVERLOAD_THRESHOLD={'9' * 19}", "x.stp"], "it is a number of cycles"),
         (["-G", "n", "x.stp"], "-G n: write NAME=VALUE"),
         (["-x", "me", "x.stp"], "invalid int value: 'me'"),
     ],
@@ -186,6 +219,7 @@ def test_what_options_mean_for_the_compiler() -> None:
     assert wanted.kernel == {"root": "/there", "release": "6.1.0-x"}
     assert wanted.defines["RINGSIZE"] == str(2 << 20)
     assert wanted.defines["MAXACTION"] == wanted.defines["MAXTRYLOCK"] == "2147483647"
+    assert wanted.defines["MAXTIME"] == "0"
     assert wanted.end_of_run_globals is True
     plain = check_request(options.compile, "x.stp", Path("/out"))
     assert plain.end_of_run_globals is False, "the service serves metrics instead"
@@ -197,21 +231,30 @@ class Ending(StandInKernel):
     def __init__(self, how: str) -> None:
         super().__init__()
         self.how = how
+        self.budgets: Budgets | None = None
 
     def load(self, path: Path, name: str) -> StandInDevice:
         device = super().load(path, name)
         assert isinstance(device, StandInDevice)
         start = device.start
 
-        def started(max_errors: int = 0, target: int = 0) -> None:
-            start(max_errors, target)
+        def started(
+            max_errors: int = 0,
+            target: int = 0,
+            budgets: Budgets | None = None,
+            instead_of: Device | None = None,
+        ) -> None:
+            start(max_errors, target, budgets)
             self.done.append(f"errors {max_errors}")
+            self.budgets = budgets
             device.say()
             if self.how == "exit":
                 device.exit()
             elif self.how == "fail":
                 device.writer.header[13] = 1
                 device.exit()
+            elif self.how == "overload":
+                device.overload()
 
         device.start = started  # type: ignore[method-assign]
         return device
@@ -246,6 +289,36 @@ def test_a_run_from_begin_to_end(capfd: pytest.CaptureFixture[str]) -> None:
 def test_a_run_that_used_up_its_errors(capfd: pytest.CaptureFixture[str]) -> None:
     status, kernel = session("fail", "-DMAXERRORS=3")
     assert status == 1 and "errors 3" in kernel.done
+
+
+def test_a_run_that_takes_too_much(capfd: pytest.CaptureFixture[str]) -> None:
+    """As with any other end, what was counted is shown."""
+    status, kernel = session("overload")
+    out, err = capfd.readouterr()
+    assert (status, out) == (1, "hello\n")
+    first, second = err.splitlines()
+    assert first == (
+        "ERROR: overload: 61.25% of a CPU's time within a second, most of it in probe "
+        'kernel.function("f1"); the limit is 50%'
+    )
+    assert "-DSTP_NO_OVERLOAD" in second
+    assert [word.split()[0] for word in kernel.done[-2:]] == ["stop", "unload"]
+
+
+@pytest.mark.parametrize(
+    ("words", "ppm"),
+    [
+        ([], 500_000),
+        (["-DSTP_OVERLOAD_THRESHOLD=100000000"], 100_000),
+        (["-DSTP_OVERLOAD_INTERVAL=4000000000", "-DSTP_OVERLOAD_THRESHOLD=1000000000"], 250_000),
+        (["-DSTP_NO_OVERLOAD"], 0),
+    ],
+)
+def test_how_much_a_run_may_take(words: list[str], ppm: int) -> None:
+    """SystemTap's options, and its default. They make no difference to the module."""
+    _, kernel = session("exit", *words)
+    assert kernel.budgets == Budgets(one_cpu_ppm=ppm)
+    assert run_options(*words, "-e", "x").compile.defines == {}
 
 
 def test_a_run_of_a_script_that_is_wrong(capfd: pytest.CaptureFixture[str]) -> None:
@@ -359,3 +432,30 @@ def test_interrupting_a_compilation(capfd: pytest.CaptureFixture[str]) -> None:
 
     assert run(work()) == 130
     assert kernel.done == []
+
+
+def test_check_tells_which_files_others_can_change(tmp_path: Path) -> None:
+    script = tmp_path / "probes.d/a.stp"
+    script.parent.mkdir()
+    script.write_text("probe begin { exit() }")
+    script.chmod(0o646)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "script_folders: probes.d\nwork_folder: r\ncache_folder: c\nstate_folder: s\n"
+    )
+    words = ("agent", "--check", "--no-compile", "--config", str(config))
+    done = stapwatch(*words)
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"config error: {script}: its file is refused: {script} may be written by everybody; "
+        f"chmod o-w {script}; {SWITCH}\n",
+    )
+    assert stapwatch(*words, "--insecure-files").returncode == 0
+    config.chmod(0o666)
+    done = stapwatch(*words)
+    assert done.returncode == 2 and f"; chmod g-w,o-w {config}" in done.stderr
+    config.chmod(0o600)
+    web = tmp_path / "web.yaml"
+    web.write_text("basic_auth_user: {}")
+    done = stapwatch(*words, "--web.config.file", str(web))
+    assert done.returncode == 2 and f"{web}:1:1: unknown key 'basic_auth_user'" in done.stderr

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,12 +16,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.config import load
+from agent.config import load, rollout_schema
+from agent.config.budgets import NO_BUDGETS, NO_TOTAL, Budgets, Memory, TotalBudgets
 from agent.config.load import ConfigError
 from agent.config.metric_names import describe
 from agent.config.metric_schema import statistic
-from agent.config.settings import Address, LogFormat, MetricType, Settings
+from agent.config.script_folders import NAME_HINT
+from agent.config.settings import (
+    Address,
+    ListenAddress,
+    LogFormat,
+    MetricType,
+    Settings,
+    UnixAddress,
+    VsockAddress,
+)
 from agent.scripts.compile_client import request
+from runtime.abi.manifest import WhenFull
+from runtime.support.record import replace
 from tests import PROJECT
 
 CASES = Path(__file__).parent / "cases"
@@ -66,11 +79,23 @@ def test_everything_can_be_declared(tmp_path: Path) -> None:
     assert wanted.defines == {"MAXACTION": "5000"}
     defaults = Settings()
     assert settings.log == defaults.log and settings.compile == defaults.compile
+    assert settings.budgets == defaults.budgets and settings.total == defaults.total
+    opens = settings.scripts["opens"]
+    assert opens.budgets == defaults.budgets
+    assert set(opens.rollout.when.facts) == {*rollout_schema.GLOBS, *rollout_schema.RANGES}
+    for name in ("percent", "start", "end", "after", "variants"):
+        assert getattr(opens.rollout, name), f"{name} is explained"
+    assert [v.defines for v in opens.rollout.variants] == [
+        {"MAXMAPENTRIES": "20000"},
+        {"MAXMAPENTRIES": "2000"},
+    ]
+    assert script.budgets == replace(defaults.budgets, cpu=200_000, hit_time=None)
     assert settings.listen == defaults.listen and settings.control_socket == defaults.control_socket
-    assert (settings.cache_folder, settings.work_folder) == (
-        defaults.cache_folder,
-        defaults.work_folder,
-    )
+    assert not settings.public_status and not settings.insecure_files
+    assert settings.web.file == Path("/etc/stapwatch/web.yaml")
+    assert settings.allowed_hosts == ("node7.example.org",)
+    for folder in ("cache_folder", "work_folder", "state_folder"):
+        assert getattr(settings, folder) == getattr(defaults, folder)
 
 
 def test_no_configuration_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,12 +111,12 @@ def test_drop_ins_are_laid_over_in_order(tmp_path: Path) -> None:
     (tmp_path / "probes/vfs.stp").write_text("probe begin {}")
     (tmp_path / "probes/.hidden.stp").write_text("")
     (tmp_path / "probes/notes.txt").write_text("")
-    main.write_text("script_folders: probes\nlog: {level: debug, burst: 7}\nlisten: [':1']\n")
+    main.write_text("script_folders: probes\nlog: {level: debug, format: json}\nlisten: [':1']\n")
     (tmp_path / "conf.d/20.yaml").write_text("log: {level: error}\nscripts: {vfs: {guru: true}}\n")
     (tmp_path / "conf.d/10.yaml").write_text("log: {level: warning}\nlisten: [':2', '[::1]:3']\n")
     (tmp_path / "conf.d/ignored.txt").write_text("{")
     settings = load.load(main)
-    assert (settings.log.level, settings.log.burst) == ("error", 7)
+    assert (settings.log.level, settings.log.format) == ("error", LogFormat.JSON)
     assert settings.listen == (Address("0.0.0.0", 2), Address("::1", 3))
     assert (
         settings.scripts["vfs"].guru and settings.scripts["vfs"].file == tmp_path / "probes/vfs.stp"
@@ -138,13 +163,140 @@ def test_an_unreadable_file_is_one_message(tmp_path: Path) -> None:
         load.load(tmp_path / "gone.yaml")
 
 
+BOMB = "more than 200,000 values, counting each alias as what it stands for"
+
+
+def bomb(inner: str, rows: int = 30) -> str:
+    """`rows` lines, each ten times as large as the one before it. `inner`: with %s for such a ten."""
+    lines = ["a0: &a0 " + inner % "x"]
+    for n in range(1, rows):
+        ten = ", ".join(f"k{i}: *a{n - 1}" for i in range(10))
+        lines.append(f"a{n}: &a{n} {{{ten}}}")
+    return "\n".join(lines)
+
+
 def test_aliases_cannot_explode() -> None:
-    lines = ["a0: &a0 [x]"] + [
-        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)
-    ]
     with pytest.raises(ConfigError) as caught:
-        load.loads("\n".join(lines))
-    assert len(caught.value.diagnostics) == 30
+        load.loads(bomb("[%s]"))
+    assert str(caught.value) == f"config error: stapwatch.yaml:6:5: {BOMB}"
+
+
+def test_merging_files_of_aliases_is_bounded(tmp_path: Path) -> None:
+    """Mappings that share their parts merge part by part, once for each way that leads to one."""
+    main = tmp_path / "stapwatch.yaml"
+    (tmp_path / "conf.d").mkdir()
+    main.write_text("script_folders: []\n")
+
+    def scripts(rows: int) -> str:
+        lines = bomb("{text: %s}", rows).splitlines()
+        return "scripts:\n" + "\n".join(f"  {line}" for line in lines)
+
+    for name in ("a", "b"):  # ten to the power of 30 ways
+        (tmp_path / f"conf.d/{name}.yaml").write_text(scripts(30))
+    refused = load.load(main).refused
+    assert [part.texts[0].partition("conf.d/")[2] for part in refused] == [
+        f"{name}.yaml:7:7: {BOMB}; the whole file is left out" for name in ("a", "b")
+    ]
+    for n in range(40):
+        (tmp_path / f"conf.d/{n:02}.yaml").write_text(scripts(5))
+    started = time.monotonic()
+    with pytest.raises(ConfigError) as caught:
+        load.load(main)
+    assert "conf.d/39.yaml: all files together have more than 200,000 values" in str(caught.value)
+    assert time.monotonic() - started < 30
+
+
+def test_a_script_that_is_wrong_leaves_out_no_other(tmp_path: Path) -> None:
+    main = tmp_path / "stapwatch.yaml"
+    (tmp_path / "p").mkdir()
+    for name in ("good", "odd name", "twice"):
+        (tmp_path / f"p/{name}.stp").write_text("")
+    main.write_text(
+        "script_folders: p\nscripts:\n"
+        "  wrong: {text: t, lables: 1}\n"
+        "  twice: {text: t}\n"
+        "  one: {text: t, metrics: {n: {name: same}}}\n"
+        "  two: {text: t, metrics: {n: {name: same, constant_labels: {a: b}}}}\n"
+    )
+    settings = load.load(main)
+    assert list(settings.scripts) == ["good", "one", "two"]
+    assert [(part.script, part.texts[0].rpartition("/")[2]) for part in settings.refused] == [
+        ("", f"odd name.stp: 'odd name' is not a script name; rename it; {NAME_HINT}"),
+        ("twice", "twice.stp has it too: rename one, or leave out the source here"),
+        ("wrong", settings.refused[2].texts[0].rpartition("/")[2]),
+    ]
+    assert "stapwatch.yaml:3:20: unknown key 'lables'" in settings.refused[2].reason
+    [conflict] = load.conflicts(settings)
+    assert "metric 'same' has other constant_labels than" in str(conflict)
+
+
+def test_the_last_good_text_of_a_drop_in_stands_in(tmp_path: Path) -> None:
+    main, extra = tmp_path / "stapwatch.yaml", tmp_path / "conf.d/x.yaml"
+    extra.parent.mkdir()
+    main.write_text("script_folders: []\n")
+    extra.write_text("listen: [':1']\nscripts: {a: {text: t}}\n")
+    last_good: load.LastGood = {}
+    assert load.load(main, last_good).refused == ()
+    extra.write_text("listen: [':2']\nlissten: []\nscripts: {a: {text: u}}\n")
+    for _ in range(2):
+        settings = load.load(main, last_good)
+        assert settings.listen == (Address("0.0.0.0", 1),)
+        assert settings.scripts["a"].text == "t"
+        [refused] = settings.refused
+        assert "x.yaml:2:1: unknown key 'lissten'" in refused.texts[0]
+        assert refused.texts[0].endswith("; its text before this one stays in force")
+    [refused] = load.load(main).refused
+    assert refused.texts[0].endswith("; the whole file is left out")
+    extra.unlink()
+    assert load.load(main, last_good) == load.load(main)
+    assert last_good == {}
+
+
+def test_a_folder_that_cannot_be_read(tmp_path: Path) -> None:
+    main = tmp_path / "stapwatch.yaml"
+    (tmp_path / "file").write_text("")
+    main.write_text("script_folders: [file]\nscripts: {a: {guru: true}, b: {text: t}}\n")
+    settings = load.load(main)
+    assert list(settings.scripts) == ["b"]
+    [refused] = settings.refused
+    assert refused.folder == tmp_path / "file"
+    assert "script folder cannot be read: Not a directory" in refused.reason
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("fifo", "cannot be read: is a FIFO, not a file"),
+        ("link", "cannot be read: is a device, not a file: it is a link to /dev/zero"),
+        ("folder", "cannot be read: is a folder, not a file"),
+        ("large", "cannot be read: is too large: 1,048,577 bytes or more, of at most 1,048,576"),
+        ("utf16", "it starts with the byte-order mark of UTF-16 (ff fe): save it as UTF-8"),
+    ],
+)
+def test_a_file_that_is_no_text(tmp_path: Path, kind: str, said: str) -> None:
+    main, extra = tmp_path / "stapwatch.yaml", tmp_path / "conf.d/x.yaml"
+    extra.parent.mkdir()
+    main.write_text("listen: [':7']\nscript_folders: []\n")
+    match kind:
+        case "fifo":
+            os.mkfifo(extra)
+        case "link":
+            extra.symlink_to("/dev/zero")
+        case "folder":
+            extra.mkdir()
+        case "large":
+            extra.write_text("#" * ((1 << 20) + 1))
+        case _:
+            extra.write_text("listen: []\n", encoding="utf-16")
+    settings = load.load(main)
+    assert settings.listen == (Address("0.0.0.0", 7),)
+    assert f"{extra}: {said}" in settings.refused[0].reason
+
+
+def test_a_byte_order_mark(tmp_path: Path) -> None:
+    assert load.loads("\ufefflisten: [':7']\n").listen == (Address("0.0.0.0", 7),)
+    with pytest.raises(ConfigError, match=r"yaml:2:1: a byte-order mark \(U\+FEFF\) is in the key"):
+        load.loads("listen: []\n\ufefflog: {}\n")
     with pytest.raises(ConfigError, match="nested too deep"):
         load.loads("a: &a [*a]\n")
 
@@ -208,5 +360,98 @@ def test_buckets_become_integers() -> None:
 
 
 def test_log_format_is_an_enum() -> None:
-    settings = load.loads("script_folders: []\nlog: {format: journald, rate_limit: 0}")
-    assert settings.log.format is LogFormat.JOURNALD and settings.log.rate_limit == 0
+    settings = load.loads("script_folders: []\nlog: {format: journald}")
+    assert settings.log.format is LogFormat.JOURNALD
+
+
+def test_budgets_of_all_and_of_one() -> None:
+    """Of units, each form; what a script does not say is as for all."""
+    settings = load.loads("""
+script_folders: []
+budgets: {cpu: 2.5%, one_cpu: off, hit_time: 100us, hit_rate: 5_000, kernel_memory: 64MiB, pauses: off,
+          total: {cpu: off, kernel_memory: 0.5 GiB, series: 7}}
+scripts:
+  a: {text: t}
+  b: {text: t, budgets: {one_cpu: 10%, log_lines: off, pauses: [1s, 0.5s]}}
+  c: {text: t, budgets: off}
+""")
+    common = Budgets(
+        cpu=25_000,
+        one_cpu=None,
+        hit_time=100_000,
+        hit_rate=5000,
+        kernel_memory=Memory(64 << 20),
+        pauses=(),
+    )
+    assert settings.budgets == common
+    assert settings.total == TotalBudgets(None, Memory(1 << 29), 7)
+    scripts = {name: script.budgets for name, script in settings.scripts.items()}
+    assert scripts == {
+        "a": common,
+        "b": replace(common, one_cpu=100_000, log_lines=None, pauses=(1, 0.5)),
+        "c": replace(NO_BUDGETS, pauses=()),
+    }
+
+
+def test_one_word_switches_all_budgets_off(tmp_path: Path) -> None:
+    """In a drop-in, too, and whatever files before it and scripts say."""
+    main = tmp_path / "stapwatch.yaml"
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/vfs.stp").write_text("probe begin {}")
+    main.write_text(
+        "script_folders: [p]\nbudgets: {cpu: 1%}\nscripts: {a: {text: t, budgets: {cpu: 3%}}}\n"
+    )
+    assert load.load(main).scripts["vfs"].budgets.cpu == 10_000
+    (tmp_path / "conf.d/off.yaml").write_text("budgets: off\n")
+    settings = load.load(main)
+    assert settings.total == NO_TOTAL
+    assert [script.budgets for script in settings.scripts.values()] == [NO_BUDGETS, NO_BUDGETS]
+
+
+def test_memory_is_a_size_or_a_share() -> None:
+    assert Memory(bytes=5).of(1 << 30) == 5
+    assert Memory(share=50_000).of(1000) == 50
+    assert [str(Memory(bytes=3 << 19)), str(Memory(share=125_000))] == ["1.5 MiB", "12.5 %"]
+
+
+def test_what_a_full_array_does_and_how_long_elements_stay() -> None:
+    settings = load.loads("""
+script_folders: []
+budgets: {log_lines_per_statement: 7}
+scripts:
+  a:
+    text: t
+    metrics: {x: {ttl: 90s, when_full: lru}, y: {when_full: other}, z: {}}
+""")
+    script = settings.scripts["a"]
+    found = {name: (m.ttl, m.when_full) for name, m in script.metrics.items()}
+    assert found == {"x": (90, WhenFull.LRU), "y": (None, WhenFull.OTHER), "z": (None, None)}
+    assert request(script, settings).when_full == {"x": "lru", "y": "other"}
+    limited = settings.log.limited(script.budgets)
+    assert (limited.place_rate_limit, limited.place_burst) == (7, 70)
+
+
+@pytest.mark.parametrize("text", ["ttl: 0", "ttl: never", "when_full: full", "when_full: [lru]"])
+def test_wrong_words_for_full_arrays(text: str) -> None:
+    with pytest.raises(ConfigError, match=r"x\.yaml:3:"):
+        load.loads(
+            f"script_folders: []\nscripts:\n  a: {{text: t, metrics: {{x: {{{text}}}}}}}", "x.yaml"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":9", Address("0.0.0.0", 9)),
+        ("[::1]", Address("::1", 9436)),
+        ("unix:/run/x.sock", UnixAddress(Path("/run/x.sock"))),
+        ("vsock:any:9436", VsockAddress(None, 9436)),
+        ("vsock:3:4294967295", VsockAddress(3, 4294967295)),
+        ("vsock://:9436", VsockAddress(None, 9436)),  # as exporters write it
+    ],
+)
+def test_addresses(text: str, address: ListenAddress) -> None:
+    assert load.parse_address(text) == address
+    if "//" not in text:
+        assert load.parse_address(str(address)) == address

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import time
@@ -53,6 +54,30 @@ def test_watchdog_is_fed_by_the_loop(
         notifier.start_watchdog()
         for _ in range(3):
             assert await asyncio.to_thread(systemd.recv, 999) == b"WATCHDOG=1"
+        notifier.stop_watchdog()
+
+    run(work())
+
+
+def test_a_busy_systemd_does_not_hold_the_loop(
+    systemd: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its queue is full: what repeats itself is dropped, and the next keep-alive arrives when there is room."""
+    monkeypatch.setenv("WATCHDOG_USEC", "2000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+
+    async def work() -> None:
+        notifier = Notifier()
+        for number in range(2000):
+            notifier.status(f"{number} scripts left")
+        notifier.start_watchdog()
+        await asyncio.sleep(0.01)
+        systemd.settimeout(0)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                systemd.recv(999)
+        systemd.settimeout(30)
+        assert await asyncio.to_thread(systemd.recv, 999) == b"WATCHDOG=1"
         notifier.stop_watchdog()
 
     run(work())

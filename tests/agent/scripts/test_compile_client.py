@@ -195,3 +195,57 @@ def test_the_real_compiler_prints_the_tree(tmp_path: Path) -> None:
     wanted = request("probe begin { exit() }", tmp_path)
     wanted = replace(wanted, last_pass=1)
     assert "exit()" in run(Compiler().compile(wanted)).output
+
+
+def test_a_slow_compile_steps_aside(tmp_path: Path) -> None:
+    """There is one place, and one more for those that have stepped aside."""
+
+    async def work() -> None:
+        compiler = Compiler(CompileSettings(jobs=1), standin.COMMAND, patience=0.01)
+        slow = [asyncio.create_task(compiler.compile(request("hang", tmp_path))) for _ in range(2)]
+        while len(child_processes()) < 2:
+            await asyncio.sleep(0.005)
+        quick = asyncio.create_task(compiler.compile(request("ok 1", tmp_path)))
+        await asyncio.wait([quick], timeout=0.1)
+        assert not quick.done() and len(child_processes()) == 2, "no more than twice the jobs"
+        slow[0].cancel()
+        assert (await quick).module
+        slow[1].cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
+
+    run(work())
+
+
+def test_a_killed_compiler_is_asked_once_more(tmp_path: Path) -> None:
+    found = failure("killed", tmp_path)
+    assert found.message == "the compiler was ended by signal 9 (SIGKILL)"
+    said: list[str] = []
+    compiler = Compiler(CompileSettings(), standin.COMMAND)
+    with pytest.raises(CompileError):
+        run(compiler.compile(request("killed", tmp_path), said.append))
+    assert said == ["the compiler was ended by signal 9 (SIGKILL); it is tried again"]
+
+
+def test_a_file_is_read_again_only_if_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.stp"
+    file.write_text("ok 1")
+    script, settings = ScriptSettings("a", Position("t"), file=file), Settings()
+    young = compile_client.describe(script, settings)
+    assert young.file is None, "a second write in the same tick would go unnoticed"
+    assert not compile_client.is_as_before(script, settings, young)
+    monkeypatch.setattr(compile_client, "_TICK_NS", -(10**12))
+    old = compile_client.describe(script, settings)
+    assert old.fingerprint == young.fingerprint
+    assert compile_client.is_as_before(script, settings, old)
+    assert compile_client.describe(script, settings, old) is old
+    other = replace(script, args=("1",))
+    assert not compile_client.is_as_before(other, settings, old)
+    assert compile_client.describe(other, settings, old).fingerprint != old.fingerprint
+    file.write_text("ok 2")
+    assert not compile_client.is_as_before(script, settings, old)
+    file.unlink()
+    assert not compile_client.is_as_before(script, settings, old)
+    with pytest.raises(OSError, match=r"a\.stp"):
+        compile_client.describe(script, settings, old)

@@ -39,6 +39,8 @@ def test_what_is_held_comes_in_order(tmp_path: Path) -> None:
     assert contents(tmp_path) == {"out": b""}
     output.release()
     output.write(b"three\n")
+    assert contents(tmp_path)["out.1"] == b"two\n", "written with what comes next"
+    output.flush()
     assert contents(tmp_path) == {"out": b"one\nbetween\n", "out.1": b"two\nthree\n"}
 
 
@@ -59,6 +61,7 @@ def test_a_file_that_cannot_be_made_ends_the_session(tmp_path: Path) -> None:
     (tmp_path / "out.1").mkdir()
     output.switch()
     output.write(b"still\n")
+    output.flush()
     assert told.ends == 1
     assert told.said == [f"error: cannot write {tmp_path}/out.1: Is a directory"]
     assert (tmp_path / "out").read_bytes() == b"still\n"
@@ -70,5 +73,6 @@ def test_standard_output_has_no_next_file(capfd: pytest.CaptureFixture[str]) -> 
     output.release()
     output.switch()
     output.write(b"here\n")
+    output.flush()
     assert capfd.readouterr().out == "here\n"
     assert (told.ends, told.said) == (0, [])

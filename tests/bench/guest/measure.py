@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""In the guest: the cost of one event, as time of many reads with a probe attached.
+"""In the guest: the cost of one event, as time of a loop that makes many with a probe attached.
 
     measure.py plan.json loop.so
-    plan    [{"name", "kind": "nothing" | "script" | "module" | "command", "reads": 200000,
-              "most": events that may be counted, ...}]
+    plan    [{"name", "kind": "nothing" | "script" | "module" | "command", "work": "reads", "clock": "all",
+              "events": 200000, "most": events that may be counted, ...}]
     writes a line of JSON for each step as it ends:
-            {"name", "ns": time a read, "counted": events in that time, "fault": None or text}
+            {"name", "ns": time an event, "counted": events in that time, "started": seconds until the
+             probe was in place, "fault": None or text}
 
 Each step also reports the number of events that its tables counted meanwhile, so that only work that was done
-is measured. Reads happen in this process, which reads nothing else between the two readings of the tables.
+is measured. The loop runs in this process, which does nothing else between the two readings of the tables.
 """
 
 from __future__ import annotations
@@ -36,41 +37,49 @@ WINDOWS = 3  # the output of all of them must fit the ring
 PATIENCE = 600.0  # a peer that compiles under emulation
 
 
-class Loop:
-    """Reads of one byte of /dev/zero."""
+class Loops:
+    """The library's loops."""
 
-    def __init__(self, library: str) -> None:
-        function = ctypes.CDLL(library).timed_reads
+    def __init__(self, path: str) -> None:
+        self._library = ctypes.CDLL(path)
+
+    def run(self, step: dict[str, Any], events: int) -> int:
+        """Make that many of a step's events. Returns nanoseconds."""
+        function = self._library[f"timed_{step['work']}"]
         function.restype = ctypes.c_uint64
         function.argtypes = (ctypes.c_int, ctypes.c_uint64)
-        zero = os.open("/dev/zero", os.O_RDONLY)
-        self._timed_reads: Callable[[int], int] = lambda n: int(function(zero, n))
-
-    def run(self, reads: int) -> int:
-        """Do the reads. Returns nanoseconds."""
-        ns = self._timed_reads(reads)
+        # the time of all processes, or of this thread
+        clocks = {"all": time.CLOCK_MONOTONIC, "own": time.CLOCK_THREAD_CPUTIME_ID}
+        ns = int(function(clocks[step["clock"]], events))
         if not ns:
-            raise RuntimeError("a read of /dev/zero failed")
+            raise RuntimeError(f"the loop of {step['work']} failed")
         return ns
 
 
-def measure(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
-    kind, reads = step["kind"], step["reads"]
+def measure(step: dict[str, Any], loops: Loops) -> dict[str, Any]:
+    kind, events = step["kind"], step["events"]
     if kind == "command":
-        return with_command(step, loop)
+        return with_command(step, loops)
     placed = {"nothing": nothing, "script": script, "module": module}[kind]
+    begun = time.monotonic()
     with placed(step) as count:
-        loop.run(WARM_UP)
+        started = time.monotonic() - begun
+        loops.run(step, warm_up(step))
         count()
         found = []
         for _ in range(WINDOWS):
             before = count()
-            ns = loop.run(reads)
+            ns = loops.run(step, events)
             found.append((ns, count() - before))
     # other processes that ran meanwhile can only add: events beyond `most`, or time
     undisturbed = [each for each in found if each[1] <= step["most"]]
     ns, counted = min(undisturbed or found)
-    return {"ns": ns / reads, "counted": counted}
+    return {"ns": ns / events, "counted": counted, "started": started}
+
+
+def warm_up(step: dict[str, Any]) -> int:
+    """An even number of events, for two CPUs."""
+    return min(WARM_UP, int(step["events"]) // 20 * 2 + 2)
 
 
 @contextlib.contextmanager
@@ -124,8 +133,8 @@ def check(snapshot: Snapshot) -> None:
 
 @contextlib.contextmanager
 def module(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
-    """A hand-written module: {"path", "module"}; reading its number is an event, too."""
-    subprocess.run(["insmod", step["path"]], check=True)
+    """A hand-written module: {"path", "module", "parameters"}; reading its number is an event, too."""
+    subprocess.run(["insmod", step["path"], *step["parameters"]], check=True)
     try:
         fd = os.open(f"/sys/module/{step['module']}/parameters/events", os.O_RDONLY)
         yield lambda: int(os.pread(fd, 32, 0))
@@ -134,32 +143,35 @@ def module(step: dict[str, Any]) -> Iterator[Callable[[], int]]:
         subprocess.run(["rmmod", step["module"]], check=True)
 
 
-def with_command(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
-    """A peer's program: {"argv", "ready", "counted"}.
+def with_command(step: dict[str, Any], loops: Loops) -> dict[str, Any]:
+    """A peer's program: {"argv", "env", "ready", "counted", "lines"}.
 
     `ready`: text that it writes when it starts to work; SIGINT makes it write its count: the sum of all
-    numbers in that output which the regular expression `counted` finds.
+    numbers in that output which the regular expression `counted` finds, or, with `lines`, how often.
     """
     log = Path("/tmp/peer.log")
+    begun = time.monotonic()
     with log.open("wb") as output:
         process = subprocess.Popen(
             step["argv"],
+            env={**os.environ, **step["env"]},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
     try:
-        deadline = time.monotonic() + PATIENCE
         while step["ready"] not in log.read_text(errors="replace"):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"it never got ready:\n{log.read_text(errors='replace')}")
-            time.sleep(0.5)
+            if process.poll() is not None or time.monotonic() > begun + PATIENCE:
+                said = log.read_text(errors="replace")
+                raise RuntimeError(f"it never got ready: {' '.join(said.split())[-300:]}")
+            time.sleep(0.1)
+        started = time.monotonic() - begun
         # its first output may precede the attachment of the hook: the count shows it
         time.sleep(5)
         before = log.stat().st_size
-        loop.run(WARM_UP)
-        ns = loop.run(step["reads"])
+        loops.run(step, warm_up(step))
+        ns = loops.run(step, step["events"])
         os.killpg(process.pid, signal.SIGINT)
         process.wait(PATIENCE)
         said = log.read_bytes()[before:].decode(errors="replace")
@@ -167,16 +179,18 @@ def with_command(step: dict[str, Any], loop: Loop) -> dict[str, Any]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-    counted = sum(int(number) for number in re.findall(step["counted"], said))
-    return {"ns": ns / step["reads"], "counted": counted - WARM_UP, "said": said[-2000:]}
+    found = re.findall(step["counted"], said)
+    counted = (len(found) if step["lines"] else sum(map(int, found))) - warm_up(step)
+    ns_each = ns / step["events"]
+    return {"ns": ns_each, "counted": counted, "started": started, "said": said[-2000:]}
 
 
 def main() -> int:
-    loop = Loop(sys.argv[2])
+    loops = Loops(sys.argv[2])
     for step in json.loads(Path(sys.argv[1]).read_text()):
         result: dict[str, Any] = {"name": step["name"], "fault": None}
         try:
-            result |= measure(step, loop)
+            result |= measure(step, loops)
         except Exception:  # reported with the step; the others go on
             result["fault"] = traceback.format_exc()
         print(json.dumps(result), flush=True)

@@ -42,14 +42,15 @@ def main() -> None:
     cache = work / "cache"
 
     def request(number: int) -> Request:
-        """The example, as another script for the cache with each number."""
-        changed = f"{text}\n// {number}\n"
+        """The example, as another script for the cache with each number: a comment would be no change."""
+        changed = f"{text}\nprobe never {{ println({number}) }}\n"
         return Request("example", text=changed, cache=str(cache))
 
     first, _ = compile_once(request(0))
     cold = [compile_once(request(1 + n)) for n in range(rounds)]
     cached = [compile_once(request(1 + n))[0] for n in range(rounds)]
     many = [request(1000 + n) for n in range(scripts)]
+    assert all("compiled C" in {p["title"] for p in r["passes"]} for _, r in cold), "from the cache"
     result = {
         "new_kernel": first,
         "cold": [spent for spent, _ in cold],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """In the guest: the start of the agent with a warm cache, and its memory.
 
-    starting.py request.json scripts -> {"start": s, "rss": bytes, "cached": s}
+    starting.py request.json scripts -> {"start": s, "rss": bytes, "rss_tls": bytes, "cached": s}
 
 Times are by the guest's clock, which counts one executed instruction as a nanosecond where it can.
 """
@@ -9,6 +9,7 @@ Times are by the guest's clock, which counts one executed instruction as a nanos
 from __future__ import annotations
 
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -34,8 +35,11 @@ def main() -> None:
     assert len(running) == scripts, status
     timed("scrapes until memory is steady", scrape)
     rss = resident()
+    switch_tls_on()
+    timed("scrapes over TLS until memory is steady", lambda: scrape("https"))
+    rss_tls = resident()
     timed("the agent's stop", lambda: systemctl("stop"))
-    print(json.dumps({"start": start, "rss": rss, "cached": cached}))
+    print(json.dumps({"start": start, "rss": rss, "rss_tls": rss_tls, "cached": cached}))
 
 
 def timed(what: str, work: Callable[[], object]) -> float:
@@ -65,14 +69,32 @@ def systemctl(verb: str) -> None:
     subprocess.run(["systemctl", verb, "stapwatch"], check=True)
 
 
-def scrape() -> None:
+def switch_tls_on() -> None:
+    """By a reload. The web configuration file is there already."""
+    Path("/etc/stapwatch/conf.d/tls.yaml").write_text("web_config_file: ../web.yaml\n")
+    systemctl("reload")
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            page("/metrics", "https")
+            return
+        except OSError:
+            assert time.monotonic() < deadline, "no TLS"
+            time.sleep(0.2)
+
+
+def scrape(scheme: str = "http") -> None:
     for _ in range(STEADY):
-        page("/metrics")
+        page("/metrics", scheme)
         time.sleep(1)
 
 
-def page(path: str) -> bytes:
-    with urllib.request.urlopen(f"http://127.0.0.1:9436{path}", timeout=60) as answer:
+def page(path: str, scheme: str = "http") -> bytes:
+    context = None
+    if scheme == "https":
+        context = ssl.create_default_context(cafile="/etc/stapwatch/authority.pem")
+    url = f"{scheme}://127.0.0.1:9436{path}"
+    with urllib.request.urlopen(url, timeout=60, context=context) as answer:
         text: bytes = answer.read()
     return text
 

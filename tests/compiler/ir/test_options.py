@@ -20,7 +20,7 @@ CONDITIONS = Conditions(kernel_vr="6.1.0", arch="x86_64")
 
 def test_limits_change() -> None:
     found = with_defines(Limits(), {"MAXACTION": "0x20", "MAXSTRINGLEN": "64"})
-    assert found.limits == Limits(MAXACTION=32, MAXACTION_INTERRUPTIBLE=320, MAXSTRINGLEN=64)
+    assert found.limits == Limits(MAXACTION=32, MAXACTION_INTERRUPTIBLE=1600, MAXSTRINGLEN=64)
     assert (found.macros, found.errors, found.warnings) == ({}, (), ())
 
 

@@ -8,7 +8,7 @@ import pytest
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir import syntax
 from compiler.probes import Environment, ProbePointError
-from compiler.probes.kernel_function import resolve_kernel
+from compiler.probes.kernel_point import resolve
 from tests.golden.kernel import golden_kernel
 
 
@@ -24,7 +24,7 @@ def components(point: str) -> tuple[syntax.Component, ...]:
 def test_a_wildcard_tells_what_it_leaves_out(pattern: str, left_out: int, suffix: str) -> None:
     environment = Environment(golden_kernel())
     point = components(f'kernel.function("{pattern}"){suffix}')
-    sites = resolve_kernel(point, environment)
+    sites = resolve(point, environment)
     assert "ftrace_caller" not in {site.function for site in sites}
     told = [f"{left_out} functions that fit '{pattern}' cannot be probed safely: left out"]
     assert [w.message for w in environment.warnings] == (told if left_out else [])
@@ -33,5 +33,5 @@ def test_a_wildcard_tells_what_it_leaves_out(pattern: str, left_out: int, suffix
 
 def test_a_wildcard_that_only_unsafe_functions_fit_is_an_error() -> None:
     with pytest.raises(ProbePointError, match="no function that fits it is safe") as raised:
-        resolve_kernel(components('kernel.function("ftrace_call*")'), Environment(golden_kernel()))
+        resolve(components('kernel.function("ftrace_call*")'), Environment(golden_kernel()))
     assert raised.value.slug == "unsafe-function"

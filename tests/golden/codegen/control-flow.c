@@ -20,11 +20,12 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[1];
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 32, "counts");
+_Static_assert(offsetof(struct lane, counts) == 40, "counts");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, slow_lock) == 16, "slow_lock");
 _Static_assert(offsetof(struct shared, slow) == 24, "slow");
@@ -68,8 +69,8 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	if (!a)
 		return;
 	c = &a->c;
-	sw_prepare(&a->c, 0, 1000, regs);
-	if (unlikely(!sw_lock(&s->slow_lock))) {
+	sw_prepare(&a->c, 0, 256, regs);
+	if (unlikely(!sw_lock(&s->slow_lock, 1))) {
 		a->lane.probes[0].skipped_lock++;
 		goto unlock_0;
 	}

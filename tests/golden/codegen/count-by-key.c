@@ -35,14 +35,15 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[1];
 	struct { struct key_reads key_0; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 32, "counts");
-_Static_assert(offsetof(struct lane, reads_dropped) == 56, "reads_dropped");
-_Static_assert(offsetof(struct lane, reads) == 64, "reads");
+_Static_assert(offsetof(struct lane, counts) == 40, "counts");
+_Static_assert(offsetof(struct lane, reads_dropped) == 64, "reads_dropped");
+_Static_assert(offsetof(struct lane, reads) == 72, "reads");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, reads_lock) == 16, "reads_lock");
 _Static_assert(offsetof(struct shared, reads) == 24, "reads");
@@ -50,8 +51,11 @@ _Static_assert(offsetof(struct shared, reads) == 24, "reads");
 /* Out of line: a stack protector, if any, is paid here and not at each hit. */
 static noinline u32 append_reads(struct area *a, struct shared *s, const struct key_reads *key)
 {
-	u32 n = sw_array_append(&SW_ARRAY(s->reads), key, &s->reads_lock);
+	u32 n = sw_array_find(&SW_ARRAY(s->reads), key);
 
+	if (n)
+		return n;
+	n = sw_array_append(&SW_ARRAY(s->reads), key, &s->reads_lock);
 	if (unlikely(!n))
 		a->lane.reads_dropped++;
 	return n;
@@ -60,7 +64,7 @@ static noinline u32 append_reads(struct area *a, struct shared *s, const struct 
 /* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
 static __always_inline u32 add_reads(struct area *a, struct shared *s, const struct key_reads *key)
 {
-	u32 n = sw_array_find(&SW_ARRAY(s->reads), key);
+	u32 n = sw_array_find_near(&SW_ARRAY(s->reads), key);
 
 	return likely(n) ? n : append_reads(a, s, key);
 }

@@ -19,12 +19,13 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[1];
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 32, "counts");
-_Static_assert(offsetof(struct lane, reads) == 56, "reads");
+_Static_assert(offsetof(struct lane, counts) == 40, "counts");
+_Static_assert(offsetof(struct lane, reads) == 64, "reads");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 
 /* count.stp:2:7: probe kernel.function("vfs_read") */

@@ -24,12 +24,13 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[2];
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 64, "counts");
-_Static_assert(offsetof(struct lane, latency) == 88, "latency");
+_Static_assert(offsetof(struct lane, counts) == 80, "counts");
+_Static_assert(offsetof(struct lane, latency) == 104, "latency");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 
 static const struct sw_stat_layout layout_latency __maybe_unused = {

@@ -24,12 +24,13 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[1];
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 32, "counts");
-_Static_assert(offsetof(struct lane, latency) == 56, "latency");
+_Static_assert(offsetof(struct lane, counts) == 40, "counts");
+_Static_assert(offsetof(struct lane, latency) == 64, "latency");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 
 static const struct sw_stat_layout layout_latency __maybe_unused = {

@@ -25,13 +25,14 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[2];
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 64, "counts");
-_Static_assert(offsetof(struct lane, dropped) == 88, "dropped");
-_Static_assert(offsetof(struct lane, lengths) == 96, "lengths");
+_Static_assert(offsetof(struct lane, counts) == 80, "counts");
+_Static_assert(offsetof(struct lane, dropped) == 104, "dropped");
+_Static_assert(offsetof(struct lane, lengths) == 112, "lengths");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 
 static const struct sw_stat_layout layout_lengths __maybe_unused = {
@@ -63,7 +64,7 @@ static u32 probe_0(u64 arg0, u64 arg1, u64 arg2, u64 arg3)
 	if (!a)
 		return SW_ACCEPT;
 	c = &a->c;
-	sw_prepare(&a->c, 0, 1000, NULL);
+	sw_prepare(&a->c, 0, 256, NULL);
 	t1 = sw_kernel_read(c, (s64)arg1, 4);
 	if (unlikely(c->error)) {
 		c->error_site = 0;

@@ -35,15 +35,16 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[1];
 	struct { char text_0[16]; struct key_threads key_1; char text_2[512]; } frame_probe_0;
 	struct { s32 tags[4]; char text[MAXSTRINGLEN]; } match;
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 32, "counts");
-_Static_assert(offsetof(struct lane, threads_dropped) == 56, "threads_dropped");
-_Static_assert(offsetof(struct lane, threads) == 64, "threads");
+_Static_assert(offsetof(struct lane, counts) == 40, "counts");
+_Static_assert(offsetof(struct lane, threads_dropped) == 64, "threads_dropped");
+_Static_assert(offsetof(struct lane, threads) == 72, "threads");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, threads_lock) == 16, "threads_lock");
 _Static_assert(offsetof(struct shared, threads) == 24, "threads");
@@ -123,6 +124,8 @@ static bool match_0(struct area *a, const char *s)
 			break;
 		}
 		state = next_0[state][class];
+		if (state && !sw_charge_step(&a->c, at, 6))
+			break;
 	}
 	return sw_matched_keep(&a->c, a->match.text, sizeof(a->match.text), s, tags, 2);
 }
@@ -156,7 +159,7 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 		return;
 	c = &a->c;
 	f = &a->frame_probe_0;
-	sw_prepare(&a->c, 0, 1000, regs);
+	sw_prepare(&a->c, 0, 256, regs);
 	c->match.groups = 0;
 	fn_execname(c, f->text_0);
 	t1 = match_0(a, f->text_0);
@@ -167,6 +170,10 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 			goto fail;
 		}
 		sw_copy_key(c, f->key_1.key1, sizeof(f->key_1.key1), f->text_2);
+		if (unlikely(c->error)) {
+			c->error_site = 1;
+			goto fail;
+		}
 		n2 = add_threads(a, s, &f->key_1);
 		if (likely(n2))
 			a->lane.threads[n2 - 1]++;

@@ -35,14 +35,15 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[1];
 	struct { char text_0[16]; struct key_shells key_1; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 32, "counts");
-_Static_assert(offsetof(struct lane, shells_dropped) == 56, "shells_dropped");
-_Static_assert(offsetof(struct lane, shells) == 64, "shells");
+_Static_assert(offsetof(struct lane, counts) == 40, "counts");
+_Static_assert(offsetof(struct lane, shells_dropped) == 64, "shells_dropped");
+_Static_assert(offsetof(struct lane, shells) == 72, "shells");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, shells_lock) == 16, "shells_lock");
 _Static_assert(offsetof(struct shared, shells) == 24, "shells");
@@ -50,8 +51,11 @@ _Static_assert(offsetof(struct shared, shells) == 24, "shells");
 /* Out of line: a stack protector, if any, is paid here and not at each hit. */
 static noinline u32 append_shells(struct area *a, struct shared *s, const struct key_shells *key)
 {
-	u32 n = sw_array_append(&SW_ARRAY(s->shells), key, &s->shells_lock);
+	u32 n = sw_array_find(&SW_ARRAY(s->shells), key);
 
+	if (n)
+		return n;
+	n = sw_array_append(&SW_ARRAY(s->shells), key, &s->shells_lock);
 	if (unlikely(!n))
 		a->lane.shells_dropped++;
 	return n;
@@ -60,7 +64,7 @@ static noinline u32 append_shells(struct area *a, struct shared *s, const struct
 /* 1 + the slot of an element, a new one zero; 0: the array is full, and it is counted. */
 static __always_inline u32 add_shells(struct area *a, struct shared *s, const struct key_shells *key)
 {
-	u32 n = sw_array_find(&SW_ARRAY(s->shells), key);
+	u32 n = sw_array_find_near(&SW_ARRAY(s->shells), key);
 
 	return likely(n) ? n : append_shells(a, s, key);
 }
@@ -82,13 +86,16 @@ static const u8 next_0[][8] = {
 	{ 1, 0, 0, 0, 0, 0, 0, 0 },
 };
 
-static bool match_0(const char *s)
+static bool match_0(struct sw_context *c, const char *s)
 {
-	u32 state = 2;
+	u32 state = 2, at = 0;
 
-	while (state > 1)
-		state = next_0[state][classes_0[(u8)*s++]];
-	return state;
+	for (; state > 1; at++) {
+		state = next_0[state][classes_0[(u8)s[at]]];
+		if (state > 1 && !sw_charge_step(c, at, 3))
+			break;
+	}
+	return state == 1;
 }
 
 /* tapset/functions/task.stp:5: function execname */
@@ -113,7 +120,7 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 	c = &a->c;
 	f = &a->frame_probe_0;
 	fn_execname(c, f->text_0);
-	if (match_0(f->text_0)) {
+	if (match_0(c, f->text_0)) {
 		fn_execname(c, f->key_1.execname);
 		n1 = add_shells(a, s, &f->key_1);
 		if (likely(n1))

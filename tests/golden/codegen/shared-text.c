@@ -25,12 +25,13 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[2];
 	struct { char text_0[16]; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 64, "counts");
+_Static_assert(offsetof(struct lane, counts) == 80, "counts");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, last_lock) == 32, "last_lock");
 _Static_assert(offsetof(struct shared, last_sequence) == 36, "last_sequence");
@@ -56,7 +57,7 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 		return;
 	c = &a->c;
 	f = &a->frame_probe_0;
-	if (unlikely(!sw_lock(&s->last_lock))) {
+	if (unlikely(!sw_lock(&s->last_lock, 1))) {
 		a->lane.probes[0].skipped_lock++;
 		goto unlock_0;
 	}
@@ -81,8 +82,8 @@ static void probe_1(unsigned long ip, unsigned long parent_ip, void *ops,
 	if (!a)
 		return;
 	c = &a->c;
-	sw_prepare(&a->c, 1, 1000, regs);
-	if (unlikely(!sw_lock(&s->last_lock))) {
+	sw_prepare(&a->c, 1, 256, regs);
+	if (unlikely(!sw_lock(&s->last_lock, 1))) {
 		a->lane.probes[1].skipped_lock++;
 		goto unlock_0;
 	}

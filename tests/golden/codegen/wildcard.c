@@ -42,16 +42,17 @@ struct shared {
 /* One CPU's block. */
 struct area {
 	struct sw_context c;
+	struct sw_meter meters[2];
 	struct { struct key_by key_0; char text_1[128]; } frame_probe_0;
 	struct lane lane __aligned(4096);
 };
 
 _Static_assert(offsetof(struct lane, probes) == 0, "probes");
-_Static_assert(offsetof(struct lane, counts) == 64, "counts");
-_Static_assert(offsetof(struct lane, n) == 88, "n");
-_Static_assert(offsetof(struct lane, by_dropped) == 96, "by_dropped");
-_Static_assert(offsetof(struct lane, by) == 104, "by");
-_Static_assert(offsetof(struct lane, sizes) == 16488, "sizes");
+_Static_assert(offsetof(struct lane, counts) == 80, "counts");
+_Static_assert(offsetof(struct lane, n) == 104, "n");
+_Static_assert(offsetof(struct lane, by_dropped) == 112, "by_dropped");
+_Static_assert(offsetof(struct lane, by) == 120, "by");
+_Static_assert(offsetof(struct lane, sizes) == 16504, "sizes");
 _Static_assert(offsetof(struct shared, probes) == 0, "probes");
 _Static_assert(offsetof(struct shared, by_lock) == 96, "by_lock");
 _Static_assert(offsetof(struct shared, by) == 104, "by");
@@ -88,9 +89,10 @@ static __always_inline void fill_sizes(struct row_sizes *row, s64 value)
 }
 
 /* tapset/functions/probed.stp:4: function __probed_function */
-static void fn___probed_function(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
+static void fn___probed_function_(struct sw_context *c __maybe_unused, char *STAP_RETVALUE)
 {
 	STAP_RETVALUE[0] = 0;
+	sw_charge_late(c, 4);
 	sw_probed_function(c, STAP_RETVALUE, 128);
 }
 
@@ -108,15 +110,19 @@ static void probe_0(unsigned long ip, unsigned long parent_ip, void *ops,
 		return;
 	c = &a->c;
 	f = &a->frame_probe_0;
-	sw_prepare(&a->c, 0, 1000, regs);
+	sw_prepare(&a->c, 0, 256, regs);
 	a->c.address = ip;
 	a->lane.n++;
-	fn___probed_function(c, f->text_1);
+	fn___probed_function_(c, f->text_1);
 	if (unlikely(c->error)) {
 		c->error_site = 0;
 		goto fail;
 	}
 	sw_copy_key(c, f->key_0.probefunc, sizeof(f->key_0.probefunc), f->text_1);
+	if (unlikely(c->error)) {
+		c->error_site = 1;
+		goto fail;
+	}
 	n1 = add_by(a, s, &f->key_0);
 	if (likely(n1))
 		a->lane.by[n1 - 1]++;

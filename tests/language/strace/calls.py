@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """System calls with usual and unusual arguments, and strace's decoding of them.
 
-calls("read")           -> [Call(2, "openat", 257, (-100, WORLD + PATH, 0, 0, 0, 0)), ...] of syscalls/read.stp
+calls(probes("open"))   -> [Call(<openat>, (-100, WORLD + PATH, 0, 0, 0, 0)), ...] of syscalls/open.stp
 decode([call, ...])     -> ['openat(AT_FDCWD, "/a/file", O_RDONLY)', ...] as strace writes them
+
+A call is made as a 64-bit program makes it, or as a 32-bit one does: with probes_32("open").
 """
 
 from __future__ import annotations
@@ -15,15 +17,21 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from compiler.arch import CompatCall, arch_of
 from tests import PROJECT
 
 HERE = Path(__file__).parent
 TAPSET = PROJECT / "compiler/tapset/syscalls"
+ONLY_32 = PROJECT / "compiler/tapset/x86_64/syscalls_32.stp"
 NUMBERS = Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h")
 NO_STRACE = shutil.which("strace") is None or not NUMBERS.exists()
+_TABLES = "linux-headers-*/arch/x86/include/generated/asm/syscalls_32.h"
+TABLE_32 = next(iter(sorted(Path("/usr/src").glob(_TABLES), reverse=True)), None)
+ARCH = arch_of("x86_64")
+LOW = (1 << 32) - 1
 WORLD = 0x20000000
-PATH, NAME, ZEROS, TIME, ADDRESS, ADDRESS6, ODD, LIST = (
-    WORLD + at for at in (0x200, 0x280, 0x300, 0x500, 0x580, 0x5C0, 0x600, 0x680)
+PATH, NAME, ZEROS, TIME, TIME_32, ADDRESS, ADDRESS6, ODD, LIST, LIST_32 = (
+    WORLD + at for at in (0x200, 0x280, 0x300, 0x500, 0x540, 0x580, 0x5C0, 0x600, 0x680, 0x6C0)
 )
 BAD = 0x10
 HIGH = 0xDEADBEEF << 32  # what an int does not have
@@ -79,12 +87,16 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One of the library's: its name, the kernel's function, the call's number and parameters."""
+    """One of the library's: its name, the kernel's entry function, the call's number and parameters.
+
+    `compat`: how a 32-bit program makes the call; None for a 64-bit one.
+    """
 
     name: str
     function: str
     number: int
     parameters: tuple[Parameter, ...]
+    compat: CompatCall | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +106,26 @@ class Call:
 
     @property
     def words(self) -> list[int]:
-        return [self.probe.number, *(argument & (1 << 64) - 1 for argument in self.arguments)]
+        """The number, and the registers in their order."""
+        if self.probe.compat is None:
+            registers = list(self.arguments)
+        else:
+            registers = _registers_32(self.probe.compat, self.arguments)
+        return [self.probe.number, *(word & (1 << 64) - 1 for word in registers)]
 
     def __str__(self) -> str:
         return f"{self.probe.name}({', '.join(map(hex, self.arguments))})"
+
+
+def _registers_32(call: CompatCall, arguments: Sequence[int]) -> list[int]:
+    """An argument of 64 bits is in two of the registers."""
+    found = dict.fromkeys(ARCH.compat_arguments, 0)
+    for place, value in zip(call.arguments, arguments, strict=False):
+        for half, register in enumerate(place.registers):
+            found[register] = value >> 32 * half & LOW
+    short = {TIME: TIME_32} if call.time_size == 4 else {}
+    moved = short | {LIST: LIST_32}
+    return [moved.get(value, value) for value in found.values()]
 
 
 @cache
@@ -107,13 +135,46 @@ def numbers() -> dict[str, int]:
 
 
 @cache
+def table_32(file: Path | None = TABLE_32) -> dict[str, int]:
+    """The entry functions of 32-bit programs' calls, each with one of its numbers, from the kernel's table."""
+    assert file is not None
+    rows = re.findall(r"^__SYSCALL\w*\((\d+), (\w+)(?:, (\w+))?\)", file.read_text(), re.M)
+    found = {f"__ia32_{compat or own}": int(number) for number, own, compat in rows}
+    return {name: number for name, number in found.items() if name != "__ia32_sys_ni_syscall"}
+
+
+def library_calls() -> set[str]:
+    """The calls that the library has probes for, by the kernel's names."""
+    files = [*TAPSET.glob("*.stp"), ONLY_32]
+    return {name for file in files for name in re.findall(r'syscall\("(\w+)"\)', file.read_text())}
+
+
+@cache
 def probes(topic: str) -> tuple[Probe, ...]:
     """Those of one file of the library that this machine has calls for."""
     found = []
-    for name, function, body in _PROBE.findall((TAPSET / f"{topic}.stp").read_text()):
+    for name, function, parameters in _written(TAPSET / f"{topic}.stp"):
         number = numbers().get(_FUNCTIONS.get(function, function))
-        if number is None or name in _LEFT_OUT:
-            continue
+        if number is not None and name not in _LEFT_OUT:
+            found.append(Probe(name, ARCH.syscall_prefix + function, number, parameters))
+    return tuple(found)
+
+
+@cache
+def probes_32(topic: str) -> tuple[Probe, ...]:
+    """The same for 32-bit programs; "" is the topic of the calls that only they have."""
+    found = []
+    for name, function, parameters in _written(TAPSET / f"{topic}.stp" if topic else ONLY_32):
+        for call in ARCH.compat_calls(function):
+            entry = next((f for f in call.functions if f in table_32()), None)
+            if entry is not None and name not in _LEFT_OUT:
+                found.append(Probe(name, entry, table_32()[entry], parameters, call))
+    return tuple(found)
+
+
+def _written(file: Path) -> Iterator[tuple[str, str, tuple[Parameter, ...]]]:
+    """Name, function and parameters of a file's probes."""
+    for name, function, body in _PROBE.findall(file.read_text()):
         parameters: dict[int, Parameter] = {}
         for variable, text, place in _ARGUMENT.findall(body):
             old = parameters.get(int(place) - 1)
@@ -121,17 +182,20 @@ def probes(topic: str) -> tuple[Probe, ...]:
             first = old.name if old else variable
             if old is None or "unquoted" not in variable:
                 parameters[int(place) - 1] = Parameter(first, int(place) - 1, text)
-        found.append(Probe(name, function, number, tuple(parameters.values())))
-    return tuple(found)
+        yield name, function, tuple(parameters.values())
 
 
 def topics() -> list[str]:
     return sorted(path.stem for path in TAPSET.glob("*.stp") if probes(path.stem))
 
 
-def calls(topic: str) -> Iterator[Call]:
+def topics_32() -> list[str]:
+    return ["", *(path.stem for path in sorted(TAPSET.glob("*.stp")) if probes_32(path.stem))]
+
+
+def calls(some: Sequence[Probe]) -> Iterator[Call]:
     """Each argument takes all its values in turn, while the others are usual."""
-    for probe in probes(topic):
+    for probe in some:
         usual = [0] * 6
         for parameter in probe.parameters:
             usual[parameter.place] = parameter.values()[0]
@@ -151,8 +215,11 @@ def decode(made: Sequence[Call], folder: Path) -> list[str]:
     subprocess.run(["gcc", "-O1", "-o", caller, HERE / "caller.c"], check=True, timeout=60)
     plan = "".join(" ".join(f"{word:x}" for word in call.words) + "\n" for call in made)
     command = ["strace", "-s", "64", "-o", str(output), str(caller)]
+    if made[0].probe.compat is not None:
+        command.append("32")
     subprocess.run(command, input=plan, text=True, check=True, timeout=300)
-    lines = output.read_text(errors="surrogateescape").splitlines()
+    text = output.read_text(errors="surrogateescape")
+    lines = [line for line in text.splitlines() if not line.startswith("strace: [ Process")]
     end = next(i for i, line in enumerate(lines) if line.startswith("exit_group("))
     return [re.sub(r"\) += (-?\w+|\?).*$", ")", line) for line in lines[end - len(made) : end]]
 
@@ -160,17 +227,15 @@ def decode(made: Sequence[Call], folder: Path) -> list[str]:
 def kernel_source(made: Sequence[Call]) -> str:
     """C of a kernel that has the calls' functions, and the calls in a table."""
     golden = PROJECT / "tests/golden/kernel.c"
-    functions = sorted({probe.function for topic in topics() for probe in probes(topic)})
+    functions = sorted({call.probe.function for call in made} | {"__x64_sys_openat"})
     rows = ",\n".join("{" + ",".join(f"{word:#x}ul" for word in call.words) + "}" for call in made)
     text = (
         f'#include "{HERE}/world.h"\n#define size_t golden_size_t\n#define ssize_t golden_ssize_t\n'
     )
     text += f'#define loff_t golden_loff_t\n#include "{golden}"\n'
     for name in functions:
-        if name != "openat":
-            text += (
-                f"long __x64_sys_{name}(const struct pt_regs *regs) {{ return (long)regs->di; }}\n"
-            )
+        if f"long {name}(" not in golden.read_text():
+            text += f"long {name}(const struct pt_regs *regs) {{ return (long)regs->di; }}\n"
     text += "long next_call(struct pt_regs *regs) { return (long)regs->di; }\n"
     text += f"unsigned long calls[][7] = {{\n{rows}\n}};\n"
     return text + "__attribute__((constructor)) static void begin(void) { make_world(); }\n"

@@ -15,10 +15,12 @@ enum {
 	WORLD_NAME = 0x280,
 	WORLD_ZEROS = 0x300,
 	WORLD_TIME = 0x500,
+	WORLD_TIME_32 = 0x540, /* the same for a 32-bit program */
 	WORLD_ADDRESS = 0x580,
 	WORLD_ADDRESS6 = 0x5c0,
 	WORLD_ODD = 0x600, /* an address of no known family */
 	WORLD_LIST = 0x680,
+	WORLD_LIST_32 = 0x6c0,
 };
 
 static void make_world(void)
@@ -36,5 +38,8 @@ static void make_world(void)
 	memcpy(at + WORLD_ADDRESS, inet, sizeof(inet));
 	memcpy(at + WORLD_ADDRESS6, inet6, sizeof(inet6));
 	memcpy(at + WORLD_ODD, family, sizeof(family));
+	memcpy(at + WORLD_TIME_32, (unsigned int[]){ 5, 250, 6, 7 }, 16);
+	memcpy(at + WORLD_LIST_32, (unsigned int[]){ WORLD + WORLD_PATH, WORLD + WORLD_NAME, 0 },
+	       12);
 	memcpy(at + WORLD_LIST, (unsigned long[]){ WORLD + WORLD_PATH, WORLD + WORLD_NAME, 0 }, 24);
 }

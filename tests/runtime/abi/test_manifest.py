@@ -22,18 +22,19 @@ from tests.runtime.images import Plan
 st.register_type_strategy(str, st.text(st.characters(exclude_categories=["Cs"]), max_size=8))
 
 
-def register(kind: type) -> None:
+def register(kind: type, **known: st.SearchStrategy[Any]) -> None:
     """A record's own signature is unknown until a few instances exist; its type hints are known."""
     hints = get_type_hints(kind)
     st.register_type_strategy(
-        kind, lambda _: st.builds(kind, **{name: st.from_type(hints[name]) for name in hints})
+        kind,
+        lambda _: st.builds(kind, **{name: st.from_type(hints[name]) for name in hints} | known),
     )
 
 
 for record in (a.Histogram, a.Statistic, a.Key, a.Slots, a.Table, a.Probe, a.Argument, a.Print):
     register(record)
 register(a.ErrorSite)
-register(Manifest)
+register(Manifest, needs=st.none() | st.integers(max_value=a.FORMAT))
 MANIFESTS = st.from_type(Manifest)
 
 
@@ -57,7 +58,7 @@ def trees() -> list[tuple[str, Any]]:
     plan.array("t", {"n": None}, capacity=2)
     good = plan.manifest().to_json()
     cases: list[tuple[str, Any]] = []
-    for name, value in [("tables", [1]), ("tables", 7), ("probes", [{"point": 1}]), ("extra", 1)]:
+    for name, value in [("tables", [1]), ("tables", 7), ("probes", [{"point": 1}])]:
         tree = json.loads(good)
         tree[name] = value
         cases.append((f"{name}={value}", tree))
@@ -71,6 +72,25 @@ def trees() -> list[tuple[str, Any]]:
 def test_wrong_tree(tree: dict[str, Any]) -> None:
     with pytest.raises(ValueError):
         Manifest.from_json(json.dumps(tree))
+
+
+def grown(tree: Any) -> Any:
+    """The tree with a member that this release does not know in each of its records."""
+    if isinstance(tree, dict):
+        return {**{key: grown(value) for key, value in tree.items()}, "novelty": [1]}
+    return [grown(value) for value in tree] if isinstance(tree, list) else tree
+
+
+@given(MANIFESTS)
+@settings(suppress_health_check=[HealthCheck.too_slow], max_examples=30)
+def test_what_a_later_release_has_added_is_skipped(manifest: Manifest) -> None:
+    assert Manifest.from_json(json.dumps(grown(json.loads(manifest.to_json())))) == manifest
+
+
+def test_a_manifest_for_newer_readers_only_is_refused_by_name() -> None:
+    text = replace(Plan(lanes=1).manifest(), needs=a.FORMAT + 1, compiler="7.0+ab").to_json()
+    with pytest.raises(ValueError, match=r"module swatch_x was made by stapwatch 7\.0\+ab"):
+        Manifest.from_json(text)
 
 
 def compile_object(folder: Path, source: str) -> Path:
@@ -123,3 +143,14 @@ def test_none_is_left_out() -> None:
     plan = Plan(lanes=1)
     plan.scalar("total")
     assert "null" not in plan.manifest().to_json()
+
+
+def test_a_manifest_from_before_full_arrays_had_a_policy() -> None:
+    plan = Plan(lanes=1)
+    plan.array("t", {"k": None}, 4)
+    tree = json.loads(plan.manifest().to_json())
+    (table,) = tree["tables"]
+    assert table["slots"].pop("when_full") == "drop"
+    assert "replaced" not in table
+    (found,) = Manifest.from_json(json.dumps(tree)).tables
+    assert (found.slots, found.replaced) == (plan.tables[0].slots, None)

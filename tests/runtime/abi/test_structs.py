@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """structs.py mirrors abi.h: a C compiler computes the expected sizes, offsets and numbers."""
 
+import errno
 import re
 import struct
 import subprocess
@@ -13,6 +14,7 @@ from runtime.abi import structs
 INCLUDE = Path(structs.__file__).parents[1] / "kernel/include/stapwatch"
 
 MIRRORS = {
+    "sw_sizes": structs.SIZES,
     "sw_header": structs.HEADER,
     "sw_probe_counts": structs.PROBE_COUNTS,
     "sw_probe_status": structs.PROBE_STATUS,
@@ -21,8 +23,19 @@ MIRRORS = {
     "sw_slot": structs.SLOT,
     "sw_event": structs.EVENT,
     "sw_start": structs.START,
+    "sw_budgets": structs.BUDGETS,
     "sw_sums": structs.SUMS,
+    "sw_table": structs.TABLE,
+    "sw_carry": structs.CARRY,
+    "sw_expire": structs.EXPIRE,
 }
+
+NUMBERS = (
+    ("SW", structs.State),
+    ("SW_EVENT", structs.EventKind),
+    ("SW_BREACH", structs.Breach),
+    ("SW_COST", structs.Cost),
+)
 
 
 def fields(name: str) -> list[str]:
@@ -31,6 +44,10 @@ def fields(name: str) -> list[str]:
     body = re.search(rf"struct {name} \{{(.*?)\}};", text, re.S)
     assert body, name
     return re.findall(r"\b(\w+)(?:\[\w+\])?;", body[1])  # `x[]` at the end takes no space
+
+
+def requests() -> list[str]:
+    return re.findall(r"#define (SW_IOC_\w+)", (INCLUDE / "abi.h").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +60,9 @@ def from_c(tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
         for field in fields(name):
             rows.append(f'P("{name}.{field}", offsetof(struct {name}, {field}))')
             rows.append(f'P("{name}.{field}.size", sizeof(((struct {name} *)0)->{field}))')
-    for constant in ("SW_ABI", "SW_IOC_START", "SW_IOC_STOP", "SW_IOC_SYNC", "SW_IOC_SUMS"):
+    for constant in ("SW_ABI", "SW_WAITS", *requests()):
         rows.append(f'P("{constant}", {constant})')
-    for prefix, numbers in (("SW", structs.State), ("SW_EVENT", structs.EventKind)):
+    for prefix, numbers in NUMBERS:
         for member in numbers:
             rows.append(f'P("{prefix}_{member.name}", {prefix}_{member.name})')
     source = folder / "abi.c"
@@ -84,14 +101,12 @@ def test_struct(name: str, from_c: dict[str, int]) -> None:
 
 def test_numbers(from_c: dict[str, int]) -> None:
     assert from_c["SW_ABI"] == structs.ABI
-    assert from_c["SW_IOC_START"] == structs.IOC_START
-    assert from_c["SW_IOC_STOP"] == structs.IOC_STOP
-    assert from_c["SW_IOC_SYNC"] == structs.IOC_SYNC
-    assert from_c["SW_IOC_SUMS"] == structs.IOC_SUMS
-    for state in structs.State:
-        assert from_c[f"SW_{state.name}"] == state
-    for kind in structs.EventKind:
-        assert from_c[f"SW_EVENT_{kind.name}"] == kind
+    assert from_c["SW_WAITS"] - (1 << 64) == structs.WAITING == -errno.EUNATCH
+    for prefix, numbers in NUMBERS:
+        for member in numbers:
+            assert from_c[f"{prefix}_{member.name}"] == member
+    for name in requests():
+        assert from_c[name] == getattr(structs, name.removeprefix("SW_")), name
 
 
 def test_every_struct_has_a_mirror() -> None:
@@ -104,6 +119,12 @@ def test_every_struct_has_a_mirror() -> None:
     [(b"elsewise", structs.ABI, "magic"), (structs.MAGIC, 99, "ABI 99")],
 )
 def test_foreign_header(magic: bytes, version: int, why: str) -> None:
-    data = structs.HEADER.pack(magic, version, *[0] * 13)
+    data = structs.HEADER.pack(magic, version, *[0] * 19, b"")
     with pytest.raises(ValueError, match=why):
         structs.Header.unpack(data)
+
+
+def test_the_state_alone(from_c: dict[str, int]) -> None:
+    assert from_c["sw_header.state"] == structs.STATE_OFFSET
+    assert from_c["sw_header.state.size"] == structs.STATE.size
+    assert [int(state) for state in structs.STATES] == list(range(len(structs.State)))

@@ -9,6 +9,7 @@ from runtime.abi.manifest import Argument, ErrorSite, Histogram, HistogramKind, 
 from runtime.abi.structs import NO_PROBE, NO_SITE, EventKind
 from runtime.events.decode import Event, decode, log_text, text
 from runtime.events.histogram_text import render
+from runtime.events.printf import Kind, arguments, parse
 from runtime.support.record import replace
 from tests.runtime.images import Plan, encoded, event, histogram_argument, with_print
 
@@ -95,6 +96,24 @@ def test_what_a_value_holds_ends_no_line_of_a_log(
     manifest = with_print(EMPTY, form, *kinds)
     (found,) = decode(event(EventKind.PRINT, encoded(*values)), manifest)
     assert log_text(found, manifest) == expected
+
+
+@pytest.mark.parametrize("form", ["%s", "%s\n", "a\r%s", "%s %d\n", "%d%%\n", "%x|%s", "%5d", ""])
+@pytest.mark.parametrize(
+    "value", ["", "a", "a\n", "a\r\nX: 1", r"\x0d", "w\udcff", "\u2028", "cut\0here", "\u00e9"]
+)
+def test_the_quick_way_shows_the_same(
+    form: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (0, 7, -7):
+        kinds = [NAME if piece.kind is Kind.STRING else PID for piece in arguments(parse(form))]
+        args = encoded(*(value if kind is NAME else number for kind in kinds))
+        manifest = with_print(EMPTY, form, *kinds)
+        (found,) = decode(event(EventKind.PRINT, args), manifest)
+        quick = text(found, manifest), log_text(found, manifest)
+        with monkeypatch.context() as slowly:
+            slowly.setattr("runtime.events.decode._quick", lambda *_: None)
+            assert quick == (text(found, manifest), log_text(found, manifest))
 
 
 def test_errors_are_one_line_of_a_log() -> None:

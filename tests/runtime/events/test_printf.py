@@ -22,6 +22,7 @@ from runtime.events.printf import (
     format,
     format_bytes,
     parse,
+    template,
 )
 
 LOWEST, HIGHEST = -(1 << 63), (1 << 63) - 1
@@ -95,6 +96,45 @@ def test_arguments() -> None:
     ]
     assert [a.directive.position for a in wanted] == [0, 3, 3, 3, 9, 9, 14]
     assert [a.directive.user_memory for a in wanted[5:]] == [False, True]
+
+
+VALUES: dict[Kind, st.SearchStrategy[int | str]] = {
+    Kind.LONG: st.integers(LOWEST, HIGHEST) | st.integers(-9, 9),
+    Kind.STRING: st.text(st.sampled_from("ab%\u00e9\udcff\n"), max_size=4),
+}
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "%d",
+                "%5d",
+                "%s",
+                "%u",
+                "%x",
+                "%#x",
+                "%p",
+                "%i",
+                "%%",
+                "a",
+                "\u00e9",
+                "\n",
+                "%X",
+                "%-5d",
+            ]
+        ),
+        max_size=5,
+    ),
+    st.data(),
+)
+def test_a_template_shows_the_same(parts: list[str], data: st.DataObject) -> None:
+    pieces = parse("".join(parts))
+    values = [data.draw(VALUES[a.kind]) for a in arguments(pieces)]
+    found = template(pieces)
+    assert (found is None) == any(part in ("%X", "%-5d") for part in parts)
+    if found is not None and all(int(values[n]) >= 0 for n in found[1]):
+        assert found[0] % tuple(values) == format(pieces, values)
 
 
 # Differences of the script language from C, and conversions that C does not have.

@@ -80,7 +80,7 @@ int main(void)
 	while (take(head, sizeof(head))) {
 		u32 size = head[1], nr_longs = head[2], nr_strings = head[3], i, answer[2];
 		struct sw_lane_counts counts = { 0 };
-		struct sw_context c = { .counts = &counts };
+		struct sw_context c = { .counts = &counts, .actions = 1 << 30 };
 		char *strings[MOST] = { NULL }, *to = malloc(size);
 		s64 *longs = malloc(8 * nr_longs + 1);
 

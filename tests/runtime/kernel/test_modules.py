@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from runtime.abi.structs import NO_PROBE
+
 pytestmark = pytest.mark.lab
 
 Scenario = Callable[..., dict[str, Any]]
@@ -104,6 +106,27 @@ def test_exit_keeps_all_handlers_out(scenario: Scenario) -> None:
 
     assert result["after_exit"]
     assert result["exit_states"] == LIFE
+
+
+def test_disarm_and_arm(scenario: Scenario) -> None:
+    result = scenario("arming")
+
+    assert result["loaded"] == ["EBUSY", "EBUSY"]
+    assert result["first"] == [100] * 4
+    assert result["armed_twice"] == ["ok", "RUNNING"]
+    assert result["attached"] > 0
+    assert result["disarmed"] == ["DISARMED", "REQUEST", NO_PROBE]
+    assert result["since"]
+    assert result["while_disarmed"] == [0] * 4
+    assert result["detached"] == [0, 0]
+    assert result["disarmed_twice"] == ["ok", 1]
+    assert result["again"] == [100] * 4
+    assert result["stopped"] == ["EBUSY", "EBUSY", 2]
+    assert result["states"] == [
+        "STARTING", "RUNNING", "DISARMED", "RUNNING", "DISARMED", "EXITING", "STOPPED",
+    ]  # fmt: skip
+    assert result["restarted"] == ["NONE", 0]
+    assert result["after"] == 0
 
 
 def test_a_full_ring_loses_the_newest_and_counts(scenario: Scenario) -> None:

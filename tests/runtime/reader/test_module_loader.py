@@ -51,6 +51,7 @@ def machine(root: Path, **files: str) -> Path:
             "locked down (integrity",
         ),
         ({"sys__module__module__parameters__sig_enforce": "Y\n"}, "sig_enforce"),
+        ({"proc__cmdline": "quiet stapwatch=off\n"}, "booted with stapwatch=off"),
     ],
 )
 def test_machines_that_cannot(tmp_path: Path, files: dict[str, str], reason: str) -> None:

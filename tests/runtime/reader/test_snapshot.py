@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from runtime.abi.histogram import upper_bounds
 from runtime.abi.manifest import Histogram, HistogramKind, Statistic, Storage, Table, ValueType
-from runtime.abi.structs import State
+from runtime.abi.structs import NO_PROBE, PROBE_COUNTS, Breach, State
 from runtime.reader.device import Image
 from runtime.reader.merge import StatValue
 from runtime.reader.snapshot import SnapshotReader, TableReader, TableValues, read
@@ -37,8 +37,8 @@ def test_header_and_counts() -> None:
     plan = Plan(lanes=3)
     image = plan.image()
     for lane in range(3):
-        image.in_lane(lane, 0, 10 + lane, 1, 2, 3)
-        image.in_lane(lane, 32, 100, 0, 0, 0)
+        image.in_lane(lane, 0, 10 + lane, 1, 2, 3, 4)
+        image.in_lane(lane, PROBE_COUNTS.size, 100, 0, 0, 0, 0)
         image.in_lane(lane, plan.lane_counts, 5, 6, 7)
     struct.pack_into("<QIi", image.data, image.shared + 16, 9, 1, -2)
     found = read(Image(image.data))
@@ -47,8 +47,11 @@ def test_header_and_counts() -> None:
     first, second = found.probes
     assert first.probe is not second.probe
     assert (first.hits, first.skipped_reentrant, first.skipped_lock, first.errors) == (33, 3, 6, 9)
+    assert first.cpu_ns == 12
     assert (first.missed, first.armed, first.error) == (0, False, 0)
     assert (second.hits, second.missed, second.armed, second.error) == (300, 9, True, -2)
+    header = found.header
+    assert (header.breach, header.breach_probe, header.disarms) == (Breach.NONE, NO_PROBE, 0)
     assert (found.lanes.events, found.lanes.events_lost, found.lanes.strings_cut) == (15, 18, 21)
 
 

@@ -27,7 +27,7 @@ static u32 rows, size;
 static int stop;
 static u64 written;
 
-bool sw_lock_slow(u32 *word)
+bool sw_lock_slow(u32 *word, u32 locks __maybe_unused)
 {
 	while (sw_exchange(word, 1))
 		sched_yield();
@@ -47,7 +47,7 @@ static void *write_rows(void *argument)
 	for (; !__atomic_load_n(&stop, __ATOMIC_RELAXED); n += 2) {
 		u32 row = (u32)(n / 2 % rows), i;
 
-		if (!sw_lock(lock))
+		if (!sw_lock(lock, 1))
 			continue;
 		sw_write_begin(sequence);
 		for (i = 0; i < size - 1; i++) {

@@ -7,6 +7,9 @@ import hashlib
 import json
 import subprocess
 import sys
+from pathlib import Path
+
+from tests.agent.certificates import Certificates
 
 AGENT = """
 import sys, json
@@ -22,6 +25,46 @@ print(json.dumps({
     "huge": [line for line in open("/proc/self/status") if line.startswith("THP_enabled")],
 }))
 """
+
+
+TLS = """
+import sys, json
+from runtime.support.footprint import bring_back_openssl, leave_out_openssl
+leave_out_openssl()
+import asyncio, asyncio.sslproto, http.client, agent.daemon.service
+bring_back_openssl()
+bring_back_openssl()
+import ssl
+
+async def work():
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(*sys.argv[1:3])
+    client = ssl.create_default_context(cafile=sys.argv[3])
+
+    async def hello(reader, writer):
+        writer.write(b"hello")
+        writer.close()
+
+    listener = await asyncio.start_server(hello, "127.0.0.1", 0, ssl=server)
+    port = listener.sockets[0].getsockname()[1]
+    reader, writer = await asyncio.open_connection(
+        "127.0.0.1", port, ssl=client, server_hostname="localhost"
+    )
+    print((await reader.read()).decode())
+    writer.close()
+    listener.close()
+
+asyncio.run(work())
+"""
+
+
+def test_openssl_can_be_brought_back(tmp_path: Path) -> None:
+    """A reload may switch TLS on, long after asyncio was imported without it."""
+    made = Certificates.make(tmp_path)
+    files = (made.server.cert, made.server.key, made.authority.cert)
+    words = [sys.executable, "-c", TLS, *map(str, files)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr
 
 
 def test_the_agent_loads_no_openssl_and_takes_no_huge_pages() -> None:

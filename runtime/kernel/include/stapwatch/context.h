@@ -2,8 +2,8 @@
 /*
  * Entering and leaving a handler.
  *
- *   [ sw_context | frames ... ][ lane: probe counts, lane counts, rows ... ]
- *   ^ this CPU's block         ^ page-aligned, mapped by readers
+ *   [ sw_context | meters | frames ... ][ lane: probe counts, lane counts, rows ... ]
+ *   ^ this CPU's block                  ^ page-aligned, mapped by readers
  *
  * Handler context. A handler runs with preemption off and owns its CPU's block
  * from sw_enter() to sw_leave(). It may have interrupted anything: a process, an
@@ -15,8 +15,12 @@
  * same time is a hit that interrupts the handler on this CPU. Such a hit finds
  * @busy set and is skipped and counted. An interrupt that hits between the test
  * of the word and the store to @busy runs to its end before the interrupted
- * handler goes on, and clears @busy again. Other CPUs only read a block, word by
+ * handler goes on, and leaves @busy zero again. Other CPUs only read a block, word by
  * word; they write nothing in it but @disabled.
+ *
+ * @busy is 1 in most handlers, and sw_leave() takes that one away. In a handler whose hit is
+ * timed it is 2: then sw_leave() finds 1 left, and sw_meter_leave() takes the time before it
+ * stores the zero. So the word is not zero before all of the handler's work is done.
  */
 #ifndef STAPWATCH_CONTEXT_H
 #define STAPWATCH_CONTEXT_H
@@ -35,15 +39,15 @@ struct sw_match {
 
 /**
  * struct sw_context - the private part of one CPU's block, with the handler's state
- * @busy: reentrancy guard: a handler runs on this CPU
+ * @busy: reentrancy guard: a handler runs on this CPU; 2: its hit is timed
  * @disabled: handlers are not to run: the module has not started, or has stopped
  * @blocked: both of the above as one word: a handler enters only if it is zero
  * @probe: index of the running handler's probe
- * @actions: statements left before MAXACTION
+ * @actions: actions left before the handler has to ask for more: see charge.h
  * @error: text of the error that ends the handler; NULL if there is none
  * @error_site: index into the manifest's errors
  * @depth: number of active script functions
- * @frame: bytes of the frame stack in use
+ * @looks: how often the handler has asked for more actions
  * @record_in_progress: an event record is being written to @ring
  * @regs: registers at the hit; NULL if the probe has none
  * @address: address of the probed instruction
@@ -52,7 +56,11 @@ struct sw_match {
  * @ring: this CPU's event ring
  * @ring_end: position after the space of the record in progress
  * @stack_end: the script's functions take no stack below this address, in handlers that check it
+ * @sample: the hit that is being timed, while @busy is 2
+ * @window: what this CPU spent lately
  * @next: embedded C has left a function in favour of its next overload
+ * @looked: time of the last look at the clock, if there was one; ns
+ * @took: time that the handler has taken until then; ns
  * @match: last match of a regular expression, in scripts that ask for it
  * @error_text: the script's own error, or a message with a value in it
  */
@@ -69,7 +77,7 @@ struct sw_context {
 	const char *error;
 	u32 error_site;
 	u32 depth;
-	u32 frame;
+	u32 looks;
 	u32 record_in_progress;
 	struct sw_regs *regs;
 	u64 address;
@@ -78,7 +86,11 @@ struct sw_context {
 	struct sw_ring *ring;
 	u64 ring_end;
 	unsigned long stack_end;
+	struct sw_sample sample;
+	struct sw_window window;
 	bool next;
+	u64 looked;
+	u64 took;
 	struct sw_match match;
 	char error_text[512];
 };
@@ -110,8 +122,63 @@ void sw_hit_skipped(struct sw_context *c, struct sw_probe_counts *counts);
  */
 void sw_failed(struct sw_context *c, struct sw_probe_counts *counts);
 
+/* The meters of this CPU, one for each probe. They follow the context in the block. */
+static __always_inline struct sw_meter *sw_meters(struct sw_context *c)
+{
+	return (struct sw_meter *)(c + 1);
+}
+
+/* Begin and end the timing of a hit; they are called by sw_call_quietly(). */
+void sw_meter_enter(void);
+void sw_meter_leave(void);
+
+/**
+ * sw_meter_heavy() - notes that a hit has paid for another piece of work
+ * @c: the handler's context, prepared
+ *
+ * For the places where work is charged, every 256 actions or so. From the first call on, the
+ * hit is timed, whatever its turn is, and counts for itself alone: a probe that is timed rarely
+ * because it was cheap cannot hide an expensive hit.
+ *
+ * Context: Handler.
+ */
+void sw_meter_heavy(struct sw_context *c);
+
 /* As sw_context.error: the handler ends here, and that is not an error. */
 extern const char sw_ended[];
+
+/**
+ * sw_enter_pinned() - enters a handler with preemption off, without counting a hit
+ * @counts_offset: offset of the probes' counts in the block
+ * @probe: index of the probe
+ *
+ * The compiler barrier keeps the handler's own accesses after the store to
+ * @busy; it pairs with the one in sw_leave_pinned(). A compiler barrier is enough, since
+ * whoever tests @busy runs on the same CPU. The exception is sw_handlers_drain(),
+ * which first waits for a grace period.
+ *
+ * Context: Any, NMI included, with preemption off.
+ * Return: this CPU's block; NULL if the hit was skipped, and counted if the
+ * module runs.
+ */
+static __always_inline void *sw_enter_pinned(u32 counts_offset, u32 probe)
+{
+	struct sw_context *c = sw_this_cpu_area();
+
+	if (unlikely(c->blocked)) {
+		sw_hit_skipped(c, (struct sw_probe_counts *)((char *)c + counts_offset) + probe);
+		return NULL;
+	}
+	c->busy = 1;
+	barrier();
+	if (unlikely(sw_count_down(&sw_meters(c)[probe].countdown))) {
+		c->sample.probe = probe;
+		sw_call_quietly(sw_meter_enter);
+	}
+	if (!c)
+		__builtin_unreachable(); /* the caller need not test it again */
+	return c;
+}
 
 /**
  * sw_enter_quietly() - enters a handler without counting a hit
@@ -121,32 +188,17 @@ extern const char sw_ended[];
  * For the work that a return probe does at the function's entry: the hit is
  * counted when the function returns.
  *
- * The compiler barrier keeps the handler's own accesses after the store to
- * @busy; it pairs with the one in sw_leave(). A compiler barrier is enough, since
- * whoever tests @busy runs on the same CPU. The exception is sw_handlers_drain(),
- * which first waits for a grace period.
- *
  * Context: Any, NMI included. Returns with preemption off unless it returns NULL.
- * Return: this CPU's block; NULL if the hit was skipped, and counted if the
- * module runs.
+ * Return: as sw_enter_pinned().
  */
 static __always_inline void *sw_enter_quietly(u32 counts_offset, u32 probe)
 {
 	struct sw_context *c;
-	struct sw_probe_counts *counts;
 
 	sw_preempt_disable();
-	c = sw_this_cpu_area();
-	counts = (struct sw_probe_counts *)((char *)c + counts_offset) + probe;
-	if (unlikely(c->blocked)) {
-		sw_hit_skipped(c, counts);
+	c = sw_enter_pinned(counts_offset, probe);
+	if (unlikely(!c))
 		sw_preempt_enable();
-		return NULL;
-	}
-	c->busy = 1;
-	barrier();
-	if (!c)
-		__builtin_unreachable(); /* the caller need not test it again */
 	return c;
 }
 
@@ -171,10 +223,10 @@ static __always_inline void *sw_enter(u32 counts_offset, u32 probe)
 }
 
 /**
- * sw_prepare() - fresh state for a handler that can fail, calls functions or loops
+ * sw_prepare() - fresh state for a handler that can fail, calls functions, loops or is charged
  * @c: the handler's context
  * @probe: index of the probe
- * @actions: statements that the handler may run
+ * @actions: actions until the first look at what is left; the rest is in struct sw_probe
  * @regs: registers at the hit; NULL if the probe has none
  *
  * Other handlers omit the call, which saves six stores.
@@ -188,7 +240,7 @@ static __always_inline void sw_prepare(struct sw_context *c, u32 probe, s32 acti
 	c->actions = actions;
 	c->error = NULL;
 	c->depth = 0;
-	c->frame = 0;
+	c->looks = 0;
 	c->regs = regs;
 }
 
@@ -250,18 +302,69 @@ static __always_inline void sw_arm(u8 *wanted, bool now)
 }
 
 /**
- * sw_leave() - leaves a handler that sw_enter() or sw_enter_quietly() has entered
+ * sw_leave_pinned() - leaves a handler that sw_enter_pinned() has entered
  * @c: the handler's context
  *
- * The compiler barrier keeps the handler's accesses before the store to @busy.
+ * The compiler barrier keeps the handler's accesses before the change of @busy.
+ *
+ * Context: Handler.
+ */
+static __always_inline void sw_leave_pinned(struct sw_context *c)
+{
+	barrier();
+	if (unlikely(!sw_count_down(&c->busy)))
+		sw_call_quietly(sw_meter_leave);
+}
+
+/**
+ * sw_leave() - leaves a handler that sw_enter() or sw_enter_quietly() has entered
+ * @c: the handler's context
  *
  * Context: Handler. Turns preemption on again, and may reschedule.
  */
 static __always_inline void sw_leave(struct sw_context *c)
 {
-	barrier();
-	c->busy = 0;
+	sw_leave_pinned(c);
 	sw_preempt_enable();
+}
+
+/**
+ * sw_enter_tracepoint() - as sw_enter(), in a handler that a tracepoint calls
+ * @counts_offset: offset of the probes' counts in the block
+ * @probe: index of the probe
+ *
+ * Pairs with sw_leave_tracepoint(). Where tracepoints turn preemption off for their handlers,
+ * it is not done again.
+ *
+ * Context: Any, NMI included.
+ * Return: as sw_enter().
+ */
+static __always_inline void *sw_enter_tracepoint(u32 counts_offset, u32 probe)
+{
+#ifdef SW_TRACEPOINT_PINNED
+	struct sw_context *c = sw_enter_pinned(counts_offset, probe);
+
+	if (likely(c))
+		((struct sw_probe_counts *)((char *)c + counts_offset))[probe].hits++;
+	return c;
+#else
+	return sw_enter(counts_offset, probe);
+#endif
+}
+
+/**
+ * sw_leave_tracepoint() - leaves a handler that sw_enter_tracepoint() has entered
+ * @c: the handler's context
+ *
+ * Context: Handler. May reschedule where sw_leave() may.
+ */
+static __always_inline void sw_leave_tracepoint(struct sw_context *c)
+{
+#ifdef SW_TRACEPOINT_PINNED
+	sw_leave_pinned(c);
+#else
+	sw_leave(c);
+#endif
 }
 
 #endif

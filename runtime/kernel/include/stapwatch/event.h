@@ -110,6 +110,18 @@ static __always_inline u8 *sw_event_string(u8 *p, const char *s, u32 size)
 }
 
 /**
+ * sw_event_long_string() - appends a string that may be longer than SW_CHUNK
+ * @c: the handler's context, which pays; without actions the string is cut
+ * @p: where the argument goes
+ * @s: the string
+ * @size: as for sw_event_string()
+ *
+ * Context: Handler, after sw_prepare().
+ * Return: where the next argument goes.
+ */
+u8 *sw_event_long_string(struct sw_context *c, u8 *p, const char *s, u32 size);
+
+/**
  * sw_event_bytes() - appends bytes that may be NULs
  * @p: where the argument goes
  * @bytes: the bytes

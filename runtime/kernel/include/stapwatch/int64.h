@@ -74,12 +74,13 @@ static __always_inline s64 sw_shift_right_logical(s64 a, s64 n)
 
 /**
  * sw_parse_number() - the number at the start of a string, as strtol() reads it
+ * @c: the handler's context, which pays for the characters
  * @text: the string; white space and a sign may precede the digits
  * @base: 2 to 36; 0 for C's prefixes (0x, 0)
  *
- * Context: Any.
+ * Context: Handler.
  * Return: the number, wrapped to 64 bits; 0 if there is none, or for another @base.
  */
-s64 sw_parse_number(const char *text, u32 base);
+s64 sw_parse_number(struct sw_context *c, const char *text, u32 base);
 
 #endif

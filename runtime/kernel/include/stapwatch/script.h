@@ -125,11 +125,19 @@ struct sw_processes {
 	const struct sw_binary *binary; /* the file that is probed; NULL: none */
 };
 
+/* Types of a module of the kernel that the script was compiled with: its BTF. */
+struct sw_module_types {
+	const char *module;
+	u64 size;
+	u32 checksum; /* Adler-32 */
+};
+
 struct sw_probe {
 	enum sw_hook hook;
 	u32 flags;	    /* SW_PROBE_* */
 	const char *symbol; /* probed object: for messages, and for hooks found by name */
 	void *handler;	    /* its type: see SW_HOOKS */
+	s32 actions;	    /* of a hit, beyond those that its handler has at first: see charge.h */
 	const struct sw_function *functions; /* hooked together, by offset; NULL: `symbol` alone */
 	u32 nr_functions;
 	u32 status; /* the first of `functions`: an index into the status of all probes */
@@ -191,6 +199,7 @@ struct sw_probe {
 
 #define SW_PROBE_OPTIONAL 1 /* the session starts even without the hook (`?`) */
 #define SW_PROBE_ENTRY	  2 /* SW_UPROBE: at a function's first instruction */
+#define SW_PROBE_EMBEDDED 4 /* the handler may run C of the script's own */
 
 /**
  * struct sw_script - the script as the runtime sees it
@@ -214,17 +223,20 @@ struct sw_probe {
  *	prints nothing
  * @lock_turns: turns of waiting for a lock before a hit is skipped; 0 for the
  *	default
+ * @max_time: most ns of a hit, looked at where work is charged; 0 for the default
  * @init: gives globals their initial values; NULL if there are none
  * @armed: whether a probe's condition holds; NULL if no probe has one
  * @wanted: @armed of each probe, as handlers last saw it
  * @nr_symbols: number of kernel variables that the script uses
  * @symbols: their names
  * @addresses: their addresses, which the runtime fills in
+ * @nr_module_types: number of modules whose types the script uses
+ * @module_types: the modules
  *
  * One CPU's memory is one block:
  *
- *   [ struct sw_context | handlers' frames ][ lane ]
- *   0                                       ^ @lane_offset: readers map from here
+ *   [ struct sw_context | struct sw_meter[@nr_probes] | handlers' frames ][ lane ]
+ *   0                                                                          ^ @lane_offset
  */
 struct sw_script {
 	const char *name;
@@ -244,12 +256,15 @@ struct sw_script {
 	u32 probe_status; /* offset in the shared region of struct sw_probe_status[nr_statuses] */
 	u32 nr_statuses;  /* of all probes, then of the functions of probes that have several */
 	u32 lock_turns;	  /* for a lock, before the hit is skipped; 0: the default */
+	u64 max_time;	  /* ns of a hit; 0: the default */
 	void (*init)(void *shared); /* gives globals their initial values; NULL for none */
 	bool (*armed)(u32 probe);   /* whether a probe's condition holds; NULL: no conditions */
 	u8 *wanted;		    /* armed() of each probe, as handlers last saw it */
 	u32 nr_symbols;		    /* variables of the kernel that the runtime finds */
 	const char *const *symbols;
 	u64 *addresses;
+	u32 nr_module_types;
+	const struct sw_module_types *module_types;
 };
 
 /* Defined by the script. */

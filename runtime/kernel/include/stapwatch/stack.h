@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Call chains, and the names of addresses. */
+/* Call chains, and the names of addresses. All of them pay for themselves: see charge.h. */
 #ifndef STAPWATCH_STACK_H
 #define STAPWATCH_STACK_H
 
@@ -15,7 +15,7 @@
  * Context: Handler. Uses 512 bytes of stack.
  * Return: number of addresses.
  */
-u32 sw_stack(const struct sw_context *c, u64 *to, u32 most);
+u32 sw_stack(struct sw_context *c, u64 *to, u32 most);
 
 /**
  * sw_user_stack() - call chain of the current process
@@ -29,7 +29,7 @@ u32 sw_stack(const struct sw_context *c, u64 *to, u32 most);
  * Context: Handler.
  * Return: number of addresses; 0 in a kernel thread.
  */
-u32 sw_user_stack(const struct sw_context *c, u64 *to, u32 most);
+u32 sw_user_stack(struct sw_context *c, u64 *to, u32 most);
 
 /**
  * sw_symbol() - name of the kernel function at an address

@@ -56,6 +56,23 @@ struct sw_stat_value {
 	s64 count, sum, min, max, variance;
 };
 
+/* Instructions that merging takes for each row, and for each word of it. */
+#define SW_MERGE_ROW  40
+#define SW_MERGE_WORD 14
+
+/**
+ * sw_charge_lanes() - pays for work on a row of each lane
+ * @c: the handler's context
+ * @cost: instructions for each lane
+ *
+ * Context: Handler, after sw_prepare().
+ * Return: false if the work must not be done; the handler has an error then.
+ */
+static __always_inline bool sw_charge_lanes(struct sw_context *c, u32 cost)
+{
+	return sw_charge(c, (u32)((u64)sw_nr_lanes * cost / SW_ACTION));
+}
+
 /**
  * sw_stat_merge() - merges a statistic's rows
  * @layout: which words the rows have
@@ -63,7 +80,8 @@ struct sw_stat_value {
  * @shared: the one row in the shared region instead; NULL if there is none
  * @value: gets the result
  *
- * Generated code tests the count first: an empty statistic has no minimum,
+ * The caller has paid, by sw_charge_lanes() if the rows are in lanes. Generated code tests the
+ * count first: an empty statistic has no minimum,
  * maximum or average.
  *
  * Cost: linear in the number of lanes; a cache miss for each lane that is in use.

@@ -23,6 +23,7 @@ s64 sw_gid(void);
 s64 sw_egid(void);
 s64 sw_cpu(void);
 u64 sw_task(void);
+bool sw_is_compat_call(void);
 
 #else
 
@@ -82,6 +83,20 @@ static __always_inline s64 sw_pid(void)
 static __always_inline s64 sw_tid(void)
 {
 	return *(const s32 *)(sw_current() + SW_TASK_PID);
+}
+
+/**
+ * sw_is_compat_call() - whether the current task is in a system call that a 32-bit program made
+ *
+ * A 64-bit program can make such a call, too: it is the call's numbers and arguments that are those
+ * of 32-bit programs.
+ *
+ * Context: Any, NMI included.
+ * Return: false also outside of system calls.
+ */
+static __always_inline bool sw_is_compat_call(void)
+{
+	return *(const u32 *)(sw_current() + SW_TASK_STATUS) & SW_STATUS_COMPAT;
 }
 
 /* Only a task changes its own credentials, so they stay while the handler reads them. */
@@ -322,5 +337,12 @@ void sw_procfs_set(struct sw_context *c, const char *text);
  * Context: Handler of a procfs probe.
  */
 void sw_procfs_append(struct sw_context *c, const char *text);
+
+/**
+ * sw_procfs_refuse() - the probe's condition is false: who reads or writes the file is to be told
+ *
+ * Context: Handler of a procfs probe.
+ */
+void sw_procfs_refuse(void);
 
 #endif

@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from runtime.abi import structs
-from runtime.abi.structs import EventKind, Header, State
+from runtime.abi.structs import Budgets, EventKind, Header, State
 
 NR_WORDS = 16
 
@@ -91,7 +91,14 @@ class Module:
     # -- control --------------------------------------------------------------------------------
 
     def start(self, target: int = 0, max_errors: int = structs.UNLIMITED_ERRORS) -> None:
-        fcntl.ioctl(self.fd, structs.IOC_START, structs.START.pack(max_errors, target, 0, b""))
+        request = structs.START.pack(max_errors, target, 0, b"", Budgets().pack(), b"", 0)
+        fcntl.ioctl(self.fd, structs.IOC_START, request)
+
+    def arm(self) -> None:
+        fcntl.ioctl(self.fd, structs.IOC_ARM, Budgets().pack())
+
+    def disarm(self) -> None:
+        fcntl.ioctl(self.fd, structs.IOC_DISARM)
 
     def stop(self) -> None:
         fcntl.ioctl(self.fd, structs.IOC_STOP)
@@ -116,7 +123,7 @@ class Module:
 
     def counts(self, probe: int) -> list[int]:
         """Return [hits, skipped_reentrant, skipped_lock, errors]."""
-        return self._sums(structs.PROBE_COUNTS, structs.PROBE_COUNTS.size * probe)
+        return self._sums(structs.PROBE_COUNTS, structs.PROBE_COUNTS.size * probe)[:4]
 
     def lane_counts(self) -> list[int]:
         """Return [events, events_lost, strings_cut]."""

@@ -8,6 +8,7 @@
 /* This CPU's block: the private part, then the lane. */
 struct area {
 	struct sw_context context;
+	struct sw_meter meters[NR_PROBES];
 	char frames[1024];
 	struct sw_probe_counts counts[NR_PROBES] __aligned(4096);
 	struct sw_lane_counts lane_counts;

@@ -14,7 +14,7 @@
 #endif
 
 /* Block of the lane that the process acts as. */
-extern void *sw_user_area;
+extern __thread void *sw_user_area;
 
 static __always_inline void sw_preempt_disable(void)
 {
@@ -40,6 +40,14 @@ static __always_inline u32 sw_exchange(u32 *p, u32 v)
 static __always_inline void sw_relax(void)
 {
 }
+
+static __always_inline bool sw_count_down(u32 *n)
+{
+	return !--*n;
+}
+
+#define sw_saves_registers
+#define sw_call_quietly(function) function()
 
 #define SW_KRETPROBE_DATA 0
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * x86_64.h - per-CPU access through %gs, the preemption count, atomics.
+ * x86_64.h - per-CPU access through %gs, the preemption count, atomics, quiet calls, cycles.
  *
  * target.h names the per-CPU variables: "__preempt_count", or "pcpu_hot+8" on kernels that have
  * this struct.
@@ -76,5 +76,36 @@ static __always_inline void sw_relax(void)
 {
 	__asm__ __volatile__("pause" ::: "memory");
 }
+
+/* Takes one from a word that only this CPU writes. Returns whether it is zero then. */
+static __always_inline bool sw_count_down(u32 *n)
+{
+	bool zero;
+
+	__asm__ __volatile__("decl %0" : "+m"(*n), "=@ccz"(zero));
+	return zero;
+}
+
+/*
+ * Calls a function without arguments and result that is defined with sw_saves_registers. The
+ * call changes no register, so a handler that makes it on a rare path saves none on the
+ * others. The stack pointer as an operand gives the function that calls its stack frame first.
+ */
+#define sw_saves_registers __attribute__((no_caller_saved_registers))
+#define sw_call_quietly(function)                                                                  \
+	do {                                                                                       \
+		register unsigned long sp_ __asm__("rsp");                                         \
+		__asm__ __volatile__("call " #function : "+r"(sp_) : : "memory", "cc");            \
+	} while (0)
+
+#ifdef SW_KERNEL_HEADERS
+#include <linux/timex.h>
+
+/* Cycles in a millisecond, as get_cycles() counts them; 0: it counts none. */
+static inline u32 sw_cycles_khz(void)
+{
+	return boot_cpu_has(X86_FEATURE_TSC) ? tsc_khz : 0;
+}
+#endif
 
 #endif

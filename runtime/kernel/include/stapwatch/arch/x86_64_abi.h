@@ -45,6 +45,16 @@ struct sw_regs {
 #define SW_RETURN_VALUE(r) ((r)->ax)
 /* Address of stack argument `n` (6..) at a function's entry. */
 #define SW_STACK_ARG(r, n) ((r)->sp + 8 + 8 * ((n)-6))
+/* At the entry function of a system call: the registers of the process that made it. */
+#define SW_CALLER(r) ((struct sw_regs *)SW_ARG0(r))
+/* The thread_info's status bit that says that a 32-bit program's system call runs (TS_COMPAT). */
+#define SW_STATUS_COMPAT 2
+/*
+ * In a system call: a register, or the low half of another one if a 32-bit program made the call.
+ */
+#define SW_EITHER_REGISTER(r, native, compat)                                                      \
+	(sw_is_compat_call() ? (u64)(u32)(r)->compat : (u64)(r)->native)
+#define SW_EITHER_PLACE(r, native, compat) (sw_is_compat_call() ? &(r)->compat : &(r)->native)
 /* A system call's fourth argument; the others are in the same registers as a function's. */
 #define SW_SYSCALL_ARG3(r) ((r)->r10)
 

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Answers the agent's calls on the socket that systemd has opened (agent/scripts/loader_client.py).
+
+    serve(listening_socket, Operations(...), idle=5.0)   # returns when nobody has asked for so long
+
+One thread for each connection; a call is one line, and so is its answer:
+
+    {"do": "open", "name": "sw_vfs_1a2b3c4d"}   -> {"done": null} and a descriptor
+    {"do": "unload", "name": "nf_tables"}       -> {"error": "module nf_tables is not one of stapwatch's"}
+    {"build": {...}}                            -> lines of progress, then the response
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+
+from agent.loader.operations import Operations
+from agent.scripts.kernel_modules import BusyError, ModuleError
+from agent.scripts.loader_calls import BUILD
+from agent.scripts.systemd_jobs import SystemdError
+from compiler.protocol import ProtocolError
+from runtime.reader.device import DeviceError
+from runtime.support.line_socket import LineSocket
+
+
+def serve(listening: socket.socket, operations: Operations, idle: float) -> None:
+    """`idle`: seconds without a connection after which it returns; systemd keeps the socket."""
+    listening.settimeout(idle)
+    threads: set[threading.Thread] = set()
+    while True:
+        try:
+            sock, _ = listening.accept()
+        except TimeoutError:
+            threads = {thread for thread in threads if thread.is_alive()}
+            if not threads:
+                return
+            continue
+        sock.setblocking(True)
+        thread = threading.Thread(
+            target=_converse, args=(LineSocket(sock), operations), daemon=True
+        )
+        threads.add(thread)
+        thread.start()
+
+
+def _converse(peer: LineSocket, operations: Operations) -> None:
+    """Answer the calls of one connection."""
+    with contextlib.closing(peer), contextlib.suppress(OSError):  # the agent is gone
+        while line := peer.line():
+            if line.startswith(BUILD):
+                _compile(peer, line, operations)
+                return
+            _answer(peer, line, operations)
+
+
+def _compile(peer: LineSocket, line: bytes, operations: Operations) -> None:
+    """From now on the connection is one for compiles, and one compiler serves it. A compile ends with it."""
+    from agent.loader.sandbox import Sandbox, SandboxError
+
+    try:
+        with contextlib.closing(Sandbox(peer)) as sandbox:
+            while line:
+                peer.send(operations.build(json.loads(line)["build"], sandbox))
+                line = peer.line()
+    except (SandboxError, ProtocolError, ValueError, KeyError) as error:
+        print(f"a compile has ended: {error}", file=sys.stderr)  # and the agent tries it again
+
+
+def _answer(peer: LineSocket, line: bytes, operations: Operations) -> None:
+    descriptors: list[int] = []
+    try:
+        done, descriptors = operations.do(json.loads(line), peer)
+        answer: dict[str, object] = {"done": done}
+    except (ModuleError, ProtocolError, SystemdError, ValueError) as error:
+        answer = {"error": str(error), "busy": isinstance(error, BusyError)}
+    except DeviceError as error:
+        answer = {"error": error.strerror or str(error), "errno": error.errno or 0}
+    try:
+        peer.send(json.dumps(answer).encode() + b"\n", descriptors)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)

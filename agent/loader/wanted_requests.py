@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The compile requests that the configuration asks for, as this process reads it.
+
+    WantedRequests().includes(Request("vfs", source="/etc/stapwatch/probes.d/vfs.stp", ...))  -> True
+
+A script becomes code in the kernel, so the agent's word is not enough: it must be in the files that only
+root can write. They are read again when a request is not known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agent.config import load
+from agent.scripts import variants
+from compiler.protocol import Request, encode
+from runtime.support.record import replace
+
+
+class WantedRequests:
+    """`config`: None for the default file."""
+
+    def __init__(self, config: Path | None = None) -> None:
+        self._config = config
+        self._known: frozenset[bytes] = frozenset()
+
+    def includes(self, request: Request) -> bool:
+        key = _key(request)
+        if key not in self._known:
+            self._known = self._read()
+        return key in self._known
+
+    def _read(self) -> frozenset[bytes]:
+        try:
+            settings = load.load(self._config)
+        except load.ConfigError:
+            return self._known  # of a wrong configuration nothing is in force
+        refused = {part.script for part in settings.refused}
+        scripts = [s for s in settings.scripts.values() if s.enabled and s.name not in refused]
+        found = (c.request for script in scripts for c in variants.candidates(script, settings))
+        return frozenset(map(_key, found))
+
+
+def _key(request: Request) -> bytes:
+    """What the module depends on, and not where it is put or whether an older one would do."""
+    return encode(replace(request, output=None, cache=None, older=False, recompile=False))

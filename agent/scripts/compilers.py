@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The compilers of this machine: the cache, and children of this process.
+
+    here = Compilers()
+    here.find(request)              -> Response(True, "sw_vfs_1a2b3c4d", ...), or None: it is not in the cache
+    await here.start(settings)      -> a Worker
+
+agent/scripts/loader_client.py asks the loader for the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from agent.config.settings import CompileSettings
+from agent.scripts import module_lookup
+from agent.scripts.compile_worker import COMMAND, AnyWorker, Worker
+from compiler.protocol import Request, Response
+
+
+class Compilers:
+    """`command`: the compiler's command line. Only the usual compiler has a cache."""
+
+    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+        self._command = tuple(command)
+        self._has_cache = self._command == COMMAND
+
+    async def start(self, settings: CompileSettings) -> AnyWorker:
+        """Raises OSError."""
+        return await Worker.start(self._command, settings.memory, settings.timeout)
+
+    def find(self, wanted: Request) -> Response | None:
+        """The module from the cache, or None. It blocks."""
+        return module_lookup.find(wanted) if self._has_cache else None
+
+    def identity(self, wanted: Request) -> str:
+        """The identity that the script's module has, whoever compiles it; "" if that is not known."""
+        return module_lookup.identity(wanted) if self._has_cache else ""
+
+    def version(self, cache_folder: Path) -> str:
+        """`Manifest.compiler` of modules that are compiled now; "" if that is not known. It blocks."""
+        return module_lookup.version(cache_folder) if self._has_cache else ""

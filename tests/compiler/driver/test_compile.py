@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the cache and the compiler answer together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compiler.driver import module_cache
+from compiler.driver.compile import compile_script
+from compiler.protocol import Request, Response
+from compiler.support.content_store import key_of
+from runtime.support.record import replace
+
+MADE = key_of("a module")
+WRONG = "probe begin { nosuch() }"
+
+
+@pytest.fixture
+def request_(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Request:
+    """A script that another compiler has compiled, and this one cannot."""
+    monkeypatch.setattr(module_cache, "running_build_id", lambda: b"build")
+    found = Request("x", text=WRONG, cache=str(tmp_path / "cache"), output=str(tmp_path / "out"))
+    job = replace(module_cache.load(found), compiler="0.0.1+aa", module="sw_x_old")
+    job.cache.put(MADE, {"sw_x_old.ko": b"code"})
+    module_cache.store(job, Response(True, job.module), MADE)
+    return found
+
+
+def test_an_older_module_serves_if_it_cannot_be_compiled_anew(request_: Request) -> None:
+    """A machine without tools, or a compiler that accepts less than the one before it."""
+    found = compile_script(request_, lambda line: None)
+    assert found.ok and found.cached and found.module == "sw_x_old"
+    assert Path(found.path).read_bytes() == b"code"
+    [warning] = found.warnings
+    assert warning.slug == "older-module" and "there is no function 'nosuch'" in warning.message
+
+
+def test_an_agent_does_not_even_try_in_this_boot(request_: Request) -> None:
+    found = compile_script(replace(request_, older=True), lambda line: None)
+    assert (found.ok, found.module, found.warnings) == (True, "sw_x_old", ())
+
+
+def test_who_asks_for_a_new_module_gets_the_error(request_: Request) -> None:
+    found = compile_script(replace(request_, recompile=True), lambda line: None)
+    assert not found.ok and "nosuch" in found.errors[0].message
+    assert compile_script(replace(request_, older=True), lambda line: None).ok, "the old one stays"
