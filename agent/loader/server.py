@@ -18,14 +18,16 @@ import os
 import socket
 import sys
 import threading
+import traceback
 
 from agent.loader.operations import Operations
 from agent.scripts.kernel_modules import BusyError, ModuleError
 from agent.scripts.loader_calls import BUILD
 from agent.scripts.systemd_jobs import SystemdError
-from compiler.protocol import ProtocolError
-from runtime.reader.device import DeviceError
+from compiler.protocol import Diagnostic, ProtocolError, Response, encode
 from runtime.support.line_socket import LineSocket
+
+_DEFECT = "a defect of the loader (journalctl -u stapwatch-loader)"
 
 
 def serve(listening: socket.socket, operations: Operations, idle: float) -> None:
@@ -69,6 +71,10 @@ def _compile(peer: LineSocket, line: bytes, operations: Operations) -> None:
                 line = peer.line()
     except (SandboxError, ProtocolError, ValueError, KeyError) as error:
         print(f"a compile has ended: {error}", file=sys.stderr)  # and the agent tries it again
+    except Exception as error:
+        traceback.print_exc()
+        message = f"{_DEFECT}: {error!r}"
+        peer.send(encode(Response(False, errors=(Diagnostic("internal-error", message),))))
 
 
 def _answer(peer: LineSocket, line: bytes, operations: Operations) -> None:
@@ -78,8 +84,11 @@ def _answer(peer: LineSocket, line: bytes, operations: Operations) -> None:
         answer: dict[str, object] = {"done": done}
     except (ModuleError, ProtocolError, SystemdError, ValueError) as error:
         answer = {"error": str(error), "busy": isinstance(error, BusyError)}
-    except DeviceError as error:
+    except OSError as error:  # of a device, or of a file
         answer = {"error": error.strerror or str(error), "errno": error.errno or 0}
+    except Exception as error:
+        traceback.print_exc()
+        answer = {"error": f"{_DEFECT}: {error!r}"}
     try:
         peer.send(json.dumps(answer).encode() + b"\n", descriptors)
     finally:

@@ -10,15 +10,10 @@ What is wrong with a request is for the compiler to say, so nothing is found for
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 from compiler.protocol import LAST_PASS, Request, Response
-
-# Two threads that import the same modules may each find the other's half.
-_IMPORTING = threading.Lock()
 
 
 def find(wanted: Request) -> Response | None:
@@ -52,11 +47,9 @@ def version(cache_folder: Path) -> str:
 
 @contextlib.contextmanager
 def _driver() -> Iterator[None]:
-    """The compiler's look-up is imported; errors in the request, the cache or the kernel are ignored."""
-    with _IMPORTING:
-        import_module("compiler.driver.module_cache")
-        from compiler.kernel.errors import KernelFactError
-        from compiler.support.content_store import UnsafeCache
+    """Errors in the request, the cache or the kernel are ignored."""
+    from compiler.kernel.errors import KernelFactError
+    from compiler.support.content_store import UnsafeCache
 
     with contextlib.suppress(UnsafeCache, KernelFactError, OSError, ValueError, KeyError):
         yield

@@ -17,6 +17,7 @@ unless `frozen=False`.
 
 from __future__ import annotations
 
+from _thread import RLock  # not threading, which a compiler does without
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform, overload
@@ -24,6 +25,9 @@ from typing import Any, TypeVar, dataclass_transform, overload
 _T = TypeVar("_T")
 _OFTEN = 12  # calls of an `__init__` that cost as much as compiling the real one
 _set = object.__setattr__
+_computing = (
+    RLock()
+)  # of attributes that are computed once: finding a class's fields changes the class
 _MISSING: Any = type("Missing", (), {"__repr__": lambda self: "MISSING"})()
 
 
@@ -135,10 +139,12 @@ class _Later:
         self.name, self.compute = name, compute
 
     def __get__(self, thing: Any, owner: type) -> Any:
-        home = next(c for c in owner.__mro__ if c.__dict__.get(self.name) is self)
-        found = self.compute(home)
-        setattr(home, self.name, found)
-        return found
+        with _computing:
+            for home in owner.__mro__:
+                if home.__dict__.get(self.name) is self:
+                    setattr(home, self.name, self.compute(home))
+                    break
+        return getattr(owner, self.name)  # or another thread has computed it meanwhile
 
 
 def _find_fields(cls: type) -> tuple[Field, ...]:

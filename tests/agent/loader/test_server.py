@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -241,6 +241,20 @@ def test_without_a_loader(tmp_path: Path) -> None:
     with pytest.raises(ModuleError, match="does not answer"):
         LoaderModules(gone).open("sw_vfs_1")
     assert "cannot start the compiler" in compiled(gone, Request("x", text=SCRIPT))
+
+
+def test_a_defect_is_an_answer(
+    loader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(*_: object) -> NoReturn:
+        raise LookupError("a defect")
+
+    monkeypatch.setattr(Operations, "_ours", broken)
+    monkeypatch.setattr(Operations, "build", broken)
+    with pytest.raises(ModuleError, match=r"a defect of the loader .*LookupError"):
+        LoaderModules(loader).open("sw_vfs_1")
+    assert "a defect of the loader" in compiled(loader, Request("x", text=SCRIPT))
+    assert capsys.readouterr().err.count("Traceback") == 2
 
 
 def test_a_worker_that_is_killed_leaves_no_connection(loader: Path) -> None:

@@ -4,6 +4,10 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 from types import SimpleNamespace
 from typing import Any
 
@@ -152,3 +156,33 @@ def test_the_written_method_takes_the_stubs_place() -> None:
     assert [(p.x, p.y) for p in made] == [(1, n) for n in range(30)]
     assert plain.__init__ is not stub
     assert plain.__init__.__qualname__ == "Plain.__init__"
+
+
+@pytest.fixture
+def eager_switches() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("eager_switches")
+def test_threads_use_a_record_for_the_first_time() -> None:
+    threads = 4
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(300):
+            counted, barrier = classes(record)["Counted"], Barrier(threads)
+
+            def make(number: int, counted: Any = counted, barrier: Barrier = barrier) -> Any:
+                barrier.wait()
+                made = counted(name=str(number))
+                return made.name, made.seen, made.cache, made.start
+
+            assert list(pool.map(make, range(threads))) == [
+                (str(number), [], {}, 0.5) for number in range(threads)
+            ]
+            assert [f.name for f in record.fields(counted) if not f.init] == [
+                "cache",
+                "start",
+                "ready",
+            ]
