@@ -19,6 +19,8 @@ export PYTHONPATH := packaging
 C_FILES  = $(filter-out tests/golden/codegen/%,$(shell git ls-files 'runtime/*.c' 'runtime/*.h' 'tests/*.c' 'tests/*.h'))
 export CMD
 
+# a guest emulates on one thread and has 1 GiB
+WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
 .PHONY: run test fuzz torture bench dev check format lab golden clean
@@ -29,7 +31,7 @@ run: host
 test: host table
 	@$(PY) -m lab build --kernel $(or $(KERNEL),6.1)
 	@$(MAKE) -s lint
-	@$(PY) -m pytest tests
+	@$(PY) -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile --durations 20 tests
 
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'

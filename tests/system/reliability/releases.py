@@ -21,7 +21,7 @@ from tests.system.reliability.scene import Scene
 from tests.system.setting import CACHE
 
 # The last release whose restart unloads the modules. It adopts only what a crash has left.
-OLDER = "3f3c137ca37c"
+OLDER = "80bec7c1c7d5"
 _HERE = "/root/older"
 _PREFIX = f"/{install_app.PREFIX}"
 _UNITS = "/etc/systemd/system"
