@@ -35,6 +35,7 @@ SHAPES = [
     for name in ("count", "count-by-key", "histogram", "latency", "latency-by-thread")
 ]
 MANY = 20
+TIMES = 3  # as many scripts come with a reload, for the memory of one more
 ROUNDS = 7
 ARMING_PATIENCE = 240.0  # seconds on the host; the guest's clock is slower
 WILDCARDS = 'kernel.function("[tu]cp_*"), kernel.function("pci_*")'  # a thousand functions
@@ -114,7 +115,7 @@ def in_lab(image: Image, folder: Path, many: int) -> dict[str, Any]:
     """The results of starting.py."""
     folder.mkdir()
     setting = Setting(folder / "setting", image)
-    for number in range(many):
+    for number in range(TIMES * many):
         sources = [*EXAMPLES, *SHAPES]
         source = sources[number % len(sources)]
         name = f"{source.stem.replace('-', '_')}_{number}"
@@ -183,6 +184,12 @@ def arming(image: Image, folder: Path, wildcards: str) -> dict[str, Any]:
             raise LabError("the guest's kernel complains:\n" + "\n".join(complaints))
     found: dict[str, Any] = json.loads(done.stdout)
     return found
+
+
+def memory_of_one(lab: dict[str, Any]) -> float:
+    """The resident bytes of the agent that a script more takes, with TLS."""
+    more: int = lab["rss_more"]["VmRSS"] - lab["rss_tls"]["VmRSS"]
+    return more / int(lab["more"])
 
 
 def _tell(stream: int, data: bytes) -> None:
@@ -254,6 +261,13 @@ def section(native: dict[str, Any], lab: dict[str, Any], scripts: int) -> Sectio
             35,
         ),
         Row("the same with TLS", "MB", round(lab["rss_tls"]["VmRSS"] / 1e6, 1), {}, 42),
+        Row(
+            f"one script more, of {lab['more']} more",
+            "MB",
+            round(memory_of_one(lab) / 1e6, 3),
+            {},
+            0.1,
+        ),
     )
     parts = ", ".join(f"{name} {1e3 * s:.0f}" for name, s in native["profile"].items())
     own, files = (lab["rss"][name] / 1e6 for name in ("RssAnon", "RssFile"))

@@ -301,7 +301,14 @@ static int process_attach_kprobe(struct process_hook *p)
 			break;
 	}
 	p->probed = event->handler && !error;
-	return error;
+	return error == -ENOENT ? -EOPNOTSUPP : error;
+}
+
+static const char *process_hook_explain(int error)
+{
+	if (error == -EOPNOTSUPP)
+		return "this kernel has neither taskstats_exit nor acct_collect (CONFIG_TASKSTATS)";
+	return sw_process_filter_explain(error);
 }
 
 static void process_free(struct process_hook *p)
@@ -378,5 +385,5 @@ const struct sw_hook_ops sw_process_ops = {
 	.detach = process_hook_detach,
 	.release = process_hook_release,
 	.missed = process_hook_missed,
-	.explain = sw_process_filter_explain,
+	.explain = process_hook_explain,
 };
