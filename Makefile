@@ -31,7 +31,8 @@ run: host
 test: host table
 	@$(PY) -m lab build --kernel $(or $(KERNEL),6.1)
 	@$(MAKE) -s lint
-	@$(PY) -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile --durations 20 tests
+	@$(PY) -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
+		--durations 20 tests
 
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'

@@ -42,3 +42,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder, mark in MARKS.items():
             if item.path.is_relative_to(HERE / folder):
                 item.add_marker(mark)
+    # guests first: they take longest, and what is left over at the end is short
+    items.sort(key=lambda item: item.get_closest_marker("lab") is None)

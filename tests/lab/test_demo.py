@@ -32,7 +32,7 @@ def demo(*words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=PROJECT,
-        env={**os.environ, "PYTHONPATH": "packaging"},
+        env={**os.environ, "PYTHONPATH": "packaging", "COLUMNS": "100"},
         start_new_session=True,
     )
 
