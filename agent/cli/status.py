@@ -121,7 +121,7 @@ def _show(tree: dict[str, Any], options: StatusOptions) -> int:
         print(status_table.table(tree, now, _width()))
     if failure := tree["reload"]["error"]:
         print(
-            f"\nthe last reload failed, the configuration before it runs on:\n{failure}",
+            f"\nnot all of the configuration is in force:\n{failure}",
             file=sys.stderr,
         )
     if problem := tree.get("state_folder"):

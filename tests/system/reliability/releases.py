@@ -28,10 +28,13 @@ _UNITS = "/etc/systemd/system"
 # compiled by the older release itself, and stored where its agent looks for it
 _COMPILE = """\
 import sys
+from dataclasses import replace
 from pathlib import Path
 from lab import Image
 from tests.system.setting import Setting
-setting = Setting(Path(sys.argv[1]), Image.find(sys.argv[2]))
+setting, kernel, key, folder = sys.argv[1:]
+image = replace(Image.find(kernel), key=key, folder=Path(folder))  # its own recipe may be another one
+setting = Setting(Path(setting), image)
 for name, text in eval(sys.stdin.read()).items():
     setting.script(name, text)
 setting.compile()
@@ -101,7 +104,8 @@ class OlderRelease:
     def _compile(self, image: Image) -> None:
         self._setting.mkdir()
         env = {**os.environ, "PYTHONPATH": f"{self._tree}:{self._tree}/packaging"}
-        argv = [sys.executable, "-c", _COMPILE, str(self._setting), image.suite.kernel]
+        guest = (image.suite.kernel, image.key, str(image.folder))
+        argv = [sys.executable, "-c", _COMPILE, str(self._setting), *guest]
         scripts = repr({**SCRIPTS, "sizes": SIZES % 0})
         subprocess.run(argv, input=scripts, text=True, env=env, cwd=self._tree, check=True)
 
