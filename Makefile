@@ -6,6 +6,7 @@
 #   make bench [BENCH='--only events --kernel 6.1']
 #                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
+#   make man              the manual pages: build/man
 #   make fuzz [SEED=n] [PROGRAMS=300]
 #                         ten thousand made-up programs and as many changed scripts: an hour or two
 #   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SOAK=minutes] [SEED=n]
@@ -23,7 +24,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: run test fuzz torture bench dev check format lab golden clean
+.PHONY: man run test fuzz torture bench dev check format lab golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -71,6 +72,10 @@ lab: host
 
 golden: python
 	@$(PY) -m tests.golden.test_golden --update
+
+man: table
+	@command -v scdoc >/dev/null || $(MAKE) -s host
+	@$(PY) -m manual build/man
 
 # the parser's tables, which an installed package carries
 table: python

@@ -168,7 +168,11 @@ def _add_messages(output: argparse._ArgumentGroup) -> None:
         help="show hits and losses on standard error, every second or so",
     )
     output.add_argument(
-        "--color", "--colour", nargs="?", choices=("never", "always", "auto"), help="of messages"
+        "--color",
+        "--colour",
+        nargs="?",
+        choices=("never", "always", "auto"),
+        help="colours in messages",
     )
 
 
