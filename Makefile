@@ -6,7 +6,7 @@
 #   make bench [BENCH='--only events --kernel 6.1']
 #                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
-#   make man              the manual pages: build/man
+#   make man completion   the manual pages: build/man; what shells complete: build/completion
 #   make fuzz [SEED=n] [PROGRAMS=300]
 #                         ten thousand made-up programs and as many changed scripts: an hour or two
 #   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SOAK=minutes] [SEED=n]
@@ -24,7 +24,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: man run test fuzz torture bench dev check format lab golden clean
+.PHONY: man completion run test fuzz torture bench dev check format lab golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -76,6 +76,9 @@ golden: python
 man: table
 	@command -v scdoc >/dev/null || $(MAKE) -s host
 	@$(PY) -m manual build/man
+
+completion: table
+	@$(PY) -m completion build/completion
 
 # the parser's tables, which an installed package carries
 table: python

@@ -125,7 +125,7 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         "-o",
         metavar="FILE",
         dest="output",
-        help="write output to FILE; %%Y and the like as in date(1)",
+        help="write output to FILE, whose name may have directives of strftime(3)",
     )
     output.add_argument(
         "-S",

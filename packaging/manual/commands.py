@@ -25,11 +25,17 @@ def names() -> tuple[str, ...]:
 
 def summaries() -> str:
     """The subcommands with what each does, for stapwatch(1)."""
-    helps = {action.dest: action.help or "" for action in _choices()}
     return "\n".join(
-        definition(f"*stapwatch-{escape(name)}*(1)", prose(f"{helps[name].capitalize()}."))
-        for name in names()
+        definition(f"*stapwatch-{escape(name)}*(1)", prose(_sentence(about)))
+        for name, about in helps().items()
     )
+
+
+def helps() -> dict[str, str]:
+    """What each does, in a few words."""
+    return {
+        action.dest: action.help or "" for action in subparsers_of(main.parser())._choices_actions
+    }
 
 
 def exit_status() -> str:
@@ -41,9 +47,8 @@ def page(name: str, more: str = "") -> str:
     """`more`: further sections, which stand before the examples."""
     command = parser_of(name)
     about, _, status = (command.description or "").partition(_EXIT)
-    helps = {action.dest: action.help or "" for action in _choices()}
     parts = [
-        f"stapwatch-{name}(1)\n\n# NAME\n\nstapwatch-{name} - {escape(helps[name])}\n",
+        f"stapwatch-{name}(1)\n\n# NAME\n\nstapwatch-{name} - {escape(helps()[name])}\n",
         f"# SYNOPSIS\n\n{_synopsis(name, command)}\n",
         f"# DESCRIPTION\n\n{_paragraphs(about)}",
         f"# OPTIONS\n\n{options(command)}",
@@ -56,7 +61,7 @@ def page(name: str, more: str = "") -> str:
 
 
 def parser_of(name: str) -> Parser:
-    found: Parser = _subparsers().choices[name]
+    found: Parser = subparsers_of(main.parser()).choices[name]
     return found
 
 
@@ -101,12 +106,7 @@ def expanded(command: argparse.ArgumentParser, action: argparse.Action) -> str:
     return command._get_formatter()._expand_help(action) if action.help else ""
 
 
-def _choices() -> list[argparse.Action]:
-    return _subparsers()._choices_actions
-
-
-def _subparsers() -> Subparsers:
-    top = main.parser()
+def subparsers_of(top: Parser) -> Subparsers:
     return next(a for a in top._actions if isinstance(a, argparse._SubParsersAction))
 
 
