@@ -7,6 +7,7 @@
 #                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
 #   make man completion   the manual pages: build/man; what shells complete: build/completion
+#   make editors          for Vim and for editors that read TextMate grammars: build/editors
 #   make fuzz [SEED=n] [PROGRAMS=300]
 #                         ten thousand made-up programs and as many changed scripts: an hour or two
 #   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SOAK=minutes] [SEED=n]
@@ -24,7 +25,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: man completion run test fuzz torture bench dev check format lab golden clean
+.PHONY: man completion editors run test fuzz torture bench dev check format lab golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -79,6 +80,9 @@ man: table
 
 completion: table
 	@$(PY) -m completion build/completion
+
+editors: table
+	@$(PY) -m editors build/editors
 
 # the parser's tables, which an installed package carries
 table: python
