@@ -15,7 +15,7 @@ tests that span rooms:
     torture/     `make torture`: all kinds of load at once in a guest's kernel, and a short round of it
     lab/         packaging/lab itself
     bench/       `make bench`, and tests of its measurements
-    manual/      manual pages, completion and syntaxes, held against the code
+    manual/      manual pages and docs/manual/, completion and syntaxes, held against the code
     repository/  imports, locations of files, commit messages
 
 Fixtures of the lab are in `lab_fixtures.py`, the format of golden and language cases in `case_file.py`.
