@@ -18,7 +18,7 @@ _SYMBOLS = "symbols and types come from the running kernel itself; leave it out"
 _KERNEL_ONLY = "handlers run in the kernel only"
 _HERE = "run stapwatch on the other machine, or its agent there"
 # option -> the number of its arguments ("?": after '=' only), and what to do instead
-_INSTEAD: dict[tuple[str, ...], tuple[int | str, str]] = {
+INSTEAD: dict[tuple[str, ...], tuple[int | str, str]] = {
     ("-P", "--prologue-searching"): ("?", "arguments are read at a function's first instruction"),
     ("-b",): (0, "output is merged by time; there are no files for each CPU"),
     ("-i", "--interactive"): (0, "write a file and run it, or use -e"),
@@ -65,7 +65,7 @@ class _Unsupported(argparse.Action):
 
 def add_arguments(run: argparse.ArgumentParser) -> None:
     """Add them, without a line in --help."""
-    for options, (arguments, instead) in _INSTEAD.items():
+    for options, (arguments, instead) in INSTEAD.items():
         run.add_argument(
             *options,
             nargs=arguments or 0,

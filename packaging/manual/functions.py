@@ -80,7 +80,7 @@ def _topic(path: Path) -> Topic:
 def joined_comment(text: str) -> str:
     """The comment at the start of a file, without its licence."""
     head = text.partition("\n\n")[0].splitlines()
-    return _joined([line for line in head if not line.startswith(_SPDX)])
+    return joined([line for line in head if not line.startswith(_SPDX)])
 
 
 def _entries(lines: list[str]) -> Iterator[Entry]:
@@ -95,7 +95,7 @@ def _entries(lines: list[str]) -> Iterator[Entry]:
         if comment or not line:
             if signatures:
                 yield Entry(tuple(signatures), text)
-            signatures, text = [], _joined(comment)
+            signatures, text = [], joined(comment)
             comment = []
         declared = _FUNCTION.match(line)
         if declared is None:
@@ -124,5 +124,6 @@ def _signature(declared: re.Match[str]) -> str:
     return f"{declared[2]}{declared[3] or ''} ({declared[4]})"
 
 
-def _joined(comment: list[str]) -> str:
+def joined(comment: list[str]) -> str:
+    """Lines of a comment as one text."""
     return " ".join(line.lstrip("#").strip() for line in comment)

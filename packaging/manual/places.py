@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from manual import commands, defaults, functions, metrics, points
+from manual import commands, defaults, functions, macros, metrics, missing, points
 from manual.scd import escape
 
 _PLACE = re.compile(r"\{\{(\w+)((?: [\w.]+)*)\}\}\n?")
@@ -19,6 +19,10 @@ _BLOCKS: dict[str, Callable[..., str]] = {
     "commands": commands.summaries,
     "exit_status": commands.exit_status,
     "functions": functions.render,
+    "macros": macros.render,
+    "missing_functions": missing.functions,
+    "missing_options": missing.options,
+    "missing_points": missing.points,
     "metrics": metrics.render,
     "losses": metrics.reasons,
     "forms": points.render_forms,

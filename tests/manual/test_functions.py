@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""stapwatch-functions(7) has every public function of the library, and each is explained."""
+"""stapwatch-functions(7) has every public function and macro of the library, and each is explained."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from agent.session.unsupported_options import INSTEAD
+from compiler.arch import NAMES
+from compiler.driver import tapset_index
 from compiler.driver.list_probes import _written
+from compiler.frontend.preprocessor_conditions import Conditions
 from compiler.ir import syntax
+from compiler.probes.unsupported import ABSENT
+from compiler.resolve.unsupported_functions import UNSUPPORTED
 from manual import functions
 from manual.functions import Entry, topics
 from tests.compiler.frontend.support import everything
@@ -28,7 +34,9 @@ def public() -> list[str]:
 def test_every_function_is_there() -> None:
     found = [signature for topic in topics() for e in topic.entries for signature in e.signatures]
     assert sorted(map(typed, found)) == public()
-    shown = page("stapwatch-functions.7").terms()
+    others = ("MACROS", "FUNCTIONS OF SYSTEMTAP THAT ARE MISSING")
+    sections = [name for name in page("stapwatch-functions.7").sections if name not in others]
+    shown = page("stapwatch-functions.7").terms(*sections)
     assert sorted(shown) == sorted(found)
 
 
@@ -78,3 +86,25 @@ def test_whose_a_comment_is(text: str, entries: tuple[Entry, ...], tmp_path: Pat
         f"# SPDX-License-Identifier: x\n# All.\n\n{text}"
     )
     assert functions.topics(tmp_path) == [functions.Topic("some file", "All.", entries)]
+
+
+def test_every_macro_is_there() -> None:
+    """The other side is the parser's."""
+    parsed = tapset_index.macros(tapset_index.read(), Conditions(kernel_vr="6.1.0", arch=NAMES[0]))
+    wanted = {
+        f"@{macro.name}" + (f"({', '.join(macro.params)})" if macro.params else "")
+        for macro in parsed.values()
+        if not macro.name.startswith("_") and "/macros/" in macro.span.source.name
+    }
+    shown = page("stapwatch-functions.7").terms("MACROS")
+    assert len(shown) == len(wanted) and set(shown) == wanted
+
+
+def test_what_is_missing() -> None:
+    found = page("stapwatch-functions.7").terms("FUNCTIONS OF SYSTEMTAP THAT ARE MISSING")
+    assert {name for term in found for name in term.split(", ")} == set(UNSUPPORTED)
+    found = page("stapwatch-probes.7").terms("WHAT SYSTEMTAP HAS AND STAPWATCH HAS NOT")
+    assert {name for term in found for name in term.split(", ")} == set(ABSENT)
+    found = page("stapwatch-run.1").terms("OPTIONS OF STAP THAT ARE MISSING")
+    options = {name for names in INSTEAD for name in names}
+    assert {name for term in found for name in term.split(", ")} == options
