@@ -15,8 +15,8 @@ import yaml
 
 from agent.cli import main
 from agent.config import host_labels, load
-from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.scripts.script import ScriptState
+from manual import metrics
 from tests import PROJECT
 from tests.agent.cli.test_command import commands
 from tests.language.userspace import Script, translate
@@ -127,7 +127,7 @@ def test_queries(block: Block, tmp_path: Path) -> None:
     file.write_text(yaml.safe_dump({"groups": [{"name": "x", "rules": rules}]}))
     done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    known = SelfMetrics(Health(), {}).names()
+    known = {metrics.shown_name(family) for family in metrics.families()}
     assert set(re.findall(r"\bstapwatch_\w+", block.text)) <= known
 
 

@@ -180,6 +180,12 @@ def test_starts() -> None:
     assert {"vfs.", "vfs.*", "syscall.", "init"} <= set(found)
 
 
-def test_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_it_refuses(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert command.main([]) == 2
     assert "usage" in capsys.readouterr().err
+    monkeypatch.setattr("shtab.__version__", "1.5.5")
+    assert command.main([str(tmp_path)]) == 1
+    assert "too old" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

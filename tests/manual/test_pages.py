@@ -31,6 +31,18 @@ def test_the_pages_are_made_and_shown(tmp_path: Path) -> None:
 
 
 @pytest.mark.host
+def test_pages_are_the_same_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With SOURCE_DATE_EPOCH, which a build of a package sets."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1800000000")
+    for zone, folder in (("UTC", "a"), ("Pacific/Auckland", "b")):
+        monkeypatch.setenv("TZ", zone)
+        pages.write(tmp_path / folder)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+        assert "2027-01-15" in path.read_text()
+
+
+@pytest.mark.host
 def test_a_warning_is_found(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.1"
     wrong.write_text('.TH "wrong" "1" "2026-01-01"\n.SH NAME\nwrong \\[nosuch] - \\fXfont\n')

@@ -56,7 +56,7 @@ def expanded(line: str) -> list[str]:
 
 def test_every_piece_of_every_script(tmp_path: Path) -> None:
     files = scripts()
-    assert len(files) > 150
+    assert len(files) > 90
     seen: Counter[str] = Counter()
     for file, (first, groups) in groups_of(files, tmp_path).items():
         assert first == "stapwatch // %s", file

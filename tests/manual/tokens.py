@@ -50,9 +50,12 @@ class Piece(NamedTuple):
 
 
 def scripts() -> list[Path]:
-    """Scripts of all kinds: the examples, much of the library, and the cases of the language."""
-    library = [f"compiler/tapset/{name}" for name in ("functions", "macros", "probes")]
-    folders = ("packaging/probes.d", *library, "tests/language/cases")
+    """Scripts of all kinds: the examples, much of the library, and the cases of the language for what a lexer sees."""
+    library = [f"compiler/tapset/{name}" for name in ("functions", "probes")]
+    cases = [
+        f"tests/language/cases/{name}" for name in ("arguments", "lexical", "macros", "printing")
+    ]
+    folders = ("packaging/probes.d", *library, *cases, "tests/language/cases/statements")
     return sorted(path for folder in folders for path in (PROJECT / folder).rglob("*.stp*"))
 
 

@@ -19,6 +19,7 @@ FETCHERS = {
     "tests/agent/pages.py",
     "tests/bench/guest/starting.py",
     "tests/lab/test_lab.py",  # a server that the test starts in the guest
+    "tests/manual/test_chapters.py",  # a word of the manual, which nothing runs
     "tests/system/prometheus.py",  # the API of Prometheus
 }
 # Who may render pages in its own process: tests/agent/conftest.py has them watched; the others measure.
