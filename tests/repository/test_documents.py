@@ -10,7 +10,7 @@ import pytest
 
 from tests import PROJECT
 
-DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/*.md")])
+DOCUMENTS = sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])
 # a path in code quotes: below a folder of the project, or a file with a known suffix
 _PATH = re.compile(r"`([\w./-]+/[\w./-]*|[\w-]+\.(?:py|c|h|stp|stpm|md|lark))`")
 _TOPS = ("agent", "compiler", "docs", "packaging", "runtime", "systemd", "tests")
