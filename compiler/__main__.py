@@ -5,10 +5,12 @@ The process ends at the end of its input. Progress goes to stderr. A request tha
 ends it with exit status 2.
 """
 
+from __future__ import annotations
+
 import gc
 import os
-import socket
 import sys
+from typing import TYPE_CHECKING
 
 from runtime.support.footprint import hash_without_openssl
 
@@ -17,6 +19,9 @@ hash_without_openssl()
 
 from compiler.driver.compile import compile_script  # noqa: E402 - it imports hashlib
 from compiler.protocol import ProtocolError, decode_request, encode  # noqa: E402
+
+if TYPE_CHECKING:
+    import socket
 
 
 def main() -> int:
