@@ -5,8 +5,8 @@
     "lables: [x]" -> ConfigError: stapwatch.yaml:7:5: unknown key 'lables'; did you mean 'labels'?
 
 Drop-ins in `conf.d` next to the main file are merged over it in the order of their names: mappings merge,
-other values are replaced. A script's source may be given once: by `file`, by `text`, or by a
-`NAME.stp` in a script folder, whose options `scripts: {NAME: ...}` then sets.
+other values are replaced. Those of packages come first (drop_ins.py). A script's source may be given once: by
+`file`, by `text`, or by a `NAME.stp` in a script folder, whose options `scripts: {NAME: ...}` then sets.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 
 from agent.config import (
     budget_schema,
+    drop_ins,
     file_trust,
     host_labels,
     rollout_schema,
@@ -100,7 +101,10 @@ def load(
     """
     findings = Findings()
     main = path or MAIN_FILE
-    files = [*([main] if path is not None or main.exists() else []), *_drop_ins(main, findings)]
+    files = [
+        *([main] if path is not None or main.exists() else []),
+        *drop_ins.files(main, findings.general),
+    ]
     if not insecure_files:
         files = [file for file in files if not _is_refused(file, main, findings.general)]
     given: list[Mapping] = []
@@ -174,22 +178,6 @@ def conflicts(settings: Settings) -> list[ConfigDiagnostic]:
     found: list[ConfigDiagnostic] = []
     check_families(settings.scripts.values(), found)
     return found
-
-
-def _drop_ins(main: Path, findings: Findings) -> list[Path]:
-    folder = main.parent / "conf.d"
-    try:
-        return sorted((p for p in folder.iterdir() if _is_drop_in(p)), key=lambda p: p.name)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        why = f"cannot be read: {error.strerror}"
-        findings.general.append(ConfigDiagnostic(Position(str(folder)), why))
-        return []
-
-
-def _is_drop_in(path: Path) -> bool:
-    return path.suffix == ".yaml" and not path.name.startswith(".")
 
 
 def _drop_in(path: Path, findings: Findings, before: LastGood, good: LastGood) -> Mapping | None:
