@@ -148,7 +148,7 @@ def _converted(lark_table: Any) -> Table:
     A state maps each symbol, terminal or not, to (Shift, state) or (Reduce, rule).
     """
     start, end = lark_table.start_states["start"], lark_table.end_states["start"]
-    order = [start, *sorted(state for state in lark_table.states if state != start)]
+    order = _in_order(lark_table.states, start)
     numbers = {state: number for number, state in enumerate(order)}
     rules: dict[Any, int] = {}
     actions: list[dict[str, int]] = []
@@ -170,6 +170,18 @@ def _converted(lark_table: Any) -> Table:
         actions.append(shifts)
         gotos.append(goes)
     return Table(tuple(_rule(rule) for rule in rules), tuple(actions), tuple(gotos))
+
+
+def _in_order(states: Any, start: Any) -> list[Any]:
+    """The states in the order in which they are reached: lark's own numbers are others in each process."""
+    order = {start: None}
+    waiting = [start]
+    for state in waiting:
+        for _, (action, argument) in sorted(states[state].items()):
+            if str(action) != "Reduce" and argument not in order:
+                order[argument] = None
+                waiting.append(argument)
+    return waiting
 
 
 def _rule(rule: Any) -> Rule:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,17 @@ def test_a_stored_table_is_the_table(tmp_path: Path) -> None:
     built = grammar_table.write(path)
     assert grammar_table.read(path) == built
     assert [entry.name for entry in tmp_path.iterdir()] == ["grammar.bin"]
+
+
+def test_each_process_makes_the_same_file(tmp_path: Path) -> None:
+    """lark numbers its states by the hashes of texts, and a package must be reproducible."""
+    code = "import sys, pathlib as p; from compiler.frontend.grammar_table import write as w; w(p.Path(sys.argv[1]))"
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(
+            [sys.executable, "-c", code, tmp_path / seed], check=True, env=env, cwd=PROJECT
+        )
+    assert (tmp_path / "1").read_bytes() == (tmp_path / "2").read_bytes()
 
 
 def test_a_table_of_another_grammar_is_not_used(tmp_path: Path) -> None:
