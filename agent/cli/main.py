@@ -12,6 +12,7 @@
     stapwatch unload
     stapwatch reload
     stapwatch plan
+    stapwatch prepare RELEASE
 
 To add a subcommand, write its module (see command.py) and add its name to `COMMANDS`. Only the module
 of the given subcommand is imported, and it imports what it needs when it runs: the agent stays small.
@@ -40,6 +41,7 @@ COMMANDS = (
     "unload",
     "reload",
     "plan",
+    "prepare",
     "loader",
     "compiler",
 )  # each is a module of this package

@@ -32,6 +32,7 @@ from agent.rollout import host_facts
 from agent.rollout.decide import Cause, Decision, History, Wanted, decide, next_change
 from agent.rollout.host_facts import HostFacts
 from agent.scripts import variants
+from agent.scripts.prepared_kernels import PreparedKernel, PreparedKernels
 from agent.scripts.script import ScriptState
 from runtime.support.record import record, replace
 
@@ -62,6 +63,7 @@ class Rollout:
         self._supervisor = supervisor
         self._gather, self._now, self._clock = facts, now, clock
         self._settings = Settings()
+        self._kernels = PreparedKernels(self._settings.state_folder)
         self._read: dict[str, _Read] = {}
         self._running: dict[str, _Read] = {}  # what the modules that run are made of
         self._clean = CleanRuns(supervisor.scripts, clock)
@@ -92,6 +94,8 @@ class Rollout:
             self._report(decisions)
             # all at once: other tasks see them
             self.facts, self._read = facts, found
+            if settings.state_folder != self._settings.state_folder:
+                self._kernels = PreparedKernels(settings.state_folder)
             self._settings, self.decisions = settings, decisions
             self._wait()
             self._round = mine = self._round + 1
@@ -259,6 +263,10 @@ class Rollout:
             for decision in self.decisions.values()
             if not decision.is_loaded and decision.cause is not Cause.ENABLED
         ]
+
+    def kernels(self) -> Iterable[PreparedKernel]:
+        """Those that were prepared for the next boot."""
+        return self._kernels.all()
 
     def metrics(self) -> Iterable[Metric]:
         infos = [self._info(decision) for _, decision in sorted(self.decisions.items())]

@@ -24,8 +24,9 @@ from prometheus_client.samples import Sample
 
 from agent import log_sinks
 from agent.config.metric_names import claimed
-from agent.daemon import info_metrics, losses
+from agent.daemon import info_metrics, losses, prepared_metrics
 from agent.exposition.render import Format
+from agent.scripts.prepared_kernels import PreparedKernel
 from agent.scripts.rearming import BUDGETS
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
@@ -80,6 +81,7 @@ class SelfMetrics:
     more: Callable[[], Iterable[Metric]] = (
         info_metrics.families
     )  # families of other parts of the agent
+    kernels: Callable[[], Iterable[PreparedKernel]] = tuple  # those prepared for the next boot
     registry: CollectorRegistry = field(init=False)
     _texts: dict[tuple[Format, str], tuple[list[Sample], bytes]] = field(init=False)
 
@@ -115,6 +117,7 @@ class SelfMetrics:
     def collect(self) -> Iterable[Metric]:
         yield from self._agent()
         yield from self.more()
+        yield from prepared_metrics.families(self.kernels())
         yield from self._states()
         yield from self._losses()
         yield from losses.families(self.scripts, self.snapshots)

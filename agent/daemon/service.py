@@ -82,6 +82,7 @@ class Service:
         self._served = ServedValues(self._supervisor.scripts)
         self._rollout = Rollout(self._supervisor)
         self._metrics.more = self._rollout.metrics
+        self._metrics.kernels = self._rollout.kernels
         parts = (self._rollout, self._supervisor, self._server, self._notifier, self._health)
         loader = Loader(path, listen, web_config_file, insecure_files)
         self._reloader = Reloader(loader, parts, off)

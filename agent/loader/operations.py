@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent.scripts import module_lookup, systemd_jobs
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
+from agent.scripts.prepared_kernels import RELEASE
 from compiler.protocol import (
     LAST_PASS,
     Diagnostic,
@@ -93,6 +94,8 @@ class Operations:
                 return "" if found is None else encode(found).decode(), []
             case {"do": "identity", "request": dict(request)}:
                 return module_lookup.identity(self._request(request)), []
+            case {"do": "drop", "identity": str(identity)}:
+                _drop(identity)
             case {"do": "version"}:
                 return _version(), []
             case {"do": "job"}:
@@ -123,9 +126,15 @@ class Operations:
     def _request(self, given: object) -> Request:
         """The agent's request with this process's folders. Raises ProtocolError."""
         request = decode_request(json.dumps(given))
-        if request.kernel is not None or request.listing or request.last_pass != LAST_PASS:
-            raise ProtocolError("the loader only compiles modules for the running kernel")
-        return replace(request, cache=None, output=str(self._folder))
+        if request.listing or request.last_pass != LAST_PASS:
+            raise ProtocolError("the loader only compiles modules")
+        if request.kernel is None:
+            return replace(request, cache=None, output=str(self._folder))
+        if request.kernel.keys() != {"root", "release"} or request.kernel["root"] != "/":
+            raise ProtocolError("the loader only compiles modules for kernels that are installed")
+        if not RELEASE.fullmatch(request.kernel["release"]):
+            raise ProtocolError("the loader only compiles modules for kernels that have a release")
+        return replace(request, cache=None, output=None)  # it is not loaded now
 
     def _load(self, path: Path, name: str) -> Done:
         if path.stem != name:
@@ -180,6 +189,12 @@ def _refused(request: Request) -> Response:
     return Response(
         False, errors=(Diagnostic("no-compiler", message, request.source or "", hint=hint),)
     )
+
+
+def _drop(identity: str) -> None:
+    from compiler.support.content_store import default_root
+
+    module_lookup.drop(identity, default_root())
 
 
 def _version() -> str:

@@ -42,5 +42,7 @@ class WantedRequests:
 
 
 def _key(request: Request) -> bytes:
-    """What the module depends on, and not where it is put or whether an older one would do."""
-    return encode(replace(request, output=None, cache=None, older=False, recompile=False))
+    """What the module does. Where it is put, for which of the machine's kernels it is made, and whether an
+    older one would do, is nothing that the configuration asks for."""
+    plain = replace(request, output=None, cache=None, kernel=None, older=False, recompile=False)
+    return encode(plain)

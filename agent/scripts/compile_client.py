@@ -240,6 +240,10 @@ class Compiler:
         """The identity that the script's module has, whoever compiles it; "" if that is not known."""
         return await asyncio.to_thread(self._compilers.identity, wanted)
 
+    async def drop(self, identity: str, cache_folder: Path) -> None:
+        """Remove the module of this identity from the cache, if it is there. Raises OSError."""
+        await asyncio.to_thread(self._compilers.drop, identity, cache_folder)
+
     async def version(self, cache_folder: Path) -> str:
         """`Manifest.compiler` of modules that are compiled now; "" if that is not known."""
         return await asyncio.to_thread(self._compilers.version, cache_folder)

@@ -38,6 +38,11 @@ class Compilers:
         """The identity that the script's module has, whoever compiles it; "" if that is not known."""
         return module_lookup.identity(wanted) if self._has_cache else ""
 
+    def drop(self, identity: str, cache_folder: Path) -> None:
+        """Remove the module of this identity from the cache. It blocks."""
+        if self._has_cache:
+            module_lookup.drop(identity, cache_folder)
+
     def version(self, cache_folder: Path) -> str:
         """`Manifest.compiler` of modules that are compiled now; "" if that is not known. It blocks."""
         return module_lookup.version(cache_folder) if self._has_cache else ""

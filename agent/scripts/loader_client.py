@@ -41,6 +41,7 @@ from runtime.support.record import asdict
 _Call = dict[str, Any]
 # What a loader that was killed may have done is no obstacle to the next one.
 _AGAIN = {
+    "drop",
     "find",
     "forget",
     "identity",
@@ -197,6 +198,9 @@ class LoaderCompilers(Compilers):
 
     def identity(self, wanted: Request) -> str:
         return self._said("identity", wanted)
+
+    def drop(self, identity: str, cache_folder: Path) -> None:
+        ask(self._loader, {"do": "drop", "identity": identity})
 
     def version(self, cache_folder: Path) -> str:
         with contextlib.suppress(LoaderError):

@@ -3,6 +3,7 @@
 
     find(request)       -> Response(True, "sw_vfs_1a2b3c4d", ...), or None: it is not in the cache
     identity(request)   -> "5f2c..."
+    drop("5f2c...", Path("/var/cache/stapwatch"))
 
 What is wrong with a request is for the compiler to say, so nothing is found for it here.
 """
@@ -43,6 +44,15 @@ def version(cache_folder: Path) -> str:
 
         return compiler_version.compiler_version(cache_folder / "kernels")
     return ""
+
+
+def drop(identity: str, cache_folder: Path) -> None:
+    """Remove the module of this identity from the cache, if it is there."""
+    with _driver():
+        from compiler.driver import module_cache
+        from compiler.support.content_store import Cache
+
+        module_cache.forget(Cache(cache_folder), identity)
 
 
 @contextlib.contextmanager

@@ -168,6 +168,14 @@ def store(job: CompileJob, response: Response, key: str) -> None:
     _note_boot(entry, boot_id())
 
 
+def forget(cache: Cache, identity: str) -> None:
+    """Drop a module and its record, if they are there."""
+    key = key_of("compiled", identity)
+    if (entry := cache.get(key)) is not None:
+        cache.drop(json.loads(entry.read(_RESULT))["key"])
+        cache.drop(key)
+
+
 def _changed(inputs: dict[str, str]) -> str:
     """The files that differ from what was recorded."""
     now = derived_cache.signatures(inputs)

@@ -261,6 +261,11 @@ class Kernel:
         return None
 
 
+def is_installed(release: str, root: Path = Path("/")) -> bool:
+    """Whether its image is there. Its folders may be left when it was removed."""
+    return any(inside(root, name.format(release)).is_file() for name in _IMAGES)
+
+
 def releases(root: Path) -> list[str]:
     """The kernels installed under a root folder."""
     found = {path.name for path in inside(root, "/lib/modules").glob("*") if path.is_dir()}

@@ -11,6 +11,7 @@ HIGHEST = {
     "stapwatch-loader.service": 2.5,
     "stapwatch-compile@.service": 0.5,
     "stapwatch-modules.service": 3.0,
+    "stapwatch-prepare@.service": 1.0,
 }
 COMMAND = ("systemd-analyze", "security", "--no-pager", "--offline=true")
 

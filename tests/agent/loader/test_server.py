@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import socket
 import subprocess
@@ -28,6 +29,7 @@ from agent.scripts.compile_worker import WorkerError
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
 from agent.scripts.loader_client import LoaderCompilers, LoaderError, LoaderModules
 from compiler.protocol import Request, Response, encode
+from compiler.support.content_store import Cache, key_of
 from runtime.reader.device import Device
 from runtime.support.line_socket import LineSocket
 from runtime.support.record import replace
@@ -35,6 +37,10 @@ from tests import PROJECT
 from tests.agent.conftest import run
 
 SCRIPT = "probe begin { exit() }"
+NEXT = {"root": "/", "release": "6.1.0-57-amd64"}
+OTHER_ROOT = {**NEXT, "root": "/srv/mine"}
+WITH_SYMBOLS = {**NEXT, "symbols": "/tmp/mine"}
+NO_RELEASE = {**NEXT, "release": "../../srv/mine"}
 
 
 class Kernel(Modules):
@@ -148,6 +154,10 @@ def test_a_device_comes_open(
         ({"do": "forget", "path": "/etc/passwd"}, "no module that the loader"),
         ({"do": "start", "name": "sw_vfs_1", "max_errors": "1"}, "knows no call"),
         ({"do": "find", "request": {"name": "x", "text": "", "kernel": {"root": "/"}}}, "only"),
+        ({"do": "find", "request": {"name": "x", "text": "", "kernel": OTHER_ROOT}}, "installed"),
+        ({"do": "find", "request": {"name": "x", "text": "", "kernel": WITH_SYMBOLS}}, "installed"),
+        ({"do": "find", "request": {"name": "x", "text": "", "kernel": NO_RELEASE}}, "a release"),
+        ({"do": "find", "request": {"name": "x", "text": "", "listing": "points"}}, "only"),
         ({"do": "find", "request": {"name": "x", "text": "", "novelty": 1}}, "unknown"),
         ({"do": "exec"}, "knows no call"),
         ({"do": "job"}, "is no service of stapwatch's"),
@@ -177,6 +187,7 @@ def test_what_the_configuration_asks_for(config: Path) -> None:
     tcp = wanted_of(config, "tcp")
     assert wanted.includes(vfs) and wanted.includes(tcp)
     assert wanted.includes(replace(vfs, cache="/elsewhere", output=None, recompile=True))
+    assert wanted.includes(replace(vfs, kernel=NEXT)), "any of the machine's kernels"
     assert not wanted.includes(replace(vfs, guru=True))
     assert not wanted.includes(replace(vfs, text="probe end {}"))
     assert not wanted.includes(replace(tcp, text="probe end { /* mine */ }"))
@@ -197,6 +208,31 @@ def compiled(loader: Path, request: Request) -> str:
 
 def test_a_compile_of_something_else_is_refused(loader: Path) -> None:
     assert "does not ask for this script" in compiled(loader, Request("x", text=SCRIPT, guru=True))
+
+
+def test_a_kernel_that_is_not_here(
+    loader: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be asked for, and is looked for in this machine's own folders."""
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+    vfs = replace(wanted_of(config, "vfs"), kernel={**NEXT, "release": "0.0.0-none"})
+    assert "no kernel '0.0.0-none' under /" in compiled(loader, vfs)
+
+
+def test_a_module_is_dropped_from_the_loaders_cache(
+    loader: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+    cache = Cache(tmp_path / "cache")
+    for identity in ("ab12", "cd34"):
+        module, entry = key_of("module", identity), key_of("compiled", identity)
+        cache.put(module, {"sw_x_1.ko": b"a module"})
+        cache.put(entry, {"result.json": json.dumps({"key": module}).encode()})
+    compilers = LoaderCompilers(loader)
+    for identity in ("ab12", "none"):
+        compilers.drop(identity, tmp_path / "elsewhere")
+    left = {path.name for path in (tmp_path / "cache/entries").glob("*/*")}
+    assert left == {key_of("module", "cd34"), key_of("compiled", "cd34")}
 
 
 def test_without_a_sandbox(
