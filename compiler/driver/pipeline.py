@@ -379,9 +379,9 @@ PASSES: tuple[tuple[str, Callable[[Any], Any], Callable[[Any], str]], ...] = (
 
 
 def _toolchain(job: CompileJob) -> Toolchain:
-    if job.request.kernel is None:
-        return HostToolchain()
-    return ChrootToolchain(Path(job.request.kernel["root"]), job.cache.root)
+    root = Path(job.request.kernel["root"]) if job.request.kernel is not None else Path("/")
+    # another kernel of this system: its own compiler, which needs no privilege
+    return HostToolchain() if root == Path("/") else ChrootToolchain(root, job.cache.root)
 
 
 def _watchpoint_warnings(program: Program, kernel: Kernel) -> list[Diagnostic]:

@@ -58,6 +58,14 @@ def test_the_answer_is_what_was_made(job: CompileJob, probed: Path) -> None:
     assert [p.title for p in found.passes] == ["parsed"]
 
 
+def test_a_module_is_forgotten(job: CompileJob, probed: Path) -> None:
+    module_cache.forget(job.cache, "another")
+    assert module_cache.look_up(job).response is not None
+    module_cache.forget(job.cache, job.identity)
+    assert module_cache.look_up(job).response is None
+    assert list((job.cache.root / "entries").glob("*/*")) == []
+
+
 def test_nothing_made_is_no_answer(job: CompileJob) -> None:
     assert module_cache.look_up(job).response is None
 
