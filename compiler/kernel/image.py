@@ -48,12 +48,12 @@ def read_image(path: Path, arch: Arch, cache: Path | None = None) -> Image:
     """
     data = _bytes(path)
     if cache is None:
-        return _image(_kernel_elf(data, path, arch))
+        return _image(kernel_elf(data, path, arch))
     cached_at = cache / f"{hashlib.blake2b(data, digest_size=20).hexdigest()}.facts"
     known = derived_cache.load(cached_at)
     if known is not None:
         return _unpacked(known)
-    found = _image(_kernel_elf(data, path, arch))
+    found = _image(kernel_elf(data, path, arch))
     derived_cache.store(cached_at, _packed(found))
     return found
 
@@ -129,7 +129,8 @@ def _bytes(path: Path) -> bytes:
         raise BadImage(f"cannot read {path}: {error.strerror}") from error
 
 
-def _kernel_elf(data: bytes, path: Path, arch: Arch) -> bytes:
+def kernel_elf(data: bytes, path: Path, arch: Arch) -> bytes:
+    """The vmlinux in a kernel's image. `path`: for messages. Raises BadImage."""
     if data.startswith(_ELF):
         return data
     if any(data.startswith(magic) for magic in _FORMATS):

@@ -24,7 +24,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -239,8 +239,12 @@ class Guest:
             raise
         return guest
 
-    def boot_again(self, command: str, *, kernel_args: str = "") -> Guest:
+    def boot_again(
+        self, command: str, *, kernel_args: str = "", image: Image | None = None
+    ) -> Guest:
         """End the guest by a command (`reboot -f`, a crash), and boot another one from its disk.
+
+        `image`: has the kernel and initramfs to boot, if they are others; the disk has its modules.
 
         This guest is closed then. What it did not sync may be missing, as on a real machine. The other one
         has no shares, no forwarded ports, and nothing mounted that was mounted here.
@@ -252,7 +256,8 @@ class Guest:
             raise self.died(f"goes on after '{command}'") from None
         try:
             disk = self.vm.folder / "overlay.qcow2"
-            return Guest._start(self.machine, (), None, disk=disk, kernel_args=kernel_args)
+            machine = replace(self.machine, image=image or self.machine.image)
+            return Guest._start(machine, (), None, disk=disk, kernel_args=kernel_args)
         finally:
             self.close()
 
