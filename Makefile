@@ -13,6 +13,7 @@
 #   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SOAK=minutes] [SEED=n]
 #                         guests under all kinds of fire at once, and then the service at full speed;
 #                         debug: a kernel that checks itself, built once
+#   make deb              Debian packages in build/deb, without network
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
 
@@ -25,7 +26,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: man completion editors run test fuzz torture bench dev check format lab golden clean
+.PHONY: man completion editors run test fuzz torture bench dev check format lab deb golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -70,6 +71,11 @@ format: python
 lab: host
 	@$(PY) -m lab run --kernel $(or $(KERNEL),6.1) $(if $(SHARE),--share '$(SHARE)') \
 		$(if $(CMD),--cmd "$$CMD")
+
+# needs Debian's tools only: dpkg-dev debhelper dh-python python3-lark
+deb:
+	@packaging/build_deb.sh
+	@ls build/deb/*.deb
 
 golden: python
 	@$(PY) -m tests.golden.test_golden --update

@@ -14,6 +14,7 @@ tests that span rooms:
     examples/    packaging/probes.d and its configuration in a guest
     torture/     `make torture`: all kinds of load at once in a guest's kernel, and a short round of it
     lab/         packaging/lab itself
+    packaging/   the packages: what is in them, and their life in a guest
     bench/       `make bench`, and tests of its measurements
     manual/      manual pages and docs/manual/, completion and syntaxes, held against the code
     repository/  imports, locations of files, commit messages

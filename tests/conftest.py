@@ -33,6 +33,9 @@ MARKS = {
     "examples": "lab",
     "handlers": "lab",
     "lab": "lab",
+    "packaging/test_build_deb.py": "host",
+    "packaging/test_installed_deb.py": "lab",
+    "packaging/test_next_kernel_in_guest.py": "lab",
     "system": "lab",
 }
 

@@ -27,6 +27,7 @@ ROOMS = ("compiler/arch/", "compiler/tapset/x86_64/", f"{HEADERS}/")
 TREES = ("agent", "compiler", "runtime", "systemd", "packaging")
 EXCLUDED = {
     "packaging/lab/": "its guests run in an emulator of one machine, with that machine's Debian packages",
+    "packaging/debian/": "names of Debian packages, and what its tests find on this machine",
     "packaging/host-packages.txt": "names of Debian packages",
 }
 # a file outside of the rooms -> the words that it may have, and why
