@@ -8,8 +8,6 @@ import re
 from lab import Guest
 from tests.packaging.packages import DEBIAN
 
-SKIPPED = 77
-
 
 def names() -> list[str]:
     found = re.findall(r"(?m)^Tests: (.*)$", (DEBIAN / "tests/control").read_text())

@@ -38,7 +38,7 @@ scripts:
 # Files of the machine, without those that apt, dpkg and the journal write for every package.
 FILES = """
 find / -xdev \\( -path /root -o -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/lib/apt \\
-    -o -path /var/cache/apt -o -path /var/lib/dpkg \\) -prune -o -print
+    -o -path /var/cache/apt -o -path /var/cache/debconf -o -path /var/lib/dpkg \\) -prune -o -print
 find /run -path '*stapwatch*' -not -path '/run/lab*'
 """
 # Copies that tools keep of the lists of users, and what systemd makes for any service with a folder of its own.
