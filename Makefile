@@ -6,7 +6,8 @@
 #   make bench [BENCH='--only events --kernel 6.1']
 #                         what an event, a compile and a scrape cost, beside the peers
 #   make check            style, types, unit and golden tests; no root
-#   make man completion   the manual pages: build/man; what shells complete: build/completion
+#   make man              the manual pages: build/man
+#   make completion       what shells complete: packaging/completion/made
 #   make editors          for Vim and for editors that read TextMate grammars: build/editors
 #   make fuzz [SEED=n] [PROGRAMS=300]
 #                         ten thousand made-up programs and as many changed scripts: an hour or two
@@ -85,7 +86,7 @@ man: table
 	@$(PY) -m manual build/man
 
 completion: table
-	@$(PY) -m completion build/completion
+	@$(PY) -m completion packaging/completion/made
 
 editors: table
 	@$(PY) -m editors build/editors

@@ -49,7 +49,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         subparsers, "prepare", "compile the scripts for the next kernel", _ABOUT, _EXAMPLES
     )
     command.add_argument("--config", type=Path, metavar="FILE", help=f"default: {MAIN_FILE}")
-    command.add_argument("release", metavar="RELEASE", help="as `uname -r` prints it there")
+    command.add_argument("release", metavar="RELEASE", help="as uname -r prints it there")
     return command
 
 

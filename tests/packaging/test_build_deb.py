@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agent.cli.main import COMMANDS
 from compiler.frontend import grammar_table
 from compiler.version import VERSION
 from tests import PROJECT
@@ -54,8 +55,22 @@ def test_all_of_the_code_and_nothing_else(agent: Deb) -> None:
     named = known("agent", "compiler", "runtime")
     code = {name for name in named if not name.startswith("runtime/hosted/")}
     code |= {"compiler/frontend/grammar.bin", "kernel/stapwatch-prepare"}
+    code |= {"editors/stapwatch.tmLanguage.json"}
     found = {name for name in agent.files if name.startswith(f"{MODULES}/")}
     assert found == {f"{MODULES}/{name}" for name in code}
+
+
+def test_manual_pages_and_what_shells_complete(agent: Deb) -> None:
+    """A page for each command, and files in the folders where shells and Vim look."""
+    pages = {Path(name).name for name in agent.files if name.startswith("usr/share/man/")}
+    assert {f"stapwatch-{command}.1.gz" for command in COMMANDS} <= pages
+    assert {"stapwatch.1.gz", "stapwatch.yaml.5.gz", "stapwatch-functions.7.gz"} <= pages
+    assert agent.files >= {
+        "usr/share/bash-completion/completions/stapwatch",
+        "usr/share/fish/vendor_completions.d/stapwatch.fish",
+        "usr/share/zsh/vendor-completions/_stapwatch",
+        "usr/share/vim/vimfiles/syntax/stapwatch.vim",
+    }
 
 
 def test_units_and_what_systemd_reads(agent: Deb) -> None:
