@@ -13,6 +13,7 @@
     stapwatch reload
     stapwatch plan
     stapwatch prepare RELEASE
+    stapwatch build -o STORE
 
 To add a subcommand, write its module (see command.py) and add its name to `COMMANDS`. Only the module
 of the given subcommand is imported, and it imports what it needs when it runs: the agent stays small.
@@ -42,6 +43,7 @@ COMMANDS = (
     "reload",
     "plan",
     "prepare",
+    "build",
     "loader",
     "compiler",
 )  # each is a module of this package

@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import re
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,7 @@ def load(
     *,
     insecure_files: bool = False,
     web_config_file: Path | None = None,
+    adapt: Callable[[Settings], Settings] = lambda settings: settings,
 ) -> Settings:
     """Read the main file, its drop-ins, the script folders and the web configuration file.
 
@@ -97,7 +99,8 @@ def load(
     ConfigError, with every diagnostic found, for errors outside of scripts in the main file.
 
     `last_good`: texts that hold for drop-ins that are wrong now; the texts of this time are stored in it.
-    `insecure_files`: files that other users can change are read, too.
+    `insecure_files`: files that other users can change are read, too. `adapt`: changes what the files say
+    before any file that they name is looked for.
     """
     findings = Findings()
     main = path or MAIN_FILE
@@ -115,7 +118,7 @@ def load(
         else:
             tree = _drop_in(file, findings, last_good or {}, good)
         given += [tree] if tree is not None else []
-    settings = _settings(given, findings)
+    settings = _settings(given, findings, adapt)
     settings = replace(settings, insecure_files=insecure_files or settings.insecure_files)
     labels = main.parent / host_labels.FILE
     if insecure_files or not _is_refused(labels, main, findings.general):
@@ -200,7 +203,11 @@ def _drop_in(path: Path, findings: Findings, before: LastGood, good: LastGood) -
     return parse(zlib.decompress(before[path]).decode(), str(path), [])
 
 
-def _settings(given: list[Mapping], findings: Findings) -> Settings:
+def _settings(
+    given: list[Mapping],
+    findings: Findings,
+    adapt: Callable[[Settings], Settings] = lambda settings: settings,
+) -> Settings:
     _check_sources(given, findings)
     if sum(map(size, given)) > MOST_VALUES:
         last = given[-1].position
@@ -216,7 +223,7 @@ def _settings(given: list[Mapping], findings: Findings) -> Settings:
     found = Findings()
     settings = _read(merged, found)
     findings.add(found)
-    settings = add_scripts(settings, findings)
+    settings = add_scripts(adapt(settings), findings)
     for name, error in rollout_schema.order_errors(settings.scripts, findings.scripts):
         findings.of(name).append(error)
     return settings

@@ -50,6 +50,7 @@ class Compiled:
     anew: str = ""  # why the module that was in the cache did not serve
     variant: str = ""  # the one that compiled, of a script with variants
     revision: str = ""  # of the script's text
+    inputs: tuple[str, ...] = ()  # the files that the module probes
 
 
 # Slugs of failures that may go away by themselves, and say nothing about the script.
@@ -310,6 +311,7 @@ def _compiled(response: Response, seconds: float) -> Compiled:
         response.warnings,
         response.output,
         response.anew,
+        inputs=response.inputs,
     )
 
 

@@ -80,13 +80,18 @@ class Worker:
         self._following = asyncio.create_task(self._follow(child.stderr))
 
     @classmethod
-    async def start(cls, command: Sequence[str], memory: int, seconds: float) -> Worker:
-        """Limit the child to `memory` MiB and each request to `seconds` of CPU time. Raises OSError."""
+    async def start(
+        cls, command: Sequence[str], memory: int, seconds: float, *, chroots: bool = False
+    ) -> Worker:
+        """Limit the child to `memory` MiB and each request to `seconds` of CPU time. Raises OSError.
+
+        `chroots`: it keeps its privileges, to compile in another system's root folder.
+        """
         if shutil.which(command[0]) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
         starting = asyncio.create_task(
             asyncio.create_subprocess_exec(
-                *_without_privileges(),
+                *(() if chroots else _without_privileges()),
                 *command,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

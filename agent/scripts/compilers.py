@@ -20,15 +20,24 @@ from compiler.protocol import Request, Response
 
 
 class Compilers:
-    """`command`: the compiler's command line. Only the usual compiler has a cache."""
+    """`command`: the compiler's command line. Only the usual compiler has a cache. `chroots`: children
+    compile in other systems' root folders, and keep the privileges for that."""
 
-    def __init__(self, command: Sequence[str] = COMMAND) -> None:
+    def __init__(
+        self,
+        command: Sequence[str] = COMMAND,
+        *,
+        chroots: bool = False,
+    ) -> None:
         self._command = tuple(command)
+        self._chroots = chroots
         self._has_cache = self._command == COMMAND
 
     async def start(self, settings: CompileSettings) -> AnyWorker:
         """Raises OSError."""
-        return await Worker.start(self._command, settings.memory, settings.timeout)
+        return await Worker.start(
+            self._command, settings.memory, settings.timeout, chroots=self._chroots
+        )
 
     def find(self, wanted: Request) -> Response | None:
         """The module from the cache, or None. It blocks."""

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which kernels a fleet runs, out of Prometheus' answer to a query for stapwatch_host_info.
+
+    curl -s 'http://prometheus:9090/api/v1/query?query=stapwatch_host_info' >facts.json
+    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-amd64", "x86_64", hosts=1200), ...]
+
+Anything that keeps the labels `kernel` and `arch` will do, as `count by (kernel, arch)
+(stapwatch_host_info)`, whose value is then the number of hosts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from runtime.support import bounded_file
+from runtime.support.record import record
+
+_LIMIT = 256 << 20  # bytes: 100,000 hosts with 1 KiB of labels are 100 MB
+_INFO = "stapwatch_host_info"
+
+
+class FleetFactsError(Exception):
+    """The file is no such answer; the text says what to do."""
+
+
+@record
+class FleetKernel:
+    """`hosts`: how many run it."""
+
+    release: str
+    architecture: str
+    hosts: int
+
+
+def read(path: Path) -> list[FleetKernel]:
+    """The most common one first. Raises FleetFactsError, OSError."""
+    try:
+        tree = json.loads(bounded_file.read(path, _LIMIT))
+    except (ValueError, RecursionError) as error:
+        raise FleetFactsError(f"{path} is not JSON: {error}; {_hint()}") from None
+    hosts: Counter[tuple[str, str]] = Counter()
+    for series in _series(tree, path):
+        labels = series.get("metric", {})
+        if labels.get("kernel"):
+            hosts[labels["kernel"], labels.get("arch", "")] += _number(series, labels)
+    if not hosts:
+        raise FleetFactsError(f"no series in {path} has the label 'kernel'; {_hint()}")
+    return [FleetKernel(*key, count) for key, count in hosts.most_common()]
+
+
+def _series(tree: Any, path: Path) -> list[dict[str, Any]]:
+    """The answer of the API, or its `data`, or the list of results."""
+    match tree:
+        case {"status": "error", "error": why}:
+            raise FleetFactsError(f"{path}: Prometheus could not answer: {why}")
+        case {"data": {"result": list(found)}} | {"result": list(found)} | list(found):
+            return [one for one in found if isinstance(one, dict)]
+    raise FleetFactsError(f"{path} is not Prometheus' answer to a query; {_hint()}")
+
+
+def _number(series: dict[str, Any], labels: dict[str, str]) -> int:
+    """The hosts that a series stands for: a series of the family itself is one host."""
+    if labels.get("__name__") == _INFO:
+        return 1
+    try:
+        return max(1, int(float(series["value"][1])))
+    except (LookupError, ValueError, TypeError):
+        return 1
+
+
+def _hint() -> str:
+    return f"ask for it: curl -s 'http://PROMETHEUS:9090/api/v1/query?query={_INFO}'"

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`stapwatch build` for a real kernel that does not run here. The tests follow one another on one store."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent.prebuilt.service_environment import service_environment
+from agent.scripts import module_lookup
+from agent.store import oci_layout, signature
+from compiler.modbuild.signing import MARK
+from compiler.protocol import Request
+from tests.agent.prebuilt.conftest import COUNT, Builder
+from tests.agent.store.keys import public
+
+pytestmark = pytest.mark.host  # the lab's image, ssh-keygen, skopeo, openssl
+
+CONFIG = """\
+scripts:
+  off: {enabled: false}
+  calls: {globals: {n: 3}, defines: {MAXACTION: 500}}
+  either:
+    variants:
+      - {name: new, text: "probe kernel.function(\\"no_such_function\\") {}"}
+      - {name: old, text: "probe begin {}"}
+"""
+
+
+def test_what_cannot_be_built_is_told_and_the_rest_goes_on(builder: Builder) -> None:
+    (builder.etc / "stapwatch.yaml").write_text(CONFIG)
+    builder.script("calls", COUNT)
+    builder.script("off", "probe no such {")
+    builder.script("bad", "probe begin { print(1 }\n")
+    done = builder.run("--kernel", builder.image.release, "--kernel", "5.99.0-none")
+    assert done.returncode == 1
+    assert f"kernel {builder.image.release}: script bad: error[syntax]" in done.stderr
+    assert "bad.stp:1:23" in done.stderr
+    assert "no kernel 5.99.0-none here, nor in a --sysroot; " in done.stderr
+    assert "2 modules for 1 kernels" in done.stdout and "new: 2" in done.stdout
+    catalogue = builder.catalogue()
+    assert [module.script for module in catalogue.modules] == ["calls", "either"]
+    assert catalogue.serial == 1000 and catalogue.kernel.release == builder.image.release
+    assert catalogue.builder.startswith("stapwatch 0.")
+
+
+def test_the_identity_is_that_of_a_host(builder: Builder) -> None:
+    """A host has the scripts in /etc/stapwatch, and its own paths of caches."""
+    request = Request(
+        "calls",
+        source="/etc/stapwatch/probes.d/calls.stp",
+        text=f"{COUNT}// a comment is no change\n",
+        globals={"n": 3},
+        defines={"MAXACTION": "500"},
+        cache=str(builder.cache),
+        older=True,
+        kernel={"root": str(builder.image.rootfs), "release": builder.image.release},
+    )
+    with service_environment():
+        identity = module_lookup.identity(request)
+    [module] = [m for m in builder.catalogue().modules if m.script == "calls"]
+    assert module.identity == identity
+    data = (builder.store / oci_layout.blob_path(module.digest)).read_bytes()
+    assert len(data) == module.size and module.module.encode() in data
+
+
+def test_built_again_nothing_changes(builder: Builder) -> None:
+    (builder.etc / "probes.d/bad.stp").unlink()
+    before = builder.files()
+    done = builder.run(epoch=2000)
+    assert done.returncode == 0 and "new: 0" in done.stdout, done.stderr
+    assert builder.files() == before
+
+
+def test_another_builder_makes_the_same_bytes(builder: Builder, tmp_path: Path) -> None:
+    cache = builder.new_cache("another")
+    done = builder.run("-o", tmp_path / "other", "--cache", cache, "--jobs", "1", "-q")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    found = subprocess.run(["diff", "-r", builder.store, tmp_path / "other"], capture_output=True)
+    assert found.returncode == 0, found.stdout
+
+
+def test_a_new_script_adds_itself_only(builder: Builder) -> None:
+    before = builder.files()
+    builder.script("more", COUNT)
+    catalogue = builder.build(epoch=900)
+    assert [module.script for module in catalogue.modules] == ["calls", "either", "more"]
+    assert catalogue.serial == 1001, "it rises, also if the clock is behind"
+    after = builder.files()
+    changed = {name for name in before if after.get(name) != before[name]}
+    assert changed == {oci_layout.INDEX_FILE}
+    assert len(after.keys() - before.keys()) == 4, "module, catalogue, signature and manifest"
+
+
+def test_prune_leaves_what_is_wanted(builder: Builder) -> None:
+    (builder.etc / "probes.d/more.stp").unlink()
+    assert len(builder.build().modules) == 3
+    assert len(builder.build("--prune").modules) == 2
+    named = len(list((builder.store / "blobs/sha256").iterdir()))
+    assert named == 6, "two modules, config, catalogue, signature and manifest"
+
+
+def test_skopeo_reads_it(builder: Builder, tmp_path: Path) -> None:
+    tag = oci_layout.tag(builder.image.release, builder.catalogue().kernel.build_id)
+    store = f"oci:{builder.store}:{tag}"
+    done = subprocess.run(["skopeo", "inspect", store], capture_output=True, check=True)
+    assert {m.digest for m in builder.catalogue().modules} < set(json.loads(done.stdout)["Layers"])
+    copy = ["skopeo", "copy", "--preserve-digests", store, f"dir:{tmp_path}/copy"]
+    subprocess.run(copy, capture_output=True, check=True)
+    for module in builder.catalogue().modules:
+        assert (tmp_path / "copy" / module.digest[7:]).stat().st_size == module.size
+
+
+def test_the_catalogue_is_signed(builder: Builder) -> None:
+    signature.verify(builder.catalogue().encode(), _signature(builder), [public(builder.key)])
+
+
+def test_modules_are_signed_for_the_kernel(builder: Builder, tmp_path: Path) -> None:
+    key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
+    argv = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=fleet/"]
+    subprocess.run([*argv, "-keyout", key, "-out", cert], check=True, capture_output=True)
+    before = {module.digest for module in builder.catalogue().modules}
+    words = ("--sign", key, "--cert", cert, "--prune")
+    modules = builder.build(*words).modules
+    assert len(modules) == 2 and not before & {module.digest for module in modules}
+    for module in modules:
+        assert (builder.store / oci_layout.blob_path(module.digest)).read_bytes().endswith(MARK)
+    assert "new: 0" in builder.run(*words).stdout
+
+
+def test_the_kernels_of_a_fleet(builder: Builder, tmp_path: Path) -> None:
+    labels = {"kernel": builder.image.release, "arch": "x86_64"}
+    foreign = {"kernel": "6.1.0-1-arm64", "arch": "aarch64"}
+    result = [{"metric": labels, "value": [0, "40"]}, {"metric": foreign, "value": [0, "2"]}]
+    (tmp_path / "facts.json").write_text(json.dumps({"data": {"result": result}}))
+    done = builder.run("--for", tmp_path / "facts.json", "--prune")
+    assert done.returncode == 1 and "2 modules for 1 kernels" in done.stdout
+    assert (
+        "kernel 6.1.0-1-arm64 (2 hosts) is for aarch64, and this machine is x86_64" in done.stderr
+    )
+
+
+def test_a_folder_of_something_else_is_left_alone(builder: Builder, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("")
+    done = builder.run("-o", tmp_path)
+    assert done.returncode == 1 and "is no store: it has thesis.txt" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def _signature(builder: Builder) -> bytes:
+    [manifest] = oci_layout.manifests_of((builder.store / "index.json").read_bytes())
+    layers = oci_layout.layers_of((builder.store / manifest.path).read_bytes())
+    [made] = [layer for layer in layers if layer.media_type == oci_layout.SIGNATURE]
+    return (builder.store / made.path).read_bytes()
