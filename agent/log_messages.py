@@ -81,6 +81,10 @@ class Message(StrEnum):
         "ae7b3cf24f5c4ce8901fd633a63de954"  # a loaded module's release is known to be unsafe
     )
     MODULE_IGNORED = "f8c841a14ea64f85b902fe6bd0c6d000"  # a loaded module belongs to somebody else
+    MODULE_REFUSED = (
+        "24735f3225434ba99100088852ee1eb6"  # one of a store, or all of it, is not believed
+    )
+    MODULES_AVAILABLE = "5b0a3ce1d04b4be5b3a7d5d9a1e4c0f2"  # scripts that waited for modules run
     MODULE_UNLOADED = (
         "e7952ab4bebb46e8950c3a25e14af4cd"  # a module that no script wants was unloaded
     )

@@ -43,7 +43,7 @@ _EXAMPLES = (
     ),
     (
         "for two of them",
-        "stapwatch build --config etc --kernel 6.1.0-56-amd64 --kernel 6.12.9 --sysroot r -o store",
+        "stapwatch build --config etc --kernel 6.1.0-56-cloud --kernel 6.12.9 --sysroot r -o store",
     ),
     (
         "for the kernels that a fleet runs, as Prometheus knows them",

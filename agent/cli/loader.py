@@ -8,12 +8,17 @@ import os
 import socket
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.cli.command import Parser, Subparsers, add_command
 from agent.config.settings import MAIN_FILE
 from runtime.support.record import record
 
+if TYPE_CHECKING:
+    from agent.store.stored_modules import StoredModules
+
 USAGE_STATUS = 2
+_STATE = Path("/var/lib/stapwatch-loader")
 _IDLE = 15.0  # seconds without a call after which the loader ends
 _FIRST = 3  # SD_LISTEN_FDS_START
 _ABOUT = """\
@@ -67,6 +72,16 @@ def run(options: LoaderOptions) -> int:
 
     folder = Path(os.environ["RUNTIME_DIRECTORY"].partition(":")[0]) / "modules"
     modules = Modules(keeper=Keeper.AGENT)
-    operations = Operations(modules, folder, options.config)
+    state = Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or _STATE)
+    operations = Operations(modules, folder, options.config, _stored(state))
     serve(socket.socket(fileno=_FIRST), operations, _IDLE)
     return 0
+
+
+def _stored(state: Path) -> StoredModules:
+    """Modules of stores; what is refused is told in the journal."""
+    from agent.store.serials import Serials
+    from agent.store.spool import Spool
+    from agent.store.stored_modules import StoredModules
+
+    return StoredModules(Spool(), Serials(state), lambda text: print(text, file=sys.stderr))

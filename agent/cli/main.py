@@ -14,6 +14,7 @@
     stapwatch plan
     stapwatch prepare RELEASE
     stapwatch build -o STORE
+    stapwatch sync
 
 To add a subcommand, write its module (see command.py) and add its name to `COMMANDS`. Only the module
 of the given subcommand is imported, and it imports what it needs when it runs: the agent stays small.
@@ -44,6 +45,7 @@ COMMANDS = (
     "plan",
     "prepare",
     "build",
+    "sync",
     "loader",
     "compiler",
 )  # each is a module of this package

@@ -25,6 +25,7 @@ from agent.config import (
     host_labels,
     rollout_schema,
     schema,
+    store_schema,
     trusted_settings,
 )
 from agent.config.budget_schema import Given
@@ -271,6 +272,7 @@ def _read(tree: Mapping, findings: Findings) -> Settings:
             "scripts": lambda node: _scripts(node, findings, budgets),
             "log": lambda node: _log(node, reader),
             "compile": lambda node: _compile(node, reader),
+            **store_schema.fields(reader),
             "cache_folder": _path,
             "work_folder": _path,
             "state_folder": _path,
@@ -281,6 +283,7 @@ def _read(tree: Mapping, findings: Findings) -> Settings:
             "insecure_files": schema.truth,
         },
     )
+    values["stores"] = store_schema.gathered(values, tree, reader)
     if "work_folder" in values and "control_socket" not in values:
         values["control_socket"] = values["work_folder"] / "control.sock"
     if "web_config_file" in values:

@@ -170,6 +170,18 @@ class CompileSettings:
 
 
 @record
+class StoreSettings:
+    """Stores of modules that another machine has compiled, in the order in which they are asked.
+
+    `keys`: public SSH keys, of which one must have signed what a store has. `plain_http`: http:// is allowed.
+    """
+
+    urls: tuple[str, ...] = ()
+    keys: tuple[str, ...] = ()
+    plain_http: bool = False
+
+
+@record
 class Refused:
     """A part of the configuration that is left out, because it is wrong; the other parts hold.
 
@@ -203,6 +215,7 @@ class Settings:
     scripts: Mapping[str, ScriptSettings] = field(default_factory=dict)
     log: LogSettings = LogSettings()
     compile: CompileSettings = CompileSettings()
+    stores: StoreSettings = StoreSettings()
     budgets: Budgets = Budgets()  # of scripts that have none of their own
     total: TotalBudgets = TotalBudgets()
     cache_folder: Path = Path("/var/cache/stapwatch")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a person asks a running agent to do: `stapwatch arm`, `disarm` and `reload`.
+"""What a person asks a running agent to do: `stapwatch arm`, `disarm`, `reload` and `sync --tell`.
 
     await requests.do(Request("POST", "/disarm", "script=vfs", {}))   -> 200 "script vfs is disarmed ..."
 
@@ -37,6 +37,8 @@ class OperatorRequests:
             case "/disarm":
                 done, text = await self._disarm(query.get("script", ""))
                 self._rollout.decide_again()
+            case "/look-again":
+                done, text = await self._supervisor.look_again()
             case _:
                 return Response(404, b"not found\n")
         return Response(200 if done else 409, f"{text}\n".encode())

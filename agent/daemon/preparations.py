@@ -59,7 +59,7 @@ class Preparations:
 
     def __init__(self, make_compiler: Callable[[Settings], Compiler]) -> None:
         self._make_compiler = make_compiler
-        self._compiler: tuple[Settings, Compiler] | None = None
+        self._compiler: tuple[tuple[object, ...], Compiler] | None = None
         self._compiles: Shared[Compiled] = Shared()
         self._look_ups = LookUps()
 
@@ -94,14 +94,24 @@ class Preparations:
         script.described = seen
         return Prepared(seen.fingerprint, compiled, anew=anew)
 
+    async def is_there(self, wanted: ScriptSettings, settings: Settings) -> bool:
+        """Whether a module of the script is cached, or was fetched of a store. Nothing is compiled."""
+        compiler = self._compiler_for(settings)
+        try:
+            candidates = await asyncio.to_thread(variants.candidates, wanted, settings)
+        except OSError:
+            return False
+        return any([await compiler.find(one.request) is not None for one in candidates])
+
     async def version(self, settings: Settings) -> str:
         """`Manifest.compiler` of modules that are compiled now; "" if that is not known."""
         return await self._compiler_for(settings).version(settings.cache_folder)
 
     def _compiler_for(self, settings: Settings) -> Compiler:
         """The same one for all reloads with the same settings, so that they share its limit of children."""
-        if self._compiler is None or self._compiler[0].compile != settings.compile:
-            self._compiler = settings, self._make_compiler(settings)
+        kind = settings.compile, settings.stores
+        if self._compiler is None or self._compiler[0] != kind:
+            self._compiler = kind, self._make_compiler(settings)
         return self._compiler[1]
 
 
@@ -119,6 +129,9 @@ class _Way:
         self.looking_up = contextlib.ExitStack()  # until the first look-up has ended
         self.fingerprint = ""  # of the script
         self.started = monotonic()
+
+    async def find(self, wanted: Request) -> Compiled | None:
+        return await self._change.wait(self._compiler.find(wanted))
 
     async def compile(self, wanted: Request, progress: Progress) -> Compiled:
         request, change = replace(wanted, recompile=self._recompile), self._change

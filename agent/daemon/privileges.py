@@ -26,11 +26,29 @@ MakeCompiler = Callable[[Settings], Compiler]
 def kernel() -> tuple[Modules, MakeCompiler]:
     """Without a loader, an agent that may load modules does it itself, and compiles in children."""
     if not loader_client.is_needed():
-        return Modules(keeper=Keeper.AGENT), lambda settings: Compiler(settings.compile)
+        return Modules(keeper=Keeper.AGENT), _own_compiler
     compilers = loader_client.LoaderCompilers()
     return loader_client.LoaderModules(), lambda settings: Compiler(
         settings.compile, compilers=compilers
     )
+
+
+def _own_compiler(settings: Settings) -> Compiler:
+    """Children of this process, and what was fetched of stores, if the configuration has any."""
+    if not settings.stores.urls:
+        return Compiler(settings.compile)
+    from agent.scripts.compilers import Compilers
+    from agent.store.serials import Serials
+    from agent.store.spool import Spool
+    from agent.store.stored_modules import StoredModules, Trust
+
+    stored = StoredModules(Spool(), Serials(settings.state_folder), _refused)
+    trust = Trust(settings.stores.urls, settings.stores.keys)
+    return Compiler(settings.compile, compilers=Compilers(stored=stored, trust=trust))
+
+
+def _refused(text: str) -> None:
+    log().error(text, message_id=Message.MODULE_REFUSED)
 
 
 def check(settings: Settings) -> None:

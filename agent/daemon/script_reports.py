@@ -99,6 +99,18 @@ def compiled_anew(script: str, why: str) -> None:
     log().info(text, message_id=Message.SCRIPT_COMPILED_ANEW, script=script)
 
 
+def looked_again(loaded: Sequence[str], left: Sequence[str]) -> tuple[bool, str]:
+    """Whether no script is left that could not be compiled, and what to say."""
+    if loaded:
+        log().info(
+            f"modules have become available, and run: {', '.join(loaded)}",
+            message_id=Message.MODULES_AVAILABLE,
+        )
+    texts = [f"loaded now: {', '.join(loaded)}"] if loaded else []
+    texts += [f"still without a module: {', '.join(left)}"] if left else []
+    return not left, "; ".join(texts) or "no script waits for a module"
+
+
 def reading_given_up(script: str) -> None:
     text = (
         f"script {script} changes faster than it is scraped: what an earlier version counted is not "

@@ -35,6 +35,8 @@ from agent.scripts.script_events import ScriptEvents
 from agent.scripts.script_log import ScriptLog
 from runtime.reader.device import DeviceError
 
+_MISSING = (ScriptState.FAILED, ScriptState.OUTDATED)
+
 
 class Supervisor:
     """All scripts of the agent. `reserved`: the agent's own metric names."""
@@ -239,6 +241,27 @@ class Supervisor:
         if script.module is None or not armed or script.shown in ARMABLE:
             return False, f"script {name} is {script.shown}: {script.why}"
         return True, f"script {name} is armed"
+
+    async def look_again(self) -> tuple[bool, str]:
+        """Load what has become available for scripts that could not be compiled, as by `stapwatch sync`. What
+        is wanted stays as it is: no file of the configuration is read. Whether all run, and what to say."""
+        missing = {
+            name: wanted
+            for name, wanted in self.settings.scripts.items()
+            if (script := self.scripts.get(name)) is not None
+            and script.state in _MISSING
+            and not self._is_changing(name)
+        }
+        found = {
+            name: wanted
+            for name, wanted in missing.items()
+            if await self._preparations.is_there(wanted, self.settings)
+        }
+        if not self._stopping:
+            await all_done(self._begin_changes(found, self.settings, False))
+            self._plan()
+        left = [name for name in missing if self.scripts[name].state in _MISSING]
+        return script_reports.looked_again(sorted(found.keys() - set(left)), left)
 
     # -- the way of one script ----------------------------------------------------------------------
 

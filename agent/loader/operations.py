@@ -41,6 +41,7 @@ from runtime.support.record import replace
 if TYPE_CHECKING:
     from agent.loader.sandbox import Sandbox
     from agent.loader.wanted_requests import WantedRequests
+    from agent.store.stored_modules import StoredModules, Trust
 
 _NAME = re.compile(r"sw_[a-z0-9_]{1,60}")
 _PEER = struct.Struct("3i")  # struct ucred: process, user, group
@@ -50,10 +51,17 @@ Done = tuple[Any, list[int]]
 
 class Operations:
     """`folder`: the loader's own, where modules lie that are about to be loaded. `config`: the
-    configuration's file, which says what may be compiled."""
+    configuration's file, which says what may be compiled. `stored`: modules of another machine's compiler."""
 
-    def __init__(self, modules: Modules, folder: Path, config: Path | None = None) -> None:
+    def __init__(
+        self,
+        modules: Modules,
+        folder: Path,
+        config: Path | None = None,
+        stored: StoredModules | None = None,
+    ) -> None:
         self._modules, self._folder, self._config = modules, folder, config
+        self._stored = stored
         self._wanted: WantedRequests | None = None
         self._lock = threading.Lock()
 
@@ -90,7 +98,7 @@ class Operations:
                 limits = None if budgets is None else Budgets(*budgets)
                 self._start(name, max_errors, target, limits, instead_of)
             case {"do": "find", "request": dict(request)}:
-                found = module_lookup.find(self._request(request))
+                found = self._find(self._request(request))
                 return "" if found is None else encode(found).decode(), []
             case {"do": "identity", "request": dict(request)}:
                 return module_lookup.identity(self._request(request)), []
@@ -113,15 +121,39 @@ class Operations:
             return encode(_refused(request))
         from compiler.driver.compile import compile_script
 
-        return encode(compile_script(request, sandbox.progress, sandbox.compile))
+        response = compile_script(request, sandbox.progress, sandbox.compile)
+        if self._stored is not None and not response.ok:
+            from agent.store.stored_modules import with_absence
+
+            stored, trust = self._stored, self._trust(request)
+            response = with_absence(response, lambda: stored.absence(request, trust))
+        return encode(response)
+
+    def _find(self, request: Request) -> Response | None:
+        """From the cache, or from what was fetched of stores."""
+        found = module_lookup.find(request)
+        if found is not None or self._stored is None or self._stored.is_empty:
+            return found
+        return self._stored.find(request, self._trust(request))
 
     def _is_wanted(self, request: Request) -> bool:
+        with self._lock:
+            return self._wanted_requests().includes(request)
+
+    def _trust(self, request: Request) -> Trust:
+        """What the configuration says of stores; for a script that it does not ask for, nothing."""
+        from agent.store.stored_modules import Trust
+
+        with self._lock:
+            stores = self._wanted_requests().stores(request)
+        return Trust(stores.urls, stores.keys)
+
+    def _wanted_requests(self) -> WantedRequests:
         """The first one imports what reads configurations: modules from the cache need nothing of it."""
         from agent.loader.wanted_requests import WantedRequests
 
-        with self._lock:
-            self._wanted = self._wanted or WantedRequests(self._config)
-            return self._wanted.includes(request)
+        self._wanted = self._wanted or WantedRequests(self._config)
+        return self._wanted
 
     def _request(self, given: object) -> Request:
         """The agent's request with this process's folders. Raises ProtocolError."""

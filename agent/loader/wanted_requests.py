@@ -12,8 +12,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from agent.config import load
+from agent.config.settings import MAIN_FILE, StoreSettings
 from agent.scripts import variants
 from compiler.protocol import Request, encode
+from compiler.support import derived_cache
 from runtime.support.record import replace
 
 
@@ -23,6 +25,8 @@ class WantedRequests:
     def __init__(self, config: Path | None = None) -> None:
         self._config = config
         self._known: frozenset[bytes] = frozenset()
+        self._stores = StoreSettings()
+        self._seen: dict[str, str] = {}
 
     def includes(self, request: Request) -> bool:
         key = _key(request)
@@ -30,11 +34,26 @@ class WantedRequests:
             self._known = self._read()
         return key in self._known
 
+    def stores(self, request: Request) -> StoreSettings:
+        """The stores that may serve a request: none, if the configuration does not ask for it. A key that was
+        taken out of the files is not trusted from that moment on."""
+        if self._files() != self._seen:
+            self._known = self._read()
+        return self._stores if self.includes(request) else StoreSettings()
+
+    def _files(self) -> dict[str, str]:
+        """The files of the configuration, with what tells that one has changed."""
+        main = self._config or MAIN_FILE
+        folder = main.parent / "conf.d"
+        return derived_cache.signatures(map(str, (main, folder, *sorted(folder.glob("*.yaml")))))
+
     def _read(self) -> frozenset[bytes]:
+        self._seen = self._files()
         try:
             settings = load.load(self._config)
         except load.ConfigError:
             return self._known  # of a wrong configuration nothing is in force
+        self._stores = settings.stores
         refused = {part.script for part in settings.refused}
         scripts = [s for s in settings.scripts.values() if s.enabled and s.name not in refused]
         found = (c.request for script in scripts for c in variants.candidates(script, settings))

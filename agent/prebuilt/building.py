@@ -2,7 +2,7 @@
 """Builds modules for other machines' kernels into a store.
 
     report = await build(plan, compiler, kernels, wanted, say)
-      -> Report(modules=24, made=3, errors=["kernel 6.1.0-56-amd64: script tcp: ..."], ...)
+      -> Report(modules=24, made=3, errors=["kernel 6.1.0-56-cloud: script tcp: ..."], ...)
 
 Each script is built for each kernel, side by side. What fails for one kernel is reported, and everything else
 goes on. What the store has already, from this compiler, is not built again.

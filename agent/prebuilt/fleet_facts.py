@@ -2,7 +2,7 @@
 """Which kernels a fleet runs, out of Prometheus' answer to a query for stapwatch_host_info.
 
     curl -s 'http://prometheus:9090/api/v1/query?query=stapwatch_host_info' >facts.json
-    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-amd64", "x86_64", hosts=1200), ...]
+    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-cloud", "aarch64", hosts=1200), ...]
 
 Anything that keeps the labels `kernel` and `arch` will do, as `count by (kernel, arch)
 (stapwatch_host_info)`, whose value is then the number of hosts.

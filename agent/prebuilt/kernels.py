@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernels to build for, and the folders that they and their headers are in.
 
-    find(("6.1.0-56-amd64",), (Path("/srv/roots"),))
-      -> [BuildKernel(release="6.1.0-56-amd64", root=/srv/roots/bookworm, build_id="e4f1...")], []
+    find(("6.1.0-56-cloud",), (Path("/srv/roots"),))
+      -> [BuildKernel(release="6.1.0-56-cloud", root=/srv/roots/bookworm, build_id="e4f1...")], []
 
 A root folder is a system's `/`: with /boot/vmlinuz-RELEASE, /lib/modules/RELEASE, the headers and a compiler.
 """

@@ -23,6 +23,7 @@ from agent.store import catalogue as catalogues
 from agent.store import oci_layout
 from agent.store.catalogue import Catalogue, StoredKernel
 from agent.store.oci_layout import Descriptor, LayoutError
+from compiler.arch import arch_of
 
 
 class StoreWriter:
@@ -87,7 +88,9 @@ class StoreWriter:
             "io.stapwatch.serial": str(catalogue.serial),
             "io.stapwatch.builder": catalogue.builder,
         }
-        config = self._add(oci_layout.config(kernel.architecture), oci_layout.CONFIG)
+        config = self._add(
+            oci_layout.config(arch_of(kernel.architecture).image_name), oci_layout.CONFIG
+        )
         made = oci_layout.manifest(config, [*layers, *modules.values()], notes)
         self.add_blob(made)
         tag = oci_layout.tag(kernel.release, kernel.build_id)

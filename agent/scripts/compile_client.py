@@ -201,6 +201,7 @@ class Compiler:
                 try:
                     started = monotonic()
                     response = await self._answer(encode(wanted), progress)
+                    response = await self._explained(wanted, response)
                     return _compiled(response, monotonic() - started)
                 finally:
                     self._waiting += 1
@@ -208,6 +209,11 @@ class Compiler:
             self._waiting -= 1
             if not self._waiting:
                 await self._end_idle()
+
+    async def _explained(self, wanted: Request, response: Response) -> Response:
+        if response.ok:
+            return response
+        return await asyncio.to_thread(self._compilers.explained, wanted, response)
 
     @contextlib.asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

@@ -27,6 +27,7 @@ from runtime.support import bounded_file
 from runtime.support.record import record, replace
 
 _DIGITS = 12
+_NO_COMPILER = "no-compiler"  # the slug of a machine without one
 
 
 @record
@@ -60,6 +61,7 @@ class Compiles(Protocol):
     """What a compiler does here."""
 
     async def compile(self, wanted: Request, progress: Progress) -> Compiled: ...
+    async def find(self, wanted: Request) -> Compiled | None: ...
 
 
 def of(script: ScriptSettings) -> tuple[tuple[str, ScriptSettings], ...]:
@@ -100,14 +102,20 @@ def is_as_before(script: ScriptSettings, settings: Settings, before: Seen) -> bo
 async def compile_first(
     compiler: Compiles, found: Sequence[Candidate], progress: Progress = lambda line: None
 ) -> Compiled:
-    """Compile the candidates in order until one succeeds. CompileError says what is wrong with each."""
+    """Compile the candidates in order until one succeeds. CompileError says what is wrong with each.
+
+    Without a compiler, the first one that is cached, or in a store, is what another machine has chosen.
+    """
     errors: list[Diagnostic] = []
-    for candidate in found:
+    for number, candidate in enumerate(found, 1):
         try:
             compiled = await compiler.compile(candidate.request, progress)
             return replace(compiled, variant=candidate.variant, revision=candidate.revision)
         except CompileError as error:
             if any(diagnostic.slug in FAILURES for diagnostic in error.diagnostics):
+                is_chosen = error.diagnostics[0].slug == _NO_COMPILER
+                if is_chosen and (there := await _first_there(compiler, found[number:])):
+                    return there
                 raise  # says nothing about this variant
             for diagnostic in error.diagnostics:
                 name = f"variant {candidate.variant}: " if candidate.variant else ""
@@ -115,6 +123,13 @@ async def compile_first(
             if len(found) == 1:
                 raise
     raise CompileError(errors)
+
+
+async def _first_there(compiler: Compiles, found: Sequence[Candidate]) -> Compiled | None:
+    for candidate in found:
+        if (there := await compiler.find(candidate.request)) is not None:
+            return replace(there, variant=candidate.variant, revision=candidate.revision)
+    return None
 
 
 def revision(script: ScriptSettings) -> str:

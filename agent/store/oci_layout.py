@@ -36,7 +36,6 @@ RELEASE = "io.stapwatch.kernel.release"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]")
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 class LayoutError(Exception):
@@ -98,15 +97,14 @@ def checked(data: bytes, wanted: Descriptor, what: str) -> bytes:
 
 
 def tag(release: str, build_id: str) -> str:
-    """The tag of a kernel's manifest, which each host can compute: `6.1.0-56-amd64-e4f18d9dc1d0`."""
+    """The tag of a kernel's manifest, which each host can compute: `6.1.0-56-cloud-e4f18d9dc1d0`."""
     return f"{_NOT_IN_TAGS.sub('_', release)[:100]}-{build_id[:12]}"
 
 
 def config(architecture: str) -> bytes:
-    """An image's configuration, which copying tools read; hosts do not."""
-    named = _ARCHITECTURES.get(architecture, architecture)
+    """An image's configuration, which copying tools read; hosts do not. `architecture`: as images name it."""
     rootfs = {"type": "layers", "diff_ids": []}
-    return encode({"architecture": named, "os": "linux", "config": {}, "rootfs": rootfs})
+    return encode({"architecture": architecture, "os": "linux", "config": {}, "rootfs": rootfs})
 
 
 def manifest(

@@ -87,6 +87,7 @@ class Arch:
 
     name: str  # as `uname -m` prints it, and `arch` in a script's %( %)
     kernel_name: str  # of the folder below the kernel's arch/: kbuild's SRCARCH
+    image_name: str  # in container images: GOARCH
     elf_machine: int  # e_machine of its objects and programs
     library_folders: tuple[str, ...]  # what the dynamic linker searches without configuration
 

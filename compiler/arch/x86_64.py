@@ -73,6 +73,7 @@ def compat_only(name: str) -> bool:
 ARCH: Final = Arch(
     name="x86_64",
     kernel_name="x86",
+    image_name="amd64",
     elf_machine=62,
     library_folders=(
         "/lib/x86_64-linux-gnu",

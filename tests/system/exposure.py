@@ -12,6 +12,7 @@ HIGHEST = {
     "stapwatch-compile@.service": 0.5,
     "stapwatch-modules.service": 3.0,
     "stapwatch-prepare@.service": 1.0,
+    "stapwatch-sync.service": 1.5,
 }
 COMMAND = ("systemd-analyze", "security", "--no-pager", "--offline=true")
 

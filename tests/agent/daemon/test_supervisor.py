@@ -22,11 +22,11 @@ from agent.daemon.supervisor import Supervisor
 from agent.exposition import families, planner
 from agent.exposition.render import Format
 from agent.scripts import adoption, compile_client
-from agent.scripts.compile_client import Compiled, Compiler
+from agent.scripts.compile_client import Compiled, CompileError, Compiler
 from agent.scripts.kernel_modules import Keeper
 from agent.scripts.script import ScriptState
 from compiler.driver import unsafe_runtimes
-from compiler.protocol import Request
+from compiler.protocol import Diagnostic, Request
 from runtime.abi import structs
 from runtime.abi.structs import State
 from runtime.support.record import replace
@@ -454,6 +454,41 @@ def test_what_is_cached_is_loaded_before_anything_compiles(
         await supervisor.stop()
 
     run(work())
+
+
+def test_a_module_that_comes_later_is_loaded_when_told(
+    kernel: StandInKernel, base: Settings, lines: Lines
+) -> None:
+    """Without a compiler: what `stapwatch sync` has fetched is looked for by name, and nothing is compiled."""
+    there: set[str] = set()
+    built: list[str] = []
+
+    class Stored(Compiler):
+        async def find(self, wanted: Request) -> Compiled | None:
+            return await super().build(wanted) if wanted.name in there else None
+
+        async def build(self, wanted: Request, progress: Any = None) -> Compiled:
+            built.append(wanted.name)
+            raise CompileError([Diagnostic("no-headers", "no headers here")])
+
+    async def work() -> None:
+        supervisor = Supervisor(kernel, lambda s: Stored(s.compile, standin.COMMAND))
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 2"))
+        there.add("a")
+        assert await supervisor.look_again() == (
+            False,
+            "loaded now: a; still without a module: b",
+        )
+        assert states(supervisor) == {"a": "running", "b": "failed"}
+        assert await supervisor.look_again() == (False, "still without a module: b")
+        assert sorted(built) == ["a", "b"], "nothing is compiled once more"
+        there.add("b")
+        assert await supervisor.look_again() == (True, "loaded now: b")
+        assert await supervisor.look_again() == (True, "no script waits for a module")
+        await supervisor.stop()
+
+    run(work())
+    assert "modules have become available, and run: a" in lines.texts
 
 
 def test_a_reload_of_many_unchanged_scripts(

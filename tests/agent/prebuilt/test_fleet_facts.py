@@ -45,7 +45,7 @@ def test_a_count_says_how_many(tmp_path: Path) -> None:
     ("tree", "words"),
     [
         ({"status": "error", "error": "parse error at char 5"}, "parse error at char 5"),
-        (answer(({"instance": "a"}, "1")), "no series .* has the label 'kernel'; ask for it: curl"),
+        (answer(({"instance": "a"}, "1")), r"no series .* has the label 'kernel'; ask for it: "),
         ({"listen": []}, "is not Prometheus' answer"),
     ],
 )

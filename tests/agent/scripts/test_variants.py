@@ -13,7 +13,9 @@ from agent.config.rollout_settings import RolloutSettings, Variant
 from agent.config.settings import CompileSettings, MetricSettings, ScriptSettings, Settings
 from agent.config.yaml_tree import Position
 from agent.scripts import variants
-from agent.scripts.compile_client import Compiled, CompileError
+from agent.scripts.compile_client import Compiled, CompileError, Compiler
+from agent.scripts.compile_worker import Progress
+from compiler.protocol import Diagnostic, Request
 from runtime.support.record import replace
 from tests.agent import standin
 from tests.agent.conftest import run
@@ -132,3 +134,29 @@ def test_what_can_be_set_while_a_module_runs() -> None:
     helped = replace(given, metrics={"n": MetricSettings("n", HERE, help="x")})
     others = [helped, replace(given, budgets=Budgets(cpu=1)), replace(given, max_errors=1)]
     assert len({variants.tuned(other) for other in (given, *others)}) == 4
+
+
+def test_without_a_compiler_the_variant_that_is_there(tmp_path: Path) -> None:
+    """Another machine has chosen it, and its module was fetched."""
+
+    class Stored(Compiler):
+        async def find(self, wanted: Request) -> Compiled | None:
+            return await super().build(wanted) if wanted.text == "ok old" else None
+
+        async def build(self, wanted: Request, progress: Progress = print) -> Compiled:
+            raise CompileError([Diagnostic(self.slug, "no")])
+
+        slug = "no-compiler"
+
+    given = script(
+        Variant("new", text="ok new"),
+        Variant("old", text="ok old"),
+        Variant("last", text="ok last"),
+    )
+    wanted = settings(tmp_path)
+    compiler = Stored(wanted.compile, standin.COMMAND)
+    candidates = variants.candidates(given, wanted)
+    assert run(variants.compile_first(compiler, candidates)).variant == "old"
+    compiler.slug = "compiler-crash"
+    with pytest.raises(CompileError):
+        run(variants.compile_first(compiler, candidates))

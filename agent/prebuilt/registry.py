@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stores in a registry: skopeo copies the running kernel's part into a folder.
+
+    with opened("docker://registry.example.org/modules", tag, work, plain_http=False) as copy:
+        ...   # an OCI image layout; None for an address that is no registry's
+
+skopeo knows registries' protocols and credentials (containers-auth.json(5)), and fetches only blobs that the
+folder does not have. What it has copied is checked like what a web server sends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from agent.store.sources import SourceError
+
+SCHEME = "docker://"
+_SECONDS = 900
+
+
+@contextlib.contextmanager
+def opened(url: str, tag: str, work: Path, plain_http: bool) -> Iterator[Path | None]:
+    """Raises SourceError. The copy stays for the next time."""
+    if not url.startswith(SCHEME):
+        yield None
+        return
+    folder = work / "registries" / hashlib.sha256(url.encode()).hexdigest()[:24]
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy(f"{url}:{tag}", folder, tag, plain_http)
+    yield folder
+
+
+def _copy(what: str, folder: Path, tag: str, plain_http: bool) -> None:
+    argv = ["skopeo", "copy", "--quiet", "--preserve-digests"]
+    argv += ["--src-tls-verify=false"] if plain_http else []
+    try:
+        done = subprocess.run(
+            [*argv, what, f"oci:{folder}:{tag}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env={**os.environ, "TMPDIR": str(folder)},
+        )
+    except FileNotFoundError:
+        raise SourceError(
+            f"{what} needs skopeo, which is not installed; apt install skopeo"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise SourceError(f"{what} was not copied within {_SECONDS} s") from None
+    if done.returncode != 0:
+        raise SourceError(f"{what} cannot be copied: {_said(done.stderr)}")
+
+
+def _said(text: str) -> str:
+    """The last line that skopeo has written, without its time."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    last = lines[-1] if lines else "skopeo says nothing"
+    return last.partition('msg="')[2].rstrip('"') or last

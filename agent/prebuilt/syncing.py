@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Fetches what this host can use of its stores into the spool folder.
+
+    sync(settings.stores, Spool(), Serials(folder), needed, say)
+      -> [Synced("https://modules.example.org/store", "", fetched=3, modules=20, absent=("tcp",))]
+
+The catalogue of the running kernel is fetched and checked as the loader checks it; then the modules that this
+host's scripts need and that are not there yet. A store that cannot be reached, or that shows something wrong,
+leaves what is there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from agent.config.settings import StoreSettings
+from agent.prebuilt import registry
+from agent.store import oci_layout
+from agent.store.catalogue import Catalogue, StoredModule, decode
+from agent.store.oci_layout import Descriptor, LayoutError
+from agent.store.serials import Serials, StaleError
+from agent.store.signature import LARGEST, SignatureError
+from agent.store.sources import Source, SourceError, source_of
+from agent.store.spool import LARGEST_CATALOGUE, LARGEST_MODULE, SignedCatalogue, Spool
+from agent.store.stored_modules import checked
+from runtime.support.record import record
+
+_INDEX = 4 << 20  # bytes of an index, and of a manifest
+_MOST = 1 << 30  # bytes of all modules of a store that one host takes
+Needed = Mapping[str, str]  # module identity -> script
+
+
+@record
+class Host:
+    """`needed`: the identities of the modules that the configuration asks for, with their scripts."""
+
+    release: str
+    build_id: str
+    needed: Needed
+
+
+@record
+class Synced:
+    """One store. `problem`: why it gave nothing; empty if all is well. `modules`: of its modules this host
+    needs so many; `absent`: scripts that it has none for."""
+
+    url: str
+    problem: str = ""
+    fetched: int = 0
+    modules: int = 0
+    absent: tuple[str, ...] = ()
+
+
+def sync(
+    stores: StoreSettings,
+    spool: Spool,
+    serials: Serials,
+    host: Host,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Synced]:
+    """Ask each store. Raises OSError if the spool folder cannot be written."""
+    results, kept = [], set()
+    for url in stores.urls:
+        store = _Store(url, stores, spool, serials, host, say)
+        try:
+            results.append(store.fetch())
+        except (SourceError, LayoutError, SignatureError, StaleError) as error:
+            results.append(Synced(url, str(error)))
+        kept |= store.in_use()
+    spool.keep_only(stores.urls, kept)
+    return results
+
+
+class _Store:
+    """One store's way into the spool folder."""
+
+    def __init__(
+        self,
+        url: str,
+        stores: StoreSettings,
+        spool: Spool,
+        serials: Serials,
+        host: Host,
+        say: Callable[[str], None],
+    ) -> None:
+        self._url, self._stores, self._spool = url, stores, spool
+        self._serials, self._host, self._say = serials, host, say
+
+    def fetch(self) -> Synced:
+        """Raises SourceError, LayoutError, SignatureError, StaleError, OSError."""
+        tag = oci_layout.tag(self._host.release, self._host.build_id)
+        with registry.opened(self._url, tag, self._spool.folder, self._stores.plain_http) as folder:
+            url = folder.as_uri() if folder is not None else self._url
+            source = source_of(url, plain_http=self._stores.plain_http)
+            signed = self._signed(source, tag)
+            catalogue = checked(
+                signed.data,
+                signed.signature,
+                self._stores.keys,
+                self._host.build_id,
+                self._serials,
+            )
+            needed = [m for m in catalogue.modules if m.identity in self._host.needed]
+            fetched = self._fetch_modules(source, needed)
+        # last: what the catalogue promises is there
+        self._spool.publish(self._url, self._host.build_id, signed)
+        return Synced(self._url, "", fetched, len(needed), self._absent(catalogue))
+
+    def in_use(self) -> set[str]:
+        """The digests that the catalogue in the spool names for this host."""
+        try:
+            signed = self._spool.catalogue(self._url, self._host.build_id)
+            if signed is None:
+                return set()
+            modules = decode(signed.data).modules
+        except LayoutError:
+            return set()
+        return {module.digest for module in modules if module.identity in self._host.needed}
+
+    def _absent(self, catalogue: Catalogue) -> tuple[str, ...]:
+        there = {module.identity for module in catalogue.modules}
+        needed = self._host.needed
+        return tuple(sorted({needed[identity] for identity in needed.keys() - there}))
+
+    def _signed(self, source: Source, tag: str) -> SignedCatalogue:
+        """The catalogue of this kernel, as it is; its signature is not checked yet."""
+        kernels = oci_layout.manifests_of(source.read(oci_layout.INDEX_FILE, _INDEX))
+        found = next((k for k in kernels if k.annotations.get(oci_layout.TAG) == tag), None)
+        if found is None:
+            raise LayoutError(
+                f"it has no modules for kernel {self._host.release} with build-id "
+                f"{self._host.build_id}, but for {len(kernels)} others"
+            )
+        layers = oci_layout.layers_of(_blob(source, found, "the manifest", _INDEX))
+        parts = {layer.media_type: layer for layer in layers}
+        if oci_layout.CATALOGUE not in parts or oci_layout.SIGNATURE not in parts:
+            raise SignatureError("it is not signed", "build it with --index-key")
+        data = _blob(source, parts[oci_layout.CATALOGUE], "the catalogue", LARGEST_CATALOGUE)
+        made = _blob(source, parts[oci_layout.SIGNATURE], "the signature", LARGEST)
+        return SignedCatalogue(data, made)
+
+    def _fetch_modules(self, source: Source, needed: list[StoredModule]) -> int:
+        """How many were not there yet."""
+        if (size := sum(module.size for module in needed)) > _MOST:
+            raise LayoutError(
+                f"its modules for this host have {size:,} bytes, of at most {_MOST:,}"
+            )
+        fetched = 0
+        for module in needed:
+            if self._spool.has(module.descriptor):
+                continue
+            self._say(f"{self._url}: {module.module}.ko, {module.size / 1024:,.0f} KiB")
+            data = _blob(source, module.descriptor, f"{module.module}.ko", LARGEST_MODULE)
+            self._spool.add_blob(module.descriptor, data)
+            fetched += 1
+        return fetched
+
+
+def _blob(source: Source, wanted: Descriptor, what: str, limit: int) -> bytes:
+    """Raises SourceError, LayoutError."""
+    if wanted.size > limit:
+        raise LayoutError(f"{what} has {wanted.size:,} bytes, of at most {limit:,}")
+    return oci_layout.checked(source.read(wanted.path, limit), wanted, what)
+
+
+def text_of(result: Synced) -> str:
+    """One line for a person."""
+    if result.problem:
+        return f"{result.url}: {result.problem}"
+    absent = f"; none for {', '.join(result.absent)}" if result.absent else ""
+    return f"{result.url}: {result.modules} modules for this host, {result.fetched} fetched now{absent}"
+
+
+def state_folder(default: Path) -> Path:
+    """The folder of the unit that runs this (systemd names it), or the default."""
+    return Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or default)
