@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,7 +30,7 @@ could not compile.
 exit status:
   0  all that the stores have for this host is there
   1  a store cannot be reached, or shows something that is refused; the message says what
-  2  the configuration is wrong
+  2  the configuration is wrong, or root runs it by hand
   3  --tell: no agent answers
 """
 _EXAMPLES = (
@@ -73,6 +74,10 @@ def run(options: SyncOptions) -> int:
     except load.ConfigError as error:
         print(error, file=sys.stderr)
         return USAGE_STATUS
+    if os.geteuid() == 0 and options.folder is None:
+        # what root wrote there, the unit could not replace
+        print("error: it has a user of its own: systemctl start stapwatch-sync", file=sys.stderr)
+        return USAGE_STATUS
     if not settings.stores.urls:
         print("no store is configured: modules: [https://...] in the configuration")
         return 0
@@ -98,8 +103,6 @@ def _sync(settings: Settings, folder: Path | None) -> int:
 
 
 def _host(settings: Settings, folder: Path) -> Host:
-    import os
-
     from agent.prebuilt.service_environment import service_environment
     from agent.prebuilt.syncing import Host
     from agent.scripts import module_lookup, variants

@@ -27,6 +27,7 @@ from agent.store.oci_layout import digest_of
 from compiler.modbuild.errors import BuildError
 from compiler.protocol import Request
 from compiler.support import derived_cache
+from compiler.support.sysroot import inside
 from runtime.reader import module_memory
 from runtime.support.record import asdict, field, record, replace
 
@@ -209,6 +210,6 @@ class _KernelJob:
 
     def _signatures(self, inputs: Iterable[str]) -> dict[str, str]:
         """Size and time of the files that hosts have at these paths."""
-        root = self._kernel.root
-        here = {str(root / path.lstrip("/")): path for path in inputs}
-        return {here[p]: seen for p, seen in derived_cache.signatures(here).items()}
+        here = {path: str(inside(self._kernel.root, path)) for path in inputs}
+        seen = derived_cache.signatures(here.values())
+        return {path: seen[found] for path, found in here.items()}

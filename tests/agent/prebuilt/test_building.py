@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from agent.scripts import module_lookup
 from agent.store import oci_layout, signature
 from compiler.modbuild.signing import MARK
 from compiler.protocol import Request
-from tests.agent.prebuilt.conftest import COUNT, Builder
+from tests.agent.prebuilt.builder import COUNT, Builder
 from tests.agent.store.keys import public
 
 pytestmark = pytest.mark.host  # the lab's image, ssh-keygen, skopeo, openssl
@@ -28,6 +29,20 @@ scripts:
       - {name: new, text: "probe kernel.function(\\"no_such_function\\") {}"}
       - {name: old, text: "probe begin {}"}
 """
+
+
+def test_the_files_that_a_module_probes(builder: Builder) -> None:
+    """They are named as hosts name them, and looked up as a host's service does."""
+    program = builder.image.rootfs / "usr/bin/bash"
+    builder.script("shells", 'global n\nprobe process("bash").begin { n++ }\n')
+    [module] = builder.build("--prune").modules
+    found = program.stat()
+    assert module.inputs["/usr/bin/bash"] == f"{found.st_size}:{found.st_mtime_ns}"
+    assert module.inputs["/usr/local/sbin/bash"] == ""
+    assert all(path.startswith("/usr/") for path in module.inputs)
+    assert "new: 0" in builder.run("--prune").stdout
+    (builder.etc / "probes.d/shells.stp").unlink()
+    shutil.rmtree(builder.store)
 
 
 def test_what_cannot_be_built_is_told_and_the_rest_goes_on(builder: Builder) -> None:
