@@ -35,8 +35,6 @@ from agent.scripts.script_events import ScriptEvents
 from agent.scripts.script_log import ScriptLog
 from runtime.reader.device import DeviceError
 
-_MISSING = (ScriptState.FAILED, ScriptState.OUTDATED)
-
 
 class Supervisor:
     """All scripts of the agent. `reserved`: the agent's own metric names."""
@@ -64,6 +62,9 @@ class Supervisor:
         self._round = 0  # of `apply`: the newest one's number
         self._in_force = asyncio.Event()  # of the newest one
         self._stopping = False
+        self._uncompiled: set[str] = (
+            set()
+        )  # scripts that failed to compile, and for no other reason
         self.compiler = ""  # that compiles now: `Manifest.compiler` of its modules
 
     @property
@@ -248,9 +249,7 @@ class Supervisor:
         missing = {
             name: wanted
             for name, wanted in self.settings.scripts.items()
-            if (script := self.scripts.get(name)) is not None
-            and script.state in _MISSING
-            and not self._is_changing(name)
+            if name in self._uncompiled and name in self.scripts and not self._is_changing(name)
         }
         found = {
             name: wanted
@@ -260,7 +259,7 @@ class Supervisor:
         if not self._stopping:
             await all_done(self._begin_changes(found, self.settings, False))
             self._plan()
-        left = [name for name in missing if self.scripts[name].state in _MISSING]
+        left = [name for name in missing if name in self._uncompiled]
         return script_reports.looked_again(sorted(found.keys() - set(left)), left)
 
     # -- the way of one script ----------------------------------------------------------------------
@@ -295,6 +294,7 @@ class Supervisor:
         if not isinstance(error := result.failure, CompileError):
             self._failed(script, error)
             return
+        self._uncompiled.add(script.name)
         script.compile_failures += 1
         script.compile_seconds = result.seconds
         said = script_reports.compile_failed(script.name, error.diagnostics)
@@ -319,10 +319,12 @@ class Supervisor:
             self._planner.changed()
             if self._changes.is_newest(change):
                 del self.scripts[change.name]
+                self._uncompiled.discard(change.name)
                 self.last_readings.forget(change.name)
 
     async def _replace(self, script: Script, wanted: ScriptSettings, result: Prepared) -> None:
         """Replace the old version by the new one; after any error the old one stays."""
+        self._uncompiled.discard(script.name)
         before, script.settings = script.settings, wanted
         compiled, old = result.compiled, script.module
         if result.keep:

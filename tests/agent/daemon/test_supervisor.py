@@ -473,13 +473,17 @@ def test_a_module_that_comes_later_is_loaded_when_told(
 
     async def work() -> None:
         supervisor = Supervisor(kernel, lambda s: Stored(s.compile, standin.COMMAND))
-        await supervisor.apply(wanting(base, a="ok 1", b="ok 2"))
+        there.add("refused")
+        await supervisor.apply(wanting(base, a="ok 1", b="ok 2", refused="refused"))
         there.add("a")
         assert await supervisor.look_again() == (
             False,
             "loaded now: a; still without a module: b",
         )
-        assert states(supervisor) == {"a": "running", "b": "failed"}
+        assert states(supervisor) == {"a": "running", "b": "failed", "refused": "failed"}
+        assert len(lines.texts) == len(set(lines.texts)), (
+            "what the kernel refuses is not tried again"
+        )
         assert await supervisor.look_again() == (False, "still without a module: b")
         assert sorted(built) == ["a", "b"], "nothing is compiled once more"
         there.add("b")
