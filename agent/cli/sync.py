@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING
 
 from agent.cli.command import Parser, Subparsers, add_command
 from agent.config.settings import MAIN_FILE
-from runtime.support.record import record, replace
+from runtime.support.record import record
 
 if TYPE_CHECKING:
     from agent.config.settings import Settings
-    from agent.prebuilt.syncing import Host
 
 USAGE_STATUS = 2
 _ABOUT = """\
 Fetch the modules that this host's scripts need from the stores of the configuration
-(`modules:`), for the kernel that runs. stapwatch-sync.timer does it at the boot and then every
-hour. Their signatures are verified here, and again by whoever loads them. What a store
+(`modules:`), for each kernel that is installed. stapwatch-sync.timer does it at the boot and
+then every hour. Their signatures are verified here, and again by whoever loads them. What a store
 cannot give leaves what was fetched before.
 
 With --tell, nothing is fetched: the running agent is told to look again for scripts that it
 could not compile.
 
 exit status:
-  0  all that the stores have for this host is there
-  1  a store cannot be reached, or shows something that is refused; the message says what
+  0  all that the stores have for the running kernel is there
+  1  a store gave nothing for the running kernel; the message says why
   2  the configuration is wrong, or root runs it by hand
   3  --tell: no agent answers
 """
@@ -85,38 +84,23 @@ def run(options: SyncOptions) -> int:
 
 
 def _sync(settings: Settings, folder: Path | None) -> int:
+    from agent.prebuilt.host_kernels import host_kernels
     from agent.prebuilt.syncing import state_folder, sync, text_of
     from agent.store.serials import Serials
     from agent.store.spool import FOLDER, Spool
 
     folder = folder or state_folder(FOLDER)
+    kernels = host_kernels(settings, folder)
     try:
-        results = sync(
-            settings.stores, Spool(folder), Serials(folder), _host(settings, folder), print
-        )
+        results = sync(settings.stores, Spool(folder), Serials(folder), kernels, print)
     except OSError as error:
         print(f"error: {error.filename or folder}: {error.strerror}", file=sys.stderr)
         return 1
     for result in results:
         print(text_of(result), file=sys.stderr if result.problem else sys.stdout)
-    return 1 if any(result.problem for result in results) else 0
-
-
-def _host(settings: Settings, folder: Path) -> Host:
-    from agent.prebuilt.service_environment import service_environment
-    from agent.prebuilt.syncing import Host
-    from agent.scripts import module_lookup, variants
-    from compiler.kernel.image import running_build_id
-
-    cache = os.environ.get("CACHE_DIRECTORY", "").partition(":")[0] or str(folder / "cache")
-    needed = {}
-    with service_environment():
-        for script in settings.scripts.values():
-            for candidate in variants.candidates(script, settings) if script.enabled else ():
-                identity = module_lookup.identity(replace(candidate.request, cache=cache))
-                if identity:
-                    needed[identity] = script.name
-    return Host(os.uname().release, running_build_id().hex(), needed)
+    # what there is not for another kernel may still be built
+    running = os.uname().release
+    return 1 if any(result.problem and result.release == running for result in results) else 0
 
 
 def _tell(config: Path | None) -> int:

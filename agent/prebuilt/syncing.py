@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Fetches what this host can use of its stores into the spool folder.
 
-    sync(settings.stores, Spool(), Serials(folder), needed, say)
-      -> [Synced("https://modules.example.org/store", "", fetched=3, modules=20, absent=("tcp",))]
+    sync(settings.stores, Spool(), Serials(folder), kernels, say)
+      -> [Synced("https://modules.example.org/store", "6.1.0-56-cloud", fetched=3, modules=20, ...)]
 
-The catalogue of the running kernel is fetched and checked as the loader checks it; then the modules that this
-host's scripts need and that are not there yet. A store that cannot be reached, or that shows something wrong,
-leaves what is there.
+For each kernel that is installed, so that the next boot finds what it needs, the catalogue is fetched and
+checked as the loader checks it; then the modules that this host's scripts need and that are not there yet. A
+store that cannot be reached, or that shows something wrong, leaves what is there.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from agent.config.settings import StoreSettings
@@ -28,13 +28,15 @@ from agent.store.stored_modules import checked
 from runtime.support.record import record
 
 _INDEX = 4 << 20  # bytes of an index, and of a manifest
+_SHOWN = 8  # kernels in a message
 _MOST = 1 << 30  # bytes of all modules of a store that one host takes
 Needed = Mapping[str, str]  # module identity -> script
 
 
 @record
-class Host:
-    """`needed`: the identities of the modules that the configuration asks for, with their scripts."""
+class HostKernel:
+    """A kernel of this host. `needed`: the identities of the modules that the configuration asks for, with
+    their scripts."""
 
     release: str
     build_id: str
@@ -43,10 +45,11 @@ class Host:
 
 @record
 class Synced:
-    """One store. `problem`: why it gave nothing; empty if all is well. `modules`: of its modules this host
-    needs so many; `absent`: scripts that it has none for."""
+    """One store, for one kernel. `problem`: why it gave nothing; empty if all is well. `modules`: of its
+    modules this host needs so many; `absent`: scripts that it has none for."""
 
     url: str
+    release: str
     problem: str = ""
     fetched: int = 0
     modules: int = 0
@@ -57,24 +60,25 @@ def sync(
     stores: StoreSettings,
     spool: Spool,
     serials: Serials,
-    host: Host,
+    kernels: Sequence[HostKernel],
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Synced]:
-    """Ask each store. Raises OSError if the spool folder cannot be written."""
+    """Ask each store, for each kernel. Raises OSError if the spool folder cannot be written."""
     results, kept = [], set()
-    for url in stores.urls:
-        store = _Store(url, stores, spool, serials, host, say)
-        try:
-            results.append(store.fetch())
-        except (SourceError, LayoutError, SignatureError, StaleError) as error:
-            results.append(Synced(url, str(error)))
-        kept |= store.in_use()
-    spool.keep_only(stores.urls, kept)
+    for kernel in kernels:
+        for url in stores.urls:
+            store = _Store(url, stores, spool, serials, kernel, say)
+            try:
+                results.append(store.fetch())
+            except (SourceError, LayoutError, SignatureError, StaleError) as error:
+                results.append(Synced(url, kernel.release, str(error)))
+            kept |= store.in_use()
+    spool.keep_only(stores.urls, [kernel.build_id for kernel in kernels], kept)
     return results
 
 
 class _Store:
-    """One store's way into the spool folder."""
+    """One store's way into the spool folder, for one kernel."""
 
     def __init__(
         self,
@@ -82,11 +86,11 @@ class _Store:
         stores: StoreSettings,
         spool: Spool,
         serials: Serials,
-        host: Host,
+        kernel: HostKernel,
         say: Callable[[str], None],
     ) -> None:
         self._url, self._stores, self._spool = url, stores, spool
-        self._serials, self._host, self._say = serials, host, say
+        self._serials, self._host, self._say = serials, kernel, say
 
     def fetch(self) -> Synced:
         """Raises SourceError, LayoutError, SignatureError, StaleError, OSError."""
@@ -106,7 +110,8 @@ class _Store:
             fetched = self._fetch_modules(source, needed)
         # last: what the catalogue promises is there
         self._spool.publish(self._url, self._host.build_id, signed)
-        return Synced(self._url, "", fetched, len(needed), self._absent(catalogue))
+        release, absent = self._host.release, self._absent(catalogue)
+        return Synced(self._url, release, "", fetched, len(needed), absent)
 
     def in_use(self) -> set[str]:
         """The digests that the catalogue in the spool names for this host."""
@@ -129,9 +134,10 @@ class _Store:
         kernels = oci_layout.manifests_of(source.read(oci_layout.INDEX_FILE, _INDEX))
         found = next((k for k in kernels if k.annotations.get(oci_layout.TAG) == tag), None)
         if found is None:
+            names = [kernel.annotations.get(oci_layout.TAG, "") for kernel in kernels[:_SHOWN]]
+            shown = ", ".join([*names, *(["..."] if len(kernels) > _SHOWN else [])]) or "none"
             raise LayoutError(
-                f"it has no modules for kernel {self._host.release} with build-id "
-                f"{self._host.build_id}, but for {len(kernels)} others"
+                f"it has no modules for this kernel (build-id {self._host.build_id}); kernels in it: {shown}"
             )
         layers = oci_layout.layers_of(_blob(source, found, "the manifest", _INDEX))
         parts = {layer.media_type: layer for layer in layers}
@@ -162,15 +168,16 @@ def _blob(source: Source, wanted: Descriptor, what: str, limit: int) -> bytes:
     """Raises SourceError, LayoutError."""
     if wanted.size > limit:
         raise LayoutError(f"{what} has {wanted.size:,} bytes, of at most {limit:,}")
-    return oci_layout.checked(source.read(wanted.path, limit), wanted, what)
+    return oci_layout.checked(source.read(wanted.path, wanted.size), wanted, what)
 
 
 def text_of(result: Synced) -> str:
     """One line for a person."""
+    where = f"{result.url}: kernel {result.release}"
     if result.problem:
-        return f"{result.url}: {result.problem}"
+        return f"{where}: {result.problem}"
     absent = f"; none for {', '.join(result.absent)}" if result.absent else ""
-    return f"{result.url}: {result.modules} modules for this host, {result.fetched} fetched now{absent}"
+    return f"{where}: {result.modules} modules for this host, {result.fetched} fetched now{absent}"
 
 
 def state_folder(default: Path) -> Path:

@@ -94,12 +94,15 @@ class Spool:
         """Raises OSError."""
         self._write(self.folder / wanted.path, data)
 
-    def keep_only(self, urls: Iterable[str], digests: Iterable[str]) -> None:
-        """Remove stores that the configuration no longer has, and blobs that are not wanted."""
-        kept = {_name(url) for url in urls}
+    def keep_only(
+        self, urls: Iterable[str], build_ids: Iterable[str], digests: Iterable[str]
+    ) -> None:
+        """Remove stores that the configuration no longer has, kernels that are not installed any more, and
+        blobs that are not wanted."""
+        kept = {(_name(url), build_id) for url in urls for build_id in build_ids}
         blobs = {oci_layout.blob_path(digest) for digest in digests}
         for path in self.folder.glob("stores/*/*"):
-            if path.parent.name not in kept:
+            if (path.parent.name, path.stem) not in kept:
                 path.unlink(missing_ok=True)
         for path in self.folder.glob("blobs/sha256/*"):
             if str(path.relative_to(self.folder)) not in blobs:

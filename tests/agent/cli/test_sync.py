@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -23,13 +24,14 @@ def test_it_says_what_it_has_done(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fleet = Fleet(tmp_path)
+    where = f"{fleet.url}: kernel {os.uname().release}"
     folder = str(fleet.spool.folder)
     assert sync(fleet, "--folder", folder) == 1
     printed = capsys.readouterr()
-    assert printed.err == f"{fleet.url}: there is no {fleet.store}/index.json\n"
+    assert printed.err == f"{where}: there is no {fleet.store}/index.json\n"
     fleet.publish()
     assert sync(fleet, "--folder", folder) == 0
-    assert f"{fleet.url}: 2 modules for this host, 2 fetched now\n" in capsys.readouterr().out
+    assert f"{where}: 2 modules for this host, 2 fetched now\n" in capsys.readouterr().out
     assert fleet.find("vfs") is not None
     monkeypatch.setattr("os.geteuid", lambda: 0)
     assert sync(fleet) == 2

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.prebuilt.syncing import Synced, text_of
+from agent.prebuilt.syncing import HostKernel, Synced, text_of
 from agent.store import oci_layout
 from runtime.support.record import replace
 from tests.agent.store.fleet import KERNEL, Fleet
 
 pytestmark = pytest.mark.host  # ssh-keygen, skopeo, docker-registry
 
+WHERE = f"{{}}: kernel {KERNEL.release}"
 TAG = oci_layout.tag(KERNEL.release, KERNEL.build_id)
 
 
@@ -77,7 +78,9 @@ def test_what_is_new_is_fetched(fleet: Fleet, server: type[Handler]) -> None:
     server.asked.clear()
     assert synced(fleet).fetched == 0
     assert len(server.asked) == 4
-    assert text_of(synced(fleet)) == f"{fleet.url}: 2 modules for this host, 0 fetched now"
+    assert text_of(synced(fleet)) == f"{WHERE}: 2 modules for this host, 0 fetched now".format(
+        fleet.url
+    )
 
 
 def test_only_what_this_host_needs(fleet: Fleet, server: type[Handler]) -> None:
@@ -88,6 +91,26 @@ def test_only_what_this_host_needs(fleet: Fleet, server: type[Handler]) -> None:
     assert (result.fetched, result.modules, result.absent) == (1, 1, ("more", "tcp"))
     assert fleet.stored("vfs").digest[7:] in server.asked
     assert "1 fetched now; none for more, tcp" in text_of(result)
+
+
+def test_what_the_next_kernel_needs(fleet: Fleet) -> None:
+    """It is there at the boot, and goes with the kernel."""
+    fleet.publish()
+    later = replace(KERNEL, release="9.9.9-later", build_id="ab" * 20)
+    vfs = fleet.stored("vfs", identity="cd" * 32)
+    fleet.publish(fleet.catalogue(kernel=later, modules=(vfs,)))
+    fleet.other_kernels = [
+        HostKernel(later.release, later.build_id, {vfs.identity: "vfs"}),
+        HostKernel("9.9.9-none", "ef" * 20, {}),
+    ]
+    here, there, none = fleet.sync()
+    assert (here.problem, here.fetched) == ("", 2)
+    assert (there.problem, there.release, there.modules, there.fetched) == ("", "9.9.9-later", 1, 0)
+    assert "it has no modules for this kernel" in none.problem
+    assert fleet.spool.has_any(later.build_id)
+    fleet.other_kernels = []
+    fleet.sync()
+    assert not fleet.spool.has_any(later.build_id) and fleet.find("vfs") is not None
 
 
 # -- what is wrong -------------------------------------------------------------------------------------
@@ -146,13 +169,16 @@ def _huge(fleet: Fleet) -> None:
     [
         (_changed, "sw_vfs_1.ko was changed: its digest is"),
         (_truncated, "sw_vfs_1.ko is cut short"),
-        (_endless, "sw_vfs_1.ko is too long"),
+        (_endless, "bytes"),
         (_missing, "the server answers 404"),
         (_no_index, "index.json is damaged, or is no part of an OCI image layout"),
         (_unsigned, "it is not signed; build it with --index-key"),
         (_older, "it is older than one that was seen here: serial 900"),
         (_foreign, "it is of another kernel"),
-        (_other_kernels, f"it has no modules for kernel {KERNEL.release} with build-id"),
+        (
+            _other_kernels,
+            f"(build-id {KERNEL.build_id}); kernels in it: {KERNEL.release}-000000000000",
+        ),
         (_huge, "its modules for this host have 2,147,483,648 bytes, of at most"),
     ],
 )
@@ -169,7 +195,7 @@ def test_what_is_wrong_leaves_what_is_there(
     harm(fleet)
     result = synced(fleet)
     assert why in result.problem and result.fetched == 0
-    assert text_of(result).startswith(f"{fleet.url}: ")
+    assert text_of(result).startswith(WHERE.format(fleet.url))
     found = fleet.find("vfs")
     assert found is not None and Path(found.path).read_bytes() == before
 
@@ -253,7 +279,7 @@ def test_a_registry_by_skopeo(fleet: Fleet, registry: str) -> None:
     copy += ["--retry-times", "9", f"oci:{fleet.store}:{TAG}", f"{name}:{TAG}"]
     subprocess.run(copy, check=True, capture_output=True)
     fleet.configure(name, more="modules_over_http: true\n")
-    assert synced(fleet) == Synced(name, "", 2, 2)
+    assert synced(fleet) == Synced(name, KERNEL.release, "", 2, 2)
     assert fleet.find("vfs") is not None
     assert synced(fleet).fetched == 0
     fleet.configure(f"{name}/none", more="modules_over_http: true\n")

@@ -18,7 +18,7 @@ from agent.config import load
 from agent.config.settings import Settings
 from agent.loader.operations import Operations
 from agent.prebuilt.store_writer import StoreWriter
-from agent.prebuilt.syncing import Host, Synced, sync
+from agent.prebuilt.syncing import HostKernel, Synced, sync
 from agent.scripts import module_lookup, variants
 from agent.scripts.kernel_modules import Keeper, Modules
 from agent.store import signature
@@ -47,6 +47,7 @@ class Fleet:
         self.key, self.serial = new_key(folder / "key"), 1000
         self.spool = Spool(folder / "spool")
         self.said: list[str] = []
+        self.other_kernels: list[HostKernel] = []  # that are installed, besides the one that runs
         (folder / "etc/probes.d").mkdir(parents=True)
         for name in SCRIPTS:
             (folder / f"etc/probes.d/{name}.stp").write_text("probe begin {}")
@@ -98,9 +99,9 @@ class Fleet:
 
     def sync(self) -> list[Synced]:
         needed = {self.identity(name): name for name in self.settings.scripts}
-        host = Host(KERNEL.release, KERNEL.build_id, needed)
+        kernels = [HostKernel(KERNEL.release, KERNEL.build_id, needed), *self.other_kernels]
         serials = Serials(self.folder / "spool")
-        return sync(self.settings.stores, self.spool, serials, host)
+        return sync(self.settings.stores, self.spool, serials, kernels)
 
     # -- the builder -----------------------------------------------------------------------------------
 
