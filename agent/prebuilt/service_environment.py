@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 FOLDER = "/"
@@ -23,12 +24,17 @@ FOLDER = "/"
 def service_environment() -> Iterator[None]:
     """For this process and the children that it starts meanwhile."""
     before = os.environ.get("PATH")
-    with contextlib.chdir(FOLDER):
-        os.environ["PATH"] = PATH
-        try:
-            yield
-        finally:
-            if before is None:
-                del os.environ["PATH"]
-            else:
-                os.environ["PATH"] = before
+    folder = Path.cwd()
+    os.chdir(FOLDER)
+    os.environ["PATH"] = PATH
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["PATH"]
+        else:
+            os.environ["PATH"] = before
+        with contextlib.suppress(
+            OSError
+        ):  # a folder that this user may not enter, as after runuser
+            os.chdir(folder)

@@ -73,14 +73,18 @@ def serve(guest: Guest, store: Path) -> None:
 
 def sync(guest: Guest) -> tuple[bool, str]:
     """Run the unit, with what it does afterwards. Whether it has succeeded, and its lines."""
+    before = journal(guest, "stapwatch-sync")
     done = guest.run(["systemctl", "start", "stapwatch-sync"], timeout=120)
     state = ["systemctl", "show", "-P", "ActiveState", "stapwatch-sync"]
     wait_for(
         lambda: guest.run(state).stdout.strip() in ("inactive", "failed"), "the agent was told"
     )
+    return done.status == 0, journal(guest, "stapwatch-sync").removeprefix(before)
+
+
+def journal(guest: Guest, unit: str) -> str:
     guest.run(["journalctl", "--sync"]).check()
-    invocation = "_SYSTEMD_INVOCATION_ID=$(systemctl show -P InvocationID stapwatch-sync)"
-    return done.status == 0, guest.run(f"journalctl -o cat --no-pager {invocation}").stdout
+    return guest.run(f"journalctl -q -o cat --no-pager -u {unit}").stdout
 
 
 def calls(service: Service, script: str) -> float:
@@ -129,7 +133,8 @@ def test_what_was_built_elsewhere_counts_here(
     )
     assert service.states() == {"calls": "running", "more": "failed"}
     assert re.search(
-        r"module sw_more_\w+ of http.* is refused: sw_more_\w+\.ko was changed", loader(guest)
+        r"module sw_more_\w+ of http.* is refused: sw_more_\w+\.ko was changed",
+        journal(guest, "stapwatch-loader"),
     )
     guest.run(["trigger", "getppid", "77"]).check()
     assert calls(service, "calls") == 77
@@ -166,14 +171,14 @@ def test_a_replay_is_refused_by_the_loader(
     done, text = sync(guest)
     assert done and "3 modules for this host" in text
     assert "it is older than one that was seen here: serial 999" in wait_for(
-        lambda: loader(guest) if "is older than" in loader(guest) else None, "the loader refuses it"
+        lambda: (
+            journal(guest, "stapwatch-loader")
+            if "is older than" in journal(guest, "stapwatch-loader")
+            else None
+        ),
+        "the loader refuses it",
     )
     assert service.states()["late"] == "failed"
-
-
-def loader(guest: Guest) -> str:
-    guest.run(["journalctl", "--sync"]).check()
-    return guest.run("journalctl -o cat --no-pager -u stapwatch-loader").stdout
 
 
 def blob_of(builder: Builder, script: str) -> Path:
