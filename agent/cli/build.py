@@ -14,6 +14,8 @@ from agent.config.settings import MAIN_FILE
 from runtime.support.record import record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from agent.prebuilt.building import Plan, Report
     from agent.prebuilt.kernels import BuildKernel
     from agent.prebuilt.script_requests import Found
@@ -200,7 +202,8 @@ def _build(options: BuildOptions) -> int:
     return 1 if problems or report.errors else 0
 
 
-def _say(is_quiet: bool):  # type: ignore[no-untyped-def]
+def _say(is_quiet: bool) -> Callable[[str], None]:
+    """What tells of progress."""
     return (lambda text: None) if is_quiet else lambda text: print(text, file=sys.stderr)
 
 
@@ -261,7 +264,8 @@ def _sum_up(options: BuildOptions, report: Report, kernels: list[BuildKernel]) -
             file=sys.stderr,
         )
     if not options.quiet:
+        number = f"{len(kernels)} kernel{'' if len(kernels) == 1 else 's'}"
         print(
-            f"{options.store}: {report.modules} modules for {len(kernels)} kernels, "
+            f"{options.store}: {report.modules} modules for {number}, "
             f"{report.size / (1 << 20):.1f} MiB; new: {report.made}"
         )
