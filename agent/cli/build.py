@@ -90,9 +90,9 @@ def add_parser(subparsers: Subparsers) -> Parser:
         metavar="SCRIPT",
         help="a file, as hosts have it in probes.d",
     )
-    add("--config", type=Path, metavar="DIR", help=f"what hosts have as {MAIN_FILE.parent}")
+    add("--config", type=Path, metavar="FOLDER", help=f"what hosts have as {MAIN_FILE.parent}")
     add("--kernel", action="append", default=[], dest="kernels", metavar="RELEASE")
-    add("--sysroot", action="append", default=[], type=Path, dest="sysroots", metavar="DIR",
+    add("--sysroot", action="append", default=[], type=Path, dest="sysroots", metavar="FOLDER",
         help="a root folder, or a folder of root folders")  # fmt: skip
     add(
         "--for",
@@ -105,10 +105,15 @@ def add_parser(subparsers: Subparsers) -> Parser:
     add("--index-key", type=Path, metavar="KEY", help="SSH key that signs what the store has")
     add("--sign", type=Path, metavar="KEY", help="private key that signs modules for the kernel")
     add("--cert", type=Path, metavar="CERT", help="its X.509 certificate")
-    add("--name", default="stapwatch", help="the store's name, whose serials rise")
-    add("--builder", default="", help="who builds; default: release and digest of the compiler")
+    add("--name", default="stapwatch", metavar="NAME", help="the store's name, whose serials rise")
+    add(
+        "--builder",
+        default="",
+        metavar="NAME",
+        help="who builds; default: release and digest of the compiler",
+    )
     add("--serial", type=int, metavar="N", help="default: $SOURCE_DATE_EPOCH, or the time")
-    add("--cache", type=Path, metavar="DIR", help="where compilers keep what they have made")
+    add("--cache", type=Path, metavar="FOLDER", help="where compilers keep what they have made")
     add("--jobs", type=int, default=0, metavar="N", help="compiles at a time; default: the CPUs")
     add("--prune", action="store_true", help="remove modules that are not wanted now")
     add("-q", "--quiet", action="store_true", help="only report what is wrong")

@@ -53,7 +53,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         subparsers, "sync", "fetch modules from the configuration's stores", _ABOUT, _EXAMPLES
     )
     command.add_argument("--config", type=Path, metavar="FILE", help=f"default: {MAIN_FILE}")
-    command.add_argument("--folder", type=Path, metavar="DIR", help="where modules are put")
+    command.add_argument("--folder", type=Path, metavar="FOLDER", help="where modules are put")
     command.add_argument("--tell", action="store_true", help="tell the running agent")
     return command
 

@@ -29,6 +29,8 @@ KINDS = {
     "FILE [ARG...]": Kind.FILE,
     "PATH": Kind.FILE,
     "FOLDER": Kind.FOLDER,
+    "STORE": Kind.FOLDER,
+    **dict.fromkeys(("CERT", "FACTS", "KEY"), Kind.FILE),
     "PROBE": Kind.POINT,
     "SCRIPT": Kind.NOTHING,
     **dict.fromkeys(
@@ -42,6 +44,7 @@ _SCRIPTS = {
     ("run", "text"): Kind.SCRIPT,
     ("run", "extra"): Kind.SCRIPT,
     ("explain", "script"): Kind.FILE,
+    ("build", "scripts"): Kind.FILE,
 }
 
 
