@@ -25,6 +25,7 @@ from tests.system.setting import Setting
 
 WARM_UP = 60.0  # seconds until caches and heaps have their size
 EVERY = 5.0  # seconds between two looks at the memory
+PORTION = 60.0  # seconds after which all lines are looked for: the journal keeps only so many
 ROOM = 2048  # KiB that the agent may grow by
 STOPPED = 60.0  # seconds
 LINES = 2000  # more than the rings hold
@@ -53,18 +54,27 @@ def soak(kernel: str, minutes: float, folder: Path) -> Soaked:
 
 
 def full_speed(scene: Scene, seconds: float, found: Soaked) -> str:
-    before = scene.now()
-    scene.load.rush()
-    time.sleep(WARM_UP)
-    pid, sizes = scene.agent(), []
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        sizes.append(resident(scene, pid))
-        time.sleep(EVERY)
+    pid = scene.agent()
+    sizes: list[int] = []
+    totals = [portion(scene, WARM_UP, [])]
+    for _ in range(max(1, round(seconds / PORTION))):
+        totals.append(portion(scene, PORTION, sizes))
+    assert scene.agent() == pid
     grown = growth(sizes)
     if grown > ROOM:
         found.complaints.append(f"soak: the agent grew by {grown} KiB: {sizes}")
-    return f"agent of {sizes[-1]} KiB, grown by {grown}; {events(scene, before)}"
+    return f"agent of {sizes[-1]} KiB, grown by {grown}; minute by minute: {'; '.join(totals)}"
+
+
+def portion(scene: Scene, seconds: float, sizes: list[int]) -> str:
+    """`sizes` gets the agent's memory, in KiB."""
+    before = scene.now()
+    scene.load.rush()
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        sizes.append(resident(scene, scene.agent()))
+        time.sleep(EVERY)
+    return events(scene, before)
 
 
 def stopped(scene: Scene) -> str:

@@ -155,7 +155,8 @@ class Scene:
         for name in SERIES.keys() - fault.uncounted:
             self._wait_for_count(name, made[name] - fault.tolerance(name), before)
         if "lines" not in fault.uncounted:
-            wait_for(lambda: self._lines_missing(made["lines"], before) <= 0, "all lines", 60)
+            wanted = made["lines"]
+            wait_for(lambda: self._lines_missing(wanted, before) <= 0, f"all {wanted:,} lines", 60)
         journal = self.written_since(before.cursor)
         lines = Counter(_LINE.findall(journal))
         assert lines.total() - len(lines) <= fault.repeated, lines.most_common(3)
