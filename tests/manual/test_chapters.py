@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Everything that a reader of docs/manual/ may copy is right: scripts compile, commands and options exist,
-configurations load, and Prometheus takes the queries."""
+"""Everything that a reader of docs/manual/ and docs/fleet.md may copy is right: scripts compile, commands and
+options exist, configurations load, and Prometheus takes the queries."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Block(NamedTuple):
 
 def blocks(*languages: str) -> list[object]:
     found: list[object] = []
-    for path in sorted(FOLDER.glob("*.md")):
+    for path in (*sorted(FOLDER.glob("*.md")), FOLDER.parent / "fleet.md"):
         fenced = re.finditer(r"^```([\w ]*)\n(.*?)^```$", path.read_text(), re.M | re.S)
         for number, match in enumerate(fenced):
             if not languages or match[1] in languages:
