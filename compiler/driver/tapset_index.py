@@ -35,7 +35,7 @@ OURS = "tapset/"  # the prefix of our own files' names
 _SUFFIXES = (".stp", ".stpm")
 _VERSION = pattern(r"[0-9]+\.[0-9]")
 _WORD = pattern(rb"[A-Za-z_]\w*")
-_CALLED = pattern(rb"\b([A-Za-z_]\w*+)\s*+\(")
+_CALLED = pattern(rb"\b([A-Za-z_]\w*)\s*\(")
 _DECLARED = pattern(rb"(?m)^(?:private )?(function|global|@define) (\w+)")
 _ALIASES = pattern(rb"(?m)^probe ([^{(]*) \+?= ")
 _ALIAS = pattern(rb"(\w+)(?:\.(\w+))?[\w.]*")

@@ -92,22 +92,24 @@ class InvalidToken:
 
 
 _OPERATOR = "|".join(sorted(map(re.escape, OPERATORS), key=len, reverse=True))
-# Atomic groups and possessive quantifiers keep the scan linear: they never backtrack into blanks.
+# The scan is linear without atomic groups, which Python 3.10 lacks: some alternative fits what follows the
+# blanks, so they are never entered again, and a string can be divided in one way only.
 _TOKEN = pattern(
     rf"""
-    (?> [ \t\r\n\f\v]++ | \#[^\n]*+ | //[^\n]*+ | /\*(?>.*?\*/) )*+
+    (?: [ \t\r\n\f\v]+ | \#[^\n]* | //[^\n]* | /\*.*?\*/ )*
     (?:
       (?P<argument> [$@] (?: \# | [0-9]+ ) )
-    | (?P<name> [A-Za-z_$][A-Za-z0-9_$]*+ )
-    | (?P<number> [0-9][0-9A-Za-z]*+ )
-    | (?P<at> @[A-Za-z_][A-Za-z0-9_]*+ )
-    | (?P<string> "(?> [^"\\\n]++ | \\. )*+" )
+    | (?P<name> [A-Za-z_$][A-Za-z0-9_$]* )
+    | (?P<number> [0-9][0-9A-Za-z]* )
+    | (?P<at> @[A-Za-z_][A-Za-z0-9_]* )
+    | (?P<string> "[^"\\\n]* (?: \\. [^"\\\n]* )*" )
     | (?P<embedded> %\{{.*?%\}} )
     | (?P<bad_embedded> %\{{ )
-    | (?P<bad_string> "(?> [^"\\\n]++ | \\[^\n] )*+ )
+    | (?P<bad_string> "[^"\\\n]* (?: \\[^\n] [^"\\\n]* )* )
     | (?P<bad_comment> /\* )
     | (?P<operator> {_OPERATOR} )
     | (?P<bad_character> . )
+    | \Z
     )
     """,
     re.VERBOSE | re.DOTALL,
@@ -162,7 +164,8 @@ class _Scanner:
         new = tuple.__new__  # NamedTuple's own constructor costs twice as much
         while (found := match(self.text, position)) is not None:
             group = found.lastgroup
-            assert group is not None
+            if group is None:  # the end of the text
+                break
             text = found[group]
             position = found.end()
             start = position - len(text)
