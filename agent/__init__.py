@@ -9,4 +9,5 @@ exposition  globals to metric families to the text that Prometheus scrapes
 config      the configuration files
 
 Imports point down this list. `log_sinks.py` belongs to no room; every room but config may import it.
+Every room may import `timeout.py`.
 """

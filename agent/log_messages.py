@@ -9,7 +9,7 @@ An id never changes its meaning. A new kind of event gets a new id: `systemd-id1
 
 from __future__ import annotations
 
-from enum import StrEnum
+from runtime.support.str_enum import StrEnum
 
 
 class Message(StrEnum):

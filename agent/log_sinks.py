@@ -24,7 +24,7 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Container, Mapping, MutableMapping
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -413,13 +413,13 @@ def log() -> Any:
 def isotime(nanoseconds: int) -> str:
     """ns since 1970 as RFC 3339 with microseconds."""
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    moment = datetime.fromtimestamp(seconds, UTC)
+    moment = datetime.fromtimestamp(seconds, timezone.utc)
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest // 1000:06d}Z"
 
 
 def _add_timestamp(_: Any, __: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     if "timestamp" not in entry:
-        entry["timestamp"] = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        entry["timestamp"] = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
     return entry
 
 

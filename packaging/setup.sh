@@ -43,8 +43,11 @@ python_packages() {
 	[ -x .venv/bin/python ] || python3 -m venv .venv
 	# the dependencies only: the project runs from its tree
 	.venv/bin/python - >.venv/requirements.txt <<'END'
-import tomllib
-project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+try:
+    import tomllib as tomli
+except ModuleNotFoundError:  # Python 3.10
+    from pip._vendor import tomli
+project = tomli.load(open("pyproject.toml", "rb"))["project"]
 print("\n".join(project["dependencies"] + project["optional-dependencies"]["dev"]))
 END
 	.venv/bin/python -m pip install -q --disable-pip-version-check -r .venv/requirements.txt

@@ -212,7 +212,7 @@ def moment(node: Node) -> float:
 def parse_time(given: str) -> float:
     """ValueError for what is no time, and for a time without a zone."""
     try:
-        found = datetime.fromisoformat(given.strip())
+        found = datetime.fromisoformat(re.sub("Z$", "+00:00", given.strip()))
     except ValueError:
         raise ValueError(f"'{given}' is not a time; {_TIME_HINT}") from None
     if found.tzinfo is None:

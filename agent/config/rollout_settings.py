@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 
 from agent.config.yaml_tree import Position
 from runtime.support.record import field, record
+from runtime.support.str_enum import StrEnum
 
 AFTER_SECONDS = 300.0  # that another script must have run well, by default
 

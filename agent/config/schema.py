@@ -14,11 +14,11 @@ import re
 from collections.abc import Callable, Iterable
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from agent.config.yaml_tree import ConfigDiagnostic, Mapping, Node, Position, Scalar, Sequence
 from runtime.support.record import record
+from runtime.support.str_enum import StrEnum
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)

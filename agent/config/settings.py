@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from enum import StrEnum
 from pathlib import Path
 
 from agent.config.budgets import BURST_SECONDS, Budgets, TotalBudgets
@@ -17,6 +16,7 @@ from agent.config.web_settings import WebSettings
 from agent.config.yaml_tree import ConfigDiagnostic, Position
 from runtime.abi.manifest import WhenFull
 from runtime.support.record import field, record, replace
+from runtime.support.str_enum import StrEnum
 
 MAIN_FILE = Path("/etc/stapwatch/stapwatch.yaml")
 PROBES_FOLDER = Path("/etc/stapwatch/probes.d")

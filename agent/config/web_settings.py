@@ -7,11 +7,11 @@ WebSettings() -> plain HTTP, no users, no limit of requests
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
 from agent.config.yaml_tree import Position
 from runtime.support.record import field, record
+from runtime.support.str_enum import StrEnum
 
 
 class ClientAuth(StrEnum):

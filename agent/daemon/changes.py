@@ -16,6 +16,8 @@ import contextlib
 from collections.abc import Callable, Coroutine, Hashable, Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from agent.timeout import timeout
+
 T = TypeVar("T")
 
 
@@ -178,5 +180,5 @@ class LookUps:
 
     async def over(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience):
+            async with timeout(self._patience):
                 await self._none.wait()

@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from agent.config.settings import ScriptSettings
 from agent.daemon import script_reports
 from agent.scripts.script import LoadedModule, Script, ScriptState
 from runtime.support.record import record
+from runtime.support.str_enum import StrEnum
 
 
 class Result(StrEnum):

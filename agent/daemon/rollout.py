@@ -110,11 +110,23 @@ class Rollout:
 
     async def follow(self) -> None:
         """Decide again whenever a decision may have changed. Runs until it is cancelled."""
-        async with asyncio.TaskGroup() as group:
+        applying: set[asyncio.Task[object]] = set()
+        due = asyncio.create_task(self._due.wait())
+        try:
             while True:
-                await self._due.wait()
-                self._due.clear()
-                group.create_task(self.apply())
+                work = {due, *applying}
+                done, _ = await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()  # an error ends this task, too
+                applying -= done
+                if due in done:
+                    self._due.clear()
+                    applying.add(asyncio.create_task(self.apply()))
+                    due = asyncio.create_task(self._due.wait())
+        finally:
+            for task in (due, *applying):
+                task.cancel()
+            await asyncio.gather(due, *applying, return_exceptions=True)
 
     def decide_again(self) -> None:
         """Something has happened to a script that a decision may depend on."""

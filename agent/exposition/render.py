@@ -10,7 +10,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Protocol, assert_never
+from typing import Protocol
 
 from agent.config.settings import MetricType
 from agent.exposition.families import Family, Member
@@ -26,6 +26,7 @@ from agent.exposition.samples import (
 )
 from runtime.reader.table import TableValues
 from runtime.support.escapes import readable
+from runtime.support.exhaustive import assert_never
 
 Reader = Callable[[Member], TableValues | None]
 Key = tuple[str, str]  # of a member: its script and its global

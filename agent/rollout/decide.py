@@ -11,14 +11,14 @@ keeps a script from running is the one that is given.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from enum import StrEnum
+from datetime import datetime, timezone
 
 from agent.config.rollout_settings import Arm
 from agent.config.settings import ScriptSettings, Settings
 from agent.rollout import matching
 from agent.rollout.host_facts import HostFacts
 from runtime.support.record import record, replace
+from runtime.support.str_enum import StrEnum
 
 
 class Wanted(StrEnum):
@@ -204,7 +204,7 @@ def _why_it_runs(script: ScriptSettings, place: object) -> str:
 
 def iso(time: float) -> str:
     """2026-12-24T18:00Z; with seconds if there are any."""
-    found = datetime.fromtimestamp(time, UTC)
+    found = datetime.fromtimestamp(time, timezone.utc)
     return found.strftime("%Y-%m-%dT%H:%M:%SZ" if found.second else "%Y-%m-%dT%H:%MZ")
 
 

@@ -45,7 +45,7 @@ def _cause(decision: Decision) -> str:
         case Cause.AFTER:
             return f"{decision.cause} {decision.detail}"
         case _:
-            return decision.cause.value
+            return str(decision.cause)
 
 
 def _lines(rows: Sequence[list[str]]) -> list[str]:

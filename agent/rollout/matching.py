@@ -56,7 +56,7 @@ def position(facts: HostFacts, script: str) -> Decimal:
     The same host is at another position for another script, so that not the same hosts are always first.
     """
     digest = hashlib.sha256(f"{script}\0{facts.identity}".encode()).digest()
-    number = int.from_bytes(digest[:8]) * 100 * _STEPS >> 64
+    number = int.from_bytes(digest[:8], "big") * 100 * _STEPS >> 64
     return Decimal(number) / _STEPS
 
 

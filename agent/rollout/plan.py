@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from enum import StrEnum
 from typing import Any
 
 from agent.config.settings import Settings
 from agent.rollout.decide import Cause, Decision, History, Wanted, iso
 from agent.rollout.host_facts import HostFacts
 from runtime.support.record import record
+from runtime.support.str_enum import StrEnum
 
 _PAUSED = ("paused", "disarmed_by_operator")
 

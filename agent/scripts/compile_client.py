@@ -25,6 +25,7 @@ from agent.config.metric_schema import statistic
 from agent.config.settings import CompileSettings, ScriptSettings, Settings
 from agent.scripts.compile_worker import COMMAND, AnyWorker, Progress, WorkerError
 from agent.scripts.compilers import Compilers
+from agent.timeout import timeout
 from compiler.protocol import Diagnostic, Pass, Request, Response, encode
 from runtime.support import bounded_file
 from runtime.support.record import record, replace
@@ -279,7 +280,7 @@ class Compiler:
     async def _ask(self, worker: AnyWorker, data: bytes, progress: Progress) -> Response:
         answered = False
         try:
-            async with asyncio.timeout(self._settings.timeout):
+            async with timeout(self._settings.timeout):
                 response = await worker.ask(data, progress)
             answered = True
         except TimeoutError:

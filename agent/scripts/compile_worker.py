@@ -24,10 +24,12 @@ from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from agent.timeout import timeout
 from compiler.protocol import ProtocolError, Response, decode_response
 from runtime.reader import module_loader
+from runtime.support import python_module
 
-COMMAND = (sys.executable, "-P", "-S", "-m", "compiler")
+COMMAND = python_module.command("compiler", "-S")
 MOST_REQUESTS = 64  # to one child, so that what leaks in it stays small
 _LINE_LIMIT = 16 << 20  # bytes of a response
 _NICE = 10
@@ -147,7 +149,7 @@ class Worker:
         """Close the input of the child, which ends it, and wait for that."""
         self._stdin.close()
         try:
-            async with asyncio.timeout(5):
+            async with timeout(5):
                 await self._child.wait()
                 await self._following
         except TimeoutError:
@@ -160,7 +162,7 @@ class Worker:
         await self._child.wait()
         self._stdin.close()
         with contextlib.suppress(TimeoutError, ConnectionError, ValueError):
-            async with asyncio.timeout(1):
+            async with timeout(1):
                 await asyncio.gather(self._stdout.read(), self._following)
                 await self._stdin.wait_closed()
         self._following.cancel()

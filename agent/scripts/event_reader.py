@@ -21,6 +21,7 @@ from collections.abc import Callable
 from typing import Final, Protocol
 
 from agent.scripts.turns import TURN_SECONDS, Turns
+from agent.timeout import timeout
 from runtime.abi.structs import NO_TIME
 from runtime.events.decode import Event
 from runtime.reader.device import Device, DeviceError
@@ -104,7 +105,7 @@ class EventReader:
 
     async def _until_written(self) -> None:
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._patience):
+            async with timeout(self._patience):
                 await self._answered.wait()
 
     async def drain(self) -> None:
@@ -115,7 +116,7 @@ class EventReader:
                 continue
             began = time.monotonic()
             try:
-                async with asyncio.timeout(self._patience):
+                async with timeout(self._patience):
                     await self._answered.wait()
             except TimeoutError:
                 self._answered.set()  # the log takes nothing: it counts what it loses

@@ -19,7 +19,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 
 from agent.config.settings import ScriptSettings
 from agent.scripts.compile_client import Compiled
@@ -36,6 +35,7 @@ from runtime.events.decode import Event
 from runtime.reader.device import Device, DeviceError
 from runtime.reader.snapshot import Snapshot, SnapshotReader
 from runtime.support.record import field, record
+from runtime.support.str_enum import StrEnum
 
 
 class ScriptState(StrEnum):

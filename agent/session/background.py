@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from agent.scripts.compile_worker import environment
+from runtime.support import python_module
 
 
 def daemonize(output: str) -> int:
@@ -19,7 +20,7 @@ def daemonize(output: str) -> int:
     command, *words = sys.argv[1:]
     Path(output).touch()  # the file exists, or the error is reported, before this process ends
     child = subprocess.Popen(
-        [sys.executable, "-P", "-m", "agent", command, "--in-background", *words],
+        [*python_module.command("agent"), command, "--in-background", *words],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -16,6 +16,8 @@ import shutil
 import signal
 import subprocess
 
+from agent.timeout import timeout
+
 _IGNORED_BY_PYTHON = (signal.SIGPIPE, signal.SIGXFSZ)
 
 
@@ -84,7 +86,7 @@ class TargetProcess:
                 os.kill(self.pid, number)
                 os.kill(self.pid, signal.SIGCONT)  # a stopped process does not end by SIGTERM
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5):
+                async with timeout(5):
                     await self.wait()
         os.close(self._gate)
         os.close(self._watch)

@@ -13,7 +13,7 @@ import contextlib
 import os
 import termios
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 _STDIN = 0
 _BYTES = 256  # of one read()
@@ -29,7 +29,7 @@ class Keyboard:
         self._plain = False
         self._loop = asyncio.get_running_loop()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> Keyboard:
         # not in the background: a job that changes its terminal is stopped
         if _is_ours():
             self._before = termios.tcgetattr(_STDIN)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
@@ -98,3 +99,17 @@ class Pool:
         self._members.discard(victim)
         victim.end()
         return True
+
+
+def finish(connection: Connection, writer: asyncio.StreamWriter | None, patience: float) -> None:
+    """Close a connection. What was written to a plain one still goes out.
+
+    `patience`: how long a client has to answer the end of TLS, in seconds.
+    """
+    if writer is None:
+        connection.sock.close()
+        return
+    writer.close()
+    if sys.version_info < (3, 11) and writer.get_extra_info("sslcontext") is not None:
+        # asyncio would wait for the client's answer without end
+        asyncio.get_running_loop().call_later(patience, writer.transport.abort)

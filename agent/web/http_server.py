@@ -18,6 +18,7 @@ import asyncio
 import contextlib
 import errno
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -27,8 +28,9 @@ from typing import TYPE_CHECKING
 from agent.config.settings import Address, ListenAddress
 from agent.log_messages import Message
 from agent.log_sinks import log
+from agent.timeout import timeout
 from agent.web import http_message, listeners
-from agent.web.connections import Connection, Phase, Pool
+from agent.web.connections import Connection, Phase, Pool, finish
 from agent.web.http_message import Answer, Origin, Refused, Request, Response, pieces
 from agent.web.inherited_sockets import InheritedSockets
 from agent.web.listeners import ControlSocket, ListenError
@@ -268,7 +270,7 @@ class Endpoint:
             log().exception("a connection failed", message_id=Message.REQUEST_FAILED)
         finally:
             pool.discard(connection)
-            _finish(connection, writer)
+            finish(connection, writer, self._limits.handshake / 10)
 
     async def _open(
         self, connection: Connection, server: TlsServer | None
@@ -286,10 +288,16 @@ class Endpoint:
                 connection.sock,
                 ssl=server.context,
                 ssl_handshake_timeout=self._limits.handshake,
-                ssl_shutdown_timeout=self._limits.handshake / 10,
+                **self._farewell(),
             )
             connection.enter(Phase.IDLE)
         return reader, asyncio.StreamWriter(transport, protocol, reader, loop)
+
+    def _farewell(self) -> dict[str, float]:
+        """How long a client has to answer the end of TLS; `finish` sees to it in Python 3.10."""
+        if sys.version_info >= (3, 11):
+            return {"ssl_shutdown_timeout": self._limits.handshake / 10}
+        return {}
 
     def _origin(
         self,
@@ -321,7 +329,7 @@ class Endpoint:
     ) -> bool:
         """Serve one request. Returns whether the connection stays open."""
         connection.enter(Phase.IDLE)
-        async with asyncio.timeout(self._limits.idle):
+        async with timeout(self._limits.idle):
             first = await reader.read(1)
         if not first:
             return False
@@ -352,7 +360,7 @@ class Endpoint:
     async def _header(self, first: bytes, reader: asyncio.StreamReader) -> bytes:
         """A request's header to its empty line. Raises Refused."""
         try:
-            async with asyncio.timeout(self._limits.header):
+            async with timeout(self._limits.header):
                 return first + await reader.readuntil(b"\r\n\r\n")
         except asyncio.LimitOverrunError:
             raise Refused(
@@ -373,7 +381,7 @@ class Endpoint:
         connection.enter(Phase.SENDING)
         writer.write(http_message.head(response, keep=keep))
         try:
-            async with asyncio.timeout(self._limits.write):
+            async with timeout(self._limits.write):
                 for piece in pieces(response.parts if body else ()):
                     writer.write(piece)
                     await writer.drain()
@@ -434,11 +442,3 @@ def _close(sock: socket.socket) -> None:
     if path is not None:
         with contextlib.suppress(OSError):
             path.unlink()
-
-
-def _finish(connection: Connection, writer: asyncio.StreamWriter | None) -> None:
-    """Close a connection. What was written to a plain one still goes out."""
-    if writer is None:
-        connection.sock.close()
-        return
-    writer.close()

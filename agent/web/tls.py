@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import ssl
+import sys
 import warnings
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator, Mapping
@@ -71,7 +72,8 @@ class TlsServer:
 
 def make_server(settings: TlsSettings) -> TlsServer:
     """Read the certificates and make the context. Raises TlsError."""
-    SSLProtocol.max_size = _BUFFER
+    if sys.version_info >= (3, 11):  # before, nothing is kept for what has not come
+        SSLProtocol.max_size = _BUFFER
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _set_versions(context, settings)
     _set_ciphers(context, settings)

@@ -8,8 +8,6 @@ a / b + f(x)   ->   if (unlikely(!b)) { sw_error(...); goto fail; }
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from compiler.analysis.effects import is_truth, reads_memory
 from compiler.codegen import c_writer as cw
 from compiler.codegen import embedded_c, global_access
@@ -22,6 +20,7 @@ from compiler.codegen.operands import call, in_order, into, is_plain, stable
 from compiler.ir import program as p
 from compiler.ir.hooks import Hook
 from compiler.ir.program import LONG, STRING, BodyId
+from runtime.support.exhaustive import assert_never
 
 
 def body_emitter(

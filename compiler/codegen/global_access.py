@@ -6,8 +6,6 @@ reads[execname()]++ -> n = add_reads(a, s, &f->key_0); if (likely(n)) a->lane.re
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from compiler.analysis.effects import has_effect
 from compiler.codegen import c_writer as cw
 from compiler.codegen.body_emitter import BodyEmitter
@@ -20,6 +18,7 @@ from compiler.ir import program as p
 from compiler.ir.program import STRING
 from compiler.ir.source import Span
 from runtime.abi.manifest import HistogramKind, WhenFull
+from runtime.support.exhaustive import assert_never
 from runtime.support.record import record
 
 ELEMENT = 20  # instructions to visit one

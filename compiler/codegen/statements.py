@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import assert_never
 
 from compiler.codegen import c_writer as cw
 from compiler.codegen import global_access
@@ -21,6 +20,7 @@ from compiler.ir.program import LONG, STRING
 from compiler.ir.source import Span
 from compiler.ir.walk import walk, with_callees
 from runtime.abi.manifest import ValueType
+from runtime.support.exhaustive import assert_never
 from runtime.support.record import record, replace
 
 OUT = "out"  # the label where `next` and `return` go

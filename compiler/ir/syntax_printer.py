@@ -15,9 +15,9 @@ how the parser read the script. It is itself a valid script, with the same tree.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import assert_never
 
 from compiler.ir import syntax as s
+from runtime.support.exhaustive import assert_never
 
 _ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", '"': '\\"', "\\": "\\\\"}
 

@@ -13,11 +13,11 @@ looks the same up in the kernel that it runs in (runtime/kernel/probes/unsafe_te
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Final
 
 from compiler.arch import Arch
 from compiler.kernel.symbols import Symbols
+from runtime.support.str_enum import StrEnum
 
 # Sections whose first symbol is START and whose end is END: the code of system call, interrupt and
 # exception entry; code that runs before the kernel's state is set up; patched stubs of static calls.

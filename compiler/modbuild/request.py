@@ -7,7 +7,6 @@ BuildInput(module="stapwatch_reads", c_text="#include ...", manifest="{...}", ke
 
 from __future__ import annotations
 
-import enum
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +15,13 @@ from compiler.kernel.btf import Btf
 from compiler.modbuild.errors import BuildError
 from runtime.support.lazy_regex import pattern
 from runtime.support.record import record
+from runtime.support.str_enum import StrEnum
 
 NAME_SIZE = 56  # the kernel's MODULE_NAME_LEN, the final NUL included
 _NAME = pattern(r"[a-z][a-z0-9_]*\Z")
 
 
-class Tier(enum.StrEnum):
+class Tier(StrEnum):
     """The way in which a module was made."""
 
     FAST = "fast"  # prebuilt runtime object, the kernel's own commands without make

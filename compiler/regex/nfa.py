@@ -11,9 +11,10 @@ tells which submatches win.
 
 from __future__ import annotations
 
-from typing import Final, TypeAlias, assert_never
+from typing import Final, TypeAlias
 
 from compiler.regex import parser as ast
+from runtime.support.exhaustive import assert_never
 from runtime.support.record import record
 
 MAX_STATES: Final = 10_000

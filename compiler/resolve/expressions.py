@@ -6,7 +6,7 @@ reads[execname()]++  -> Increment(GlobalRef("reads", (Call("execname"),)), step=
 
 from __future__ import annotations
 
-from typing import Literal, TypeGuard, assert_never, cast
+from typing import Literal, TypeGuard, cast
 
 from compiler.frontend.literal_spans import literal_span
 from compiler.ir import program as p
@@ -23,6 +23,7 @@ from compiler.resolve.statistics_ops import buckets, extract, statistic
 from compiler.resolve.type_environment import UNKNOWN
 from compiler.resolve.variables import array, element, lower_keys, lvalue, require_known, scalar
 from runtime.abi.manifest import ValueType
+from runtime.support.exhaustive import assert_never
 from runtime.support.int64 import wrapped
 
 _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import assert_never
 
 from compiler.ir import program as p
 from compiler.ir import syntax
@@ -23,6 +22,7 @@ from compiler.resolve.statistics_ops import buckets, statistic
 from compiler.resolve.type_environment import UNKNOWN, Symbol, article
 from compiler.resolve.variables import array, lower_keys
 from runtime.abi.manifest import ValueType
+from runtime.support.exhaustive import assert_never
 
 _LEAVES = (syntax.Next, syntax.Return, syntax.Break, syntax.Continue)
 

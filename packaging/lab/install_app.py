@@ -16,15 +16,17 @@ import re
 import shutil
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+
+import tomli
 
 from lab.debian import make_disk
 from lab.guest import Guest
 from lab.host import LabError, cache_root, locked, remove_all_but, run_logged, say
 from lab.image import Image
 from lab.warm_cache import warm_cache
+from runtime.support import python_module
 
 PREFIX = "usr/lib/stapwatch"
 # (path in the project, path in the guest); a row whose source is missing is left out
@@ -43,9 +45,9 @@ PLACES = (
 # LAB_BUDGETS.
 LAUNCHER = f"""\
 #!/bin/sh
-export PYTHONPATH=/{PREFIX}:/{PREFIX}/vendor
+export PYTHONPATH=/{PREFIX}:/{PREFIX}/vendor PYTHONSAFEPATH=1
 [ "$1" = run ] && [ -z "$LAB_BUDGETS" ] && shift && set -- run -DSTP_NO_OVERLOAD "$@"
-exec python3 -sP -m agent "$@"
+exec python3 -s -m agent "$@"
 """
 # A drop-in for the agent's configuration: emulation makes each hit 10 to 20 times dearer than budgets expect.
 SLOW_MACHINE = "budgets: off\n"
@@ -65,7 +67,7 @@ systemd-sysusers stapwatch.conf
 def runs_in(image: Image) -> bool:
     """Whether the guest's own Python is new enough for the project."""
     major, minor = map(int, image.python.split("."))
-    return (major, minor) >= (3, 11)
+    return (major, minor) >= (3, 10)
 
 
 def install(guest: Guest, project_root: Path, *, units: bool = True) -> None:
@@ -145,7 +147,7 @@ def build_table(tree: Path, vendor: Path) -> None:
     if not (tree / "compiler" / "frontend" / "parser.py").exists():
         return
     env = {**os.environ, "PYTHONPATH": f"{tree}:{vendor}"}
-    argv = [sys.executable, "-P", "-m", "compiler.frontend.parser", "--build-table"]
+    argv = [*python_module.command("compiler.frontend.parser"), "--build-table"]
     run_logged(argv, tree.parent.parent / "log", what="generating the parser's tables", env=env)
 
 
@@ -167,7 +169,7 @@ def ensure_vendor(project_root: Path, image: Image) -> Path:
     Pure Python only, so one download serves every guest: a C extension of the host's Python would
     not load there, and the package that has one works without.
     """
-    project = tomllib.loads((project_root / "pyproject.toml").read_text())["project"]
+    project = tomli.loads((project_root / "pyproject.toml").read_text())["project"]
     wanted = sorted(project["dependencies"])
     key = hashlib.sha256("\0".join(wanted).encode()).hexdigest()[:12]
     folder = cache_root() / f"vendor-{key}-py{image.python}"

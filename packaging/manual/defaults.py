@@ -8,7 +8,6 @@ limit("MAXACTION")         -> "2,000"
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import reduce
 from typing import Any
 
@@ -16,6 +15,7 @@ from agent.config.budgets import percent
 from agent.config.settings import MetricSettings, ScriptSettings, Settings
 from agent.config.yaml_tree import Position
 from compiler.ir.options import Limits
+from runtime.support.str_enum import StrEnum
 
 _NOWHERE = Position("")
 _SHARES = ("cpu", "one_cpu")

@@ -7,9 +7,10 @@
 Values are integers, so a bucket of 2^k <= v < 2^(k+1) has the inclusive upper bound 2^(k+1)-1.
 """
 
-from typing import Final, assert_never
+from typing import Final
 
 from runtime.abi.manifest import Histogram, HistogramKind
+from runtime.support.exhaustive import assert_never
 
 ZERO_WORD: Final = 64  # the word that counts 0 in a LOG2 histogram with negative values
 

@@ -21,10 +21,10 @@ Agents of other releases read it, too, because a module outlives the release tha
 import functools
 import json
 from collections.abc import Hashable
-from enum import StrEnum
 from typing import Any, TypeVar
 
 from runtime.support.record import asdict, fields, record
+from runtime.support.str_enum import StrEnum
 
 FORMAT = 1  # of the manifests that this release writes, and the newest that it reads
 _T = TypeVar("_T")

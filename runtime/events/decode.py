@@ -13,13 +13,14 @@ surrogates, so that `.encode(errors="surrogateescape")` restores the kernel's by
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import Final, assert_never
+from typing import Final
 
 from runtime.abi.manifest import Argument, Manifest, Print, ValueType
 from runtime.abi.structs import EVENT, NO_PROBE, NO_SITE, EventKind, State, fitted
 from runtime.events import printf
 from runtime.events.histogram_text import render
 from runtime.support.escapes import printable
+from runtime.support.exhaustive import assert_never
 from runtime.support.record import record
 
 Value = int | str | tuple[int, ...]

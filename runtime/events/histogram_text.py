@@ -14,10 +14,11 @@ histogram.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, assert_never
+from typing import Final
 
 from runtime.abi.histogram import ZERO_WORD, check, lowest
 from runtime.abi.manifest import Histogram, HistogramKind
+from runtime.support.exhaustive import assert_never
 
 WIDTH: Final = 50  # columns of a full bar
 FRAME: Final = 2  # empty rows shown next to full ones

@@ -26,8 +26,9 @@ accepts.
 
 from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum, auto
-from typing import Final, assert_never
+from typing import Final
 
+from runtime.support.exhaustive import assert_never
 from runtime.support.int64 import wrapped
 from runtime.support.record import record
 

@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final
 
 from runtime.abi import structs
 from runtime.abi.manifest import Manifest, Storage, Table
@@ -34,6 +34,9 @@ from runtime.abi.structs import Budgets, Header, Sizes, State
 from runtime.events.decode import Event, decode
 from runtime.reader import hook_costs
 from runtime.reader.merge import total
+
+if TYPE_CHECKING:
+    from typing_extensions import Self  # typing has it since Python 3.11
 
 _READ_SIZE: Final = 1 << 18
 _POLL_S: Final = 0.01
@@ -119,7 +122,7 @@ class Image:
             shared.release()
         self._view.release()
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Self":
         return self
 
     def __exit__(

@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 from runtime.reader import module_memory
 from runtime.support.record import record
@@ -102,7 +102,7 @@ class KernelLog:
             os.close(self._fd)
             self._fd = -1
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "KernelLog":
         return self
 
     def __exit__(

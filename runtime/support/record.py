@@ -20,7 +20,15 @@ from __future__ import annotations
 from _thread import RLock  # not threading, which a compiler does without
 from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import Any, TypeVar, dataclass_transform, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+else:  # typing has it since Python 3.11; it is only a mark for type checkers
+
+    def dataclass_transform(**_: Any) -> Any:
+        return lambda function: function
+
 
 _T = TypeVar("_T")
 _OFTEN = 12  # calls of an `__init__` that cost as much as compiling the real one

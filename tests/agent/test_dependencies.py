@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
+
+import tomli
 
 PROJECT = Path(__file__).parents[2]
 DEBIAN_12 = {
@@ -22,7 +23,7 @@ def version(text: str) -> tuple[int, ...]:
 
 def test_debian_12_has_every_dependency() -> None:
     with (PROJECT / "pyproject.toml").open("rb") as file:
-        asked = tomllib.load(file)["project"]["dependencies"]
+        asked = tomli.load(file)["project"]["dependencies"]
     floors = dict(text.split(">=") for text in asked)
     assert floors.keys() == DEBIAN_12.keys()
     for name, floor in floors.items():

@@ -11,7 +11,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from typing import Any
 import pytest
 
 from lab import Guest, Image
+from runtime.support import python_module
 from tests import PROJECT
 from tests.lab_fixtures import project_guest
 
@@ -119,7 +119,7 @@ def compile_case(
         "cache": str(cache) if cache else None,
     }
     done = subprocess.run(
-        [sys.executable, "-P", "-m", "compiler"],
+        python_module.command("compiler"),
         input=json.dumps(request),
         capture_output=True,
         text=True,

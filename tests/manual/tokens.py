@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from compiler.frontend.lexer import KEYWORDS, PRINT_KINDS, scan
 from compiler.ir.source import Source
 from editors.words import ROLES, groups
+from runtime.support.str_enum import StrEnum
 from tests import PROJECT
 
 ROLE_OF = {word: role for role, words in ROLES.items() for word in words}

@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from agent.session.compile_request import run_request
 from compiler.protocol import Request, encode
 from lab import Guest, Image, install_app
 from lab.warm_cache import warm_cache
+from runtime.support import python_module
 from runtime.support.record import replace
 from tests import PROJECT
 
@@ -124,7 +124,7 @@ class Setting:
         kernel = {"root": str(self.image.rootfs), "release": self.image.release}
         there = replace(request, kernel=kernel, cache=str(self.cache), output=None)
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "compiler"],
+            python_module.command("compiler"),
             input=encode(there),
             capture_output=True,
             env={**os.environ, "PYTHONPATH": str(PROJECT)},

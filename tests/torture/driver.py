@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from lab import CommandFailed, CommandTimeout, Guest, GuestDied, Image, install_app
+from runtime.support import python_module
 from tests import PROJECT, kernel_module
 from tests.torture import fuzzed, judge
 from tests.torture.workloads import CHURN, WORKLOADS, Workload
@@ -186,7 +187,7 @@ class Torture:
             "output": str(self.folder),
         }
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "compiler"],
+            python_module.command("compiler"),
             input=json.dumps(request),
             stdout=subprocess.PIPE,
             text=True,

@@ -7,11 +7,10 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
-import tomllib
 from pathlib import Path
 
 import pytest
+import tomli
 
 from agent.cli import main
 from agent.config.settings import CompileSettings
@@ -24,6 +23,7 @@ from compiler.ir.options import Limits
 from compiler.version import VERSION
 from runtime.abi.structs import UNLIMITED_ERRORS, Budgets
 from runtime.reader.device import Device
+from runtime.support import python_module
 from tests import PROJECT
 from tests.agent import standin
 from tests.agent.conftest import run
@@ -38,7 +38,7 @@ def run_options(*words: str) -> RunOptions:
 
 def stapwatch(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-P", "-m", "agent", *args],
+        [*python_module.command("agent"), *args],
         input=stdin, capture_output=True, text=True, timeout=120, check=False,
         env={**os.environ, "PYTHONPATH": str(PROJECT)}, cwd="/",
     )  # fmt: skip
@@ -46,7 +46,7 @@ def stapwatch(*args: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
 
 def test_version() -> None:
     with (PROJECT / "pyproject.toml").open("rb") as file:
-        assert tomllib.load(file)["project"]["version"] == VERSION
+        assert tomli.load(file)["project"]["version"] == VERSION
     assert stapwatch("--version").stdout == f"stapwatch {VERSION}\n"
 
 

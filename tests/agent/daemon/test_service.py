@@ -32,6 +32,7 @@ from agent.web.inherited_sockets import InheritedSockets
 from runtime.abi.structs import Breach, State
 from runtime.reader.device import DeviceError
 from runtime.reader.snapshot import Snapshot
+from runtime.support import python_module
 from tests import PROJECT
 from tests.agent import standin
 from tests.agent.certificates import Certificates
@@ -456,7 +457,7 @@ def prometheus(folder: Path, target: str) -> Iterator[str]:
 @contextmanager
 def process(*args: str, **env: str) -> Iterator[subprocess.Popen[bytes]]:
     started = subprocess.Popen(
-        [sys.executable, "-P", "-m", "agent", *args],
+        [*python_module.command("agent"), *args],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd="/",
@@ -704,7 +705,7 @@ def test_a_second_agent_does_not_take_the_control_socket(tmp_path: Path) -> None
 
 def stapwatch_status(*words: str, **variables: str) -> tuple[int, str, str]:
     """Exit status, output and errors."""
-    command = [sys.executable, "-P", "-m", "agent", "status", *words]
+    command = [*python_module.command("agent"), "status", *words]
     env = {**os.environ, "PYTHONPATH": str(PROJECT), **variables}
     done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=PATIENCE)
     return done.returncode, done.stdout, done.stderr

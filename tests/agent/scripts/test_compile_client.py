@@ -15,6 +15,7 @@ from agent.config.settings import CompileSettings, ScriptSettings, Settings
 from agent.config.yaml_tree import Position
 from agent.scripts import compile_client
 from agent.scripts.compile_client import CompileError, Compiler
+from agent.timeout import timeout
 from compiler.protocol import Diagnostic, Request
 from runtime.support.record import replace
 from tests.agent import standin
@@ -90,7 +91,7 @@ def test_cancelling_ends_the_child(tmp_path: Path) -> None:
             await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(30):  # killed; the loop reaps it when it is notified
+        async with timeout(30):  # killed; the loop reaps it when it is notified
             while any(Path(f"/proc/{pid}").exists() for pid in children):
                 await asyncio.sleep(0.005)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agent.session.target_process import TargetProcess
+from agent.timeout import timeout
 from tests import PROJECT
 
 
@@ -77,7 +78,7 @@ def test_a_stopped_process_ends_at_once(started: bool) -> None:
             while not status_of(target.pid)["Name"].startswith("sh"):
                 await asyncio.sleep(0)
             await asyncio.to_thread(os.waitid, os.P_PID, target.pid, os.WSTOPPED | os.WNOWAIT)
-        async with asyncio.timeout(4):  # less than SIGTERM is given before SIGKILL
+        async with timeout(4):  # less than SIGTERM is given before SIGKILL
             await target.end()
         return target.status
 

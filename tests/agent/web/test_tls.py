@@ -161,6 +161,33 @@ def test_a_handshake_takes_no_longer_than_its_limit(
     run(work())
 
 
+def test_a_client_that_does_not_answer_the_end_of_tls_is_left(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    """The test is that the connection ends; `run` bounds the wait."""
+    file = written(tmp_path, "", certificates.server)
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = certificates.client().wrap_bio(received, sent, server_hostname="localhost")
+
+    async def work() -> None:
+        async with serving(file, Limits(handshake=2)) as (_, port):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            while True:
+                try:
+                    client.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    writer.write(sent.read())
+                    received.write(await reader.read(1 << 16))
+            client.write(CLOSE)
+            writer.write(sent.read())
+            received.write(await reader.read())
+            assert client.read().startswith(b"HTTP/1.1 200 OK\r\n")
+            writer.close()
+
+    run(work())
+
+
 CLIENT_CA = "  client_auth_type: {}\n  client_ca_file: {}\n"
 
 

@@ -27,9 +27,7 @@ def compiler(tmp_path: Path) -> Iterator[tuple[LineSocket, subprocess.Popen[byte
     """A compiler that has got its first line, which gives it no file."""
     ours, theirs = socket.socketpair()
     env = {**os.environ, "PYTHONPATH": str(PROJECT), "CACHE_DIRECTORY": str(tmp_path / "cache")}
-    with subprocess.Popen(
-        [sys.executable, "-P", "-c", SERVE], stdin=theirs.fileno(), env=env
-    ) as child:
+    with subprocess.Popen([sys.executable, "-c", SERVE], stdin=theirs.fileno(), env=env) as child:
         theirs.close()
         peer = LineSocket(ours)
         peer.send(json.dumps({"files": []}).encode() + b"\n")

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
-from typing import assert_never
 
 import pytest
 
@@ -15,6 +14,7 @@ from compiler.kernel import btf_types as k
 from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.kernel import Kernel
+from runtime.support.exhaustive import assert_never
 from tests.compiler.kernel.commands import run
 
 _INDEX_TYPE = re.compile(r" index_type_id=\d+")

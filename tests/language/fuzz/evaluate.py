@@ -8,8 +8,8 @@ evaluate(program) -> "l0=3\nERROR: division by 0\n"
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import assert_never
 
+from runtime.support.exhaustive import assert_never
 from tests.language.fuzz import directive, histogram, library
 from tests.language.fuzz import tree as t
 from tests.language.fuzz.histogram import Statistic

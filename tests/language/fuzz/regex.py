@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import assert_never
 
+from runtime.support.exhaustive import assert_never
 from tests.language.fuzz.values import TooLong
 
 Groups = dict[int, tuple[int, int]]

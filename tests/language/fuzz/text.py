@@ -6,8 +6,7 @@ Binary("+", a, Binary("*", b, c))  ->  (a + (b * c))   or   a + b * c
 
 from __future__ import annotations
 
-from typing import assert_never
-
+from runtime.support.exhaustive import assert_never
 from tests.language.fuzz import tree as t
 from tests.language.fuzz.regex import pattern_text
 

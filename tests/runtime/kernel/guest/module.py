@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from runtime.abi import structs
 from runtime.abi.structs import Budgets, EventKind, Header, State
@@ -66,7 +66,7 @@ class Module:
         self.name, self.nr_probes = name, nr_probes
         self.path = Path(structs.DEVICE_FOLDER) / name
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Module":
         done = insmod(self.name)
         assert done.returncode == 0, done.stderr + subprocess.getoutput("dmesg | tail -5")
         self.fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
