@@ -14,10 +14,10 @@ import contextlib
 import json
 import re
 from collections.abc import Mapping
-from enum import StrEnum
 from pathlib import Path
 
 from runtime.support.record import asdict, field, record
+from runtime.support.str_enum import StrEnum
 
 # as `uname -r` prints it, and as a part of a file's name
 RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")

@@ -14,7 +14,7 @@ import contextlib
 import json
 import os
 import threading
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from agent.store.catalogue import Catalogue
@@ -69,7 +69,7 @@ def serial_text(serial: int) -> str:
     """`1764520000 (2025-11-30 16:26:40 UTC)`; a small number is no time."""
     if not 1e9 < serial < 1e11:
         return f"serial {serial}"
-    return f"serial {serial} ({datetime.fromtimestamp(serial, UTC):%Y-%m-%d %H:%M:%S} UTC)"
+    return f"serial {serial} ({datetime.fromtimestamp(serial, timezone.utc):%Y-%m-%d %H:%M:%S} UTC)"
 
 
 def _key(catalogue: Catalogue) -> str:

@@ -8,12 +8,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import tomli
 import yaml
 
 from agent.cli.main import COMMANDS
@@ -153,7 +153,7 @@ def test_dependencies(agent: Deb) -> None:
 def test_versions_of_dependencies(agent: Deb) -> None:
     """Those of pyproject.toml, where the package names one."""
     with (PROJECT / "pyproject.toml").open("rb") as file:
-        asked = tomllib.load(file)["project"]["dependencies"]
+        asked = tomli.load(file)["project"]["dependencies"]
     floors = dict(text.replace("pyyaml", "yaml").split(">=") for text in asked)
     named = re.findall(r"(python3-[\w-]+) \(>= ([\d.]+)\)", agent.fields["Depends"])
     python = {debian: name for name, debian in DEBIAN_NAMES.items()}
