@@ -19,8 +19,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import tomli
-
 from lab.debian import make_disk
 from lab.guest import Guest
 from lab.host import LabError, cache_root, locked, remove_all_but, run_logged, say
@@ -169,6 +167,8 @@ def ensure_vendor(project_root: Path, image: Image) -> Path:
     Pure Python only, so one download serves every guest: a C extension of the host's Python would
     not load there, and the package that has one works without.
     """
+    import tomli  # a guest that imports this file has no tomli, and makes no vendor folder
+
     project = tomli.loads((project_root / "pyproject.toml").read_text())["project"]
     wanted = sorted(project["dependencies"])
     key = hashlib.sha256("\0".join(wanted).encode()).hexdigest()[:12]
