@@ -2,7 +2,8 @@
 /*
  * Elements of an array without deletion expire while threads hit them, each in a lane of its own.
  *
- *   expire SEED HITS     4 threads with HITS hits each; silent if no hit is lost or doubled
+ *   expire SEED HITS     4 threads with HITS hits each, or as many more as it takes until elements
+ *                        were removed and the array was full; silent if no hit is lost or doubled
  *
  * As in the kernel: a look-up without a lock, then an addition to the row in the own lane; the keys
  * are more than the array has room for. Each thread counts its hits and those that found the array
@@ -71,7 +72,8 @@ static const struct sw_table table = {
 	.row_size = 2 * sizeof(u64),
 };
 
-static u64 hits_made, seed, full[THREADS], running = THREADS;
+static u64 hits_least, seed, made[THREADS], full[THREADS], running = THREADS;
+static bool enough; /* elements were removed, and hits found no room */
 
 static struct lane *lane_of(u32 number)
 {
@@ -98,7 +100,7 @@ static void hit(struct lane *lane, u64 key, u64 *dropped)
 		WRITE_ONCE(lane->calls[n - 1][0], lane->calls[n - 1][0] + 1);
 		WRITE_ONCE(lane->calls[n - 1][1], lane->calls[n - 1][1] + key);
 	} else {
-		++*dropped;
+		__atomic_fetch_add(dropped, 1, __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&lane->busy, lane->busy + 1, __ATOMIC_SEQ_CST);
 }
@@ -109,13 +111,14 @@ static void *work(void *number)
 	u64 state = seed + n, i, burst, key;
 
 	sw_user_area = sw_lane_areas[n];
-	for (i = 0; i < hits_made;) {
+	for (i = 0; i < hits_least || !__atomic_load_n(&enough, __ATOMIC_RELAXED);) {
 		key = 1 + next(&state) % KEYS;
-		for (burst = next(&state) % 64; burst && i < hits_made; burst--, i++)
+		for (burst = next(&state) % 64; burst; burst--, i++)
 			hit(lane_of(n), key, &full[n]);
 		if (next(&state) % 4 == 0)
 			sched_yield();
 	}
+	made[n] = i;
 	__atomic_fetch_sub(&running, 1, __ATOMIC_SEQ_CST);
 	return NULL;
 }
@@ -157,6 +160,7 @@ static struct sw_expire *request(u64 *state, bool all)
 int main(int argc, char **argv)
 {
 	u64 state, removed_elements = 0, counted = 0, sum = 0, missed = 0, row[2], requests = 0;
+	u64 hits_made = 0;
 	static char context[4096];
 	struct shared *s;
 	pthread_t threads[THREADS];
@@ -164,7 +168,7 @@ int main(int argc, char **argv)
 
 	assert(argc == 3);
 	state = seed = strtoull(argv[1], NULL, 0);
-	hits_made = strtoull(argv[2], NULL, 0);
+	hits_least = strtoull(argv[2], NULL, 0);
 	*(struct sw_script *)&sw_script = (struct sw_script){
 		.lane_offset = 4096,
 		.lane_size = sizeof(struct lane),
@@ -199,12 +203,15 @@ int main(int argc, char **argv)
 			}
 		}
 		assert(!(s->calls.head.changes & 1));
+		if (removed_elements && __atomic_load_n(&full[0], __ATOMIC_RELAXED))
+			__atomic_store_n(&enough, true, __ATOMIC_RELAXED);
 		if (!r->count)
 			sched_yield();
 	}
 	for (n = 0; n < THREADS; n++) {
 		pthread_join(threads[n], NULL);
 		missed += full[n];
+		hits_made += made[n];
 	}
 	for (n = 1; n <= s->calls.head.used; n++) {
 		sw_lanes_add(row, offsetof(struct lane, calls[n - 1]), 2);
@@ -213,7 +220,7 @@ int main(int argc, char **argv)
 		assert(row[1] == row[0] * s->calls.slots[n - 1].key);
 		assert(!(s->calls.slots[n - 1].slot.sequence & 1) || !row[0]);
 	}
-	assert(counted + missed == THREADS * hits_made);
+	assert(counted + missed == hits_made);
 	assert(removed_elements && missed);
 	/* nothing is left when all is removed, and all slots are used again */
 	do {
