@@ -359,6 +359,8 @@ class Endpoint:
 
     async def _header(self, first: bytes, reader: asyncio.StreamReader) -> bytes:
         """A request's header to its empty line. Raises Refused."""
+        if not first.isalpha():  # TLS, say, whose client would wait for more as long as we do
+            raise Refused(HTTPStatus.BAD_REQUEST, "not an HTTP request")
         try:
             async with timeout(self._limits.header):
                 return first + await reader.readuntil(b"\r\n\r\n")

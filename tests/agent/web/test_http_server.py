@@ -99,6 +99,7 @@ CLOSE = b"Connection: close\r\n\r\n"
         (b"POST / HTTP/1.1\r\n\r\n", b"405 Method Not Allowed", b"only GET and HEAD are served\n"),
         (b"GET / HTTP/2.0\r\n\r\n", b"505 HTTP Version Not Supported", None),
         (b"\x16\x03\x01hello\r\n\r\n", b"400 Bad Request", b"not an HTTP request\n"),
+        (b"\x16\x03\x01", b"400 Bad Request", b"not an HTTP request\n"),  # at once, and not 408
         (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", b"400 Bad Request", None),
         (b"GET / HTTP/1.1\r\nA : b\r\n\r\n", b"400 Bad Request", None),
         (b"GET / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc", b"400 Bad Request", None),
