@@ -71,6 +71,8 @@ def _compile(peer: LineSocket, line: bytes, operations: Operations) -> None:
                 line = peer.line()
     except (SandboxError, ProtocolError, ValueError, KeyError) as error:
         print(f"a compile has ended: {error}", file=sys.stderr)  # and the agent tries it again
+    except ConnectionError:
+        raise  # the agent is gone
     except Exception as error:
         traceback.print_exc()
         message = f"{_DEFECT}: {error!r}"

@@ -293,6 +293,20 @@ def test_a_defect_is_an_answer(
     assert capsys.readouterr().err.count("Traceback") == 2
 
 
+def test_an_agent_that_is_gone_is_no_defect(
+    loader: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = threading.Event()
+
+    def gone(*_: object) -> NoReturn:
+        asked.set()
+        raise BrokenPipeError
+
+    monkeypatch.setattr(Operations, "build", gone)
+    assert "has ended without an answer" in compiled(loader, Request("x", text=SCRIPT))
+    assert asked.is_set() and "Traceback" not in capsys.readouterr().err
+
+
 def test_a_worker_that_is_killed_leaves_no_connection(loader: Path) -> None:
     async def main() -> None:
         worker = await LoaderCompilers(loader).start(CompileSettings())
