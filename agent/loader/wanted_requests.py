@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from agent.config import load
+from agent.config import drop_ins, load
 from agent.config.settings import MAIN_FILE, StoreSettings
 from agent.scripts import variants
 from compiler.protocol import Request, encode
@@ -44,8 +44,7 @@ class WantedRequests:
     def _files(self) -> dict[str, str]:
         """The files of the configuration, with what tells that one has changed."""
         main = self._config or MAIN_FILE
-        folder = main.parent / "conf.d"
-        return derived_cache.signatures(map(str, (main, folder, *sorted(folder.glob("*.yaml")))))
+        return derived_cache.signatures(map(str, (main, *drop_ins.files(main, []))))
 
     def _read(self) -> frozenset[bytes]:
         self._seen = self._files()

@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from agent.config import load
+from agent.config import drop_ins, load
 from agent.config.settings import CompileSettings
 from agent.loader import sandbox
 from agent.loader.operations import Operations
@@ -204,6 +204,20 @@ def compiled(loader: Path, request: Request) -> str:
     with pytest.raises(CompileError) as caught:
         run(compiler.build(request))
     return caught.value.diagnostics[0].summary
+
+
+def test_a_key_of_a_packages_drop_in_is_trusted_as_long_as_it_is_there(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packaged = tmp_path / "packaged/stores.yaml"
+    packaged.parent.mkdir()
+    packaged.write_text("modules: [file:///srv/store]\nmodule_keys: [ssh-ed25519 AAAA]\n")
+    monkeypatch.setattr(drop_ins, "MAIN_FILE", config)
+    monkeypatch.setattr(drop_ins, "PACKAGED", packaged.parent)
+    wanted, vfs = WantedRequests(config), wanted_of(config, "vfs")
+    assert wanted.stores(vfs).keys == ("ssh-ed25519 AAAA",)
+    packaged.unlink()
+    assert wanted.stores(vfs).keys == ()
 
 
 def test_a_compile_of_something_else_is_refused(loader: Path) -> None:
