@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -74,8 +75,16 @@ def run(options: LoaderOptions) -> int:
     modules = Modules(keeper=Keeper.AGENT)
     state = Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or _STATE)
     operations = Operations(modules, folder, options.config, _stored(state))
-    serve(socket.socket(fileno=_FIRST), operations, _IDLE)
+    serve(socket.socket(fileno=_FIRST), operations, _IDLE, _sigterm())
     return 0
+
+
+def _sigterm() -> int:
+    """A descriptor that SIGTERM makes readable; it does not end the process any more."""
+    heard, told = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(told)
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    return heard
 
 
 def _stored(state: Path) -> StoredModules:

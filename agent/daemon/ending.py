@@ -28,6 +28,9 @@ from agent.scripts.loader_client import LoaderError
 from agent.scripts.systemd_jobs import SystemdError, unit
 
 _CGROUP = Path("/proc/self/cgroup")
+_PATIENCE = (
+    20.0  # seconds for the loader, which systemd may have to start, and may not at a shutdown
+)
 _SYSTEMD = Path("/run/systemd/system")  # exists where systemd is PID 1: sd_booted(3)
 
 
@@ -48,7 +51,12 @@ async def asked(number: int) -> Ending:
         )
         return Ending.RESTART
     kind = await _job(name)
-    if not kind:
+    if kind is None:
+        _warn(
+            "it is unknown whether this is a stop: modules stay loaded for the next agent; at a stop "
+            "stapwatch-modules.service unloads them"
+        )
+    elif not kind:
         _warn(f"systemd has no job for {name}: modules stay loaded for the next agent")
     return Ending.STOP if kind == "stop" else Ending.RESTART
 
@@ -59,9 +67,9 @@ async def close_port() -> None:
         await _asked({"do": "close_port"}, partial(systemd_jobs.close_port, name))
 
 
-async def _job(name: str) -> str:
-    """The type of the unit's job; "" if it has none, or if systemd does not tell."""
-    return await _asked({"do": "job"}, partial(systemd_jobs.job, name)) or ""
+async def _job(name: str) -> str | None:
+    """The type of the unit's job; "" if it has none; None if systemd does not tell."""
+    return await _asked({"do": "job"}, partial(systemd_jobs.job, name))
 
 
 async def _asked(call: dict[str, object], here: Callable[[], str | None]) -> str | None:
@@ -69,7 +77,7 @@ async def _asked(call: dict[str, object], here: Callable[[], str | None]) -> str
     try:
         if not loader_client.is_needed():
             return await asyncio.to_thread(here)
-        return str((await asyncio.to_thread(loader_client.ask, SOCKET, call))[0] or "")
+        return str((await asyncio.to_thread(loader_client.ask, SOCKET, call, _PATIENCE))[0] or "")
     except (SystemdError, LoaderError) as error:
         _warn(str(error), Message.SYSTEMCTL_FAILED)
         return None

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Answers the agent's calls on the socket that systemd has opened (agent/scripts/loader_client.py).
 
-    serve(listening_socket, Operations(...), idle=5.0)   # returns when nobody has asked for so long
+    serve(listening_socket, Operations(...), idle=5.0, stop=fd)   # returns when nobody has asked for so long
+
+When `stop` becomes readable, it serves those who have called before until they have ended: systemd stops the
+loader together with the agent, which then has modules to unload.
 
 One thread for each connection; a call is one line, and so is its answer:
 
@@ -15,11 +18,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import socket
 import sys
 import threading
 import traceback
 
+from agent.loader.callers import Callers
 from agent.loader.operations import Operations
 from agent.scripts.kernel_modules import BusyError, ModuleError
 from agent.scripts.loader_calls import BUILD
@@ -27,27 +32,38 @@ from agent.scripts.systemd_jobs import SystemdError
 from compiler.protocol import Diagnostic, ProtocolError, Response, encode
 from runtime.support.line_socket import LineSocket
 
+_LAST = 2.0  # seconds without a call after which it ends when it is to end
 _DEFECT = "a defect of the loader (journalctl -u stapwatch-loader)"
 
 
-def serve(listening: socket.socket, operations: Operations, idle: float) -> None:
-    """`idle`: seconds without a connection after which it returns; systemd keeps the socket."""
-    listening.settimeout(idle)
+def serve(listening: socket.socket, operations: Operations, idle: float, stop: int) -> None:
+    """`idle`: seconds without a connection after which it returns; systemd keeps the socket.
+    `stop`: a descriptor that becomes readable when the loader is to end."""
     threads: set[threading.Thread] = set()
-    while True:
-        try:
-            sock, _ = listening.accept()
-        except TimeoutError:
+    with selectors.DefaultSelector() as selector, contextlib.closing(Callers(selector)) as callers:
+        selector.register(listening, selectors.EVENT_READ)
+        selector.register(stop, selectors.EVENT_READ)
+        stopping = False
+        while not stopping or callers.alive:
+            ready = [key.fileobj for key, _ in selector.select(_LAST if stopping else idle)]
+            for item in ready:
+                if item is listening:
+                    sock, _ = listening.accept()
+                    callers.add(sock)
+                    threads.add(_start(sock, operations))
+                elif not callers.ended(item):
+                    selector.unregister(stop)
+                    stopping = True
             threads = {thread for thread in threads if thread.is_alive()}
-            if not threads:
+            if not ready and not threads:
                 return
-            continue
-        sock.setblocking(True)
-        thread = threading.Thread(
-            target=_converse, args=(LineSocket(sock), operations), daemon=True
-        )
-        threads.add(thread)
-        thread.start()
+
+
+def _start(sock: socket.socket, operations: Operations) -> threading.Thread:
+    """A thread that answers the calls of a connection."""
+    thread = threading.Thread(target=_converse, args=(LineSocket(sock), operations), daemon=True)
+    thread.start()
+    return thread
 
 
 def _converse(peer: LineSocket, operations: Operations) -> None:

@@ -63,17 +63,21 @@ class LoaderError(OSError):
         super().__init__(number, text)
         self.is_busy = is_busy
 
+    def __str__(self) -> str:
+        return self.strerror or ""  # an OSError's text begins with its number, and most have none
+
 
 def is_needed(loader: Path = SOCKET) -> bool:
     """Whether this process cannot load modules, and there is a loader that can."""
     return not module_loader.may_load() and loader.is_socket()
 
 
-def ask(loader: Path, call: _Call) -> tuple[Any, list[int]]:
-    """The answer's value and the descriptors that came with it. Raises LoaderError. It blocks."""
-    answer, descriptors = _answer(loader, call)
+def ask(loader: Path, call: _Call, patience: float | None = None) -> tuple[Any, list[int]]:
+    """The answer's value and the descriptors that came with it. Raises LoaderError. It blocks, at most for
+    `patience` seconds."""
+    answer, descriptors = _answer(loader, call, patience)
     if answer is None and call["do"] in _AGAIN:
-        answer, descriptors = _answer(loader, call)
+        answer, descriptors = _answer(loader, call, patience)
     if isinstance(answer, dict) and "done" in answer:
         return answer["done"], descriptors
     if not isinstance(answer, dict):
@@ -82,10 +86,11 @@ def ask(loader: Path, call: _Call) -> tuple[Any, list[int]]:
     raise LoaderError(text, number, bool(answer.get("busy")))
 
 
-def _answer(loader: Path, call: _Call) -> tuple[Any, list[int]]:
+def _answer(loader: Path, call: _Call, patience: float | None) -> tuple[Any, list[int]]:
     """None for an answer: the loader has ended."""
     try:
         with contextlib.closing(LineSocket(socket.socket(socket.AF_UNIX))) as peer:
+            peer.sock.settimeout(patience)
             peer.sock.connect(str(loader))
             peer.send(json.dumps(call).encode() + b"\n")
             return json.loads(peer.line() or b"null"), peer.taken()

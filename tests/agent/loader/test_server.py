@@ -107,11 +107,14 @@ def loader(tmp_path: Path, kernel: Kernel, config: Path) -> Iterator[Path]:
         listening.bind(str(path))
         listening.listen()
         operations = Operations(kernel, tmp_path / "modules", config)
-        thread = threading.Thread(target=serve, args=(listening, operations, 0.2))
+        heard, told = os.pipe()
+        thread = threading.Thread(target=serve, args=(listening, operations, 0.2, heard))
         thread.start()
         yield path
         thread.join(30)
         assert not thread.is_alive()
+        os.close(heard)
+        os.close(told)
 
 
 def test_a_device_comes_open(
@@ -281,6 +284,43 @@ def test_a_loader_that_is_killed_is_asked_again(tmp_path: Path) -> None:
             loader_client.ask(path, {"do": "start", "name": "sw_vfs_1"})
         killed.join(30)
     assert calls == [b'{"do": "names"}\n'] * 2 + [b'{"do": "start", "name": "sw_vfs_1"}\n']
+
+
+CALLER = """
+import json, socket, sys
+for _ in sys.stdin:
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(sys.argv[1])
+        sock.sendall(b'{"do": "refusal"}\\n')
+        print(sock.recv(1000).decode(), end="", flush=True)
+"""
+
+
+def test_who_has_called_is_served_until_its_end(
+    tmp_path: Path, kernel: Kernel, config: Path
+) -> None:
+    """systemd stops the loader with the agent, which then unloads its modules."""
+    path, told, (heard, stop) = tmp_path / "loader.socket", "the kernel is locked down", os.pipe()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        operations = Operations(kernel, tmp_path / "modules", config)
+        thread = threading.Thread(target=serve, args=(listening, operations, 60.0, heard))
+        thread.start()
+        argv = [sys.executable, "-c", CALLER, str(path)]
+        pipe = subprocess.PIPE
+        with subprocess.Popen(argv, stdin=pipe, stdout=pipe, text=True, bufsize=1) as caller:
+            assert caller.stdin and caller.stdout
+            for _ in range(2):
+                caller.stdin.write("call\n")
+                assert told in caller.stdout.readline()
+                os.write(stop, b"\x0f")
+            assert thread.is_alive()
+            caller.stdin.close()
+        thread.join(30)
+        assert not thread.is_alive()
+    os.close(heard)
+    os.close(stop)
 
 
 def test_without_a_loader(tmp_path: Path) -> None:
