@@ -26,6 +26,7 @@ COUNT = int(os.environ.get("FUZZ_PROGRAMS", "400"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 RUN = COUNT if "FUZZ_PROGRAMS" in os.environ else 40  # of the accepted ones
 BATCH = 40
+PART = 500  # changed scripts of one test
 GOLDEN = read_cases(Case, PROJECT / "tests/golden")
 CASES = [
     *cases(),
@@ -138,9 +139,15 @@ def shortest(case: Case, tokens: list[bytes], told: str) -> list[bytes]:
     return tokens
 
 
-def test_only_diagnostics_come_out() -> None:
-    chance = random.Random(SEED)
-    for _ in range(COUNT):
+def parts(count: int) -> list[tuple[int, int]]:
+    """So many scripts in parts that processes can share: a number for the seed, and how many."""
+    return [(start, min(PART, count - start)) for start in range(0, count, PART)]
+
+
+@pytest.mark.parametrize(("number", "count"), parts(COUNT))
+def test_only_diagnostics_come_out(number: int, count: int) -> None:
+    chance = random.Random(SEED + number)
+    for _ in range(count):
         case, tokens = mutate(chance)
         told = crash(as_script(case, tokens))
         if told:
@@ -148,10 +155,11 @@ def test_only_diagnostics_come_out() -> None:
             pytest.fail(f"{crash(script)}\n{script.text!r}", pytrace=False)
 
 
-def test_what_is_accepted_compiles_and_runs() -> None:
-    chance = random.Random(SEED)
+@pytest.mark.parametrize(("number", "count"), parts(COUNT))
+def test_what_is_accepted_compiles_and_runs(number: int, count: int) -> None:
+    chance = random.Random(SEED + number)
     accepted: list[Script] = []
-    for _ in range(COUNT):
+    for _ in range(count):
         case, tokens = mutate(chance)
         script = as_script(case, tokens)
         if len(accepted) == RUN:

@@ -29,6 +29,7 @@ COUNT = int(os.environ.get("FUZZ_PROGRAMS", "200"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 GROUP = 8  # hypothesis varies its earlier examples when it generates many
 BATCH = 5  # groups compiled at once
+PART = 50  # groups of one test
 TRIES = 150  # of programs while one is shrunk
 _PLACE = re.compile(r" at p\.stp:\d+:\d+$", re.MULTILINE)  # of an error, whose text may have lines
 
@@ -121,9 +122,15 @@ def shrink(number: int, hosted: HostedRuntime) -> None:
         pytest.fail(smallest, pytrace=False)
 
 
-def test_programs_do_what_the_language_says(hosted: HostedRuntime) -> None:
+def parts(count: int) -> list[range]:
+    """The seeds of so many programs, in parts that processes can share and whose ends show progress."""
     first = SEED * 1_000_000
-    groups = range(first, first + (COUNT + GROUP - 1) // GROUP)
+    groups = range(first, first + (count + GROUP - 1) // GROUP)
+    return [groups[start : start + PART] for start in range(0, len(groups), PART)]
+
+
+@pytest.mark.parametrize("groups", parts(COUNT), ids=str)
+def test_programs_do_what_the_language_says(hosted: HostedRuntime, groups: range) -> None:
     for start in range(0, len(groups), BATCH):
         numbers = list(groups[start : start + BATCH])
         made = [(number, program) for number in numbers for program in group(number)]
