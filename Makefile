@@ -15,6 +15,7 @@
 #                         guests under all kinds of fire at once, and then the service at full speed;
 #                         debug: a kernel that checks itself, built once
 #   make deb              Debian packages in build/deb, without network
+#   make rpm              RPM packages in build/rpm, without network
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
 #                         one command (or a shell) in a fresh guest
 
@@ -27,7 +28,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: man completion editors run test fuzz torture bench dev check format lab deb golden clean
+.PHONY: man completion editors run test fuzz torture bench dev check format lab deb rpm golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -77,6 +78,11 @@ lab: host
 deb:
 	@packaging/build_deb.sh
 	@ls build/deb/*.deb
+
+# needs rpmbuild, and what the spec's BuildRequires name
+rpm:
+	@packaging/build_rpm.sh
+	@ls build/rpm/*.rpm
 
 golden: python
 	@$(PY) -m tests.golden.test_golden --update

@@ -28,22 +28,12 @@ for tool in dpkg-buildpackage dh dh_python3; do
 done
 
 rm -rf "$folder"
-mkdir -p "$folder/tree"
 tree=$folder/tree
-# dpkg's tools want debian/ at the top; in the project it is one of the packagings
-git -C "$top" ls-files -z -co --exclude-standard |
-	(cd "$top" && xargs -0 sh -c 'for f; do [ ! -e "$f" ] || printf "%s\0" "$f"; done' sh) |
-	tar -C "$top" --null -T - -cf - | tar -C "$tree" --no-same-owner -xf -
-mv "$tree/packaging/debian" "$tree/debian"
-if [ -n "$version" ]; then
-	sed -i "1s/(.*)/($version)/" "$tree/debian/changelog"
-	sed -i "s/^VERSION = .*/VERSION = \"$version\"/" "$tree/compiler/version.py"
-fi
-
-SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l "$tree/debian/changelog" -S Timestamp)
+SOURCE_DATE_EPOCH=$("$top/packaging/copy_tree.sh" "$tree" "$version")
 export SOURCE_DATE_EPOCH
-find "$tree" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-chmod -R u+rwX,go=rX "$tree"
+# dpkg's tools want debian/ at the top; in the project it is one of the packagings
+mv "$tree/packaging/debian" "$tree/debian"
+touch -d "@$SOURCE_DATE_EPOCH" "$tree" "$tree/packaging"
 # Debian's own Python, and not one of /usr/local
 (cd "$tree" && PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 TZ=UTC dpkg-buildpackage -us -uc -F) >"$folder/build.log" 2>&1 || {
 	tail -30 "$folder/build.log" >&2

@@ -34,6 +34,7 @@ MARKS = {
     "handlers": "lab",
     "lab": "lab",
     "packaging/test_build_deb.py": "host",
+    "packaging/test_build_rpm.py": "host",
     "packaging/test_installed_deb.py": "lab",
     "packaging/test_next_kernel_in_guest.py": "lab",
     "system": "lab",
