@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from agent.prebuilt.building import Plan, Report
+    from agent.prebuilt.fleet_facts import FleetKernel
     from agent.prebuilt.kernels import BuildKernel
     from agent.prebuilt.script_requests import Found
 
@@ -31,6 +32,11 @@ bytes, but for the serial, which is the time of a change.
 A kernel is found by its release in the --sysroot folders, and then on this machine. Without
 --kernel, modules are built for each kernel of these folders; without both, for the running
 one. A --sysroot needs linux-image, linux-headers and gcc in it, and root to enter it.
+Scripts whose `when:` excludes a kernel's release or architecture are not built for it.
+
+FACTS is what Prometheus answers to a query for stapwatch_kernel_info:
+  curl -s 'http://prometheus:9090/api/v1/query?query=stapwatch_kernel_info' >facts.json
+A kernel of which only another build is here is an error: its hosts would refuse the modules.
 
 exit status:
   0  all modules are in the store
@@ -50,6 +56,10 @@ _EXAMPLES = (
     (
         "for the kernels that a fleet runs, as Prometheus knows them",
         "stapwatch build --config etc --for facts.json --sysroot /srv/roots -o store",
+    ),
+    (
+        "packages for apt: stapwatch-modules-RELEASE",
+        "stapwatch build --config etc --sysroot r --index-key id_ed25519 -o store --deb packages",
     ),
     ("to a registry", "skopeo copy --preserve-digests oci:store:TAG docker://registry/modules:TAG"),
 )
@@ -75,6 +85,7 @@ class BuildOptions:
     cache: Path | None
     jobs: int
     prune: bool
+    deb: Path | None
     quiet: bool
 
 
@@ -116,6 +127,12 @@ def add_parser(subparsers: Subparsers) -> Parser:
     add("--cache", type=Path, metavar="FOLDER", help="where compilers keep what they have made")
     add("--jobs", type=int, default=0, metavar="N", help="compiles at a time; default: the CPUs")
     add("--prune", action="store_true", help="remove modules that are not wanted now")
+    add(
+        "--deb",
+        type=Path,
+        metavar="FOLDER",
+        help="also make a Debian package for each kernel's release, with its modules",
+    )
     add("-q", "--quiet", action="store_true", help="only report what is wrong")
     return command
 
@@ -146,6 +163,7 @@ def parse(given: argparse.Namespace) -> BuildOptions:
         given.cache,
         given.jobs,
         given.prune,
+        given.deb,
         given.quiet,
     )
 
@@ -162,6 +180,7 @@ def _serial(given: int | None) -> int | None:
 def run(options: BuildOptions) -> int:
     """0 if all is in the store, 1 if something is not, 2 if the configuration is wrong."""
     from agent.config.load import ConfigError
+    from agent.prebuilt.debian_package import PackageError
     from agent.prebuilt.fleet_facts import FleetFactsError
     from agent.prebuilt.kernels import KernelError
     from agent.prebuilt.script_requests import RequestError
@@ -176,7 +195,7 @@ def run(options: BuildOptions) -> int:
     except (FleetFactsError, KernelError, RequestError) as error:
         print(f"error: {error}", file=sys.stderr)
         return USAGE_STATUS
-    except (LayoutError, SignatureError) as error:
+    except (LayoutError, PackageError, SignatureError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
@@ -204,6 +223,8 @@ def _build(options: BuildOptions) -> int:
     for text in (*problems, *report.errors):
         print(text, file=sys.stderr)
     _sum_up(options, report, kernels)
+    if options.deb is not None:
+        _packages(options, plan, kernels)
     return 1 if problems or report.errors else 0
 
 
@@ -245,21 +266,52 @@ def _kernels(options: BuildOptions, plan: Plan) -> tuple[list[BuildKernel], list
     """The kernels, and what is wrong with others."""
     from agent.prebuilt import fleet_facts, kernels
 
-    releases, problems, hosts = list(options.kernels), [], {}
-    if options.facts is not None:
-        for kernel in fleet_facts.read(options.facts):
-            if kernel.architecture not in ("", here := os.uname().machine):
-                problems.append(
-                    f"error: kernel {kernel.release} ({kernel.hosts} hosts) is for "
-                    f"{kernel.architecture}, and this machine is {here}: build on such a machine"
-                )
-                continue
-            releases.append(kernel.release)
-            hosts[kernel.release] = kernel.hosts
-        if not releases:
-            return [], problems
-    found, missing = kernels.find(releases, options.sysroots, plan.cache / "kernels")
-    return found, [*problems, *(f"error: {text}" for text in missing)]
+    cache, here = plan.cache / "kernels", os.uname().machine
+    if options.facts is None:
+        found, problems = kernels.find(options.kernels, options.sysroots, cache)
+    else:
+        fleet = fleet_facts.read(options.facts)
+        mine = [kernel for kernel in fleet if kernel.architecture in ("", here)]
+        problems = [
+            f"kernel {kernel.release} ({_hosts(kernel)}) is for {kernel.architecture}, and this "
+            f"machine is {here}: build on such a machine"
+            for kernel in fleet
+            if kernel not in mine
+        ]
+        found, missing = [], list[str]()
+        if mine:
+            releases = [kernel.release for kernel in mine]
+            found, missing = kernels.find(releases, options.sysroots, cache)
+        problems += [*missing, *_other_builds(mine, found)]
+    return found, [f"error: {text}" for text in problems]
+
+
+def _other_builds(fleet: list[FleetKernel], found: list[BuildKernel]) -> list[str]:
+    """Kernels of hosts of which only another build is here, whose modules those hosts refuse."""
+    texts = []
+    for kernel in fleet:
+        here = [one.build_id for one in found if one.release == kernel.release]
+        if kernel.build_id and here and kernel.build_id not in here:
+            texts.append(
+                f"kernel {kernel.release} ({_hosts(kernel)}) has the build-id {kernel.build_id}, and here is "
+                f"{', '.join(here)}: install that build of it, in one more --sysroot"
+            )
+    return texts
+
+
+def _hosts(kernel: FleetKernel) -> str:
+    return f"{kernel.hosts} host{'' if kernel.hosts == 1 else 's'}"
+
+
+def _packages(options: BuildOptions, plan: Plan, kernels: list[BuildKernel]) -> None:
+    """Raises PackageError, LayoutError, OSError."""
+    from agent.prebuilt import debian_package
+
+    assert options.deb is not None
+    for release in dict.fromkeys(kernel.release for kernel in kernels):
+        made = debian_package.pack(plan.store, release, options.deb.absolute())
+        if not options.quiet:
+            print(f"{made}: {made.stat().st_size / (1 << 20):.1f} MiB")
 
 
 def _sum_up(options: BuildOptions, report: Report, kernels: list[BuildKernel]) -> None:

@@ -77,7 +77,7 @@ def run(options: SyncOptions) -> int:
         # what root wrote there, the unit could not replace
         print("error: it has a user of its own: systemctl start stapwatch-sync", file=sys.stderr)
         return USAGE_STATUS
-    if not settings.stores.urls:
+    if not settings.stores.all:
         print("no store is configured: modules: [https://...] in the configuration")
         return 0
     return _sync(settings, options.folder)

@@ -174,11 +174,22 @@ class StoreSettings:
     """Stores of modules that another machine has compiled, in the order in which they are asked.
 
     `keys`: public SSH keys, of which one must have signed what a store has. `plain_http`: http:// is allowed.
+    `packaged`: stores of one kernel each, by its release.
     """
 
     urls: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
     plain_http: bool = False
+    packaged: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, release: str) -> tuple[str, ...]:
+        """The stores that may have modules for this kernel."""
+        own = self.packaged.get(release)
+        return tuple(dict.fromkeys([*([own] if own else []), *self.urls]))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([*self.packaged.values(), *self.urls]))
 
 
 @record

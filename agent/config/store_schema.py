@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The keys about stores of modules: `modules`, `module_keys` and `modules_over_http`.
+"""The keys about stores of modules: `modules`, `module_keys`, `modules_over_http` and `module_packages`.
 
 modules: [https://modules.example.org/store]
 module_keys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI... builder]
@@ -32,16 +32,25 @@ def fields(reader: Reader) -> dict[str, Callable[[Node], Any]]:
         "modules": lambda node: reader.items(node, "modules", _url),
         "module_keys": lambda node: reader.items(node, "module_keys", _key),
         "modules_over_http": schema.truth,
+        "module_packages": lambda node: reader.table(
+            node,
+            "module_packages",
+            lambda inner: _packaged(inner, reader),
+            r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}",  # a kernel's release
+        ),
     }
 
 
 def gathered(values: dict[str, Any], tree: Mapping, reader: Reader) -> StoreSettings:
     """Take the keys out of `values`."""
     urls = values.pop("modules", ())
+    packaged = values.pop("module_packages", {})
+    keys = [*values.pop("module_keys", ()), *(key for _, key in packaged.values())]
     found = StoreSettings(
         tuple(dict.fromkeys(urls)),
-        tuple(dict.fromkeys(values.pop("module_keys", ()))),
+        tuple(dict.fromkeys(keys)),
         values.pop("modules_over_http", False),
+        {release: url for release, (url, _) in packaged.items()},
     )
     plain = [url for url in found.urls if url.startswith("http://")]
     if plain and not found.plain_http:
@@ -67,6 +76,16 @@ def _url(node: Node) -> str:
     if parts.query or parts.fragment:
         raise SchemaError(node.position, f"'{given}' must be a folder's address", _HINT)
     return given.rstrip("/")
+
+
+def _packaged(node: Node, reader: Reader) -> tuple[str, str]:
+    """A store on this machine, and the key that has signed it."""
+    found = reader.record(node, "module_packages", {"store": _url, "key": _key})
+    if found.keys() != {"store", "key"}:
+        raise SchemaError(node.position, "a package of modules needs 'store' and 'key'")
+    if not found["store"].startswith("file://"):
+        raise SchemaError(node.position, "a package's store must be file:///PATH", _HINT)
+    return found["store"], found["key"]
 
 
 _key = schema.matching(

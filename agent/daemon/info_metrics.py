@@ -32,7 +32,7 @@ class ScriptInfo:
 def families(
     scripts: Iterable[ScriptInfo] = (), facts: HostFacts | None = None
 ) -> Iterable[Metric]:
-    """Without arguments both families have no sample; the names are the same."""
+    """Without arguments no family has a sample; the names are the same."""
     info = GaugeMetricFamily(
         "stapwatch_script_info",
         "A script of the configuration on this host: the revision of its text, its group of hosts, the "
@@ -50,7 +50,15 @@ def families(
         "This host, as the conditions of scripts see it. Its own labels are those with label_ in front.",
         labels=[*_HOST, *(f"label_{name}" for name in labels)],
     )
+    kernel = GaugeMetricFamily(
+        "stapwatch_kernel_info",
+        "The kernel of this host: modules are of one build-id. `stapwatch build --for` reads which kernels a "
+        "fleet has.",
+        labels=["release", "build_id", "arch"],
+    )
     if facts is not None:
+        kernel.add_metric([readable(facts.kernel), facts.build_id, facts.arch], 1)
         values = [*(str(getattr(facts, name)) for name in _HOST), *labels.values()]
         host.add_metric([readable(value) for value in values], 1)
     yield host
+    yield kernel

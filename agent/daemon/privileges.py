@@ -6,6 +6,7 @@ modules, make_compiler = kernel()
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from agent.config.file_trust import refusal
@@ -35,7 +36,7 @@ def kernel() -> tuple[Modules, MakeCompiler]:
 
 def _own_compiler(settings: Settings) -> Compiler:
     """Children of this process, and what was fetched of stores, if the configuration has any."""
-    if not settings.stores.urls:
+    if not settings.stores.all:
         return Compiler(settings.compile)
     from agent.scripts.compilers import Compilers
     from agent.store.serials import Serials
@@ -43,7 +44,7 @@ def _own_compiler(settings: Settings) -> Compiler:
     from agent.store.stored_modules import StoredModules, Trust
 
     stored = StoredModules(Spool(), Serials(settings.state_folder), _refused)
-    trust = Trust(settings.stores.urls, settings.stores.keys)
+    trust = Trust(settings.stores.of(os.uname().release), settings.stores.keys)
     return Compiler(settings.compile, compilers=Compilers(stored=stored, trust=trust))
 
 

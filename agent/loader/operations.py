@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import re
 import socket
 import struct
@@ -146,7 +147,7 @@ class Operations:
 
         with self._lock:
             stores = self._wanted_requests().stores(request)
-        return Trust(stores.urls, stores.keys)
+        return Trust(stores.of(os.uname().release), stores.keys)
 
     def _wanted_requests(self) -> WantedRequests:
         """The first one imports what reads configurations: modules from the cache need nothing of it."""

@@ -4,8 +4,9 @@
     report = await build(plan, compiler, kernels, wanted, say)
       -> Report(modules=24, made=3, errors=["kernel 6.1.0-56-cloud: script tcp: ..."], ...)
 
-Each script is built for each kernel, side by side. What fails for one kernel is reported, and everything else
-goes on. What the store has already, from this compiler, is not built again.
+Each script is built for each kernel on which a host may want it (`when: {kernel: ..., arch: ...}`), side by
+side. What fails for one kernel is reported, and everything else goes on. What the store has already, from
+this compiler, is not built again.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from agent.prebuilt.kernels import BuildKernel
 from agent.prebuilt.module_signing import ModuleKey, signed
 from agent.prebuilt.script_requests import Wanted
 from agent.prebuilt.store_writer import StoreWriter
+from agent.rollout import matching
 from agent.scripts.compile_client import Compiled, CompileError, Compiler
 from agent.scripts.variants import Candidate
 from agent.store import signature
@@ -139,7 +141,12 @@ class _KernelJob:
         return [module for module in found if module is not None]
 
     async def _one(self, wanted: Wanted) -> StoredModule | None:
-        """The module of the first variant that compiles; None if none does."""
+        """The module of the first variant that compiles; None if none does, or no host wants it there."""
+        kernel = self._kernel
+        unmet = matching.kernel_mismatch(wanted.when, kernel.release, kernel.architecture)
+        if unmet is not None:
+            self._say(f"{kernel.release}  {wanted.script}: not for this kernel: {unmet.text}")
+            return None
         errors = []
         for candidate in wanted.candidates:
             try:

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Which kernels a fleet runs, out of Prometheus' answer to a query for stapwatch_host_info.
+"""Which kernels a fleet runs, out of Prometheus' answer to a query for stapwatch_kernel_info.
 
-    curl -s 'http://prometheus:9090/api/v1/query?query=stapwatch_host_info' >facts.json
-    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-cloud", "aarch64", hosts=1200), ...]
+    curl -s 'http://prometheus:9090/api/v1/query?query=stapwatch_kernel_info' >facts.json
+    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-cloud", "x86_64", 1200, "e4f18d9d..."), ...]
 
-Anything that keeps the labels `kernel` and `arch` will do, as `count by (kernel, arch)
-(stapwatch_host_info)`, whose value is then the number of hosts.
+Anything that keeps the labels will do, as `count by (release, build_id, arch) (stapwatch_kernel_info)`,
+whose value is then the number of hosts. stapwatch_host_info has the release as `kernel`, and no build-id: a
+builder then cannot know that it has another build of a release than the hosts.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from runtime.support import bounded_file
 from runtime.support.record import record
 
 _LIMIT = 256 << 20  # bytes: 100,000 hosts with 1 KiB of labels are 100 MB
-_INFO = "stapwatch_host_info"
+_INFO = "stapwatch_kernel_info"
+_OF_ONE_HOST = (_INFO, "stapwatch_host_info")
 
 
 class FleetFactsError(Exception):
@@ -28,11 +30,12 @@ class FleetFactsError(Exception):
 
 @record
 class FleetKernel:
-    """`hosts`: how many run it."""
+    """`hosts`: how many run it. `build_id`: hexadecimal; "" if the query has left it out."""
 
     release: str
     architecture: str
     hosts: int
+    build_id: str = ""
 
 
 def read(path: Path) -> list[FleetKernel]:
@@ -41,14 +44,18 @@ def read(path: Path) -> list[FleetKernel]:
         tree = json.loads(bounded_file.read(path, _LIMIT))
     except (ValueError, RecursionError) as error:
         raise FleetFactsError(f"{path} is not JSON: {error}; {_hint()}") from None
-    hosts: Counter[tuple[str, str]] = Counter()
+    hosts: Counter[tuple[str, str, str]] = Counter()
     for series in _series(tree, path):
         labels = series.get("metric", {})
-        if labels.get("kernel"):
-            hosts[labels["kernel"], labels.get("arch", "")] += _number(series, labels)
+        if release := labels.get("release") or labels.get("kernel"):
+            key = (release, labels.get("arch", ""), labels.get("build_id", ""))
+            hosts[key] += _number(series, labels)
     if not hosts:
-        raise FleetFactsError(f"no series in {path} has the label 'kernel'; {_hint()}")
-    return [FleetKernel(*key, count) for key, count in hosts.most_common()]
+        raise FleetFactsError(f"no series in {path} has the label 'release'; {_hint()}")
+    return [
+        FleetKernel(release, arch, count, build_id)
+        for (release, arch, build_id), count in hosts.most_common()
+    ]
 
 
 def _series(tree: Any, path: Path) -> list[dict[str, Any]]:
@@ -62,8 +69,8 @@ def _series(tree: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _number(series: dict[str, Any], labels: dict[str, str]) -> int:
-    """The hosts that a series stands for: a series of the family itself is one host."""
-    if labels.get("__name__") == _INFO:
+    """The hosts that a series stands for: a series of a family itself is one host."""
+    if labels.get("__name__") in _OF_ONE_HOST:
         return 1
     try:
         return max(1, int(float(series["value"][1])))

@@ -15,6 +15,7 @@ from pathlib import Path
 from agent.config.settings import Settings
 from agent.prebuilt.service_environment import service_environment
 from agent.prebuilt.syncing import HostKernel
+from agent.rollout import matching
 from agent.scripts import module_lookup, variants
 from compiler.kernel.errors import KernelFactError
 from compiler.kernel.image import running_build_id
@@ -28,7 +29,7 @@ def host_kernels(settings: Settings, folder: Path, root: Path = Path("/")) -> li
     read is left out: its modules come once it runs."""
     cache = Path(os.environ.get("CACHE_DIRECTORY", "").partition(":")[0] or folder / "cache")
     running = os.uname().release
-    requests = _requests(settings, cache)
+    requests = _requests(settings, cache, running)
     found = [HostKernel(running, running_build_id().hex(), _needed(requests, None))]
     for release in releases(root):
         try:
@@ -37,13 +38,19 @@ def host_kernels(settings: Settings, folder: Path, root: Path = Path("/")) -> li
             continue
         if build_id != found[0].build_id:
             kernel = {"root": str(root), "release": release}
+            requests = _requests(settings, cache, release)
             found.append(HostKernel(release, build_id, _needed(requests, kernel)))
     return found
 
 
-def _requests(settings: Settings, cache: Path) -> list[Request]:
-    """Those of the agent, for all variants."""
-    scripts = (script for script in settings.scripts.values() if script.enabled)
+def _requests(settings: Settings, cache: Path, release: str) -> list[Request]:
+    """Those of the agent, for all variants of the scripts that a builder makes for this kernel."""
+    arch = os.uname().machine
+    scripts = (
+        script
+        for script in settings.scripts.values()
+        if script.enabled and matching.kernel_mismatch(script.rollout.when, release, arch) is None
+    )
     candidates = (one for script in scripts for one in variants.candidates(script, settings))
     return [replace(one.request, cache=str(cache)) for one in candidates]
 

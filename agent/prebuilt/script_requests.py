@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from agent.config import load
+from agent.config.rollout_settings import When
 from agent.config.settings import MAIN_FILE, PROBES_FOLDER, ScriptSettings, Settings
 from agent.config.web_settings import WebSettings
 from agent.config.yaml_tree import Position
@@ -31,10 +32,11 @@ class RequestError(Exception):
 
 @record
 class Wanted:
-    """One script: its variants in order, of which the first that compiles counts."""
+    """One script: its variants in order, of which the first that compiles counts. `when`: its hosts."""
 
     script: str
     candidates: tuple[Candidate, ...]
+    when: When = When()
 
 
 @record
@@ -100,7 +102,7 @@ def _wanted(
             request = replace(request, text=text, source=str(_there(one.file, folder)))
         revision = "" if file is not None else variants.revision(script)
         found.append(Candidate(name, request, revision))
-    return Wanted(script.name, tuple(found))
+    return Wanted(script.name, tuple(found), script.rollout.when)
 
 
 def _brought_here(settings: Settings, folder: Path) -> Settings:

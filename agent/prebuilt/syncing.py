@@ -66,14 +66,14 @@ def sync(
     """Ask each store, for each kernel. Raises OSError if the spool folder cannot be written."""
     results, kept = [], set()
     for kernel in kernels:
-        for url in stores.urls:
+        for url in stores.of(kernel.release):
             store = _Store(url, stores, spool, serials, kernel, say)
             try:
                 results.append(store.fetch())
             except (SourceError, LayoutError, SignatureError, StaleError) as error:
                 results.append(Synced(url, kernel.release, str(error)))
             kept |= store.in_use()
-    spool.keep_only(stores.urls, [kernel.build_id for kernel in kernels], kept)
+    spool.keep_only(stores.all, [kernel.build_id for kernel in kernels], kept)
     return results
 
 

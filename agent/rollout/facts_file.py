@@ -77,7 +77,10 @@ def _load(path: Path, diagnostics: list[ConfigDiagnostic]) -> HostFacts | None:
             diagnostics.append(ConfigDiagnostic(Position(str(path)), "it is empty"))
         return None
     reader = Reader(diagnostics)
-    texts = ("host", "machine_id", "kernel", "arch", "virtualization", "os", "os_version", "cgroup")
+    texts = (
+        *("host", "machine_id", "kernel", "arch", "virtualization", "os", "os_version", "cgroup"),
+        "build_id",
+    )
     try:
         found = reader.record(
             tree,

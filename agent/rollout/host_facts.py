@@ -11,6 +11,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from compiler.kernel import image
+from compiler.kernel.errors import BadImage
 from runtime.support.record import field, record
 
 NO_VIRTUALIZATION = "none"
@@ -53,6 +55,7 @@ class HostFacts:
     os_version: str = ""
     cpus: int = 1
     cgroup: str = ""  # v1, v2 or hybrid
+    build_id: str = ""  # of the kernel, hexadecimal: two builds of one release differ
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -76,6 +79,7 @@ def gather(labels: Mapping[str, str], root: Path = Path("/")) -> HostFacts:
         os_version=release.get("VERSION_ID", ""),
         cpus=_cpus(root),
         cgroup=_cgroup(root),
+        build_id=_build_id(root),
         labels=labels,
     )
 
@@ -136,6 +140,13 @@ def _cpus(root: Path) -> int:
     except ValueError:
         return os.cpu_count() or 1
     return total
+
+
+def _build_id(root: Path) -> str:
+    try:
+        return image.build_id((root / "sys/kernel/notes").read_bytes()).hex()
+    except (OSError, BadImage):
+        return ""
 
 
 def _cgroup(root: Path) -> str:

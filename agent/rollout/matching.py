@@ -3,6 +3,7 @@
 
 mismatch(When({"kernel": Range(">=5.10 <7")}), facts)   -> None: all conditions hold
 mismatch(When({"host": Patterns(("web-*",))}), facts)   -> Mismatch("host", "host is 'db-1', not 'web-*'")
+kernel_mismatch(When({"kernel": Range(">=6.12")}), "6.1.0-13", "x86_64")   -> Mismatch("kernel", ...)
 position(facts, "vfs")                                  -> Decimal("37.253741"): of 100, from the machine-id
 """
 
@@ -21,6 +22,7 @@ from runtime.support.record import record
 _CONTAINERS = frozenset(
     ("systemd-nspawn", "lxc", "lxc-libvirt", "docker", "podman", "rkt", "wsl", "openvz")
 )
+_OF_A_KERNEL = ("kernel", "arch")
 _STEPS = 10**6  # the finest percentage is a millionth of a percent
 
 
@@ -48,6 +50,12 @@ def mismatch(when: When, facts: HostFacts) -> Mismatch | None:
             text = f"label '{label}' is {_shown(value)}, and must be {patterns}"
             return Mismatch(f"labels.{label}", text)
     return None
+
+
+def kernel_mismatch(when: When, release: str, arch: str) -> Mismatch | None:
+    """The first condition that no host with this kernel meets, whatever else is true of it."""
+    known = {key: wanted for key, wanted in when.facts.items() if key in _OF_A_KERNEL}
+    return mismatch(When(facts=known), HostFacts("", kernel=release, arch=arch))
 
 
 def position(facts: HostFacts, script: str) -> Decimal:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from lab import Guest
+from compiler.kernel.kernel import Kernel
+from lab import Guest, Image
 from tests.system.service import Service, wait_for
 from tests.system.setting import MAIN, Setting
 
@@ -41,7 +42,7 @@ def call(guest: Guest, times: int) -> None:
     guest.run(["python3", "-c", f"import os\nfor _ in range({times}): os.getpgid(0)"]).check()
 
 
-def test_this_host_gets_what_is_meant_for_it(service: Service) -> None:
+def test_this_host_gets_what_is_meant_for_it(service: Service, image: Image) -> None:
     assert states(service) == {
         "here": "running",
         "later": "waiting",
@@ -61,6 +62,9 @@ def test_this_host_gets_what_is_meant_for_it(service: Service) -> None:
     [host] = [dict(pairs) for name, pairs in service.series() if name == "stapwatch_host_info"]
     release = service.guest.run(["uname", "-r"]).stdout.strip()
     assert (host["kernel"], host["os"], host["label_tier"]) == (release, "debian", "canary")
+    [kernel] = [dict(pairs) for name, pairs in service.series() if name == "stapwatch_kernel_info"]
+    assert (kernel["release"], kernel["arch"]) == (release, "x86_64")
+    assert kernel["build_id"] == Kernel.from_root(image.rootfs, release).build_id.hex()
     detected = service.guest.run(["systemd-detect-virt"]).stdout.strip()
     assert host["virtualization"] == detected
 

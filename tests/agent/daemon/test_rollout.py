@@ -348,7 +348,10 @@ def test_what_the_page_says(host: Host, lines: Lines) -> None:
 
     async def work() -> None:
         async with host.agent("a: {text: ok 1, percent: 100}", "b: {text: ok 1, percent: 0}"):
-            script, facts = host.rollout.metrics()
+            script, facts, kernel = host.rollout.metrics()
+            assert [s.labels["release"] for s in kernel.samples] == [
+                facts.samples[0].labels["kernel"]
+            ]
             assert [(s.labels, s.value) for s in script.samples] == [
                 ({"script": "a", "revision": "c57b302165cb", "cohort": "100%", "variant": "", "state": "running"}, 1),
                 ({"script": "b", "revision": "c57b302165cb", "cohort": "rest", "variant": "", "state": "off"}, 1),

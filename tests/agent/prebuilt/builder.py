@@ -49,8 +49,11 @@ class Builder:
     def script(self, name: str, text: str) -> None:
         (self.etc / f"probes.d/{name}.stp").write_text(text)
 
-    def run(self, *words: str | Path, epoch: int = 1000) -> subprocess.CompletedProcess[str]:
-        given = ["--config", self.etc, "--sysroot", self.image.rootfs, "--index-key", self.key]
+    def run(
+        self, *words: str | Path, epoch: int = 1000, umask: int = -1, is_signed: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        given = ["--config", self.etc, "--sysroot", self.image.rootfs]
+        given += ["--index-key", self.key] if is_signed else []
         argv = [sys.executable, "-P", "-m", "agent", "build", *given, "--cache", self.cache]
         return subprocess.run(
             [*map(str, argv), "-o", str(self.store), *map(str, words)],
@@ -58,6 +61,7 @@ class Builder:
             text=True,
             env={**os.environ, "PYTHONPATH": str(PROJECT), "SOURCE_DATE_EPOCH": str(epoch)},
             timeout=300,
+            umask=umask,
         )
 
     def build(self, *words: str | Path, epoch: int = 1000) -> Catalogue:

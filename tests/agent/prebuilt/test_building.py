@@ -10,19 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from agent.config.load import loads
 from agent.prebuilt.service_environment import service_environment
+from agent.prebuilt.store_writer import StoreWriter
 from agent.scripts import module_lookup
 from agent.store import oci_layout, signature
 from compiler.modbuild.signing import MARK
 from compiler.protocol import Request
 from tests.agent.prebuilt.builder import COUNT, Builder
 from tests.agent.store.keys import public
+from tests.packaging.packages import Deb
 
 pytestmark = pytest.mark.host  # the lab's image, ssh-keygen, skopeo, openssl
 
 CONFIG = """\
 scripts:
   off: {enabled: false}
+  newer: {text: "probe no such {", when: {kernel: ">=99"}}
+  arm: {text: "probe no such {", when: {arch: aarch64}}
   calls: {globals: {n: 3}, defines: {MAXACTION: 500}}
   either:
     variants:
@@ -55,6 +60,8 @@ def test_what_cannot_be_built_is_told_and_the_rest_goes_on(builder: Builder) -> 
     assert f"kernel {builder.image.release}: script bad: error[syntax]" in done.stderr
     assert "bad.stp:1:23" in done.stderr
     assert "no kernel 5.99.0-none here, nor in a --sysroot; " in done.stderr
+    assert "newer: not for this kernel: kernel is '" in done.stderr
+    assert "arm: not for this kernel: arch is 'x86_64', and must be 'aarch64'" in done.stderr
     assert "2 modules for 1 kernel," in done.stdout and "new: 2" in done.stdout
     catalogue = builder.catalogue()
     assert [module.script for module in catalogue.modules] == ["calls", "either"]
@@ -147,15 +154,58 @@ def test_modules_are_signed_for_the_kernel(builder: Builder, tmp_path: Path) -> 
 
 
 def test_the_kernels_of_a_fleet(builder: Builder, tmp_path: Path) -> None:
-    labels = {"kernel": builder.image.release, "arch": "x86_64"}
-    foreign = {"kernel": "6.1.0-1-arm64", "arch": "aarch64"}
-    result = [{"metric": labels, "value": [0, "40"]}, {"metric": foreign, "value": [0, "2"]}]
+    release, build_id = builder.image.release, builder.catalogue().kernel.build_id
+    labels = {"release": release, "build_id": build_id, "arch": "x86_64"}
+    other = {**labels, "build_id": "0123abcd"}
+    foreign = {"release": "6.1.0-1-arm64", "build_id": "89ef", "arch": "aarch64"}
+    counts = ((labels, "40"), (other, "1"), (foreign, "2"))
+    result = [{"metric": metric, "value": [0, count]} for metric, count in counts]
     (tmp_path / "facts.json").write_text(json.dumps({"data": {"result": result}}))
     done = builder.run("--for", tmp_path / "facts.json", "--prune")
     assert done.returncode == 1 and "2 modules for 1 kernel," in done.stdout
     assert (
         "kernel 6.1.0-1-arm64 (2 hosts) is for aarch64, and this machine is x86_64" in done.stderr
     )
+    other_build = f"kernel {release} (1 host) has the build-id 0123abcd, and here is {build_id}: "
+    assert other_build in done.stderr and "(40 hosts)" not in done.stderr
+
+
+def test_a_debian_package_for_each_kernel(builder: Builder, tmp_path: Path) -> None:
+    """Made twice, with another umask: the same bytes. It has a store of its own, and says whose key is trusted."""
+    (builder.etc / "stapwatch.yaml").write_text(CONFIG)
+    made = []
+    for umask in (0o022, 0o077):
+        folder = tmp_path / f"out{umask}"
+        done = builder.run("--deb", folder, "--prune", umask=umask)
+        assert done.returncode == 0, done.stderr
+        made += list(folder.iterdir())
+    assert made[0].read_bytes() == made[1].read_bytes()
+    deb, release = Deb(made[0]), builder.image.release
+    serial = builder.catalogue().serial
+    assert deb.path.name == f"stapwatch-modules-{release}_{serial}_amd64.deb"
+    assert deb.fields["Depends"] == "stapwatch"
+    store, drop_in = f"usr/lib/stapwatch/modules/{release}", f"modules-{release}"
+    [blobs] = {str(Path(name).parent) for name in deb.files if "sha256" in name}
+    assert blobs == f"{store}/blobs/sha256"
+    digests = {module.digest[7:] for module in builder.catalogue().modules}
+    assert digests < {Path(name).name for name in deb.files}
+    settings = loads(deb.read(f"usr/share/stapwatch/conf.d/{drop_in}.yaml").decode())
+    assert settings.stores.of(release) == (f"file:///{store}",)
+    [key] = settings.stores.keys
+    assert key == " ".join(public(builder.key).split()[:2])
+    assert {member.mode & 0o777 for member in deb.members.values()} == {0o755, 0o644}
+    subprocess.run(["dpkg-deb", "-x", deb.path, tmp_path / "root"], check=True)
+    with StoreWriter.opened(tmp_path / "root" / store) as packed:
+        kernel = builder.catalogue().kernel
+        assert packed.catalogue(kernel) == builder.catalogue()
+        assert packed.signature(builder.catalogue()) == _signature(builder)
+
+
+def test_what_is_not_signed_is_not_packed(builder: Builder, tmp_path: Path) -> None:
+    words = ("--deb", tmp_path / "deb", "-o", tmp_path / "unsigned")
+    done = builder.run(*words, is_signed=False)
+    assert done.returncode == 1 and "are not signed, and no host would load them" in done.stderr
+    assert not (tmp_path / "deb").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone(builder: Builder, tmp_path: Path) -> None:

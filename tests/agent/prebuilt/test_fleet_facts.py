@@ -34,6 +34,19 @@ def test_one_series_is_one_host(tmp_path: Path) -> None:
     assert found == [FleetKernel("6.12", "x86_64", 2), FleetKernel("6.1", "x86_64", 1)]
 
 
+def kernel(build_id: str, value: str, **more: str) -> tuple[dict[str, str], str]:
+    return {**more, "release": "6.1", "build_id": build_id, "arch": "x86_64"}, value
+
+
+def test_builds_of_one_release_are_two_kernels(tmp_path: Path) -> None:
+    """Of the family itself, and of a count by its labels."""
+    wanted = [FleetKernel("6.1", "x86_64", 2, "bb"), FleetKernel("6.1", "x86_64", 1, "aa")]
+    family = {"__name__": "stapwatch_kernel_info"}
+    each = [kernel(id, "1", instance=str(n), **family) for n, id in enumerate(("aa", "bb", "bb"))]
+    assert read(tmp_path, answer(*each)) == wanted
+    assert read(tmp_path, answer(kernel("aa", "1"), kernel("bb", "2"))) == wanted
+
+
 def test_a_count_says_how_many(tmp_path: Path) -> None:
     tree = answer(({"kernel": "6.1", "arch": "x86_64"}, "1200"), ({"kernel": "6.12"}, "7"))
     wanted = [FleetKernel("6.1", "x86_64", 1200), FleetKernel("6.12", "", 7)]
@@ -45,7 +58,7 @@ def test_a_count_says_how_many(tmp_path: Path) -> None:
     ("tree", "words"),
     [
         ({"status": "error", "error": "parse error at char 5"}, "parse error at char 5"),
-        (answer(({"instance": "a"}, "1")), r"no series .* has the label 'kernel'; ask for it: "),
+        (answer(({"instance": "a"}, "1")), r"no series .* has the label 'release'; ask for it: "),
         ({"listen": []}, "is not Prometheus' answer"),
     ],
 )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from agent.config.rollout_settings import Patterns
 from agent.rollout.decide import Wanted, decide
 from agent.rollout.host_facts import HostFacts
-from agent.rollout.matching import matches, mismatch, position
+from agent.rollout.matching import kernel_mismatch, matches, mismatch, position
 from runtime.support.record import replace
 from tests.agent.rollout.hosts import NOW, WEB, scripts
 
@@ -56,6 +56,22 @@ MACHINES = [hashlib.md5(str(number).encode()).hexdigest() for number in range(10
 def test_conditions(when: str, why: str) -> None:
     found = mismatch(scripts(f"a: {{when: {{{when}}}}}").scripts["a"].rollout.when, WEB)
     assert (found.text if found else "") == why
+
+
+@pytest.mark.parametrize(
+    ("when", "key"),
+    [
+        ("kernel: '>=5.10'", ""),
+        ("kernel: '<6'", "kernel"),
+        ("arch: aarch64", "arch"),
+        ("host: db-*, os: fedora, cpus: '>900', labels: {tier: none}", ""),  # some host may be it
+        ("host: db-*, kernel: '<6'", "kernel"),
+    ],
+)
+def test_conditions_that_a_kernel_alone_decides(when: str, key: str) -> None:
+    wanted = scripts(f"a: {{when: {{{when}}}}}").scripts["a"].rollout.when
+    found = kernel_mismatch(wanted, WEB.kernel, WEB.arch)
+    assert (found.key if found else "") == key
 
 
 @pytest.mark.parametrize(

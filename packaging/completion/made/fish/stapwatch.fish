@@ -155,6 +155,7 @@ complete -c stapwatch -n '__fish_seen_subcommand_from build' -l serial -x -d 'de
 complete -c stapwatch -n '__fish_seen_subcommand_from build' -l cache -x -a '(__fish_complete_directories)' -d 'where compilers keep what they have made'
 complete -c stapwatch -n '__fish_seen_subcommand_from build' -l jobs -x -d 'compiles at a time; default: the CPUs'
 complete -c stapwatch -n '__fish_seen_subcommand_from build' -l prune -d 'remove modules that are not wanted now'
+complete -c stapwatch -n '__fish_seen_subcommand_from build' -l deb -x -a '(__fish_complete_directories)' -d 'also make a Debian package for each kernel\'s release, with its modules'
 complete -c stapwatch -n '__fish_seen_subcommand_from build' -s q -l quiet -d 'only report what is wrong'
 complete -c stapwatch -n '__fish_seen_subcommand_from sync' -s h -l help -d 'show this help message and exit'
 complete -c stapwatch -n '__fish_seen_subcommand_from sync' -l config -r -F -d 'default: /etc/stapwatch/stapwatch.yaml'
