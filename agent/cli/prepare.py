@@ -7,13 +7,19 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.cli.command import Parser, Subparsers, UsageError, add_command
-from agent.config.settings import MAIN_FILE
+from agent.config.settings import MAIN_FILE, Settings
 from agent.scripts.prepared_kernels import RELEASE
 from runtime.support.record import record
+
+if TYPE_CHECKING:
+    from agent.scripts.compile_client import Compiler
+    from agent.scripts.prepared_kernels import PreparedKernels
 
 USAGE_STATUS = 2
 _ABOUT = """\
@@ -22,6 +28,10 @@ After the reboot the agent loads them at once, and a script that does not compil
 The packages' hooks start stapwatch-prepare@RELEASE.service for each kernel that is installed.
 For a kernel that is not installed any more it removes what was prepared.
 
+"outdated" in place of RELEASE stands for all kernels that were prepared with other scripts, or by
+another compiler, than now. An agent that finds some at a reload has
+stapwatch-prepare@outdated.service started.
+
 exit status:
   0  every script is compiled, or the kernel is gone
   1  one is not: it has an error, or the kernel's headers are not installed
@@ -29,6 +39,7 @@ exit status:
 """
 _EXAMPLES = (
     ("before a reboot into that kernel", "stapwatch prepare 6.1.0-57"),
+    ("the kernels whose scripts have changed", "stapwatch prepare outdated"),
     (
         "would a new configuration do, too?",
         "stapwatch prepare --config new/stapwatch.yaml 6.1.0-57",
@@ -79,13 +90,29 @@ def run(options: PrepareOptions) -> int:
 async def _run(options: PrepareOptions) -> int:
     from agent.config import load
     from agent.daemon import next_kernel, privileges
-    from agent.scripts.prepared_kernels import PreparedKernels, State
-    from compiler.kernel.kernel import is_installed
+    from agent.scripts.prepared_kernels import OUTDATED, PreparedKernels
 
+    if options.release == OUTDATED:
+        # before anything can fail: the unit is started as long as the file is there
+        PreparedKernels(Path(os.environ.get("STATE_DIRECTORY") or Settings().state_folder)).take()
     settings = load.load(options.config)
     _, make_compiler = privileges.kernel()
     compiler, records = make_compiler(settings), PreparedKernels(settings.state_folder)
-    release = options.release
+    releases = [options.release]
+    if options.release == OUTDATED:
+        records.take()
+        version = await compiler.version(settings.cache_folder)
+        releases = next_kernel.outdated(settings, version, records)
+    return max([await _prepare(settings, each, compiler, records) for each in releases], default=0)
+
+
+async def _prepare(
+    settings: Settings, release: str, compiler: Compiler, records: PreparedKernels
+) -> int:
+    from agent.daemon import next_kernel
+    from agent.scripts.prepared_kernels import State
+    from compiler.kernel.kernel import is_installed
+
     if not is_installed(release):
         count = await next_kernel.forget(settings, release, compiler, records)
         print(f"{release} is not installed: {count} modules for it were removed")

@@ -4,6 +4,8 @@
     await prepare(settings, "6.1.0-57", compiler, records)
       -> PreparedKernel("6.1.0-57", State.READY, scripts=4)
 
+    outdated(settings, compiler_version, records)   -> ["6.1.0-57"]: a script has changed since
+
 The modules are in the cache under the identities that the agent asks for after the reboot: it loads them,
 and compiles nothing. Symbol tables exist only in a running kernel, so a script that needs one fails here, and
 the agent compiles it after the reboot.
@@ -12,7 +14,11 @@ the agent compiles it after the reboot.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
+import os
 import time
+from pathlib import Path
 
 from agent.config.settings import ScriptSettings, Settings
 from agent.rollout import host_facts
@@ -23,6 +29,7 @@ from agent.scripts.prepared_kernels import PreparedKernel, PreparedKernels, Stat
 from runtime.support.record import replace
 
 _NO_HEADERS = "no-headers"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 Failures = dict[str, tuple[str, str]]  # slug and reason, by script
 
 
@@ -35,6 +42,49 @@ def wanted(settings: Settings, release: str) -> list[ScriptSettings]:
     ]
 
 
+def basis(settings: Settings, release: str, version: str) -> str:
+    """A digest of what is prepared for a kernel: scripts, options, and the compiler of this `version`."""
+    digest = hashlib.sha256(version.encode())
+    for script in sorted(wanted(settings, release), key=lambda script: script.name):
+        made_of = "unreadable"
+        with contextlib.suppress(OSError):
+            made_of = variants.made_of(variants.candidates(script, settings))
+        digest.update(f"{script.name} {made_of}\n".encode())
+    for part in settings.refused:
+        digest.update(f"{part.script} {part.reason}\n".encode())
+    for folder in settings.library:
+        for path in sorted(folder.rglob("*.stp*")):
+            digest.update(f"{path} {hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
+
+
+def outdated(settings: Settings, version: str, records: PreparedKernels) -> list[str]:
+    """The kernels that were prepared for something else, and are still to be booted. Raises OSError."""
+    return [
+        kernel.release
+        for kernel in records.all()
+        if not _is_over(kernel) and kernel.basis != basis(settings, kernel.release, version)
+    ]
+
+
+def ask_again(settings: Settings, version: str) -> None:
+    """Have outdated kernels prepared again, by a unit that watches the state folder."""
+    records = PreparedKernels(settings.state_folder)
+    # a folder that cannot be read or written is told where scripts need it
+    with contextlib.suppress(OSError):
+        if outdated(settings, version, records):
+            records.ask()
+
+
+def _is_over(kernel: PreparedKernel) -> bool:
+    """Whether the kernel runs now. One of the same release that was installed since is the next boot's."""
+    return kernel.release == os.uname().release and kernel.boot != _boot()
+
+
+def _boot() -> str:
+    return _BOOT.read_text().strip()
+
+
 async def prepare(
     settings: Settings, release: str, compiler: Compiler, records: PreparedKernels
 ) -> PreparedKernel:
@@ -45,6 +95,9 @@ async def prepare(
     }
     kernel = PreparedKernel(release, State.PREPARING, len(scripts) + len(failures))
     records.save(kernel)
+    # first: what changes meanwhile is not in it
+    version = await compiler.version(settings.cache_folder)
+    made_of = await asyncio.to_thread(basis, settings, release, version)
     made = await asyncio.gather(
         *(_compile(script, settings, release, compiler, failures) for script in scripts)
     )
@@ -53,6 +106,8 @@ async def prepare(
         state=_state(failures),
         failed={name: reason for name, (_, reason) in sorted(failures.items())},
         identities=tuple(filter(None, made)),
+        basis=made_of,
+        boot=_boot(),
     )
     records.save(kernel)
     return kernel

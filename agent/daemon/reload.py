@@ -23,7 +23,7 @@ from agent.config import load
 from agent.config.load import ConfigError, LastGood
 from agent.config.settings import ListenAddress, Settings
 from agent.config.yaml_tree import ConfigDiagnostic
-from agent.daemon import outcome, privileges
+from agent.daemon import next_kernel, outcome, privileges
 from agent.daemon.outcome import Outcome, Result
 from agent.daemon.rollout import Rollout
 from agent.daemon.sd_notify import Notifier
@@ -227,6 +227,7 @@ class Reloader:
             return Report((*problems, "the agent stops"), "not all is in force")
         self.applied = True
         self._health.compiler = self._supervisor.compiler
+        await asyncio.to_thread(next_kernel.ask_again, allowed, self._supervisor.compiler)
         found = outcome.outcomes(self._supervisor.scripts, before)
         problems += [text for one in found.values() if not one.is_good for text in one.said]
         report = self._reported(tuple(dict.fromkeys(problems)), found, number)

@@ -18,12 +18,13 @@ import re
 import select
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from compiler.driver import module_cache
 from compiler.driver.compile import Progress
 from compiler.driver.module_cache import CompileJob
+from compiler.kernel.kernel import files_of_root
 from compiler.kernel.symbols import KALLSYMS, KPROBE_BLACKLIST, TRACEFS
 from compiler.protocol import (
     Diagnostic,
@@ -59,6 +60,7 @@ class Sandbox:
     def __init__(self, peer: LineSocket, path: Path | None = None) -> None:
         self._peer, self._path = peer, path or SOCKET
         self._compiler: LineSocket | None = None
+        self._given = ""  # the release of the kernel whose files the compiler has
 
     def progress(self, text: str) -> None:
         self._peer.send(encode_progress(text))
@@ -92,6 +94,7 @@ class Sandbox:
     def _ask(
         self, compiler: LineSocket, job: CompileJob, progress: Progress
     ) -> tuple[Response, bytes]:
+        self._give_kernel(compiler, job.request)
         with _script(job.request) as descriptors:
             compiler.send(encode(replace(job.request, cache=None, output=None)), descriptors)
         while line := compiler.line():
@@ -111,18 +114,30 @@ class Sandbox:
     def _started(self) -> LineSocket:
         compiler = LineSocket(socket.socket(socket.AF_UNIX))
         compiler.sock.connect(str(self._path))
-        with contextlib.ExitStack() as opened:
-            files = {}
-            for path in _PRIVILEGED:
-                with contextlib.suppress(OSError):
-                    files[str(path)] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-                    opened.callback(os.close, files[str(path)])
-            first = json.dumps({"files": list(files)}).encode() + b"\n"
-            compiler.send(first, list(files.values()))
+        _give(compiler, _PRIVILEGED)
         threading.Thread(
             target=_end_with, args=(self._peer.sock, compiler.sock), daemon=True
         ).start()
         return compiler
+
+    def _give_kernel(self, compiler: LineSocket, request: Request) -> None:
+        """The image and the symbols of a kernel that does not run: Ubuntu's only root may read."""
+        release = (request.kernel or {}).get("release", "")
+        if release not in ("", self._given):
+            _give(compiler, files_of_root(release))
+            self._given = release
+
+
+def _give(compiler: LineSocket, paths: Iterable[Path]) -> None:
+    """Those that can be opened."""
+    with contextlib.ExitStack() as opened:
+        files = {}
+        for path in paths:
+            with contextlib.suppress(OSError):
+                files[str(path)] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                opened.callback(os.close, files[str(path)])
+        line = json.dumps({"files": list(files)}).encode() + b"\n"
+        compiler.send(line, list(files.values()))
 
 
 def _end_with(peer: socket.socket, compiler: socket.socket) -> None:

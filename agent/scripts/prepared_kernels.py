@@ -5,7 +5,8 @@
     kernels.save(PreparedKernel("6.1.0-57", State.FAILED, 4, {"vfs": "unknown function ..."}))
     kernels.all()   -> (PreparedKernel("6.1.0-57", ...),)
 
-`stapwatch prepare` writes them and the agent's metrics show them. Both run as the same user.
+`stapwatch prepare` writes them and the agent's metrics show them. Both run as the same user. The agent cannot
+start a unit: `ask()` makes a file that stapwatch-prepare.path waits for.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from runtime.support.str_enum import StrEnum
 # as `uname -r` prints it, and as a part of a file's name
 RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")
 _FOLDER = "kernels"
+OUTDATED = "outdated"  # in place of a release: all that were prepared for something else
 
 
 class State(StrEnum):
@@ -34,13 +36,15 @@ class State(StrEnum):
 @record
 class PreparedKernel:
     """`scripts`: how many would run on it. `failed`: the reasons, by script. `identities`: of the modules in
-    the cache that were made for it."""
+    the cache that were made for it. `basis`: a digest of what they were made of. `boot`: of which boot."""
 
     release: str
     state: State
     scripts: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
     identities: tuple[str, ...] = ()
+    basis: str = ""
+    boot: str = ""
 
 
 class PreparedKernels:
@@ -72,6 +76,8 @@ class PreparedKernels:
                 int(tree["scripts"]),
                 {str(name): str(reason) for name, reason in tree["failed"].items()},
                 tuple(map(str, tree["identities"])),
+                str(tree.get("basis", "")),
+                str(tree.get("boot", "")),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -88,6 +94,15 @@ class PreparedKernels:
         """Raises OSError, but not for a kernel that is not known."""
         with contextlib.suppress(FileNotFoundError):
             self._file(release).unlink()
+
+    def ask(self) -> None:
+        """Have those that are out of date prepared again. Raises OSError."""
+        (self._folder / OUTDATED).touch(mode=0o600)
+
+    def take(self) -> None:
+        """Somebody has asked, and what comes next answers it. Raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._folder / OUTDATED).unlink()
 
     def _file(self, release: str) -> Path:
         if not RELEASE.fullmatch(release):

@@ -4,9 +4,9 @@
     serve(sock)   # until the other side closes it
 
 The first line is `{"files": ["/proc/kallsyms", ...]}`, and with it come these files, open: the sandbox's user
-may not open them. Then each line is a request as on stdin; the script's file, open, may come with it. Lines
-of progress and one response answer it, and behind the response come the module's bytes: they are all that
-leaves the sandbox.
+may not open them. Then each line is another one of these, or a request as on stdin; the script's file, open,
+may come with it. Lines of progress and one response answer a request, and behind the response come the
+module's bytes: they are all that leaves the sandbox.
 
 A side that closes the socket wants nothing more, so this process ends at once, whatever it is doing.
 """
@@ -33,13 +33,18 @@ from compiler.support import given_files
 from runtime.support.line_socket import LineSocket
 from runtime.support.record import replace
 
+_FILES = b'{"files":'
+
 
 def serve(sock: socket.socket) -> None:
     """Raises ProtocolError, OSError."""
     threading.Thread(target=_end_with, args=(sock,), daemon=True).start()
     peer = LineSocket(sock)
-    _take_files(peer)
+    _take_files(peer, peer.line())
     while (line := peer.line()).endswith(b"\n"):
+        if line.startswith(_FILES):
+            _take_files(peer, line)
+            continue
         request = decode_request(line)
         _take_script(peer, request)
         peer.send(_answer(request, peer))
@@ -54,9 +59,9 @@ def _end_with(sock: socket.socket) -> None:
     os._exit(0)
 
 
-def _take_files(peer: LineSocket) -> None:
+def _take_files(peer: LineSocket, line: bytes) -> None:
     try:
-        files = json.loads(peer.line())["files"]
+        files = json.loads(line)["files"]
     except (ValueError, KeyError, TypeError) as error:
         raise ProtocolError(f"a compiler's first line names its files: {error}") from error
     for path, descriptor in zip(files, peer.taken(len(files)), strict=True):

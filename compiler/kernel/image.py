@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from compiler.kernel.errors import BadImage
-from compiler.support import derived_cache
+from compiler.support import derived_cache, given_files
 from runtime.support.record import record
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _unpacked(packed: bytes) -> Image:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return given_files.read(path)
     except OSError as error:
         raise BadImage(f"cannot read {path}: {error.strerror}") from error
 

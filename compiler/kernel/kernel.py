@@ -266,6 +266,13 @@ def is_installed(release: str, root: Path = Path("/")) -> bool:
     return any(inside(root, name.format(release)).is_file() for name in _IMAGES)
 
 
+def files_of_root(release: str) -> list[Path]:
+    """The kernel's own files on this machine that some distributions let only root read."""
+    names = (*_IMAGES, "/boot/System.map-{}")
+    paths = (Path(name.format(release)) for name in names)
+    return [path for path in paths if path.is_file()]
+
+
 def releases(root: Path) -> list[str]:
     """The kernels installed under a root folder."""
     found = {path.name for path in inside(root, "/lib/modules").glob("*") if path.is_dir()}

@@ -12,12 +12,16 @@ from lab import DEFAULT_KERNEL, Guest, Image
 from tests.lab_fixtures import skip_old_python
 from tests.packaging.packages import DEBIAN, python_dependencies
 
+# Commands of other packages that the manual has its reader type.
+TYPED = ("curl",)
+
 
 @pytest.fixture(scope="session")
 def image() -> Image:
     """The suite's own versions of the libraries; the guest has no network to get them from."""
     kernel = os.environ.get("LAB_KERNEL") or DEFAULT_KERNEL
-    return Image.ensure(kernel, python_dependencies((DEBIAN / "control").read_text()))
+    needed = python_dependencies((DEBIAN / "control").read_text())
+    return Image.ensure(kernel, (*needed, *TYPED))
 
 
 @pytest.fixture(scope="module")

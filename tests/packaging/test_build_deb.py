@@ -75,7 +75,9 @@ def test_manual_pages_and_what_shells_complete(agent: Deb) -> None:
 
 def test_units_and_what_systemd_reads(agent: Deb) -> None:
     units = {
-        Path(n).name for n in known("systemd") if n.endswith((".service", ".socket", ".timer"))
+        Path(n).name
+        for n in known("systemd")
+        if n.endswith((".path", ".service", ".socket", ".timer"))
     }
     found = {name for name in agent.files if name.startswith("usr/lib/")}
     assert found == {

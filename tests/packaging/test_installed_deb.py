@@ -6,6 +6,7 @@ LAB_KERNEL=6.12 and 7.2 run it on Debian 13 and sid, with their versions of Pyth
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from compiler.version import VERSION
 from lab import Guest, Image
+from tests.agent.prebuilt.builder import Builder
 from tests.packaging import autopkgtest
 from tests.packaging.administration import (
     SCRIPT,
@@ -34,6 +36,12 @@ scripts:
   block_latency: {enabled: false}
   context_switches: {enabled: false}
   vfs_latency: {enabled: false}
+"""
+PACKED = "global packed\nprobe syscall.getpgid { packed++ }\n"
+HIDE_COMPILER = """
+set -e
+mkdir /root/tools
+for tool in gcc ld as make; do mv $(readlink -f /usr/bin/$tool) /root/tools/; done
 """
 # Files of the machine, without those that apt, dpkg and the journal write for every package.
 FILES = """
@@ -103,6 +111,38 @@ def test_a_script_is_dropped_in(service: Service) -> None:
     assert done.status == 0, service.journal_text()
     assert service.states() == {"calls": "running"}
     assert service.value(VALUE) == 0
+
+
+def test_a_package_of_modules_needs_no_compiler(
+    service: Service, image: Image, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Another machine has compiled the script for this kernel. Installing its package loads it."""
+    guest = service.guest
+    builder = Builder(tmp_path_factory.mktemp("builder"), image)
+    builder.script("packed", PACKED)
+    builder.build("--deb", builder.folder / "out")
+    [package] = (builder.folder / "out").iterdir()
+    ssh_keygen = shutil.which("ssh-keygen")
+    assert ssh_keygen is not None
+    guest.push(Path(ssh_keygen), "/usr/bin/ssh-keygen")
+    guest.push(package, f"/root/debs/{package.name}")
+    guest.run(HIDE_COMPILER).check()
+    guest.push_text(PACKED, "/etc/stapwatch/probes.d/packed.stp")
+    assert service.systemctl("reload", "stapwatch").status != 0
+    assert service.states()["packed"] == "failed"
+    apt(guest, "install", f"/root/debs/{package.name}")
+    wait_for(lambda: service.states()["packed"] == "running", "the module of the package")
+    # the timer fetches what a kernel needs that boots for the first time
+    assert service.systemctl("is-active", "stapwatch-sync.timer").stdout == "active\n"
+    apt(guest, "remove", f"stapwatch-modules-{image.release}")
+    assert guest.run("ls -d /usr/lib/stapwatch").status != 0
+    # it is in the loader's cache now
+    assert service.systemctl("reload", "stapwatch").status == 0
+    assert service.states()["packed"] == "running"
+    guest.run("rm /etc/stapwatch/probes.d/packed.stp /usr/bin/ssh-keygen").check()
+    guest.run("mv /root/tools/* /usr/bin/").check()
+    assert service.systemctl("reload", "stapwatch").status == 0
+    service.systemctl("stop", "stapwatch-sync.timer")
 
 
 def test_examples_come_and_go_with_their_package(service: Service) -> None:

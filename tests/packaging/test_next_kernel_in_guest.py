@@ -12,6 +12,7 @@ from tests.packaging.second_kernel import SecondKernel
 from tests.system.service import PORT, Service, wait_for
 
 PREPARED = "stapwatch_prepared_kernel"
+MORE = "global more\nprobe syscall.getpgid { more++ }\n"
 # it has nothing to compile with after the reboot
 NO_COMPILER = "set -e; for tool in gcc ld as make; do mv $(readlink -f /usr/bin/$tool) /root/; done"
 
@@ -70,13 +71,19 @@ def test_the_next_kernel(first: Service, second: SecondKernel) -> None:
     guest, release = first.guest, second.release
     assert states(first, release) == set()
     before = cached(guest)
+    # as Ubuntu's are
+    guest.run(f"dpkg-statoverride --add root root 0600 /boot/vmlinuz-{release}").check()
     for package in second.packages:
         guest.push(package, f"/root/debs/{package.name}")
     apt(guest, "install", *(f"/root/debs/{package.name}" for package in second.packages))
     wait_for(lambda: is_over(guest), "the end of the preparation", 1400)
     assert states(first, release) == {"ready"}, said(guest)
+    mode = guest.run(f"stat -c '%a %U' /boot/vmlinuz-{release}").stdout
+    assert mode == "600 root\n"
     [prepared] = cached(guest) - before
     assert first.states() == {"calls": "running"} and len(first.modules()) == 1
+    more = a_script_is_added(first, second)
+    kernel_install_queues_it(guest, release)
     assert guest.complaints() == []
     guest.run(NO_COMPILER).check()
 
@@ -84,8 +91,8 @@ def test_the_next_kernel(first: Service, second: SecondKernel) -> None:
         assert rebooted.run(["uname", "-r"]).stdout.strip() == release
         service = Service(rebooted, rebooted.forward(PORT))
         wait_for(lambda: service.show("SubState") == "running", "the agent")
-        assert service.states() == {"calls": "running"}, service.journal_text()
-        assert {f"{module}.ko" for module in service.modules()} == {prepared}
+        assert service.states() == {"calls": "running", "more": "running"}, service.journal_text()
+        assert {f"{module}.ko" for module in service.modules()} == {prepared, more}
         compilers = rebooted.run("journalctl -q -b -o cat -u 'stapwatch-compile@*'").stdout
         assert compilers == ""
         running = stepping(rebooted)
@@ -93,6 +100,32 @@ def test_the_next_kernel(first: Service, second: SecondKernel) -> None:
         assert steps(running) == service.value(VALUE)
         forgets(service, release, prepared)
         assert rebooted.complaints() == []
+
+
+def a_script_is_added(service: Service, second: SecondKernel) -> str:
+    """The reload has the next kernel prepared again, by a unit. The module for that kernel."""
+    guest = service.guest
+    guest.push_text(MORE, "/etc/stapwatch/probes.d/more.stp")
+    before = cached(guest)
+    service.systemctl("reload", "stapwatch").check()
+    # one for the kernel that runs, and one for the next
+    wait_for(lambda: len(cached(guest) - before) == 2 and is_over(guest), "the new module", 600)
+    assert states(service, second.release) == {"ready"}, said(guest)
+    again = cached(guest)
+    service.systemctl("reload", "stapwatch").check()
+    assert is_over(guest) and cached(guest) == again, "nothing has changed since"
+    [module] = again - before - {f"{name}.ko" for name in service.modules()}
+    return module
+
+
+def kernel_install_queues_it(guest: Guest, release: str) -> None:
+    """systemd's own command, with all of its hooks. What it queues finds everything in the cache."""
+    done = guest.run(f"kernel-install -v add {release} /boot/vmlinuz-{release}", timeout=300)
+    assert done.status == 0, f"{done.stdout}{done.stderr}"
+    assert "90-stapwatch.install" in done.stdout + done.stderr
+    jobs = "systemctl show -P ActiveState -P Job 'stapwatch-prepare@" + release + ".service'"
+    assert not is_over(guest), guest.run(jobs).stdout
+    wait_for(lambda: is_over(guest), "the end of the preparation", 300)
 
 
 def forgets(service: Service, release: str, module: str) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
@@ -16,12 +17,14 @@ from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.exposition.render import Format
 from agent.scripts.compile_client import Compiled, CompileError, Compiler
 from agent.scripts.compile_worker import Progress
-from agent.scripts.prepared_kernels import PreparedKernel, PreparedKernels, State
+from agent.scripts.prepared_kernels import OUTDATED, PreparedKernel, PreparedKernels, State
 from compiler.protocol import Diagnostic, Request
+from runtime.support.record import replace
 from tests.agent import pages
 from tests.agent.conftest import run
 
 RELEASE = "7.2.1-amd64"
+VERSION = "0.1.0+aa"
 CONFIG = """\
 scripts:
   plain: {text: "probe end {}"}
@@ -43,6 +46,9 @@ class Answers:
     errors: dict[str, str] = field(default_factory=dict)
     asked: list[Request] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+
+    async def version(self, cache_folder: Path) -> str:
+        return VERSION
 
     async def compile(self, wanted: Request, progress: Progress) -> Compiled:
         self.asked.append(wanted)
@@ -110,6 +116,61 @@ def test_a_kernel_that_is_gone(settings: Settings, tmp_path: Path) -> None:
     assert run(next_kernel.forget(settings, RELEASE, compiler, records)) == 4
     assert answers.dropped == list(kernel.identities) and records.all() == ()
     assert run(next_kernel.forget(settings, RELEASE, compiler, records)) == 0
+
+
+def outdated(text: str, folder: Path, version: str = VERSION) -> list[str]:
+    return next_kernel.outdated(load.loads(text), version, PreparedKernels(folder))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('plain: {text: "probe end {}', 'plain: {text: "probe begin {}'),
+        ('off: {text: "probe end {}", enabled: false}', 'off: {text: "probe end {}"}'),
+        ("MAXACTION: 2", "MAXACTION: 3"),
+        ("  later:", '  added: {text: "probe end {}"}\n  later:'),
+        ('  plain: {text: "probe end {}"}\n', ""),
+    ],
+)
+def test_what_outdates_a_preparation(
+    settings: Settings, tmp_path: Path, old: str, new: str
+) -> None:
+    prepared(settings, tmp_path, Answers())
+    assert outdated(CONFIG, tmp_path) == []
+    assert CONFIG.count(old) == 1
+    assert outdated(CONFIG.replace(old, new), tmp_path) == [RELEASE]
+
+
+def test_what_does_not(settings: Settings, tmp_path: Path) -> None:
+    """A failure either: what does not compile does not compile again at each reload."""
+    prepared(settings, tmp_path, Answers({"plain": "type-mismatch"}))
+    elsewhere = CONFIG.replace('elsewhere: {text: "probe end', 'elsewhere: {text: "probe begin')
+    written = CONFIG.replace("cache_folder: /nowhere", "cache_folder: /nowhere  # as before")
+    for text in (elsewhere, written, f"log: {{level: debug}}\n{CONFIG}"):
+        assert text != CONFIG and outdated(text, tmp_path) == []
+    assert outdated(CONFIG, tmp_path, "0.2.0+bb") == [RELEASE], "another compiler"
+
+
+def test_the_kernel_that_runs_is_not_prepared_again(tmp_path: Path) -> None:
+    """But one of its release is that was installed since the boot."""
+    records = PreparedKernels(tmp_path)
+    for boot, found in (("an earlier one", []), (next_kernel._boot(), [os.uname().release])):
+        records.save(PreparedKernel(os.uname().release, State.READY, basis="old", boot=boot))
+        assert outdated(CONFIG, tmp_path) == found
+
+
+def test_the_agent_asks_by_a_file(settings: Settings, tmp_path: Path) -> None:
+    here = replace(settings, state_folder=tmp_path)
+    asked = tmp_path / "kernels" / OUTDATED
+    next_kernel.ask_again(here, VERSION)
+    assert not asked.exists(), "no kernel was prepared"
+    prepared(settings, tmp_path, Answers())
+    next_kernel.ask_again(here, VERSION)
+    assert not asked.exists()
+    next_kernel.ask_again(here, "0.2.0+bb")
+    assert asked.exists() and len(PreparedKernels(tmp_path).all()) == 1
+    PreparedKernels(tmp_path).take()
+    assert not asked.exists()
 
 
 def test_metrics() -> None:
