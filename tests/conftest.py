@@ -37,6 +37,7 @@ MARKS = {
     "packaging/test_build_rpm.py": "host",
     "packaging/test_installed_deb.py": "lab",
     "packaging/test_next_kernel_in_guest.py": "lab",
+    "packaging/test_typed_manual.py": "lab",
     "system": "lab",
 }
 
