@@ -33,6 +33,7 @@ MARKS = {
     "examples": "lab",
     "handlers": "lab",
     "lab": "lab",
+    "packaging/test_ansible_role.py": "host",
     "packaging/test_build_deb.py": "host",
     "packaging/test_build_rpm.py": "host",
     "packaging/test_installed_deb.py": "lab",
