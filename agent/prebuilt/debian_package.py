@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Packs the modules for one kernel's release as a Debian package, by dpkg-deb alone.
 
-    pack(Path("store"), "6.1.0-56-amd64", Path("out"))
-      -> out/stapwatch-modules-6.1.0-56-amd64_1764520000_amd64.deb
+    pack(Path("store"), "6.1.0-56-cloud", Path("out"))
+      -> out/stapwatch-modules-6.1.0-56-cloud_1764520000_arm64.deb
 
     /usr/lib/stapwatch/modules/RELEASE          a store, with the modules of every build of that release
     /usr/share/stapwatch/conf.d/modules-RELEASE.yaml   says where it is and which key has signed it

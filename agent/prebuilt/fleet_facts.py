@@ -2,7 +2,7 @@
 """Which kernels a fleet runs, out of Prometheus' answer to a query for stapwatch_kernel_info.
 
     curl -s 'http://prometheus:9090/api/v1/query?query=stapwatch_kernel_info' >facts.json
-    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-cloud", "x86_64", 1200, "e4f18d9d..."), ...]
+    read(Path("facts.json"))   -> [FleetKernel("6.1.0-56-cloud", "aarch64", 1200, "e4f18d9d..."), ...]
 
 Anything that keeps the labels will do, as `count by (release, build_id, arch) (stapwatch_kernel_info)`,
 whose value is then the number of hosts. stapwatch_host_info has the release as `kernel`, and no build-id: a

@@ -3,7 +3,7 @@
 
 mismatch(When({"kernel": Range(">=5.10 <7")}), facts)   -> None: all conditions hold
 mismatch(When({"host": Patterns(("web-*",))}), facts)   -> Mismatch("host", "host is 'db-1', not 'web-*'")
-kernel_mismatch(When({"kernel": Range(">=6.12")}), "6.1.0-13", "x86_64")   -> Mismatch("kernel", ...)
+kernel_mismatch(When({"kernel": Range(">=6.12")}), "6.1.0-13", "aarch64")   -> Mismatch("kernel", ...)
 position(facts, "vfs")                                  -> Decimal("37.253741"): of 100, from the machine-id
 """
 
