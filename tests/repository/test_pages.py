@@ -19,7 +19,8 @@ FETCHERS = {
     "tests/agent/pages.py",
     "tests/bench/guest/starting.py",
     "tests/lab/test_lab.py",  # a server that the test starts in the guest
-    "tests/manual/test_chapters.py",  # a word of the manual, which nothing runs
+    "tests/manual/test_chapters.py",  # a word of the manual
+    "tests/packaging/conftest.py",  # the package with that command, which the manual has its reader type
     "tests/system/prometheus.py",  # the API of Prometheus
 }
 # Who may render pages in its own process: tests/agent/conftest.py has them watched; the others measure.
