@@ -69,10 +69,11 @@ def answered_version(service: Service) -> str | None:
         return None
 
 
-def warm(guest: Guest, image: Image) -> None:
-    """What the compiler knows of the kernel, made on the host: it takes minutes under emulation."""
+def warm(guest: Guest, image: Image, *caches: str) -> None:
+    """What the compiler knows of the kernel, made on the host: it takes minutes under emulation. `caches`: other
+    ones than the service's."""
     guest.push(warm_cache(PROJECT, image), "/root/warm")
-    for user in ("stapwatch", "stapwatch-compile"):
+    for user in caches or ("stapwatch", "stapwatch-compile"):
         guest.run(_WARM, env={"CACHE": f"/var/cache/{user}"}).check()
 
 

@@ -127,6 +127,7 @@ def test_a_package_of_modules_needs_no_compiler(
     guest.push(Path(ssh_keygen), "/usr/bin/ssh-keygen")
     guest.push(package, f"/root/debs/{package.name}")
     guest.run(HIDE_COMPILER).check()
+    warm(guest, image, "stapwatch-sync")
     guest.push_text(PACKED, "/etc/stapwatch/probes.d/packed.stp")
     assert service.systemctl("reload", "stapwatch").status != 0
     assert service.states()["packed"] == "failed"
