@@ -106,17 +106,17 @@ def run(options: PlanOptions) -> int:
 
 
 def _run(options: PlanOptions) -> int:
-    from agent.config import load
     from agent.rollout import facts_file, fleet, host_facts, plan
     from agent.rollout.decide import decide
 
-    if options.config is not None and options.config.is_dir():
-        options = replace(options, config=options.config / MAIN_FILE.name)
+    given = options.config
+    if given is not None and given.is_dir():
+        options = replace(options, config=given / MAIN_FILE.name)
     if options.facts:
-        labels = _labels(load.load(options.config) if options.config else None)
+        labels = _labels(_load(given) if given else None)
         print(facts_file.dumps(host_facts.gather(labels)), end="")
         return 0
-    settings = load.load(options.config)
+    settings = _load(given)
     wrong = [text for part in settings.refused for text in part.texts]
     for text in wrong:
         print(text, file=sys.stderr)
@@ -140,6 +140,20 @@ def _run(options: PlanOptions) -> int:
     print(plan.render(facts, now, against, changes))
     is_wrong = any(change.mark is plan.Mark.WRONG for change in changes)
     return 1 if wrong or is_wrong else 0
+
+
+def _load(config: Path | None) -> Settings:
+    """A folder stands for /etc/stapwatch: paths below that are in it. Raises ConfigError."""
+    from agent.config import drop_ins, load, replacing_folder
+
+    if config is None or not config.is_dir():
+        return load.load(config)
+    folder = config.absolute()
+    return load.load(
+        folder / MAIN_FILE.name,
+        adapt=lambda settings: replacing_folder.brought_here(settings, folder),
+        packaged=drop_ins.PACKAGED,
+    )
 
 
 def _labels(settings: Settings | None) -> dict[str, str]:

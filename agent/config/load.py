@@ -92,6 +92,7 @@ def load(
     insecure_files: bool = False,
     web_config_file: Path | None = None,
     adapt: Callable[[Settings], Settings] = lambda settings: settings,
+    packaged: Path | None = None,
 ) -> Settings:
     """Read the main file, its drop-ins, the script folders and the web configuration file.
 
@@ -101,13 +102,13 @@ def load(
 
     `last_good`: texts that hold for drop-ins that are wrong now; the texts of this time are stored in it.
     `insecure_files`: files that other users can change are read, too. `adapt`: changes what the files say
-    before any file that they name is looked for.
+    before any file that they name is looked for. `packaged`: drop-ins of packages, if not the default's.
     """
     findings = Findings()
     main = path or MAIN_FILE
     files = [
         *([main] if path is not None or main.exists() else []),
-        *drop_ins.files(main, findings.general),
+        *drop_ins.files(main, findings.general, packaged),
     ]
     if not insecure_files:
         files = [file for file in files if not _is_refused(file, main, findings.general)]

@@ -13,10 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from agent.config import load
+from agent.config import load, replacing_folder
 from agent.config.rollout_settings import When
 from agent.config.settings import MAIN_FILE, PROBES_FOLDER, ScriptSettings, Settings
-from agent.config.web_settings import WebSettings
 from agent.config.yaml_tree import Position
 from agent.scripts import compile_client, variants
 from agent.scripts.variants import Candidate
@@ -58,7 +57,9 @@ def of_config(path: Path, cache: Path) -> Found:
     folder = main.parent
     # It is only compiled here, and not run by root.
     settings = load.load(
-        main, insecure_files=True, adapt=lambda settings: _brought_here(settings, folder)
+        main,
+        insecure_files=True,
+        adapt=lambda settings: replacing_folder.brought_here(settings, folder),
     )
     _require_libraries(settings, folder)
     wanted = [
@@ -99,48 +100,18 @@ def _wanted(
         if one.file is not None:
             data = bounded_file.read(file or one.file)
             text = data.decode("utf-8", "surrogateescape")
-            request = replace(request, text=text, source=str(_there(one.file, folder)))
+            request = replace(
+                request, text=text, source=str(replacing_folder.there(one.file, folder))
+            )
         revision = "" if file is not None else variants.revision(script)
         found.append(Candidate(name, request, revision))
     return Wanted(script.name, tuple(found), script.rollout.when)
 
 
-def _brought_here(settings: Settings, folder: Path) -> Settings:
-    """With the paths that files of hosts' /etc/stapwatch have here, and without what only servers need."""
-    scripts = {name: _script_here(script, folder) for name, script in settings.scripts.items()}
-    return replace(
-        settings,
-        script_folders=tuple(_here(path, folder) for path in settings.script_folders),
-        library=tuple(_here(path, folder) for path in settings.library),
-        scripts=scripts,
-        web=WebSettings(),
-    )
-
-
-def _script_here(script: ScriptSettings, folder: Path) -> ScriptSettings:
-    variants_here = tuple(
-        replace(variant, file=_here(variant.file, folder)) if variant.file else variant
-        for variant in script.rollout.variants
-    )
-    rollout = replace(script.rollout, variants=variants_here)
-    file = _here(script.file, folder) if script.file else None
-    return replace(script, file=file, rollout=rollout)
-
-
-def _here(path: Path, folder: Path) -> Path:
-    return folder / path.relative_to(_ETC) if path.is_relative_to(_ETC) else path
-
-
-def _there(file: Path, folder: Path) -> Path:
-    """Where hosts have a file of the configuration's folder."""
-    file = file.absolute()
-    return _ETC / file.relative_to(folder) if file.is_relative_to(folder) else file
-
-
 def _require_libraries(settings: Settings, folder: Path) -> None:
     """A library folder is read at the place that hosts have it. Raises RequestError."""
     for library in settings.library:
-        if (there := _there(library, folder)) != library:
+        if (there := replacing_folder.there(library, folder)) != library:
             raise RequestError(
                 f"the library {library} is {there} on hosts, and modules depend on its place: build in "
                 f"{_ETC}, or give the library another place, which it has on the builder as well"

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from agent.cli import main
+from agent.config import drop_ins
 from agent.scripts.script_records import Quarantine, Record, ScriptRecords
 from tests.agent.conftest import Lines, run, until
 from tests.agent.daemon.test_service import configure, serving
@@ -74,6 +75,26 @@ def test_beside_a_running_agent(
             ]
 
     run(work())
+
+
+def test_a_folder_stands_for_etc(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its scripts are those of its own probes.d, and packages bring theirs as they do there."""
+    packaged = tmp_path / "packaged"
+    packaged.mkdir()
+    monkeypatch.setattr(drop_ins, "PACKAGED", packaged)
+    (packaged / "more.yaml").write_text("scripts: {more: {text: ok 1}}\n")
+    new = tmp_path / "new"
+    (new / "probes.d").mkdir(parents=True)
+    (new / "probes.d/a.stp").write_text("ok 1")
+    (new / "stapwatch.yaml").write_text(
+        "scripts: {a: {enabled: true}, b: {file: /etc/stapwatch/probes.d/a.stp}}\n"
+        f"control_socket: {tmp_path}/none.sock\nstate_folder: {tmp_path}/state\n"
+    )
+    status, out, err = plan(capsys, "--config", str(new))
+    assert (status, err) == (0, "")
+    assert rows(out) == ["+ a     load", "+ b     load", "+ more  load"]
 
 
 def test_without_an_agent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
