@@ -14,6 +14,9 @@
 #   make torture [KERNEL=debug|6.1|6.12|7.2] [FOR=minutes] [SOAK=minutes] [SEED=n]
 #                         guests under all kinds of fire at once, and then the service at full speed;
 #                         debug: a kernel that checks itself, built once
+#   make kernels [KERNELS='5.10 6.1-rt']
+#                         the handlers' tests on every kernel of the lab, one after the other, and a table
+#                         (build/kernels has each kernel's output); about ten minutes a kernel
 #   make deb              Debian packages in build/deb, without network
 #   make rpm              RPM packages in build/rpm, without network
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
@@ -28,7 +31,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: man completion editors run test fuzz torture bench dev check format lab deb rpm golden clean
+.PHONY: man completion editors run test fuzz torture kernels bench dev check format lab deb rpm golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -48,6 +51,9 @@ torture: host table
 	@echo 'SEED=$(FUZZ_SEED)'
 	@$(PY) -m tests.torture --kernel $(or $(KERNEL),6.1) --for $(or $(FOR),10) --soak $(or $(SOAK),$(FOR),10) \
 		--seed $(FUZZ_SEED)
+
+kernels: host table
+	@$(PY) -m tests.kernels $(KERNELS)
 
 bench: host table
 	@$(PY) -m tests.bench $(BENCH)

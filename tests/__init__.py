@@ -12,6 +12,7 @@ tests that span rooms:
     handlers/    compiled scripts in a guest's kernel, for each probe family and for the library
     system/      the agent as a service in a guest, seen from outside
     examples/    packaging/probes.d and its configuration in a guest
+    kernels/     `make kernels`: the tests that need a kernel on each of the lab's, and a table
     torture/     `make torture`: all kinds of load at once in a guest's kernel, and a short round of it
     lab/         packaging/lab itself
     packaging/   the packages: what is in them, and their life in a guest

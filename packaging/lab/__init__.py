@@ -7,11 +7,12 @@ with Guest.boot(Image.ensure("6.1")) as guest:
 
 from lab.guest import CommandFailed, CommandTimeout, Completed, Guest, GuestDied, Share
 from lab.host import LabError
-from lab.image import Image
+from lab.image import KERNELS, Image
 from lab.suites import DEFAULT_KERNEL, SUITES, Suite
 
 __all__ = [
     "DEFAULT_KERNEL",
+    "KERNELS",
     "SUITES",
     "CommandFailed",
     "CommandTimeout",

@@ -27,8 +27,8 @@ from lab import install_app
 from lab.channel import ChannelClosed
 from lab.guest import Guest, Running
 from lab.host import LabError, say
-from lab.image import Image
-from lab.suites import DEFAULT_KERNEL, SUITES
+from lab.image import KERNELS, Image
+from lab.suites import DEFAULT_KERNEL
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -38,8 +38,8 @@ def main() -> int:
     commands = parser.add_subparsers(dest="what", required=True)
     for name, text in (("build", "build the image"), ("run", "run a command in a fresh guest")):
         command = commands.add_parser(name, help=text)
-        known = ", ".join(f"{s.kernel} ({s.name})" for s in SUITES.values())
-        command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"one of {known}")
+        known = ", ".join(KERNELS)
+        command.add_argument("--kernel", default=DEFAULT_KERNEL, help=f"one of {known}, or a suite")
         if name == "run":
             command.add_argument("--share", type=Path, help="shown read-only at /share")
             command.add_argument("--cmd", help="for sh; without it, an interactive shell")

@@ -29,9 +29,9 @@ import yaml
 from lab.demo_target import PROJECT, DemoTarget, GuestTarget, LocalTarget, why_not_local
 from lab.guest import Guest
 from lab.host import LabError, say
-from lab.image import Image
+from lab.image import KERNELS, Image
 from lab.live_table import LiveTable
-from lab.suites import DEFAULT_KERNEL, SUITES
+from lab.suites import DEFAULT_KERNEL
 
 PATIENCE = 400.0  # seconds until the agent must be ready
 STEP = 2.0  # seconds between scrapes
@@ -41,7 +41,7 @@ PLAIN = 10.0  # seconds between tables if the output is not a terminal
 def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description="the agent with example probes")
     parser.add_argument("--for", dest="seconds", type=float, help="end after serving so long")
-    known = ", ".join(f"{s.kernel} ({s.name})" for s in SUITES.values())
+    known = ", ".join(KERNELS)
     parser.add_argument("--kernel", help=f"the lab's, even where this machine would do: {known}")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)

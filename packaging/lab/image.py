@@ -3,6 +3,7 @@
 
 image = Image.ensure("6.1")                       # builds it the first time, ~1.5 minutes
 image = Image.ensure("7.2", ("bpftrace",))        # a variant with more of Debian's packages
+image = Image.ensure("6.1-rt")                    # another of Debian's kernels in the guest of 6.1
 image = Image.ensure("debug")                     # a kernel that checks itself: 15 minutes, once
 image.chroot_run(["gcc", "--version"])            # the guest's compiler, at native speed
 
@@ -20,10 +21,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
-from lab import debian, debug_kernel
+from lab import debian, debug_kernel, flavours
+from lab.flavours import FLAVOURS, Flavour
 from lab.host import LabError, cache_root, ensure_host_packages, locked, remove_all_but
-from lab.suites import DEFAULT_KERNEL, Suite, suite_for
+from lab.suites import DEFAULT_KERNEL, SUITES, Suite, suite_for
 
+KERNELS = tuple(
+    sorted((*SUITES, *FLAVOURS), key=flavours.order)
+)  # all of Debian's that a guest can have
 KEPT = 2  # images of a variant that stay in the cache
 
 # $1 root, $2 the folder inside; pairs (host path, path inside) up to "--"; then the command
@@ -65,9 +70,11 @@ class Image:
         `extra`: packages over those that every guest of the suite has; such a variant is an image
         of its own, and leaves the plain one alone.
         """
+        if extra and kernel in (debug_kernel.NAME, *FLAVOURS):
+            raise LabError(f"the guest of kernel {kernel} takes no more packages")
+        if kernel in FLAVOURS:
+            return FlavourImage.of(FLAVOURS[kernel])
         if kernel == debug_kernel.NAME:
-            if extra:
-                raise LabError("the debug kernel's guest takes no more packages")
             base = Image.find(debug_kernel.DEBIAN_KERNEL)
             key = debug_kernel.recipe_key(base.key)
             name = f"{base.suite.name}+{debug_kernel.NAME}-{key}"
@@ -188,3 +195,21 @@ class DebugImage(Image):
     def _fill(self, folder: Path) -> None:
         base = Image.ensure(debug_kernel.DEBIAN_KERNEL)
         debug_kernel.build_guest(base.rootfs, folder)
+
+
+@dataclass(frozen=True, slots=True)
+class FlavourImage(Image):
+    """The guest of another image with another of Debian's kernels."""
+
+    flavour: Flavour
+
+    @classmethod
+    def of(cls, flavour: Flavour) -> FlavourImage:
+        base = Image.find(flavour.guest)
+        key = flavours.recipe_key(flavour, base.key)
+        folder = cache_root() / "images" / f"{base.suite.name}+{flavour.name}-{key}"
+        return cls(base.suite, key, folder, flavour)
+
+    def _fill(self, folder: Path) -> None:
+        base = Image.ensure(self.flavour.guest)
+        flavours.build_guest(self.flavour, base.rootfs, folder)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The kernels that a guest can run: the Debian suite of each, and its differences.
 
-suite_for("6.1") -> Suite(kernel="6.1", name="bookworm", ...). Adding a kernel = adding one row.
+suite_for("6.1") -> Suite(kernel="6.1", name="bookworm", ...). Adding a suite = adding one row.
+A kernel that is not a suite's own is a row of flavours.py.
 """
 
 from __future__ import annotations
@@ -57,8 +58,6 @@ class Suite:
 SUITES = {
     suite.kernel: suite
     for suite in (
-        # Python 3.9: too old for the agent itself; modules built on the host load there
-        Suite("5.10", "bullseye", valid_until=False),
         Suite("6.1", "bookworm", extra=("prometheus",)),
         Suite("6.12", "trixie"),
         # linux-image-amd64 is only a name there: linux-binary-* and linux-modules-* have the files
