@@ -21,8 +21,14 @@ from xml.etree import ElementTree
 from lab import Image, LabError
 from tests import PROJECT
 
-# Every kind of hook counts exactly, modules come and go, and an agent adopts what another has left.
-TESTS = ("tests/handlers", "tests/system/test_service.py", "tests/system/test_restarts.py")
+# Every example compiles; every kind of hook counts exactly, modules come and go, and an agent adopts what another
+# has left.
+TESTS = (
+    "tests/examples/test_compile.py",
+    "tests/handlers",
+    "tests/system/test_service.py",
+    "tests/system/test_restarts.py",
+)
 TIMEOUT = 3600.0  # seconds for all tests on one kernel
 
 

@@ -170,6 +170,25 @@ def test_no_allocation_may_kill_a_process() -> None:
     assert {file: uses for file, uses in found.items() if uses} == {}
 
 
+def test_no_lock_sleeps_in_a_realtime_kernel() -> None:
+    """Handlers run with preemption off, where such a kernel's spinlock_t, which is a mutex, may not be taken."""
+    locks = re.compile(
+        r"\b(?:(?:DEFINE_)?(?:SPINLOCK|RWLOCK)|spinlock_t|rwlock_t|local_lock\w*|local_bh_\w+|task_lock"
+        r"|(?:spin|read|write)_(?:try)?lock\w*)\b"
+    )
+    assert locks.findall(
+        "spin_lock_irqsave(&a, f); raw_spin_lock(&b); rcu_read_lock(); task_lock(t)"
+    ) == [
+        "spin_lock_irqsave",
+        "task_lock",
+    ]
+    found = {file: locks.findall(_NOISE.sub("", text)) for file, text in _sources("*.[ch]").items()}
+    # when a script starts, in the process that starts it
+    assert {file: uses for file, uses in found.items() if uses} == {
+        "probes/process_filter.c": ["task_lock"]
+    }
+
+
 @pytest.mark.parametrize("room", ROOMS)
 def test_every_name_has_its_file_s_prefix(room: str) -> None:
     found = [
