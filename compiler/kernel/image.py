@@ -65,6 +65,21 @@ def read_section(path: Path, name: str) -> bytes:
     return _sections(data if data.startswith(_ELF) else _unpack(data, path), name)[0]
 
 
+def read_functions(path: Path) -> frozenset[str]:
+    """The names of a module's functions by its symbol table. Raises BadImage."""
+    from compiler.support.elf import EXECUTABLE, Elf, ElfError
+
+    data = _bytes(path)
+    try:
+        elf = Elf(data if data.startswith(_ELF) else _unpack(data, path))
+        code = {i for i, section in enumerate(elf.sections) if section.flags & EXECUTABLE}
+        named = (s.name for s in elf.symbols if s.section in code)
+        # parts that a compiler has split off have names with a dot
+        return frozenset(name for name in named if name.isidentifier())
+    except ElfError as error:
+        raise BadImage(f"{path} is damaged or cut short ({error})") from error
+
+
 def _sections(data: bytes, *names: str) -> list[bytes]:
     """The contents of sections out of an ELF file; empty for a section that the file lacks."""
     from compiler.support.elf import Elf, ElfError

@@ -139,6 +139,21 @@ class Kernel:
             raise BadBtf(f"module '{name}' carries no type information")
         return Btf(data, self.btf, name)
 
+    def module_functions(self, module: str) -> frozenset[str]:
+        """The functions in a module's file, by its symbol table; empty if there is no such file. Raises
+        BadImage."""
+        name = module.replace("-", "_")
+        if name not in self._module_functions:
+            path = self.module_file(name)
+            self._module_functions[name] = (
+                frozenset() if path is None else image.read_functions(path)
+            )
+        return self._module_functions[name]
+
+    @cached_property
+    def _module_functions(self) -> dict[str, frozenset[str]]:
+        return {}
+
     @cached_property
     def tracepoints(self) -> Tracepoints:
         """The tracepoints of the kernel proper; `Tracepoints(btf)` reads those of a module."""

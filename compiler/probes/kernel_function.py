@@ -218,11 +218,12 @@ def _functions(
     owner = f"module '{module}'" if module else f"kernel {kernel.release}"
     btf = _types(environment, module)
     elsewhere = "" if module else module_with(kernel, pattern)
-    near = did_you_mean(pattern, btf.names(btf_types.Function) if btf is not None else ())
+    known = btf.names(btf_types.Function) if btf is not None else fitting(kernel, "*", module)
+    near = did_you_mean(pattern, known)
     if elsewhere:
         near = f'it is a module\'s: module("{elsewhere}").function("{pattern}")'
     elif module and not near:
-        near = "load it first: if its file has no type information, it is known only while it is loaded"
+        near = "load it first: a module without a file in the kernel's folder is known only while it is loaded"
     raise ProbePointError(slug, f"{owner} has no function '{pattern}'", component.span, near)
 
 

@@ -4,7 +4,8 @@
     exists(kernel, "vfs_read") -> True;  fitting(kernel, "vfs_*") -> {"vfs_create": (2064,), ...}
     exists(kernel, "xfs_file_open", "xfs") -> True
 
-A running kernel's symbol table is the source; for another kernel it is BTF.
+A running kernel's symbol table is the source; for another kernel it is BTF, and the symbol table of a module's
+file if that has no BTF.
 """
 
 import re
@@ -46,7 +47,7 @@ def exists(kernel: Kernel, name: str, module: str = "") -> bool:
             return True
     except KernelFactError:
         pass
-    return bool(module) and name in _typed(kernel, name, module)
+    return bool(module) and name in _in_file(kernel, name, module)
 
 
 def module_with(kernel: Kernel, name: str) -> str:
@@ -59,12 +60,17 @@ def module_with(kernel: Kernel, name: str) -> str:
     return found[0] if found else ""
 
 
-def _typed(kernel: Kernel, pattern: str, module: str) -> list[str]:
-    """The functions that a module's own BTF has."""
+def _in_file(kernel: Kernel, pattern: str, module: str) -> list[str]:
+    """The functions that a module's own BTF has. Kernels may have none for modules: then those of its symbol
+    table."""
     try:
         btf = kernel.module_btf(module)
     except KernelFactError:
-        return []
+        try:
+            names = kernel.module_functions(module)
+        except KernelFactError:
+            return []
+        return [name for name in names if re.fullmatch(glob_regex(pattern), name)]
     return [
         name
         for name in btf.names(btf_types.Function, pattern)
@@ -123,13 +129,13 @@ def fitting(
 
     On a running kernel these are the functions that ftrace reaches. Assembly and code that may not be
     traced take kprobes, which cost five times as much a hit: such functions are probed by name only. Of
-    a module that is not loaded they are all functions that its file has types of.
+    a module that is not loaded they are all functions that its file has types of, or all of the file's.
     """
     refused, traced = kernel.hookable.refused or frozenset(), kernel.hookable.traced
     if module:
         names = _loaded(kernel, pattern, module)
         if not names:
-            names, traced = set(_typed(kernel, pattern, module)), None
+            names, traced = set(_in_file(kernel, pattern, module)), None
         found: dict[str, tuple[int, ...]] = dict.fromkeys(sorted(names), (0,))
     elif kernel.text_offsets.are_known:
         found = kernel.text_offsets.matching(pattern)

@@ -100,6 +100,9 @@ def _other_variable(ctx: FunctionContext, site: ProbeSite, name: str, span: Span
     hint = did_you_mean(name, known).replace("'", "'$", 1)
     if not hint and known:
         hint = f"it has {', '.join('$' + v for v in known)}"
+        if site.function and all(v.type_id is None for v in site.variables.values()):
+            where = f"module '{site.module}'" if site.module else "the kernel"
+            hint = f"{where} has no type information for it: {hint}"
     raise TargetError(
         "unknown-context-variable",
         f"{site.point} has no '${name}'",

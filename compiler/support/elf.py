@@ -26,6 +26,7 @@ RELOCATABLE: Final = 1
 EXECUTABLES: Final = (2, 3)  # linked for a fixed address, or for any
 SYMTAB: Final = 2
 ALLOC: Final = 0x2
+EXECUTABLE: Final = 0x4
 _RELA, _NOBITS, _LOCAL = 4, 8, 0
 _MANY: Final = 0xFFFF  # a number that does not fit the header is in section 0
 _MAGIC: Final = b"\x7fELF\x02\x01"

@@ -217,3 +217,23 @@ def test_links_stay_inside_the_root(tmp_path: Path) -> None:
     assert inside(Path("/"), "/proc/self/../version") == Path("/proc/version").parent / str(
         inside(Path("/"), "/proc/self/../version").name
     )
+
+
+def test_the_functions_of_a_module_s_file(tmp_path: Path) -> None:
+    """Kernels without type information for modules have this only."""
+    source = tmp_path / "toy.c"
+    source.write_text(
+        "extern void elsewhere(void); int toy_count; static __attribute__((noinline)) void toy_work(void) { elsewhere(); }"
+        """ void toy_read(void) { toy_work(); } __attribute__((section(".init.text"))) void toy_init(void) {}"""
+    )
+    folder = tmp_path / "lib/modules/1.2.3/kernel"
+    folder.mkdir(parents=True)
+    made = folder / "toy-one.ko"
+    subprocess.run(["gcc", "-O2", "-c", source, "-o", made], check=True)
+    kernel = Kernel("1.2.3", X86_64, tmp_path, is_running=False)
+    assert kernel.module_functions("toy_one") == {"toy_work", "toy_read", "toy_init"}
+    assert kernel.module_functions("toy-two") == set()
+    made.write_bytes(made.read_bytes()[:200])
+    damaged = Kernel("1.2.3", X86_64, tmp_path, is_running=False)
+    with pytest.raises(BadImage, match="damaged"):
+        damaged.module_functions("toy_one")

@@ -78,7 +78,7 @@ def test_a_module_that_is_not_loaded_has_the_functions_of_its_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ["toy_exit", "toy_init", "toy_read"]
-    monkeypatch.setattr("compiler.probes.kernel_symbols._typed", lambda *unused: names)
+    monkeypatch.setattr("compiler.probes.kernel_symbols._in_file", lambda *unused: names)
     sites = resolve_module(components('module("toy").function("*")'), Environment(machine()))
     assert [site.hook.symbol for site in sites] == [f"toy:{name}" for name in names]
 
@@ -130,3 +130,14 @@ def test_a_script_depends_on_the_types_that_it_uses(
     text = f'global n probe module("toy").function("vfs_read") {{ {body} }}'
     resolve("x", [parse(text.encode(), "x.stp", conditions=CONDITIONS)], [], environment)
     assert environment.typed_modules == typed
+
+
+def test_without_types_the_message_says_why_only_numbered_arguments_exist() -> None:
+    with pytest.raises(CompileError) as raised:
+        text = 'global n probe module("toy").function("toy_read") { n = $count + $arg1 }'
+        script = parse(text.encode(), "x.stp", conditions=CONDITIONS)
+        resolve("x", [script], [], Environment(machine("toy_read")))
+    (error,) = raised.value.diagnostics
+    assert error.slug == "unknown-context-variable"
+    assert error.hint is not None
+    assert error.hint.startswith("module 'toy' has no type information for it: it has $arg1, $arg2")
