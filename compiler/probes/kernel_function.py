@@ -223,7 +223,7 @@ def _functions(
     if elsewhere:
         near = f'it is a module\'s: module("{elsewhere}").function("{pattern}")'
     elif module and not near:
-        near = "load it first: a module without a file in the kernel's folder is known only while it is loaded"
+        near = "load it first: a module without a file in the kernel's folder is known while it is loaded"
     raise ProbePointError(slug, f"{owner} has no function '{pattern}'", component.span, near)
 
 

@@ -4,8 +4,8 @@
     exists(kernel, "vfs_read") -> True;  fitting(kernel, "vfs_*") -> {"vfs_create": (2064,), ...}
     exists(kernel, "xfs_file_open", "xfs") -> True
 
-A running kernel's symbol table is the source; for another kernel it is BTF, and the symbol table of a module's
-file if that has no BTF.
+A running kernel's symbol table is the source; for another kernel it is BTF, and the symbol table of a
+module's file if that has no BTF.
 """
 
 import re

@@ -3,7 +3,7 @@
 
 following.py plan.json result.json
 plan    {"loads": path, "init": path, "failing": path, "variable": path, "other": path, "churn": path,
-         "build": another build of the module}
+         "build": another build of the module; "": without "other"}
 result  {name of a scenario: what it returns}
 """
 
@@ -201,7 +201,7 @@ def main() -> int:
         "init": init(plan["init"]),
         "failing": failing(plan["failing"]),
         "variable": variable(plan["variable"]),
-        "other": other(plan["other"], plan["build"]),
+        "other": other(plan["other"], plan["build"]) if plan["build"] else {},
         "churn": churn(plan["churn"]),
     }
     Path(sys.argv[2]).write_text(json.dumps(result))

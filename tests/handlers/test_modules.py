@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lab import Guest
-from tests.handlers.conftest import Case, check
+from tests.handlers.conftest import Case, check, types_of_modules
 
 SAVED = "save /root/saved 5"
 MINE = 'if (execname() != "trigger") next'
@@ -25,6 +25,20 @@ CASES = [
         SAVED,
         output="ext4_file_write_iter ext4 1\n",
         values={"entered": 1, "name": "saved"},
+        needs=types_of_modules,
+    ),
+    Case(
+        "entry and return, without types of the module",
+        f"""global entered, name, left
+        probe {WRITE} {{ {MINE}
+            entered++
+            name = kernel_string(@cast($arg1, "kiocb")->ki_filp->f_path->dentry->d_name->name) }}
+        probe {WRITE}.return {{ {MINE}
+            left <<< $return
+            printf("%s %s %d\\n", ppfunc(), @entry(modname(addr())), @cast($arg2, "iov_iter")->count == 0) }}""",
+        SAVED,
+        output="ext4_file_write_iter ext4 1\n",
+        values={"entered": 1, "name": "saved"},
     ),
     Case(
         "types of the module",
@@ -36,6 +50,7 @@ CASES = [
             println(@cast(super->s_fs_info, "ext4_sb_info", "ext4")->s_sb == super) }}""",
         SAVED,
         output="1\n1\n",
+        needs=types_of_modules,
     ),
     Case(
         "a wildcard",
