@@ -138,7 +138,9 @@ def numbers() -> dict[str, int]:
 def table_32(file: Path | None = TABLE_32) -> dict[str, int]:
     """The entry functions of 32-bit programs' calls, each with one of its numbers, from the kernel's table."""
     assert file is not None
-    rows = re.findall(r"^__SYSCALL\w*\((\d+), (\w+)(?:, (\w+))?\)", file.read_text(), re.M)
+    # before 5.12 a call with a function for 32-bit programs has two lines, the first for 32-bit kernels
+    text = re.sub(r"^#ifdef CONFIG_X86_32\n.*\n#else\n", "", file.read_text(), flags=re.M)
+    rows = re.findall(r"^__SYSCALL\w*\((\d+), (\w+)(?:, (\w+))?\)", text, re.M)
     found = {f"__ia32_{compat or own}": int(number) for number, own, compat in rows}
     return {name: number for name, number in found.items() if name != "__ia32_sys_ni_syscall"}
 
