@@ -185,6 +185,7 @@ static const char *const flag_error_names[] = {
 	[130] = "EOWNERDEAD",
 	[131] = "ENOTRECOVERABLE",
 	[132] = "ERFKILL",
+	[134] = "EFTYPE",
 };
 
 /* From 512 on: the kernel's internal codes for an interrupted system call. */

@@ -166,7 +166,7 @@ def test_limits_that_the_session_enforces() -> None:
         (["--suppress-time-limits", "x.stp"], "--suppress-time-limits needs guru mode: -g"),
         (["-s", "0", "x.stp"], "a buffer has 1 to 4095 megabytes"),
         (["-T", "0", "x.stp"], "a time is a positive number of seconds"),
-        (["-p", "6", "x.stp"], "invalid choice: 6"),
+        (["-p", "6", "x.stp"], "argument -p: invalid choice: "),
         (["-m", "a b", "x.stp"], "-m a b: a module's name is"),
         (["-m", "A", "x.stp"], "-m A: a module's name is"),
         (["-D", "a b", "x.stp"], "-D a b: write NAME or NAME=VALUE"),
