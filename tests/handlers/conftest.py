@@ -73,6 +73,14 @@ def types_of_variables(kernel: Kernel) -> bool:
     return bool(kernel.btf.find_all(btf_types.Variable, "this_cpu_off"))
 
 
+def ftrace_gives_arguments(kernel: Kernel) -> bool:
+    """ftrace calls its users with a function's arguments, and saves no other register (5.11)."""
+    return "y" in (
+        kernel.config.get("CONFIG_DYNAMIC_FTRACE_WITH_ARGS"),
+        kernel.config.get("CONFIG_HAVE_DYNAMIC_FTRACE_WITH_ARGS"),
+    )
+
+
 @pytest.fixture(scope="session")
 def kernel(image: Image) -> Kernel:
     """The facts of the guest's kernel."""

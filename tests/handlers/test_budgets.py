@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from compiler.kernel.kernel import Kernel
 from lab import Guest, Image, install_app
 from tests import PROJECT
-from tests.handlers.conftest import Case, compile_case, run_in_guest
+from tests.handlers.conftest import Case, compile_case, ftrace_gives_arguments, run_in_guest
 from tests.lab_fixtures import TRIGGER, skip_old_python
 
 COUNT = """
@@ -91,14 +92,14 @@ def test_values_stay_and_go_on(name: str, result: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("name", DEAR)
-def test_cpu_time(name: str, result: dict[str, Any]) -> None:
+def test_cpu_time(name: str, result: dict[str, Any], kernel: Kernel) -> None:
     """2 % of the only CPU is 20 ms; the sum of all CPUs is made once in 100 ms."""
     found = result[name]
     assert found["breach"] == name.upper()
     assert found["limit"] == 20_000 < found["value"]
     assert found["value"] < (20_500 if name == "one_cpu" else 60_000)
     per_hit = found["cpu_ns"] / found["hits"]
-    assert 40 < per_hit < 60
+    assert 40 < per_hit < (60 if ftrace_gives_arguments(kernel) else 100)
     assert found["cpu_ns"] >= 20_000_000
     spent = found["hits"] * per_hit / 20_000_000  # times the budget
     assert 0.99 < spent < (1.1 if name == "one_cpu" else 3)
