@@ -16,7 +16,7 @@
 #                         debug: a kernel that checks itself, built once
 #   make kernels [KERNELS='5.10 6.1-rt']
 #                         the handlers' tests on every kernel of the lab, one after the other, and a table
-#                         (build/kernels has each kernel's output); about ten minutes a kernel
+#                         (build/kernels has each kernel's output); hours for all of them
 #   make deb              Debian packages in build/deb, without network
 #   make rpm              RPM packages in build/rpm, without network
 #   make lab [CMD='...'] [KERNEL=6.12] [SHARE=folder]
