@@ -185,6 +185,7 @@ static const char *const flag_error_names[] = {
 	[130] = "EOWNERDEAD",
 	[131] = "ENOTRECOVERABLE",
 	[132] = "ERFKILL",
+	[133] = "EHWPOISON",
 	[134] = "EFTYPE",
 };
 
