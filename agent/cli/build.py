@@ -236,12 +236,12 @@ def _say(is_quiet: bool) -> Callable[[str], None]:
 def _plan(options: BuildOptions) -> Plan:
     """The paths are absolute: compilers run elsewhere."""
     from agent.prebuilt.building import Plan
-    from agent.prebuilt.module_signing import ModuleKey
     from agent.session.compile_request import cache_folder
+    from agent.signing.key_files import KeyPair
 
     key = None
     if options.sign is not None and options.cert is not None:
-        key = ModuleKey(options.sign.absolute(), options.cert.absolute())
+        key = KeyPair(options.sign.absolute(), options.cert.absolute())
     return Plan(
         options.store.absolute(),
         (options.cache or cache_folder()).absolute(),

@@ -70,9 +70,10 @@ def run(options: LoaderOptions) -> int:
     from agent.loader.operations import Operations
     from agent.loader.server import serve
     from agent.scripts.kernel_modules import Keeper, Modules
+    from agent.signing.signer import Signer
 
     folder = Path(os.environ["RUNTIME_DIRECTORY"].partition(":")[0]) / "modules"
-    modules = Modules(keeper=Keeper.AGENT)
+    modules = Modules(keeper=Keeper.AGENT, signer=Signer(options.config))
     state = Path(os.environ.get("STATE_DIRECTORY", "").partition(":")[0] or _STATE)
     operations = Operations(modules, folder, options.config, _stored(state))
     serve(socket.socket(fileno=_FIRST), operations, _IDLE, _sigterm())

@@ -14,6 +14,7 @@
     stapwatch plan
     stapwatch prepare RELEASE
     stapwatch build -o STORE
+    stapwatch key status
     stapwatch sync
 
 To add a subcommand, write its module (see command.py) and add its name to `COMMANDS`. Only the module
@@ -45,6 +46,7 @@ COMMANDS = (
     "plan",
     "prepare",
     "build",
+    "key",
     "sync",
     "loader",
     "compiler",

@@ -44,6 +44,7 @@ from agent.config.settings import (
     Refused,
     ScriptSettings,
     Settings,
+    SigningSettings,
     UnixAddress,
     VsockAddress,
 )
@@ -274,6 +275,7 @@ def _read(tree: Mapping, findings: Findings) -> Settings:
             "log": lambda node: _log(node, reader),
             "compile": lambda node: _compile(node, reader),
             **store_schema.fields(reader),
+            "signing": lambda node: _signing(node, reader),
             "cache_folder": _path,
             "work_folder": _path,
             "state_folder": _path,
@@ -313,6 +315,16 @@ def _compile(node: Node, reader: Reader) -> CompileSettings:
         "memory": schema.integer(64, 1 << 20),
     }
     return replace(CompileSettings(), **reader.record(node, "compile", fields))
+
+
+def _signing(node: Node, reader: Reader) -> SigningSettings:
+    fields: dict[str, Callable[[Node], Any]] = {"key": _path, "certificate": _path}
+    found = replace(SigningSettings(), **reader.record(node, "signing", fields))
+    if (found.key is None) != (found.certificate is None):
+        raise SchemaError(
+            node.position, "a key needs its certificate", "write key: and certificate:"
+        )
+    return found
 
 
 def _level(node: Node) -> str:

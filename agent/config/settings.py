@@ -193,6 +193,14 @@ class StoreSettings:
 
 
 @record
+class SigningSettings:
+    """The key that signs modules for this host's kernel, with its certificate: both are set, or none."""
+
+    key: Path | None = None
+    certificate: Path | None = None
+
+
+@record
 class Refused:
     """A part of the configuration that is left out, because it is wrong; the other parts hold.
 
@@ -227,6 +235,7 @@ class Settings:
     log: LogSettings = LogSettings()
     compile: CompileSettings = CompileSettings()
     stores: StoreSettings = StoreSettings()
+    signing: SigningSettings = SigningSettings()
     budgets: Budgets = Budgets()  # of scripts that have none of their own
     total: TotalBudgets = TotalBudgets()
     cache_folder: Path = Path("/var/cache/stapwatch")

@@ -12,21 +12,24 @@ this compiler, is not built again.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from agent.prebuilt.kernels import BuildKernel
-from agent.prebuilt.module_signing import ModuleKey, signed
 from agent.prebuilt.script_requests import Wanted
 from agent.prebuilt.store_writer import StoreWriter
 from agent.rollout import matching
 from agent.scripts.compile_client import Compiled, CompileError, Compiler
 from agent.scripts.variants import Candidate
+from agent.signing import module_signature
+from agent.signing.errors import SigningError
+from agent.signing.key_files import KeyPair
 from agent.store import signature
 from agent.store.catalogue import Catalogue, StoredKernel, StoredModule
 from agent.store.oci_layout import digest_of
-from compiler.modbuild.errors import BuildError
+from compiler.kernel.kernel import Kernel
 from compiler.protocol import Request
 from compiler.support import derived_cache
 from compiler.support.sysroot import inside
@@ -47,7 +50,7 @@ class Plan:
     builder: str = ""
     serial: int | None = None
     index_key: Path | None = None
-    module_key: ModuleKey | None = None
+    module_key: KeyPair | None = None
     prune: bool = False
 
 
@@ -154,7 +157,7 @@ class _KernelJob:
             except CompileError as error:
                 name = f"variant {candidate.variant}: " if candidate.variant else ""
                 errors.append(name + "\n".join(map(str, error.diagnostics)))
-            except BuildError as error:
+            except SigningError as error:
                 errors.append(str(error))
         self._failures.setdefault("\n".join(errors), []).append(wanted.script)
         self._say(f"{self._kernel.release}  {wanted.script}: failed")
@@ -186,17 +189,21 @@ class _KernelJob:
 
     @property
     def _signer(self) -> str:
-        return self._plan.module_key.fingerprint if self._plan.module_key else ""
+        """Which certificate it is: a module signed with another one is another file."""
+        pair = self._plan.module_key
+        return hashlib.sha256(pair.certificate.read_bytes()).hexdigest()[:16] if pair else ""
 
     def _stored(
         self, script: str, candidate: Candidate, compiled: Compiled
     ) -> tuple[StoredModule, bytes]:
-        """Raises BuildError if it cannot be signed."""
+        """Raises SigningError."""
         manifest = module_memory.manifest_of(compiled.path)
         assert manifest is not None, "the compiler has made it"
         data = compiled.path.read_bytes()
         if self._plan.module_key is not None:
-            data = signed(data, self._plan.module_key, self._kernel, self._plan.cache)
+            kernel = Kernel.from_root(self._kernel.root, self._kernel.release)
+            algorithm = module_signature.hash_algorithm(kernel)
+            data = module_signature.signed(data, self._plan.module_key, algorithm)
         return StoredModule(
             compiled.identity,
             script,

@@ -13,6 +13,7 @@ for all others, by a lock on /sys/module. All calls block: use a thread.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 from collections.abc import Callable, Iterator
@@ -20,11 +21,15 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Final, TypeVar
 
+from agent.signing.errors import SigningError
+from agent.signing.signer import Signer
 from runtime.abi import structs
 from runtime.reader import module_loader
 from runtime.reader.device import Device, DeviceError
 
 _MODULES: Final = Path("/sys/module")
+# what the kernel says of a module that it does not trust; of lockdown, EPERM
+_UNTRUSTED: Final = (errno.EKEYREJECTED, errno.ENOKEY, errno.EBADMSG, errno.EPERM)
 
 T = TypeVar("T")
 
@@ -49,9 +54,13 @@ class Modules:
     """The modules of this kernel. `folder` holds their devices; `keeper` is of those that are loaded here."""
 
     def __init__(
-        self, folder: Path = Path(structs.DEVICE_FOLDER), keeper: Keeper = Keeper.NOBODY
+        self,
+        folder: Path = Path(structs.DEVICE_FOLDER),
+        keeper: Keeper = Keeper.NOBODY,
+        signer: Signer | None = None,
     ) -> None:
         self._folder, self._keeper = folder, keeper
+        self._signer = signer or Signer()
 
     def refusal(self) -> str | None:
         """Why no module can be loaded, or None."""
@@ -71,13 +80,26 @@ class Modules:
     def load(self, path: Path, name: str) -> Device:
         """Load and open a module, without starting it. After a ModuleError it is not loaded."""
         with _changing():
-            self._attempt(lambda: module_loader.load(path, f"keeper={self._keeper:d}"))
+            self._attempt(lambda: self._insert(path))
             try:
                 return self._open(name)
             except ModuleError:
                 with contextlib.suppress(ModuleError):
                     self.unload(name)
                 raise
+
+    def _insert(self, path: Path) -> None:
+        """Give the module to the kernel, signed if the kernel wants that and a key is here."""
+        try:
+            image = self._signer.image(path)
+        except SigningError as error:
+            raise ModuleError(f"module {path.stem} cannot be signed: {error}") from error
+        try:
+            module_loader.load(path, f"keeper={self._keeper:d}", image)
+        except module_loader.LoadError as error:
+            if error.errno not in _UNTRUSTED or not (advice := self._signer.advice(path)):
+                raise
+            raise ModuleError(f"{error}; {advice}") from error
 
     def open(self, name: str) -> Device:
         """Open a loaded module's device and lock it."""

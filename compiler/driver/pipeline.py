@@ -37,6 +37,7 @@ from compiler.ir.options import (
 )
 from compiler.ir.program import Program
 from compiler.ir.syntax import Script
+from compiler.kernel import control_flow
 from compiler.kernel.kernel import Kernel
 from compiler.modbuild.builder import Builder
 from compiler.modbuild.request import BuildInput, BuildResult
@@ -151,6 +152,7 @@ def run_passes(
     Raises CompileError, BuildError, KernelFactError and OSError.
     """
     kernel = job.kernel or _running_kernel(job.kernel_cache_dir)
+    control_flow.check(kernel)
     needed = _needed_library(job)
     try:
         return _run(Sources(job, kernel, needed, progress), passes)

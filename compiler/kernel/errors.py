@@ -63,5 +63,9 @@ class NoConfig(KernelFactError):
     """No file holds the kernel's build configuration."""
 
 
+class UnsupportedKernel(KernelFactError):
+    """Modules of ours would crash that kernel."""
+
+
 class NoKernel(KernelFactError):
     """No kernel of that release is installed under that root, or its architecture is not supported."""

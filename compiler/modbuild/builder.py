@@ -17,7 +17,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from compiler.modbuild import fast_tier
 from compiler.modbuild.errors import BuildError
@@ -28,9 +27,6 @@ from compiler.modbuild.runtime_sources import Sources
 from compiler.modbuild.toolchain import Headers, HostToolchain, Toolchain
 from compiler.support.content_store import Cache, key_of
 from runtime.support.record import field, record
-
-if TYPE_CHECKING:
-    from compiler.modbuild.signing import SigningKey
 
 _MAX_FAILURES = 16  # builds whose C and log are stored
 _RESULT = "result.json"
@@ -47,7 +43,6 @@ class Builder:
     cache: Cache
     toolchain: Toolchain = field(default_factory=HostToolchain)
     sources: Sources = field(default_factory=Sources.ours)
-    signing: SigningKey | None = None
     only: Tier | None = None
     progress: Callable[[str], None] = _silent
     _prepared: dict[str, Preparation] = field(default_factory=dict, repr=False)
@@ -86,11 +81,6 @@ class Builder:
         with self.cache.workplace() as work:
             try:
                 path, tier = self._make(request, preparation, work, warnings)
-                if self.signing is not None:
-                    headers = Headers.of(request.kernel, self.toolchain)
-                    from compiler.modbuild.signing import sign
-
-                    sign(path, self.signing, headers, self.toolchain)
             except BuildError as error:
                 if error.slug == "compile-failed":
                     what = "embedded C" if request.embedded else "internal error in generated C"
@@ -146,7 +136,6 @@ class Builder:
         return folder / f"{request.module}.ko", Tier.KBUILD
 
     def _key(self, request: BuildInput, preparation: Preparation) -> str:
-        signing = self.signing
         return key_of(
             "module",
             preparation.identity,
@@ -156,7 +145,6 @@ class Builder:
             str(request.embedded),
             "\0".join(request.cflags),
             str(self.only),
-            signing.key.read_bytes() + signing.certificate.read_bytes() if signing else "",
         )
 
     def _find(

@@ -19,7 +19,6 @@ Slug = Literal[
     "compile-failed",
     "link-failed",
     "unknown-symbol",
-    "sign-failed",
     "build-timeout",
 ]
 

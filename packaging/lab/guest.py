@@ -29,7 +29,9 @@ from pathlib import Path
 from types import TracebackType
 
 from lab import channel as wire
+from lab import firmware
 from lab.channel import Channel, ChannelClosed, NoAnswer, Remote
+from lab.firmware import Start
 from lab.host import LabError, locked, remove_all_but, say
 from lab.image import Image
 from lab.qemu import (
@@ -45,6 +47,7 @@ BOOT_TIMEOUT = 240.0  # to the first answer of a guest that really boots
 RESTORE_TIMEOUT = 60.0
 GRACE = 30.0  # from killing a command until the guest itself counts as hung
 SNAPSHOT = "ready"
+OVERLAY = "overlay.qcow2"
 SNAPSHOTS_KEPT = 8
 _ANNOUNCED = re.compile(r"debug is enabled")  # at boot, by a kernel that checks itself
 COMPLAINT = re.compile(
@@ -210,6 +213,7 @@ class Guest:
         shares: Sequence[Share] = (),
         fresh: bool = False,
         icount: bool = False,
+        start: Start = Start.KERNEL,
     ) -> Guest:
         """Start a guest and return when it answers.
 
@@ -217,10 +221,12 @@ class Guest:
         `share`: a folder shown read-only at /share; `shares`: up to four in all, anywhere.
         `fresh`: boot for real (10 s) instead of restoring the snapshot (1 s).
         `icount`: one processor whose time is executed instructions, under emulation.
+        `start`: a UEFI firmware with Secure Boot starts it; such a guest always boots for real.
         Raises LabError, and GuestDied with the console's end when it never answers.
         """
         accel = "tcg" if icount else choose_accel(image)
-        machine = Machine(image, memory_mb, 1 if icount else cpus, accel, icount)
+        machine = Machine(image, memory_mb, 1 if icount else cpus, accel, icount, start)
+        fresh |= start is not Start.KERNEL
         shown = ([Share(share)] if share is not None else []) + list(shares)
         if len(shown) > SHARE_SLOTS:
             raise LabError(f"{len(shown)} shares asked for, a guest has {SHARE_SLOTS}")
@@ -240,11 +246,19 @@ class Guest:
         return guest
 
     def boot_again(
-        self, command: str, *, kernel_args: str = "", image: Image | None = None
+        self,
+        command: str,
+        *,
+        kernel_args: str = "",
+        image: Image | None = None,
+        start: Start | None = None,
+        mok_password: str = "",
     ) -> Guest:
         """End the guest by a command (`reboot -f`, a crash), and boot another one from its disk.
 
         `image`: has the kernel and initramfs to boot, if they are others; the disk has its modules.
+        `start`: what starts it, if that is something else; the firmware's variables stay.
+        `mok_password`: confirm in between, at shim's console, the keys that mokutil has registered.
 
         This guest is closed then. What it did not sync may be missing, as on a real machine. The other one
         has no shares, no forwarded ports, and nothing mounted that was mounted here.
@@ -255,11 +269,32 @@ class Guest:
         except subprocess.TimeoutExpired:
             raise self.died(f"goes on after '{command}'") from None
         try:
-            disk = self.vm.folder / "overlay.qcow2"
-            machine = replace(self.machine, image=image or self.machine.image)
-            return Guest._start(machine, (), None, disk=disk, kernel_args=kernel_args)
+            machine = replace(
+                self.machine,
+                image=image or self.machine.image,
+                start=start or self.machine.start,
+            )
+            before = self.vm.folder
+            if mok_password:
+                before = Guest._enrol(machine, before, mok_password)
+            return Guest._start(machine, (), None, before=before, kernel_args=kernel_args)
         finally:
             self.close()
+
+    @staticmethod
+    def _enrol(machine: Machine, before: Path, password: str) -> Path:
+        """Answer MokManager in a boot of its own; the folder with what is left of it."""
+        folder = make_run_folder()
+        shutil.move(before / OVERLAY, folder / OVERLAY)
+        firmware.take_variables(before, folder)
+        vm = Qemu(machine, folder)
+        try:
+            firmware.enrol(vm, password)
+            shutil.move(folder / OVERLAY, before / OVERLAY)
+            firmware.take_variables(folder, before)
+        finally:
+            vm.close()
+        return before
 
     @classmethod
     def _start(
@@ -268,14 +303,16 @@ class Guest:
         shares: Sequence[Share],
         snapshot: Path | None,
         *,
-        disk: Path | None = None,
+        before: Path | None = None,
         kernel_args: str = "",
     ) -> Guest:
+        """`before`: the folder of a guest that has ended, whose disk this one continues with."""
         folder = make_run_folder()
         try:
-            overlay = folder / "overlay.qcow2"
-            if disk is not None:
-                shutil.move(disk, overlay)
+            overlay = folder / OVERLAY
+            if before is not None:
+                shutil.move(before / OVERLAY, overlay)
+                firmware.take_variables(before, folder)
             elif snapshot is None:
                 make_overlay(machine.image, overlay)
             else:
@@ -511,7 +548,7 @@ def ensure_snapshot(machine: Machine) -> Path:
             guest.vm.hmp("quit")
             guest.vm.process.wait(timeout=30)
             saved = path.with_suffix(".tmp")
-            shutil.move(guest.vm.folder / "overlay.qcow2", saved)
+            shutil.move(guest.vm.folder / OVERLAY, saved)
             saved.rename(path)
             remove_all_but(SNAPSHOTS_KEPT, path.parent.glob("*.qcow2"))
         finally:

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lab import firmware
+from lab.firmware import Start
 from lab.host import LabError, cache_root, locked, say
 from lab.image import Image
 
@@ -51,13 +53,15 @@ class Machine:
     cpus: int
     accel: str  # "kvm" or "tcg"
     icount: bool = False
+    start: Start = Start.KERNEL
 
     def arguments(self) -> list[str]:
         """The part of QEMU's command line that describes the hardware."""
+        smm = "" if self.start is Start.KERNEL else ",smm=on"  # guards the firmware's variables
         argv = [
             *("-nodefaults", "-no-user-config", "-no-reboot"),
             *("-display", "none", "-vga", "none"),
-            *("-machine", "q35,vmport=off,usb=off"),
+            *("-machine", f"q35,vmport=off,usb=off{smm}"),
             *("-m", str(self.memory_mb), "-smp", str(self.cpus)),
             *("-rtc", "base=utc,clock=host"),
         ]
@@ -70,8 +74,7 @@ class Machine:
             # one thread for all CPUs: with several, a CPU may go on executing a breakpoint that another
             # has already patched away, and then loops in its handler for ever
             argv += ["-accel", "tcg,thread=single", "-cpu", "max,la57=off"]
-        argv += ["-kernel", str(self.image.folder / "vmlinux")]
-        argv += ["-initrd", str(self.image.folder / "initrd")]
+        argv += firmware.kernel_arguments(self.start, self.image)
         for name in ("virtio-blk-pci,drive=root", "virtio-blk-pci,drive=parcel"):
             argv += ["-device", name]
         argv += ["-device", "virtio-serial-pci"]
@@ -120,7 +123,8 @@ class Qemu:
         channel, channel_end = socket.socketpair()
         monitor, monitor_end = socket.socketpair()
         argv = ["qemu-system-x86_64", *machine.arguments()]
-        argv += ["-append", f"{machine.command_line} {extra_kernel_args}".strip()]
+        command_line = f"{machine.command_line} {extra_kernel_args}".strip()
+        argv += firmware.boot_arguments(machine.start, machine.image, folder, command_line)
         argv += ["-chardev", f"socket,id=channel,fd={channel_end.fileno()}"]
         argv += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}"]
         argv += ["-mon", "chardev=monitor,mode=control"]

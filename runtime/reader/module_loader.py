@@ -6,7 +6,7 @@
     [m.name for m in loaded()]     -> ["swatch_1234", "nf_tables", ...]
     unload("swatch_1234")          -> True
 
-Needs CAP_SYS_MODULE. Uses the system calls finit_module and delete_module, /proc/modules, and
+Needs CAP_SYS_MODULE. Uses the system calls finit_module, init_module and delete_module, /proc/modules, and
 /dev/kmsg for the kernel's messages.
 """
 
@@ -28,8 +28,8 @@ OFF: Final = "stapwatch=off"  # on the kernel's command line
 _CAP_SYS_MODULE: Final = 16
 _POLL_S: Final = 0.01
 _RECORD: Final = 8192  # longest record of /dev/kmsg
-# architecture: numbers of finit_module and delete_module
-SYSCALLS: Final = {"x86_64": (313, 176)}
+# architecture: numbers of finit_module, delete_module and init_module
+SYSCALLS: Final = {"x86_64": (313, 176, 175)}
 
 # Lines that the kernel writes about modules that it accepts.
 _HARMLESS: Final = ("taints kernel", "tainting kernel", "module license")
@@ -39,8 +39,8 @@ _REASONS: Final = {
     errno.EEXIST: "a module of that name is loaded already; unload it first",
     errno.ENOENT: "it needs a symbol that this kernel lacks; was it built for another?",
     errno.ENOEXEC: "it is not a module for this kernel, or its file is damaged",
-    errno.EKEYREJECTED: "it has no signature that this kernel trusts; sign it with an enrolled key",
-    errno.ENOKEY: "this kernel does not know the key that signed it; enrol it (mokutil --import)",
+    errno.EKEYREJECTED: "it has no signature that this kernel trusts",
+    errno.ENOKEY: "this kernel does not know the key that signed it",
     errno.EBADMSG: "its signature is malformed",
     errno.ENOMEM: "not enough kernel memory (per-CPU memory included)",
     errno.ENOSYS: "this kernel has no loadable modules (CONFIG_MODULES)",
@@ -121,7 +121,7 @@ def message(record: bytes) -> str:
 
 
 def can_load_modules(root: Path = Path("/")) -> str | None:
-    """The reason why this process cannot load unsigned modules, or None.
+    """The reason why this process cannot load modules, or None. Whether they must be signed is no reason.
 
     `root` is the folder that contains proc and sys.
     """
@@ -134,12 +134,6 @@ def can_load_modules(root: Path = Path("/")) -> str | None:
         return "loading modules was switched off until reboot (kernel.modules_disabled = 1)"
     if not may_load(proc):
         return "this process lacks CAP_SYS_MODULE; run it as root, or start stapwatch-loader.socket"
-    lockdown = _text(root / "sys/kernel/security/lockdown")
-    mode = lockdown.partition("[")[2].partition("]")[0]
-    if mode not in ("", "none"):
-        return f"the kernel is locked down ({mode}; Secure Boot?): only signed modules load"
-    if _text(root / "sys/module/module/parameters/sig_enforce") == "Y":
-        return "the kernel enforces signatures (module.sig_enforce): only signed modules load"
     return None
 
 
@@ -180,19 +174,23 @@ def loaded(proc: Path = Path("/proc")) -> tuple[Module, ...]:
     return tuple(modules)
 
 
-def load(path: Path, parameters: str = "") -> None:
-    """Load a module file. Raises LoadError with the kernel's reason, or ours if the module needs more memory
-    than the machine can spare, and OSError for an unreadable file."""
+def load(path: Path, parameters: str = "", image: bytes | None = None) -> None:
+    """Load a module file. `image`: the bytes to load in place of the file's, as they are with a signature.
+    Raises LoadError with the kernel's reason, or ours if the module needs more memory than the machine can
+    spare, and OSError for an unreadable file."""
     name = module_name(path)
     if why := switched_off():
         raise LoadError(errno.EPERM, f"module {name} is not loaded: {why}")
     _check_memory(path)
     with KernelLog() as log:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            error = _syscall(0, fd, parameters.encode(), 0)
-        finally:
-            os.close(fd)
+        if image is not None:
+            error = _syscall(2, image, len(image), parameters.encode())
+        else:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                error = _syscall(0, fd, parameters.encode(), 0)
+            finally:
+                os.close(fd)
         if error:
             lines = log.lines()
             raise LoadError(error, refusal(name, error, lines), relevant(name, lines))
@@ -246,7 +244,7 @@ def refusal(name: str, error: int, lines: Sequence[str]) -> str:
     """One sentence for a load that failed with an errno and these kernel messages."""
     messages = relevant(name, lines)
     if any("lockdown" in line.lower() for line in messages):
-        reason = "the kernel is locked down, and the module is not signed"
+        reason = "the kernel is locked down, and trusts no signature of the module"
     elif (
         any("signature" in line or "unsigned" in line for line in messages) and error == errno.EPERM
     ):

@@ -15,8 +15,8 @@ from agent.prebuilt.service_environment import service_environment
 from agent.prebuilt.store_writer import StoreWriter
 from agent.scripts import module_lookup
 from agent.store import oci_layout, signature
-from compiler.modbuild.signing import MARK
 from compiler.protocol import Request
+from runtime.reader.signature_policy import MARK
 from tests.agent.prebuilt.builder import COUNT, Builder
 from tests.agent.store.keys import public
 from tests.packaging.packages import Deb

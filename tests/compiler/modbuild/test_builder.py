@@ -6,7 +6,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,7 +17,6 @@ from compiler.modbuild.errors import BuildError
 from compiler.modbuild.modversions import Exports, read_table
 from compiler.modbuild.request import BuildInput, Tier
 from compiler.modbuild.runtime_sources import Sources
-from compiler.modbuild.signing import MARK, SigningKey
 from compiler.modbuild.tier_check import difference
 from compiler.modbuild.toolchain import HostToolchain, Ran
 from compiler.support.content_store import Cache
@@ -433,51 +431,6 @@ def test_the_longest_name(builder: Builder, request_for: RequestFor) -> None:
     assert modinfo(path, "name") == "x" * 55
     slow = replace(builder, only=Tier.KBUILD).build(request_for("x" * 55)).path
     assert difference(sections(slow), sections(path)) == ""
-
-
-@pytest.fixture(scope="module")
-def signing(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    folder = tmp_path_factory.mktemp("key")
-    key, certificate = folder / "key.pem", folder / "cert.pem"
-    command = "openssl req -new -x509 -newkey rsa:2048 -nodes -days 3 -subj /CN=tester"
-    subprocess.run(
-        [*command.split(), "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    return SigningKey(key, certificate)
-
-
-def test_a_signed_module(
-    builder: Builder, request_for: RequestFor, signing: SigningKey, tmp_path: Path
-) -> None:
-    unsigned = builder.build(request_for("sw_signed")).path
-    signed = replace(builder, signing=signing).build(request_for("sw_signed"))
-    assert not signed.cached
-    data, plain = signed.path.read_bytes(), unsigned.read_bytes()
-    assert data.startswith(plain) and data.endswith(MARK)
-    # after the signature: 12 bytes that end in its length, and the mark
-    body = data[len(plain) : -len(MARK)]
-    size = int.from_bytes(body[-4:], "big")
-    assert len(body) == size + 12
-    (tmp_path / "signature").write_bytes(body[:size])
-    verify = "openssl cms -verify -binary -inform DER -noverify -nosmimecap -out /dev/null"
-    files: list[str | Path] = ["-in", tmp_path / "signature", "-content", unsigned]
-    files += ["-certfile", signing.certificate, "-nointern"]
-    done = subprocess.run([*verify.split(), *files], capture_output=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_wrong_key(
-    builder: Builder, request_for: RequestFor, signing: SigningKey, tmp_path: Path
-) -> None:
-    (tmp_path / "key.pem").write_text("no key at all")
-    wrong = replace(signing, key=tmp_path / "key.pem")
-    with pytest.raises(BuildError) as caught:
-        replace(builder, signing=wrong).build(request_for("sw_unsigned"))
-    assert caught.value.slug == "sign-failed"
-    assert "key.pem" in caught.value.hint
 
 
 def test_a_command_that_does_not_end_is_killed() -> None:
