@@ -10,7 +10,6 @@ Nothing is read and no program runs unless the kernel wants a signature and the 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,8 +55,8 @@ class Signer:
         from agent.signing import module_signature
         from compiler.kernel.kernel import Kernel
 
-        kernel = Kernel.from_root(Path("/"), os.uname().release)
-        return module_signature.signed(data, choice.pair, module_signature.hash_algorithm(kernel))
+        algorithm = module_signature.hash_algorithm(Kernel.running())
+        return module_signature.signed(data, choice.pair, algorithm)
 
     def advice(self, path: Path) -> str:
         """What to do about a module that the kernel has refused; "" if signatures are not the matter."""

@@ -34,7 +34,7 @@ def test_a_new_key(ours: KeyPair) -> None:
     assert stat.S_IMODE(ours.key.stat().st_mode) == 0o600
     found = ours.read_certificate()
     assert found.name == name and found.modules_only and len(found.key_id) == 40
-    argv = ["openssl", "x509", "-in", ours.certificate, "-inform", "DER", "-noout", "-text"]
+    argv = ["openssl", "x509", "-in", str(ours.certificate), "-inform", "DER", "-noout", "-text"]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     for words in ("CA:FALSE", "Code Signing, 1.3.6.1.4.1.2312.16.1.2", "Digital Signature"):
         assert words in text
