@@ -18,7 +18,7 @@ from pathlib import Path
 _RINGS = (".builtin_trusted_keys", ".secondary_trusted_keys", ".machine", ".platform")
 _READ = 11  # KEYCTL_READ
 # architecture: the number of keyctl
-_KEYCTL = {"x86_64": 250, "aarch64": 219}
+KEYCTL = {"x86_64": 250}
 _LARGEST = 1 << 16  # bytes of a keyring: 4 for each key
 
 
@@ -57,7 +57,7 @@ def _listed(lines: list[str]) -> tuple[dict[str, int], dict[int, str]]:
 
 def _contents(ring: int) -> tuple[int, ...]:
     """The serials in a keyring; none if it may not be read."""
-    number = _KEYCTL.get(platform.machine())
+    number = KEYCTL.get(platform.machine())
     if number is None:
         return ()
     buffer = ctypes.create_string_buffer(_LARGEST)

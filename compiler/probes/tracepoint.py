@@ -17,6 +17,10 @@ from compiler.probes.base import (
 from compiler.support.globs import is_glob
 
 FORMS = ("kernel.trace(string)",)
+_NO_SYSTEMS = (
+    "the systems of tracepoints are not known: tracefs is not mounted, or closed by lockdown, and the "
+    "kernel's headers are not installed; name tracepoints without their system"
+)
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
@@ -34,7 +38,9 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
             "unknown-tracepoint", fault.message, trace.span, fault.hint
         ) from fault
     if not found:
-        raise ProbePointError("unknown-tracepoint", f"no tracepoint fits '{pattern}'", trace.span)
+        hint = _NO_SYSTEMS if ":" in pattern and not environment.kernel.trace_systems else ""
+        message = f"no tracepoint fits '{pattern}'"
+        raise ProbePointError("unknown-tracepoint", message, trace.span, hint)
     return [
         ProbeSite(
             Tracepoint(t.name, len(t.params)),

@@ -36,7 +36,8 @@ _BOOT_FILES = {
     "usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed": "EFI/BOOT/grubx64.efi",
 }
 _PATIENCE = 240.0  # seconds
-_MENU = 1.5  # seconds in which MokManager shows its next page; it takes no key before
+# seconds between keys: the keyboard's buffer is small, and a page does not show that it has read one
+_KEY = 0.5
 
 
 class Start(enum.Enum):
@@ -92,15 +93,27 @@ def take_variables(before: Path, folder: Path) -> None:
 def enrol(vm: Qemu, password: str) -> None:
     """Confirm the key that `mokutil --import` has registered, as a person does at the console; then QEMU
     ends."""
-    _wait(vm, lambda text: "MOK management" in text, "MokManager starts")
-    down, enter = "down", "ret"
-    letters = list(password)
-    # any key; Enroll MOK; Continue; Yes; the password; Reboot
-    for keys in ([enter], [down, enter], [down, enter], [down, enter], [*letters, enter], [enter]):
+    pages = (
+        ("Press any key to perform MOK management", ["ret"]),
+        ("Enroll MOK", ["down", "ret"]),  # below "Continue boot"
+        ("View key 0", ["down", "ret"]),  # Continue
+        ("Enroll the key(s)?", ["down", "ret"]),  # Yes
+        ("Password:", [*password, "ret"]),
+        ("Reboot", ["ret"]),
+    )
+    seen = 0
+    for words, keys in pages:
+        seen = _wait_for_words(vm, words, seen)
         for key in keys:
-            time.sleep(_MENU)
+            time.sleep(_KEY)
             vm.hmp(f"sendkey {key}")
     _wait(vm, lambda text: vm.process.poll() is not None, "MokManager reboots")
+
+
+def _wait_for_words(vm: Qemu, words: str, start: int) -> int:
+    """Where they end in the console's text; they are looked for behind `start`."""
+    _wait(vm, lambda text: words in text[start:], f"MokManager shows '{words}'")
+    return vm.console.read_text(errors="replace").index(words, start) + len(words)
 
 
 def _wait(vm: Qemu, ready: Callable[[str], bool], what: str) -> None:

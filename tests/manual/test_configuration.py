@@ -30,6 +30,7 @@ SECTIONS = {
     "a variant": "VARIANTS",
     "log": "LOG",
     "compile": "COMPILE",
+    "signing": "SIGNING",
     "host.yaml": "HOST.YAML",
     "the web configuration": "WEB CONFIGURATION FILE",
     "tls_server_config": "TLS_SERVER_CONFIG",

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from agent.signing import kernel_trust
 from compiler.arch import NAMES, UnknownArch, arch_of
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir import syntax
@@ -39,9 +40,10 @@ ALLOWED = {
         "examples of the language's `arch`",
     ),
     f"{HEADERS}.h": (r"x86", "chooses the architecture's header"),
+    "agent/signing/kernel_trust.py": (r"x86", "the number of keyctl by machine"),
     "runtime/reader/module_loader.py": (
         r"x86",
-        "numbers of two system calls by machine; the runtime imports nothing of the compiler",
+        "numbers of three system calls by machine; the runtime imports nothing of the compiler",
     ),
 }
 WORDS = re.compile(
@@ -111,6 +113,7 @@ def test_an_architecture_has_all_of_its_parts(name: str) -> None:
     assert all(getattr(arch, field.name) for field in fields(arch))
     assert {*arch.arguments, arch.result, *arch.syscall_arguments} <= {*arch.dwarf_registers}
     assert name in module_loader.SYSCALLS
+    assert name in kernel_trust.KEYCTL
     for part in (
         f"{HEADERS}/{name}.h",
         f"{HEADERS}/{name}_abi.h",
