@@ -19,7 +19,8 @@ Sign modules for a kernel that loads signed ones only, because of Secure Boot, l
 module.sig_enforce.
 
 create makes a private key and a certificate that serves for modules and for nothing that
-boots: /etc/stapwatch/mok.key, which only root can read, and /etc/stapwatch/mok.pub.
+boots: /etc/stapwatch/mok.key, which only root can read, and /etc/stapwatch/mok.pub. Where
+the kernel trusts a key that is here, it makes another one only with --name.
 
 enroll registers a certificate with shim, by mokutil, which asks for a password. At the next
 boot shim starts MokManager, where a person at the console enters the password again: Enroll
@@ -111,8 +112,15 @@ def _status(options: KeyOptions) -> int:
 
 
 def _create(options: KeyOptions) -> int:
-    from agent.signing import key_files
+    from agent.signing import key_files, key_status
 
+    trusted = key_status.gathered(options.config or MAIN_FILE).trusted
+    if trusted is not None and not options.name:
+        print(
+            f"No other key is needed: the kernel trusts {trusted.pair.key} ({trusted.pair.origin}),"
+        )
+        print("and modules that are compiled here are signed with it.")
+        return 0
     pair = key_files.create(options.name or f"stapwatch modules of {os.uname().nodename}")
     print(f"{pair.key} is the private key, and {pair.certificate} its certificate.")
     print("The kernel does not trust it yet. Next: stapwatch key enroll")

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """How this agent gets its modules compiled and loaded: by the loader if it may not load them itself.
 
-modules, make_compiler = kernel()
+modules, make_compiler = kernel(None)
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.config.file_trust import refusal
 from agent.config.load import ConfigError
@@ -18,16 +19,18 @@ from agent.log_sinks import log
 from agent.scripts import loader_client
 from agent.scripts.compile_client import Compiler
 from agent.scripts.kernel_modules import Keeper, Modules
+from agent.signing.signer import Signer
 from runtime.reader import module_loader
 
 _HINT = "or let the service do it: systemctl start stapwatch"
 MakeCompiler = Callable[[Settings], Compiler]
 
 
-def kernel() -> tuple[Modules, MakeCompiler]:
-    """Without a loader, an agent that may load modules does it itself, and compiles in children."""
+def kernel(config: Path | None = None) -> tuple[Modules, MakeCompiler]:
+    """Without a loader, an agent that may load modules does it itself, and compiles in children. `config`:
+    None for the default file; it may name a key that signs modules."""
     if not loader_client.is_needed():
-        return Modules(keeper=Keeper.AGENT), _own_compiler
+        return Modules(keeper=Keeper.AGENT, signer=Signer(config)), _own_compiler
     compilers = loader_client.LoaderCompilers()
     return loader_client.LoaderModules(), lambda settings: Compiler(
         settings.compile, compilers=compilers

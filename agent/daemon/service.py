@@ -70,7 +70,7 @@ class Service:
         self._server = WebServer(self._answer, InheritedSockets.taken())
         self._endpoint = self._server.endpoint
         self._metrics = SelfMetrics(self._health, {})
-        own_modules, own_compiler = privileges.kernel()
+        own_modules, own_compiler = privileges.kernel(path)
         self._modules = modules or own_modules
         self._supervisor = Supervisor(
             self._modules,

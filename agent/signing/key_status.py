@@ -44,9 +44,14 @@ class KeyStatus:
     keys: tuple[KeyState, ...]
 
     @property
+    def trusted(self) -> KeyState | None:
+        """The key that signs, if the kernel trusts one."""
+        return next((key for key in self.keys if key.is_trusted), None)
+
+    @property
     def is_ready(self) -> bool:
         """Whether modules that are compiled here load."""
-        return not self.policy.wants_signatures or any(key.is_trusted for key in self.keys)
+        return not self.policy.wants_signatures or self.trusted is not None
 
 
 def gathered(main: Path) -> KeyStatus:
@@ -112,9 +117,8 @@ def _next(status: KeyStatus) -> str:
         return (
             "nothing; before Secure Boot is switched on: stapwatch key create, stapwatch key enroll"
         )
-    trusted = next((key for key in status.keys if key.is_trusted), None)
-    if trusted is not None:
-        return f"nothing: modules that are compiled here are signed with {trusted.pair.key}"
+    if status.trusted is not None:
+        return f"nothing: modules that are compiled here are signed with {status.trusted.pair.key}"
     usable = [key for key in status.keys if not key.problem]
     waiting = [k for k in usable if k.enrolment in (Enrolment.PENDING, Enrolment.ENROLLED)]
     if waiting:

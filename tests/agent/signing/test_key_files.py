@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import stat
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from agent.signing import certificates, key_files
 from agent.signing.errors import SigningError
 from agent.signing.key_files import KeyPair
+from tests import PROJECT
 from tests.agent.signing.keys import new_pair
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="keys are root's")
@@ -91,6 +93,19 @@ def test_which_keys_are_here(folder: Path, ours: KeyPair, monkeypatch: pytest.Mo
     key_files.create("ours", ours)
     assert key_files.candidates(None) == [ours, dkms]
     assert key_files.candidates(shim) == [shim]
+
+
+def test_a_folder_that_one_may_not_enter(folder: Path) -> None:
+    """`stapwatch key status` is for everybody; shim's folder is root's."""
+    new_pair(folder / "mok")
+    (folder / "mok").chmod(0o700)
+    code = (
+        "import os; from pathlib import Path; from agent.signing.key_files import KeyPair; os.setuid(65534); "
+        f"print(KeyPair(Path('{folder}/mok/mok.key'), Path('{folder}/mok/mok.pub')).exists)"
+    )
+    argv = [sys.executable, "-c", code]
+    done = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=PROJECT)
+    assert done.stdout == "False\n"
 
 
 def _pairs(identifier: str) -> str:
