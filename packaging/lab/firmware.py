@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lab.debian import find_vmlinuz
 from lab.host import LabError, cache_root, locked, say
 
 if TYPE_CHECKING:
@@ -51,17 +52,15 @@ class Start(enum.Enum):
 
 def kernel_arguments(start: Start, image: Image) -> list[str]:
     """QEMU's arguments that are part of the hardware."""
-    if start is Start.KERNEL:
-        kernel = image.folder / "vmlinux"
-    else:
-        if not (OVMF / "OVMF_CODE_4M.secboot.fd").exists():
-            raise LabError("Secure Boot needs a firmware: apt install ovmf")
-        kernel = image.rootfs / f"boot/vmlinuz-{image.release}"
-    argv = [] if start is Start.SHIM else ["-kernel", str(kernel)]
+    argv = []
     if start is not Start.SHIM:
-        argv += ["-initrd", str(image.folder / "initrd")]
+        is_elf = start is Start.KERNEL
+        kernel = image.folder / "vmlinux" if is_elf else find_vmlinuz(image.rootfs, image.release)
+        argv += ["-kernel", str(kernel), "-initrd", str(image.folder / "initrd")]
     if start is not Start.KERNEL:
         code = OVMF / "OVMF_CODE_4M.secboot.fd"
+        if not code.exists():
+            raise LabError("Secure Boot needs a firmware: apt install ovmf")
         argv += ["-global", "driver=cfi.pflash01,property=secure,value=on"]
         argv += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}"]
     return argv
@@ -129,7 +128,7 @@ def _fill(disk: Path, image: Image, command_line: str) -> None:
     for source, place in _BOOT_FILES.items():
         (disk / place).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(files / source, disk / place)
-    shutil.copyfile(image.rootfs / f"boot/vmlinuz-{image.release}", disk / "vmlinuz")
+    shutil.copyfile(find_vmlinuz(image.rootfs, image.release), disk / "vmlinuz")
     shutil.copyfile(image.folder / "initrd", disk / "initrd")
     config = disk / "EFI/debian/grub.cfg"
     config.parent.mkdir(parents=True)
