@@ -18,7 +18,7 @@ from lab import Guest, Image, install_app
 from lab.firmware import Start
 from tests import PROJECT
 from tests.agent.signing.keys import new_pair
-from tests.lab_fixtures import TRIGGER, skip_old_python
+from tests.lab_fixtures import TRIGGER, project_guest, skip_old_python
 from tests.system.service import PORT, Service
 from tests.system.setting import CACHE, Setting
 
@@ -110,19 +110,20 @@ def machine(
         found.guest.close()
 
 
-def test_run_where_signatures_are_enforced(guest: Guest, image: Image, tmp_path: Path) -> None:
+def test_run_where_signatures_are_enforced(image: Image, tmp_path: Path) -> None:
     """A guest without UEFI, in which nobody can enrol a key."""
     setting = Setting(tmp_path, image)
     words = ["-e", "probe begin { exit() }"]
     setting.compile_run(words)
-    setting.install_cache(guest)
-    guest.run("echo Y >/sys/module/module/parameters/sig_enforce").check()
-    done = guest.run(["stapwatch", "run", *words], timeout=300)
-    assert done.status == 1
-    reason = "the kernel enforces signatures (module.sig_enforce), and the module is not signed: "
-    assert f"{reason}no key is here to sign it with: stapwatch key create" in done.stderr
-    status = guest.run(["stapwatch", "key", "status"], timeout=60)
-    assert status.status == 1 and "Secure Boot  not known (no UEFI)\n" in status.stdout
+    with project_guest(image) as guest:
+        setting.install_cache(guest)
+        guest.run("echo Y >/sys/module/module/parameters/sig_enforce").check()
+        done = guest.run(["stapwatch", "run", *words], timeout=300)
+        assert done.status == 1
+        reason = "the kernel enforces signatures (module.sig_enforce), and the module is not signed"
+        assert f"{reason}: no key is here to sign it with: stapwatch key create" in done.stderr
+        status = guest.run(["stapwatch", "key", "status"], timeout=60)
+        assert status.status == 1 and "Secure Boot  not known (no UEFI)\n" in status.stdout
 
 
 def test_without_a_key(machine: Machine, setting: Setting) -> None:
