@@ -79,6 +79,9 @@ class Machine:
 
     def add(self, setting: Setting) -> None:
         """Scripts and modules that are new; the key in /etc/stapwatch stays."""
+        self.guest.run(
+            "rm -rf /etc/stapwatch/conf.d"
+        ).check()  # the examples, which a reboot brings back
         self.guest.push(setting.etc, "/etc/stapwatch")
         setting.install_cache(self.guest)
 
@@ -166,7 +169,7 @@ def test_modules_are_signed_when_they_are_loaded(machine: Machine, setting: Sett
     assert status == 0 and "the kernel trusts it (keyring ." in text
     assert "signed with /etc/stapwatch/mok.key" in text
     machine.service.start()
-    assert machine.service.states() == {"calls": "running"}
+    assert machine.service.states() == {"calls": "running"}, machine.service.status()
     machine.guest.run(["trigger", "getppid", "77"]).check()
     assert machine.calls("calls") == 77
     [path] = machine.guest.run(f"find {CACHE} -name 'sw_calls_*.ko'").check().stdout.split()
