@@ -25,6 +25,14 @@ from runtime.support.record import record
 SILENCE = 30.0  # seconds without a byte after which a server counts as gone
 _SLOWEST = 16 << 10  # bytes a second, over a whole file
 _PIECE = 1 << 16
+# X509_V_ERR_*: the certificate is self-signed, or its authority is not known here
+_NO_ISSUER = frozenset((18, 19, 20, 21))
+_UNKNOWN_AUTHORITY = (
+    "an authority of your own must be known to this host (update-ca-certificates), or be named by "
+    "$SSL_CERT_FILE in stapwatch-sync.service"
+)
+# what OpenSSL calls the answer of a server that speaks plain HTTP
+_NOT_TLS = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"))
 
 
 class SourceError(Exception):
@@ -84,7 +92,7 @@ class WebSource:
             text = f"{url}: the server answers {error.code} {error.reason}"
             raise SourceError(text, missing=error.code in (404, 410)) from None
         except urllib.error.URLError as error:
-            raise SourceError(f"{url} cannot be reached: {_why(error.reason)}") from error
+            raise SourceError(f"{url}{_unreached(error.reason)}") from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise SourceError(f"{url} cannot be read: {_why(error)}") from error
 
@@ -123,6 +131,17 @@ def _body(response: Any, url: str, limit: int) -> bytes:
     if (wanted := response.headers.get("Content-Length", "")).isdecimal() and size < int(wanted):
         raise SourceError(f"{url} is cut short: {size:,} bytes of {int(wanted):,}")
     return b"".join(parts)
+
+
+def _unreached(reason: object) -> str:
+    """Why there is no connection. Only what has imported ssl raises its errors, so they are known by what they
+    have."""
+    if said := getattr(reason, "verify_message", ""):
+        hint = f"; {_UNKNOWN_AUTHORITY}" if getattr(reason, "verify_code", 0) in _NO_ISSUER else ""
+        return f": the server's certificate is refused: {str(said).rstrip('.')}{hint}"
+    if getattr(reason, "reason", "") in _NOT_TLS:
+        return " cannot be reached: the server speaks no TLS there"
+    return f" cannot be reached: {_why(reason)}"
 
 
 def _why(error: object) -> str:

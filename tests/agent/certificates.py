@@ -45,6 +45,20 @@ class Certificates:
         )
         return pair
 
+    def expired(self, name: str, names: str) -> Pair:
+        """A certificate by the authority, whose time is over at once."""
+        pair = Pair(self.folder / f"{name}.pem", self.folder / f"{name}.key")
+        asked, extensions = pair.cert.with_suffix(".csr"), pair.cert.with_suffix(".ext")
+        extensions.write_text(f"subjectAltName={names}\n")
+        subject = ("-keyout", str(pair.key), "-out", str(asked), "-subj", f"/CN={name}")
+        _openssl("req", "-new", *_KEY[:-2], *subject)
+        _openssl(
+            *("x509", "-req", "-in", str(asked), "-out", str(pair.cert), "-days", "0"),
+            *("-CA", str(self.authority.cert), "-CAkey", str(self.authority.key)),
+            *("-extfile", str(extensions)),
+        )
+        return pair
+
     def client(self, pair: Pair | None = None) -> ssl.SSLContext:
         """The context of a client that trusts the authority, and shows a certificate."""
         context = ssl.create_default_context(cafile=str(self.authority.cert))
