@@ -45,7 +45,7 @@ def table(tree: Mapping[str, Any], now: float, width: int | None = None) -> str:
     rows = [list(_HEAD), *(_row(script, now) for script in scripts)]
     rows += [[entry["name"], entry["state"], *_unknown(entry)] for entry in others]
     if len(rows) == 1:
-        return "no scripts"
+        return "\n".join(["no scripts", *stores(tree, now, width)])
     kept, right = status_text.without_empty(rows, _RIGHT)
     head, *lines = status_text.columns(kept, right)
     found = [f"  {head}"]
@@ -54,7 +54,27 @@ def table(tree: Mapping[str, Any], now: float, width: int | None = None) -> str:
         found.append(f"{' ' if is_absent else _MARKS[_rank(entry)]} {line}")
         for text in [entry["reason"]] if is_absent else said(entry, now):
             found += status_text.indented(text, width) if text else []
-    return "\n".join(found)
+    return "\n".join([*found, *stores(tree, now, width)])
+
+
+def stores(tree: Mapping[str, Any], now: float, width: int | None = None) -> list[str]:
+    """The stores of modules that do not give what they should, and why."""
+    found = []
+    for store in tree.get("stores", ()):
+        if store["state"] == "ready":
+            continue
+        found.append(f"! store {store['url']}: {store['state']}{_last_success(store, now)}")
+        found += status_text.indented(store["problem"] or _NEVER, width)
+    return ["", *found] if found else []
+
+
+_NEVER = "nobody has asked it for this kernel: systemctl start stapwatch-sync"
+
+
+def _last_success(store: Mapping[str, Any], now: float) -> str:
+    """`, and all was well 2 h ago`; empty if it never was."""
+    when = store["succeeded"]
+    return f"; all was well {duration(now - when)} ago" if when else ""
 
 
 _MARKS = ("!", "*", " ")

@@ -85,7 +85,7 @@ def run(options: SyncOptions) -> int:
 
 def _sync(settings: Settings, folder: Path | None) -> int:
     from agent.prebuilt.host_kernels import host_kernels
-    from agent.prebuilt.syncing import state_folder, sync, text_of
+    from agent.prebuilt.syncing import note, state_folder, sync, text_of
     from agent.store.serials import Serials
     from agent.store.spool import FOLDER, Spool
 
@@ -93,6 +93,7 @@ def _sync(settings: Settings, folder: Path | None) -> int:
     kernels = host_kernels(settings, folder)
     try:
         results = sync(settings.stores, Spool(folder), Serials(folder), kernels, print)
+        note(results, folder)
     except OSError as error:
         print(f"error: {error.filename or folder}: {error.strerror}", file=sys.stderr)
         return 1

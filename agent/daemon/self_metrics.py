@@ -25,6 +25,7 @@ from prometheus_client.samples import Sample
 from agent import log_sinks
 from agent.config.metric_names import claimed
 from agent.daemon import info_metrics, losses, prepared_metrics
+from agent.daemon.store_metrics import StoreReports
 from agent.exposition.render import Format
 from agent.scripts.prepared_kernels import PreparedKernel
 from agent.scripts.rearming import BUDGETS
@@ -82,6 +83,7 @@ class SelfMetrics:
         info_metrics.families
     )  # families of other parts of the agent
     kernels: Callable[[], Iterable[PreparedKernel]] = tuple  # those prepared for the next boot
+    stores: Callable[[], Iterable[Metric]] = lambda: StoreReports().families()
     registry: CollectorRegistry = field(init=False)
     _texts: dict[tuple[Format, str], tuple[list[Sample], bytes]] = field(init=False)
 
@@ -118,6 +120,7 @@ class SelfMetrics:
         yield from self._agent()
         yield from self.more()
         yield from prepared_metrics.families(self.kernels())
+        yield from self.stores()
         yield from self._states()
         yield from self._losses()
         yield from losses.families(self.scripts, self.snapshots)

@@ -31,6 +31,7 @@ from agent.daemon.sd_notify import Notifier
 from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.daemon.served_values import ServedValues
 from agent.daemon.status_requests import StatusRequests
+from agent.daemon.store_metrics import StoreReports
 from agent.daemon.supervisor import Supervisor
 from agent.exposition.render import Format, compress, negotiate, wants_gzip
 from agent.log_messages import Message
@@ -83,12 +84,14 @@ class Service:
         self._rollout = Rollout(self._supervisor)
         self._metrics.more = self._rollout.metrics
         self._metrics.kernels = self._rollout.kernels
+        stores = StoreReports()
+        self._metrics.stores = lambda: stores.families(self._supervisor.settings.stores.urls)
         parts = (self._rollout, self._supervisor, self._server, self._notifier, self._health)
         loader = Loader(path, listen, web_config_file, insecure_files)
         self._reloader = Reloader(loader, parts, off)
         self._operator = OperatorRequests(self._supervisor, self._rollout, self._reloader)
         self._status = StatusRequests(
-            self._supervisor, self._rollout, self._health, self._snapshots, self._about
+            self._supervisor, self._rollout, self._health, self._snapshots, self._about, stores
         )
         self._lost_lines = 0  # those that were told
         self._stop = asyncio.Event()

@@ -19,6 +19,7 @@ from agent.daemon import rates, script_details, script_reports, status_page, sta
 from agent.daemon.rates import MOST_SECONDS, Rates
 from agent.daemon.rollout import Rollout
 from agent.daemon.self_metrics import Health
+from agent.daemon.store_metrics import StoreReports
 from agent.daemon.supervisor import Supervisor
 from agent.scripts.script import Script
 from agent.web.http_message import Request, Response
@@ -38,7 +39,9 @@ class StatusRequests:
         health: Health,
         snapshots: Callable[[Mapping[str, Script]], Awaitable[dict[str, Snapshot]]],
         agent: Callable[[], tuple[bool, tuple[str, ...]]],
+        stores: StoreReports | None = None,
     ) -> None:
+        self._stores = stores or StoreReports()
         self._supervisor, self._rollout, self._health = supervisor, rollout, health
         self._snapshots, self._agent = snapshots, agent
 
@@ -81,7 +84,12 @@ class StatusRequests:
                     )
                 )
         rollout = self._rollout.status()
-        return {**tree, "rollout": [e for e in rollout if only in ("", e["name"])]}
+        stores = self._stores.trees(self._supervisor.settings.stores.urls)
+        return {
+            **tree,
+            "rollout": [e for e in rollout if only in ("", e["name"])],
+            "stores": status_tree.with_readable_texts({"stores": stores})["stores"],
+        }
 
 
 def _seconds(text: str) -> float:

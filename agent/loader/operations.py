@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from agent.scripts import module_lookup, systemd_jobs
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
 from agent.scripts.prepared_kernels import RELEASE
+from agent.store.refusals import COUNTS, RefusalCounts
 from compiler.protocol import (
     LAST_PASS,
     Diagnostic,
@@ -52,7 +53,8 @@ Done = tuple[Any, list[int]]
 
 class Operations:
     """`folder`: the loader's own, where modules lie that are about to be loaded. `config`: the
-    configuration's file, which says what may be compiled. `stored`: modules of another machine's compiler."""
+    configuration's file, which says what may be compiled. `stored`: modules of another machine's compiler.
+    `refusals`: what was refused of them."""
 
     def __init__(
         self,
@@ -60,9 +62,10 @@ class Operations:
         folder: Path,
         config: Path | None = None,
         stored: StoredModules | None = None,
+        refusals: RefusalCounts = COUNTS,
     ) -> None:
         self._modules, self._folder, self._config = modules, folder, config
-        self._stored = stored
+        self._stored, self._refusals = stored, refusals
         self._wanted: WantedRequests | None = None
         self._lock = threading.Lock()
 
@@ -105,6 +108,8 @@ class Operations:
                 return module_lookup.identity(self._request(request)), []
             case {"do": "drop", "identity": str(identity)}:
                 _drop(identity)
+            case {"do": "refusals"}:
+                return [[*key, count] for key, count in self._refusals.taken().items()], []
             case {"do": "version"}:
                 return _version(), []
             case {"do": "job"}:

@@ -13,19 +13,25 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from agent.store.oci_layout import LayoutError
+from agent.store.refusals import Refusal
 from agent.store.sources import SourceError
 
 SCHEME = "docker://"
 _SECONDS = 900
+# skopeo's words for bytes that have another digest than the manifest says
+_CHANGED = re.compile(r"digest.*(did not|does not|doesn't) match|wrong digest", re.IGNORECASE)
 
 
 @contextlib.contextmanager
 def opened(url: str, tag: str, work: Path, plain_http: bool) -> Iterator[Path | None]:
-    """Raises SourceError. The copy stays for the next time."""
+    """Raises SourceError, and LayoutError for blobs that are not what a manifest names. The copy stays for
+    the next time."""
     if not url.startswith(SCHEME):
         yield None
         return
@@ -55,7 +61,10 @@ def _copy(what: str, folder: Path, tag: str, plain_http: bool) -> None:
     except subprocess.TimeoutExpired:
         raise SourceError(f"{what} was not copied within {_SECONDS} s") from None
     if done.returncode != 0:
-        raise SourceError(f"{what} cannot be copied: {_said(done.stderr)}")
+        said = _said(done.stderr)
+        if _CHANGED.search(said):
+            raise LayoutError(f"{what} was changed: {said}", Refusal.DIGEST)
+        raise SourceError(f"{what} cannot be copied: {said}")
 
 
 def _said(text: str) -> str:

@@ -3,6 +3,7 @@
 
     sync(settings.stores, Spool(), Serials(folder), kernels, say)
       -> [Synced("https://modules.example.org/store", "6.1.0-56-cloud", fetched=3, modules=20, ...)]
+    note(results, folder)                  # for the agent's metrics
 
 For each kernel that is installed, so that the next boot finds what it needs, the catalogue is fetched and
 checked as the loader checks it; then the modules that this host's scripts need and that are not there yet. A
@@ -12,6 +13,7 @@ store that cannot be reached, or that shows something wrong, leaves what is ther
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -19,13 +21,15 @@ from agent.config.settings import StoreSettings
 from agent.prebuilt import registry
 from agent.store import oci_layout
 from agent.store.catalogue import Catalogue, StoredModule, decode
+from agent.store.looks import Look, Looks, StoreState
 from agent.store.oci_layout import Descriptor, LayoutError
-from agent.store.serials import Serials, StaleError
+from agent.store.refusals import RefusedError
+from agent.store.serials import Serials
 from agent.store.signature import LARGEST, SignatureError
 from agent.store.sources import Source, SourceError, source_of
 from agent.store.spool import LARGEST_CATALOGUE, LARGEST_MODULE, SignedCatalogue, Spool
 from agent.store.stored_modules import checked
-from runtime.support.record import record
+from runtime.support.record import record, replace
 
 _INDEX = 4 << 20  # bytes of an index, and of a manifest
 _SHOWN = 8  # kernels in a message
@@ -46,7 +50,8 @@ class HostKernel:
 @record
 class Synced:
     """One store, for one kernel. `problem`: why it gave nothing; empty if all is well. `modules`: of its
-    modules this host needs so many; `absent`: scripts that it has none for."""
+    modules this host needs so many; `absent`: scripts that it has none for. `state`, `refusal`: as the
+    agent's metrics have them."""
 
     url: str
     release: str
@@ -54,6 +59,13 @@ class Synced:
     fetched: int = 0
     modules: int = 0
     absent: tuple[str, ...] = ()
+    build_id: str = ""
+    state: StoreState = StoreState.READY
+    refusal: str = ""
+
+
+class _NoKernelError(Exception):
+    """A store has nothing for a kernel; the text says what it has."""
 
 
 def sync(
@@ -68,10 +80,17 @@ def sync(
     for kernel in kernels:
         for url in stores.of(kernel.release):
             store = _Store(url, stores, spool, serials, kernel, say)
+            result = Synced(url, kernel.release, build_id=kernel.build_id)
             try:
-                results.append(store.fetch())
-            except (SourceError, LayoutError, SignatureError, StaleError) as error:
-                results.append(Synced(url, kernel.release, str(error)))
+                result = store.fetch()
+            except SourceError as error:
+                result = replace(result, problem=str(error), state=StoreState.UNAVAILABLE)
+            except _NoKernelError as error:
+                result = replace(result, problem=str(error), state=StoreState.NO_KERNEL)
+            except RefusedError as error:
+                refused, reason = StoreState.REFUSED, error.reason.value
+                result = replace(result, problem=str(error), state=refused, refusal=reason)
+            results.append(result)
             kept |= store.in_use()
     spool.keep_only(stores.all, [kernel.build_id for kernel in kernels], kept)
     return results
@@ -93,7 +112,7 @@ class _Store:
         self._serials, self._host, self._say = serials, kernel, say
 
     def fetch(self) -> Synced:
-        """Raises SourceError, LayoutError, SignatureError, StaleError, OSError."""
+        """Raises SourceError, RefusedError, _NoKernelError, OSError."""
         tag = oci_layout.tag(self._host.release, self._host.build_id)
         with registry.opened(self._url, tag, self._spool.folder, self._stores.plain_http) as folder:
             url = folder.as_uri() if folder is not None else self._url
@@ -111,7 +130,7 @@ class _Store:
         # last: what the catalogue promises is there
         self._spool.publish(self._url, self._host.build_id, signed)
         release, absent = self._host.release, self._absent(catalogue)
-        return Synced(self._url, release, "", fetched, len(needed), absent)
+        return Synced(self._url, release, "", fetched, len(needed), absent, self._host.build_id)
 
     def in_use(self) -> set[str]:
         """The digests that the catalogue in the spool names for this host."""
@@ -136,7 +155,7 @@ class _Store:
         if found is None:
             names = [kernel.annotations.get(oci_layout.TAG, "") for kernel in kernels[:_SHOWN]]
             shown = ", ".join([*names, *(["..."] if len(kernels) > _SHOWN else [])]) or "none"
-            raise LayoutError(
+            raise _NoKernelError(
                 f"it has no modules for this kernel (build-id {self._host.build_id}); kernels in it: {shown}"
             )
         layers = oci_layout.layers_of(_blob(source, found, "the manifest", _INDEX))
@@ -169,6 +188,14 @@ def _blob(source: Source, wanted: Descriptor, what: str, limit: int) -> bytes:
     if wanted.size > limit:
         raise LayoutError(f"{what} has {wanted.size:,} bytes, of at most {limit:,}")
     return oci_layout.checked(source.read(wanted.path, wanted.size), wanted, what)
+
+
+def note(results: Sequence[Synced], folder: Path, now: float | None = None) -> None:
+    """Write down what was found. `now`: seconds since 1970; None for the time it is. Raises OSError."""
+    looks = [
+        Look(r.url, r.build_id, r.state, r.problem, r.modules, r.absent, r.refusal) for r in results
+    ]
+    Looks(folder).note(looks, time.time() if now is None else now)
 
 
 def text_of(result: Synced) -> str:

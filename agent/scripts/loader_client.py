@@ -23,6 +23,8 @@ from agent.scripts.compile_worker import MOST_REQUESTS, AnyWorker, Progress, Wor
 from agent.scripts.compilers import Compilers
 from agent.scripts.kernel_modules import BusyError, Keeper, ModuleError, Modules
 from agent.scripts.loader_calls import BUILD, SOCKET
+from agent.store.refusals import COUNTS
+from agent.store.spool import FOLDER, STORES
 from compiler.protocol import (
     LAST_PASS,
     ProtocolError,
@@ -199,7 +201,17 @@ class LoaderCompilers(Compilers):
         if wanted.last_pass < LAST_PASS or wanted.listing is not None:
             return None
         line = self._said("find", wanted)
+        if not line:
+            self._count_refusals()
         return decode_response(line) if line else None
+
+    def _count_refusals(self) -> None:
+        """Of modules that were fetched from a store; the loader forgets them when it ends."""
+        if not (FOLDER / STORES).is_dir():
+            return
+        with contextlib.suppress(LoaderError, ValueError, TypeError):
+            for url, reason, count in ask(self._loader, {"do": "refusals"})[0]:
+                COUNTS.add(str(url), str(reason), int(count))
 
     def identity(self, wanted: Request) -> str:
         return self._said("identity", wanted)

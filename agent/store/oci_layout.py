@@ -18,6 +18,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from agent.store.refusals import Refusal, RefusedError
 from runtime.support.record import field, record
 
 MARK_FILE = "oci-layout"
@@ -38,7 +39,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _NOT_IN_TAGS = re.compile(r"[^A-Za-z0-9_.-]")
 
 
-class LayoutError(Exception):
+class LayoutError(RefusedError):
     """A file of a store is not what it should be; the text says which, and what is wrong."""
 
 
@@ -90,9 +91,11 @@ def checked(data: bytes, wanted: Descriptor, what: str) -> bytes:
     """The data, if it is what the descriptor says. Raises LayoutError."""
     if len(data) != wanted.size:
         how = "cut short" if len(data) < wanted.size else "too long"
-        raise LayoutError(f"{what} is {how}: {len(data):,} bytes of {wanted.size:,}")
+        text = f"{what} is {how}: {len(data):,} bytes of {wanted.size:,}"
+        raise LayoutError(text, Refusal.DIGEST)
     if (found := digest_of(data)) != wanted.digest:
-        raise LayoutError(f"{what} was changed: its digest is {found}, not {wanted.digest}")
+        text = f"{what} was changed: its digest is {found}, not {wanted.digest}"
+        raise LayoutError(text, Refusal.DIGEST)
     return data
 
 

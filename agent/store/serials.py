@@ -18,12 +18,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from agent.store.catalogue import Catalogue
+from agent.store.refusals import Refusal, RefusedError
 
 _FILE = "serials.json"
 
 
-class StaleError(Exception):
+class StaleError(RefusedError):
     """A catalogue is older than one that was seen before; the text says how old."""
+
+    reason = Refusal.STALE
 
 
 class Serials:

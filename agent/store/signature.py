@@ -16,6 +16,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from agent.store.refusals import Refusal, RefusedError
+
 NAMESPACE = "stapwatch-modules"
 LARGEST = 16 << 10  # bytes of a signature
 _SIGNER = "stapwatch"  # what ssh-keygen calls an identity: all keys are trusted for the same thing
@@ -23,8 +25,10 @@ _SECONDS = 60
 _GOOD = re.compile(r"signature with (.+)")
 
 
-class SignatureError(Exception):
+class SignatureError(RefusedError):
     """There is no signature that a trusted key has made; the text says why. `hint`: what to do."""
+
+    reason = Refusal.SIGNATURE
 
     def __init__(self, text: str, hint: str = "") -> None:
         super().__init__(f"{text}; {hint}" if hint else text)

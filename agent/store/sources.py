@@ -134,8 +134,8 @@ def _body(response: Any, url: str, limit: int) -> bytes:
 
 
 def _unreached(reason: object) -> str:
-    """Why there is no connection. Only what has imported ssl raises its errors, so they are known by what they
-    have."""
+    """Why there is no connection. Only what has imported ssl raises its errors, so they are known by what
+    they have."""
     if said := getattr(reason, "verify_message", ""):
         hint = f"; {_UNKNOWN_AUTHORITY}" if getattr(reason, "verify_code", 0) in _NO_ISSUER else ""
         return f": the server's certificate is refused: {str(said).rstrip('.')}{hint}"

@@ -24,6 +24,7 @@ from runtime.support import bounded_file
 from runtime.support.record import record
 
 FOLDER = Path("/var/lib/stapwatch-sync")
+STORES = "stores"  # in it
 LARGEST_CATALOGUE = 16 << 20  # bytes; a thousand modules have 1 MB
 LARGEST_MODULE = 64 << 20
 
@@ -51,7 +52,7 @@ class Spool:
 
     def has_any(self, build_id: str) -> bool:
         """Whether any store has something for that kernel."""
-        return next(self.folder.glob(f"stores/*/{build_id}.json"), None) is not None
+        return next(self.folder.glob(f"{STORES}/*/{build_id}.json"), None) is not None
 
     def catalogue(self, url: str, build_id: str) -> SignedCatalogue | None:
         """None if there is none. Raises LayoutError for a damaged one."""
@@ -101,7 +102,7 @@ class Spool:
         blobs that are not wanted."""
         kept = {(_name(url), build_id) for url in urls for build_id in build_ids}
         blobs = {oci_layout.blob_path(digest) for digest in digests}
-        for path in self.folder.glob("stores/*/*"):
+        for path in self.folder.glob(f"{STORES}/*/*"):
             if (path.parent.name, path.stem) not in kept:
                 path.unlink(missing_ok=True)
         for path in self.folder.glob("blobs/sha256/*"):
@@ -109,7 +110,7 @@ class Spool:
                 path.unlink(missing_ok=True)
 
     def _file(self, url: str, build_id: str) -> Path:
-        return self.folder / "stores" / _name(url) / f"{build_id}.json"
+        return self.folder / STORES / _name(url) / f"{build_id}.json"
 
     @staticmethod
     def _write(path: Path, data: bytes) -> None:

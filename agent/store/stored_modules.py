@@ -21,8 +21,8 @@ from agent.store import catalogue as catalogues
 from agent.store import signature
 from agent.store.catalogue import Catalogue, StoredModule
 from agent.store.oci_layout import LayoutError
-from agent.store.serials import Serials, StaleError, serial_text
-from agent.store.signature import SignatureError
+from agent.store.refusals import COUNTS, Refusal, RefusalCounts, RefusedError
+from agent.store.serials import Serials, serial_text
 from agent.store.spool import Spool
 from compiler.driver import module_cache, unsafe_runtimes
 from compiler.driver.module_cache import CompileJob
@@ -35,7 +35,6 @@ from runtime.reader import module_memory
 from runtime.support.record import record, replace
 
 Say = Callable[[str], None]
-_REFUSALS = (LayoutError, SignatureError, StaleError)
 
 
 @record
@@ -55,10 +54,16 @@ class _Read:
 
 
 class StoredModules:
-    """Several threads may use one. `say`: gets each refusal once."""
+    """Several threads may use one. `say`: gets each refusal once. `counts`: of all refusals."""
 
-    def __init__(self, spool: Spool, serials: Serials, say: Say = lambda text: None) -> None:
-        self._spool, self._serials, self._say = spool, serials, say
+    def __init__(
+        self,
+        spool: Spool,
+        serials: Serials,
+        say: Say = lambda text: None,
+        counts: RefusalCounts = COUNTS,
+    ) -> None:
+        self._spool, self._serials, self._say, self._counts = spool, serials, say, counts
         self._read: dict[tuple[object, ...], _Read] = {}
         self._said: set[str] = set()
         self._lock = threading.Lock()
@@ -79,8 +84,11 @@ class StoredModules:
                 module = read.catalogue.find(job.identity) if read.catalogue is not None else None
                 if module is None:
                     continue
-                if why := self._install(job, module):
-                    self._report(f"module {module.module} of {url} is refused: {why}")
+                try:
+                    self._install(job, module)
+                except RefusedError as error:
+                    self._counts.add(url, error.reason)
+                    self._report(f"module {module.module} of {url} is refused: {error}")
                     continue
                 return module_cache.look_up(job).response
         return None
@@ -117,30 +125,28 @@ class StoredModules:
             if signed is None:
                 return _Read(None, _NOTHING)
             found = checked(signed.data, signed.signature, trust.keys, here, self._serials)
-        except _REFUSALS as error:
+        except RefusedError as error:
+            self._counts.add(url, error.reason)
             self._report(f"the catalogue of {url} is refused: {error}")
             return _Read(None, f"its catalogue is refused: {error}")
         return _Read(found)
 
-    def _install(self, job: CompileJob, module: StoredModule) -> str:
-        """Put the module into the cache as the job's; or why that is refused."""
+    def _install(self, job: CompileJob, module: StoredModule) -> None:
+        """Put the module into the cache as the job's. Raises RefusedError."""
         if fault := unsafe_runtimes.reason(module.compiler):
-            return fault
+            raise RefusedError(fault, Refusal.MODULE)
         now = derived_cache.signatures(module.inputs)
         if changed := [path for path in module.inputs if module.inputs[path] != now[path]]:
-            return (
-                f"it probes {', '.join(changed)}, which is another file here than for the builder"
-            )
-        try:
-            data = self._spool.blob(module.descriptor, f"{module.module}.ko")
-        except LayoutError as error:
-            return str(error)
+            paths = ", ".join(changed)
+            text = f"it probes {paths}, which is another file here than for the builder"
+            raise RefusedError(text, Refusal.MODULE)
+        data = self._spool.blob(module.descriptor, f"{module.module}.ko")
         name = f"{module.module}.ko"
         with job.cache.workplace() as work:
             file = work / name
             file.write_bytes(data)
             if why := _foreign(file, job, module):
-                return why
+                raise RefusedError(why, Refusal.MODULE)
             key = key_of("store", module.digest, module.module)
             job.cache.put(key, {name: file})
         response = Response(
@@ -151,7 +157,6 @@ class StoredModules:
             inputs=tuple(module.inputs),
         )
         module_cache.store(replace(job, compiler=module.compiler), response, key)
-        return ""
 
     def _report(self, text: str) -> None:
         if text not in self._said:
@@ -185,9 +190,9 @@ def checked(
     signature.verify(data, made, keys)
     found = catalogues.decode(data)
     if found.kernel.build_id != build_id:
+        there = f"{found.kernel.release} with build-id {found.kernel.build_id}"
         raise LayoutError(
-            f"it is of another kernel: {found.kernel.release} with build-id {found.kernel.build_id}, and "
-            f"not of {build_id}"
+            f"it is of another kernel: {there}, and not of {build_id}", Refusal.KERNEL
         )
     serials.check(found)
     serials.note(found)

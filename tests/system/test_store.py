@@ -119,6 +119,9 @@ def test_what_was_built_elsewhere_counts_here(
     # "more" was tampered with on its way: nothing of the store is taken
     done, text = sync(guest)
     assert not done and ".ko was changed: its digest is" in text
+    assert service.value("stapwatch_store_state", store=URL, state="refused") == 1
+    shown = guest.run(["stapwatch", "status", "--seconds", "0"], timeout=120).stdout
+    assert f"! store {URL}: refused\n" in shown and ".ko was changed" in shown
     assert service.states() == {"calls": "failed", "more": "failed"}
     serve(guest, store)
     # the unit would tell the agent at once, but first somebody changes what was fetched
@@ -136,6 +139,9 @@ def test_what_was_built_elsewhere_counts_here(
         r"module sw_more_\w+ of http.* is refused: sw_more_\w+\.ko was changed",
         journal(guest, "stapwatch-loader"),
     )
+    assert service.value("stapwatch_store_modules", store=URL) == 2
+    refused = "stapwatch_store_refused_total"
+    assert service.value(refused, store=URL, reason="digest") == 2, "one on the way, one here"
     guest.run(["trigger", "getppid", "77"]).check()
     assert calls(service, "calls") == 77
     assert {name.split("_")[1] for name in service.modules()} == {"calls"}

@@ -118,5 +118,5 @@ def test_a_server_without_tls(fleet: Fleet) -> None:
 
 def test_http_is_refused_before_anything_is_asked(fleet: Fleet) -> None:
     fleet.configure("http://localhost/store")
-    with pytest.raises(ConfigError, match="is not encrypted: .*modules_over_http: true"):
+    with pytest.raises(ConfigError, match=r"is not encrypted: .*modules_over_http: true"):
         _ = fleet.settings

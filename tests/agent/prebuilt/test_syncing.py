@@ -279,7 +279,7 @@ def test_a_registry_by_skopeo(fleet: Fleet, registry: str) -> None:
     copy += ["--retry-times", "9", f"oci:{fleet.store}:{TAG}", f"{name}:{TAG}"]
     subprocess.run(copy, check=True, capture_output=True)
     fleet.configure(name, more="modules_over_http: true\n")
-    assert synced(fleet) == Synced(name, KERNEL.release, "", 2, 2)
+    assert synced(fleet) == Synced(name, KERNEL.release, "", 2, 2, build_id=KERNEL.build_id)
     assert fleet.find("vfs") is not None
     assert synced(fleet).fetched == 0
     fleet.configure(f"{name}/none", more="modules_over_http: true\n")

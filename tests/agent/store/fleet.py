@@ -18,12 +18,13 @@ from agent.config import load
 from agent.config.settings import Settings
 from agent.loader.operations import Operations
 from agent.prebuilt.store_writer import StoreWriter
-from agent.prebuilt.syncing import HostKernel, Synced, sync
+from agent.prebuilt.syncing import HostKernel, Synced, note, sync
 from agent.scripts import module_lookup, variants
 from agent.scripts.kernel_modules import Keeper, Modules
 from agent.store import signature
 from agent.store.catalogue import Catalogue, StoredKernel, StoredModule
 from agent.store.oci_layout import digest_of
+from agent.store.refusals import RefusalCounts
 from agent.store.serials import Serials
 from agent.store.spool import Spool
 from agent.store.stored_modules import StoredModules
@@ -82,11 +83,13 @@ class Fleet:
     def identity(self, script: str) -> str:
         return module_lookup.identity(self.request(script))
 
-    def restart_loader(self) -> None:
+    def restart_loader(self, counts: RefusalCounts | None = None) -> None:
         """The next one knows what is in its files."""
-        stored = StoredModules(self.spool, Serials(self.folder / "loader"), self.said.append)
+        counts = counts or RefusalCounts()
+        serials = Serials(self.folder / "loader")
+        stored = StoredModules(self.spool, serials, self.said.append, counts)
         modules = Modules(self.folder / "dev", Keeper.AGENT)
-        self.operations = Operations(modules, self.folder / "out", self.config, stored)
+        self.operations = Operations(modules, self.folder / "out", self.config, stored, counts)
 
     def find(self, script: str, request: Request | None = None) -> Response | None:
         """What the loader answers to the agent."""
@@ -102,6 +105,10 @@ class Fleet:
         kernels = [HostKernel(KERNEL.release, KERNEL.build_id, needed), *self.other_kernels]
         serials = Serials(self.folder / "spool")
         return sync(self.settings.stores, self.spool, serials, kernels)
+
+    def sync_and_note(self) -> None:
+        """As the command does."""
+        note(self.sync(), self.spool.folder)
 
     # -- the builder -----------------------------------------------------------------------------------
 
