@@ -22,16 +22,21 @@ from agent.store.oci_layout import LayoutError
 from agent.store.refusals import Refusal
 from agent.store.sources import SourceError
 
+_UNKNOWN = "manifest unknown"  # a registry's words for a tag that it has not
 SCHEME = "docker://"
 _SECONDS = 900
 # skopeo's words for bytes that have another digest than the manifest says
 _CHANGED = re.compile(r"digest.*(did not|does not|doesn't) match|wrong digest", re.IGNORECASE)
 
 
+class NoTagError(SourceError):
+    """The registry has nothing of that name and tag."""
+
+
 @contextlib.contextmanager
 def opened(url: str, tag: str, work: Path, plain_http: bool) -> Iterator[Path | None]:
-    """Raises SourceError, and LayoutError for blobs that are not what a manifest names. The copy stays for
-    the next time."""
+    """Raises SourceError, NoTagError, and LayoutError for blobs that are not what a manifest names. The copy
+    stays for the next time."""
     if not url.startswith(SCHEME):
         yield None
         return
@@ -64,6 +69,8 @@ def _copy(what: str, folder: Path, tag: str, plain_http: bool) -> None:
         said = _said(done.stderr)
         if _CHANGED.search(said):
             raise LayoutError(f"{what} was changed: {said}", Refusal.DIGEST)
+        if _UNKNOWN in said:
+            raise NoTagError(f"it has no modules for this kernel: there is no {what}")
         raise SourceError(f"{what} cannot be copied: {said}")
 
 

@@ -83,10 +83,10 @@ def sync(
             result = Synced(url, kernel.release, build_id=kernel.build_id)
             try:
                 result = store.fetch()
+            except (_NoKernelError, registry.NoTagError) as error:
+                result = replace(result, problem=str(error), state=StoreState.NO_KERNEL)
             except SourceError as error:
                 result = replace(result, problem=str(error), state=StoreState.UNAVAILABLE)
-            except _NoKernelError as error:
-                result = replace(result, problem=str(error), state=StoreState.NO_KERNEL)
             except RefusedError as error:
                 refused, reason = StoreState.REFUSED, error.reason.value
                 result = replace(result, problem=str(error), state=refused, refusal=reason)

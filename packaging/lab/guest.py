@@ -214,6 +214,7 @@ class Guest:
         fresh: bool = False,
         icount: bool = False,
         start: Start = Start.KERNEL,
+        reach: Mapping[int, tuple[str, int]] | None = None,
     ) -> Guest:
         """Start a guest and return when it answers.
 
@@ -222,6 +223,8 @@ class Guest:
         `fresh`: boot for real (10 s) instead of restoring the snapshot (1 s).
         `icount`: one processor whose time is executed instructions, under emulation.
         `start`: a UEFI firmware with Secure Boot starts it; such a guest always boots for real.
+        `reach`: services of this machine, (address, port), by the port at which the guest finds each at
+        lab.qemu.OUTSIDE.
         Raises LabError, and GuestDied with the console's end when it never answers.
         """
         accel = "tcg" if icount else choose_accel(image)
@@ -233,7 +236,8 @@ class Guest:
         for each in shown:
             if not each.path.is_dir():
                 raise LabError(f"cannot share {each.path}: no such folder")
-        guest = cls._start(machine, shown, None if fresh else ensure_snapshot(machine))
+        snapshot = None if fresh else ensure_snapshot(machine)
+        guest = cls._start(machine, shown, snapshot, reach=reach)
         try:
             for slot, each in enumerate(shown):
                 guest._mount_share(slot, each)
@@ -305,6 +309,7 @@ class Guest:
         *,
         before: Path | None = None,
         kernel_args: str = "",
+        reach: Mapping[int, tuple[str, int]] | None = None,
     ) -> Guest:
         """`before`: the folder of a guest that has ended, whose disk this one continues with."""
         folder = make_run_folder()
@@ -324,6 +329,7 @@ class Guest:
                 shares=[(each.path.resolve(), each.writable) for each in shares],
                 load=SNAPSHOT if snapshot is not None else None,
                 extra_kernel_args=kernel_args,
+                reach=reach,
             )
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -486,12 +492,13 @@ class Guest:
 
     # -- the rest -------------------------------------------------------------------------------
 
-    def forward(self, guest_port: int, host_port: int = 0) -> int:
+    def forward(self, guest_port: int, host_port: int = 0, address: str = "127.0.0.1") -> int:
         """Forward a TCP port of loopback on the host (0: a free one) to the guest; returns it."""
-        answer = self.vm.hmp(f"hostfwd_add net tcp:127.0.0.1:{host_port}-:{guest_port}")
+        answer = self.vm.hmp(f"hostfwd_add net tcp:{address}:{host_port}-:{guest_port}")
         if answer.strip():
             raise LabError(f"cannot forward port {host_port}: {answer.strip()}; is it taken?")
-        pattern = rf"TCP\[HOST_FORWARD\]\s+\d+\s+127\.0\.0\.1\s+(\d+)\s+\S+\s+{guest_port}\s"
+        here = re.escape(address)
+        pattern = rf"TCP\[HOST_FORWARD\]\s+\d+\s+{here}\s+(\d+)\s+\S+\s+{guest_port}\s"
         found = re.findall(pattern, self.vm.hmp("info usernet"))
         if not found:
             raise LabError(f"qemu does not show the forwarded port {guest_port}")

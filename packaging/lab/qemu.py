@@ -20,8 +20,9 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ COMMAND_LINE = (
     "tsc=reliable rcupdate.rcu_cpu_stall_timeout=300 watchdog_thresh=60 "
     "systemd.show_status=0 fsck.mode=skip"
 )
+NETWORK = "user,id=net,restrict=on"
+OUTSIDE = "10.0.2.100"  # where a guest finds the services of this machine that it may reach
 # $1 pid of QEMU, $2 its folder. Its input is a pipe whose other end only the lab's process holds:
 # a line means that all was cleaned up; the end of file means that the process died
 _WATCHDOG = 'read -r line || { kill -KILL "$1"; rm -rf "$2"; }'
@@ -81,7 +84,7 @@ class Machine:
         argv += ["-device", "virtserialport,chardev=channel,name=stapwatch.lab"]
         argv += ["-device", "virtio-net-pci,netdev=net,romfile="]
         # the guest has no access to the network outside; ports forwarded to it still work
-        argv += ["-netdev", "user,id=net,restrict=on"]
+        argv += ["-netdev", NETWORK]
         for slot in range(SHARE_SLOTS):
             argv += ["-device", f"virtio-9p-pci,fsdev=share{slot},mount_tag=share{slot}"]
         return argv
@@ -111,6 +114,7 @@ class Qemu:
         shares: Sequence[tuple[Path, bool]] = (),
         load: str | None = None,
         extra_kernel_args: str = "",
+        reach: Mapping[int, tuple[str, int]] | None = None,
     ) -> None:
         self.folder = folder
         self.console = folder / "console.log"
@@ -125,6 +129,8 @@ class Qemu:
         argv = ["qemu-system-x86_64", *machine.arguments()]
         command_line = f"{machine.command_line} {extra_kernel_args}".strip()
         argv += firmware.boot_arguments(machine.start, machine.image, folder, command_line)
+        # no part of the hardware: a snapshot fits with and without
+        argv[argv.index(NETWORK)] += "".join(_way_out(*each) for each in (reach or {}).items())
         argv += ["-chardev", f"socket,id=channel,fd={channel_end.fileno()}"]
         argv += ["-chardev", f"socket,id=monitor,fd={monitor_end.fileno()}"]
         argv += ["-mon", "chardev=monitor,mode=control"]
@@ -181,6 +187,13 @@ class Qemu:
             with contextlib.suppress(OSError):
                 self.watchdog.stdin.close()
         self.watchdog.wait()
+
+
+def _way_out(guest_port: int, service: tuple[str, int]) -> str:
+    """The option for one service. A program serves each connection: a socket of QEMU's own would be one for
+    all."""
+    relay = f"{sys.executable} -SE {Path(__file__).with_name('relay.py')} {service[0]} {service[1]}"
+    return f",guestfwd=tcp:{OUTSIDE}:{guest_port}-cmd:{relay}"
 
 
 class Monitor:

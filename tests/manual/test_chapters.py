@@ -33,9 +33,17 @@ OTHERS = {
     "grep",
     "journalctl",
     "mkdir",
+    "mmdebstrap",
     "rm",
+    "rsync",
     "systemctl",
     "touch",
+}
+# What tests/system/test_fleet.py types.
+TYPED = {
+    *("sh builder", "sh registry", "sh builder host", "sh builder publish", "sh host start"),
+    *("sh prometheus", "sh builder all", "sh host reload", "sh builder next", "sh host next"),
+    *("sh builder back", "yaml registry"),
 }
 
 
@@ -55,6 +63,7 @@ def test_every_block_has_a_language_that_is_checked(block: Block) -> None:
         "yaml prometheus",
         "promql",
         *SHOWN_ONLY,
+        *TYPED,
     }
 
 
@@ -78,6 +87,15 @@ def test_commands_exist(block: Block) -> None:
 def test_what_nobody_types_here_has_a_reason(block: Block) -> None:
     """tests/packaging/test_typed_manual.py types the others."""
     assert bool(block.reason) == (block.language == "sh skip")
+
+
+def test_a_fleet_is_typed() -> None:
+    """All of it, by the lab's test."""
+    found = [block.values[0].language for block in blocks(*TYPED)]  # type: ignore[attr-defined]
+    assert sorted(found) == sorted(TYPED)
+    text = (PROJECT / "tests/system/test_fleet.py").read_text()
+    used = {" ".join(pair) for pair in re.findall(r'typed\("(\w+)", "([\w ]+)"\)', text)}
+    assert used == {*TYPED, "yaml prometheus"}
 
 
 @pytest.mark.parametrize("block", blocks("yaml"))

@@ -16,6 +16,7 @@ import pytest
 
 from agent.prebuilt.syncing import HostKernel, Synced, text_of
 from agent.store import oci_layout
+from agent.store.looks import StoreState
 from runtime.support.record import replace
 from tests.agent.store.fleet import KERNEL, Fleet
 
@@ -272,15 +273,38 @@ def registry(tmp_path: Path) -> Iterator[str]:
             process.terminate()
 
 
-def test_a_registry_by_skopeo(fleet: Fleet, registry: str) -> None:
-    fleet.publish()
-    name = f"docker://{registry}/fleet/modules"
+def push(fleet: Fleet, name: str) -> None:
     copy = ["skopeo", "copy", "--quiet", "--preserve-digests", "--dest-tls-verify=false"]
     copy += ["--retry-times", "9", f"oci:{fleet.store}:{TAG}", f"{name}:{TAG}"]
     subprocess.run(copy, check=True, capture_output=True)
+
+
+def test_a_registry_by_skopeo(fleet: Fleet, registry: str) -> None:
+    fleet.publish()
+    name = f"docker://{registry}/fleet/modules"
+    push(fleet, name)
     fleet.configure(name, more="modules_over_http: true\n")
     assert synced(fleet) == Synced(name, KERNEL.release, "", 2, 2, build_id=KERNEL.build_id)
     assert fleet.find("vfs") is not None
     assert synced(fleet).fetched == 0
     fleet.configure(f"{name}/none", more="modules_over_http: true\n")
-    assert f"{name}/none:{TAG} cannot be copied: " in synced(fleet).problem
+    result = synced(fleet)
+    assert f"it has no modules for this kernel: there is no {name}/none:{TAG}" == result.problem
+    assert result.state is StoreState.NO_KERNEL
+
+
+def test_a_registry_that_serves_other_bytes(fleet: Fleet, registry: str, tmp_path: Path) -> None:
+    fleet.publish()
+    name = f"docker://{registry}/fleet/modules"
+    push(fleet, name)
+    fleet.configure(name, more="modules_over_http: true\n")
+    digest = fleet.stored("vfs").digest.removeprefix("sha256:")
+    [blob] = (tmp_path / "registry").rglob(f"{digest}/data")
+    blob.write_bytes(blob.read_bytes()[:-1] + b"x")
+    result = synced(fleet)
+    assert f"{name}:{TAG} was changed: " in result.problem
+    assert (result.state, result.refusal, result.fetched) == (StoreState.REFUSED, "digest", 0)
+    shutil.rmtree(tmp_path / "registry/docker")
+    fleet.configure(name.replace(registry, "127.0.0.1:9"), more="modules_over_http: true\n")
+    result = synced(fleet)
+    assert "cannot be copied: " in result.problem and result.state is StoreState.UNAVAILABLE
