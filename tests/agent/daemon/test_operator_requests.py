@@ -346,7 +346,7 @@ def test_what_is_refused_has_a_row(tmp_path: Path, lines: Lines) -> None:
 
 def test_every_name_is_documented(tmp_path: Path, lines: Lines) -> None:
     """docs/status.md explains the names that programs read, and no others."""
-    path = configure(tmp_path, a="ok 1")
+    path = configure(tmp_path, "modules: ['file:///srv/store']", a="ok 1")
 
     async def work() -> None:
         async with serving(path) as agent:
