@@ -126,10 +126,9 @@ def sync(hosts: list[FleetHost]) -> list[str]:
 
 def states(prometheus: Prometheus, script: str) -> dict[str, float]:
     """How many hosts are in which state, all revisions together, by the documented query."""
-    [query] = [q for q in queries(f'script="{script}"') if q.startswith("count by (state)")] or [
-        f"sum by (state) ({queries(chr(34) + script + chr(34))[0]})"
-    ]
-    return {json.loads(labels)["state"]: value for labels, value in prometheus.query(query).items()}
+    [query] = queries(f'script="{script}"')
+    found = prometheus.query(f"sum by (state) ({query})")
+    return {json.loads(labels)["state"]: value for labels, value in found.items()}
 
 
 def until(prometheus: Prometheus, script: str, wanted: dict[str, float]) -> None:
@@ -169,7 +168,9 @@ def test_one_host_of_three(
 
     def start(host: FleetHost) -> str:
         host.run(typed("sh", "builder host")).check()
-        return host.run(typed("sh", "host start")).stderr + host.journal("stapwatch-sync")
+        host.run(typed("sh", "host start"))
+        host.run("systemctl stop stapwatch-sync.timer").check()  # the tests say when it runs
+        return host.journal("stapwatch-sync")
 
     started = time.monotonic()
     said = on_all(hosts, start)
@@ -209,7 +210,7 @@ def test_a_bad_revision_is_stopped_on_the_first_host(
     # by itself, or as soon as the host is busy
     hosts[0].run(["trigger", "getppid", "300000"]).check()
     until(prometheus, "opens_next", {"quarantined": 1, "off": 2})
-    assert [host.modules() for host in hosts] == [{"opens", "opens_next"}, {"opens"}, {"opens"}]
+    assert [host.modules() for host in hosts[1:]] == [{"opens"}, {"opens"}]
     reason = hosts[0].run("stapwatch status --seconds 0").stdout
     assert "budget hit_rate is 5,000" in reason
     [query] = queries("stapwatch_script_disarmed_total")
@@ -237,10 +238,9 @@ def test_a_changed_blob_is_refused_on_all(
     publish(here)
     large = [path for path in blobs(here) - before if path.stat().st_size > 50_000]
     assert len(large) == 3, "a module for each kernel"
-    for path in large:
-        data = bytearray(path.read_bytes())
-        data[len(data) // 2] ^= 1
-        path.write_bytes(data)
+    right = {path: path.read_bytes() for path in large}
+    for path, data in right.items():
+        path.write_bytes(data[:5000] + bytes([data[5000] ^ 1]) + data[5001:])
     give(hosts, here)
     for text in sync(hosts):
         assert f"{URL}:" in text and "was changed: " in text
@@ -248,6 +248,8 @@ def test_a_changed_blob_is_refused_on_all(
     refused = "sum by (reason) (stapwatch_store_refused_total) > 0"
     assert prometheus.query(refused) == {json.dumps({"reason": "digest"}): 3}
     assert states(prometheus, "opens") == {"running": 3}, "what runs goes on"
+    for path, data in right.items():
+        path.write_bytes(data)
 
 
 def test_another_key_is_refused_on_all(
