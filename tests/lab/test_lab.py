@@ -7,9 +7,11 @@ import hashlib
 import os
 import select
 import signal
+import socketserver
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import urllib.request
 from collections.abc import Callable
@@ -177,6 +179,37 @@ class TestGuest:
         """
         done = guest.run(["python3", "-c", textwrap.dedent(script)])
         assert done.stdout.startswith("refused"), done
+
+    def test_guest_reaches_a_service_of_this_machine(self, image: Image) -> None:
+        """That one only, by several connections at once, in both directions."""
+        script = """
+            import socket
+            peers = [socket.create_connection(("10.0.2.100", 5000), timeout=30) for _ in range(3)]
+            for number, peer in enumerate(peers):
+                peer.sendall(b"%d" % number * 100000)
+                peer.shutdown(socket.SHUT_WR)
+            for peer in peers:
+                print(peer.makefile("rb").read().decode())
+            try:
+                socket.create_connection(("10.0.2.100", 5001), timeout=5)
+            except OSError as error:
+                print("refused")
+        """
+
+        class Counter(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                data = self.rfile.read()
+                self.wfile.write(b"%d of %s" % (len(data), data[:1]))
+
+        with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Counter) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+            thread.start()
+            with Guest.boot(image, reach={5000: ("127.0.0.1", server.server_address[1])}) as guest:
+                done = guest.run(["python3", "-c", textwrap.dedent(script)], timeout=120).check()
+            server.shutdown()
+            thread.join()
+        answers = [f"100000 of {number}" for number in range(3)]
+        assert done.stdout.splitlines() == [*answers, "refused"]
 
     def test_kernel_has_nothing_to_complain_of(self, guest: Guest) -> None:
         assert guest.complaints() == []
