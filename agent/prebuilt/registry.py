@@ -40,7 +40,7 @@ def opened(url: str, tag: str, work: Path, plain_http: bool) -> Iterator[Path | 
     if not url.startswith(SCHEME):
         yield None
         return
-    folder = work / "registries" / hashlib.sha256(url.encode()).hexdigest()[:24]
+    folder = work.absolute() / "registries" / hashlib.sha256(url.encode()).hexdigest()[:24]
     folder.mkdir(parents=True, exist_ok=True)
     _copy(f"{url}:{tag}", folder, tag, plain_http)
     yield folder

@@ -17,6 +17,7 @@ import pytest
 from agent.prebuilt.syncing import HostKernel, Synced, text_of
 from agent.store import oci_layout
 from agent.store.looks import StoreState
+from agent.store.spool import Spool
 from runtime.support.record import replace
 from tests.agent.store.fleet import KERNEL, Fleet
 
@@ -279,11 +280,13 @@ def push(fleet: Fleet, name: str) -> None:
     subprocess.run(copy, check=True, capture_output=True)
 
 
-def test_a_registry_by_skopeo(fleet: Fleet, registry: str) -> None:
+def test_a_registry_by_skopeo(fleet: Fleet, registry: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fleet.publish()
     name = f"docker://{registry}/fleet/modules"
     push(fleet, name)
     fleet.configure(name, more="modules_over_http: true\n")
+    monkeypatch.chdir(fleet.spool.folder.parent)  # `stapwatch sync --folder spool`
+    fleet.spool = Spool(Path(fleet.spool.folder.name))
     assert synced(fleet) == Synced(name, KERNEL.release, "", 2, 2, build_id=KERNEL.build_id)
     assert fleet.find("vfs") is not None
     assert synced(fleet).fetched == 0
