@@ -40,7 +40,7 @@ class Signer:
 
     def __init__(self, config: Path | None = None) -> None:
         self._main = config or MAIN_FILE
-        self._chosen: tuple[dict[str, str], Choice] | None = None
+        self._chosen: tuple[object, Choice] | None = None  # and what it was chosen from
 
     def image(self, path: Path) -> bytes | None:
         """Raises SigningError, and OSError for a module that cannot be read."""
@@ -85,7 +85,8 @@ class Signer:
 
         configured = configured_key(self._main)
         pairs = key_files.candidates(configured)
-        seen = derived_cache.signatures(str(f) for p in pairs for f in (p.key, p.certificate))
+        files = derived_cache.signatures(str(f) for p in pairs for f in (p.key, p.certificate))
+        seen = files, [pair.refusal() for pair in pairs]  # a change of the mode is none of the file
         if self._chosen is None or self._chosen[0] != seen:
             self._chosen = seen, _choice(pairs)
         return self._chosen[1]

@@ -66,6 +66,15 @@ def test_a_signer_sees_that_keys_have_changed(host: Host) -> None:
     assert signer.image(host.module) == signed(MODULE, host.dkms)
 
 
+def test_a_signer_sees_that_others_can_read_the_key_now(host: Host) -> None:
+    signer = host.signer
+    host.trust(host.ours)
+    assert signer.image(host.module) is not None
+    host.ours.key.chmod(0o640)
+    assert signer.image(host.module) is None
+    assert "chmod 600" in signer.advice(host.module)
+
+
 def test_the_configured_key_is_the_only_one(host: Host) -> None:
     host.trust(host.ours)
     third = new_pair(host.folder / "third", "third")
