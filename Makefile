@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 #   make run [FOR=30]     the agent with example probes: here, or in the lab
-#   make test             everything, the lab included
+#   make test             everything but what is long, the lab included
+#   make long             the tests that make test leaves out
 #   make dev              what a developer needs
 #   make bench [BENCH='--only events --kernel 6.1']
 #                         what an event, a compile and a scrape cost, beside the peers
@@ -31,7 +32,7 @@ export CMD
 WORKERS ?= 4
 FUZZ_SEED = $(or $(SEED),$(shell date +%Y%m%d))
 
-.PHONY: man completion editors run test fuzz torture kernels bench dev check format lab deb rpm golden clean
+.PHONY: man completion editors run test long fuzz torture kernels bench dev check format lab deb rpm golden clean
 
 run: host
 	@$(PY) -m lab.demo $(if $(FOR),--for $(FOR)) $(if $(KERNEL),--kernel $(KERNEL))
@@ -40,7 +41,10 @@ test: host table
 	@$(PY) -m lab build --kernel $(or $(KERNEL),6.1)
 	@$(MAKE) -s lint
 	@$(PY) -m pytest -n auto --maxprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder \
-		--durations 20 tests
+		--durations 20 -m 'not long' tests
+
+long: host table
+	@$(PY) -m pytest -v -m long tests
 
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'

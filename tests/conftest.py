@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Marks for whole folders: tests that need Debian's packages (host), and tests that need a guest (lab).
 
-`make check` leaves both out; `make test` runs everything.
+`make check` leaves both out; `make test` runs everything but tests marked as long.
 
 Property tests use the same examples each time, so that a failure is caused by a change;
 HYPOTHESIS_PROFILE=search tries new ones.
