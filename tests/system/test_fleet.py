@@ -213,7 +213,7 @@ def test_a_bad_revision_is_stopped_on_the_first_host(
     assert [host.modules() for host in hosts[1:]] == [{"opens"}, {"opens"}]
     reason = hosts[0].run("stapwatch status --seconds 0").stdout
     assert "budget hit_rate is 5,000" in reason
-    [query] = queries("stapwatch_script_disarmed_total")
+    [query] = queries("sum by (script, budget)")
     assert prometheus.query("sum by (script, budget) (stapwatch_script_disarmed_total) > 0") == {
         json.dumps({"budget": "hit_rate", "script": "opens_next"}): 1
     }
