@@ -214,6 +214,7 @@ def test_compiling_without_tracefs(machine: Machine, setting: Setting) -> None:
     machine.service.reload()
     assert set(machine.service.states().values()) == {"running"}, machine.service.status()
     machine.guest.run(["trigger", "getppid", "9"]).check()
+    machine.guest.run(["trigger", "open", "/etc/hostname", "3"]).check()
     assert (machine.calls("calls"), machine.calls("late")) == (91, 14)
     assert machine.service.value("stapwatch_functions_opens_total") > 0
     assert machine.service.value("stapwatch_functions_reads_total") > 0
