@@ -6,19 +6,8 @@
 #
 # FOLDER (build/deb) gets the packages and their source. VERSION: another one than the changelog's, as for trying an
 # upgrade. The result depends on nothing else: not on the time, the folder, the umask or who builds.
-set -eu
-umask 022
-top=$(cd "$(dirname "$0")/.." && pwd)
-
-version=
-while getopts v: option; do
-	case $option in
-	v) version=$OPTARG ;;
-	*) exit 2 ;;
-	esac
-done
-shift $((OPTIND - 1))
-folder=${1:-$top/build/deb}
+default=deb
+. "$(dirname "$0")/build_arguments.sh"
 
 for tool in dpkg-buildpackage dh dh_python3; do
 	command -v "$tool" >/dev/null || {

@@ -5,19 +5,8 @@
 #   packaging/build_rpm.sh [-v VERSION] [FOLDER]
 #
 # FOLDER (build/rpm) gets the packages and their source. VERSION: another one than the spec's.
-set -eu
-umask 022
-top=$(cd "$(dirname "$0")/.." && pwd)
-
-version=
-while getopts v: option; do
-	case $option in
-	v) version=$OPTARG ;;
-	*) exit 2 ;;
-	esac
-done
-shift $((OPTIND - 1))
-folder=${1:-$top/build/rpm}
+default=rpm
+. "$(dirname "$0")/build_arguments.sh"
 
 command -v rpmbuild >/dev/null || {
 	echo "rpmbuild is missing: it is in the package rpm (Debian) or rpm-build" >&2

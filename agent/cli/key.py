@@ -148,7 +148,7 @@ def _enroll(options: KeyOptions) -> int:
 
 
 def _own_certificate(options: KeyOptions) -> Path:
-    """Of the key that would sign. Raises SigningError if there is none."""
+    """The certificate of the key that would sign. Raises SigningError if there is none."""
     from agent.signing import key_files, signer
     from agent.signing.errors import SigningError
 

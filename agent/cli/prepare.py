@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from agent.cli.command import Parser, Subparsers, UsageError, add_command
 from agent.config.settings import MAIN_FILE, Settings
-from agent.scripts.prepared_kernels import RELEASE
+from compiler.kernel.release import RELEASE
 from runtime.support.record import record
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from agent.config import schema
 from agent.config.schema import Reader, SchemaError
 from agent.config.settings import StoreSettings
 from agent.config.yaml_tree import ConfigDiagnostic, Mapping, Node
+from compiler.kernel.release import RELEASE
 
 PUBLIC_KEY = (
     r"(ssh-[a-z0-9-]+|ecdsa-sha2-[a-z0-9-]+|sk-[a-z0-9-]+@openssh\.com) "
@@ -36,7 +37,7 @@ def fields(reader: Reader) -> dict[str, Callable[[Node], Any]]:
             node,
             "module_packages",
             lambda inner: _packaged(inner, reader),
-            r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}",  # a kernel's release
+            RELEASE.pattern,
         ),
     }
 

@@ -28,9 +28,8 @@ from agent.scripts.loader_client import LoaderError
 from agent.scripts.systemd_jobs import SystemdError, unit
 
 _CGROUP = Path("/proc/self/cgroup")
-_PATIENCE = (
-    20.0  # seconds for the loader, which systemd may have to start, and may not at a shutdown
-)
+# seconds for the loader, which systemd may have to start, and may not at a shutdown
+_PATIENCE = 20.0
 _SYSTEMD = Path("/run/systemd/system")  # exists where systemd is PID 1: sd_booted(3)
 
 

@@ -77,7 +77,7 @@ def ask_again(settings: Settings, version: str) -> None:
 
 
 def _is_over(kernel: PreparedKernel) -> bool:
-    """Whether the kernel runs now. One of the same release that was installed since is the next boot's."""
+    """Whether the kernel has been booted. The same release, prepared since that boot, waits for the next."""
     return kernel.release == os.uname().release and kernel.boot != _boot()
 
 

@@ -88,7 +88,7 @@ class StatusRequests:
         return {
             **tree,
             "rollout": [e for e in rollout if only in ("", e["name"])],
-            "stores": status_tree.with_readable_texts({"stores": stores})["stores"],
+            **status_tree.with_readable_texts({"stores": stores}),
         }
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -24,8 +25,9 @@ from runtime.support.escapes import readable
 from runtime.support.record import asdict
 
 
+@cache
 def running_build_id() -> str:
-    """Of the running kernel; "" if that is not known."""
+    """The running kernel's build-id; "" if it cannot be read. No scrape reads it again."""
     from compiler.kernel import image
     from compiler.kernel.errors import KernelFactError
 
@@ -50,7 +52,7 @@ class StoreReports:
         self._seen = dict(self._looks.refused())  # sync's counts, which are older than this process
 
     def looks(self, urls: Iterable[str]) -> list[Look]:
-        """What is known of these stores, for the running kernel."""
+        """The last looks at these stores, for the running kernel."""
         wanted = list(urls)
         if not wanted:
             return []

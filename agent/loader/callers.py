@@ -22,9 +22,8 @@ class Callers:
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
-        self._pids: dict[
-            int, int
-        ] = {}  # by pidfd, which still means its process when the PID is used again
+        # by pidfd, which still means its process when the PID is used again
+        self._pids: dict[int, int] = {}
 
     @property
     def alive(self) -> bool:

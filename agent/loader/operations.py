@@ -24,8 +24,8 @@ from typing import TYPE_CHECKING, Any
 
 from agent.scripts import module_lookup, systemd_jobs
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
-from agent.scripts.prepared_kernels import RELEASE
 from agent.store.refusals import COUNTS, RefusalCounts
+from compiler.kernel.release import RELEASE
 from compiler.protocol import (
     LAST_PASS,
     Diagnostic,

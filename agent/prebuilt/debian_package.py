@@ -64,7 +64,7 @@ class PackageError(Exception):
 
 @record
 class _Signed:
-    """What the store has for one build of the release."""
+    """The catalogue of one build of the release, and its signature."""
 
     catalogue: Catalogue
     signature: bytes

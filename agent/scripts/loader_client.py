@@ -206,7 +206,7 @@ class LoaderCompilers(Compilers):
         return decode_response(line) if line else None
 
     def _count_refusals(self) -> None:
-        """Of modules that were fetched from a store; the loader forgets them when it ends."""
+        """Add the loader's refusals of modules from stores to ours; the loader forgets them when it ends."""
         if not (FOLDER / STORES).is_dir():
             return
         with contextlib.suppress(LoaderError, ValueError, TypeError):

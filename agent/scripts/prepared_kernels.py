@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from compiler.kernel.release import RELEASE
 from runtime.support.record import asdict, field, record
 from runtime.support.str_enum import StrEnum
 
-# as `uname -r` prints it, and as a part of a file's name
-RELEASE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+~-]{0,127}")
 _FOLDER = "kernels"
 OUTDATED = "outdated"  # in place of a release: all that were prepared for something else
 

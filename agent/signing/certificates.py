@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a certificate of a module key says.
+"""Reads the certificate of a key that signs modules.
 
 read(Path("/etc/stapwatch/mok.pub"))
 -> Certificate(name="stapwatch modules of web1", key_id="6ccece7e...", ends="Nov 30 22:30:00 2126 GMT", ...)

@@ -56,6 +56,12 @@ class KeyPair:
         """False as well for a user who may not look."""
         return os.path.exists(self.key) and os.path.exists(self.certificate)  # noqa: PTH110
 
+    @property
+    def enroll_command(self) -> str:
+        """What to type to enrol it."""
+        is_first = self.origin in ("stapwatch", "configured")  # the one without --cert
+        return "stapwatch key enroll" + ("" if is_first else f" --cert {self.certificate}")
+
     def refusal(self) -> str:
         """Why the key is not used, and what to type; "" if nothing is wrong with it."""
         if why := file_trust.refusal(self.key, _ROOT):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What `stapwatch key status` tells: what this kernel wants, which keys are here, and what to do next.
+"""The output of `stapwatch key status`: what this kernel wants, which keys are here, and what to do next.
 
 gathered(None)  -> KeyStatus(policy=SignaturePolicy(...), keys=(KeyState(...),))
 text(gathered(None))   -> "Secure Boot  on\\nlockdown     integrity\\n..."
@@ -14,7 +14,7 @@ from agent.signing.certificates import Certificate
 from agent.signing.errors import SigningError
 from agent.signing.key_files import KeyPair
 from agent.signing.mok import Enrolment
-from agent.signing.signer import configured_key
+from agent.signing.signer import CREATE, configured_key
 from runtime.reader import signature_policy
 from runtime.reader.signature_policy import SignaturePolicy
 from runtime.support.record import record
@@ -124,9 +124,7 @@ def _next(status: KeyStatus) -> str:
     if waiting:
         return "reboot; at the console, in MokManager: Enroll MOK, Continue, Yes, the password"
     if usable:
-        cert = usable[0].pair.certificate
-        given = "" if usable[0].pair.origin in ("stapwatch", "configured") else f" --cert {cert}"
-        return f"stapwatch key enroll{given}, and reboot"
+        return f"{usable[0].pair.enroll_command}, and reboot"
     if status.keys:
-        return f"{status.keys[0].problem}"
-    return "stapwatch key create, stapwatch key enroll, and reboot; or signed modules from a store"
+        return status.keys[0].problem
+    return f"{CREATE}; or signed modules from a store"

@@ -22,9 +22,8 @@ from compiler.kernel.kernel import Kernel
 from runtime.reader.signature_policy import MARK
 
 _PKCS7 = 2  # enum pkey_id_type
-_TRAILER = struct.Struct(
-    ">2xB5xI"
-)  # of struct module_signature, all but the type and the size are 0
+# of struct module_signature, all but the type and the size are 0
+_TRAILER = struct.Struct(">2xB5xI")
 _DEFAULT = "sha256"
 
 

@@ -131,7 +131,4 @@ def _choice(pairs: list[KeyPair]) -> Choice:
 
 def not_enrolled(pair: KeyPair, certificate: Certificate) -> str:
     """`certificate`: of the pair, which no keyring of the kernel has."""
-    command = "stapwatch key enroll"
-    if pair.origin not in ("stapwatch", "configured"):
-        command += f" --cert {pair.certificate}"
-    return f"the key {pair.key} ('{certificate.name}') is not enrolled: {command}, and reboot"
+    return f"the key {pair.key} ('{certificate.name}') is not enrolled: {pair.enroll_command}, and reboot"

@@ -20,9 +20,8 @@ class Refusal(StrEnum):
     KERNEL = "kernel"  # a catalogue of another kernel than it stands for
     DIGEST = "digest"  # bytes that are not those which the catalogue or a manifest names
     FORMAT = "format"  # damaged, too large, or of another format
-    MODULE = (
-        "module"  # what is signed does not fit this host: its script, its programs, its runtime
-    )
+    # what is signed does not fit this host: its script, its programs, its runtime
+    MODULE = "module"
 
 
 class RefusedError(Exception):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from agent.scripts.prepared_kernels import RELEASE, PreparedKernel, PreparedKernels, State
+from agent.scripts.prepared_kernels import PreparedKernel, PreparedKernels, State
+from compiler.kernel.release import RELEASE
 from runtime.support.record import replace
 
 READY = PreparedKernel("6.1.0-57-amd64", State.READY, 2, {}, ("ab12", "cd34"))
