@@ -6,6 +6,7 @@ Settings() -> serve 127.0.0.1:9436, every script in /etc/stapwatch/probes.d
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -186,6 +187,11 @@ class StoreSettings:
         """The stores that may have modules for this kernel."""
         own = self.packaged.get(release)
         return tuple(dict.fromkeys([*([own] if own else []), *self.urls]))
+
+    @property
+    def here(self) -> tuple[str, ...]:
+        """Of the running kernel."""
+        return self.of(os.uname().release)
 
     @property
     def all(self) -> tuple[str, ...]:

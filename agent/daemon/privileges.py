@@ -6,7 +6,6 @@ modules, make_compiler = kernel(None)
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -47,7 +46,7 @@ def _own_compiler(settings: Settings) -> Compiler:
     from agent.store.stored_modules import StoredModules, Trust
 
     stored = StoredModules(Spool(), Serials(settings.state_folder), _refused)
-    trust = Trust(settings.stores.of(os.uname().release), settings.stores.keys)
+    trust = Trust(settings.stores.here, settings.stores.keys)
     return Compiler(settings.compile, compilers=Compilers(stored=stored, trust=trust))
 
 

@@ -85,7 +85,7 @@ class Service:
         self._metrics.more = self._rollout.metrics
         self._metrics.kernels = self._rollout.kernels
         stores = StoreReports()
-        self._metrics.stores = lambda: stores.families(self._supervisor.settings.stores.urls)
+        self._metrics.stores = lambda: stores.families(self._supervisor.settings.stores.here)
         parts = (self._rollout, self._supervisor, self._server, self._notifier, self._health)
         loader = Loader(path, listen, web_config_file, insecure_files)
         self._reloader = Reloader(loader, parts, off)

@@ -84,7 +84,7 @@ class StatusRequests:
                     )
                 )
         rollout = self._rollout.status()
-        stores = self._stores.trees(self._supervisor.settings.stores.urls)
+        stores = self._stores.trees(self._supervisor.settings.stores.here)
         return {
             **tree,
             "rollout": [e for e in rollout if only in ("", e["name"])],

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import re
 import socket
 import struct
@@ -152,7 +151,7 @@ class Operations:
 
         with self._lock:
             stores = self._wanted_requests().stores(request)
-        return Trust(stores.of(os.uname().release), stores.keys)
+        return Trust(stores.here, stores.keys)
 
     def _wanted_requests(self) -> WantedRequests:
         """The first one imports what reads configurations: modules from the cache need nothing of it."""
