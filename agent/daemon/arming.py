@@ -220,16 +220,15 @@ class Arming:
         module, before = script.module, script.rearming.disarm
         if module is None:
             return False
-        # Before the request: what the kernel does after it is another disarm.
-        script.rearming.armed()
         budgets = for_kernel(script.settings.budgets)
         is_first = module.state is State.LOADED
         try:
-            if is_first:
-                await self.trying(script, module.name)
-                await module.start(script.settings.max_errors, budgets=budgets)
-            else:
-                await module.control.arm(budgets)
+            with script.rearming.arming():
+                if is_first:
+                    await self.trying(script, module.name)
+                    await module.start(script.settings.max_errors, budgets=budgets)
+                else:
+                    await module.control.arm(budgets)
         except ModuleError as error:
             again = " again" if before is not None else ""
             text = f"script {script.name} is not armed{again}: {error}"

@@ -12,7 +12,8 @@ a day is no reason to give the script up.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 from agent.config.budgets import percent
@@ -70,6 +71,7 @@ class Rearming:
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.disarm: Disarm | None = None  # the last one, until the script is armed
         self.quarantined = False
+        self.under_way = False  # the kernel has been asked to arm it, and has not answered
         self.counts: Counter[str] = Counter()  # by budget
         self._clock = clock
         self._next = 0  # the index of the next pause
@@ -106,6 +108,16 @@ class Rearming:
             self._changed = now
         self.disarm, self.quarantined = None, False
         self._armed = now
+
+    @contextmanager
+    def arming(self) -> Iterator[None]:
+        """While the kernel attaches the hooks. A disarm that it reports meanwhile is another one."""
+        self.armed()
+        self.under_way = True
+        try:
+            yield
+        finally:
+            self.under_way = False
 
     def start_over(self) -> None:
         """Forget earlier pauses: the script or its budgets have changed, or a person has armed it."""

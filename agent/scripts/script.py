@@ -284,9 +284,17 @@ class Script:
         if self.module.state is State.LOADED or self.rearming.paused:
             held = self.settings.held
             return ScriptState.DISARMED_BY_OPERATOR if held else ScriptState.PAUSED
+        if self.is_being_armed:
+            return ScriptState.DISARMED
         if self.rearming.disarm is None:
             return self.state
         return ScriptState.QUARANTINED if self.rearming.quarantined else ScriptState.DISARMED
+
+    @property
+    def is_being_armed(self) -> bool:
+        """Whether its hooks are being attached again: no hit is counted yet."""
+        module = self.module
+        return self.rearming.under_way and module is not None and module.state is State.DISARMED
 
     @property
     def is_paused(self) -> bool:
@@ -300,6 +308,8 @@ class Script:
         if self.is_paused:
             by = "it was disarmed by the operator, its values stay" if self.settings.held else ""
             return "; ".join(filter(None, [reason, by, f"to arm it: stapwatch arm {self.name}"]))
+        if self.is_being_armed:
+            return "it is being armed again"
         if self.module is None or disarm is None:
             return reason
         if self.rearming.quarantined:

@@ -133,7 +133,9 @@ def test_a_package_of_modules_needs_no_compiler(
     assert service.states()["packed"] == "failed"
     apt(guest, "install", f"/root/debs/{package.name}")
     wait_for(lambda: service.states()["packed"] == "running", "the module of the package")
-    found = {key: value for key, value in service.series().items() if key[0] == "stapwatch_store_modules"}
+    found = {
+        key: value for key, value in service.series().items() if key[0] == "stapwatch_store_modules"
+    }
     assert list(found.values()) == [1]
     # the timer fetches what a kernel needs that boots for the first time
     assert service.systemctl("is-active", "stapwatch-sync.timer").stdout == "active\n"

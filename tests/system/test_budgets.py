@@ -152,7 +152,9 @@ def test_quarantine_and_a_persons_word(service: Service) -> None:
 
     pid, modules = service.show("MainPID"), service.modules()
     wait_for(
-        lambda: guest.run("grep -l request /var/lib/stapwatch/scripts/asked.json").stdout,
+        lambda: (
+            guest.run("grep -l disarmed.too.often /var/lib/stapwatch/scripts/asked.json").stdout
+        ),
         "it is on the disk",
     )
     guest.run(["kill", "-9", pid]).check()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -120,7 +121,7 @@ def test_a_disarmed_script_is_armed_again(machine: Machine, lines: Lines) -> Non
         machine.now += 1
         supervisor.tick()
         await until(lambda: script.shown == "running")
-        await until(lambda: device.header().state is State.RUNNING)
+        assert device.header().state is State.RUNNING, "not before its hooks are attached"
         assert machine.kernel.done[-1] == f"arm {device.name}"
         assert entries(lines, "script a is armed again")
         supervisor.tick()
@@ -318,8 +319,21 @@ def test_arming_that_fails_is_tried_again(
             done, text = await supervisor.arm("a")
             assert not done and "script a is disarmed" in text
         machine.now += 64
-        supervisor.tick()
-        await until(lambda: script.shown == "running")
+        attaching, released = threading.Event(), threading.Event()
+        arm = StandInDevice.arm
+
+        def slow(device: StandInDevice, budgets: structs.Budgets) -> None:
+            attaching.set()
+            released.wait(20)
+            arm(device, budgets)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(StandInDevice, "arm", slow)
+            supervisor.tick()
+            await until(attaching.is_set)
+            assert (script.shown, script.why) == ("disarmed", "it is being armed again")
+            released.set()
+            await until(lambda: script.shown == "running")
         await supervisor.stop()
 
     run(work())
