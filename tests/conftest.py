@@ -10,6 +10,7 @@ HYPOTHESIS_PROFILE=search tries new ones.
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import hypothesis
@@ -50,3 +51,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
     # guests first: they take longest, and what is left over at the end is short
     items.sort(key=lambda item: item.get_closest_marker("lab") is None)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The files that take longest, if the run asked for durations."""
+    if not terminalreporter.config.option.durations:
+        return
+    seconds: defaultdict[str, float] = defaultdict(float)
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                seconds[report.nodeid.partition("::")[0]] += report.duration
+    terminalreporter.section("slowest 25 files, of all workers")
+    total = sum(seconds.values()) or 1
+    for file in sorted(seconds, key=seconds.__getitem__, reverse=True)[:25]:
+        terminalreporter.write_line(f"{seconds[file]:7.0f}s {seconds[file] / total:4.0%} {file}")

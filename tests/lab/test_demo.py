@@ -52,8 +52,8 @@ def children(pid: int) -> list[int]:
     return [int(child) for task in tasks for child in task.read_text().split()]
 
 
-def test_serves_until_interrupted(running: list[subprocess.Popen[str]]) -> None:
-    process = demo()
+def test_serves_until_its_time_is_up(running: list[subprocess.Popen[str]]) -> None:
+    process = demo("--for", "12")
     running.append(process)
     assert process.stdout is not None
     url = process.stdout.readline().split()[0]
@@ -63,6 +63,20 @@ def test_serves_until_interrupted(running: list[subprocess.Popen[str]]) -> None:
     page = fetched(url).body.decode()
     assert "\nstapwatch_vfs_latency_seconds_bucket{" in page
     assert "\nstapwatch_context_switches_total{" in page
+    output, errors = process.communicate(timeout=400)
+    assert process.returncode == 0, errors
+    assert output.count("series ") == 1  # the second table, after ten seconds
+    assert re.search(r"^vfs_latency_seconds\{.*ext4.*\} +\d+ +\d+\.\d .*s +<", output, re.M), output
+    assert re.search(r"^\[lab\] not on this machine: .*lab instead", errors, re.M)
+    assert re.search(r"^\[lab\] compiling scripts: \d of 4 done", errors, re.M)
+
+
+@pytest.mark.long
+def test_serves_until_interrupted(running: list[subprocess.Popen[str]]) -> None:
+    process = demo()
+    running.append(process)
+    assert process.stdout is not None
+    url = process.stdout.readline().split()[0]
     started = children(process.pid)
     assert started
     process.send_signal(signal.SIGINT)
@@ -72,17 +86,6 @@ def test_serves_until_interrupted(running: list[subprocess.Popen[str]]) -> None:
         wait_for(partial(process_is_gone, pid), f"the end of process {pid}")
     with pytest.raises(urllib.error.URLError):
         fetched(url, 5)
-
-
-def test_ends_by_itself(running: list[subprocess.Popen[str]]) -> None:
-    process = demo("--for", "12")
-    running.append(process)
-    output, errors = process.communicate(timeout=400)
-    assert process.returncode == 0, errors
-    assert output.count("series ") == 2  # one table at once, one after ten seconds
-    assert re.search(r"^vfs_latency_seconds\{.*ext4.*\} +\d+ +\d+\.\d .*s +<", output, re.M), output
-    assert re.search(r"^\[lab\] not on this machine: .*lab instead", errors, re.M)
-    assert re.search(r"^\[lab\] compiling scripts: \d of 4 done", errors, re.M)
 
 
 def test_termination_while_it_starts(running: list[subprocess.Popen[str]]) -> None:
