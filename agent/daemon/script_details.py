@@ -9,14 +9,15 @@ details(script, snapshot, exposition, rates)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from agent.daemon import losses
 from agent.daemon.rates import Rates
 from agent.daemon.status_tree import cost_ns
 from agent.exposition.families import Family, Member
-from agent.exposition.render import Exposition, by_member
+from agent.exposition.render import Exposition, Reader, by_member
+from agent.scripts import variants
 from agent.scripts.script import LoadedModule, Script
 from runtime.abi.manifest import Table
 from runtime.abi.structs import ABI, MILLION
@@ -51,13 +52,26 @@ def details(
 def series(exposition: Exposition, snapshots: dict[str, Snapshot]) -> dict[str, int]:
     """The series of each script now; those that a budget leaves out of the page are part of them."""
     found = dict.fromkeys(snapshots, 0)
-    for member, elements, samples in exposition.elements(by_member(_values(snapshots))):
+    for member, elements, samples in exposition.elements(reader(snapshots)):
         found[member.script] += elements * samples
     return found
 
 
-def _values(snapshots: dict[str, Snapshot]) -> dict[tuple[str, str], TableValues]:
-    return {(n, t.table.name): t for n, shot in snapshots.items() for t in shot.tables}
+def reader(snapshots: Mapping[str, Snapshot]) -> Reader:
+    return by_member({(n, t.table.name): t for n, shot in snapshots.items() for t in shot.tables})
+
+
+def text(script: Script) -> dict[str, Any]:
+    """The script's text as its file has it now, and whether that is what runs."""
+    try:
+        found, revision = (
+            variants.text(script.settings, script.variant),
+            variants.revision(script.settings),
+        )
+    except OSError as error:
+        return {"text": None, "text_problem": f"{script.settings.file}: {error.strerror}"}
+    changed = script.module is not None and revision != script.revision
+    return {"text": found, "text_problem": "the file has changed since" if changed else ""}
 
 
 def _identity(module: LoadedModule) -> dict[str, Any]:
@@ -99,9 +113,7 @@ def _metrics(script: Script, shot: Snapshot, exposition: Exposition) -> list[dic
     """For each global of the module: what it is exported as, and how full it is."""
     sizes = {
         (member.script, member.table.name): elements * samples
-        for member, elements, samples in exposition.elements(
-            by_member(_values({script.name: shot}))
-        )
+        for member, elements, samples in exposition.elements(reader({script.name: shot}))
     }
     members = dict(_members(script.name, exposition))
     cpus = shot.header.nr_lanes

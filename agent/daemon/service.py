@@ -39,7 +39,7 @@ from agent.log_sinks import log
 from agent.scripts.compile_client import Compiler
 from agent.scripts.kernel_modules import ModuleError, Modules
 from agent.scripts.script import Script
-from agent.web import web_config, web_server
+from agent.web import page_files, web_config, web_server
 from agent.web.http_server import ListenError, Request, Response
 from agent.web.inherited_sockets import InheritedSockets
 from agent.web.web_server import WebServer
@@ -254,12 +254,10 @@ class Service:
                 return Response(200, b"ready\n")
             case "/-/ready":
                 return Response(503, b"not ready: scripts are being compiled and loaded\n")
-            case "/":
-                return await self._status.page()
             case "/status":
                 return await self._status.tree(request)
-            case _:
-                return Response(404, b"not found; see /\n")
+            case path:
+                return page_files.answer(path, request.headers)
 
     async def _scrape(self, request: Request) -> Response:
         started = time.perf_counter()

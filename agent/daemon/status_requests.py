@@ -1,32 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Answers the requests for `/` and `/status`.
+"""Answers the requests for `/status`, which the status page sends as well (agent/web/page).
 
 /status                     all scripts, from the counters that there are
 /status?seconds=1           the same after a second, with the rates of that second
 /status?script=vfs          only this script, with its metrics, hooks and losses
+/status?script=vfs&parts=values,text,lines&lines_after=17
+                            also its metrics' values, its text, and the log lines after number 17
 
 Nothing is measured while nobody asks: a request for rates waits for so long, and others are answered.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from agent.daemon import rates, script_details, script_reports, status_page, status_tree
+from agent.daemon import rates, script_details, script_reports, script_values, status_tree
 from agent.daemon.rates import MOST_SECONDS, Rates
 from agent.daemon.rollout import Rollout
 from agent.daemon.self_metrics import Health
 from agent.daemon.store_metrics import StoreReports
 from agent.daemon.supervisor import Supervisor
+from agent.exposition.render import Exposition
 from agent.scripts.script import Script
 from agent.web.http_message import Request, Response
 from runtime.reader.snapshot import Snapshot
+from runtime.support.record import asdict
 
 _JSON = "application/json"
-_HTML = "text/html; charset=utf-8"
+_PARTS = ("values", "text", "lines")
 
 
 class StatusRequests:
@@ -45,9 +50,6 @@ class StatusRequests:
         self._supervisor, self._rollout, self._health = supervisor, rollout, health
         self._snapshots, self._agent = snapshots, agent
 
-    async def page(self) -> Response:
-        return Response(200, status_page.page(await self._tree(self._supervisor.scripts)), _HTML)
-
     async def tree(self, request: Request) -> Response:
         """400 for a wrong number of seconds, 404 if there is no such script."""
         query = dict(parse_qsl(request.query))
@@ -61,15 +63,22 @@ class StatusRequests:
             if name not in scripts and name not in self._rollout.decisions:
                 return Response(404, f"{script_reports.unknown(name, scripts)}\n".encode())
             scripts = {n: s for n, s in scripts.items() if n == name}
+        parts = query.get("parts", "").split(",") if "parts" in query else []
+        if not set(parts) <= set(_PARTS) or (parts and not name):
+            text = f"parts= is a list of {', '.join(_PARTS)}, of one script=\n"
+            return Response(400, text.encode())
         found = await rates.measure(scripts, seconds) if seconds else {}
-        tree = await self._tree(scripts, found, name)
-        return Response(200, json.dumps(tree).encode() + b"\n", _JSON)
+        tree = await self._tree(scripts, found, name, parts, query.get("lines_after", ""))
+        body = await asyncio.to_thread(json.dumps, tree) if parts else json.dumps(tree)
+        return Response(200, body.encode() + b"\n", _JSON)
 
     async def _tree(
         self,
         scripts: Mapping[str, Script],
         found: Mapping[str, Rates] | None = None,
         only: str = "",
+        parts: Collection[str] = (),
+        lines_after: str = "",
     ) -> dict[str, Any]:
         self._health.state_problem = self._supervisor.arming.problem
         exposition, snapshots = self._supervisor.exposition, await self._snapshots(scripts)
@@ -83,6 +92,7 @@ class StatusRequests:
                         scripts[name], snapshots.get(name), exposition, (found or {}).get(name)
                     )
                 )
+                entry |= await _parts(scripts[name], snapshots, exposition, parts, lines_after)
         rollout = self._rollout.status()
         stores = self._stores.trees(self._supervisor.settings.stores.here)
         return {
@@ -90,6 +100,27 @@ class StatusRequests:
             "rollout": [e for e in rollout if only in ("", e["name"])],
             **status_tree.with_readable_texts({"stores": stores}),
         }
+
+
+async def _parts(
+    script: Script,
+    snapshots: dict[str, Snapshot],
+    exposition: Exposition,
+    parts: Collection[str],
+    lines_after: str,
+) -> dict[str, Any]:
+    """What is asked for by name, because it is long. What takes time is done in threads."""
+    tree: dict[str, Any] = {}
+    if "values" in parts:
+        read = script_details.reader(snapshots)
+        found = await asyncio.to_thread(script_values.values, script.name, exposition, read)
+        tree["values"] = found
+    if "text" in parts:
+        tree |= await asyncio.to_thread(script_details.text, script)
+    if "lines" in parts:
+        number = int(lines_after) if lines_after.isdecimal() else 0
+        tree["lines"] = [asdict(line) for line in script.log.recent.after(number)]
+    return await asyncio.to_thread(status_tree.with_readable_texts, tree)
 
 
 def _seconds(text: str) -> float:

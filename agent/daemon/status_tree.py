@@ -9,6 +9,8 @@ module are left out of a script that has none.
 
 from __future__ import annotations
 
+import os
+import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -39,6 +41,9 @@ def status(
     rates, series = rates or {}, series or {}
     tree = {
         "version": VERSION,
+        "host": os.uname().nodename,
+        "time": time.time(),
+        "cpus": os.sysconf("SC_NPROCESSORS_ONLN"),
         "ready": ready,
         "disabled": health.disabled,
         "state_folder": health.state_problem,

@@ -18,6 +18,7 @@ from agent.log_sinks import LineCount
 from agent.scripts.line_buffer import Line, LineBuffer
 from agent.scripts.line_limit import LineLimit
 from agent.scripts.recent_errors import RecentErrors
+from agent.scripts.recent_lines import RecentLines
 from agent.scripts.repeats import PERIOD, Repeats
 from runtime.abi.manifest import Manifest
 from runtime.abi.structs import EventKind
@@ -41,6 +42,7 @@ class ScriptLog:
         self.script = script
         self.lines = LineCount()
         self.errors = RecentErrors()
+        self.recent = RecentLines()
         self.limit = LineLimit(settings, clock)
         self._clock = clock
         self._buffer = LineBuffer()
@@ -149,6 +151,7 @@ class ScriptLog:
         fields |= {names[name]: value for name, value in line.fields.items()}
         if level == "error":
             fields["message_id"] = Message.SCRIPT_ERROR
+        self.recent.add(level, moment, line.probe, line.text)
         log_sinks.write_line(level, log_sinks.Escaped(line.text), fields, self.lines)
 
 

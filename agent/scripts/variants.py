@@ -141,6 +141,12 @@ def revision(script: ScriptSettings) -> str:
     return (digests[0] if len(digests) == 1 else _digest("\0".join(digests).encode()))[:_DIGITS]
 
 
+def text(script: ScriptSettings, variant: str) -> str:
+    """The text of one variant as it is now. Raises OSError."""
+    one = next((one for name, one in of(script) if name == variant), script)
+    return _source(one).decode("utf-8", "backslashreplace")
+
+
 def made_of(found: Sequence[Candidate]) -> str:
     """A digest of the texts and options that a module depends on. Where the files are does not matter."""
     digest = hashlib.sha256()

@@ -135,10 +135,11 @@ def head(response: Response, *, keep: bool) -> bytes:
     own = {
         "Date": formatdate(usegmt=True),
         "Content-Type": response.content_type,
-        "Content-Length": str(sum(map(len, response.parts))),
         "X-Content-Type-Options": "nosniff",
         "Connection": "keep-alive" if keep else "close",
     }
+    if response.status != HTTPStatus.NOT_MODIFIED:  # there it would be that of the page
+        own["Content-Length"] = str(sum(map(len, response.parts)))
     lines = [
         f"HTTP/1.1 {int(response.status)} {HTTPStatus(response.status).phrase}",
         *(f"{name}: {value}" for name, value in (own | dict(response.headers)).items()),

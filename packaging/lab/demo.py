@@ -57,7 +57,7 @@ def main() -> int:
             stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
             wait_until_ready(target)
             serving = True
-            print(f"{target.url}/metrics  ({target.where})", flush=True)
+            print(f"{target.url}/  the page, beside it /metrics  ({target.where})", flush=True)
             say(f"serving after {time.monotonic() - started:.0f} s; Ctrl-C ends it")
             target.keep_busy()
             watch(target, options.seconds)

@@ -24,7 +24,15 @@ from agent.scripts.compile_client import Compiled, Compiler
 from agent.scripts.kernel_modules import BusyError, Keeper, ModuleError, Modules
 from compiler.protocol import Request
 from runtime.abi import structs
-from runtime.abi.manifest import Manifest, Table
+from runtime.abi.manifest import (
+    Histogram,
+    HistogramKind,
+    Manifest,
+    Statistic,
+    Storage,
+    Table,
+    ValueType,
+)
 from runtime.abi.structs import Breach, Budgets, EventKind, State
 from runtime.events.decode import Event, decode
 from runtime.reader.device import Device, Image
@@ -64,12 +72,26 @@ class KnowingCompiler(Compiler):
 def manifest(text: str, name: str = "x", extra: str = "") -> Manifest:
     plan = Plan(lanes=2)
     plan.scalar("hits")
+    if "tables" in text.split():
+        add_tables(plan)
     found = with_print(plan.manifest(), "hello\n")
-    tables = tuple(replace(table, monotonic=True) for table in found.tables)
+    tables = tuple(replace(table, monotonic=table.name != "depth") for table in found.tables)
     digest = hashlib.sha256(f"{text}\0{name}\0{extra}".encode()).hexdigest()
     return replace(
         found, name=name, module=f"sw_{name}_{digest[:8]}", identity=digest, tables=tables
     )
+
+
+ELEMENTS = 12_000  # that the array `calls` has room for
+
+
+def add_tables(plan: Plan) -> None:
+    """One table of each kind, for a script `ok tables`."""
+    plan.array("calls", {"process": 64}, ELEMENTS)
+    layout = Statistic(sum=0, histogram=Histogram(HistogramKind.LOG2, 1, 65))
+    plan.array("sizes", {"device": 16}, 8, value=ValueType.STAT, row_size=8 * 66, statistic=layout)
+    plan.scalar("depth", storage=Storage.SHARED)
+    plan.array("title", {"id": None}, 4, Storage.SHARED, ValueType.STRING, 64)
 
 
 class StandInDevice(Device):

@@ -57,10 +57,11 @@ def test_serves_until_its_time_is_up(running: list[subprocess.Popen[str]]) -> No
     running.append(process)
     assert process.stdout is not None
     url = process.stdout.readline().split()[0]
-    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/metrics", url)
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", url)
     table = [process.stdout.readline() for _ in range(4)]
     assert table[0].split() == ["series", "total", "/s", "mean", "99%"]
-    page = fetched(url).body.decode()
+    assert b"/page/main.js" in fetched(url).body
+    page = fetched(f"{url}metrics").body.decode()
     assert "\nstapwatch_vfs_latency_seconds_bucket{" in page
     assert "\nstapwatch_context_switches_total{" in page
     output, errors = process.communicate(timeout=400)

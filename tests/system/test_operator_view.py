@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from selenium import webdriver
 
 from lab import Completed, Guest
+from tests.agent.web.test_page_files import Page
+from tests.agent.web.test_page_files import started as started_browser
 from tests.system.service import Service, wait_for
 from tests.system.setting import MAIN, Setting
 
@@ -57,6 +62,14 @@ def script(service: Service, name: str, *words: str) -> dict[str, Any]:
     return result
 
 
+@contextmanager
+def closing_browser(browser: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
+    try:
+        yield browser
+    finally:
+        browser.quit()
+
+
 def test_the_table(service: Service) -> None:
     call(service.guest, 100)
     done = stapwatch(service, "status")
@@ -97,6 +110,28 @@ def test_numbers_are_those_of_events(service: Service) -> None:
     assert wrong["errors"] == wrong["hits"] and wrong["complete"] is False
     assert wrong["last_error"]["count"] == wrong["errors"]
     assert wrong["losses"] == {"error": wrong["errors"]}
+
+
+def test_the_page_shows_them(service: Service) -> None:
+    """A browser of this machine, the agent in the guest: what it shows is what is scraped."""
+    with closing_browser(started_browser()) as browser:
+        page = Page(browser, f"http://127.0.0.1:{service.port}/")
+        page.open()
+        page.until(lambda: len(page.rows("scripts")) == 2, "the scripts")
+        assert "waits: " in {row[0]: row for row in page.rows("scripts")}["calls"][-1]
+        page.open("#/script/calls")
+        found = page.until(lambda: page.rows("getpgid_calls"), "its metrics")
+        served = service.series()
+        wanted = {dict(k)["third"]: n for (s, k), n in served.items() if s == "getpgid_calls_total"}
+        assert {third: float(value) for third, value, *_ in found} == wanted
+        page.press("3")
+        page.until(
+            lambda: any("syscall.getpgid" in row[3] for row in page.rows("the script's text")),
+            "its text",
+        )
+        # the guest has not the library for line charts
+        assert all("/page/library/" in text for text in page.complaints())
+        page.picture("guest")
 
 
 def test_rates_are_those_of_the_seconds(service: Service) -> None:

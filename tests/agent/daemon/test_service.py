@@ -131,11 +131,8 @@ def test_pages(tmp_path: Path, lines: Lines) -> None:
             assert (await agent.get("/-/healthy"))[0] == 200
             assert (await agent.get("/nothing"))[0] == 404
             _, headers, body = await agent.get("/")
-            assert (
-                headers["content-type"].startswith("text/html")
-                and b"good" in body
-                and b"<script>" not in body
-            )
+            assert headers["content-type"].startswith("text/html")
+            assert b"<script>" not in body and b"onclick" not in body
             tree = json.loads((await agent.get("/status"))[2])
             assert [(s["name"], s["state"]) for s in tree["scripts"]] == [
                 ("evil", "failed"),
@@ -162,7 +159,7 @@ def test_a_broken_configuration_leaves_all_as_it_is(tmp_path: Path, lines: Lines
                 == succeeded
             )
             assert agent.kernel.done == before
-            assert b"did you mean" in (await agent.get("/"))[2]
+            assert b"did you mean" in (await agent.get("/status"))[2]
             path.write_text(good + "log: {level: debug}\n")
             (tmp_path / "probes.d/c.stp").write_text("ok 1")
             agent.service.reload()
@@ -284,7 +281,6 @@ def test_arm_as_a_command(tmp_path: Path, lines: Lines) -> None:
             assert tree["scripts"][0]["state"] == "disarmed"
             shown = status_table.table(tree, time.time())
             assert "disarmed" in shown and "had 2,000 hits a second" in shown
-            assert b"class=disarmed" in (await agent.get("/"))[2]
             status, text = await asyncio.to_thread(arm, "a", "nosuch", "a")
             assert status == 1
             assert text == (
