@@ -48,7 +48,9 @@ class Names:
 
     def __call__(self, text: str) -> str:
         """The C identifier, another one for each name: `$` becomes `_`; taken names, and in a crowded
-        file all, get a suffix."""
+        file all, get a suffix. Locals of the compiler's own have a dot in their names, and no suffix."""
+        if "." in text:
+            return "__" + text.replace(".", "_")
         text = text.replace("$", "_")
         if self.crowded:
             return f"{text}__"

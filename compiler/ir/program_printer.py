@@ -51,7 +51,7 @@ def signature(f: p.Function) -> str:
 
 
 def _locals(found: Iterable[p.Local]) -> Iterator[str]:
-    names = [f"  {x.name}:{_type(x.type)}" for x in found if not x.name.startswith("__t")]
+    names = [f"  {x.name}:{_type(x.type)}" for x in found if "." not in x.name]
     if names:
         yield "  # locals"
         yield from names

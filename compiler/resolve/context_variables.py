@@ -86,7 +86,7 @@ def _value(
 
 def hidden_parameter(name: str) -> p.Local:
     """The parameter by which a function gets a context variable of the probe that it runs for."""
-    return p.Local(f"__context_{name}", p.LONG)
+    return p.Local(f"{name}.context", p.LONG)
 
 
 def _other_variable(ctx: FunctionContext, site: ProbeSite, name: str, span: Span) -> TypedValue:

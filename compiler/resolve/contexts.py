@@ -218,9 +218,9 @@ class FunctionContext:
         return found
 
     def temporary(self, type_: ValueType) -> p.Local:
-        """A local that no script can name."""
+        """A local that no script can name, as its name has a dot."""
         self.temporaries += 1
-        found = p.Local(f"__t{self.temporaries}", type_)
+        found = p.Local(f"t.{self.temporaries}", type_)
         self.locals[found.name] = found
         return found
 

@@ -73,7 +73,7 @@ def _passed_arguments(
         local = ctx.local(parameter.name)
         if parameter.name in changed:
             local = ctx.saved_parameters.setdefault(
-                parameter.name, p.Local(f"{parameter.name}__given", local.type)
+                parameter.name, p.Local(f"{parameter.name}.given", local.type)
             )
         args.append(p.LocalRef(local, span))
     return (*args, *hidden)

@@ -114,8 +114,8 @@ def _pairs(found: tuple[p.Local, ...]) -> list[str]:
 
 
 def _locals(body: p.Body | None) -> frozenset[str]:
-    """The script's locals, without the compiler's own: __t1, ...."""
-    return frozenset(x for x in _pairs(body.locals if body else ()) if not x.startswith("__t"))
+    """The script's locals, without the compiler's own: t.1, ...."""
+    return frozenset(x for x in _pairs(body.locals if body else ()) if "." not in x)
 
 
 def differences(script: Script, verdict: Verdict) -> list[str]:

@@ -27,6 +27,7 @@ SEED = int(os.environ.get("FUZZ_SEED", "1"))
 RUN = COUNT if "FUZZ_PROGRAMS" in os.environ else 40  # of the accepted ones
 BATCH = 40
 PART = 500  # changed scripts of one test
+REGISTERS = "regs,2,3,4,5,6"  # changed scripts may probe system calls, whose argument is registers
 GOLDEN = read_cases(Case, PROJECT / "tests/golden")
 CASES = [
     *cases(),
@@ -108,7 +109,7 @@ def mutate(chance: random.Random) -> tuple[Case, list[bytes]]:
 
 def as_script(case: Case, tokens: Sequence[bytes]) -> Script:
     made = case.script()
-    return Script("m", b"".join(tokens), made.args, made.defines, made.globals, made.guru, rounds=2)
+    return Script("m", b"".join(tokens), made.args, made.defines, made.globals, made.guru, rounds=2, registers=REGISTERS)
 
 
 def crash(script: Script) -> str:
