@@ -69,6 +69,7 @@ class Request:
     # a module of another compiler will do, in the boot in which that was in use
     older: bool = False
     explain: bool = False  # run all passes; the output is JSON, see compiler/driver/explain.py
+    manifest: bool = False  # the output of pass 3 is the manifest, and not the C
     recompile: bool = False  # compile even what is in the cache, into a module of another name
 
     @property

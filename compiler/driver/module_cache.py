@@ -46,7 +46,7 @@ _DEFAULTS = asdict(Request(""))
 _NOT_IN_IDENTITY = frozenset(
     (
         *("text", "output", "cache", "last_pass", "source", "kernel", "target"),
-        *("older", "recompile", "explain"),
+        *("older", "recompile", "explain", "manifest"),
     )
 )
 

@@ -187,8 +187,10 @@ def _result(stage: Parsed | Analyzed | Translated | Compiled) -> PipelineResult:
             from compiler.ir import program_printer
 
             return PipelineResult(program_printer.program(stage.program), stage.warnings)
-        case Translated():
-            return PipelineResult(stage.generated.c_text, stage.analyzed.warnings)
+        case Translated(generated=generated):
+            wanted = stage.analyzed.parsed.sources.job.request.manifest
+            output = generated.manifest.to_json() if wanted else generated.c_text
+            return PipelineResult(output, stage.analyzed.warnings)
         case Compiled():
             wanted = stage.translated.analyzed.parsed.sources.job.request.explain
             output = _explanation(stage) if wanted else ""

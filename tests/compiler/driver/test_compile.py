@@ -11,6 +11,7 @@ from compiler.driver import module_cache
 from compiler.driver.compile import compile_script
 from compiler.protocol import Request, Response
 from compiler.support.content_store import key_of
+from runtime.abi.manifest import Manifest
 from runtime.support.record import replace
 
 MADE = key_of("a module")
@@ -46,3 +47,12 @@ def test_who_asks_for_a_new_module_gets_the_error(request_: Request) -> None:
     found = compile_script(replace(request_, recompile=True), lambda line: None)
     assert not found.ok and "nosuch" in found.errors[0].message
     assert compile_script(replace(request_, older=True), lambda line: None).ok, "the old one stays"
+
+
+def test_a_manifest_takes_no_compiler_of_c(request_: Request) -> None:
+    """It is what the module would have; only passes that need no headers have run."""
+    text = "global a probe begin { a[pid()]++ }"
+    found = compile_script(replace(request_, text=text, last_pass=3, manifest=True), print)
+    assert found.ok and found.path == "" and len(found.passes) == 3
+    [table] = Manifest.from_json(found.output).tables
+    assert (table.name, [key.name for key in table.keys]) == ("a", ["pid"])
