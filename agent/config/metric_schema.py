@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from decimal import Decimal, localcontext
 from typing import Any
 
-from agent.config import schema
+from agent.config import alert_schema, schema
 from agent.config.metric_names import (
     LABEL_NAME,
     METRIC_NAME,
@@ -57,13 +57,15 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
         "ttl": schema.seconds,
         "when_full": schema.choice(WhenFull),
         "keep": schema.truth,
+        "alert": lambda n: alert_schema.read(n, reader, _declared_type(entry)),
     }
     try:
         values = reader.record(entry.node, f"metric '{variable}'", fields)
     except SchemaError as error:
         reader.diagnostics.append(error.diagnostic)
         return None
-    metric = MetricSettings(variable, entry.position, **values)
+    alerts = values.pop("alert", ())
+    metric = MetricSettings(variable, entry.position, alerts=alerts, **values)
     given = entry.node.entries if isinstance(entry.node, Mapping) else {}
     if metric.name is not None and (ending := bad_ending(metric.name, metric.type)):
         reader.diagnostics.append(
@@ -95,6 +97,13 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
             )
             metric = replace(metric, buckets=None)
     return metric
+
+
+def _declared_type(entry: Entry) -> MetricType | None:
+    """None if none is declared, or a wrong one."""
+    given = entry.node.entries.get("type") if isinstance(entry.node, Mapping) else None
+    text = given.node.text if given is not None and isinstance(given.node, Scalar) else ""
+    return MetricType(text) if text in [kind.value for kind in MetricType] else None
 
 
 def statistic(script: str, metric: MetricSettings) -> dict[str, Any] | None:

@@ -96,6 +96,27 @@ class Bounds:
 Buckets = Linear | Log2 | Bounds
 
 
+class Severity(StrEnum):
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@record
+class MetricAlert:
+    """A threshold for a metric, in its unit: `above` or `below` is set. `of`: see alert_schema.py; "": by
+    the metric's type. `wait`: seconds for which it must hold before the alert fires."""
+
+    above: Decimal | None = None
+    below: Decimal | None = None
+    of: str = ""
+    wait: float = 300.0
+    severity: Severity = Severity.WARNING
+    summary: str = ""
+    name: str = ""
+    runbook: str = ""
+
+
 @record
 class MetricSettings:
     """How one global is exported. None: derived by agent/config/metric_names.py."""
@@ -114,6 +135,7 @@ class MetricSettings:
     ttl: float | None = None  # seconds after which an element without a change is not served
     when_full: WhenFull | None = None
     keep: bool = False  # its values go on when the script changes
+    alerts: tuple[MetricAlert, ...] = ()  # the running agent does nothing with them
 
 
 @record

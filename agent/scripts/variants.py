@@ -161,7 +161,7 @@ def made_of(found: Sequence[Candidate]) -> str:
 def tuned(script: ScriptSettings) -> str:
     """A digest of the options that a running module gets without being replaced."""
     metrics = {
-        name: replace(metric, position=Position(""))
+        name: replace(metric, position=Position(""), alerts=())
         for name, metric in sorted(script.metrics.items())
     }
     return _digest(repr((script.budgets, script.max_errors, metrics)).encode())[:_DIGITS]

@@ -24,6 +24,7 @@ SECTIONS = {
     "the configuration": "KEYS",
     "script 'x'": "SCRIPTS",
     "metric 'y'": "METRICS",
+    "an alert": "ALERTS",
     "budgets": "BUDGETS",
     "when": "WHEN",
     "after": "AFTER",

@@ -4,13 +4,20 @@
 from __future__ import annotations
 
 import hashlib
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from agent.config.budgets import Budgets
 from agent.config.rollout_settings import RolloutSettings, Variant
-from agent.config.settings import CompileSettings, MetricSettings, ScriptSettings, Settings
+from agent.config.settings import (
+    CompileSettings,
+    MetricAlert,
+    MetricSettings,
+    ScriptSettings,
+    Settings,
+)
 from agent.config.yaml_tree import Position
 from agent.scripts import variants
 from agent.scripts.compile_client import Compiled, CompileError, Compiler
@@ -131,6 +138,9 @@ def test_what_can_be_set_while_a_module_runs() -> None:
     given = script(metrics={"n": MetricSettings("n", HERE)})
     moved = replace(given, metrics={"n": MetricSettings("n", Position("test.yaml", 9, 9))})
     assert variants.tuned(given) == variants.tuned(moved)
+    alert = MetricAlert(above=Decimal(1))  # for Prometheus only
+    warned = replace(given, metrics={"n": MetricSettings("n", HERE, alerts=(alert,))})
+    assert variants.tuned(given) == variants.tuned(warned)
     helped = replace(given, metrics={"n": MetricSettings("n", HERE, help="x")})
     others = [helped, replace(given, budgets=Budgets(cpu=1)), replace(given, max_errors=1)]
     assert len({variants.tuned(other) for other in (given, *others)}) == 4
