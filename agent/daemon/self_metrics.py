@@ -7,6 +7,7 @@ stapwatch_probe_hits_total{script="vfs",probe="kernel.function(\\"vfs_read\\")"}
 
 from __future__ import annotations
 
+import os
 import platform
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -31,6 +32,7 @@ from agent.scripts.prepared_kernels import PreparedKernel
 from agent.scripts.rearming import BUDGETS
 from agent.scripts.script import Script, ScriptState
 from compiler.version import VERSION
+from runtime.abi.structs import MILLION
 from runtime.reader.snapshot import Snapshot
 from runtime.support.escapes import readable
 from runtime.support.record import field, record
@@ -239,6 +241,17 @@ class SelfMetrics:
             "Time for which the script was disarmed, quarantine included, in seconds.",
             lambda s: s.rearming.seconds,
         )
+        allowed = self._family(
+            "cpu_budget_seconds",
+            "CPU time a second that the budget cpu allows the script on all CPUs together, in seconds; no "
+            "series without that budget.",
+            GaugeMetricFamily,
+        )
+        cpus = os.sysconf("SC_NPROCESSORS_ONLN")
+        for script in self.scripts.values():
+            if (share := script.settings.budgets.cpu) is not None:
+                allowed.add_metric([script.name], share * cpus / MILLION)
+        yield allowed
         yield self._gauge("series", "Series of the script's globals.", lambda s: s.series)
         yield self._gauge(
             "expired_elements",

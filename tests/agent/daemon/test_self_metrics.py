@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
+from agent.config.budgets import NO_BUDGETS, Budgets
+from agent.config.settings import LogSettings, ScriptSettings
+from agent.config.yaml_tree import Position
 from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.exposition.render import Format
+from agent.scripts.script import Script
+from agent.scripts.script_log import ScriptLog
 from runtime.reader.device import Image
 from runtime.reader.snapshot import SnapshotReader
 from runtime.support.record import replace
-from tests.agent.pages import parsed
+from tests.agent.pages import parsed, samples
 from tests.runtime.images import Plan
 
 
@@ -48,3 +55,18 @@ def test_names_are_those_of_all_that_is_served() -> None:
     for form in Format:
         for family in parsed(metrics.render(form), form).values():
             assert {family.name, *(sample.name for sample in family.samples)} <= metrics.names()
+
+
+def test_the_cpu_budget_is_in_seconds_of_all_cpus() -> None:
+    """As the CPU time of probes is, so both can be compared. Without a budget there is none to compare with."""
+    scripts = {}
+    for name, budgets in (("a", Budgets(cpu=250_000)), ("b", NO_BUDGETS)):
+        settings = ScriptSettings(name, Position("x.yaml", 1, 1), budgets=budgets)
+        scripts[name] = Script(name, settings, ScriptLog(name, LogSettings()))
+    page = SelfMetrics(Health(), scripts).render(Format.TEXT)
+    [(series, value)] = [
+        (series, value)
+        for series, value in samples(page, Format.TEXT).items()
+        if series[0] == "stapwatch_script_cpu_budget_seconds"
+    ]
+    assert series[1] == (("script", "a"),) and value == os.sysconf("SC_NPROCESSORS_ONLN") / 4
