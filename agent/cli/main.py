@@ -7,6 +7,7 @@
     stapwatch status
     stapwatch status SCRIPT
     stapwatch explain script.stp
+    stapwatch dashboards -o FOLDER
     stapwatch arm SCRIPT
     stapwatch disarm SCRIPT
     stapwatch unload
@@ -38,6 +39,7 @@ COMMANDS = (
     "run",
     "check",
     "explain",
+    "dashboards",
     "status",
     "arm",
     "disarm",

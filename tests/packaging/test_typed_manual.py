@@ -19,7 +19,7 @@ from tests.packaging.administration import warm
 from tests.packaging.packages import build
 
 FIRST = ("install", "first-probe")
-MORE = ("configuration", "metrics", "rollouts", "safety", "troubleshooting")
+MORE = ("configuration", "metrics", "dashboards", "rollouts", "safety", "troubleshooting")
 ETC = "/etc/stapwatch"
 EXAMPLES = PROJECT / "packaging/probes.d"
 # What a reader has already: files by chapter.

@@ -77,6 +77,11 @@ class Prometheus:
         assert tree["status"] == "success"
         return list(tree["data"]["result"])
 
+    def rules(self) -> list[dict[str, Any]]:
+        """The groups of rules, with their health and state."""
+        with urllib.request.urlopen(f"{self._url}/api/v1/rules", timeout=60) as response:
+            return list(json.load(response)["data"]["groups"])
+
     def targets(self) -> list[dict[str, str]]:
         with urllib.request.urlopen(f"{self._url}/api/v1/targets", timeout=60) as response:
             return list(json.load(response)["data"]["activeTargets"])
