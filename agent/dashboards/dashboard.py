@@ -140,7 +140,6 @@ def _datasource() -> dict[str, Any]:
         "name": "datasource",
         "label": "Data source",
         "query": "prometheus",
-        "current": {},
         "options": [],
         "includeAll": False,
         "multi": False,

@@ -55,9 +55,11 @@ def _panels(series: FamilySeries) -> Iterator[Panel]:
 def _counter(series: FamilySeries) -> Iterator[Panel]:
     unit = units.per_second(series.family.unit)
     about = _about(series, _per_second(series.family.unit))
-    yield from _by_label(
-        series, "Rate", about, unit, lambda labels: over("sum", series("_total"), labels)
-    )
+
+    def rates(labels: Sequence[str]) -> str:
+        return over("sum", series("_total"), labels)
+
+    yield from _by_label(series, "Rate", about, unit, rates)
 
 
 def _gauge(series: FamilySeries) -> Panel:
@@ -92,21 +94,27 @@ def _histogram(series: FamilySeries) -> Iterator[Panel]:
         unit,
         [*quantiles, *mean],
     )
-    about = _about(series, "The 99th percentile.")
-    p99 = lambda labels: histograms.quantile("0.99", form, series, labels)  # noqa: E731
+
+    def p99(labels: Sequence[str]) -> str:
+        return histograms.quantile("0.99", form, series, labels)
+
+    def events(labels: Sequence[str]) -> str:
+        return histograms.events(form, series, labels)
+
     if series.groups:
-        yield from _by_label(series, "p99", about, unit, p99)
-    about = _about(series, "Events a second.")
-    yield from _by_label(
-        series, "Events", about, "cps", lambda labels: histograms.events(form, series, labels)
-    )
+        yield from _by_label(series, "p99", _about(series, "The 99th percentile."), unit, p99)
+    yield from _by_label(series, "Events", _about(series, "Events a second."), "cps", events)
 
 
 def _summary(series: FamilySeries) -> Iterator[Panel]:
-    counts: _By = lambda labels: over("sum", series("_count"), labels)  # noqa: E731
+    def counts(labels: Sequence[str]) -> str:
+        return over("sum", series("_count"), labels)
+
+    def mean(labels: Sequence[str]) -> str:
+        return f"{over('sum', series('_sum'), labels)} / {counts(labels)}"
+
     if series.has_sum:
         about = _about(series, "The mean of the values, of all chosen hosts together.")
-        mean: _By = lambda labels: f"{over('sum', series('_sum'), labels)} / {counts(labels)}"  # noqa: E731
         yield from _by_label(series, "Mean", about, units.of(series.family.unit), mean)
     yield from _by_label(series, "Events", _about(series, "Events a second."), "cps", counts)
 
@@ -134,9 +142,8 @@ def _losses(series: FamilySeries) -> Panel:
             found = selector(metric, here, script, one_of("array", names))
             queries.append(Query(over("sum", rate(found), ["array"]), f"{{{{array}}}} {what}"))
     about = (
-        "What the numbers beside this miss, a second: hits that handlers did not count, and "
-        "updates that found an "
-        "array full. docs/losses.md explains each reason."
+        "What the numbers beside this miss, a second: hits that handlers did not count, and updates "
+        "that found an array full. docs/losses.md explains each reason."
     )
     return lines("Not in these numbers", about, "cps", queries, stacked=True)
 
