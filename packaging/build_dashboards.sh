@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Writes the files of the package stapwatch-dashboards, for the example probes.
+# Writes the files of the package stapwatch-dashboards, for the example probes. The mixin has the dashboards.
 #
 #   packaging/build_dashboards.sh FOLDER
 #   packaging/build_dashboards.sh --record
@@ -35,6 +35,6 @@ if [ "$folder" = --record ]; then
 	dashboards --format tables -o "${tables%/*}"
 	exit
 fi
-for format in grafana mixin rules; do
+for format in mixin rules; do
 	dashboards --format $format --tables "$tables" --runbooks $runbooks -o "$folder/$format"
 done

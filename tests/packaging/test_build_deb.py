@@ -17,9 +17,11 @@ import tomli
 import yaml
 
 from agent.cli.main import COMMANDS
+from agent.dashboards import files
 from compiler.frontend import grammar_table
 from compiler.version import VERSION
 from tests import PROJECT
+from tests.agent.dashboards import exported
 from tests.packaging.packages import DEBIAN, Built, Deb, build, python_dependencies
 
 MODULES = "usr/share/stapwatch"
@@ -122,8 +124,21 @@ def test_examples_name_files_of_their_package(built: Built) -> None:
     assert {Path(n).name for n in scripts} == {Path(n).name for n in known("packaging/probes.d")}
 
 
+def test_dashboards_are_those_of_the_examples(built: Built) -> None:
+    """Made by the command, of the tables that a test compares with the compiler's; and nothing is needed to have them."""
+    package, place = built.deb("stapwatch-dashboards"), f"{MODULES}/dashboards"
+    runbooks = f"file:///{place}/alerts.md"
+    expected = {f"{place}/alerts.md": (PROJECT / "docs/alerts.md").read_text()}
+    for form in (files.Format.MIXIN, files.Format.RULES):
+        made = files.make(exported.examples(), form, runbooks)
+        expected |= {f"{place}/{form}/{name}": text for name, text in made.texts.items()}
+    found = {name: package.read(name).decode() for name in package.files if "/doc/" not in name}
+    assert found == expected
+    assert "Depends" not in package.fields
+
+
 def test_nobody_but_root_can_change_a_file(built: Built) -> None:
-    for package in ("stapwatch", "stapwatch-probes"):
+    for package in ("stapwatch", "stapwatch-probes", "stapwatch-dashboards"):
         for name, member in built.deb(package).members.items():
             assert (member.uid, member.gid) == (0, 0), name
             assert member.mode & 0o022 == 0 and member.mode & 0o044 == 0o044, name
@@ -214,7 +229,7 @@ def test_a_build_depends_on_nothing_but_the_files(built: Built, tmp_path: Path) 
     env = {"TZ": "Pacific/Kiritimati", "LC_ALL": "C", "HOME": str(tmp_path), "PYTHONHASHSEED": "7"}
     again = build(tmp_path / "again", project=copy, env=env, umask=0o077)
     first, second = built.contents(), again.contents()
-    assert first.keys() == second.keys() and len(first) == 4
+    assert first.keys() == second.keys() and len(first) == 5
     assert [name for name in first if first[name] != second[name]] == []
 
 

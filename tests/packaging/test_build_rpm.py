@@ -18,7 +18,7 @@ from tests import PROJECT
 from tests.packaging.packages import Built, build
 
 RPM = PROJECT / "packaging/rpm"
-PACKAGES = ("stapwatch", "stapwatch-probes")
+PACKAGES = ("stapwatch", "stapwatch-probes", "stapwatch-dashboards")
 # Places of the same file, Debian's and RPM's, as patterns and what replaces them.
 PLACES = {
     # Debian compresses documentation of more than 4 KB; manual pages are compressed in both
