@@ -95,8 +95,7 @@ def _overhead() -> Section:
         lines(
             "CPU time of probes",
             "What the probes of a script take, hooks included, a second, on all chosen hosts "
-            "together: 100 % is one "
-            "CPU.",
+            "together: 100 % is one CPU.",
             "percentunit",
             [Query(top(_rates(cpu, "script")), "{{script}}")],
         ),
@@ -170,8 +169,7 @@ def _reloads() -> Section:
         lines(
             "Failures",
             "Compiles that failed, in the last hour; globals that are not exported as declared; "
-            "probes that could not "
-            "be attached.",
+            "probes that could not be attached.",
             "none",
             [
                 Query(

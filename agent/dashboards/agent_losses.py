@@ -61,8 +61,7 @@ def losses() -> Section:
         lines(
             "Left out of pages",
             "Series over a budget, elements that kept changing while they were read, and counters "
-            "below 0, on the last "
-            "page.",
+            "below 0, on the last page.",
             "none",
             [
                 Query(left_out, "{{script}} over a budget"),
@@ -88,8 +87,7 @@ def budgets() -> Section:
         lines(
             "Part of the CPU budget",
             "What a script takes of its budget `cpu`, on the host where that is most. Above 100 % "
-            "it is disarmed "
-            "within a second.",
+            "it is disarmed within a second.",
             "percentunit",
             [Query(top(over("max", f"{used} / {budget}", ["script"])), "{{script}}")],
         ),

@@ -14,6 +14,7 @@ from typing import Any
 from agent.config.settings import Severity
 from agent.daemon.losses import LOSSES
 from agent.dashboards.promql import increase, one_of, over, rate, selector
+from agent.scripts.rearming import PAUSED, REQUEST
 from runtime.support.record import record
 
 _SCRIPT = ("job", "instance", "script")
@@ -21,6 +22,8 @@ _SCRIPT = ("job", "instance", "script")
 _TOLD_APART = ("array_full", "series", "disarmed")
 _NUMBERS = [x.reason for x in LOSSES if x.numbers and x.reason not in _TOLD_APART]
 _OUTPUT = [x.reason for x in LOSSES if not x.numbers]
+# What a person or the configuration wants is no breach.
+_BREACHES = f'stapwatch_script_disarmed_total{{budget!~"{REQUEST}|{PAUSED}"}}'
 _ILL = 'state=~"failed|outdated|disarmed|quarantined"'
 _OFF = 'state!="off"'
 
@@ -92,19 +95,16 @@ ALERTS = (
         Severity.WARNING,
         f"{_WHERE} is quarantined",
         "It went over a budget again and again, or the machine went down while it ran. It stays "
-        "disarmed until its "
-        "text changes or somebody arms it.",
+        "disarmed until its text changes or somebody arms it.",
     ),
     Alert(
         "StapwatchScriptDisarmed",
-        f"{over('sum', increase('stapwatch_script_disarmed_total', '1h'), (*_SCRIPT, 'budget'))} > "
-        f"0",
+        _grew(_BREACHES, "1h", *_SCRIPT, "budget"),
         "0m",
         Severity.WARNING,
         f"{_WHERE} was disarmed: {{{{ $labels.budget }}}}",
         "It was disarmed {{ $value | humanize }} times in the last hour. Its values stay and are "
-        "served; hits while "
-        "it is disarmed are counted nowhere.",
+        "served; hits while it is disarmed are counted nowhere.",
     ),
     Alert(
         "StapwatchOverheadNearBudget",
@@ -131,8 +131,8 @@ ALERTS = (
         "5m",
         Severity.WARNING,
         f"{_WHERE} has probes that are not attached",
-        "{{ $value }} functions could not be probed. Nobody can count what their probes would have "
-        "seen.",
+        "{{ $value }} functions could not be probed. Nobody can count what their probes would "
+        "have seen.",
     ),
     Alert(
         "StapwatchArrayFull",
@@ -157,8 +157,8 @@ ALERTS = (
         "5m",
         Severity.WARNING,
         f"{_WHERE} loses what it prints: {{{{ $labels.reason }}}}",
-        "{{ $value | humanize }} of its records, texts or lines are not in the log. Its series are "
-        "complete.",
+        "{{ $value | humanize }} of its records, texts or lines are not in the log. Its series "
+        "are complete.",
     ),
     Alert(
         "StapwatchReloadFailed",
@@ -170,14 +170,13 @@ ALERTS = (
     ),
     Alert(
         "StapwatchAgentDown",
-        "up == 0 and on (job, instance) "
-        "count by (job, instance) (last_over_time(stapwatch_script_kernel_memory_bytes[1d]))",
+        "up == 0 and on (job, instance) count by (job, instance) "
+        "(last_over_time(stapwatch_script_kernel_memory_bytes[1d]))",
         "5m",
         Severity.CRITICAL,
         "the agent of {{ $labels.instance }} does not answer, and its modules may still be loaded",
         "It had modules in the kernel within the last day. Whether they are there now only the "
-        "host can tell: a crash "
-        "leaves them loaded, and a full stop unloads them.",
+        "host can tell: a crash leaves them loaded, and a full stop unloads them.",
     ),
     Alert(
         "StapwatchStateNotWritable",
@@ -185,8 +184,8 @@ ALERTS = (
         "15m",
         Severity.WARNING,
         "the agent of {{ $labels.instance }} cannot write its state folder",
-        "It does not remember which scripts were quarantined or were running when the machine went "
-        "down.",
+        "It does not remember which scripts were quarantined or were running when the machine "
+        "went down.",
     ),
     Alert(
         "StapwatchNextKernelNotReady",
@@ -212,9 +211,8 @@ ALERTS = (
         "2m",
         Severity.CRITICAL,
         "revision {{ $labels.revision }} of script {{ $labels.script }} breaks hosts",
-        "It has failed, was disarmed or is quarantined on {{ $value | humanizePercentage }} of the "
-        "hosts that should "
-        "run it.",
+        "It has failed, was disarmed or is quarantined on {{ $value | humanizePercentage }} of "
+        "the hosts that should run it.",
     ),
     Alert(
         "StapwatchStoreRefused",

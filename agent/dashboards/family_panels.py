@@ -142,8 +142,8 @@ def _losses(series: FamilySeries) -> Panel:
             found = selector(metric, here, script, one_of("array", names))
             queries.append(Query(over("sum", rate(found), ["array"]), f"{{{{array}}}} {what}"))
     about = (
-        "What the numbers beside this miss, a second: hits that handlers did not count, and updates "
-        "that found an array full. docs/losses.md explains each reason."
+        "What the numbers beside this miss, a second: hits that handlers did not count, and "
+        "updates that found an array full. docs/losses.md explains each reason."
     )
     return lines("Not in these numbers", about, "cps", queries, stacked=True)
 

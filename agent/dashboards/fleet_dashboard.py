@@ -69,8 +69,7 @@ def _rollout() -> Section:
     states = lines(
         "Hosts by revision and state",
         "How many hosts have which revision of the chosen scripts in which state. off: the "
-        "configuration does not want "
-        "it there.",
+        "configuration does not want it there.",
         "none",
         [Query(over("count", _info(), ["revision", "state"]), "{{revision}} {{state}}")],
         stacked=True,
@@ -153,9 +152,8 @@ def _kernels() -> Section:
         ),
         lines(
             "Prepared kernels",
-            "Kernels that are installed and not booted yet, by whether scripts are ready for them. "
-            "Nothing: there are "
-            "none.",
+            "Kernels that are installed and not booted yet, by whether scripts are ready for "
+            "them. Nothing: there are none.",
             "none",
             [
                 Query(

@@ -89,8 +89,7 @@ def _complete(script: str) -> Panel:
     return number(
         "Numbers",
         "Whether the series of the script have all that happened since its module was started, on "
-        "all of the chosen "
-        "hosts. What they miss stands beside them.",
+        "all of the chosen hosts. What they miss stands beside them.",
         "none",
         [Query(over("min", _of(script, "stapwatch_script_complete")), "numbers")],
         _COMPLETE,
@@ -117,8 +116,7 @@ def _probes(script: str) -> Section:
     missed = lines(
         "Hits that are missing",
         "Hits that were skipped inside of another handler or for a lock, that the kernel did not "
-        "deliver, or that a "
-        "script error ended, a second.",
+        "deliver, or that a script error ended, a second.",
         "cps",
         [
             Query(by_probe("stapwatch_probe_skipped_total", "reason"), "{{probe}} {{reason}}"),

@@ -63,6 +63,8 @@ CASES: dict[str, tuple[list[Series], list[Series]]] = {
     "StapwatchScriptDisarmed": (
         [one("stapwatch_script_disarmed_total", f"0x{LONG - 30} 1x30", f'{HERE},budget="cpu"')],
         [
+            one("stapwatch_script_disarmed_total", GROWING, f'{HERE},budget="request"'),
+            one("stapwatch_script_disarmed_total", GROWING, f'{HERE},budget="paused"'),
             one("stapwatch_script_disarmed_total", STEADY, f'{HERE},budget="cpu"'),
             one("stapwatch_script_disarmed_total", f"0x30 1x{LONG}", f'{HERE},budget="cpu"'),
         ],
