@@ -18,9 +18,9 @@ from agent.scripts.rearming import PAUSED, REQUEST
 from runtime.support.record import record
 
 _SCRIPT = ("job", "instance", "script")
-# They have alerts of their own, which say more.
-_TOLD_APART = ("array_full", "series", "disarmed")
-_NUMBERS = [x.reason for x in LOSSES if x.numbers and x.reason not in _TOLD_APART]
+# They have alerts of their own, which say more; or are what `when_full` asks for.
+_NOT_HERE = ("array_full", "series", "disarmed", "array_replaced")
+_NUMBERS = [x.reason for x in LOSSES if x.numbers and x.reason not in _NOT_HERE]
 _OUTPUT = [x.reason for x in LOSSES if not x.numbers]
 # What a person or the configuration wants is no breach.
 _BREACHES = f'stapwatch_script_disarmed_total{{budget!~"{REQUEST}|{PAUSED}"}}'

@@ -88,7 +88,7 @@ CASES: dict[str, tuple[list[Series], list[Series]]] = {
     ),
     "StapwatchNumbersIncomplete": (
         [lost("missed", GROWING), lost("reentrant", f"0x{LONG - 5} 1x5")],
-        [lost("missed", STEADY), lost("missed", f"0x20 7x{LONG}"), lost("event", GROWING), lost("array_full", GROWING)],
+        [lost("missed", STEADY), lost("missed", f"0x20 7x{LONG}"), lost("event", GROWING), lost("array_full", GROWING), lost("array_replaced", GROWING)],
     ),
     "StapwatchProbesNotAttached": (
         [one("stapwatch_script_unplaced_probes", f"2x{LONG}")],
