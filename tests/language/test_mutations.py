@@ -109,7 +109,16 @@ def mutate(chance: random.Random) -> tuple[Case, list[bytes]]:
 
 def as_script(case: Case, tokens: Sequence[bytes]) -> Script:
     made = case.script()
-    return Script("m", b"".join(tokens), made.args, made.defines, made.globals, made.guru, rounds=2, registers=REGISTERS)
+    return Script(
+        "m",
+        b"".join(tokens),
+        made.args,
+        made.defines,
+        made.globals,
+        made.guru,
+        rounds=2,
+        registers=REGISTERS,
+    )
 
 
 def crash(script: Script) -> str:
