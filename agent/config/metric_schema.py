@@ -13,14 +13,8 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from agent.config import alert_schema, schema
-from agent.config.metric_names import (
-    LABEL_NAME,
-    METRIC_NAME,
-    RESERVED_LABELS,
-    SAMPLE_ENDINGS,
-    bad_ending,
-    describe,
-)
+from agent.config.label_schema import WORD_HINT, Labels, label, read_labels
+from agent.config.metric_names import METRIC_NAME, SAMPLE_ENDINGS, bad_ending, describe
 from agent.config.schema import S64_MAX, Reader, SchemaError
 from agent.config.settings import (
     Bounds,
@@ -38,19 +32,18 @@ from runtime.support.record import replace
 MOST_BUCKETS = 256
 # A family's name ends with its unit, and must not end as samples do.
 _UNIT = rf"(?!(?:.*_)?(?:{'|'.join(e[1:] for e in SAMPLE_ENDINGS)})\Z)[a-z][a-z0-9_]*|"
-_WORD_HINT = "use letters, digits and '_', not starting with a digit"
 _BUCKETS_HINT = "write [0.001, 0.01], log2, or {low: 0, high: 100, interval: 10}"
 
 
 def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> MetricSettings | None:
     """The settings of one global. Errors are added to the reader's diagnostics."""
     fields = {
-        "name": schema.matching(METRIC_NAME, "a metric name", _WORD_HINT),
+        "name": schema.matching(METRIC_NAME, "a metric name", WORD_HINT),
         "help": schema.text,
         "type": schema.choice(MetricType),
         "unit": schema.matching(_UNIT, "a unit", "write seconds, bytes, ratio ..."),
         "scale": _scale,
-        "labels": lambda n: _labels(n, reader),
+        "labels": lambda n: read_labels(n, reader),
         "constant_labels": lambda n: _constant_labels(n, reader),
         "buckets": _buckets,
         "export": schema.truth,
@@ -65,7 +58,10 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
         reader.diagnostics.append(error.diagnostic)
         return None
     alerts = values.pop("alert", ())
-    metric = MetricSettings(variable, entry.position, alerts=alerts, **values)
+    labels = values.pop("labels", Labels(None, ()))
+    metric = MetricSettings(
+        variable, entry.position, alerts=alerts, **values, labels=labels.words, made_labels=labels.made
+    )
     given = entry.node.entries if isinstance(entry.node, Mapping) else {}
     if metric.name is not None and (ending := bad_ending(metric.name, metric.type)):
         reader.diagnostics.append(
@@ -75,7 +71,7 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
                 "leave the ending out: it belongs to single samples",
             )
         )
-    if twice := set(metric.labels or ()) & metric.constant_labels.keys():
+    if twice := set(labels.names()) & metric.constant_labels.keys():
         reader.diagnostics.append(
             ConfigDiagnostic(
                 given["constant_labels"].position, f"label '{min(twice)}' is declared twice"
@@ -158,7 +154,8 @@ def _clash(first: MetricSettings, second: MetricSettings) -> str:
         return f"is in {second.unit} here and in {first.unit}"
     if first.constant_labels.keys() != second.constant_labels.keys():
         return "has other constant_labels than"
-    if first.labels and second.labels and first.labels != second.labels:
+    made = first.made_labels or second.made_labels  # then the keys' names are needed, too
+    if not made and first.labels and second.labels and first.labels != second.labels:
         return "has other labels than"
     return ""
 
@@ -187,25 +184,10 @@ def _scale(node: Node) -> Decimal:
     return scale
 
 
-def _label(node: Node) -> str:
-    name = schema.matching(LABEL_NAME, "a label name", _WORD_HINT)(node)
-    if name in RESERVED_LABELS:
-        raise SchemaError(node.position, f"label name '{name}' is reserved", "choose another")
-    return name
-
-
-def _labels(node: Node, reader: Reader) -> tuple[str, ...]:
-    names = reader.items(node, "labels", _label)
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise SchemaError(node.position, f"label '{twice}' is named twice")
-    return names
-
-
 def _constant_labels(node: Node, reader: Reader) -> dict[str, str]:
     values: dict[str, str] = {}
     for name, entry in schema.mapping(node, "constant_labels").entries.items():
-        key = reader.attempt(_label, Scalar(name, name, entry.position))
+        key = reader.attempt(label, Scalar(name, name, entry.position))
         value = reader.attempt(schema.word, entry.node)
         if key is not None and value is not None:
             values[key] = value

@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from agent.config.budgets import BURST_SECONDS, Budgets, TotalBudgets
+from agent.config.label_settings import LabelSettings
 from agent.config.rollout_settings import RolloutSettings
 from agent.config.web_settings import WebSettings
 from agent.config.yaml_tree import ConfigDiagnostic, Position
@@ -128,7 +129,8 @@ class MetricSettings:
     type: MetricType | None = None
     unit: str | None = None
     scale: Decimal | None = None
-    labels: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None  # of the keys that are in none of `made_labels`
+    made_labels: tuple[LabelSettings, ...] = ()
     constant_labels: Mapping[str, str] = field(default_factory=dict)
     buckets: Buckets | None = None
     export: bool = True

@@ -55,6 +55,15 @@ class ElementExpiry:
             script.expired = hidden[name]
         return found
 
+    def visible(self, values: Mapping[Key, TableValues]) -> dict[Key, TableValues]:
+        """The values without the elements that had expired at the last scrape."""
+        now, found = self.clock(), dict(values)
+        for key, all_ in values.items():
+            known = self._expiries.get(key)
+            if known is not None and known[0] == all_.table:
+                found[key] = known[1].visible(all_, now)
+        return found
+
     def _expiry(self, key: Key, table: Table, ttl: float) -> Expiry:
         known = self._expiries.get(key)
         if known is None or known[0] != table:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What `/status?script=NAME` says of one script beyond its entry in the list: metrics, hooks, losses, errors.
 
-details(script, snapshot, exposition, rates)
+details(script, snapshot, exposition, read, rates)
 -> {"metrics": [{"global": "reads", "family": "stapwatch_vfs_reads", "series": 12, ...}],
     "hooks": [{"probe": 'kernel.function("vfs_read")', "hook": "ftrace", "attached": 1, ...}], ...}
 """
@@ -9,14 +9,14 @@ details(script, snapshot, exposition, rates)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from agent.daemon import losses
 from agent.daemon.rates import Rates
 from agent.daemon.status_tree import cost_ns
 from agent.exposition.families import Family, Member
-from agent.exposition.render import Exposition, Reader, by_member
+from agent.exposition.render import Exposition, Reader
 from agent.scripts import variants
 from agent.scripts.script import LoadedModule, Script
 from runtime.abi.manifest import Table
@@ -28,9 +28,13 @@ from runtime.support.record import asdict
 
 
 def details(
-    script: Script, shot: Snapshot | None, exposition: Exposition, rates: Rates | None
+    script: Script,
+    shot: Snapshot | None,
+    exposition: Exposition,
+    read: Reader,
+    rates: Rates | None,
 ) -> dict[str, Any]:
-    """`exposition`: of all scripts. Without a snapshot there are no numbers of the module."""
+    """`exposition`, `read`: of all scripts. Without a snapshot there are no numbers of the module."""
     tree: dict[str, Any] = {
         "recent_errors": [asdict(error) for error in script.log.errors.newest_first()],
         "losses_by_reason": [
@@ -44,21 +48,17 @@ def details(
     if module is not None:
         tree |= _identity(module)
     if shot is not None:
-        tree["metrics"] = _metrics(script, shot, exposition)
+        tree["metrics"] = _metrics(script, shot, exposition, read)
         tree["hooks"] = [_hook(p, n, rates) for n, p in enumerate(shot.probes)]
     return tree
 
 
-def series(exposition: Exposition, snapshots: dict[str, Snapshot]) -> dict[str, int]:
+def series(exposition: Exposition, scripts: Iterable[str], read: Reader) -> dict[str, int]:
     """The series of each script now; those that a budget leaves out of the page are part of them."""
-    found = dict.fromkeys(snapshots, 0)
-    for member, elements, samples in exposition.elements(reader(snapshots)):
+    found = dict.fromkeys(scripts, 0)
+    for member, elements, samples in exposition.elements(read):
         found[member.script] += elements * samples
     return found
-
-
-def reader(snapshots: Mapping[str, Snapshot]) -> Reader:
-    return by_member({(n, t.table.name): t for n, shot in snapshots.items() for t in shot.tables})
 
 
 def text(script: Script) -> dict[str, Any]:
@@ -109,11 +109,13 @@ def _share(millionths: int | None) -> float | None:
 # -- metrics --------------------------------------------------------------------------------------------
 
 
-def _metrics(script: Script, shot: Snapshot, exposition: Exposition) -> list[dict[str, Any]]:
+def _metrics(
+    script: Script, shot: Snapshot, exposition: Exposition, read: Reader
+) -> list[dict[str, Any]]:
     """For each global of the module: what it is exported as, and how full it is."""
     sizes = {
         (member.script, member.table.name): elements * samples
-        for member, elements, samples in exposition.elements(reader({script.name: shot}))
+        for member, elements, samples in exposition.elements(read)
     }
     members = dict(_members(script.name, exposition))
     cpus = shot.header.nr_lanes

@@ -86,6 +86,8 @@ class SelfMetrics:
     )  # families of other parts of the agent
     kernels: Callable[[], Iterable[PreparedKernel]] = tuple  # those prepared for the next boot
     stores: Callable[[], Iterable[Metric]] = lambda: StoreReports().families()
+    # values of keys without a name on this host, by script and decoder
+    decode_failures: Mapping[tuple[str, str], int] = field(default_factory=dict)
     registry: CollectorRegistry = field(init=False)
     _texts: dict[tuple[Format, str], tuple[list[Sample], bytes]] = field(init=False)
 
@@ -224,6 +226,15 @@ class SelfMetrics:
             for place, count in sorted(script.log.limit.dropped.items()):
                 dropped.add_metric([script.name, readable(place)], count)
         yield dropped
+        failures = CounterMetricFamily(
+            "stapwatch_label_decode_failures",
+            "Values of keys that could not be decoded, and are labels as they are.",
+            labels=["script", "decoder"],
+        )
+        for (name, decoder), count in sorted(self.decode_failures.items()):
+            if name in self.scripts:
+                failures.add_metric([name, decoder], count)
+        yield failures
 
     def _budgets(self) -> Iterable[Metric]:
         disarmed = CounterMetricFamily(

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from agent.config.settings import Settings
 from agent.daemon import losses
 from agent.daemon.element_expiry import ElementExpiry
+from agent.daemon.labelled_values import LabelledValues
 from agent.daemon.series_limit import SeriesLimit
 from agent.exposition.render import Exposition, Key, Reader, by_member
 from agent.scripts.script import Script
@@ -25,6 +26,7 @@ class ServedValues:
     def __init__(self, scripts: Mapping[str, Script]) -> None:
         self._scripts = scripts
         self._expiry = ElementExpiry(scripts)
+        self.labelled = LabelledValues(scripts)
         self._series = SeriesLimit(scripts)
         self._unsettled: Counter[str] = Counter()  # elements of the last selection, by script
 
@@ -32,12 +34,24 @@ class ServedValues:
         self, exposition: Exposition, snapshots: Mapping[str, Snapshot], settings: Settings
     ) -> Reader:
         """The values that the families read on this page. It is called once a page."""
-        values = self._expiry.apply(_values(exposition, snapshots))
+        read = self._expiry.apply(tables(exposition, snapshots))
+        values = self.labelled.apply(exposition, read)
         served = self._series.apply(exposition, values, settings)
         self._unsettled = Counter()
         for (script, _), found in served.items():
             self._unsettled[script] += found.unsettled
         return by_member(served)
+
+    def counted(
+        self, exposition: Exposition, snapshots: Mapping[str, Snapshot]
+    ) -> Mapping[Key, TableValues]:
+        """As many elements of each global as there are series, whatever a page leaves out."""
+        return self.labelled.counted(exposition, tables(exposition, snapshots))
+
+    def shown(self, exposition: Exposition, snapshots: Mapping[str, Snapshot]) -> Reader:
+        """The values of some scripts as a page has them, but for budgets of series."""
+        read = self._expiry.visible(tables(exposition, snapshots))
+        return by_member(self.labelled.apply(exposition, read))
 
     def note_page(self, exposition: Exposition) -> int:
         """Count what the page left out, once it is rendered. Returns the counters below 0."""
@@ -49,7 +63,7 @@ class ServedValues:
         return negative.total()
 
 
-def _values(exposition: Exposition, snapshots: Mapping[str, Snapshot]) -> dict[Key, TableValues]:
+def tables(exposition: Exposition, snapshots: Mapping[str, Snapshot]) -> dict[Key, TableValues]:
     """The values of each member's table."""
     tables = {
         (name, values.table.name): values

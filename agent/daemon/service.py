@@ -33,7 +33,7 @@ from agent.daemon.served_values import ServedValues
 from agent.daemon.status_requests import StatusRequests
 from agent.daemon.store_metrics import StoreReports
 from agent.daemon.supervisor import Supervisor
-from agent.exposition.render import Format, compress, negotiate, wants_gzip
+from agent.exposition.render import Exposition, Format, Reader, compress, negotiate, wants_gzip
 from agent.log_messages import Message
 from agent.log_sinks import log
 from agent.scripts.compile_client import Compiler
@@ -81,6 +81,7 @@ class Service:
         )
         self._metrics.scripts = self._supervisor.scripts
         self._served = ServedValues(self._supervisor.scripts)
+        self._metrics.decode_failures = self._served.labelled.failures
         self._rollout = Rollout(self._supervisor)
         self._metrics.more = self._rollout.metrics
         self._metrics.kernels = self._rollout.kernels
@@ -91,7 +92,14 @@ class Service:
         self._reloader = Reloader(loader, parts, off)
         self._operator = OperatorRequests(self._supervisor, self._rollout, self._reloader)
         self._status = StatusRequests(
-            self._supervisor, self._rollout, self._health, self._snapshots, self._about, stores
+            self._supervisor,
+            self._rollout,
+            self._health,
+            self._snapshots,
+            self._about,
+            self._served.counted,
+            self._shown,
+            stores,
         )
         self._lost_lines = 0  # those that were told
         self._stop = asyncio.Event()
@@ -241,6 +249,13 @@ class Service:
                 found[name] = script.module.snapshot()
             await asyncio.sleep(0)
         return found
+
+    async def _shown(self, script: Script) -> tuple[Exposition, Reader]:
+        """The values of one script as a page has them now; sums want their readings in order."""
+        async with self._scraping:
+            exposition = self._supervisor.exposition
+            snapshots = await self._snapshots({script.name: script})
+            return exposition, self._served.shown(exposition, snapshots)
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "POST":  # only over the Unix socket

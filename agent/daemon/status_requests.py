@@ -24,10 +24,11 @@ from agent.daemon.rollout import Rollout
 from agent.daemon.self_metrics import Health
 from agent.daemon.store_metrics import StoreReports
 from agent.daemon.supervisor import Supervisor
-from agent.exposition.render import Exposition
+from agent.exposition.render import Exposition, Key, Reader, by_member
 from agent.scripts.script import Script
 from agent.web.http_message import Request, Response
 from runtime.reader.snapshot import Snapshot
+from runtime.reader.table import TableValues
 from runtime.support.record import asdict
 
 _JSON = "application/json"
@@ -35,7 +36,9 @@ _PARTS = ("values", "text", "lines")
 
 
 class StatusRequests:
-    """`snapshots`: one of each of these scripts that has a module. `agent`: readiness and addresses now."""
+    """`snapshots`: one of each of these scripts that has a module. `agent`: readiness and addresses now.
+    `counted`: the elements of the families' tables, as many as there are series. `shown`: the values of one
+    script as a page has them."""
 
     def __init__(
         self,
@@ -44,11 +47,14 @@ class StatusRequests:
         health: Health,
         snapshots: Callable[[Mapping[str, Script]], Awaitable[dict[str, Snapshot]]],
         agent: Callable[[], tuple[bool, tuple[str, ...]]],
+        counted: Callable[[Exposition, Mapping[str, Snapshot]], Mapping[Key, TableValues]],
+        shown: Callable[[Script], Awaitable[tuple[Exposition, Reader]]],
         stores: StoreReports | None = None,
     ) -> None:
         self._stores = stores or StoreReports()
         self._supervisor, self._rollout, self._health = supervisor, rollout, health
-        self._snapshots, self._agent = snapshots, agent
+        self._snapshots, self._agent, self._counted = snapshots, agent, counted
+        self._shown = shown
 
     async def tree(self, request: Request) -> Response:
         """400 for a wrong number of seconds, 404 if there is no such script."""
@@ -82,17 +88,22 @@ class StatusRequests:
     ) -> dict[str, Any]:
         self._health.state_problem = self._supervisor.arming.problem
         exposition, snapshots = self._supervisor.exposition, await self._snapshots(scripts)
-        series = script_details.series(exposition, snapshots)
+        read = by_member(self._counted(exposition, snapshots))
+        series = script_details.series(exposition, snapshots, read)
         ready, addresses = self._agent()
         tree = status_tree.status(self._health, ready, addresses, scripts, snapshots, found, series)
         if only:
             for name, entry in ((e["name"], e) for e in tree["scripts"]):
                 entry |= status_tree.with_readable_texts(
                     script_details.details(
-                        scripts[name], snapshots.get(name), exposition, (found or {}).get(name)
+                        scripts[name],
+                        snapshots.get(name),
+                        exposition,
+                        read,
+                        (found or {}).get(name),
                     )
                 )
-                entry |= await _parts(scripts[name], snapshots, exposition, parts, lines_after)
+                entry |= await self._parts(scripts[name], parts, lines_after)
         rollout = self._rollout.status()
         stores = self._stores.trees(self._supervisor.settings.stores.here)
         return {
@@ -101,26 +112,21 @@ class StatusRequests:
             **status_tree.with_readable_texts({"stores": stores}),
         }
 
-
-async def _parts(
-    script: Script,
-    snapshots: dict[str, Snapshot],
-    exposition: Exposition,
-    parts: Collection[str],
-    lines_after: str,
-) -> dict[str, Any]:
-    """What is asked for by name, because it is long. What takes time is done in threads."""
-    tree: dict[str, Any] = {}
-    if "values" in parts:
-        read = script_details.reader(snapshots)
-        found = await asyncio.to_thread(script_values.values, script.name, exposition, read)
-        tree["values"] = found
-    if "text" in parts:
-        tree |= await asyncio.to_thread(script_details.text, script)
-    if "lines" in parts:
-        number = int(lines_after) if lines_after.isdecimal() else 0
-        tree["lines"] = [asdict(line) for line in script.log.recent.after(number)]
-    return await asyncio.to_thread(status_tree.with_readable_texts, tree)
+    async def _parts(
+        self, script: Script, parts: Collection[str], lines_after: str
+    ) -> dict[str, Any]:
+        """What is asked for by name, because it is long. What takes time is done in threads."""
+        tree: dict[str, Any] = {}
+        if "values" in parts:
+            exposition, read = await self._shown(script)
+            found = await asyncio.to_thread(script_values.values, script.name, exposition, read)
+            tree["values"] = found
+        if "text" in parts:
+            tree |= await asyncio.to_thread(script_details.text, script)
+        if "lines" in parts:
+            number = int(lines_after) if lines_after.isdecimal() else 0
+            tree["lines"] = [asdict(line) for line in script.log.recent.after(number)]
+        return await asyncio.to_thread(status_tree.with_readable_texts, tree)
 
 
 def _seconds(text: str) -> float:

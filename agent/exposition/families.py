@@ -13,22 +13,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Set
 from decimal import Decimal
 
-from agent.config.metric_names import aside, claimed, describe, family_name, label_names
+from agent.config.metric_names import aside, claimed, describe, family_name
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings, MetricType
+from agent.labels.sources import LabelSource, plan_labels
 from runtime.abi.manifest import Histogram, Manifest, Table, ValueType, WhenFull
 from runtime.support.record import field, record, replace
 
 
 @record
 class Member:
-    """One table's part of a family."""
+    """One table's part of a family. `sources`: what its labels are made of; None: its keys, as they are."""
 
     script: str
     table: Table
     labels: tuple[str, ...]
     constant: tuple[tuple[str, str], ...]
     scale: Decimal
+    sources: tuple[LabelSource, ...] | None = None
 
 
 @record
@@ -179,20 +181,15 @@ class _Names:
 def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[str]:
     """Add one table to its family; yields what is wrong."""
     script, table, metric, kind = c.script, c.table, c.metric, c.kind
-    labels = label_names(key.name for key in table.keys)
+    planned = plan_labels(table.keys, metric)
+    labels = planned.labels
     constant: tuple[tuple[str, str], ...] = ()
     help_text = ""
     if metric is not None:
         help_text = metric.help or ""
         constant = tuple(sorted(metric.constant_labels.items()))
-        if metric.labels is not None:
-            if len(metric.labels) == len(labels):
-                labels = metric.labels
-            else:
-                yield (
-                    f"{metric.position}: {len(metric.labels)} labels declared for {len(labels)} keys; "
-                    f"it is exported with {', '.join(labels) or 'none'}"
-                )
+        for problem in planned.problems:
+            yield f"{metric.position}: {problem}"
     every = [*labels, *(key for key, _ in constant)]
     if taken := {key for key, _ in constant} & set(labels):
         yield f"label '{min(taken)}' is a key and a constant label; rename one"
@@ -218,7 +215,7 @@ def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[st
         return
     if help_text and not draft.declared_help:
         draft.help, draft.declared_help = help_text, True
-    draft.members.append(Member(script, table, labels, constant, c.scale))
+    draft.members.append(Member(script, table, labels, constant, c.scale, planned.sources))
     draft.owners[constant] = script
 
 

@@ -25,6 +25,7 @@ SECTIONS = {
     "script 'x'": "SCRIPTS",
     "metric 'y'": "METRICS",
     "an alert": "ALERTS",
+    "a label": "LABELS",
     "budgets": "BUDGETS",
     "when": "WHEN",
     "after": "AFTER",

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Tables' values by the labels that are made of their keys, for those families that have such labels.
+
+labelled = LabelledValues(scripts)
+values = labelled.apply(exposition, values)        at each page, and when the series are counted
+labelled.failures                                  -> {("vfs", "user"): 2}
+
+The state of a table is that of its module: a new module counts from 0, and so do its series, unless the
+metric has `keep: true`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from time import monotonic
+from typing import Final
+
+from agent.config.label_settings import Decoder
+from agent.config.settings import MetricType
+from agent.exposition.families import Member
+from agent.exposition.render import Exposition, Key
+from agent.labels import series
+from agent.labels.decoders import Host
+from agent.labels.labeller import Labeller
+from agent.labels.series import Series
+from agent.labels.sources import LabelSource
+from agent.scripts import carry_over
+from agent.scripts.script import Script
+from runtime.abi.manifest import Table
+from runtime.reader.table import TableValues
+from runtime.support.record import field, record
+
+_REMEMBERED: Final = 600.0  # seconds: as long as a replaced module's last values wait
+_GROW: Final = (MetricType.COUNTER, MetricType.HISTOGRAM, MetricType.SUMMARY)
+
+
+@record(frozen=False)
+class _State:
+    table: Table
+    sources: tuple[LabelSource, ...]
+    series: Series
+    used: float
+
+
+@record(frozen=False)
+class LabelledValues:
+    scripts: Mapping[str, Script]
+    host: Host = field(default_factory=Host)
+    clock: Callable[[], float] = monotonic
+    failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # by script and decoder
+    _states: dict[Key, list[_State]] = field(
+        default_factory=dict
+    )  # the newest module's is the last
+    _members: tuple[Exposition | None, list[tuple[Member, MetricType]]] = (None, [])
+
+    def apply(
+        self, exposition: Exposition, values: Mapping[Key, TableValues]
+    ) -> Mapping[Key, TableValues]:
+        """`values`: each table as read after those of the last call."""
+        members = self._labelled(exposition)
+        if not members and not self._states:
+            return values
+        self.host.new_page()
+        now, found = self.clock(), dict(values)
+        for member, kind in members:
+            key = member.script, member.table.name
+            if (read := values.get(key)) is not None:
+                found[key] = self._series(key, read.table, member, kind, now).merged(read)
+        self._forget(now - _REMEMBERED)
+        return found
+
+    def counted(
+        self, exposition: Exposition, values: Mapping[Key, TableValues]
+    ) -> Mapping[Key, TableValues]:
+        """As many elements as `apply` would find series, without rows. It may be called at any time:
+        the state, which knows readings in their order, stays as it is."""
+        found = dict(values)
+        for member, _ in self._labelled(exposition):
+            key = member.script, member.table.name
+            if (read := values.get(key)) is not None:
+                labeller = Labeller(member.sources or (), self.host.decode, lambda _: None)
+                found[key] = series.distinct(read, labeller.labels)
+        return found
+
+    def _labelled(self, exposition: Exposition) -> list[tuple[Member, MetricType]]:
+        if self._members[0] is not exposition:
+            found = [(m, f.type) for f in exposition.families for m in f.members]
+            self._members = exposition, [(m, t) for m, t in found if m.sources is not None]
+        return self._members[1]
+
+    def _series(
+        self, key: Key, table: Table, member: Member, kind: MetricType, now: float
+    ) -> Series:
+        sources = member.sources or ()
+        states = self._states.setdefault(key, [])
+        for state in states:
+            grows = kind in _GROW
+            if state.table is table and state.sources == sources and state.series.grows is grows:
+                state.used = now
+                return state.series
+        before = self._before(key, table, sources)
+        labeller = Labeller(sources, self.host.decode, lambda d: self._fail(member.script, d))
+        made = Series(table, labeller.labels, kind in _GROW, before)
+        states.append(_State(table, sources, made, now))
+        return made
+
+    def _before(
+        self, key: Key, table: Table, sources: tuple[LabelSource, ...]
+    ) -> Mapping[tuple[int | str, ...], list[int]]:
+        """What a module before has of elements that have gone, if this one goes on from its values."""
+        script = self.scripts.get(key[0])
+        metric = script.settings.metrics.get(key[1]) if script is not None else None
+        states = self._states[key]
+        if metric is None or not metric.keep or not states or states[-1].sources != sources:
+            return {}
+        last = states[-1]
+        return {} if carry_over.difference(last.table, table) else last.series.remains()
+
+    def _fail(self, script: str, decoder: Decoder) -> None:
+        self.failures[script, str(decoder)] += 1
+
+    def _forget(self, since: float) -> None:
+        for key, states in list(self._states.items()):
+            self._states[key] = [state for state in states if state.used > since]
+            if not self._states[key]:
+                del self._states[key]
