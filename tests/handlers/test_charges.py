@@ -53,6 +53,7 @@ KERNEL = (
     Kind("cmdline_str", "s = cmdline_str()", "s"),
     Kind("env_var", 's = env_var("NOT_THERE")', "s"),
     Kind("paths", "s = fullpath_struct_file(task_current(), $file)", "s"),
+    Kind("cgroups", "s = cgroup_path() . systemd_unit() . container_id()", "s"),
     Kind("open files", "n += task_open_file_handles(task_current())", "n"),
     Kind("tasks", "n += pid2task(pid()) + ppid() + pgrp() + sid() + ns_pid() + uid()", "n"),
     Kind("names of a task", 's = execname() . pid2execname(1)', "s"),
