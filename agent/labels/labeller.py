@@ -15,7 +15,9 @@ from typing import Final, TypeAlias
 from agent.config.label_settings import Decoder, LabelSettings
 from agent.labels.sources import LabelSource
 from runtime.reader.table_keys import KeyTuple
+from runtime.support.lazy_regex import pattern
 
+_GROUP = pattern(r"\\g<(\w+)>")
 Decode: TypeAlias = "Callable[[Decoder, int | str], str | None]"
 _MOST: Final = 65_536  # values of a key that are remembered
 
@@ -50,6 +52,7 @@ class _Column:
         self._how, self._decode, self._failed = how, decode, failed
         self._map = dict(how.map)
         self._match = None if how.match is None else re.compile(how.match)
+        self._replace = None if how.replace is None else _template(how.replace)
         self._known: dict[int | str, str | None] = {}
 
     def text(self, value: int | str) -> str | None:
@@ -76,10 +79,25 @@ class _Column:
         if self._match is not None:
             match = self._match.fullmatch(text)
             is_known = match is not None
-            if match is not None and self._how.replace is not None:
-                text = match.expand(self._how.replace)
+            if match is not None and self._replace is not None:
+                text = self._replace(match)
         if is_known or (not self._map and self._match is None):
             return text
         if self._how.drop_others:
             return None
         return text if self._how.others is None else self._how.others
+
+
+def _template(text: str) -> Callable[[re.Match[str]], str]:
+    """Like `re.Match.expand`, which reads the template again for each match."""
+    parts = _GROUP.split(text)
+    texts = [part.replace(r"\\", "\\") for part in parts[::2]]
+    groups = [int(group) if group.isdigit() else group for group in parts[1::2]]
+
+    def expand(match: re.Match[str]) -> str:
+        found = [texts[0]]
+        for group, after in zip(groups, texts[1:], strict=True):
+            found += (match[group] or "", after)
+        return "".join(found)
+
+    return expand

@@ -77,14 +77,16 @@ class Series:
     _remains: set[int] = field(default_factory=set)  # series with values of elements that have left
     _sums: dict[int, _Sums] = field(default_factory=dict)
 
-    @property
-    def _width(self) -> int:
-        return self.table.row_size // 8
+    _width: int = field(init=False)  # words of a row
+    _per_page: int = field(init=False)  # series of a page
+    _is_text: bool = field(
+        init=False
+    )  # texts do not add up: a series has the one that changed last
 
-    @property
-    def _is_text(self) -> bool:
-        """Texts do not add up: a series has the one that changed last."""
-        return self.table.value is ValueType.STRING
+    def __post_init__(self) -> None:
+        self._width = self.table.row_size // 8
+        self._per_page = per_page(self.table)
+        self._is_text = self.table.value is ValueType.STRING
 
     def merged(self, found: TableValues) -> TableValues:
         """The values by labels. `found`: of this table, read after that of the last call."""
@@ -221,7 +223,7 @@ class Series:
                 self._leave(page, n)
 
     def _touch(self, place: int) -> None:
-        self._sums.pop(place // per_page(self.table), None)
+        self._sums.pop(place // self._per_page, None)
 
     # -- one element each -------------------------------------------------------------------------
 
@@ -270,7 +272,7 @@ class Series:
 
     def _change(self, place: int) -> None:
         """The sum of a series has changed, its labels have not."""
-        sums = self._sums.get(place // per_page(self.table))
+        sums = self._sums.get(place // self._per_page)
         if sums is not None:
             sums.rows = None
 
@@ -278,7 +280,7 @@ class Series:
         for page in self._pages:
             self._add(page)
         keys, rows = [], []
-        for number in range(-(-len(self._names) // per_page(self.table))):
+        for number in range(-(-len(self._names) // self._per_page)):
             sums = self._sums.setdefault(number, _Sums())
             if sums.keys is None:
                 sums.keys = self._page_of_labels(number)
@@ -292,12 +294,12 @@ class Series:
         return replace(found, key_pages=tuple(keys), rows=b"".join(rows), columns=())
 
     def _page_of_labels(self, number: int) -> KeyPage:
-        start = number * per_page(self.table)
-        end = min(start + per_page(self.table), len(self._names))
+        start = number * self._per_page
+        end = min(start + self._per_page, len(self._names))
         return _labelled(self._names[start:end], bytes(map(bool, self._visible[start:end])))
 
     def _page_of_rows(self, number: int) -> bytes:
-        step = per_page(self.table) * self._width
+        step = self._per_page * self._width
         part = self._words[number * step : (number + 1) * step]
         try:
             return pack(f"{len(part)}q", *part)

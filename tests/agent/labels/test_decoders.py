@@ -165,3 +165,8 @@ def test_a_failure_is_told_once_and_the_value_stays() -> None:
     how = LabelSettings("uid", decode=Decoder.USER)
     unknown = 4_000_000_000
     assert labels(how, unknown, 0, unknown) == [str(unknown), "root", str(unknown), Decoder.USER]
+
+
+def test_a_replacement_with_groups_and_backslashes() -> None:
+    how = LabelSettings("c", match=r"(a)?(?P<n>\d)", replace=r"\\<\g<1>\g<n>\g<0>>")
+    assert labels(how, "a1", "2") == [r"\<a1a1>", r"\<22>"]
