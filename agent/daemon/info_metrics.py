@@ -27,6 +27,7 @@ class ScriptInfo:
     cohort: str
     variant: str
     state: str
+    file: str = ""  # "" if its text is in the configuration
 
 
 def families(
@@ -36,13 +37,13 @@ def families(
     info = GaugeMetricFamily(
         "stapwatch_script_info",
         "A script of the configuration on this host: the revision of its text, its group of hosts, the "
-        "variant that runs, and its state.",
-        labels=["script", "revision", "cohort", "variant", "state"],
+        "variant that runs, its state, and its file. stapwatch_script_start_timestamp_seconds is since when "
+        "it counts.",
+        labels=["script", "revision", "cohort", "variant", "state", "file"],
     )
-    for script in scripts:
-        info.add_metric(
-            [script.script, script.revision, script.cohort, script.variant, script.state], 1
-        )
+    for one in scripts:
+        names = [one.script, one.revision, one.cohort, one.variant, one.state]
+        info.add_metric([*names, readable(one.file)], 1)
     yield info
     labels = {} if facts is None else dict(sorted(facts.labels.items()))
     host = GaugeMetricFamily(

@@ -266,7 +266,12 @@ class Rollout:
             decision.cohort,
             "" if script is None else script.variant,
             (decision.wanted if script is None else script.shown).value,
+            self._file(decision.script),
         )
+
+    def _file(self, script: str) -> str:
+        known = self._settings.scripts.get(script)
+        return "" if known is None or known.file is None else str(known.file)
 
     def absent(self) -> list[str]:
         """The states of scripts that the rollout keeps from being loaded on this host."""
@@ -290,7 +295,7 @@ class Rollout:
             script = self._supervisor.scripts.get(name)
             if name not in self.decisions:
                 revision, variant = (script.revision, script.variant) if script else ("", "")
-                yield ScriptInfo(name, revision, "", variant, _REFUSED)
+                yield ScriptInfo(name, revision, "", variant, _REFUSED, self._file(name))
 
 
 def _targets(scripts: Mapping[str, ScriptSettings]) -> set[str]:

@@ -340,6 +340,8 @@ def test_what_is_refused_has_a_row(tmp_path: Path, lines: Lines) -> None:
                 "a": "refused",
                 "z": "running",
             }
+            files = {s.labels["script"]: Path(s.labels["file"]).name for s in info}
+            assert files == {"a": "", "z": "z.stp"}
 
     run(work())
 

@@ -353,8 +353,8 @@ def test_what_the_page_says(host: Host, lines: Lines) -> None:
                 facts.samples[0].labels["kernel"]
             ]
             assert [(s.labels, s.value) for s in script.samples] == [
-                ({"script": "a", "revision": "c57b302165cb", "cohort": "100%", "variant": "", "state": "running"}, 1),
-                ({"script": "b", "revision": "c57b302165cb", "cohort": "rest", "variant": "", "state": "off"}, 1),
+                ({"script": "a", "revision": "c57b302165cb", "cohort": "100%", "variant": "", "state": "running", "file": ""}, 1),
+                ({"script": "b", "revision": "c57b302165cb", "cohort": "rest", "variant": "", "state": "off", "file": ""}, 1),
             ]  # fmt: skip
             [sample] = facts.samples
             assert sample.labels["label_tier"] == "canary" and sample.labels["cpus"] == "4"
