@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import monotonic
 from typing import Final
 
 from agent.config.label_settings import Decoder
 from agent.config.settings import MetricType
+from agent.daemon import label_memory
+from agent.daemon.label_memory import Memory, Remains
 from agent.exposition.families import Member
 from agent.exposition.render import Exposition, Key
 from agent.labels import series
@@ -49,6 +52,7 @@ class LabelledValues:
     host: Host = field(default_factory=Host)
     clock: Callable[[], float] = monotonic
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # by script and decoder
+    remembered: Memory = field(default_factory=Memory)  # of the agent before this one
     _states: dict[Key, list[_State]] = field(
         default_factory=dict
     )  # the newest module's is the last
@@ -69,6 +73,29 @@ class LabelledValues:
                 found[key] = self._series(key, read.table, member, kind, now).merged(read)
         self._forget(now - _REMEMBERED)
         return found
+
+    def recall(self, folder: Path) -> None:
+        """Go on from what the agent before has saved there, before the first page."""
+        self.remembered = label_memory.load(folder)
+        self.host.cgroups.paths.update(self.remembered.paths)
+
+    def memory(self) -> Memory | None:
+        """For the agent that follows; None if no labels are made."""
+        found = []
+        for (name, table), states in self._states.items():
+            last = states[-1]
+            if remains := last.series.remains():
+                made_of = repr(last.sources)
+                found.append(Remains(name, table, self._module(name), made_of, remains))
+        return Memory(dict(self.host.cgroups.paths), tuple(found)) if self._states else None
+
+    def _module(self, name: str) -> str:
+        """A module since its start: it has counted all that its series have."""
+        script = self.scripts.get(name)
+        if script is None or script.module is None:
+            return ""
+        started = script.module.device.header().started_ns
+        return f"{script.module.manifest.identity} {started}"
 
     def counted(
         self, exposition: Exposition, values: Mapping[Key, TableValues]
@@ -112,6 +139,11 @@ class LabelledValues:
         script = self.scripts.get(key[0])
         metric = script.settings.metrics.get(key[1]) if script is not None else None
         states = self._states[key]
+        if not states:
+            wanted = (*key, self._module(key[0]), repr(sources))
+            for r in self.remembered.remains:
+                if (r.script, r.table, r.module, r.made_of) == wanted:
+                    return r.words
         if metric is None or not metric.keep or not states or states[-1].sources != sources:
             return {}
         last = states[-1]

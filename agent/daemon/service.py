@@ -21,7 +21,7 @@ from pathlib import Path
 from agent import log_sinks
 from agent.config.load import ConfigError
 from agent.config.settings import ListenAddress, Settings
-from agent.daemon import off_switch, privileges
+from agent.daemon import label_memory, off_switch, privileges
 from agent.daemon.ending import Ending, asked, close_port
 from agent.daemon.last_readings import LastReading
 from agent.daemon.operator_requests import OperatorRequests
@@ -48,6 +48,9 @@ from runtime.reader.device import DeviceError
 from runtime.reader.snapshot import Snapshot
 
 _TICK = 1.0  # seconds between checks for incomplete lines and scripts that ended
+_REMEMBER_TICKS = (
+    60  # between two times when what is known of labels is written to the state folder
+)
 _PATIENCE = 60.0  # seconds of start-up time requested from systemd while scripts compile
 _LAST_PAGES = 10.0  # seconds for the pages that are being read when the agent ends
 _SLICE = 0.002  # seconds of rendering before other tasks run
@@ -102,6 +105,7 @@ class Service:
             stores,
         )
         self._lost_lines = 0  # those that were told
+        self._ticks = 0
         self._stop = asyncio.Event()
         self._signal = int(signal.SIGINT)  # the one that asked for the end
         self._scraping = asyncio.Lock()
@@ -129,6 +133,7 @@ class Service:
             await self._endpoint.close()
             return 2 if isinstance(error, ConfigError) else 1
         self._notifier.start_watchdog()
+        await asyncio.to_thread(self._served.labelled.recall, settings.state_folder)
         await self._supervisor.adopt(self._reloader.allowed(settings))
         await self._endpoint.accept()
         self._greet(settings)
@@ -169,6 +174,7 @@ class Service:
         kept = sum(script.module is not None for script in self._supervisor.scripts.values())
         text = f"stopping; {kept} modules stay loaded for the next agent"
         log().info(text, message_id=Message.STOPPING, modules=kept)
+        await self._remember_labels()
         await self._supervisor.leave()
 
     def stop(self, number: int = signal.SIGINT) -> None:
@@ -213,8 +219,19 @@ class Service:
             await asyncio.sleep(_TICK)
             self._supervisor.tick()
             self._tell_lost_lines()
+            self._ticks += 1
+            if self._ticks % _REMEMBER_TICKS == 0:
+                await self._remember_labels()
             if not self._ready or self._reloader.busy:
                 self._notifier.extend(_PATIENCE)
+
+    async def _remember_labels(self) -> None:
+        """For the agent that follows. `arming` reports a folder that cannot be written."""
+        memory = self._served.labelled.memory()
+        if memory is not None:
+            with contextlib.suppress(OSError):
+                folder = self._supervisor.settings.state_folder
+                await asyncio.to_thread(label_memory.save, folder, memory)
 
     def _tell_lost_lines(self) -> None:
         """The log has gaps: say so in the log as soon as it takes lines again."""

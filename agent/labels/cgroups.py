@@ -39,7 +39,9 @@ class Cgroups:
     def __init__(self, root: Path = ROOT) -> None:
         unified = root / "unified"
         self._root = unified if unified.is_dir() else root
-        self._paths: dict[int, str] = {}
+        self.paths: dict[
+            int, str
+        ] = {}  # of cgroups that have been seen, those that have gone included
         self._gone: set[int] = set()
         self._is_listed = False
 
@@ -49,11 +51,11 @@ class Cgroups:
 
     def path(self, cgroup: int) -> str | None:
         """None if it has gone, or if this process may not see it."""
-        found = self._paths.get(cgroup)
+        found = self.paths.get(cgroup)
         if found is None and cgroup not in self._gone:
             if not self._is_listed:
                 self._list()
-                found = self._paths.get(cgroup)
+                found = self.paths.get(cgroup)
             if found is None:
                 self._gone.add(cgroup)
         return found
@@ -61,10 +63,10 @@ class Cgroups:
     def _list(self) -> None:
         self._is_listed = True
         for cgroup, path in _folders(self._root):
-            self._paths.pop(cgroup, None)
-            self._paths[cgroup] = path
-        for known in list(self._paths)[: max(0, len(self._paths) - _MOST)]:
-            del self._paths[known]
+            self.paths.pop(cgroup, None)
+            self.paths[cgroup] = path
+        for known in list(self.paths)[: max(0, len(self.paths) - _MOST)]:
+            del self.paths[known]
         if len(self._gone) > _MOST:
             self._gone.clear()
 

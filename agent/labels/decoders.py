@@ -50,13 +50,13 @@ class Host:
         devices: Path = _DEVICES,
         symbols: KernelSymbols | None = None,
     ) -> None:
-        self._cgroups = Cgroups(cgroup_root)
+        self.cgroups = Cgroups(cgroup_root)
         self._symbols = symbols or KernelSymbols()
         self._devices = devices
 
     def new_page(self) -> None:
         """Keys have been read; what is not known yet may be looked for, once."""
-        self._cgroups.new_page()
+        self.cgroups.new_page()
         self._symbols.new_page()
 
     def decode(self, decoder: Decoder, value: int | str) -> str | None:
@@ -64,7 +64,7 @@ class Host:
         if isinstance(value, str):
             return _OF_CGROUPS.get(decoder, str)(value) if decoder in TAKE_TEXT else None
         if decoder in _OF_CGROUPS:
-            path = self._cgroups.path(value)
+            path = self.cgroups.path(value)
             return None if path is None else _OF_CGROUPS[decoder](path)
         return self._decode_number(decoder, value)
 

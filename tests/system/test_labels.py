@@ -94,6 +94,11 @@ def test_another_start_of_it_adds_to_the_same_series(guest: Guest, service: Serv
     assert sums(service) == [500, 500, 500]
 
 
+def test_a_restart_of_the_agent_forgets_no_name(service: Service) -> None:
+    service.systemctl("restart", "stapwatch").check()
+    assert sums(service) == [500, 500, 500]
+
+
 def test_a_cgroup_that_came_and_went_between_two_pages_has_its_number(
     guest: Guest, service: Service
 ) -> None:

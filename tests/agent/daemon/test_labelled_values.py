@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,15 +12,19 @@ import pytest
 from agent.config.label_settings import Decoder, LabelSettings
 from agent.config.settings import LogSettings, MetricSettings, ScriptSettings
 from agent.config.yaml_tree import Position
+from agent.daemon import label_memory
+from agent.daemon.label_memory import Memory
 from agent.daemon.labelled_values import LabelledValues
 from agent.exposition.families import plan
 from agent.exposition.render import Exposition, Format, Key, by_member
+from agent.labels.decoders import Host
 from agent.scripts.script import Script
 from agent.scripts.script_log import ScriptLog
 from runtime.abi.manifest import Table, WhenFull
 from runtime.reader.merge import StatValue
 from runtime.reader.table import TableValues
 from runtime.reader.table_keys import OTHER
+from runtime.support.boot import boot_id
 from runtime.support.record import replace
 from tests.agent import values
 from tests.agent.labels.slots import Array, keyed
@@ -153,6 +158,40 @@ def test_the_next_module_goes_on_from_what_has_gone(keep: bool, sums: list[int])
     after.add(0, 3)
     found = labelled.apply(exposition(after.table), {("app", "reads"): after.read()})
     assert found["app", "reads"].values == sums
+
+
+def test_the_next_agent_goes_on_from_what_this_one_knew(tmp_path: Path) -> None:
+    cgroup = tmp_path / "cgroups" / "demo.service"
+    cgroup.mkdir(parents=True)
+    number = cgroup.stat().st_ino
+    table = keyed(values.number("reads"))
+    of = exposition(table, LabelSettings("key", "unit", Decoder.SYSTEMD_UNIT))
+    array = Array(table)
+    here, gone = array.add(number, 3), array.add(number, 5)
+    first = LabelledValues({}, Host(cgroup.parent))
+    first.apply(of, {("app", "reads"): array.read()})
+    array.remove(gone)
+    found = first.apply(of, {("app", "reads"): array.read()})
+    assert (found["app", "reads"].keys, found["app", "reads"].values) == ([("demo.service",)], [8])
+    memory = first.memory()
+    assert memory is not None
+    label_memory.save(tmp_path, memory)
+    cgroup.rmdir()
+    array.count(here, 1)
+    second = LabelledValues({}, Host(cgroup.parent))
+    second.recall(tmp_path)
+    found = second.apply(of, {("app", "reads"): array.read()})
+    assert (found["app", "reads"].keys, found["app", "reads"].values) == ([("demo.service",)], [9])
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": 1}', '{"boot": "BOOT", "paths": []}'])
+def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.json").write_text(text.replace("BOOT", boot_id()))
+    assert label_memory.load(tmp_path) == Memory()
+
+
+def test_without_labels_there_is_nothing_to_remember() -> None:
+    assert LabelledValues({}).memory() is None
 
 
 def test_state_of_modules_that_have_gone_is_forgotten() -> None:
