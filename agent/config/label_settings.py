@@ -9,6 +9,8 @@ from __future__ import annotations
 from runtime.support.record import record
 from runtime.support.str_enum import StrEnum
 
+CPU = "cpu"  # a source that is no key: the CPU whose part of the values it is
+
 
 class Decoder(StrEnum):
     """What a key's value is, or what is to be made of it. agent/labels/decoders.py has the functions."""

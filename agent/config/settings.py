@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from agent.config.budgets import BURST_SECONDS, Budgets, TotalBudgets
-from agent.config.label_settings import LabelSettings
+from agent.config.label_settings import CPU, LabelSettings
 from agent.config.rollout_settings import RolloutSettings
 from agent.config.web_settings import WebSettings
 from agent.config.yaml_tree import ConfigDiagnostic, Position
@@ -162,6 +162,15 @@ class ScriptSettings:
     paused: bool = False  # loaded, and not armed
     held: bool = False  # the same, because a person has disarmed it
     revision: str = ""  # a digest of the text, of all variants
+
+    @property
+    def by_cpu(self) -> tuple[str, ...]:
+        """The globals of which a label may be the CPU."""
+        return tuple(
+            name
+            for name, metric in self.metrics.items()
+            if any(made.source == CPU for made in metric.made_labels)
+        )
 
 
 @record

@@ -24,6 +24,7 @@ from agent.daemon.label_memory import Memory, Remains
 from agent.exposition.families import Member
 from agent.exposition.render import Exposition, Key
 from agent.labels import series
+from agent.labels.by_cpu import ByCpu
 from agent.labels.decoders import Host
 from agent.labels.labeller import Labeller
 from agent.labels.series import Series
@@ -44,6 +45,10 @@ class _State:
     sources: tuple[LabelSource, ...]
     series: Series
     used: float
+    cpus: ByCpu | None
+
+    def merged(self, read: TableValues) -> TableValues:
+        return self.series.merged(read if self.cpus is None else self.cpus.apart(read))
 
 
 @record(frozen=False)
@@ -70,7 +75,10 @@ class LabelledValues:
         for member, kind in members:
             key = member.script, member.table.name
             if (read := values.get(key)) is not None:
-                found[key] = self._series(key, read.table, member, kind, now).merged(read)
+                if _is_by_cpu(member) and not read.columns:
+                    del found[key]  # it was read before the reload that wants this
+                    continue
+                found[key] = self._state(key, read.table, member, kind, now).merged(read)
         self._forget(now - _REMEMBERED)
         return found
 
@@ -106,6 +114,8 @@ class LabelledValues:
         for member, _ in self._labelled(exposition):
             key = member.script, member.table.name
             if (read := values.get(key)) is not None:
+                if _is_by_cpu(member):
+                    read = ByCpu().apart(read)
                 labeller = Labeller(member.sources or (), self.host.decode, lambda _: None)
                 found[key] = series.distinct(read, labeller.labels)
         return found
@@ -116,21 +126,21 @@ class LabelledValues:
             self._members = exposition, [(m, t) for m, t in found if m.sources is not None]
         return self._members[1]
 
-    def _series(
+    def _state(
         self, key: Key, table: Table, member: Member, kind: MetricType, now: float
-    ) -> Series:
+    ) -> _State:
         sources = member.sources or ()
         states = self._states.setdefault(key, [])
         for state in states:
             grows = kind in _GROW
             if state.table is table and state.sources == sources and state.series.grows is grows:
                 state.used = now
-                return state.series
+                return state
         before = self._before(key, table, sources)
         labeller = Labeller(sources, self.host.decode, lambda d: self._fail(member.script, d))
         made = Series(table, labeller.labels, kind in _GROW, before)
-        states.append(_State(table, sources, made, now))
-        return made
+        states.append(_State(table, sources, made, now, ByCpu() if _is_by_cpu(member) else None))
+        return states[-1]
 
     def _before(
         self, key: Key, table: Table, sources: tuple[LabelSource, ...]
@@ -157,3 +167,7 @@ class LabelledValues:
             self._states[key] = [state for state in states if state.used > since]
             if not self._states[key]:
                 del self._states[key]
+
+
+def _is_by_cpu(member: Member) -> bool:
+    return any(source.key == len(member.table.keys) for source in member.sources or ())

@@ -263,7 +263,7 @@ class Service:
             with contextlib.suppress(DeviceError):  # missed hits are then those of the last sync
                 script.module.device.sync()
             with contextlib.suppress(DeviceError):  # it is not complete, and the others are served
-                found[name] = script.module.snapshot()
+                found[name] = script.module.snapshot(by_cpu=script.settings.by_cpu)
             await asyncio.sleep(0)
         return found
 

@@ -387,7 +387,8 @@ class Supervisor:
         with contextlib.suppress(DeviceError):  # the misses that the kernel counts
             old.device.sync()
         planned = (script.name, old.manifest, settings.metrics)
-        if self.last_readings.add(LastReading(planned, old.snapshot())):
+        shot = old.snapshot(by_cpu=settings.by_cpu)
+        if self.last_readings.add(LastReading(planned, shot)):
             script_reports.reading_given_up(script.name)
 
     def _failed(self, script: Script, reason: str) -> None:

@@ -17,7 +17,7 @@ from agent.config.metric_names import aside, claimed, describe, family_name
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings, MetricType
 from agent.labels.sources import LabelSource, plan_labels
-from runtime.abi.manifest import Histogram, Manifest, Table, ValueType, WhenFull
+from runtime.abi.manifest import Histogram, Manifest, Storage, Table, ValueType, WhenFull
 from runtime.support.record import field, record, replace
 
 
@@ -181,7 +181,7 @@ class _Names:
 def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[str]:
     """Add one table to its family; yields what is wrong."""
     script, table, metric, kind = c.script, c.table, c.metric, c.kind
-    planned = plan_labels(table.keys, metric)
+    planned = plan_labels(table.keys, metric, table.storage is Storage.PERCPU)
     labels = planned.labels
     constant: tuple[tuple[str, str], ...] = ()
     help_text = ""

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from agent.config.label_settings import Decoder, LabelSettings
+from agent.config.label_settings import CPU, Decoder, LabelSettings
 from agent.config.metric_names import label_names
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings
@@ -27,7 +27,8 @@ _BY_FUNCTION: Final = {"cgroup_id": Decoder.CGROUP, "task_cgroup_id": Decoder.CG
 
 @record
 class LabelSource:
-    """`key`: its place in the array's keys. `how`: None if the label has the key's value."""
+    """`key`: its place in the array's keys, or behind all of them for the CPU. `how`: None if the label has
+    the key's value."""
 
     key: int
     how: LabelSettings | None = None
@@ -42,11 +43,13 @@ class Plan:
     problems: tuple[str, ...] = ()
 
 
-def plan_labels(keys: Sequence[Key], metric: MetricSettings | None) -> Plan:
-    """What cannot be done as declared is one of `problems`, and is left out."""
+def plan_labels(keys: Sequence[Key], metric: MetricSettings | None, by_cpu: bool = False) -> Plan:
+    """What cannot be done as declared is one of `problems`, and is left out. `by_cpu`: the values of each CPU
+    are kept apart, so the CPU can be one more key."""
     names = label_names(key.name for key in keys)
     words = metric.labels if metric is not None else None
-    made, problems = _by_key(keys, names, metric.made_labels if metric is not None else ())
+    declared = metric.made_labels if metric is not None else ()
+    made, problems = _by_key(keys, names, declared, by_cpu)
     left = [n for n in range(len(keys)) if n not in made]
     if words is not None and len(words) != len(left):
         shown = ", ".join(names[n] for n in left) or "none"
@@ -58,8 +61,8 @@ def plan_labels(keys: Sequence[Key], metric: MetricSettings | None) -> Plan:
         if decoder := _default(keys[n]):
             made[n] = [LabelSettings(names[n], given.get(n), decoder)]
     pairs: list[tuple[str, LabelSource]] = []
-    for n, name in enumerate(names):
-        if n not in made:
+    for n, name in enumerate((*names, CPU)):
+        if n not in made and n < len(keys):
             pairs.append((given.get(n, name), LabelSource(n)))
         pairs += [
             (how.name or _name_of(how.decode, name), _simple(LabelSource(n, how)))
@@ -76,10 +79,10 @@ def plan_labels(keys: Sequence[Key], metric: MetricSettings | None) -> Plan:
 
 
 def _by_key(
-    keys: Sequence[Key], names: Sequence[str], declared: Sequence[LabelSettings]
+    keys: Sequence[Key], names: Sequence[str], declared: Sequence[LabelSettings], by_cpu: bool
 ) -> tuple[dict[int, list[LabelSettings]], list[str]]:
     """What is declared of each key, and what is wrong with the rest."""
-    known = {str(n + 1): n for n in range(len(keys))}
+    known = {CPU: len(keys), **{str(n + 1): n for n in range(len(keys))}}
     known |= {_name_of(d, names[n]): n for n in range(len(keys)) if (d := _default(keys[n]))}
     known |= {name: n for n, name in enumerate(names)}
     made: dict[int, list[LabelSettings]] = {}
@@ -89,6 +92,11 @@ def _by_key(
         if n is None:
             hint = suggest(how.source, names) if names else "it has none"
             problems.append(f"no key '{how.source}' to make a label of; {hint}")
+        elif n == len(keys):
+            if by_cpu:
+                made.setdefault(n, []).append(how)
+            else:
+                problems.append("its values are not kept by CPU, because handlers read it")
         elif keys[n].type is ValueType.STRING and how.decode not in {None, *TAKE_TEXT}:
             problems.append(f"key '{how.source}' is a text, which is no {how.decode}")
         else:

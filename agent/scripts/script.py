@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from agent.config.settings import ScriptSettings
@@ -166,9 +166,10 @@ class LoadedModule:
         """Whether the script made more errors than allowed."""
         return self.device.header().failed
 
-    def snapshot(self, spread: bool = False) -> Snapshot:
-        """The values now. `spread`: include min, max and variance, which are not exported."""
-        return self._reader.read(spread)
+    def snapshot(self, spread: bool = False, by_cpu: Collection[str] = ()) -> Snapshot:
+        """The values now. `spread`: include min, max and variance, which are not exported. `by_cpu`: the
+        globals whose values by CPU are wanted, too."""
+        return self._reader.read(spread, by_cpu)
 
     async def start(
         self,

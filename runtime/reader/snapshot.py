@@ -11,6 +11,7 @@ Handlers go on during a reading: every number is exact at the instant it is read
 One reader serves a module as long as it is loaded, and decodes new keys only.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 from runtime.abi.histogram import upper_bounds as upper_bounds
@@ -97,14 +98,17 @@ class SnapshotReader:
         check(self._manifest, image.header())
         self._tables = tuple(TableReader(table) for table in self._manifest.tables)
 
-    def read(self, spread: bool = True) -> Snapshot:
-        """The numbers as of now. Without `spread`, statistics have no min, max and variance."""
+    def read(self, spread: bool = True, lanes: Collection[str] = ()) -> Snapshot:
+        """The numbers as of now. Without `spread`, statistics have no min, max and variance.
+
+        `lanes`: the globals whose values by lane are read, too: their `columns`.
+        """
         image, manifest = self._image, self._manifest
         return Snapshot(
             image.header(),
             _probes(manifest, image),
             LaneCounts(*_lane_counts(manifest, image)),
-            tuple(table.read(image, spread) for table in self._tables),
+            tuple(table.read(image, spread, table.name in lanes) for table in self._tables),
         )
 
 

@@ -105,25 +105,32 @@ class TableReader:
         """Raises ValueError if the table's description contradicts itself."""
         _check(table)
         self._table = table
+        self.name = table.name
         self._rows = RowReader(table)
         self._keys = SlotReader(table, table.slots, per_page(table)) if table.slots else None
         self._wraps = WrapDetector(table)
         self._before: tuple[bytes, bytes] = (b"", b"")  # rows, and the sequences they belong to
 
-    def read(self, image: Image, spread: bool = True) -> TableValues:
+    def read(self, image: Image, spread: bool = True, lanes: bool = False) -> TableValues:
         """The elements as of now. Without `spread`, statistics have no min, max and variance.
 
+        `lanes`: `columns` are the rows of each lane, if the table has any. An element whose slot has changed
+        meanwhile is then excluded.
         The regions must be as long as the manifest needs (see snapshot.check).
         """
         table, keys = self._table, self._keys
         dropped, replaced = _counter(image, table.dropped), _counter(image, table.replaced)
         if keys is not None:
             keys.refresh(image.shared)
-        found = self._rows.read(image, 0, keys.used if keys else 1, spread)
+        found = self._rows.read(image, 0, keys.used if keys else 1, spread, lanes)
         rows, columns, unsettled = found.data, found.columns, 0
         # elements may have been added and deleted while keys and values were read
         moved = keys.changed(image.shared) if keys else []
-        if moved or found.torn:
+        if lanes and keys is not None and table.storage is Storage.PERCPU:
+            for slot in moved:
+                keys.exclude(slot)
+            unsettled = len(moved)
+        elif moved or found.torn:
             retried = bytearray(rows)
             unsettled = self._retry(image, retried, moved, set(found.torn))
             rows = bytes(retried)
@@ -137,7 +144,7 @@ class TableReader:
         if table.sequence is not None:
             self._before = rows, keys.sequences() if keys else b""
         if table.slots is not None and table.slots.when_full is WhenFull.OTHER:
-            last = self._rows.read(image, table.slots.capacity, 1, spread)
+            last = self._rows.read(image, table.slots.capacity, 1, spread, lanes)
             pages, rows = (*pages, OTHER), rows + last.data
             columns = tuple(map(bytes.__add__, columns, last.columns)) or last.columns
         wrapped = self._wraps.seen(rows)

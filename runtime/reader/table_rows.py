@@ -37,14 +37,16 @@ class RowReader:
         self._table = table
         self._turns = 0
 
-    def read(self, image: Image, first: int, count: int, spread: bool = False) -> Rows:
-        """`count` rows. `spread`: also the rows of each lane, if there is min, max or variance."""
+    def read(
+        self, image: Image, first: int, count: int, spread: bool = False, lanes: bool = False
+    ) -> Rows:
+        """`count` rows. `lanes`: also those of each lane; `spread`: if there is min, max or variance."""
         table = self._table
         if not count:
             return Rows(b"")
         start, size = table.rows + first * table.row_size, count * table.row_size
         statistic = table.statistic
-        by_lane = spread and statistic is not None and merge.spread(statistic)
+        by_lane = lanes or (spread and statistic is not None and merge.spread(statistic))
         if table.storage is Storage.PERCPU:
             if not by_lane:
                 return Rows(image.sums(start, size // 8))

@@ -13,13 +13,14 @@ from tests.system.setting import MAIN, Setting
 
 GETPPID = 110
 GROUPS = f"""\
-global calls, paths, units, users
+global calls, paths, units, users, all
 probe kernel.trace("sys_enter") {{
 	if ($id != {GETPPID} || execname() != "trigger") next
 	calls[cgroup_id(), pid(), $id]++
 	paths[cgroup_id()]++
 	units[systemd_unit()]++
 	users[uid()] <<< 1
+	all++
 }}
 """
 CONFIG = f"""{MAIN}
@@ -33,6 +34,7 @@ scripts:
           - {{from: cgroup_id, name: slice, decode: systemd_slice}}
           - {{from: 3, name: call, decode: syscall}}
           - {{from: pid, drop: true}}
+      all: {{name: all_calls, labels: {{from: cpu}}}}
       users: {{name: users, labels: {{from: uid, name: user, decode: user}}}}
 """
 UNIT = "demo.service"
@@ -80,6 +82,16 @@ def test_a_unit_s_calls_are_one_series(guest: Guest, service: Service) -> None:
         "stapwatch_script_series", script="groups"
     )
     assert '"elements": 2' in tree
+
+
+def test_each_cpu_has_its_part(service: Service) -> None:
+    parts = {
+        dict(labels)["cpu"]: value
+        for (name, labels), value in service.series().items()
+        if name == "all_calls_total"
+    }
+    assert sum(parts.values()) == 444
+    assert all(cpu.isdigit() and value > 0 for cpu, value in parts.items())
 
 
 def test_its_name_stays_when_it_has_gone(guest: Guest, service: Service) -> None:
