@@ -23,7 +23,7 @@ from agent.daemon import label_memory
 from agent.daemon.label_memory import Memory, Remains
 from agent.exposition.families import Member
 from agent.exposition.render import Exposition, Key
-from agent.labels import series
+from agent.labels import label_pages
 from agent.labels.by_cpu import ByCpu
 from agent.labels.decoders import Host
 from agent.labels.labeller import Labeller
@@ -117,7 +117,7 @@ class LabelledValues:
                 if _is_by_cpu(member):
                     read = ByCpu().apart(read)
                 labeller = Labeller(member.sources or (), self.host.decode, lambda _: None)
-                found[key] = series.distinct(read, labeller.labels)
+                found[key] = label_pages.distinct(read, labeller.labels)
         return found
 
     def _labelled(self, exposition: Exposition) -> list[tuple[Member, MetricType]]:

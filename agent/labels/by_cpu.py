@@ -9,8 +9,9 @@ are more possible CPUs than busy ones.
 
 from __future__ import annotations
 
+from agent.labels.label_pages import sequences
 from runtime.reader.table import TableValues
-from runtime.reader.table_keys import OTHER, SEQUENCE_SIZE, KeyPage, KeyTuple
+from runtime.reader.table_keys import OTHER, KeyPage, KeyTuple
 from runtime.support.record import field, record, replace
 
 
@@ -68,12 +69,5 @@ def _still_seen(known: _Page, whole: KeyPage) -> bytes:
     """What was seen of the elements that are the same."""
     if known.whole is whole:
         return known.seen
-    stride = len(whole.data) // whole.slots
-    old, new = known.whole.data, whole.data
-    return bytes(
-        n < known.whole.slots
-        and known.seen[n]
-        and old[n * stride : n * stride + SEQUENCE_SIZE]
-        == new[n * stride : n * stride + SEQUENCE_SIZE]
-        for n in range(whole.slots)
-    )
+    old, new = sequences(known.whole), sequences(whole)
+    return bytes(n < len(old) and known.seen[n] and old[n] == new[n] for n in range(whole.slots))

@@ -22,19 +22,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from heapq import heappop, heappush
-from itertools import count
 from struct import error, pack
 from typing import Final
 
+from agent.labels.label_pages import labelled, sequences
 from runtime.abi.manifest import Table, ValueType
 from runtime.reader.merge import words
 from runtime.reader.table import TableValues, per_page
-from runtime.reader.table_keys import OTHER, SEQUENCE_SIZE, KeyPage, KeyTuple
+from runtime.reader.table_keys import OTHER, KeyPage, KeyTuple
 from runtime.support.int64 import wrapped
 from runtime.support.record import field, record, replace
 
 _NONE: Final = -1  # of an element that is in no series
-_builds = count()  # of pages of labels: no two are equal
 
 
 @record(frozen=False)
@@ -131,7 +130,7 @@ class Series:
         self._add(page)
         was_shown: dict[int, bool] = {}
         self._show(page, -1, was_shown)
-        before, now = _sequences(old), _sequences(keys)
+        before, now = sequences(old), sequences(keys)
         for n, place in enumerate(page.places):
             if place != _NONE and before[n] != now[n]:
                 self._leave(page, n)
@@ -232,7 +231,7 @@ class Series:
             live = page.keys.live or b"\1" * page.keys.slots
             shown = bytes(x and p != _NONE for x, p in zip(live, page.places, strict=True))
             names = [self._names[p] if x else () for x, p in zip(shown, page.places, strict=True)]
-            page.shown = _labelled(names, shown)
+            page.shown = labelled(names, shown)
         return page.shown
 
     # -- sums -------------------------------------------------------------------------------------
@@ -296,7 +295,7 @@ class Series:
     def _page_of_labels(self, number: int) -> KeyPage:
         start = number * self._per_page
         end = min(start + self._per_page, len(self._names))
-        return _labelled(self._names[start:end], bytes(map(bool, self._visible[start:end])))
+        return labelled(self._names[start:end], bytes(map(bool, self._visible[start:end])))
 
     def _page_of_rows(self, number: int) -> bytes:
         step = self._per_page * self._width
@@ -305,28 +304,3 @@ class Series:
             return pack(f"{len(part)}q", *part)
         except error:  # a sum has passed 2^63
             return pack(f"{len(part)}q", *map(wrapped, part))
-
-
-def distinct(found: TableValues, labels: Callable[[KeyTuple], KeyTuple | None]) -> TableValues:
-    """One element for each series that the values have, without rows."""
-    others = found.key_pages[-1:] if found.key_pages[-1:] == (OTHER,) else ()
-    keys = [key for page in found.key_pages if page is not OTHER for key in page.tuples()]
-    names = list(dict.fromkeys(name for key in keys if (name := labels(key)) is not None))
-    pages = (_labelled(names, b"\1" * len(names)), *others)
-    return replace(found, key_pages=pages, rows=b"", columns=())
-
-
-def _labelled(names: list[KeyTuple], live: bytes) -> KeyPage:
-    """A page of labels. Its bytes are its own: a page that is built anew has other labels."""
-    return KeyPage(
-        pack("q", next(_builds)), None if all(live) else live, len(live), lambda _: names
-    )
-
-
-def _sequences(keys: KeyPage | None) -> list[bytes]:
-    """Each slot's first word: another one means another element."""
-    if keys is None or not keys.slots:
-        return []
-    stride = len(keys.data) // keys.slots
-    data = keys.data
-    return [data[n * stride : n * stride + SEQUENCE_SIZE] for n in range(keys.slots)]

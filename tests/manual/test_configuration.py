@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from agent.config import host_labels, load, web_schema, yaml_tree
+from agent.config.label_settings import Decoder
 from agent.config.schema import Reader, SchemaError
 from agent.config.settings import Settings
 from agent.config.yaml_tree import Mapping, Node, Position
@@ -88,6 +89,13 @@ def test_every_key_is_documented(known: dict[str, set[str]]) -> None:
     for what, section in IN_TEXT.items():
         words = re.findall(r"[\w-]+", page("stapwatch.yaml.5").sections[section])
         assert known[what] <= set(words), section
+
+
+def test_every_decoder_is_explained() -> None:
+    text = page("stapwatch.yaml.5").sections["LABELS"].replace("\\", "")
+    explained = text[text.index("*decode*") : text.index("*map*")]
+    for decoder in Decoder:
+        assert re.search(rf"_{decoder}_[:,(. ]", explained), decoder
 
 
 def test_the_sections_are_those_of_the_schema() -> None:
