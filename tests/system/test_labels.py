@@ -23,6 +23,10 @@ probe kernel.trace("sys_enter") {{
 	all++
 }}
 """
+THINGS = """\
+global disks, links
+probe begin {{ disks[MKDEV({major}, {minor})] = 1 links[{index}] = 1 }}
+"""
 CONFIG = f"""{MAIN}
 scripts:
   groups:
@@ -36,6 +40,10 @@ scripts:
           - {{from: pid, drop: true}}
       all: {{name: all_calls, labels: {{from: cpu}}}}
       users: {{name: users, labels: {{from: uid, name: user, decode: user}}}}
+  things:
+    metrics:
+      disks: {{name: disks, labels: {{from: 1, name: disk, decode: disk}}}}
+      links: {{name: links, labels: {{from: 1, name: link, decode: interface}}}}
 """
 UNIT = "demo.service"
 SERIES = {"unit": UNIT, "slice": "system.slice", "call": "getppid"}
@@ -45,6 +53,11 @@ SERIES = {"unit": UNIT, "slice": "system.slice", "call": "getppid"}
 def started(guest: Guest, setting: Setting, service: Service) -> None:
     setting.write("stapwatch.yaml", CONFIG)
     setting.script("groups", GROUPS)
+    major, _, minor = (
+        guest.run("cat /sys/class/block/vda/dev").check().stdout.strip().partition(":")
+    )
+    index = guest.run("cat /sys/class/net/lo/ifindex").check().stdout.strip()
+    setting.script("things", THINGS.format(major=major, minor=minor, index=index))
     setting.compile()
     setting.install(guest)
     service.start()
@@ -82,6 +95,10 @@ def test_a_unit_s_calls_are_one_series(guest: Guest, service: Service) -> None:
         "stapwatch_script_series", script="groups"
     )
     assert '"elements": 2' in tree
+
+
+def test_disks_and_interfaces_have_names(service: Service) -> None:
+    assert service.value("disks", disk="vda") == service.value("links", link="lo") == 1
 
 
 def test_each_cpu_has_its_part(service: Service) -> None:
