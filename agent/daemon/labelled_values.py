@@ -111,14 +111,22 @@ class LabelledValues:
         """As many elements as `apply` would find series, without rows. It may be called at any time:
         the state, which knows readings in their order, stays as it is."""
         found = dict(values)
+        self.host.new_page()  # these keys are newer than the last page's
         for member, _ in self._labelled(exposition):
             key = member.script, member.table.name
             if (read := values.get(key)) is not None:
                 if _is_by_cpu(member):
                     read = ByCpu().apart(read)
-                labeller = Labeller(member.sources or (), self.host.decode, lambda _: None)
-                found[key] = label_pages.distinct(read, labeller.labels)
+                found[key] = self._distinct(key, read, member)
         return found
+
+    def _distinct(self, key: Key, read: TableValues, member: Member) -> TableValues:
+        """By the state of the last page, if there is one: it remembers the labels, and has told failures."""
+        for state in self._states.get(key, ()):
+            if state.table is read.table and state.sources == member.sources:
+                return state.series.distinct(read)
+        labeller = Labeller(member.sources or (), self.host.decode, lambda _: None)
+        return label_pages.distinct(read, labeller.labels)
 
     def _labelled(self, exposition: Exposition) -> list[tuple[Member, MetricType]]:
         if self._members[0] is not exposition:

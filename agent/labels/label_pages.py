@@ -17,11 +17,16 @@ from runtime.support.record import replace
 _builds = count()  # of pages of labels: no two are equal
 
 
-def distinct(found: TableValues, labels: Callable[[KeyTuple], KeyTuple | None]) -> TableValues:
-    """One element for each series that the values have, without rows."""
+def distinct(
+    found: TableValues,
+    labels: Callable[[KeyTuple], KeyTuple | None],
+    names: list[KeyTuple] | None = None,
+) -> TableValues:
+    """One element for each series that the values have, without rows. `names`: those, if they are known."""
     others = found.key_pages[-1:] if found.key_pages[-1:] == (OTHER,) else ()
-    keys = [key for page in found.key_pages if page is not OTHER for key in page.tuples()]
-    names = list(dict.fromkeys(name for key in keys if (name := labels(key)) is not None))
+    if names is None:
+        keys = [key for page in found.key_pages if page is not OTHER for key in page.tuples()]
+        names = list(dict.fromkeys(name for key in keys if (name := labels(key)) is not None))
     pages = (labelled(names, b"\1" * len(names)), *others)
     return replace(found, key_pages=pages, rows=b"", columns=())
 

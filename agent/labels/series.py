@@ -25,6 +25,7 @@ from heapq import heappop, heappush
 from struct import error, pack
 from typing import Final
 
+from agent.labels import label_pages
 from agent.labels.label_pages import labelled, sequences
 from runtime.abi.manifest import Table, ValueType
 from runtime.reader.merge import words
@@ -102,6 +103,14 @@ class Series:
             shown = tuple(self._direct(page) for page in self._pages)
             return replace(found, key_pages=(*shown, OTHER) if other else shown)
         return self._summed(found, found.rows[at:] if other else None)
+
+    def distinct(self, found: TableValues) -> TableValues:
+        """One element for each series that `found` has, without rows. The state stays as it is."""
+        pages = [page for page in found.key_pages if page is not OTHER]
+        same = len(pages) == len(self._pages) and all(
+            page is known.keys for page, known in zip(pages, self._pages, strict=True)
+        )
+        return label_pages.distinct(found, self.labels, list(self._places) if same else None)
 
     def remains(self) -> dict[KeyTuple, list[int]]:
         """By series, the words of what elements that have gone have counted."""

@@ -184,6 +184,21 @@ def test_the_next_agent_goes_on_from_what_this_one_knew(tmp_path: Path) -> None:
     assert (found["app", "reads"].keys, found["app", "reads"].values) == ([("demo.service",)], [9])
 
 
+def test_a_cgroup_that_is_first_seen_by_counting_has_its_name(tmp_path: Path) -> None:
+    table = keyed(values.number("reads"))
+    of = exposition(table, LabelSettings("key", "cgroup", Decoder.CGROUP))
+    array, labelled = Array(table), LabelledValues({}, Host(tmp_path))
+    for name in ("a", "b", "c"):  # each page lists the folders; what is counted after it is newer
+        folder = tmp_path / name
+        folder.mkdir()
+        array.add(folder.stat().st_ino, 1)
+        if name == "b":
+            found = labelled.counted(of, {("app", "reads"): array.read()})["app", "reads"]
+            assert len(found) == 2
+        found = labelled.apply(of, {("app", "reads"): array.read()})["app", "reads"]
+        assert found.keys[-1] == (f"/{name}",)
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"boot": 1}', '{"boot": "BOOT", "paths": []}'])
 def test_a_damaged_memory_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "labels.json").write_text(text.replace("BOOT", boot_id()))
