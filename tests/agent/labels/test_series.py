@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.exposition.expiry import Expiry
 from agent.labels.series import Series
 from runtime.abi.manifest import Statistic, Storage, Table, ValueType
 from runtime.reader.table import TableValues
@@ -214,3 +215,24 @@ def test_storage_makes_no_difference() -> None:
     array.add(1, -4)
     array.add(2, 5)
     assert series.merged(array.read()).values == [1]
+
+
+def test_a_series_is_served_until_all_its_elements_have_expired() -> None:
+    array, series = Array(NUMBER), Series(NUMBER, lambda key: ("one",), True)
+    expiry = Expiry(ttl=10)
+    old, young = array.add(1, 100), array.add(2, 1)
+
+    def served(now: float) -> list[Any]:
+        return series.merged(expiry.visible(array.read(), now)).values
+
+    assert served(0) == [101]
+    array.count(young, 1)
+    assert served(11) == [102]  # `old` is left out of the page, and not of the sum
+    array.remove(old)
+    assert served(12) == [102]
+    assert served(22) == []
+    array.count(young, 1)
+    assert served(23) == [103]
+    array.remove(young)
+    array.add(3, 7)
+    assert served(24) == [7]  # no element of the series is left: it has begun anew
