@@ -60,7 +60,12 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
     alerts = values.pop("alert", ())
     labels = values.pop("labels", Labels(None, ()))
     metric = MetricSettings(
-        variable, entry.position, alerts=alerts, **values, labels=labels.words, made_labels=labels.made
+        variable,
+        entry.position,
+        alerts=alerts,
+        **values,
+        labels=labels.words,
+        made_labels=labels.made,
     )
     given = entry.node.entries if isinstance(entry.node, Mapping) else {}
     if metric.name is not None and (ending := bad_ending(metric.name, metric.type)):

@@ -91,7 +91,7 @@ class LabelledValues:
         """For the agent that follows; None if no labels are made."""
         found = []
         for (name, table), states in self._states.items():
-            last = states[-1]
+            last = _last_used(states)
             if remains := last.series.remains():
                 made_of = repr(last.sources)
                 found.append(Remains(name, table, self._module(name), made_of, remains))
@@ -162,9 +162,10 @@ class LabelledValues:
             for r in self.remembered.remains:
                 if (r.script, r.table, r.module, r.made_of) == wanted:
                     return r.words
-        if metric is None or not metric.keep or not states or states[-1].sources != sources:
             return {}
-        last = states[-1]
+        last = _last_used(states)
+        if metric is None or not metric.keep or last.sources != sources:
+            return {}
         return {} if carry_over.difference(last.table, table) else last.series.remains()
 
     def _fail(self, script: str, decoder: Decoder) -> None:
@@ -175,6 +176,10 @@ class LabelledValues:
             self._states[key] = [state for state in states if state.used > since]
             if not self._states[key]:
                 del self._states[key]
+
+
+def _last_used(states: list[_State]) -> _State:
+    return max(states, key=lambda state: state.used)
 
 
 def _is_by_cpu(member: Member) -> bool:
