@@ -348,18 +348,22 @@ def test_what_is_refused_has_a_row(tmp_path: Path, lines: Lines) -> None:
 
 def test_every_name_is_documented(tmp_path: Path, lines: Lines) -> None:
     """docs/status.md explains the names that programs read, and no others."""
-    path = configure(tmp_path, "modules: ['file:///srv/store']", a="ok 1")
+    path = configure(tmp_path, "modules: ['file:///srv/store']", a="ok tables")
 
     async def work() -> None:
         async with serving(path) as agent:
             device = device_of(agent, "a")
+            device.say()
             os.write(
                 device.write_end, event(EventKind.ERROR, error_text("no"), site=0xFFFFFFFF, probe=1)
             )
             script = agent.service._supervisor.scripts["a"]
             await until(lambda: script.log.errors.newest_first())
             found = await tree(path, "a", "--seconds", "0.01")
-            names = set(names_of(found)) - {"error"}
+            await until(lambda: script.log.recent.after(0))
+            parts = "/status?script=a&parts=values,text,lines"
+            long = json.loads((await agent.get(parts))[2])
+            names = {*names_of(found), *names_of(long)} - {"error"}
             documented = documented_names()
             assert names - documented == set()
             assert documented - names <= set(MAY_LACK)
