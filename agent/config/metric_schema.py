@@ -19,6 +19,8 @@ from agent.config.schema import S64_MAX, Reader, SchemaError
 from agent.config.settings import (
     Bounds,
     Buckets,
+    Exponential,
+    Histograms,
     Linear,
     Log2,
     MetricSettings,
@@ -32,7 +34,8 @@ from runtime.support.record import replace
 MOST_BUCKETS = 256
 # A family's name ends with its unit, and must not end as samples do.
 _UNIT = rf"(?!(?:.*_)?(?:{'|'.join(e[1:] for e in SAMPLE_ENDINGS)})\Z)[a-z][a-z0-9_]*|"
-_BUCKETS_HINT = "write [0.001, 0.01], log2, or {low: 0, high: 100, interval: 10}"
+MOST_SCHEMA = 3
+_BUCKETS_HINT = "write [0.001, 0.01], log2, {low: 0, high: 100, interval: 10} or {schema: 2}"
 
 
 def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> MetricSettings | None:
@@ -46,6 +49,7 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
         "labels": lambda n: read_labels(n, reader),
         "constant_labels": lambda n: _constant_labels(n, reader),
         "buckets": _buckets,
+        "histograms": schema.choice(Histograms),
         "export": schema.truth,
         "ttl": schema.seconds,
         "when_full": schema.choice(WhenFull),
@@ -88,6 +92,9 @@ def read_metric(script: str, variable: str, entry: Entry, reader: Reader) -> Met
                 given["buckets"].position, f"a {metric.type} has no buckets", "leave them out"
             )
         )
+    if (why := _not_native(metric)) and "histograms" in given:
+        hint = "leave 'histograms' or 'buckets' out, or write buckets: {schema: 0}"
+        reader.diagnostics.append(ConfigDiagnostic(given["histograms"].position, why, hint))
     if "buckets" in values:
         try:
             statistic(script, metric)
@@ -110,10 +117,14 @@ def _declared_type(entry: Entry) -> MetricType | None:
 def statistic(script: str, metric: MetricSettings) -> dict[str, Any] | None:
     """The compile request's `statistics` entry. ValueError if a scaled bound is not an integer."""
     match metric.buckets:
+        case None | Log2() if metric.histograms is not Histograms.CLASSIC:
+            return _exponential(script, metric, 0)
         case None:
             return None
         case Log2():
             return {"kind": "log2"}
+        case Exponential(wanted):
+            return _exponential(script, metric, wanted)
         case Linear(low, high, interval):
             low_, high_, interval_ = (
                 _kernel_integer(script, metric, v) for v in (low, high, interval)
@@ -122,6 +133,23 @@ def statistic(script: str, metric: MetricSettings) -> dict[str, Any] | None:
         case Bounds(bounds):
             whole = [_kernel_integer(script, metric, bound) for bound in bounds]
             return {"kind": "bounds", "bounds": whole}
+
+
+def _exponential(script: str, metric: MetricSettings, wanted: int) -> dict[str, Any]:
+    """Native bounds are powers of two of the exported unit, so they depend on the scale."""
+    scale = describe(script, metric.variable, metric).scale
+    return {"kind": "exponential", "schema": wanted, "scale": str(scale.normalize())}
+
+
+def _not_native(metric: MetricSettings) -> str:
+    """Why a metric cannot be a native histogram as declared; "" if it can, or need not."""
+    if metric.histograms is Histograms.CLASSIC:
+        return ""
+    if metric.type not in (None, MetricType.HISTOGRAM):
+        return f"a {metric.type} is no histogram"
+    if isinstance(metric.buckets, Linear | Bounds):
+        return "native histograms have bounds of their own"
+    return ""
 
 
 def check_families(scripts: Iterable[ScriptSettings], diagnostics: list[ConfigDiagnostic]) -> None:
@@ -203,6 +231,10 @@ def _buckets(node: Node) -> Buckets:
     match node:
         case Scalar(value="log2"):
             return Log2()
+        case Mapping(entries) if "schema" in entries:
+            if len(entries) != 1:
+                raise SchemaError(node.position, "a schema fixes all buckets", _BUCKETS_HINT)
+            return Exponential(schema.integer(0, MOST_SCHEMA)(entries["schema"].node))
         case Mapping(entries):
             wrong = next((k for k in entries if k not in ("low", "high", "interval")), None)
             if wrong or len(entries) != 3:

@@ -33,6 +33,14 @@ class MetricType(StrEnum):
     INFO = "info"
 
 
+class Histograms(StrEnum):
+    """What protobuf has of a histogram. The text formats have classic buckets only."""
+
+    CLASSIC = "classic"
+    NATIVE = "native"
+    BOTH = "both"
+
+
 class LogFormat(StrEnum):
     AUTO = "auto"
     JSON = "json"
@@ -94,7 +102,14 @@ class Bounds:
     bounds: tuple[Decimal, ...]
 
 
-Buckets = Linear | Log2 | Bounds
+@record
+class Exponential:
+    """The buckets of native histograms: 2^schema for each power of two of the exported unit."""
+
+    schema: int
+
+
+Buckets = Linear | Log2 | Bounds | Exponential
 
 
 class Severity(StrEnum):
@@ -133,6 +148,7 @@ class MetricSettings:
     made_labels: tuple[LabelSettings, ...] = ()
     constant_labels: Mapping[str, str] = field(default_factory=dict)
     buckets: Buckets | None = None
+    histograms: Histograms = Histograms.CLASSIC
     export: bool = True
     ttl: float | None = None  # seconds after which an element without a change is not served
     when_full: WhenFull | None = None

@@ -227,7 +227,7 @@ def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str
     match table.value:
         case ValueType.STAT:
             statistic = table.statistic
-            buckets = statistic is not None and statistic.histogram is not None
+            buckets = statistic is not None and statistic.exported is not None
             if declared is MetricType.HISTOGRAM and not buckets:
                 return "its buckets are not kept; leave 'type' out"
             if declared in (None, MetricType.HISTOGRAM, MetricType.SUMMARY):
@@ -245,9 +245,9 @@ def metric_type(table: Table, metric: MetricSettings | None) -> MetricType | str
 
 def _buckets(table: Table, scale: Decimal) -> tuple[Histogram, Decimal] | None:
     """The properties that histograms of one family share."""
-    if table.statistic is None or table.statistic.histogram is None:
+    if table.statistic is None or table.statistic.exported is None:
         return None
-    return replace(table.statistic.histogram, word=0), scale
+    return replace(table.statistic.exported, word=0), scale
 
 
 def _overflows(table: Table) -> bool:

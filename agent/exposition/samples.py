@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from itertools import accumulate
+from itertools import accumulate, compress, pairwise
 from struct import Struct
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from agent.config.settings import MetricType
 from agent.exposition.families import Family, Member
 from agent.exposition.units import bound_text, printed
 from runtime.abi.histogram import upper_bounds
-from runtime.abi.manifest import HistogramKind
+from runtime.abi.manifest import Histogram, HistogramKind
 from runtime.reader.table import TableValues
 from runtime.reader.table_keys import text
 from runtime.support.escapes import readable
@@ -125,16 +125,15 @@ class Infos:
 class Window:
     """The range of buckets, `low` to `high`, that a family of histograms exports; it only grows.
 
-    A log2 histogram exports the buckets that were ever filled in the family, so that empty ones at the
-    ends cost nothing, and one bucket below them, from which quantiles are interpolated, unless its bound
-    is negative. Declared bounds are all exported.
+    If bounds are not declared, only the buckets are exported that were ever filled in the family, so that
+    empty ones at the ends cost nothing, and one bucket below them, from which quantiles are interpolated,
+    unless its bound is negative.
     """
 
     def __init__(self, members: Sequence[Member]) -> None:
-        statistic = members[0].table.statistic
-        assert statistic is not None and statistic.histogram is not None
-        self.bounds = upper_bounds(statistic.histogram)
-        fixed = statistic.histogram.kind is not HistogramKind.LOG2
+        histogram = buckets_of(members[0])
+        self.bounds = upper_bounds(histogram)
+        fixed = histogram.kind in (HistogramKind.LINEAR, HistogramKind.BOUNDS)
         self._low, self.high = (0, len(self.bounds)) if fixed else (len(self.bounds), 0)
 
     @property
@@ -149,11 +148,10 @@ class Window:
 
     def widen(self, member: Member, found: TableValues) -> bool:
         """Include the buckets that are filled now. Returns whether the range has changed."""
-        last, statistic = len(self.bounds), member.table.statistic
+        last = len(self.bounds)
         if self._low == 0 and self.high == last:
             return False
-        assert statistic is not None and statistic.histogram is not None
-        size, first = member.table.row_size, 8 * statistic.histogram.word
+        size, first = member.table.row_size, 8 * buckets_of(member).word
         zeros, before = bytes(8 * last), (self._low, self.high)
         low, high, end = first + 8 * self._low, first + 8 * self.high, first + 8 * last
         for page in found.pages():
@@ -180,15 +178,20 @@ class Histograms:
 
     def __init__(self, family: Family, member: Member, window: Window, whole: bool) -> None:
         statistic = member.table.statistic
-        assert statistic is not None and statistic.histogram is not None
+        assert statistic is not None
         self._name, self._whole = family.name, whole
         self._size, self._sum = member.table.row_size, statistic.sum if whole else None
         self._printed = printed(member.scale)
-        word, last = statistic.histogram.word, len(window.bounds)
+        word, last = buckets_of(member).word, len(window.bounds)
         low, high = window.low, max(window.low, window.high)
         # buckets above `high` are empty except the last one, which has no bound
         self._buckets = Struct(f"{8 * (word + low)}x{high - low}q{8 * (last - high)}xq")
-        self._bounds = [bound_text(b, member.scale) for b in window.bounds[low:high]] + ["+Inf"]
+        bounds = window.bounds[low:high]
+        # a bucket without any whole number has the bound of the one below it
+        shown = [*(a != b for a, b in pairwise(bounds)), True, True]
+        self._shown = None if all(shown) else shown
+        texts = [bound_text(b, member.scale) for b in compress(bounds, shown)]
+        self._bounds = [*texts, "+Inf"]
 
     def lines(self, labels: str) -> str:
         inside = f"{labels}," if labels else ""
@@ -203,9 +206,10 @@ class Histograms:
 
     def arguments(self, rows: bytes) -> Arguments:
         found: list[int] = []
-        read = self._buckets.unpack_from
+        read, shown = self._buckets.unpack_from, self._shown
         for at in range(0, len(rows), self._size):
-            found += accumulate(read(rows, at))
+            counts = accumulate(read(rows, at))
+            found += counts if shown is None else compress(counts, shown)
             if self._whole:
                 count = found[-1]
                 if self._sum is not None:
@@ -219,6 +223,13 @@ class Histograms:
 
     def shown(self, lines: bytes, row: bytes) -> bytes:
         return lines % self.arguments(row)
+
+
+def buckets_of(member: Member) -> Histogram:
+    """Of a histogram's table."""
+    statistic = member.table.statistic
+    assert statistic is not None and statistic.exported is not None
+    return statistic.exported
 
 
 def negative(rows: bytes, word: int = 0, width: int = 1) -> bool:

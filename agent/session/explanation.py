@@ -72,7 +72,7 @@ def _exported(table: Table, found: tuple[Family, Member] | None) -> dict[str, An
         return {"family": "", "type": "", "unit": "", "labels": [], "buckets": ""}
     family, member = found
     statistic = table.statistic
-    histogram = statistic.histogram if statistic is not None else None
+    histogram = statistic.exported if statistic is not None else None
     return {
         "family": family.name,
         "type": family.type.value,
@@ -92,6 +92,8 @@ def buckets(histogram: Histogram) -> str:
         case HistogramKind.BOUNDS:
             shown = " ".join(map(str, histogram.bounds[:_SHOWN_BOUNDS]))
             return f"{shown} ..." if len(histogram.bounds) > _SHOWN_BOUNDS else shown
+        case HistogramKind.EXPONENTIAL:
+            return f"native, schema {histogram.schema or 0}"
 
 
 # -- memory ---------------------------------------------------------------------------------------------

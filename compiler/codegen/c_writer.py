@@ -86,6 +86,11 @@ def number(value: int) -> str:
     return f"{value}LL" if abs(value) >= 1 << 31 else str(value)
 
 
+def unsigned(value: int) -> str:
+    """A literal of a u64."""
+    return f"{value:#x}ULL"
+
+
 # how tightly operators bind; higher is tighter
 ATOM, UNARY, MULTIPLY, ADD, SHIFT, RELATION, EQUALITY = 16, 14, 13, 12, 11, 10, 9
 BIT_AND, BIT_XOR, BIT_OR, AND, OR, CHOICE = 8, 7, 6, 5, 4, 3

@@ -35,7 +35,7 @@ _READ = 110  # fault-safe, of a number
 _FIND, _FIND_WORD = 70, 21  # an element by its key, which is built, hashed and compared
 _INSERT, _INSERT_WORD, _REMOVE = 100, 13, 100
 _ZERO_WORD = 6  # of a row
-_VARIANCE, _BOUND = 80, 7
+_VARIANCE, _BOUND, _EXPONENTIAL = 80, 7, 12
 _PRINT, _NUMBER = 130, 4  # a record, and a number in it
 
 
@@ -203,6 +203,9 @@ class Costs:
             cost += _VARIANCE
         if statistic.histogram is not None and statistic.histogram.kind is HistogramKind.BOUNDS:
             cost += _BOUND * len(statistic.histogram.bounds).bit_length()
+        exported = statistic.exported
+        if exported is not None and exported.kind is HistogramKind.EXPONENTIAL:
+            cost += _EXPONENTIAL + _BOUND * (1 + (exported.schema or 0))
         return cost
 
     def _merging(self, stat: p.GlobalRef) -> int:

@@ -311,7 +311,7 @@ def _whole_words(size: int) -> int:
 
 
 def _stat_row(g: p.Global, c: str, use: storage_class.StatisticUse, options: Options) -> Row:
-    shape = _histogram(g, use, options)
+    shape, separate = _histogram(g, use, options), _separate(g, use, options)
     words = _stat_words(g, use, options, shape is not None)
     members = [f"s64 {word}" for word in words]
     size = _WORD * len(words)
@@ -319,8 +319,15 @@ def _stat_row(g: p.Global, c: str, use: storage_class.StatisticUse, options: Opt
         shape = replace(shape, word=len(words))
         members.append(f"u64 buckets[{shape.buckets}]")
         size += _WORD * shape.buckets
+    if separate is not None:
+        separate = replace(separate, word=size // _WORD)
+        members.append(f"u64 separate[{separate.buckets}]")
+        size += _WORD * separate.buckets
     statistic = Statistic(
-        **{word: i for i, word in enumerate(words)}, shift=use.shift, histogram=shape
+        **{word: i for i, word in enumerate(words)},
+        shift=use.shift,
+        histogram=shape,
+        separate=separate,
     )
     return Row(f"struct row_{c}", size, tuple(members), statistic)
 
@@ -339,6 +346,14 @@ def _stat_words(
     if "variance" in used:
         words += ["mean", "m2"]
     return words
+
+
+def _separate(g: p.Global, use: storage_class.StatisticUse, options: Options) -> Histogram | None:
+    """The buckets of a native histogram, if handlers use others: neither can be made of the other."""
+    wanted = options.histograms.get(g.name)
+    if use.histogram is None or wanted is None or wanted.kind is not HistogramKind.EXPONENTIAL:
+        return None
+    return wanted
 
 
 def _histogram(g: p.Global, use: storage_class.StatisticUse, options: Options) -> Histogram | None:

@@ -17,7 +17,8 @@ from compiler.codegen.operands import copy, into, stable
 from compiler.ir import program as p
 from compiler.ir.program import STRING
 from compiler.ir.source import Span
-from runtime.abi.manifest import HistogramKind, WhenFull
+from runtime.abi.histogram import exponential
+from runtime.abi.manifest import Histogram, HistogramKind, WhenFull
 from runtime.support.exhaustive import assert_never
 from runtime.support.record import record
 
@@ -410,10 +411,8 @@ def drawing(b: BodyEmitter, e: p.Drawing) -> C:
     return C(buffer)
 
 
-def bucket_of(g: StoredGlobal, value: str) -> str:
-    """The number of the bucket that counts a value."""
-    assert g.row.statistic is not None and g.row.statistic.histogram is not None
-    h = g.row.statistic.histogram
+def bucket_of(g: StoredGlobal, h: Histogram, value: str) -> str:
+    """The number of the bucket of a statistic's histogram that counts a value."""
     match h.kind:
         case HistogramKind.LOG2:
             return f"sw_log2_{'signed_' if h.negative else ''}bucket({value})"
@@ -421,5 +420,9 @@ def bucket_of(g: StoredGlobal, value: str) -> str:
             return f"sw_linear_bucket({value}, {h.low}, {h.high}, {h.interval})"
         case HistogramKind.BOUNDS:
             return f"sw_bounds_bucket({value}, bounds_{g.c}, {len(h.bounds)})"
+        case HistogramKind.EXPONENTIAL:
+            shape = exponential(h)
+            mark = cw.unsigned(shape.coarse.marks()[0])
+            return f"sw_exponential_bucket({value}, marks_{g.c}, {shape.per_octave}, {mark})"
         case _:
             assert_never(h.kind)

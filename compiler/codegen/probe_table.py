@@ -19,7 +19,7 @@ from compiler.ir import program as p
 from compiler.ir.options import Limits
 from compiler.ir.source import exact
 from compiler.ir.walk import body_of, reachable, roots_of, walk
-from runtime.abi.manifest import Manifest, Probe
+from runtime.abi.manifest import EXPONENTIAL_FORMAT, HistogramKind, Manifest, Probe
 from runtime.support.record import record, replace
 
 
@@ -257,7 +257,15 @@ def manifest_of(unit: Unit, target: Target) -> Manifest:
         prints=tuple(unit.prints),
         errors=tuple(sorted(unit.errors, key=lambda e: unit.errors[e])),
         ring_size=_ring_size(unit),
+        needs=_needed_format(layout),
     )
+
+
+def _needed_format(layout: Layout) -> int | None:
+    """Older readers know no exponential buckets. Those that are kept separately are nothing to them."""
+    found = (g.row.statistic.histogram for g in layout.globals.values() if g.row.statistic)
+    kinds = {histogram.kind for histogram in found if histogram is not None}
+    return EXPONENTIAL_FORMAT if HistogramKind.EXPONENTIAL in kinds else None
 
 
 def _ring_size(unit: Unit) -> int:

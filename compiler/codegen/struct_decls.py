@@ -12,6 +12,7 @@ from compiler.codegen.c_writer import Writer
 from compiler.codegen.data_layout import Region, StoredGlobal
 from compiler.codegen.global_access import bucket_of
 from compiler.ir.program import LONG, STAT
+from runtime.abi.histogram import exponential
 from runtime.abi.manifest import HistogramKind, WhenFull
 
 
@@ -152,6 +153,11 @@ def _stat_accessors(w: Writer, g: StoredGlobal) -> None:
         bounds = ", ".join(cw.number(b) for b in histogram.bounds)
         w.line(f"static const s64 bounds_{g.c}[] = {{ {bounds} }};")
         w.line()
+    exported = statistic.exported
+    if exported is not None and exported.kind is HistogramKind.EXPONENTIAL:
+        marks = ", ".join(map(cw.unsigned, exponential(exported).marks()))
+        w.line(f"static const u64 marks_{g.c}[] = {{ {marks} }};")
+        w.line()
     with w.block(f"static const struct sw_stat_layout layout_{g.c} __maybe_unused =", "};"):
         for member in ("count", "sum", "min", "max", "mean", "m2"):
             word = getattr(statistic, member)
@@ -176,5 +182,7 @@ def _stat_accessors(w: Writer, g: StoredGlobal) -> None:
         if statistic.mean is not None:
             w.line(f"sw_stat_variance(&row->mean, &row->m2, row->count, value, {statistic.shift});")
         if histogram is not None:
-            w.line(f"row->buckets[{bucket_of(g, 'value')}]++;")
+            w.line(f"row->buckets[{bucket_of(g, histogram, 'value')}]++;")
+        if statistic.separate is not None:
+            w.line(f"row->separate[{bucket_of(g, statistic.separate, 'value')}]++;")
     w.line()

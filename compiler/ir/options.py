@@ -15,6 +15,7 @@ from typing import Any
 from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.source import Source, Span, decode
 from compiler.support.did_you_mean import did_you_mean
+from runtime.abi.histogram import exponential
 from runtime.abi.manifest import Histogram, HistogramKind, WhenFull
 from runtime.support.record import field, fields, record, replace
 
@@ -176,6 +177,10 @@ def histogram_of(tree: Mapping[str, Any]) -> Histogram:
         case HistogramKind.BOUNDS:
             bounds = tuple(tree["bounds"])
             return Histogram(HistogramKind.BOUNDS, 0, len(bounds) + 1, bounds=bounds)
+        case HistogramKind.EXPONENTIAL:
+            schema, scale = int(tree["schema"]), str(tree["scale"])
+            shape = Histogram(HistogramKind.EXPONENTIAL, 0, 0, schema=schema, scale=scale)
+            return replace(shape, buckets=exponential(shape).words)
 
 
 def _diagnostic(

@@ -7,12 +7,16 @@
 Values are integers, so a bucket of 2^k <= v < 2^(k+1) has the inclusive upper bound 2^(k+1)-1.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from runtime.abi.manifest import Histogram, HistogramKind
 from runtime.support.exhaustive import assert_never
 
-ZERO_WORD: Final = 64  # the word that counts 0 in a LOG2 histogram with negative values
+if TYPE_CHECKING:
+    from runtime.abi.exponential import Exponential
+
+ZERO_WORD: Final = 64  # the word that counts 0 in a histogram with negative values
+_MOST_SCHEMA: Final = 3
 
 
 def upper_bounds(hist: Histogram) -> tuple[int, ...]:
@@ -31,8 +35,24 @@ def upper_bounds(hist: Histogram) -> tuple[int, ...]:
             return tuple(hist.low + word * hist.interval - 1 for word in words)
         case HistogramKind.BOUNDS:
             return hist.bounds
+        case HistogramKind.EXPONENTIAL:
+            shape = exponential(hist)
+            below = (0, *shape.coarse.ceilings())[:ZERO_WORD]
+            return (*(-1 - size for size in reversed(below)), 0, *shape.ceilings()[:-1])
         case _ as never:
             assert_never(never)
+
+
+def exponential(hist: Histogram) -> "Exponential":
+    """The buckets of an EXPONENTIAL histogram. Raises ValueError for another schema or scale."""
+    from fractions import Fraction  # takes milliseconds to import, and is seldom needed
+
+    from runtime.abi.exponential import Exponential
+
+    schema, scale = hist.schema or 0, Fraction(hist.scale or 1)
+    if scale <= 0 or not 0 <= schema <= _MOST_SCHEMA:
+        raise ValueError(f"a histogram cannot have schema {schema} and scale {hist.scale}")
+    return Exponential(schema, scale)
 
 
 def lowest(hist: Histogram, word: int) -> int:
@@ -55,6 +75,9 @@ def lowest(hist: Histogram, word: int) -> int:
             return hist.low + (word - (2 if last else 1)) * hist.interval
         case HistogramKind.BOUNDS:
             return hist.bounds[min(word, len(hist.bounds) - 1)]
+        case HistogramKind.EXPONENTIAL:
+            bounds = upper_bounds(hist)  # of negative values, they are the largest ones already
+            return bounds[word] if word <= ZERO_WORD else bounds[word - 1] + 1
         case _ as never:
             assert_never(never)
 
@@ -74,6 +97,8 @@ def check(hist: Histogram) -> None:
             good = hist.buckets == len(hist.bounds) + 1 > 1 and all(
                 a < b for a, b in zip(hist.bounds, hist.bounds[1:], strict=False)
             )
+        case HistogramKind.EXPONENTIAL:
+            good = hist.buckets == exponential(hist).words
         case _ as never:
             assert_never(never)
     if not good:

@@ -26,7 +26,8 @@ from typing import Any, TypeVar
 from runtime.support.record import asdict, fields, record
 from runtime.support.str_enum import StrEnum
 
-FORMAT = 1  # of the manifests that this release writes, and the newest that it reads
+FORMAT = 2  # of the manifests that this release writes, and the newest that it reads
+EXPONENTIAL_FORMAT = 2  # which brought HistogramKind.EXPONENTIAL
 _T = TypeVar("_T")
 
 
@@ -58,6 +59,7 @@ class HistogramKind(StrEnum):
     LOG2 = "log2"
     LINEAR = "linear"
     BOUNDS = "bounds"
+    EXPONENTIAL = "exponential"  # since format 2
 
 
 @record
@@ -72,6 +74,8 @@ class Histogram:
       word v > high; (high - low) / interval + 3 words.
     BOUNDS: word i counts bounds[i-1] < v <= bounds[i] (Prometheus' `le`); the last word counts
       the values above all bounds.
+    EXPONENTIAL (schema, scale): the buckets of Prometheus' native histograms; see abi/exponential.py. Word 64
+      counts v == 0, the words below it negative values, in buckets of schema 0, those above it the others.
     """
 
     kind: HistogramKind
@@ -82,11 +86,15 @@ class Histogram:
     high: int = 0
     interval: int = 0
     bounds: tuple[int, ...] = ()
+    schema: int | None = None  # 0 to 3: 2^schema buckets for each power of two
+    scale: str | None = None  # a decimal: bounds are powers of two of v * scale
 
 
 @record
 class Statistic:
     """Word numbers inside a statistic's row; None: not recorded. Without `count`, it is the buckets' sum.
+
+    Handlers see `histogram`; `separate` counts the same values, for readers only.
 
     min and max are valid in a lane only if that lane's count is not 0. `mean` and `m2` are
     Welford's running values, shifted by `shift` bits, for the variance.
@@ -100,6 +108,12 @@ class Statistic:
     m2: int | None = None
     shift: int = 0
     histogram: Histogram | None = None
+    separate: Histogram | None = None
+
+    @property
+    def exported(self) -> Histogram | None:
+        """The buckets that metrics have."""
+        return self.separate or self.histogram
 
 
 @record
@@ -272,7 +286,8 @@ def _histogram(tree: dict[str, Any] | None) -> Histogram | None:
 def _statistic(tree: dict[str, Any] | None) -> Statistic | None:
     if tree is None:
         return None
-    return _known(Statistic, tree, histogram=_histogram(tree.get("histogram")))
+    histogram, separate = (_histogram(tree.get(name)) for name in ("histogram", "separate"))
+    return _known(Statistic, tree, histogram=histogram, separate=separate)
 
 
 def _table(tree: dict[str, Any]) -> Table:

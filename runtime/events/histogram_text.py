@@ -67,7 +67,7 @@ def _range(hist: Histogram, buckets: Sequence[int]) -> tuple[int, int]:
             floor = 0 if first < zero else zero
         case HistogramKind.LINEAR:
             floor = 0 if buckets[0] else 1
-        case HistogramKind.BOUNDS:
+        case HistogramKind.BOUNDS | HistogramKind.EXPONENTIAL:
             floor = 0
         case _ as never:
             assert_never(never)

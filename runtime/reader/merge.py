@@ -110,8 +110,9 @@ def check(layout: Statistic, width: int) -> None:
         for w in (layout.count, layout.sum, layout.min, layout.max, layout.mean, layout.m2)
         if w is not None
     ]
-    if hist is not None:
-        words += [hist.word, hist.word + hist.buckets - 1]
+    for buckets in (hist, layout.separate):
+        if buckets is not None:
+            words += [buckets.word, buckets.word + buckets.buckets - 1]
     if any(not 0 <= w < width for w in words):
         raise ValueError(f"a statistic's word lies outside of its row of {width} words")
     needs_count = not (layout.min is layout.max is layout.mean is layout.m2 is None)

@@ -211,8 +211,9 @@ def _check(table: Table) -> None:
     if table.statistic is not None:
         try:
             merge.check(table.statistic, table.row_size // 8)
-            if table.statistic.histogram is not None:
-                check_histogram(table.statistic.histogram)
+            for histogram in (table.statistic.histogram, table.statistic.separate):
+                if histogram is not None:
+                    check_histogram(histogram)
         except ValueError as error:
             raise fail(str(error)) from error
     slots = table.slots

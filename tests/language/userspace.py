@@ -33,7 +33,7 @@ from compiler.driver.compile import allow_depth
 from compiler.frontend.parser import Conditions, Macro, parse
 from compiler.ir import syntax as s
 from compiler.ir.diagnostics import CompileError, render_all
-from compiler.ir.options import Limits, Options, with_defines
+from compiler.ir.options import Limits, Options, histogram_of, with_defines
 from compiler.ir.program import Program
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
@@ -83,6 +83,7 @@ class Script:
     kernel: Path = KERNEL  # the C file that it is compiled for; the runtime's must be the same
     most_errors: int | None = None
     when_full: Mapping[str, WhenFull] = field(default_factory=dict)
+    statistics: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # as in a request
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +162,7 @@ def translate(script: Script) -> Generated:
         strict=script.strict,
         defines=defined.macros,
         when_full=script.when_full,
+        histograms={name: histogram_of(tree) for name, tree in script.statistics.items()},
     )
     if mistakes := full_arrays.check(program, options):
         raise CompileError(mistakes)

@@ -254,4 +254,37 @@ static __always_inline u32 sw_bounds_bucket(s64 v, const s64 *bounds, u32 n)
 	return low;
 }
 
+/**
+ * sw_exponential_bucket() - bucket of Prometheus' native histograms
+ * @v: the value
+ * @marks: places of the bounds in an octave, ascending, in units of 2^-63 of its start
+ * @n: number of @marks, a power of two: buckets for each octave
+ * @mark: the same of the only bound for negative values
+ *
+ * In octave 2^(b-1) < v <= 2^b, a bound lies below @v if, and only if, its mark is not above
+ * v * 2^(64-b) - 1: this is exact for every bound, whole, fractional or irrational, and for all 63 bits
+ * (runtime/abi/exponential.py).
+ *
+ * Cost: log2(@n) + 1 comparisons.
+ *
+ * Context: Any.
+ * Return: 64 if v == 0, less for negative values, more for others.
+ */
+static __always_inline u32 sw_exponential_bucket(s64 v, const u64 *marks, u32 n, u64 mark)
+{
+	u64 size = v < 0 ? -(u64)v : (u64)v, place;
+	u32 bits, below = 0, step;
+
+	if (!v)
+		return 64;
+	bits = sw_bits(size - 1);
+	place = (size << 1 << (63 - bits)) - 1;
+	if (v < 0)
+		return 64 - bits - (place >= mark);
+	for (step = n / 2; step; step /= 2)
+		below += place >= marks[below + step - 1] ? step : 0;
+	below += place >= marks[below];
+	return 65 - n + bits * n + below;
+}
+
 #endif
