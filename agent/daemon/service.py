@@ -322,7 +322,8 @@ class Service:
         parts: list[bytes] = []
         end = time.perf_counter() + _SLICE
         for part in exposition.render(read, form):
-            parts.append(part)
+            if part:
+                parts.append(part)
             if time.perf_counter() > end:
                 await asyncio.sleep(0)
                 end = time.perf_counter() + _SLICE

@@ -15,9 +15,17 @@ from decimal import Decimal
 
 from agent.config.metric_names import aside, claimed, describe, family_name
 from agent.config.schema import suggest
-from agent.config.settings import MetricSettings, MetricType
+from agent.config.settings import Histograms, MetricSettings, MetricType
 from agent.labels.sources import LabelSource, plan_labels
-from runtime.abi.manifest import Histogram, Manifest, Storage, Table, ValueType, WhenFull
+from runtime.abi.manifest import (
+    Histogram,
+    HistogramKind,
+    Manifest,
+    Storage,
+    Table,
+    ValueType,
+    WhenFull,
+)
 from runtime.support.record import field, record, replace
 
 
@@ -31,17 +39,20 @@ class Member:
     constant: tuple[tuple[str, str], ...]
     scale: Decimal
     sources: tuple[LabelSource, ...] | None = None
+    # its values may be older than its module
+    kept: bool = False
 
 
 @record
 class Family:
-    """`name` is OpenMetrics' family name, without `_total` and `_info`."""
+    """`name` is OpenMetrics' family name, without `_total` and `_info`. `histograms`: in protobuf."""
 
     name: str
     type: MetricType
     unit: str
     help: str
     members: tuple[Member, ...]
+    histograms: Histograms = Histograms.CLASSIC
 
 
 @record
@@ -56,6 +67,7 @@ class _Draft:
     unit: str
     help: str
     declared_help: bool
+    histograms: Histograms
     members: list[Member] = field(default_factory=list)
     # the members' scripts by constant labels
     owners: dict[tuple[tuple[str, str], ...], str] = field(default_factory=dict)
@@ -118,7 +130,7 @@ def plan(
                 Problem(candidate.script, f"global '{candidate.table.name}': {problem}")
             )
     families = tuple(
-        Family(name, draft.type, draft.unit, draft.help, tuple(draft.members))
+        Family(name, draft.type, draft.unit, draft.help, tuple(draft.members), draft.histograms)
         for name, draft in sorted(drafts.items())
     )
     return families, tuple(problems)
@@ -205,17 +217,23 @@ def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[st
         yield remark
     if not name:
         return
+    histograms = _histograms(c)
+    if c.metric is not None and histograms is not c.metric.histograms:
+        yield f"its module does not count by native bounds; it is exported as {histograms}"
+    kept = metric is not None and metric.keep
     draft = drafts.get(name)
     if draft is None:
         names.claim(name, c)
         default = f"Global '{table.name}' of script '{script}'."
-        draft = drafts[name] = _Draft(kind, c.unit, help_text or default, bool(help_text))
+        draft = drafts[name] = _Draft(
+            kind, c.unit, help_text or default, bool(help_text), histograms
+        )
     if draft.members and (clash := _clash(name, draft, c, labels, constant)):
         yield clash
         return
     if help_text and not draft.declared_help:
         draft.help, draft.declared_help = help_text, True
-    draft.members.append(Member(script, table, labels, constant, c.scale, planned.sources))
+    draft.members.append(Member(script, table, labels, constant, c.scale, planned.sources, kept))
     draft.owners[constant] = script
 
 
@@ -250,6 +268,18 @@ def _buckets(table: Table, scale: Decimal) -> tuple[Histogram, Decimal] | None:
     return replace(table.statistic.exported, word=0), scale
 
 
+def _histograms(c: _Candidate) -> Histograms:
+    """What protobuf has of it: what is declared, if the module that runs has the buckets for it."""
+    wanted = c.metric.histograms if c.metric is not None else Histograms.CLASSIC
+    if wanted is Histograms.CLASSIC or c.kind is not MetricType.HISTOGRAM:
+        return wanted
+    statistic = c.table.statistic
+    assert statistic is not None and statistic.exported is not None
+    found = statistic.exported
+    native = found.kind is HistogramKind.EXPONENTIAL and Decimal(found.scale or 1) == c.scale
+    return wanted if native else Histograms.CLASSIC
+
+
 def _overflows(table: Table) -> bool:
     return table.slots is not None and table.slots.when_full is WhenFull.OTHER
 
@@ -270,6 +300,8 @@ def _clash(
     clash = ""
     if draft.type is not c.kind:
         clash = f"is a {draft.type}, not a {c.kind},"
+    elif draft.histograms is not _histograms(c):
+        clash = f"has {draft.histograms} histograms"
     elif draft.unit != c.unit:
         clash = f"is in {draft.unit or 'no unit'}, not in {c.unit or 'none'},"
     elif {*labels, *(key for key, _ in constant)} != before:

@@ -9,10 +9,17 @@ until its rows change, and its template until its keys change.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Protocol
 
 from agent.exposition.families import Member
-from agent.exposition.samples import Samples, escape_doubly, label_layout, overflow_labels
+from agent.exposition.samples import (
+    Samples,
+    TextSamples,
+    escape_doubly,
+    label_layout,
+    overflow_labels,
+)
 from runtime.reader.table import TableValues
 from runtime.reader.table_keys import OTHER, KeyPage
 from runtime.support.record import record
@@ -29,42 +36,31 @@ class _Page:
     refused: int = 0
 
 
-class Pages:
-    """One table's pages."""
+class Templates(Protocol):
+    """The templates of elements in one format."""
 
-    def __init__(self, member: Member, samples: Samples) -> None:
-        self._member, self._samples = member, samples
-        self._pages: list[_Page] = []
+    def elements(self, keys: KeyPage) -> Iterable[bytes]:
+        """One by one."""
+
+    def page(self, keys: KeyPage) -> bytes:
+        """All of them."""
+
+
+class TextTemplates:
+    """Lines of text."""
+
+    def __init__(self, member: Member, samples: TextSamples) -> None:
         # the template of an element's template: only the labels' values are missing
         labels = label_layout(member)
         lines = samples.lines(_HERE if labels else "").replace("%", "%%")
         self._layout, self._times = lines.replace(_HERE, labels), lines.count(_HERE)
         self._other = samples.lines(overflow_labels(member))  # of the page OTHER
 
-    @property
-    def refused(self) -> int:
-        """Elements that are excluded because a counter must not be negative."""
-        return sum(page.refused for page in self._pages)
+    def page(self, keys: KeyPage) -> bytes:
+        return "".join(self._elements(keys)).encode()
 
-    def render(self, found: TableValues) -> Iterator[bytes]:
-        """The text, page by page; `found`: the values of this member's table."""
-        pages, samples = self._pages, self._samples
-        del pages[len(found.key_pages) :]
-        fits = samples.fits(found.rows)
-        for number, (keys, rows) in enumerate(found.pages()):
-            if number == len(pages):
-                pages.append(_Page(keys, self._template(keys)))
-            page = pages[number]
-            if page.keys is not keys and page.keys != keys:
-                page = pages[number] = _Page(keys, self._template(keys))
-            if page.text is None or page.rows != rows:
-                page.rows, page.refused = rows, 0
-                if fits or samples.fits(rows):
-                    page.text = page.template % samples.arguments(rows)
-                else:
-                    self._pick(page)
-            if page.text:
-                yield page.text
+    def elements(self, keys: KeyPage) -> Iterator[bytes]:
+        return (element.encode() for element in self._elements(keys))
 
     def _elements(self, keys: KeyPage) -> Iterator[str]:
         layout, times = self._layout, self._times
@@ -74,14 +70,44 @@ class Pages:
         for key in keys.tuples():
             yield layout % (tuple(map(escape_doubly, key)) * times)
 
-    def _template(self, keys: KeyPage) -> bytes:
-        return "".join(self._elements(keys)).encode()
+
+class Pages:
+    """One table's pages."""
+
+    def __init__(self, member: Member, samples: Samples, templates: Templates) -> None:
+        self._member, self._samples, self._templates = member, samples, templates
+        self._pages: list[_Page] = []
+
+    @property
+    def refused(self) -> int:
+        """Elements that are excluded because a counter must not be negative."""
+        return sum(page.refused for page in self._pages)
+
+    def render(self, found: TableValues) -> Iterator[bytes]:
+        """The text, page by page; `found`: the values of this member's table."""
+        pages, samples, template = self._pages, self._samples, self._templates.page
+        del pages[len(found.key_pages) :]
+        fits = samples.fits(found.rows)
+        for number, (keys, rows) in enumerate(found.pages()):
+            if number == len(pages):
+                pages.append(_Page(keys, template(keys)))
+            page = pages[number]
+            if page.keys is not keys and page.keys != keys:
+                page = pages[number] = _Page(keys, template(keys))
+            if page.text is None or page.rows != rows:
+                page.rows, page.refused = rows, 0
+                if fits or samples.fits(rows):
+                    page.text = page.template % samples.arguments(rows)
+                else:
+                    self._pick(page)
+            if page.text:
+                yield page.text
 
     def _pick(self, page: _Page) -> None:
         """Fill in a page without the elements that must be excluded."""
         parts, size = [], self._member.table.row_size
-        for n, element in enumerate(self._elements(page.keys)):
+        for n, element in enumerate(self._templates.elements(page.keys)):
             row = page.rows[n * size : (n + 1) * size]
-            parts.append(self._samples.shown(element.encode(), row))
+            parts.append(self._samples.shown(element, row))
             page.refused += not parts[-1]
         page.text = b"".join(parts)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Renders the page that Prometheus scrapes, as text format 0.0.4 or OpenMetrics 1.0.
+"""Renders the page that Prometheus scrapes, as text format 0.0.4, OpenMetrics 1.0 or protobuf.
 
 b"".join(Exposition(families).render(read, Format.TEXT)) -> b"# HELP stapwatch_vfs_reads_total ..."
 """
@@ -12,18 +12,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Protocol
 
-from agent.config.settings import MetricType
+from agent.config.settings import Histograms, MetricType
+from agent.exposition import samples
 from agent.exposition.families import Family, Member
-from agent.exposition.page_cache import Pages
-from agent.exposition.samples import (
-    Histograms,
-    Infos,
-    Numbers,
-    Samples,
-    Summaries,
-    Window,
-    negative,
-)
+from agent.exposition.page_cache import Pages, TextTemplates
+from agent.exposition.samples import Infos, Numbers, Summaries, TextSamples, Window, negative
+from agent.exposition.wire_families import WireFamily
 from runtime.reader.table import TableValues
 from runtime.support.escapes import readable
 from runtime.support.exhaustive import assert_never
@@ -38,6 +32,7 @@ class Format(Enum):
 
     TEXT = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 
 
 def by_member(values: Mapping[Key, TableValues]) -> Reader:
@@ -63,7 +58,7 @@ class Exposition:
         """All families as parts of a page, without OpenMetrics' `# EOF`. Not reentrant.
 
         `read` returns the current rows of a table, or None if they cannot be read. It is called once per
-        member, before the first part of the member's family.
+        member, before the first part of the member's family. A part may be empty: other tasks may run then.
         """
         for family in self.families:
             found = [
@@ -116,21 +111,30 @@ def _made(family: Family) -> _FamilyPages:
 
 
 class _Plain:
-    """A family without buckets. Only the samples of summaries depend on the format."""
+    """A family without buckets. Of the texts, only the samples of summaries depend on the format."""
 
-    def __init__(self, family: Family, make: Callable[[Member, bool], Samples]) -> None:
+    def __init__(self, family: Family, make: Callable[[Member, bool], TextSamples]) -> None:
         self._family, self._make = family, make
         self._pages: dict[bool, list[Pages]] = {}
+        self._wire = WireFamily(family)
+        self._is_wire = False  # the last rendering
 
     def render(self, found: Found, form: Format) -> Iterator[bytes]:
+        self._is_wire = form is Format.PROTOBUF
+        if self._is_wire:
+            yield from self._wire.render(found)
+            return
         signed = form is Format.TEXT or self._family.type is not MetricType.SUMMARY
         if signed not in self._pages:
             members = self._family.members
-            self._pages[signed] = [Pages(m, self._make(m, signed)) for m in members]
+            self._pages[signed] = [_text_pages(m, self._make(m, signed)) for m in members]
         for n, rows in found:
             yield from self._pages[signed][n].render(rows)
 
     def refused(self) -> Iterator[tuple[Member, int]]:
+        if self._is_wire:
+            yield from ((member, pages.refused) for member, pages in self._wire.pages)
+            return
         for group in self._pages.values():
             for member, pages in zip(self._family.members, group, strict=True):
                 yield member, pages.refused
@@ -146,18 +150,27 @@ class _Histograms:
         self._family = family
         self._window = Window(family.members)
         self._pages: dict[bool, list[Pages]] = {}
+        self._wire = WireFamily(family, self._window)
+        self._is_native = False  # the last rendering
 
     def render(self, found: Found, form: Format) -> Iterator[bytes]:
         members = self._family.members
         for n, rows in found:
             if self._window.widen(members[n], rows):
                 self._pages.clear()
+                self._wire.clear()
+        native = self._family.histograms is Histograms.NATIVE
+        self._is_native = native and form is Format.PROTOBUF
+        if form is Format.PROTOBUF:
+            yield from self._wire.render(found)
+            return
         whole = form is Format.TEXT or not (
             self._window.negative or any(_no_sum(members[n], rows) for n, rows in found)
         )
         if whole not in self._pages:
             self._pages[whole] = [
-                Pages(m, Histograms(self._family, m, self._window, whole)) for m in members
+                _text_pages(m, samples.Histograms(self._family, m, self._window, whole))
+                for m in members
             ]
         for n, rows in found:
             yield from self._pages[whole][n].render(rows)
@@ -166,7 +179,13 @@ class _Histograms:
         return iter(())
 
     def samples(self) -> int:
+        if self._is_native:
+            return 1  # a series of histograms
         return max(0, self._window.high - self._window.low) + 3  # +Inf, the sum and the count
+
+
+def _text_pages(member: Member, samples_: TextSamples) -> Pages:
+    return Pages(member, samples_, TextTemplates(member, samples_))
 
 
 def _no_sum(member: Member, found: TableValues) -> bool:
@@ -180,6 +199,9 @@ def _no_sum(member: Member, found: TableValues) -> bool:
 
 
 def header(family: Family, form: Format) -> bytes:
+    """Of a text; protobuf has the family's length in front."""
+    if form is Format.PROTOBUF:
+        return b""
     name = family.name
     text = readable(family.help).replace("\\", "\\\\").replace("\n", "\\n")
     if form is Format.OPENMETRICS:
@@ -194,9 +216,13 @@ def header(family: Family, form: Format) -> bytes:
     return f"# HELP {name} {text}\n# TYPE {name} {kind}\n".encode()
 
 
+_PARAMETERS = ("proto", "encoding")
+_PROTOBUF = ["application/vnd.google.protobuf", "io.prometheus.client.MetricFamily", "delimited"]
+
+
 def negotiate(accept: str) -> Format:
-    """OpenMetrics if the client prefers it at least as much as text, else text 0.0.4."""
-    best = {Format.TEXT: -1.0, Format.OPENMETRICS: -1.0}
+    """The format that the client prefers; of those it likes equally, protobuf, OpenMetrics, text 0.0.4."""
+    best = dict.fromkeys((Format.PROTOBUF, Format.OPENMETRICS, Format.TEXT), -1.0)
     for item in accept.split(","):
         kind, *parameters = (part.strip() for part in item.split(";"))
         values = dict(p.partition("=")[::2] for p in parameters)
@@ -209,8 +235,12 @@ def negotiate(accept: str) -> Format:
             best[Format.OPENMETRICS] = max(best[Format.OPENMETRICS], weight)
         elif kind == "text/plain":
             best[Format.TEXT] = max(best[Format.TEXT], weight)
-    wanted = best[Format.OPENMETRICS]
-    return Format.OPENMETRICS if wanted > 0 and wanted >= best[Format.TEXT] else Format.TEXT
+        elif (
+            kind == _PROTOBUF[0] and [values.get(name, "") for name in _PARAMETERS] == _PROTOBUF[1:]
+        ):
+            best[Format.PROTOBUF] = max(best[Format.PROTOBUF], weight)
+    form = max(best, key=lambda form: best[form])
+    return form if best[form] > 0 else Format.TEXT
 
 
 def wants_gzip(accept_encoding: str) -> bool:

@@ -27,10 +27,7 @@ OVERFLOW_LABEL = "other"
 
 
 class Samples(Protocol):
-    """The rendering of one type of family."""
-
-    def lines(self, labels: str) -> str:
-        """The template of an element, for `%`; `labels` without braces."""
+    """The rendering of one type of family: the values that its templates are filled with."""
 
     def arguments(self, rows: bytes) -> Arguments:
         """The values for the templates of these rows."""
@@ -39,7 +36,14 @@ class Samples(Protocol):
         """Whether the templates apply to all of these rows."""
 
     def shown(self, lines: bytes, row: bytes) -> bytes:
-        """The text for an element of rows that do not fit; empty if it is excluded."""
+        """What is shown of an element of rows that do not fit; empty if it is excluded."""
+
+
+class TextSamples(Samples, Protocol):
+    """The same as lines of text."""
+
+    def lines(self, labels: str) -> str:
+        """The template of an element, for `%`; `labels` without braces."""
 
 
 class Numbers:
@@ -140,6 +144,11 @@ class Window:
     def low(self) -> int:
         below = self._low - 1
         return below if below >= 0 and self.bounds[below] >= 0 else self._low
+
+    @property
+    def filled(self) -> tuple[int, int]:
+        """The range without the bucket below it; if nothing is filled, it ends before it begins."""
+        return self._low, self.high
 
     @property
     def negative(self) -> bool:

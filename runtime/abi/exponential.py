@@ -39,7 +39,8 @@ class Exponential:
 
     @property
     def words(self) -> int:
-        return ZERO_WORD + 1 + self.positive
+        """The last one stays 0: every value is within a bound."""
+        return ZERO_WORD + 1 + self.positive + 1
 
     @property
     def first(self) -> int:

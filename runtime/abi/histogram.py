@@ -38,7 +38,7 @@ def upper_bounds(hist: Histogram) -> tuple[int, ...]:
         case HistogramKind.EXPONENTIAL:
             shape = exponential(hist)
             below = (0, *shape.coarse.ceilings())[:ZERO_WORD]
-            return (*(-1 - size for size in reversed(below)), 0, *shape.ceilings()[:-1])
+            return (*(-1 - size for size in reversed(below)), 0, *shape.ceilings())
         case _ as never:
             assert_never(never)
 

@@ -74,8 +74,9 @@ class Histogram:
       word v > high; (high - low) / interval + 3 words.
     BOUNDS: word i counts bounds[i-1] < v <= bounds[i] (Prometheus' `le`); the last word counts
       the values above all bounds.
-    EXPONENTIAL (schema, scale): the buckets of Prometheus' native histograms; see abi/exponential.py. Word 64
-      counts v == 0, the words below it negative values, in buckets of schema 0, those above it the others.
+    EXPONENTIAL (schema, scale): the buckets of Prometheus' native histograms; see abi/exponential.py. Word
+      64 counts v == 0, the words below it negative values, in buckets of schema 0, those above it the
+      others; the last word stays 0.
     """
 
     kind: HistogramKind

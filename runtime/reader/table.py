@@ -48,7 +48,8 @@ class TableValues:
     `rows` are the rows of all slots of `key_pages`, with and without an element. The last page is OTHER if a
     row holds what found the array full. Else `dropped` counts such updates, or `replaced` the elements that
     gave way. `unsettled` counts elements that changed too often to be read: they have the values of an
-    earlier reading, or are missing. `wrapped`: sums that were seen to pass 2^63.
+    earlier reading, or are missing. `wrapped`: sums that were seen to pass 2^63. `started_ns`: since 1970,
+    when all elements were 0; 0: unknown.
     """
 
     table: Table
@@ -59,6 +60,7 @@ class TableValues:
     columns: tuple[bytes, ...] = ()
     replaced: int = 0
     wrapped: int = 0
+    started_ns: int = 0
 
     def __len__(self) -> int:
         return sum(map(len, self.key_pages))
@@ -148,7 +150,10 @@ class TableReader:
             pages, rows = (*pages, OTHER), rows + last.data
             columns = tuple(map(bytes.__add__, columns, last.columns)) or last.columns
         wrapped = self._wraps.seen(rows)
-        return TableValues(table, pages, rows, dropped, unsettled, columns, replaced, wrapped)
+        started = image.header().started_ns
+        return TableValues(
+            table, pages, rows, dropped, unsettled, columns, replaced, wrapped, started
+        )
 
     def _retry(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:
         """Read the slots again that changed during the reading. Returns the number of failures."""

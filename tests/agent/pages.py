@@ -5,8 +5,8 @@
     with watching(): ...                                     pages that this process renders are checked,
                                                              by promtool all of them at the end
 
-Both parsers of prometheus_client read the page, its series are counted, and Debian's promtool finds no fault in
-it, where it is installed. tests/repository/test_pages.py looks for pages that come by another way.
+Both parsers of prometheus_client read the page, and Google's library what is in protobuf; its series are counted,
+and Debian's promtool finds no fault in it, where it is installed. tests/repository/test_pages.py looks for pages that come by another way.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from unittest import mock
 
 from prometheus_client import Metric
@@ -32,6 +33,7 @@ from agent.daemon.self_metrics import SelfMetrics
 from agent.exposition.families import Member
 from agent.exposition.render import Exposition, Format
 from runtime.reader.snapshot import TableValues
+from tests.agent import protobuf
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 Read = Callable[[Member], TableValues | None]
@@ -146,11 +148,19 @@ def parsed(text: bytes, form: Format) -> dict[str, Metric]:
 
     The parsers do not notice all duplicates, so lines are counted too.
     """
+    if form is Format.PROTOBUF:
+        found = protobuf.metrics(text)
+        lines: list[Any] = [sample for metric in found for sample in metric.samples]
+        return _checked(found, len(lines))
     lines = [line for line in text.decode().split("\n") if line and not line.startswith("#")]
     if form is Format.OPENMETRICS:
         found = list(openmetrics.text_string_to_metric_families(text.decode()))  # type: ignore[no-untyped-call]
     else:
         found = list(text_string_to_metric_families(text.decode()))
+    return _checked(found, len(lines))
+
+
+def _checked(found: list[Metric], lines: int) -> dict[str, Metric]:
     names = [metric.name for metric in found]
     assert len(names) == len(set(names)), f"a family is there twice: {sorted(names)}"
     counts = Counter(
@@ -159,7 +169,7 @@ def parsed(text: bytes, form: Format) -> dict[str, Metric]:
         for sample in metric.samples
     )
     assert not [series for series, count in counts.items() if count > 1]
-    assert len(counts) == len(lines), "two lines are one series"
+    assert len(counts) == lines, "two lines are one series"
     return {metric.name: metric for metric in found}
 
 

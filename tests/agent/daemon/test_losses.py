@@ -125,7 +125,7 @@ def test_a_script_without_a_module_is_not_complete_and_keeps_the_agents_counts()
     assert found["series"] == 3 and not losses.is_complete(world.script, None)
 
 
-@pytest.mark.parametrize("form", list(Format), ids=["text", "openmetrics"])
+@pytest.mark.parametrize("form", list(Format), ids=lambda form: form.name.lower())
 def test_every_reason_is_a_series_from_the_start(form: Format) -> None:
     world = World()
     metrics = SelfMetrics(Health(), {"s": world.script}, {"s": world.shot})

@@ -51,7 +51,7 @@ def page(exposition: Exposition, found: Mapping[str, TableValues], form: Format)
     return b"".join(exposition.render(read, form)) + end
 
 
-FORMS = pytest.mark.parametrize("form", list(Format), ids=["text", "openmetrics"])
+FORMS = pytest.mark.parametrize("form", list(Format), ids=lambda form: form.name.lower())
 TEXTS = st.text(st.characters(codec="utf-8"), max_size=12)
 KEYS = st.one_of(TEXTS, st.integers(-(1 << 63), (1 << 63) - 1))
 
@@ -184,7 +184,8 @@ def test_declared_bounds_are_all_served(form: Format) -> None:
         ("stapwatch_app_read_seconds_count", ()): 4,
         ("stapwatch_app_read_seconds_sum", ()): 5.000000123,
     }
-    assert b"stapwatch_app_read_seconds_sum 5000000123e-9\n" in text
+    if form is not Format.PROTOBUF:
+        assert b"stapwatch_app_read_seconds_sum 5000000123e-9\n" in text
 
 
 def test_openmetrics_has_no_sum_with_negative_values() -> None:
@@ -259,9 +260,10 @@ def test_types_and_headers(form: Format) -> None:
     info = next(m for m in found.values() if "name" in m.name)
     assert info.documentation == 'a\\b\n"c"'
     assert info.samples[0].labels == {"value": 'eth"0'}
-    if form is Format.OPENMETRICS:
+    if form is not Format.TEXT:
         assert found["stapwatch_app_idle_seconds"].unit == "seconds"
-    assert b"stapwatch_app_idle_seconds_sum 1500e-6\n" in text
+    (total,) = [s.value for m in found.values() for s in m.samples if s.name.endswith("_sum")]
+    assert total == 1500e-6
 
 
 def test_odd_names_follow_the_rules() -> None:
@@ -539,7 +541,7 @@ def test_all_others_are_one_series(
             by_label[label].append((sample.name, sample.value))
         assert by_label["k"] == by_label["other"] and by_label["k"]
         names = [name for name, _ in by_label["k"]]
-        assert endings is None or names == [f"{family.name}{e}" for e in endings]
+        assert endings is None or set(names) == {f"{family.name}{e}" for e in endings}
 
 
 def test_a_key_with_the_name_of_that_label_is_a_problem() -> None:
