@@ -163,14 +163,13 @@ class Window:
         size, first = member.table.row_size, 8 * buckets_of(member).word
         zeros, before = bytes(8 * last), (self._low, self.high)
         low, high, end = first + 8 * self._low, first + 8 * self.high, first + 8 * last
+        below, above = zeros[: low - first], zeros[: end - high]
         for page in found.pages():
             for at in range(0, len(rows := page[1]), size):
-                if (
-                    rows[at + first : at + low] != zeros[: low - first]
-                    or rows[at + high : at + end] != zeros[: end - high]
-                ):
+                if rows[at + first : at + low] != below or rows[at + high : at + end] != above:
                     self._fill(_numbers(last).unpack_from(rows, at + first))
                     low, high = first + 8 * self._low, first + 8 * self.high
+                    below, above = zeros[: low - first], zeros[: end - high]
         return before != (self._low, self.high)
 
     def _fill(self, counts: Sequence[int]) -> None:

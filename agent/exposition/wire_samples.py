@@ -11,7 +11,7 @@ survive one that is older than its data.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate, compress, pairwise
@@ -247,18 +247,13 @@ class Native(WireSamples):
         super().__init__(whole.template, whole.size)
 
     def arguments(self, rows: bytes) -> tuple[bytes, ...]:
-        found: list[bytes] = []
-        size, pack = self._row_size, self._buckets.packed
-        for at, before in zip(range(0, len(rows), size), self._before(rows), strict=True):
-            found += before
-            found.append(pack(rows, at))
-        return tuple(found)
-
-    def _before(self, rows: bytes) -> Iterable[Sequence[bytes]]:
-        """The arguments of each row that precede the native buckets."""
-        if self._classic is not None:
-            return self._classic.by_row(rows)
-        return [(sum_,) for sum_ in self._sums.packed_words(rows)]
+        packed = self._buckets.packed(rows)
+        if self._classic is None:
+            found = [b""] * (2 * len(packed))
+            found[::2], found[1::2] = self._sums.packed_words(rows), packed
+            return tuple(found)
+        both = zip(self._classic.by_row(rows), packed, strict=True)
+        return tuple([part for classic, native in both for part in (*classic, native)])
 
     def fits(self, rows: bytes) -> bool:
         empty = self._buckets.is_empty
@@ -269,7 +264,8 @@ class Native(WireSamples):
             return lines % self.arguments(row)
         labels = self.labels(lines)
         metric = wire.template(wire.message(wire.METRIC, labels, self._empty.size))
-        return (metric + self._empty.template) % tuple(*self._before(row))
+        before = self._classic.arguments(row) if self._classic else self._sums.packed_words(row)
+        return (metric + self._empty.template) % before
 
 
 class Doubles:

@@ -33,12 +33,13 @@ _ATTEMPTS: Final = (
     8  # to copy a slot that is being changed, before it is excluded from this reading
 )
 _PAGE_WORDS: Final = 512
+_FEWEST_ROWS: Final = 8
 _SCALAR: Final = KeyPage(b"", None, 1, lambda _: [()])
 
 
 def per_page(table: Table) -> int:
     """Rows in a page: 512 numbers, or a few statistics."""
-    return max(1, 8 * _PAGE_WORDS // table.row_size)
+    return max(_FEWEST_ROWS, 8 * _PAGE_WORDS // table.row_size)
 
 
 @record
