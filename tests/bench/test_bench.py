@@ -145,7 +145,7 @@ def test_scrapes() -> None:
     section = scraping.measure(
         Image.ensure(DEFAULT_KERNEL), series=1280, sets=20, rounds=2, many=2000
     )
-    assert len(section.rows) == 7
+    assert len(section.rows) == 9
     assert all(row.ours is not None and row.ours > 0 for row in section.rows)
 
 

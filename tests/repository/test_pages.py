@@ -17,6 +17,7 @@ from tests.agent import pages
 # Who may open a connection by HTTP: what is fetched is no page of the agent, or its cost is measured in a guest.
 FETCHERS = {
     "tests/agent/pages.py",
+    "tests/agent/exposition/test_render_prometheus.py",  # the API of Prometheus
     "tests/bench/guest/starting.py",
     "tests/lab/test_lab.py",  # a server that the test starts in the guest
     "tests/manual/test_chapters.py",  # a word of the manual
