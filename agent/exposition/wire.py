@@ -93,9 +93,9 @@ def timestamp(field: int, ns: int) -> bytes:
 
 def counted(values: Sequence[int]) -> list[bytes]:
     """Varints of COUNTED bytes. Numbers below 0, which only a damaged table has, lose their sign."""
-    parts, end = _pieces()
+    parts, ends = _pieces()
     if max(values, default=0) < 1 << 28 and min(values, default=0) >= 0:
-        return [parts[v & 0x3FFF] + parts[v >> 14] + end for v in values]
+        return [parts[v & 0x3FFF] + ends[v >> 14] for v in values]
     return [_counted(v, parts) for v in values]
 
 
@@ -105,10 +105,10 @@ def _counted(value: int, parts: list[bytes]) -> bytes:
 
 
 @cache
-def _pieces() -> tuple[list[bytes], bytes]:
-    """14 bits with more to come, and the end of a number of 28 bits."""
+def _pieces() -> tuple[list[bytes], list[bytes]]:
+    """14 bits with more to come, and the same at the end of a number of 28 bits."""
     parts = [bytes((n & 0x7F | 0x80, n >> 7 | 0x80)) for n in range(1 << 14)]
-    return parts, b"\x80\x80\x80\x80\0"
+    return parts, [part + b"\x80\x80\x80\x80\0" for part in parts]
 
 
 def template(data: bytes) -> bytes:
