@@ -55,6 +55,18 @@ def test_header_and_counts() -> None:
     assert (found.lanes.events, found.lanes.events_lost, found.lanes.strings_cut) == (15, 18, 21)
 
 
+def test_values_know_since_when_they_count() -> None:
+    """The start that the module's header says, whoever reads it."""
+    plan = Plan(lanes=1)
+    plan.array("reads", {"pid": None}, 4)
+    image = plan.image()
+    started = struct.calcsize("<8sIIQQQQQQQQ")
+    struct.pack_into("<Q", image.data, started, 1_700_000_000_000_000_001)
+    found = read(Image(image.data))
+    assert found.header.started_ns == 1_700_000_000_000_000_001
+    assert [table.started_ns for table in found.tables] == [found.header.started_ns]
+
+
 @given(st.lists(S64, min_size=1, max_size=12))
 def test_scalar_is_the_wrapped_sum_of_its_lanes(lanes: list[int]) -> None:
     plan = Plan(lanes=len(lanes))
