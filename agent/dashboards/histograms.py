@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from agent.config.settings import Histograms
 from agent.dashboards.promql import WINDOW, increase, over
 from agent.exposition.families import Family
 from runtime.support.str_enum import StrEnum
@@ -24,8 +25,8 @@ class Form(StrEnum):
 
 
 def form_of(family: Family) -> Form:
-    """The form in which this family is stored. This is the one place that knows."""
-    return Form.CLASSIC
+    """The form in which this family is stored. Of `both`, all servers can have the classic one."""
+    return Form.NATIVE if family.histograms is Histograms.NATIVE else Form.CLASSIC
 
 
 def quantile(

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from agent.config.settings import Histograms
 from agent.dashboards import histograms
 from agent.dashboards.family_series import FamilySeries
 from agent.dashboards.histograms import Form, form_of
 from agent.exposition.families import plan
+from runtime.support.record import replace
 from tests.agent import values
 from tests.agent.dashboards.promtool import check_rules
 
@@ -39,6 +41,13 @@ def test_classic_ones() -> None:
         f'sum by (device) (rate({name}_bucket{{le="+Inf"}}[5m]))',
         "heat": f"sum by (le) (increase({name}_bucket[5m]))",
     }
+
+
+@pytest.mark.parametrize("histograms", list(Histograms))
+def test_the_form_is_that_of_the_metric(histograms: Histograms) -> None:
+    native = histograms is Histograms.NATIVE
+    family = replace(FAMILY, histograms=histograms)
+    assert form_of(family) is (Form.NATIVE if native else Form.CLASSIC)
 
 
 def test_native_ones() -> None:
