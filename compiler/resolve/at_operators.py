@@ -124,5 +124,8 @@ def _constant(ctx: FunctionContext, e: syntax.AtCall, name: str) -> p.Expr:
     except KernelFactError as error:
         if e.name == "const" and ctx.program.environment.guru:
             return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
-        ctx.report("unknown-constant", error.message, e.span, error.hint)
+        if ctx.speculative:  # the branch that this kernel does not take
+            ctx.lacks_context = True
+        else:
+            ctx.report("unknown-constant", error.message, e.span, error.hint)
     return ctx.error_expr(e.span)
