@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,10 +21,11 @@ from agent.config.settings import LogSettings, ScriptSettings
 from agent.config.yaml_tree import Position
 from agent.daemon import info_metrics, losses
 from agent.daemon.info_metrics import ScriptInfo
+from agent.daemon.labelled_values import LabelledValues
 from agent.daemon.self_metrics import Health, SelfMetrics
 from agent.daemon.store_metrics import StoreReports
 from agent.dashboards.files import ScriptMetrics
-from agent.exposition.families import Member, plan
+from agent.exposition.families import plan
 from agent.exposition.render import Exposition, Format
 from agent.rollout.host_facts import HostFacts
 from agent.scripts.prepared_kernels import PreparedKernel, State
@@ -32,10 +33,9 @@ from agent.scripts.script import Script, ScriptState
 from agent.scripts.script_log import ScriptLog
 from agent.store.looks import Look, Looks, StoreState
 from agent.store.refusals import Refusal, RefusalCounts
-from runtime.abi.manifest import Manifest, Table, ValueType
+from runtime.abi.manifest import Manifest, Storage, Table, ValueType
 from runtime.reader.device import Image
 from runtime.reader.snapshot import Snapshot, SnapshotReader
-from runtime.reader.table import TableValues
 from runtime.support.record import replace
 from tests.runtime.images import Plan, Writer
 
@@ -113,6 +113,7 @@ class ExportingHost:
             [(s, m.manifest, self._metrics[s]) for s, m in self._modules.items()], self._own.names()
         )
         self._exposition = Exposition(families)
+        self._labelled = LabelledValues({})
         self._lock = threading.Lock()
 
     def page(self) -> bytes:
@@ -129,7 +130,11 @@ class ExportingHost:
                 self._looks.note([Look(STORE, KERNEL, StoreState.REFUSED, "it was changed")], 100.0)
             shots = {script: module.snapshot() for script, module in self._modules.items()}
             self._own.snapshots = shots
-            parts = self._exposition.render(lambda member: _values(shots, member), Format.TEXT)
+            read = {(s, t.table.name): t for s, shot in shots.items() for t in shot.tables}
+            values = self._labelled.apply(self._exposition, read)
+            parts = self._exposition.render(
+                lambda member: values.get((member.script, member.table.name)), Format.TEXT
+            )
             return b"".join([*parts, self._own.render(Format.TEXT)])
 
     def _lose(self, script: Script) -> None:
@@ -184,7 +189,7 @@ def _laid_out(plan: Plan, table: Table) -> Table:
         made = plan.array(table.name, keys, 8, *kind, size, table.statistic)
     else:
         made = plan.scalar(table.name, *kind, size, table.statistic)
-    replaced = plan._room(table.storage, 8) if made.slots else None
+    replaced = plan._room(Storage.PERCPU, 8) if made.slots else None
     return replace(made, monotonic=table.monotonic, scratch=table.scratch, replaced=replaced)
 
 
@@ -225,8 +230,3 @@ def _fill(image: Writer, table: Table, slot: int, number: int) -> None:
 def _script(name: str) -> Script:
     settings = ScriptSettings(name, Position("x.yaml", 1, 1))
     return Script(name, settings, ScriptLog(name, LogSettings()), state=ScriptState.RUNNING)
-
-
-def _values(shots: Mapping[str, Snapshot], member: Member) -> TableValues | None:
-    found = shots[member.script].tables
-    return next((t for t in found if t.table.name == member.table.name), None)

@@ -56,7 +56,7 @@ def test_a_file_plans_the_same_metrics(tmp_path: Path) -> None:
     reserved = SelfMetrics(Health(), {}).names()
     families, problems = plan(((n, again[n], given) for n, _, given in scripts), reserved)
     assert (families, problems) == plan(scripts, reserved)
-    assert problems == () and len(families) == 9
+    assert problems == () and len(families) >= len(scripts)
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"x": 5}', '{"x": {"tables": []}}', "\xff"])
