@@ -35,6 +35,8 @@ from tests import PROJECT
 
 ETC = "/etc/stapwatch"
 CACHE = "/var/cache/stapwatch"
+# of the compiler's unit: a script that may name programs is known by this and the folder, too
+UNIT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAIN = """\
 listen: ["0.0.0.0:9436"]
 public_status: true
@@ -127,7 +129,8 @@ class Setting:
             python_module.command("compiler"),
             input=encode(there),
             capture_output=True,
-            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": str(PROJECT), "PATH": UNIT_PATH},
             timeout=300,
         )
         assert done.returncode == 0, done.stderr.decode()
