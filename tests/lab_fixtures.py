@@ -65,7 +65,8 @@ def skip_old_python(image: Image) -> None:
 
 
 def build_trigger(source: Path, factory: pytest.TempPathFactory) -> Path:
-    """Compile a program for any guest: it is linked statically."""
+    """Compile a program, of one file or a folder of them, for any guest: it is linked statically."""
     made = factory.mktemp("trigger") / "trigger"
-    subprocess.run(["gcc", "-O1", "-static", "-o", made, source], check=True)
+    sources = sorted(source.glob("*.c")) if source.is_dir() else [source]
+    subprocess.run(["gcc", "-O1", "-static", "-o", made, *sources], check=True)
     return made

@@ -15,7 +15,7 @@ from lab import Guest, Image
 from runtime.support.record import replace
 from tests import PROJECT
 from tests.lab_fixtures import build_trigger
-from tests.system.service import PORT, Service
+from tests.system.service import PORT, Service, wait_for
 from tests.system.setting import Setting
 
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ EXAMPLES = PROJECT / "packaging" / "probes.d"
 
 @pytest.fixture(scope="session")
 def trigger(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_trigger(HERE / "trigger.c", tmp_path_factory)
+    return build_trigger(HERE / "trigger", tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +47,14 @@ def service(
     for response in setting.compile_requests(requests).values():
         assert response["ok"], "\n".join(e["text"] for e in response["errors"])
     setting.install(guest)
+    # The guest finds the programs that scripts probe at the paths at which they were compiled for it.
+    guest.run(f"mkdir -p {image.rootfs.parent} && ln -s / {image.rootfs}").check()
     running = Service(guest, guest.forward(PORT))
     running.start()
     yield running
     running.stop()
-    assert running.modules() == set()
+    # what the agent does not have time for, its helper unloads
+    wait_for(lambda: not running.modules(), "all modules are unloaded")
 
 
 def packaged_configuration(folder: Path) -> Path:

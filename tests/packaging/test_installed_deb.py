@@ -14,6 +14,7 @@ import pytest
 
 from compiler.version import VERSION
 from lab import Guest, Image
+from tests import PROJECT
 from tests.agent.prebuilt.builder import Builder
 from tests.packaging import autopkgtest
 from tests.packaging.administration import (
@@ -31,12 +32,10 @@ from tests.system.service import PORT, Service, wait_for
 
 NEWER = "0.99.0"
 # one of the enabled examples is enough under emulation
-ONE_EXAMPLE = """\
-scripts:
-  block_latency: {enabled: false}
-  context_switches: {enabled: false}
-  vfs_latency: {enabled: false}
-"""
+EXAMPLES = [path.stem for path in (PROJECT / "packaging/probes.d").glob("*.stp")]
+ONE_EXAMPLE = "scripts:\n" + "".join(
+    f"  {name}: {{enabled: false}}\n" for name in EXAMPLES if name != "tcp"
+)
 PACKED = "global packed\nprobe syscall.getpgid { packed++ }\n"
 HIDE_COMPILER = """
 set -e

@@ -5,14 +5,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from agent.exposition.render import Format
 from lab import Guest, Image
-from tests import PROJECT
-from tests.agent.pages import check, parsed
+from tests.agent.pages import check
 from tests.system.prometheus import Prometheus
 from tests.system.service import Service, wait_for
 from tests.system.setting import Setting
@@ -100,42 +98,3 @@ def test_promtool_finds_mistakes() -> None:
     check(b"# HELP reads_total Reads.\n# TYPE reads_total counter\nreads_total 1\n", Format.TEXT)
     with pytest.raises(AssertionError, match="promtool: reads counter metrics should have"):
         check(b"# HELP reads Reads.\n# TYPE reads counter\nreads 1\n", Format.TEXT)
-
-
-@pytest.fixture
-def examples(guest: Guest, image: Image, service: Service, tmp_path: Path) -> None:
-    """All example probes with their declarations, instead of the script of the other tests."""
-    setting = Setting(tmp_path, image)
-    packaging = PROJECT / "packaging"
-    for file in (packaging / "etc/conf.d").glob("*.yaml"):
-        setting.write(f"conf.d/{file.name}", file.read_text())
-    names = [file.stem for file in (packaging / "probes.d").glob("*.stp")]
-    everything = "".join(f"  {name}: {{enabled: true}}\n" for name in names)
-    setting.write("conf.d/zz-all.yaml", f"scripts:\n{everything}")
-    assert names
-    setting.compile()
-    setting.install(guest)
-    service.reload()
-    assert service.states() == dict.fromkeys(names, "running")
-
-
-def test_page_of_the_examples(guest: Guest, service: Service, examples: None) -> None:
-    # events for each of them: files, processes, system calls, a connection
-    port = "/dev/tcp/127.0.0.1/9436"
-    guest.run(f"dd if=/dev/vda of=/dev/null bs=64k count=16 iflag=direct; bash -c 'echo >{port}'")
-    families = parsed(service.get("/metrics").body, Format.TEXT)
-    for name in (
-        "stapwatch_block_latency_seconds",
-        "stapwatch_context_switches",
-        "stapwatch_files_opened",
-        "stapwatch_page_faults",
-        "stapwatch_runqueue_latency_seconds",
-        "stapwatch_syscalls",
-        "stapwatch_tcp_connections",
-        "stapwatch_vfs_latency_seconds",
-    ):
-        assert any(sample.value > 0 for sample in families[name].samples), name
-    om = service.get("/metrics", Accept="application/openmetrics-text; version=1.0.0").body
-    assert len(parsed(om, Format.OPENMETRICS)) >= len(families)
-    losses = {s["name"]: s["lost"] for s in service.status().values() if s["lost"]}
-    assert losses == {}
