@@ -41,7 +41,8 @@ def compiler() -> Path:
         CACHE.mkdir(parents=True, exist_ok=True)
         npm = ["npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund"]
         done = subprocess.run([*npm, "--ignore-scripts", *PACKAGES], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        if done.returncode:
+            pytest.skip(f"npm cannot fetch the schema: {done.stderr.strip()[-300:]}")
     return TSC
 
 
