@@ -42,7 +42,6 @@ LEFT_OUT = {
 # Script -> why stap's verdict, or a type, is not ours.
 DIFFERENT = {
     "functions/bounded": "with -u, stap 4.8 does not find a function whose caller comes first",
-    "functions/overload-next": "our overloads keep what they were given in locals, for the next one",
     "functions/private": "stap 4.8 takes the library's function before the file's private one",
     "library/flag-names": "the functions behind our system calls' texts are ours",
     "library/wide-strings": "stap finds @var with debuginfo only",

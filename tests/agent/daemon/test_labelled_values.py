@@ -48,7 +48,7 @@ def page(of: Exposition, found: Mapping[Key, TableValues], form: Format) -> dict
     return samples(b"".join(of.render(by_member(found), form)) + end, form)
 
 
-FORMS = pytest.mark.parametrize("form", list(Format), ids=["text", "openmetrics"])
+FORMS = pytest.mark.parametrize("form", list(Format), ids=lambda form: form.name.lower())
 
 
 @FORMS
