@@ -99,7 +99,9 @@ class Scraper:
         accept = "application/openmetrics-text; version=1.0.0"
         while not self.stop.wait(0.05):
             try:
-                body = self.service.get("/metrics", Accept=accept).body
+                # the next agent starts beside the load, and an emulator is slow: only an error is a failure
+                url = f"http://127.0.0.1:{self.service.port}/metrics"
+                body = pages.fetched(url, 180, Accept=accept).body
                 found = pages.samples(body, Format.OPENMETRICS)
                 [value] = [v for (name, _), v in found.items() if name == VALUE]
                 started = {str(k): v for (name, k), v in found.items() if name == STARTED}
