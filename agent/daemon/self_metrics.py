@@ -27,7 +27,6 @@ from agent import log_sinks
 from agent.config.metric_names import claimed
 from agent.daemon import info_metrics, losses, prepared_metrics
 from agent.daemon.store_metrics import StoreReports
-from agent.exposition import wire_client
 from agent.exposition.render import Format
 from agent.scripts.prepared_kernels import PreparedKernel
 from agent.scripts.rearming import BUDGETS
@@ -55,6 +54,8 @@ class _Only:
 def _rendered(family: Metric, form: Format) -> bytes:
     """One family, rendered by the library."""
     if form is Format.PROTOBUF:
+        from agent.exposition import wire_client  # few scrapers ask for it
+
         return wire_client.family(family)
     one: Any = _Only(family)
     if form is Format.OPENMETRICS:

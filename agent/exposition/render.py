@@ -10,17 +10,19 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from agent.config.settings import Histograms, MetricType
 from agent.exposition import samples
 from agent.exposition.families import Family, Member
 from agent.exposition.page_cache import Pages, TextTemplates
 from agent.exposition.samples import Infos, Numbers, Summaries, TextSamples, Window, negative
-from agent.exposition.wire_families import WireFamily
 from runtime.reader.table import TableValues
 from runtime.support.escapes import readable
 from runtime.support.exhaustive import assert_never
+
+if TYPE_CHECKING:
+    from agent.exposition.wire_families import WireFamily
 
 Reader = Callable[[Member], TableValues | None]
 Key = tuple[str, str]  # of a member: its script and its global
@@ -110,18 +112,25 @@ def _made(family: Family) -> _FamilyPages:
             assert_never(family.type)
 
 
+def _wire(family: Family, window: Window | None = None) -> WireFamily:
+    from agent.exposition.wire_families import WireFamily  # few scrapers ask for protobuf
+
+    return WireFamily(family, window)
+
+
 class _Plain:
     """A family without buckets. Of the texts, only the samples of summaries depend on the format."""
 
     def __init__(self, family: Family, make: Callable[[Member, bool], TextSamples]) -> None:
         self._family, self._make = family, make
         self._pages: dict[bool, list[Pages]] = {}
-        self._wire = WireFamily(family)
+        self._wire: WireFamily | None = None
         self._is_wire = False  # the last rendering
 
     def render(self, found: Found, form: Format) -> Iterator[bytes]:
         self._is_wire = form is Format.PROTOBUF
         if self._is_wire:
+            self._wire = self._wire or _wire(self._family)
             yield from self._wire.render(found)
             return
         signed = form is Format.TEXT or self._family.type is not MetricType.SUMMARY
@@ -132,7 +141,7 @@ class _Plain:
             yield from self._pages[signed][n].render(rows)
 
     def refused(self) -> Iterator[tuple[Member, int]]:
-        if self._is_wire:
+        if self._is_wire and self._wire is not None:
             yield from ((member, pages.refused) for member, pages in self._wire.pages)
             return
         for group in self._pages.values():
@@ -150,7 +159,7 @@ class _Histograms:
         self._family = family
         self._window = Window(family.members)
         self._pages: dict[bool, list[Pages]] = {}
-        self._wire = WireFamily(family, self._window)
+        self._wire: WireFamily | None = None
         self._is_native = False  # the last rendering
 
     def render(self, found: Found, form: Format) -> Iterator[bytes]:
@@ -158,10 +167,11 @@ class _Histograms:
         for n, rows in found:
             if self._window.widen(members[n], rows):
                 self._pages.clear()
-                self._wire.clear()
+                self._wire = None
         native = self._family.histograms is Histograms.NATIVE
         self._is_native = native and form is Format.PROTOBUF
         if form is Format.PROTOBUF:
+            self._wire = self._wire or _wire(self._family, self._window)
             yield from self._wire.render(found)
             return
         whole = form is Format.TEXT or not (

@@ -24,7 +24,6 @@ from agent.config.label_settings import Decoder
 from agent.labels import cgroups
 from agent.labels.cgroups import Cgroups
 from agent.labels.symbols import KernelSymbols
-from compiler.driver.tapset_index import TAPSET
 
 _DEVICES: Final = Path("/sys/dev/block")
 _MINOR_BITS: Final = 20  # of the kernel's device numbers
@@ -115,6 +114,8 @@ def _ipv4(value: int) -> str | None:
 def _syscalls() -> dict[int, str]:
     """The names that the library's syscall_name() has for this architecture, by their numbers."""
     try:
+        from compiler.driver.tapset_index import TAPSET  # few labels are system calls
+
         path = TAPSET / platform.machine() / "syscall_names.stp"
         text = path.read_text(encoding="utf-8")
     except OSError:
