@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What an agent knows of labels and no module does, for the agent that follows: a file in the state folder.
+"""The labels and sums that only the agent knows, for the agent that follows: a file in the state folder.
 
     save(Path("/var/lib/stapwatch"), Memory(boot_id(), {4711: "/system.slice/a.service"}, ()))
     load(Path("/var/lib/stapwatch")).paths    -> {4711: "/system.slice/a.service"}
@@ -10,13 +10,13 @@ elements that have left would begin below its last value, which Prometheus takes
 
 from __future__ import annotations
 
-import contextlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from runtime.reader.table_keys import KeyTuple
+from runtime.support import whole_file
 from runtime.support.boot import boot_id
 from runtime.support.record import field, record
 
@@ -71,14 +71,7 @@ def save(folder: Path, memory: Memory) -> None:
             for one in memory.remains
         ],
     }
-    new = folder / f".{_FILE}"
-    try:
-        new.write_text(json.dumps(tree))
-        new.replace(folder / _FILE)
-    except OSError:
-        with contextlib.suppress(OSError):
-            new.unlink(missing_ok=True)
-        raise
+    whole_file.write(folder / _FILE, json.dumps(tree).encode())
 
 
 def _remains(tree: dict[str, Any]) -> Remains:

@@ -24,6 +24,7 @@ from agent.store import oci_layout
 from agent.store.catalogue import Catalogue, StoredKernel
 from agent.store.oci_layout import Descriptor, LayoutError
 from compiler.arch import arch_of
+from runtime.support import whole_file
 
 
 class StoreWriter:
@@ -149,9 +150,4 @@ def _write(path: Path, data: bytes) -> None:
     with contextlib.suppress(OSError):
         if path.read_bytes() == data:
             return
-    work = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        work.write_bytes(data)
-        work.replace(path)
-    finally:
-        work.unlink(missing_ok=True)
+    whole_file.write(path, data)

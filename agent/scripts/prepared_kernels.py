@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from compiler.kernel.release import RELEASE
+from runtime.support import whole_file
 from runtime.support.record import asdict, field, record
 from runtime.support.str_enum import StrEnum
 
@@ -83,10 +84,7 @@ class PreparedKernels:
     def save(self, kernel: PreparedKernel) -> None:
         """Raises OSError."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = self._file(kernel.release)
-        new = file.with_name(f".{file.name}")
-        new.write_text(json.dumps(asdict(kernel)))
-        new.replace(file)
+        whole_file.write(self._file(kernel.release), json.dumps(asdict(kernel)).encode())
 
     def remove(self, release: str) -> None:
         """Raises OSError, but not for a kernel that is not known."""

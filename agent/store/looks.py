@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from agent.store.refusals import Refusal
-from runtime.support import bounded_file
+from runtime.support import bounded_file, whole_file
 from runtime.support.record import asdict, record, replace
 from runtime.support.str_enum import StrEnum
 
@@ -94,9 +94,7 @@ class Looks:
             "looks": [asdict(look) for look in found.values()],
             "refused": [[*key, count] for key, count in refused.items() if key[0] in urls],
         }
-        work = self._file.with_name(f".{_FILE}")
-        work.write_text(json.dumps(tree, indent=1))
-        work.replace(self._file)
+        whole_file.write(self._file, json.dumps(tree, indent=1).encode())
 
     def _read(self) -> None:
         try:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 from datetime import datetime, timezone
 from pathlib import Path
 
 from agent.store.catalogue import Catalogue
 from agent.store.refusals import Refusal, RefusedError
+from runtime.support import whole_file
 
 _FILE = "serials.json"
 
@@ -55,9 +55,7 @@ class Serials:
             seen[key] = catalogue.serial
             with contextlib.suppress(OSError):
                 self._file.parent.mkdir(parents=True, exist_ok=True)
-                work = self._file.with_name(f".{_FILE}.{os.getpid()}")
-                work.write_text(json.dumps(seen, indent=1, sort_keys=True))
-                work.replace(self._file)
+                whole_file.write(self._file, json.dumps(seen, indent=1, sort_keys=True).encode())
 
     def _all(self) -> dict[str, int]:
         if self._seen is None:

@@ -14,13 +14,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from agent.store import oci_layout
 from agent.store.oci_layout import Descriptor, LayoutError
-from runtime.support import bounded_file
+from runtime.support import bounded_file, whole_file
 from runtime.support.record import record
 
 FOLDER = Path("/var/lib/stapwatch-sync")
@@ -115,12 +114,7 @@ class Spool:
     @staticmethod
     def _write(path: Path, data: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        work = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            work.write_bytes(data)
-            work.replace(path)
-        finally:
-            work.unlink(missing_ok=True)
+        whole_file.write(path, data)
 
 
 def _name(url: str) -> str:
