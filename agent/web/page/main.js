@@ -6,7 +6,7 @@
 
 import { foreign, h, setText, shown } from "./dom.js";
 import { link, Overview } from "./overview.js";
-import { rate, Track } from "./readings.js";
+import { keep, rate, Track } from "./readings.js";
 import { ScriptView, TABS } from "./script.js";
 
 const PACE = 2000;  // ms between two questions
@@ -22,8 +22,7 @@ class History {
     const at = this.times.length ? this.times[this.times.length - 1] : null;
     if (tree.time === at) return;
     for (const script of tree.scripts) this.addScript(script, tree);
-    this.times.push(tree.time);
-    if (this.times.length > 180) this.times.shift();
+    keep(this.times, tree.time);
   }
 
   addScript(script, tree) {

@@ -4,8 +4,7 @@
 import { Heatmap, LineChart } from "./charts.js";
 import { foreign, h, setText, shown } from "./dom.js";
 import { inUnit, short, whole } from "./format.js";
-import { aligned } from "./overview.js";
-import { MetricReadings, quantile } from "./readings.js";
+import { aligned, exported, keep, MetricReadings, quantile } from "./readings.js";
 import { Table } from "./table.js";
 
 const DRAWN = 6;  // elements with a line
@@ -44,8 +43,7 @@ export class MetricView {
   update(metric, time) {
     this.metric = metric;
     const rows = this.readings.add(metric, time);
-    this.times.push(time);
-    if (this.times.length > 180) this.times.shift();
+    keep(this.times, time);
     for (const row of rows) row.words = metric.labels.map((name, at) => `${name}=${shown(row.key[at])}`).join(" ");
     this.rows = rows;
     this.table.update(rows);
@@ -63,8 +61,8 @@ export class MetricView {
       name: row.key.map(shown).join(" ") || this.metric.global,
       values: aligned(this.readings.tracks.get(row.id), this.times),
     })));
-    const scale = (bound) => (bound == null ? null : (bound * this.metric.multiply) / this.metric.divide);
-    this.heat?.update(this.readings.columns.get(this.readings.chosen) ?? [], this.readings.bounds.map(scale));
+    const bounds = this.readings.bounds.map((bound) => exported(this.metric, bound));
+    this.heat?.update(this.readings.columns.get(this.readings.chosen) ?? [], bounds);
   }
 
   choose(row) {
@@ -89,9 +87,8 @@ function label(name, at) {
 function numbers(metric, format) {
   const rate = { name: "/s", number: true, sort: (r) => r.rate, cell: (r) => short(r.rate) };
   const mean = { name: "mean", number: true, sort: (r) => r.mean, cell: (r) => format(r.mean) };
-  const scale = (bound) => (bound == null ? null : (bound * metric.multiply) / metric.divide);
   const below = (name, share) => {
-    const found = (row) => scale(quantile(share, row.buckets, metric.bounds ?? []));
+    const found = (row) => exported(metric, quantile(share, row.buckets, metric.bounds ?? []));
     return { name, number: true, title: "of all since the start, from the buckets", sort: found, cell: (r) => format(found(r)) };
   };
   switch (metric.type) {

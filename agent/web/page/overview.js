@@ -4,6 +4,7 @@
 import { LineChart, spark } from "./charts.js";
 import { foreign, h, shown } from "./dom.js";
 import { bytes, duration, percent, short, whole } from "./format.js";
+import { aligned } from "./readings.js";
 import { Table } from "./table.js";
 
 const DRAWN = 8;  // scripts with a line in the charts
@@ -55,7 +56,7 @@ export class Overview {
       rate: this.history.rate(script.name),
       share: this.history.share(script.name),
       age: tree.time - script.since,
-      why: [script.reason, ...script.problems, ...(script.waiting ?? []).map((what) => `waits: ${what}`)].filter(Boolean).join("; "),
+      why: reasons(script).join("; "),
     }));
     const names = new Set(rows.map((row) => row.name));
     const off = tree.rollout.filter((entry) => !names.has(entry.name))
@@ -82,17 +83,16 @@ export class Overview {
 const ORDER = ["failed", "quarantined", "disarmed", "outdated", "disarmed_by_operator", "paused", "compiling",
   "waiting", "exited", "running", "off"];
 
+// The sentences about a script.
+export function reasons(script) {
+  const waiting = (script.waiting ?? []).map((what) => `waits: ${what}`);
+  return [script.reason, ...script.problems, ...waiting].filter(Boolean);
+}
+
 export function state(name) {
   return h("span", { class: `state ${ORDER.includes(name) ? name : ""}` }, name.replaceAll("_", " "));
 }
 
 export function link(name, tab = "") {
   return `#/script/${encodeURIComponent(name)}${tab ? `/${tab}` : ""}`;
-}
-
-// A track's values at these times; null where it has none.
-export function aligned(track, times) {
-  if (!track) return times.map(() => null);
-  const known = new Map(track.times.map((time, at) => [time, track.values[at]]));
-  return times.map((time) => known.get(time) ?? null);
 }

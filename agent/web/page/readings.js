@@ -6,6 +6,12 @@ const EACH = 200;  // elements of a metric that are all followed; of more, the f
 const FASTEST = 20;
 const HEATMAPS = 30;  // elements with columns of their own, which are large
 
+// Add to a list of readings, which forgets the oldest.
+export function keep(list, value) {
+  list.push(value);
+  if (list.length > MOST) list.shift();
+}
+
 // Numbers over time, for one thing that counts.
 export class Track {
   constructor() {
@@ -14,12 +20,8 @@ export class Track {
   }
 
   add(time, value) {
-    this.times.push(time);
-    this.values.push(value);
-    if (this.times.length > MOST) {
-      this.times.shift();
-      this.values.shift();
-    }
+    keep(this.times, time);
+    keep(this.values, value);
   }
 
   get last() {
@@ -31,6 +33,18 @@ export class Track {
 export function rate(before, now, seconds) {
   if (before == null || now == null || !(seconds > 0)) return null;
   return (now >= before ? now - before : now) / seconds;
+}
+
+// A track's values at these times; null where it has none.
+export function aligned(track, times) {
+  if (!track) return times.map(() => null);
+  const known = new Map(track.times.map((time, at) => [time, track.values[at]]));
+  return times.map((time) => known.get(time) ?? null);
+}
+
+// The exported number of one of the script's own; null of none.
+export function exported(metric, number) {
+  return number == null ? null : (number * metric.multiply) / metric.divide;
 }
 
 export function keyOf(key) {
@@ -82,7 +96,6 @@ export class MetricReadings {
   }
 
   row(metric, key, value, seconds) {
-    const scale = (number) => (number == null ? null : (number * metric.multiply) / metric.divide);
     const row = { id: keyOf(key), key, value: null, rate: null };
     const before = this.before.get(row.id);
     switch (metric.type) {
@@ -90,19 +103,19 @@ export class MetricReadings {
         const [buckets, sum] = value;
         row.buckets = buckets;
         row.value = buckets.reduce((a, b) => a + b, 0);
-        row.sum = scale(sum);
+        row.sum = exported(metric, sum);
         row.grown = buckets.map((count, at) => Math.max(0, count - (before?.buckets[at] ?? (seconds == null ? count : 0))));
         break;
       }
       case "summary":
         [row.value] = value;
-        row.sum = scale(value[1]);
+        row.sum = exported(metric, value[1]);
         break;
       case "info":
         row.text = value;
         return row;
       default:
-        row.value = scale(value);
+        row.value = exported(metric, value);
     }
     if (metric.type !== "gauge") row.rate = rate(before ? before.value : seconds == null ? null : 0, row.value, seconds);
     row.mean = row.sum != null && row.value ? row.sum / row.value : null;
@@ -128,9 +141,7 @@ export class MetricReadings {
 
   column(id, time, counts) {
     if (!this.columns.has(id)) this.columns.set(id, []);
-    const columns = this.columns.get(id);
-    columns.push({ time, counts });
-    if (columns.length > MOST) columns.shift();
+    keep(this.columns.get(id), { time, counts });
   }
 }
 

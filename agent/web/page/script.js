@@ -5,8 +5,8 @@ import { LineChart } from "./charts.js";
 import { foreign, h, setText, shown } from "./dom.js";
 import { bytes, clock, duration, percent, short, whole } from "./format.js";
 import { MetricView } from "./metric.js";
-import { aligned, link, state } from "./overview.js";
-import { rate } from "./readings.js";
+import { link, reasons, state } from "./overview.js";
+import { aligned, rate } from "./readings.js";
 import { Table } from "./table.js";
 
 export const TABS = ["metrics", "hooks", "source", "log", "facts"];
@@ -77,10 +77,9 @@ export class ScriptView {
       ["since", duration(script.since == null ? null : time - script.since)],
       ["revision", script.revision],
     ]);
-    const texts = [script.reason, ...script.problems, ...(script.waiting ?? []).map((what) => `waits: ${what}`)].filter(Boolean);
     const lost = (script.losses_by_reason ?? []).filter((loss) => loss.count);
     this.losses.replaceChildren(
-      ...texts.map((text) => h("p", { class: "lost" }, shown(text))),
+      ...reasons(script).map((text) => h("p", { class: "lost" }, shown(text))),
       ...lost.map((loss) => h("p", { class: "lost" }, `${whole(loss.count)} × ${loss.reason} (${loss.of}): ${shown(loss.text)}`)),
       ...(script.complete === false ? [h("p", { class: "lost" }, "the series are not complete")] : []));
   }
