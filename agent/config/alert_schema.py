@@ -46,7 +46,7 @@ def quantile(of: str) -> float | None:
 
 
 def subject(of: str, kind: MetricType) -> str:
-    """What an alert for a metric of this type is of. ValueError says what it could be."""
+    """The number that an alert for a metric of this type compares. ValueError names those that it can."""
     can = _CAN_BE_OF[kind]
     if not can:
         raise ValueError(f"there are no alerts for {_a(kind)}")

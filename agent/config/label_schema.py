@@ -89,7 +89,7 @@ def _made(node: Node, reader: Reader) -> LabelSettings:
 
 
 def _check_replacing(node: Mapping, values: dict[str, object]) -> None:
-    """What belongs together is there; `replace` and `others` are as they will be used."""
+    """Checks that settings which need each other are both there; fills in `replace` and `others`."""
     matches = "match" in values or "map" in values
     for key in ("others", "drop_others"):
         if key in values and not matches:

@@ -13,7 +13,7 @@ CPU = "cpu"  # a source that is no key: the CPU whose part of the values it is
 
 
 class Decoder(StrEnum):
-    """What a key's value is, or what is to be made of it. agent/labels/decoders.py has the functions."""
+    """The meaning of a key's value, or the part of it that is wanted. Functions: agent/labels/decoders.py."""
 
     RAW = "raw"
     CGROUP = "cgroup"

@@ -34,7 +34,7 @@ class MetricType(StrEnum):
 
 
 class Histograms(StrEnum):
-    """What protobuf has of a histogram. The text formats have classic buckets only."""
+    """The form of a histogram in protobuf. The text formats have classic buckets only."""
 
     CLASSIC = "classic"
     NATIVE = "native"
@@ -239,7 +239,7 @@ class StoreSettings:
 
     @property
     def here(self) -> tuple[str, ...]:
-        """Of the running kernel."""
+        """The stores that may have modules for the running kernel."""
         return self.of(os.uname().release)
 
     @property

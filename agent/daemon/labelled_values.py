@@ -110,9 +110,12 @@ class LabelledValues:
     ) -> Mapping[Key, TableValues]:
         """As many elements as `apply` would find series, without rows. It may be called at any time:
         the state, which knows readings in their order, stays as it is."""
+        members = self._labelled(exposition)
+        if not members:
+            return values
         found = dict(values)
         self.host.new_page()  # these keys are newer than the last page's
-        for member, _ in self._labelled(exposition):
+        for member, _ in members:
             key = member.script, member.table.name
             if (read := values.get(key)) is not None:
                 if _is_by_cpu(member):
@@ -153,7 +156,7 @@ class LabelledValues:
     def _before(
         self, key: Key, table: Table, sources: tuple[LabelSource, ...]
     ) -> Mapping[tuple[int | str, ...], list[int]]:
-        """What a module before has of elements that have gone, if this one goes on from its values."""
+        """The values that an earlier module has of elements that have gone, if this one goes on from them."""
         script = self.scripts.get(key[0])
         metric = script.settings.metrics.get(key[1]) if script is not None else None
         states = self._states[key]

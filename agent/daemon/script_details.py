@@ -9,7 +9,7 @@ details(script, snapshot, exposition, read, rates)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from agent.daemon import losses
@@ -117,7 +117,7 @@ def _metrics(
         (member.script, member.table.name): elements * samples
         for member, elements, samples in exposition.elements(read)
     }
-    members = dict(_members(script.name, exposition))
+    members = {member.table.name: (family, member) for family, member in exposition.of(script.name)}
     cpus = shot.header.nr_lanes
     return [
         {
@@ -128,13 +128,6 @@ def _metrics(
         }
         for values in shot.tables
     ]
-
-
-def _members(script: str, exposition: Exposition) -> Iterator[tuple[str, tuple[Family, Member]]]:
-    for family in exposition.families:
-        for member in family.members:
-            if member.script == script:
-                yield member.table.name, (family, member)
 
 
 def _family(found: tuple[Family, Member] | None) -> dict[str, Any]:

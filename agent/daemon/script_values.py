@@ -33,16 +33,9 @@ def values(script: str, exposition: Exposition, read: Reader) -> list[dict[str, 
     """One entry for each exported global that can be read. It takes long for many elements: use a thread."""
     return [
         _metric(family, member, found)
-        for family, member in _members(script, exposition)
+        for family, member in exposition.of(script)
         if (found := read(member)) is not None
     ]
-
-
-def _members(script: str, exposition: Exposition) -> Iterator[tuple[Family, Member]]:
-    for family in exposition.families:
-        for member in family.members:
-            if member.script == script:
-                yield family, member
 
 
 def _metric(family: Family, member: Member, found: TableValues) -> dict[str, Any]:

@@ -267,12 +267,14 @@ class Service:
             await asyncio.sleep(0)
         return found
 
-    async def _shown(self, script: Script) -> tuple[Exposition, Reader]:
-        """The values of one script as a page has them now; sums want their readings in order."""
+    async def _shown(
+        self, scripts: Mapping[str, Script]
+    ) -> tuple[Exposition, dict[str, Snapshot], Reader]:
+        """The values of scripts as a page has them now; sums want their readings in order."""
         async with self._scraping:
             exposition = self._supervisor.exposition
-            snapshots = await self._snapshots({script.name: script})
-            return exposition, self._served.shown(exposition, snapshots)
+            snapshots = await self._snapshots(scripts)
+            return exposition, snapshots, self._served.shown(exposition, snapshots)
 
     async def _answer(self, request: Request) -> Response:
         if request.method == "POST":  # only over the Unix socket

@@ -37,8 +37,8 @@ _PARTS = ("values", "text", "lines")
 
 class StatusRequests:
     """`snapshots`: one of each of these scripts that has a module. `agent`: readiness and addresses now.
-    `counted`: the elements of the families' tables, as many as there are series. `shown`: the values of one
-    script as a page has them."""
+    `counted`: the elements of the families' tables, as many as there are series. `shown`: snapshots
+    of these scripts, and their values as a page of metrics has them."""
 
     def __init__(
         self,
@@ -48,7 +48,9 @@ class StatusRequests:
         snapshots: Callable[[Mapping[str, Script]], Awaitable[dict[str, Snapshot]]],
         agent: Callable[[], tuple[bool, tuple[str, ...]]],
         counted: Callable[[Exposition, Mapping[str, Snapshot]], Mapping[Key, TableValues]],
-        shown: Callable[[Script], Awaitable[tuple[Exposition, Reader]]],
+        shown: Callable[
+            [Mapping[str, Script]], Awaitable[tuple[Exposition, dict[str, Snapshot], Reader]]
+        ],
         stores: StoreReports | None = None,
     ) -> None:
         self._stores = stores or StoreReports()
@@ -87,7 +89,11 @@ class StatusRequests:
         lines_after: str = "",
     ) -> dict[str, Any]:
         self._health.state_problem = self._supervisor.arming.problem
-        exposition, snapshots = self._supervisor.exposition, await self._snapshots(scripts)
+        exposition, shown = self._supervisor.exposition, None
+        if "values" in parts:
+            exposition, snapshots, shown = await self._shown(scripts)
+        else:
+            snapshots = await self._snapshots(scripts)
         read = by_member(self._counted(exposition, snapshots))
         series = script_details.series(exposition, snapshots, read)
         ready, addresses = self._agent()
@@ -103,7 +109,9 @@ class StatusRequests:
                         (found or {}).get(name),
                     )
                 )
-                entry |= await self._parts(scripts[name], parts, lines_after)
+                if shown is not None:
+                    entry |= await asyncio.to_thread(_values, name, exposition, shown)
+                entry |= await _parts(scripts[name], parts, lines_after)
         rollout = self._rollout.status()
         stores = self._stores.trees(self._supervisor.settings.stores.here)
         return {
@@ -112,21 +120,22 @@ class StatusRequests:
             **status_tree.with_readable_texts({"stores": stores}),
         }
 
-    async def _parts(
-        self, script: Script, parts: Collection[str], lines_after: str
-    ) -> dict[str, Any]:
-        """What is asked for by name, because it is long. What takes time is done in threads."""
-        tree: dict[str, Any] = {}
-        if "values" in parts:
-            exposition, read = await self._shown(script)
-            found = await asyncio.to_thread(script_values.values, script.name, exposition, read)
-            tree["values"] = found
-        if "text" in parts:
-            tree |= await asyncio.to_thread(script_details.text, script)
-        if "lines" in parts:
-            number = int(lines_after) if lines_after.isdecimal() else 0
-            tree["lines"] = [asdict(line) for line in script.log.recent.after(number)]
-        return await asyncio.to_thread(status_tree.with_readable_texts, tree)
+
+def _values(script: str, exposition: Exposition, read: Reader) -> dict[str, Any]:
+    """It takes long for many elements: use a thread."""
+    found = script_values.values(script, exposition, read)
+    return status_tree.with_readable_texts({"values": found})
+
+
+async def _parts(script: Script, parts: Collection[str], lines_after: str) -> dict[str, Any]:
+    """The text and the last lines, if they are asked for. Files are read in a thread."""
+    tree: dict[str, Any] = {}
+    if "text" in parts:
+        tree |= await asyncio.to_thread(script_details.text, script)
+    if "lines" in parts:
+        number = int(lines_after) if lines_after.isdecimal() else 0
+        tree["lines"] = [asdict(line) for line in script.log.recent.after(number)]
+    return status_tree.with_readable_texts(tree)
 
 
 def _seconds(text: str) -> float:

@@ -269,7 +269,7 @@ def _buckets(table: Table, scale: Decimal) -> tuple[Histogram, Decimal] | None:
 
 
 def _histograms(c: _Candidate) -> Histograms:
-    """What protobuf has of it: what is declared, if the module that runs has the buckets for it."""
+    """Its form in protobuf: the declared one, if the module that runs has the buckets for it."""
     wanted = c.metric.histograms if c.metric is not None else Histograms.CLASSIC
     if wanted is Histograms.CLASSIC or c.kind is not MetricType.HISTOGRAM:
         return wanted

@@ -73,6 +73,13 @@ class Exposition:
                     start = b""
                 yield part
 
+    def of(self, script: str) -> Iterator[tuple[Family, Member]]:
+        """Each table of a script that is exported, with its family."""
+        for family in self.families:
+            for member in family.members:
+                if member.script == script:
+                    yield family, member
+
     def elements(self, read: Reader) -> Iterator[tuple[Member, int, int]]:
         """For each member, its elements, and the samples of one by the buckets of the last rendering."""
         for family in self.families:
