@@ -10,6 +10,7 @@ HYPOTHESIS_PROFILE=search tries new ones.
 from __future__ import annotations
 
 import os
+import signal
 from collections import defaultdict
 from pathlib import Path
 
@@ -51,6 +52,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(mark)
     # guests first: they take longest, and what is left over at the end is short
     items.sort(key=lambda item: item.get_closest_marker("lab") is None)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A run that is ended from outside still reports what it has: SIGTERM is like Ctrl-C."""
+    if not hasattr(config, "workerinput"):
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        config.pluginmanager.register(FailuresAtOnce(config))
+
+
+class FailuresAtOnce:
+    """A line for each failure when it happens; pytest prints the details at the end."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._plugins = config.pluginmanager
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        terminal = self._plugins.getplugin("terminalreporter")
+        if report.failed and terminal:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            reason = crash.message.partition("\n")[0] if crash else ""
+            terminal.write_line(f"\nFAILED in {report.when}: {report.nodeid}: {reason}", red=True)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
