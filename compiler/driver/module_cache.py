@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from compiler.kernel.kernel import Kernel
 
 _NAME = pattern(r"[^a-z0-9_]+")
+# as `meaning` writes it: process( and anything but an absolute path or a number
+_SEARCHED_PROGRAM = pattern(rb"IDENT 'process'\n LPAR '\('\n (?!STRING ['\"]/|NUMBER)")
 _MODULE_STEM = 32  # characters of the script's name in its module's
 _RESULT = "result.json"
 _BOOT = "boot"  # in an entry's folder: the boot in which its compiler last used it
@@ -262,10 +264,15 @@ def _identity(
 
 
 def _program_search(request: Request, said: bytes) -> str:
-    """The settings that the lookup of program names depends on. The files found are inputs of the entry."""
+    """The settings that the lookup of program names depends on: none for absolute paths. The files found are
+    inputs of the entry.
+    """
     if b"process" not in said:
         return ""
-    return f"{os.environ.get('PATH', '')}\0{Path.cwd()}\0{request.target}"
+    target = request.target or ""
+    if not _SEARCHED_PROGRAM.search(said):
+        return target
+    return f"{os.environ.get('PATH', '')}\0{Path.cwd()}\0{target}"
 
 
 def _module_name(name: str, digest: str) -> str:

@@ -199,3 +199,33 @@ def test_an_identity_is_what_a_module_does(names: Callable[..., tuple[str, str]]
     assert len({name, *(found[1] for found in again)}) == 3
     for other in ({"text": "probe end {}"}, {"guru": True}, {"args": ("1",)}, {"name": "y"}):
         assert names(**other)[0] != identity
+
+
+@pytest.mark.parametrize(
+    ("point", "searched"),
+    [
+        ('process("ls").begin', True),
+        ('process ( "bin/ls" ).begin', True),
+        ("process(@1).begin", True),
+        ('process("/bin/ls").begin', False),
+        ('process("/bin/""ls").library("libc.so.6").function("f")', False),
+        ("process(1).begin", False),
+        ("process.begin", False),
+        ("begin { println(process(1)) } probe end", False),
+    ],
+)
+def test_only_a_searched_program_depends_on_the_search_path(
+    names: Callable[..., tuple[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    point: str,
+    searched: bool,
+) -> None:
+    asked = {"text": f"probe {point} {{}}", "args": ("ls",)}
+    before = names(**asked)
+    monkeypatch.setenv("PATH", "/elsewhere")
+    assert (names(**asked) != before) is searched
+    before = names(**asked)
+    monkeypatch.chdir(tmp_path)
+    assert (names(**asked) != before) is searched
+    assert names(**asked, target="/bin/true")[0] != before[0]
