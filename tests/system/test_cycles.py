@@ -15,7 +15,7 @@ from lab.guest import Running
 from tests.system.service import Service, wait_for
 from tests.system.setting import Setting
 
-CYCLES = [40, pytest.param(100, marks=pytest.mark.long)]
+CYCLES = [20, pytest.param(100, marks=pytest.mark.long)]
 WARM_UP = 2  # cycles until caches are full
 UNDER_FIRE = 5
 # two scripts that together have every kind of hook
