@@ -29,12 +29,16 @@ os.umask(0o022)
 
 HERE = Path(__file__).parent
 MARKS = {
+    "agent/dashboards/test_dashboard_in_prometheus.py": "host",
+    "agent/exposition/test_render_prometheus.py": "host",
+    "agent/web/test_page_files.py": "host",
     "bench": "lab",
     "compiler/kernel": "host",
     "compiler/modbuild": "host",
     "examples": "lab",
     "handlers": "lab",
     "lab": "lab",
+    "language/test_against_stap.py": "host",
     "packaging/test_ansible_role.py": "host",
     "packaging/test_build_deb.py": "host",
     "packaging/test_build_rpm.py": "host",
