@@ -15,13 +15,16 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from abc import ABC, abstractmethod
 from pathlib import Path
 
+from agent.config import load
 from lab import install_app
 from lab.guest import Completed, Guest
 from lab.host import LabError, cache_root, find_tool, run_logged, say
+from lab.native_compiler import NativeCompiler, script_requests
 from runtime.reader.module_loader import can_load_modules
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -55,6 +58,7 @@ class GuestTarget(DemoTarget):
         self._guest = guest
         self.where = f"{guest.image.suite.name} guest, kernel {guest.image.release}"
         install_app.install(guest, PROJECT)
+        compile_natively(guest)
         # connections to a forwarded port do not reach the guest's loopback
         drop_in = f'listen: ["0.0.0.0:{PORT}"]\npublic_status: true\n{install_app.SLOW_MACHINE}'
         guest.push_text(drop_in, "/etc/stapwatch/conf.d/zz-lab.yaml")
@@ -86,6 +90,20 @@ class GuestTarget(DemoTarget):
     def keep_busy(self) -> None:
         self._guest.push(ACTIVITY, "/run/activity.py")
         self._guest.start(["python3", "/run/activity.py", "/var/tmp"])
+
+
+def compile_natively(guest: Guest) -> None:
+    """The packaged configuration's scripts; the guest compiles what fails here, and reports it."""
+    say("compiling the example probes for the guest's kernel")
+    with tempfile.TemporaryDirectory(prefix="stapwatch-demo-") as name:
+        folder = Path(name)
+        etc = folder / "etc"
+        shutil.copytree(PROJECT / "packaging" / "etc", etc)
+        shutil.copy(PROJECT / "packaging" / "stapwatch.yaml", etc)
+        native = NativeCompiler(PROJECT, guest.image, folder / "cache")
+        settings = load.load(etc / "stapwatch.yaml")
+        native.compile(script_requests(settings, etc, EXAMPLES))
+        native.install(guest)
 
 
 class LocalTarget(DemoTarget):

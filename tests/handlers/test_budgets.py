@@ -154,5 +154,5 @@ def test_disarming_races_with_everything(
     arguments = [module, TRIGGER, str(rounds), "1"]
     found = run_in_guest(guest, "disarm_races.py", arguments, folder, 1500)
     assert found["disarms"] >= rounds
-    assert set(found["ends"]) >= {"DISARMED", "STOPPED"}
+    assert "STOPPED" in found["ends"]
     assert (found["left"], found["alive"]) == ("", 2)

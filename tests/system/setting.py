@@ -1,42 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A configuration folder built on the host, its scripts compiled there for the guest's kernel.
 
-    setting = Setting(tmp_path, image)
-    setting.write("probes.d/reads.stp", "global n; probe ...")
-    setting.install(guest)          # /etc/stapwatch, and the modules in /var/cache/stapwatch
-
-Compiling takes seconds under emulation and a tenth of one here. The modules are stored where the guest's own
-compiler would store them, under the same keys, so it finds them as its own.
+setting = Setting(tmp_path, image)
+setting.write("probes.d/reads.stp", "global n; probe ...")
+setting.install(guest)          # /etc/stapwatch, and the modules in /var/cache/stapwatch
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from agent.cli import main
 from agent.config import load
-from agent.scripts import compile_client
 from agent.session.compile_request import run_request
-from compiler.protocol import Request, encode
+from compiler.protocol import Request
 from lab import Guest, Image, install_app
-from lab.warm_cache import warm_cache
-from runtime.support import python_module
+from lab.native_compiler import ETC, NativeCompiler, script_requests
 from runtime.support.record import replace
 from tests import PROJECT
 
-ETC = "/etc/stapwatch"
-CACHE = "/var/cache/stapwatch"
-# of the compiler's unit: a script that may name programs is known by this and the folder, too
-UNIT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 MAIN = """\
 listen: ["0.0.0.0:9436"]
 public_status: true
@@ -61,9 +48,7 @@ class Setting:
         self.write("stapwatch.yaml", MAIN)
         if not self.budgets:
             self.write("conf.d/zz-lab.yaml", install_app.SLOW_MACHINE)
-        shutil.copytree(warm_cache(PROJECT, self.image), self.cache)
-        self.cache.chmod(0o700)
-        self._known = set(self._entries())
+        self._native = NativeCompiler(PROJECT, self.image, self.cache)
 
     @property
     def etc(self) -> Path:
@@ -87,18 +72,8 @@ class Setting:
     def compile(self, allowed_to_fail: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
         """Compile all scripts of the folder that are not cold; each one's response."""
         settings = load.load(self.etc / "stapwatch.yaml")
-        requests = {}
-        for name, script in settings.scripts.items():
-            if name in self.cold:
-                continue
-            assert script.file is not None
-            place, here = script.file, PROJECT / "packaging/probes.d" / script.file.name
-            if script.file.is_relative_to(self.etc):
-                place, here = Path(ETC) / script.file.relative_to(self.etc), script.file
-            text = here.read_text()
-            found = compile_client.request(replace(script, file=None, text=text), settings)
-            requests[name] = replace(found, source=str(place))
-        responses = self.compile_requests(requests)
+        examples = PROJECT / "packaging/probes.d"
+        responses = self.compile_requests(script_requests(settings, self.etc, examples, self.cold))
         for name, response in responses.items():
             if name not in allowed_to_fail:
                 assert response["ok"], "\n".join(e["text"] for e in response["errors"])
@@ -119,23 +94,7 @@ class Setting:
             assert response["ok"], "\n".join(e["text"] for e in response["errors"])
 
     def compile_requests(self, requests: Mapping[str, Request]) -> dict[str, dict[str, Any]]:
-        with ThreadPoolExecutor(2) as pool:
-            return dict(zip(requests, pool.map(self._compile, requests.values()), strict=True))
-
-    def _compile(self, request: Request) -> dict[str, Any]:
-        kernel = {"root": str(self.image.rootfs), "release": self.image.release}
-        there = replace(request, kernel=kernel, cache=str(self.cache), output=None)
-        done = subprocess.run(
-            python_module.command("compiler"),
-            input=encode(there),
-            capture_output=True,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": str(PROJECT), "PATH": UNIT_PATH},
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stderr.decode()
-        response: dict[str, Any] = json.loads(done.stdout)
-        return response
+        return self._native.compile(requests)
 
     def tamper(self, module: str, change: Callable[[bytes], bytes]) -> None:
         """Change a module in the cache in a way that the cache cannot notice."""
@@ -153,19 +112,4 @@ class Setting:
         self.install_cache(guest)
 
     def install_cache(self, guest: Guest) -> None:
-        new = [entry for entry in self._entries() if entry not in self._known]
-        if not new:
-            return
-        parcel = self.folder / "parcel"
-        shutil.rmtree(parcel, ignore_errors=True)
-        for entry in new:
-            shutil.copytree(self.cache / "entries" / entry, parcel / entry)
-        for path in (parcel, *parcel.rglob("*/")):
-            path.chmod(0o700)
-        guest.push(parcel, "/tmp/parcel")
-        guest.run(f"cp -a /tmp/parcel/. {CACHE}/entries/ && rm -rf /tmp/parcel").check()
-        self._known |= set(new)
-
-    def _entries(self) -> list[str]:
-        top = self.cache / "entries"
-        return [str(path.relative_to(top)) for path in top.glob("*/*")]
+        self._native.install(guest)

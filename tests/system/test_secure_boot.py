@@ -16,11 +16,12 @@ import pytest
 from agent.signing.module_signature import signed
 from lab import Guest, Image, install_app
 from lab.firmware import Start
+from lab.native_compiler import CACHE
 from tests import PROJECT
 from tests.agent.signing.keys import new_pair
 from tests.lab_fixtures import TRIGGER, project_guest, skip_old_python
 from tests.system.service import PORT, Service
-from tests.system.setting import CACHE, Setting
+from tests.system.setting import Setting
 
 PASSWORD = "abcd"
 LOCKDOWN = "/sys/kernel/security/lockdown"

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from lab import Image, install_app
+from lab.native_compiler import CACHE
 from tests import PROJECT
 from tests.system.reliability import processes
 from tests.system.reliability.load import SCRIPTS, SIZES
 from tests.system.reliability.scene import Scene
-from tests.system.setting import CACHE
 
 # The last release whose restart unloads the modules. It adopts only what a crash has left.
 OLDER = "80bec7c1c7d5"
