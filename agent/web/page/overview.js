@@ -86,7 +86,9 @@ const ORDER = ["failed", "quarantined", "disarmed", "outdated", "disarmed_by_ope
 // The sentences about a script.
 export function reasons(script) {
   const waiting = (script.waiting ?? []).map((what) => `waits: ${what}`);
-  return [script.reason, ...script.problems, ...waiting].filter(Boolean);
+  const older = script.older_compiler &&
+    `its module is of compiler ${script.compiler}; to replace it: stapwatch reload --recompile`;
+  return [script.reason, ...script.problems, ...waiting, older].filter(Boolean);
 }
 
 export function state(name) {

@@ -242,11 +242,14 @@ def test_each_view(tmp_path: Path, lines: Lines, browser: webdriver.Chrome) -> N
     def look(page: Page, script: Filled, agent: Agent) -> None:
         script.everything()
         script.device.say()
+        agent.service._health.compiler = "0.2.0"
         page.open()
         page.until(lambda: len(page.rows("scripts")) == 2, "the scripts")
         page.until(lambda: page.texts("main .legend li"), "a chart")
         names = {row[0]: row for row in page.rows("scripts")}
         assert "running" in names["vfs"][1] and names["vfs"][4] == "1 µs"
+        older = "its module is of compiler 0.1.0; to replace it: stapwatch reload --recompile"
+        assert names["vfs"][-1] == older, names["vfs"]
         page.picture("scripts")
         for number, view in enumerate(VIEWS, 1):
             if number == 1:
