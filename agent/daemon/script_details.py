@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What `/status?script=NAME` says of one script beyond its entry in the list: metrics, hooks, losses, errors.
 
-details(script, snapshot, exposition, read, rates)
+details(script, snapshot, exposition, sizes, rates)
 -> {"metrics": [{"global": "reads", "family": "stapwatch_vfs_reads", "series": 12, ...}],
     "hooks": [{"probe": 'kernel.function("vfs_read")', "hook": "ftrace", "attached": 1, ...}], ...}
 """
@@ -9,14 +9,14 @@ details(script, snapshot, exposition, read, rates)
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from agent.daemon import losses
 from agent.daemon.rates import Rates
 from agent.daemon.status_tree import cost_ns
 from agent.exposition.families import Family, Member
-from agent.exposition.render import Exposition, Reader
+from agent.exposition.render import Exposition, Key, Reader
 from agent.scripts import variants
 from agent.scripts.script import LoadedModule, Script
 from runtime.abi.manifest import Table
@@ -26,15 +26,17 @@ from runtime.reader.snapshot import ProbeValues, Snapshot
 from runtime.reader.table import TableValues
 from runtime.support.record import asdict
 
+Sizes = Mapping[Key, int]  # the series of a global, by its script and name
+
 
 def details(
     script: Script,
     shot: Snapshot | None,
     exposition: Exposition,
-    read: Reader,
+    sizes: Sizes,
     rates: Rates | None,
 ) -> dict[str, Any]:
-    """`exposition`, `read`: of all scripts. Without a snapshot there are no numbers of the module."""
+    """`exposition`: of all scripts. Without a snapshot there are no numbers of the module."""
     tree: dict[str, Any] = {
         "recent_errors": [asdict(error) for error in script.log.errors.newest_first()],
         "losses_by_reason": [
@@ -48,16 +50,24 @@ def details(
     if module is not None:
         tree |= _identity(module)
     if shot is not None:
-        tree["metrics"] = _metrics(script, shot, exposition, read)
+        tree["metrics"] = _metrics(script, shot, exposition, sizes)
         tree["hooks"] = [_hook(p, n, rates) for n, p in enumerate(shot.probes)]
     return tree
 
 
-def series(exposition: Exposition, scripts: Iterable[str], read: Reader) -> dict[str, int]:
-    """The series of each script now; those that a budget leaves out of the page are part of them."""
+def sizes(exposition: Exposition, read: Reader) -> Sizes:
+    """The series of each global now; those that a budget leaves out of the page are part of them."""
+    return {
+        (member.script, member.table.name): elements * samples
+        for member, elements, samples in exposition.elements(read)
+    }
+
+
+def series(sizes: Sizes, scripts: Iterable[str]) -> dict[str, int]:
+    """The series of each script."""
     found = dict.fromkeys(scripts, 0)
-    for member, elements, samples in exposition.elements(read):
-        found[member.script] += elements * samples
+    for (script, _), number in sizes.items():
+        found[script] += number
     return found
 
 
@@ -110,13 +120,9 @@ def _share(millionths: int | None) -> float | None:
 
 
 def _metrics(
-    script: Script, shot: Snapshot, exposition: Exposition, read: Reader
+    script: Script, shot: Snapshot, exposition: Exposition, sizes: Sizes
 ) -> list[dict[str, Any]]:
     """For each global of the module: what it is exported as, and how full it is."""
-    sizes = {
-        (member.script, member.table.name): elements * samples
-        for member, elements, samples in exposition.elements(read)
-    }
     members = {member.table.name: (family, member) for family, member in exposition.of(script.name)}
     cpus = shot.header.nr_lanes
     return [

@@ -95,7 +95,8 @@ class StatusRequests:
         else:
             snapshots = await self._snapshots(scripts)
         read = by_member(self._counted(exposition, snapshots))
-        series = script_details.series(exposition, snapshots, read)
+        sizes = script_details.sizes(exposition, read)
+        series = script_details.series(sizes, snapshots)
         ready, addresses = self._agent()
         tree = status_tree.status(self._health, ready, addresses, scripts, snapshots, found, series)
         if only:
@@ -105,7 +106,7 @@ class StatusRequests:
                         scripts[name],
                         snapshots.get(name),
                         exposition,
-                        read,
+                        sizes,
                         (found or {}).get(name),
                     )
                 )

@@ -34,7 +34,7 @@ def _rates(name: str, *labels: str) -> str:
 
 
 def _mean(name: str, *labels: str) -> str:
-    """Of a summary."""
+    """The mean of a summary's observations."""
     return f"{_rates(f'{name}_sum', *labels)} / ({_rates(f'{name}_count', *labels)} > 0)"
 
 

@@ -154,7 +154,7 @@ def _datasource() -> dict[str, Any]:
 
 
 def notes(*scripts: str) -> list[Note]:
-    """What changes numbers: reloads, starts, new revisions, disarms. Of all scripts, or of these."""
+    """Annotations for what changes numbers of these scripts or all: reloads, starts, revisions, disarms."""
     where = _scripts(scripts)
     info = f"count by (script, revision) ({selector('stapwatch_script_info', HERE, where)}"
     loaded = selector("stapwatch_config_last_reload_success_timestamp_seconds", HERE)

@@ -27,7 +27,7 @@ _By = Callable[[Sequence[str]], str]  # an expression, summed up by labels
 
 
 def section(series: FamilySeries) -> Section:
-    """What the numbers miss stands in the first line, beside two of their panels."""
+    """Lines of panels. The panel of losses stands in the first line, beside two panels of the numbers."""
     found = list(_panels(series))
     losses = _losses(series)
     first = Line((*found[:2], losses), (18, 6) if len(found) == 1 else (9, 9, 6))

@@ -49,7 +49,7 @@ class FamilySeries:
 
     @property
     def has_sum(self) -> bool:
-        """Whether all of its statistics have a sum, and every page shows it."""
+        """True if all of its statistics have a sum, and every page shows it."""
         return all(map(_has_sum, self.members))
 
     def __call__(

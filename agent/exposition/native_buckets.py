@@ -63,7 +63,7 @@ class NativeBuckets:
         self._filled, self._none = slice(start, end), bytes(end - start)
 
     def is_empty(self, rows: bytes, at: int) -> bool:
-        """Whether the row that begins there has counted nothing."""
+        """True if the row that begins at byte `at` has counted nothing."""
         part = self._filled
         return rows[at + part.start : at + part.stop] == self._none
 

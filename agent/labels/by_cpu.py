@@ -66,7 +66,7 @@ class ByCpu:
 
 
 def _still_seen(known: _Page, whole: KeyPage) -> bytes:
-    """What was seen of the elements that are the same."""
+    """A byte for each slot: 1 if it holds the same element as before, and this CPU has counted it."""
     if known.whole is whole:
         return known.seen
     old, new = sequences(known.whole), sequences(whole)

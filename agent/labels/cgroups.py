@@ -107,7 +107,7 @@ def slice_(path: str) -> str:
 
 
 def container_id(path: str) -> str:
-    """Of Docker, containerd, CRI-O or Podman: 64 hex digits; of LXC: the name."""
+    """The id that Docker, containerd, CRI-O or Podman gave: 64 hex digits; the name that LXC gave."""
     parts = _parts(path)
     for number in range(len(parts) - 1, -1, -1):
         part = parts[number]

@@ -41,7 +41,7 @@ OWN_NAMES: Final = frozenset(_OF_CGROUPS)
 
 
 class Host:
-    """What is known of this host's things, for all scripts."""
+    """The names of this host's things, for all scripts."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ def _found(name_of: Callable[[int], str], value: int) -> str | None:
 
 
 def _ipv4(value: int) -> str | None:
-    """Of a number in host byte order."""
+    """The address that a number in host byte order stands for; None if it is too large or negative."""
     return ".".join(map(str, value.to_bytes(4, "big"))) if 0 <= value < 1 << 32 else None
 
 

@@ -44,8 +44,10 @@ class Plan:
 
 
 def plan_labels(keys: Sequence[Key], metric: MetricSettings | None, by_cpu: bool = False) -> Plan:
-    """What cannot be done as declared is one of `problems`, and is left out. `by_cpu`: the values of each CPU
-    are kept apart, so the CPU can be one more key."""
+    """Plan the labels of an array. A declaration that cannot be followed is left out and is a problem.
+
+    `by_cpu`: the values of each CPU are kept apart, so the CPU can be one more key.
+    """
     names = label_names(key.name for key in keys)
     words = metric.labels if metric is not None else None
     declared = metric.made_labels if metric is not None else ()
@@ -81,7 +83,7 @@ def plan_labels(keys: Sequence[Key], metric: MetricSettings | None, by_cpu: bool
 def _by_key(
     keys: Sequence[Key], names: Sequence[str], declared: Sequence[LabelSettings], by_cpu: bool
 ) -> tuple[dict[int, list[LabelSettings]], list[str]]:
-    """What is declared of each key, and what is wrong with the rest."""
+    """The declarations by the number of their key, and a problem for each one that no key fits."""
     known = {CPU: len(keys), **{str(n + 1): n for n in range(len(keys))}}
     known |= {_name_of(d, names[n]): n for n in range(len(keys)) if (d := _default(keys[n]))}
     known |= {name: n for n, name in enumerate(names)}
@@ -110,7 +112,7 @@ def _default(key: Key) -> Decoder | None:
 
 
 def _name_of(decoder: Decoder | None, key: str) -> str:
-    """Of a label without a declared name."""
+    """The name of a label that has no declared one."""
     return str(decoder) if decoder in OWN_NAMES else key
 
 
