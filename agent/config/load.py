@@ -282,6 +282,7 @@ def _read(tree: Mapping, findings: Findings) -> Settings:
             "control_socket": _path,
             "web_config_file": _path,
             "public_status": schema.truth,
+            "created_samples": schema.truth,
             "allowed_hosts": lambda node: reader.items(node, "allowed_hosts", _host),
             "insecure_files": schema.truth,
         },

@@ -282,6 +282,7 @@ class Settings:
     listen: tuple[ListenAddress, ...] = (Address("127.0.0.1", DEFAULT_PORT),)
     web: WebSettings = WebSettings()
     public_status: bool = False  # /status without authentication, beyond loopback too
+    created_samples: bool = False  # in OpenMetrics, `_created` of each series
     allowed_hosts: tuple[str, ...] = ()  # names in Host headers, besides this host's own
     insecure_files: bool = False  # files that other users can change are read, too
     script_folders: tuple[Path, ...] = (PROBES_FOLDER,)

@@ -1,29 +1,37 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The planner of the scripts that have a module, which reports what cannot be exported as declared.
 
-planner = metric_plan.planner(scripts, reserved)      # scripts by name, as of each plan
-planner.exposition                                     # `problems` of each script are as of now
+planner = metric_plan.planner(scripts, reserved, settings)    # scripts by name, as of each plan
+planner.exposition                                            # `problems` of each script are as of now
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 
+from agent.config.settings import Settings
 from agent.daemon import script_reports
 from agent.exposition.families import Problem
 from agent.exposition.planner import Planned, Planner
 from agent.scripts.script import Script
 
 
-def planner(scripts: Mapping[str, Script], reserved: Set[str]) -> Planner:
-    """`reserved`: the agent's own metric names."""
+def planner(
+    scripts: Mapping[str, Script], reserved: Set[str], settings: Callable[[], Settings]
+) -> Planner:
+    """`reserved`: the agent's own metric names. `settings`: those in force."""
 
     def running() -> Iterator[Planned]:
         for script in scripts.values():
             if script.module is not None:
                 yield script.name, script.module.manifest, script.settings.metrics
 
-    return Planner(running, reserved, lambda problems: _note(problems, scripts))
+    return Planner(
+        running,
+        reserved,
+        lambda problems: _note(problems, scripts),
+        lambda: settings().created_samples,
+    )
 
 
 def _note(problems: tuple[Problem, ...], scripts: Mapping[str, Script]) -> None:

@@ -51,7 +51,7 @@ class Supervisor:
         self.arming = Arming(self.scripts, clock)
         self.settings = Settings()  # as last applied
         self._clock = clock
-        self._planner = metric_plan.planner(self.scripts, reserved)
+        self._planner = metric_plan.planner(self.scripts, reserved, lambda: self.settings)
         self.last_readings = LastReadings(clock)
         self._owner = ScriptEvents(self.scripts, self._on_exit, self.arming.notice)
         self.loading = Loading(self.scripts, modules, self._owner, self.arming)

@@ -22,16 +22,20 @@ Planned = tuple[str, Manifest, Mapping[str, MetricSettings]]  # a script, its mo
 
 
 class Planner:
-    """`running`: the scripts that are served now. `on_problems`: called after each plan."""
+    """`running`: the scripts that are served now. `on_problems`: called after each plan.
+
+    `created`: see Exposition.
+    """
 
     def __init__(
         self,
         running: Callable[[], Iterable[Planned]],
         reserved: Set[str],
         on_problems: Callable[[tuple[Problem, ...]], None],
+        created: Callable[[], bool] = lambda: False,
     ) -> None:
         self._running, self._reserved = running, reserved
-        self._on_problems = on_problems
+        self._on_problems, self._created = on_problems, created
         self._exposition = Exposition(())
         self._stale = False
         self._instead: tuple[Mapping[str, Planned], Exposition] | None = None
@@ -41,8 +45,9 @@ class Planner:
         if self._stale:
             self._stale, self._instead = False, None
             families, problems = plan(self._running(), self._reserved)
-            if families != self._exposition.families:
-                self._exposition = Exposition(families, self._exposition)
+            before, created = self._exposition, self._created()
+            if families != before.families or created != before.created:
+                self._exposition = Exposition(families, before, created)
             self._on_problems(problems)
         return self._exposition
 
@@ -58,5 +63,5 @@ class Planner:
         if self._instead is None or self._instead[0] != others:
             running = [others.get(planned[0], planned) for planned in self._running()]
             families, _ = plan(running, self._reserved)
-            self._instead = dict(others), Exposition(families, current)
+            self._instead = dict(others), Exposition(families, current, current.created)
         return self._instead[1]

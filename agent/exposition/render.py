@@ -10,13 +10,21 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final
 
 from agent.config.settings import Histograms, MetricType
 from agent.exposition import samples
 from agent.exposition.families import Family, Member
 from agent.exposition.page_cache import Pages, TextTemplates
-from agent.exposition.samples import Infos, Numbers, Summaries, TextSamples, Window, negative
+from agent.exposition.samples import (
+    Created,
+    Infos,
+    Numbers,
+    Summaries,
+    TextSamples,
+    Window,
+    negative,
+)
 from runtime.reader.table import TableValues
 from runtime.support.escapes import readable
 from runtime.support.exhaustive import assert_never
@@ -27,6 +35,8 @@ if TYPE_CHECKING:
 Reader = Callable[[Member], TableValues | None]
 Key = tuple[str, str]  # of a member: its script and its global
 Found = list[tuple[int, TableValues]]  # by number of the member
+# Of these types OpenMetrics knows when they began.
+_WITH_START: Final = (MetricType.COUNTER, MetricType.SUMMARY, MetricType.HISTOGRAM)
 
 
 class Format(Enum):
@@ -45,14 +55,21 @@ class Exposition:
     """All families with their cached pages; replaced when a reload changes the families.
 
     The pages of families that are as they were `before` are the same objects, with what they have cached.
+    `created`: OpenMetrics has `_created` samples.
     """
 
-    def __init__(self, families: Sequence[Family], before: Exposition | None = None) -> None:
-        self.families = tuple(families)
+    def __init__(
+        self, families: Sequence[Family], before: Exposition | None = None, created: bool = False
+    ) -> None:
+        self.families, self.created = tuple(families), created
+        if before is not None and before.created != created:
+            before = None
         known = {family.name: family for family in before.families} if before is not None else {}
         kept: dict[str, _FamilyPages] = before._pages if before is not None else {}
         self._pages: dict[str, _FamilyPages] = {
-            family.name: kept[family.name] if known.get(family.name) == family else _made(family)
+            family.name: kept[family.name]
+            if known.get(family.name) == family
+            else _FamilyPages(family, created)
             for family in self.families
         }
 
@@ -83,10 +100,10 @@ class Exposition:
     def elements(self, read: Reader) -> Iterator[tuple[Member, int, int]]:
         """For each member, its elements, and the samples of one by the buckets of the last rendering."""
         for family in self.families:
-            samples = self._pages[family.name].samples()
+            pages = self._pages[family.name]
             for member in family.members:
                 if (rows := read(member)) is not None:
-                    yield member, len(rows), samples
+                    yield member, len(rows), pages.samples(member)
 
     def refused(self) -> Counter[str]:
         """Samples that the last rendering excluded because a counter must not be negative, by script."""
@@ -97,116 +114,105 @@ class Exposition:
         return found
 
 
-class _FamilyPages(Protocol):
-    def render(self, found: Found, form: Format) -> Iterator[bytes]: ...
-    def refused(self) -> Iterator[tuple[Member, int]]: ...
+class _FamilyPages:
+    """The pages of one family: text with all of its samples, text without those that OpenMetrics forbids, and
+    protobuf. Histograms share one window of bounds. `created`: in OpenMetrics there are `_created` samples.
+    """
 
-    def samples(self) -> int:
-        """Of one element."""
+    def __init__(self, family: Family, created: bool) -> None:
+        self._family = family
+        self._created = created and family.type in _WITH_START
+        self._window = Window(family.members) if family.type is MetricType.HISTOGRAM else None
+        # by member and whether the samples are whole: with the start that they say
+        self._texts: dict[tuple[int, bool], tuple[int, Pages]] = {}
+        self._wire: WireFamily | None = None
+        # the last rendering
+        self._form = Format.TEXT
+        self._shown: list[tuple[Member, Pages]] = []
+
+    def render(self, found: Found, form: Format) -> Iterator[bytes]:
+        members, self._form, self._shown = self._family.members, form, []
+        for n, rows in found:
+            if self._window is not None and self._window.widen(members[n], rows):
+                self._texts.clear()
+                self._wire = None
+        if form is Format.PROTOBUF:
+            self._wire = self._wire or _wire(self._family, self._window)
+            yield from self._wire.render(found)
+            self._shown = self._wire.pages
+            return
+        whole = form is Format.TEXT or self._is_whole(found)
+        for n, rows in found:
+            pages = self._of(n, rows, whole)
+            yield from pages.render(rows)
+            self._shown.append((members[n], pages))
+
+    def _of(self, n: int, rows: TableValues, whole: bool) -> Pages:
+        member = self._family.members[n]
+        started = rows.started_ns if self._says_start(member) else 0
+        known = self._texts.get((n, whole))
+        if known is None or known[0] != started:
+            made = self._samples(member, whole)
+            if started:
+                made = Created(made, self._family, started)
+            pages = Pages(member, made, TextTemplates(member, made))
+            known = self._texts[n, whole] = started, pages
+        return known[1]
+
+    def _says_start(self, member: Member) -> bool:
+        return self._created and self._form is Format.OPENMETRICS and not member.kept
+
+    def _samples(self, member: Member, whole: bool) -> TextSamples:
+        family = self._family
+        match family.type:
+            case MetricType.COUNTER | MetricType.GAUGE:
+                return Numbers(family, member)
+            case MetricType.INFO:
+                return Infos(family, member)
+            case MetricType.SUMMARY:
+                return Summaries(family, member, whole)
+            case MetricType.HISTOGRAM:
+                assert self._window is not None
+                return samples.Histograms(family, member, self._window, whole)
+            case _:
+                assert_never(family.type)
+
+    def _is_whole(self, found: Found) -> bool:
+        """True if OpenMetrics allows all samples of the family."""
+        match self._family.type:
+            case MetricType.SUMMARY:
+                return False
+            case MetricType.HISTOGRAM:
+                assert self._window is not None
+                members = self._family.members
+                return not (
+                    self._window.negative or any(_no_sum(members[n], rows) for n, rows in found)
+                )
+            case _:
+                return True
+
+    def refused(self) -> Iterator[tuple[Member, int]]:
+        return ((member, pages.refused) for member, pages in self._shown)
+
+    def samples(self, member: Member) -> int:
+        """The samples of one element."""
+        created = int(self._says_start(member))
+        if self._window is not None:
+            if self._form is Format.PROTOBUF and self._family.histograms is Histograms.NATIVE:
+                return 1  # a series of histograms
+            # +Inf, the sum and the count
+            return max(0, self._window.high - self._window.low) + 3 + created
+        return (2 if self._family.type is MetricType.SUMMARY else 1) + created
 
 
-def _made(family: Family) -> _FamilyPages:
-    match family.type:
-        case MetricType.COUNTER | MetricType.GAUGE:
-            return _Plain(family, lambda member, _: Numbers(family, member))
-        case MetricType.INFO:
-            return _Plain(family, lambda member, _: Infos(family, member))
-        case MetricType.SUMMARY:
-            return _Plain(family, lambda member, signed: Summaries(family, member, signed))
-        case MetricType.HISTOGRAM:
-            return _Histograms(family)
-        case _:
-            assert_never(family.type)
-
-
-def _wire(family: Family, window: Window | None = None) -> WireFamily:
+def _wire(family: Family, window: Window | None) -> WireFamily:
     from agent.exposition.wire_families import WireFamily  # few scrapers ask for protobuf
 
     return WireFamily(family, window)
 
 
-class _Plain:
-    """A family without buckets. Of the texts, only the samples of summaries depend on the format."""
-
-    def __init__(self, family: Family, make: Callable[[Member, bool], TextSamples]) -> None:
-        self._family, self._make = family, make
-        self._pages: dict[bool, list[Pages]] = {}
-        self._wire: WireFamily | None = None
-        self._is_wire = False  # the last rendering
-
-    def render(self, found: Found, form: Format) -> Iterator[bytes]:
-        self._is_wire = form is Format.PROTOBUF
-        if self._is_wire:
-            self._wire = self._wire or _wire(self._family)
-            yield from self._wire.render(found)
-            return
-        signed = form is Format.TEXT or self._family.type is not MetricType.SUMMARY
-        if signed not in self._pages:
-            members = self._family.members
-            self._pages[signed] = [_text_pages(m, self._make(m, signed)) for m in members]
-        for n, rows in found:
-            yield from self._pages[signed][n].render(rows)
-
-    def refused(self) -> Iterator[tuple[Member, int]]:
-        if self._is_wire and self._wire is not None:
-            yield from ((member, pages.refused) for member, pages in self._wire.pages)
-            return
-        for group in self._pages.values():
-            for member, pages in zip(self._family.members, group, strict=True):
-                yield member, pages.refused
-
-    def samples(self) -> int:
-        return 2 if self._family.type is MetricType.SUMMARY else 1
-
-
-class _Histograms:
-    """Histograms that share one window of bounds, with separate pages if sums are left out."""
-
-    def __init__(self, family: Family) -> None:
-        self._family = family
-        self._window = Window(family.members)
-        self._pages: dict[bool, list[Pages]] = {}
-        self._wire: WireFamily | None = None
-        self._is_native = False  # the last rendering
-
-    def render(self, found: Found, form: Format) -> Iterator[bytes]:
-        members = self._family.members
-        for n, rows in found:
-            if self._window.widen(members[n], rows):
-                self._pages.clear()
-                self._wire = None
-        native = self._family.histograms is Histograms.NATIVE
-        self._is_native = native and form is Format.PROTOBUF
-        if form is Format.PROTOBUF:
-            self._wire = self._wire or _wire(self._family, self._window)
-            yield from self._wire.render(found)
-            return
-        whole = form is Format.TEXT or not (
-            self._window.negative or any(_no_sum(members[n], rows) for n, rows in found)
-        )
-        if whole not in self._pages:
-            self._pages[whole] = [
-                _text_pages(m, samples.Histograms(self._family, m, self._window, whole))
-                for m in members
-            ]
-        for n, rows in found:
-            yield from self._pages[whole][n].render(rows)
-
-    def refused(self) -> Iterator[tuple[Member, int]]:
-        return iter(())
-
-    def samples(self) -> int:
-        if self._is_native:
-            return 1  # a series of histograms
-        return max(0, self._window.high - self._window.low) + 3  # +Inf, the sum and the count
-
-
-def _text_pages(member: Member, samples_: TextSamples) -> Pages:
-    return Pages(member, samples_, TextTemplates(member, samples_))
-
-
 def _no_sum(member: Member, found: TableValues) -> bool:
-    """Whether OpenMetrics forbids the sum, because it may decrease, or there is no sum."""
+    """True if OpenMetrics forbids the sum, because it may decrease, or there is no sum."""
     statistic = member.table.statistic
     assert statistic is not None
     if statistic.sum is None:
@@ -216,7 +222,7 @@ def _no_sum(member: Member, found: TableValues) -> bool:
 
 
 def header(family: Family, form: Format) -> bytes:
-    """Of a text; protobuf has the family's length in front."""
+    """The lines in front of a family's samples in text; protobuf has the family's length in front."""
     if form is Format.PROTOBUF:
         return b""
     name = family.name

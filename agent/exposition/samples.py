@@ -33,10 +33,10 @@ class Samples(Protocol):
         """The values for the templates of these rows."""
 
     def fits(self, rows: bytes) -> bool:
-        """Whether the templates apply to all of these rows."""
+        """True if the templates apply to all of these rows."""
 
     def shown(self, lines: bytes, row: bytes) -> bytes:
-        """What is shown of an element of rows that do not fit; empty if it is excluded."""
+        """One element of rows that do not fit, as the page shows it; empty if it is excluded."""
 
 
 class TextSamples(Samples, Protocol):
@@ -106,6 +106,19 @@ class Summaries:
         return lines[lines.index(b"\n") + 1 :] % self.arguments(row)[1:]
 
 
+class Created:
+    """Samples of another class, and for each element when it was 0: `started`, in ns since 1970."""
+
+    def __init__(self, samples: TextSamples, family: Family, started: int) -> None:
+        self._samples, self._name = samples, family.name
+        self._seconds = f"{started // 10**9}.{started % 10**9:09}"
+        self.arguments, self.fits, self.shown = samples.arguments, samples.fits, samples.shown
+
+    def lines(self, labels: str) -> str:
+        created = f"{self._name}_created{braces(labels)} {self._seconds}\n"
+        return self._samples.lines(labels) + created
+
+
 class Infos:
     """Strings: the label `value` of a sample that is always 1."""
 
@@ -152,7 +165,7 @@ class Window:
 
     @property
     def negative(self) -> bool:
-        """Whether the range includes negative values."""
+        """True if the range includes negative values."""
         return self.low < self.high and self.bounds[self.low] < 0
 
     def widen(self, member: Member, found: TableValues) -> bool:
@@ -234,14 +247,14 @@ class Histograms:
 
 
 def buckets_of(member: Member) -> Histogram:
-    """Of a histogram's table."""
+    """The buckets that a histogram's table is exported with."""
     statistic = member.table.statistic
     assert statistic is not None and statistic.exported is not None
     return statistic.exported
 
 
 def negative(rows: bytes, word: int = 0, width: int = 1) -> bool:
-    """Whether word `word` of any row of `width` words is negative, by the top bit of its last byte."""
+    """True if word `word` of any row of `width` words is negative, by the top bit of its last byte."""
     return not rows[8 * word + 7 :: 8 * width].isascii()
 
 

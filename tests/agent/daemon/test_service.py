@@ -522,7 +522,7 @@ def test_a_wrong_configuration_is_status_2(tmp_path: Path) -> None:
     assert status == 2
     assert errors == (
         f"config error: {path}:5:1: unknown key 'colour'; known here: allowed_hosts, budgets, "
-        "cache_folder, compile, control_socket, insecure_files, library, listen, log, module_keys, "
+        "cache_folder, compile, control_socket, created_samples, insecure_files, library, listen, log, module_keys, "
         "module_packages, modules, modules_over_http, public_status, script_folders, scripts, signing, state_folder, web_config_file, work_folder\n"
         f"config error: {path}:6:10: 'y' is not a port; write host:port, as 127.0.0.1:9436\n"
     )

@@ -36,7 +36,7 @@ class Scraped:
         self._tables["classic_ns"] = values.statistic("classic_ns")
         self._tables["hits"] = values.number("hits")
         self._seen: dict[str, list[int]] = {name: [] for name in self._tables}
-        self._started = time.time_ns() - AGE * 10**9
+        self.started_ns = time.time_ns() - AGE * 10**9
         self.restart()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.port: int = self._server.server_address[1]
@@ -53,7 +53,7 @@ class Scraped:
             [("app", values.manifest(*self._tables.values()), metrics)], set()
         )
         assert not problems
-        self._exposition = Exposition(families)
+        self._exposition = Exposition(families, created=True)
 
     def count(self, numbers: Sequence[int]) -> None:
         """In ns; the histogram `signed` gets them with both signs."""
@@ -73,7 +73,7 @@ class Scraped:
             row: int | StatValue = len(seen)
             if table.statistic is not None:
                 row = counted(table, seen)
-            found[name] = replace(values.rows(table, {(): row}), started_ns=self._started)
+            found[name] = replace(values.rows(table, {(): row}), started_ns=self.started_ns)
         end = b"# EOF\n" if form is Format.OPENMETRICS else b""
         return b"".join(self._exposition.render(lambda m: found[m.table.name], form)) + end
 

@@ -33,7 +33,13 @@ SERVERS: dict[str, Callable[[], str | Path | None]] = {
 }
 NATIVE = "native-histograms"
 CREATED = "created-timestamp-zero-ingestion"
-FEATURES = {"text": "", "protobuf": NATIVE, "created": f"{NATIVE},{CREATED}"}
+FEATURES = {
+    "text": "",
+    "protobuf": NATIVE,
+    "created": f"{NATIVE},{CREATED}",
+    "openmetrics": CREATED,
+}
+ONLY_SID = ("created", "openmetrics")
 DEADLINE = 120.0
 
 
@@ -80,7 +86,7 @@ def scraped() -> Iterator[Scraped]:
         pytest.param((server, features), id=f"{server}-{features}")
         for server in SERVERS
         for features in FEATURES
-        if server == "sid" or features != "created"
+        if server == "sid" or features not in ONLY_SID
     ]
 )
 def server(
@@ -92,10 +98,12 @@ def server(
     if program is None:
         pytest.skip(f"no {name} prometheus")
     targets = [f"127.0.0.1:{scraped.port}"]
-    jobs = [{"job_name": "a", "static_configs": [{"targets": targets}]}]
+    job: dict[str, Any] = {"job_name": "a", "static_configs": [{"targets": targets}]}
+    if features == "openmetrics":  # else it prefers protobuf, for the start times
+        job["scrape_protocols"] = ["OpenMetricsText1.0.0"]
     config = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": jobs,
+        "scrape_configs": [job],
     }
     (tmp_path / "prometheus.yml").write_text(json.dumps(config))
     with socket.socket() as free:
@@ -107,7 +115,7 @@ def server(
         argv.append(f"--enable-feature={FEATURES[features]}")
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
-    yield Server(process, port, tmp_path / "log"), features != "text"
+    yield Server(process, port, tmp_path / "log"), NATIVE in FEATURES[features]
     if process.poll() is None:
         os.kill(process.pid, signal.SIGTERM)
     process.wait(60)
@@ -138,6 +146,8 @@ def test_a_known_load(server: tuple[Server, bool], scraped: Scraped) -> None:
             assert found is not None
             assert exact / 2**octaves <= found <= exact * 2**octaves, (name, quantile)
     assert prometheus.value("resets(stapwatch_app_hits_total[1h])") == 0
+    if (started := prometheus.value("stapwatch_app_hits_created")) is not None:
+        assert started == pytest.approx(scraped.started_ns / 1e9)
     for metric in ["classic"] if not protobuf else []:
         assert prometheus.value(f"stapwatch_app_{metric}_seconds_count") == len(load)
     if protobuf:
