@@ -6,6 +6,8 @@ LabelSettings("cgroup_id", "unit", Decoder.SYSTEMD_UNIT) -> unit="ssh.service"
 
 from __future__ import annotations
 
+from typing import Final
+
 from runtime.support.record import record
 from runtime.support.str_enum import StrEnum
 
@@ -30,6 +32,20 @@ class Decoder(StrEnum):
     IPV4 = "ipv4"
     IPV4_NETWORK = "ipv4_network"
     SYSCALL = "syscall"
+
+
+# Those of cgroups, whose label has a name of its own, and not the key's.
+OWN_NAMES: Final = frozenset(
+    (
+        Decoder.CGROUP,
+        Decoder.SYSTEMD_UNIT,
+        Decoder.SYSTEMD_SLICE,
+        Decoder.CONTAINER_ID,
+        Decoder.POD_UID,
+    )
+)
+# These take texts as they are: a cgroup's path, an address.
+TAKE_TEXT: Final = OWN_NAMES | {Decoder.RAW, Decoder.IPV4, Decoder.IPV4_NETWORK}
 
 
 @record

@@ -6,7 +6,7 @@ values = labelled.apply(exposition, values)        at each page, and when the se
 labelled.failures                                  -> {("vfs", "user"): 2}
 
 The state of a table is that of its module: a new module counts from 0, and so do its series, unless the
-metric has `keep: true`.
+metric has `keep: true`. The modules that make labels are imported when a family has some: few have.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from agent.config.label_settings import Decoder
 from agent.config.settings import MetricType
@@ -23,17 +23,17 @@ from agent.daemon import label_memory
 from agent.daemon.label_memory import Memory, Remains
 from agent.exposition.families import Member
 from agent.exposition.render import Exposition, Key
-from agent.labels import label_pages
-from agent.labels.by_cpu import ByCpu
-from agent.labels.decoders import Host
-from agent.labels.labeller import Labeller
-from agent.labels.series import Series
 from agent.labels.sources import LabelSource
 from agent.scripts import carry_over
 from agent.scripts.script import Script
 from runtime.abi.manifest import Table
 from runtime.reader.table import TableValues
 from runtime.support.record import field, record
+
+if TYPE_CHECKING:
+    from agent.labels.by_cpu import ByCpu
+    from agent.labels.decoders import Host
+    from agent.labels.series import Series
 
 _REMEMBERED: Final = 600.0  # seconds: as long as a replaced module's last values wait
 _GROW: Final = (MetricType.COUNTER, MetricType.HISTOGRAM, MetricType.SUMMARY)
@@ -54,7 +54,7 @@ class _State:
 @record(frozen=False)
 class LabelledValues:
     scripts: Mapping[str, Script]
-    host: Host = field(default_factory=Host)
+    host: Host | None = None  # this one, once a family has labels
     clock: Callable[[], float] = monotonic
     failures: Counter[tuple[str, str]] = field(default_factory=Counter)  # by script and decoder
     remembered: Memory = field(default_factory=Memory)  # of the agent before this one
@@ -70,7 +70,7 @@ class LabelledValues:
         members = self._labelled(exposition)
         if not members and not self._states:
             return values
-        self.host.new_page()
+        self._host().new_page()
         now, found = self.clock(), dict(values)
         for member, kind in members:
             key = member.script, member.table.name
@@ -85,7 +85,8 @@ class LabelledValues:
     def recall(self, folder: Path) -> None:
         """Go on from what the agent before has saved there, before the first page."""
         self.remembered = label_memory.load(folder)
-        self.host.cgroups.paths.update(self.remembered.paths)
+        if self.host is not None or self.remembered.paths:
+            self._host().cgroups.paths.update(self.remembered.paths)
 
     def memory(self) -> Memory | None:
         """For the agent that follows; None if no labels are made."""
@@ -95,7 +96,14 @@ class LabelledValues:
             if remains := last.series.remains():
                 made_of = repr(last.sources)
                 found.append(Remains(name, table, self._module(name), made_of, remains))
-        return Memory(dict(self.host.cgroups.paths), tuple(found)) if self._states else None
+        return Memory(dict(self._host().cgroups.paths), tuple(found)) if self._states else None
+
+    def _host(self) -> Host:
+        if self.host is None:
+            from agent.labels.decoders import Host
+
+            self.host = Host()
+        return self.host
 
     def _module(self, name: str) -> str:
         """A module since its start: it has counted all that its series have."""
@@ -113,8 +121,10 @@ class LabelledValues:
         members = self._labelled(exposition)
         if not members:
             return values
+        from agent.labels.by_cpu import ByCpu
+
         found = dict(values)
-        self.host.new_page()  # these keys are newer than the last page's
+        self._host().new_page()  # these keys are newer than the last page's
         for member, _ in members:
             key = member.script, member.table.name
             if (read := values.get(key)) is not None:
@@ -128,7 +138,10 @@ class LabelledValues:
         for state in self._states.get(key, ()):
             if state.table is read.table and state.sources == member.sources:
                 return state.series.distinct(read)
-        labeller = Labeller(member.sources or (), self.host.decode, lambda _: None)
+        from agent.labels import label_pages
+        from agent.labels.labeller import Labeller
+
+        labeller = Labeller(member.sources or (), self._host().decode, lambda _: None)
         return label_pages.distinct(read, labeller.labels)
 
     def _labelled(self, exposition: Exposition) -> list[tuple[Member, MetricType]]:
@@ -147,8 +160,12 @@ class LabelledValues:
             if state.table is table and state.sources == sources and state.series.grows is grows:
                 state.used = now
                 return state
+        from agent.labels.by_cpu import ByCpu
+        from agent.labels.labeller import Labeller
+        from agent.labels.series import Series
+
         before = self._before(key, table, sources)
-        labeller = Labeller(sources, self.host.decode, lambda d: self._fail(member.script, d))
+        labeller = Labeller(sources, self._host().decode, lambda d: self._fail(member.script, d))
         made = Series(table, labeller.labels, kind in _GROW, before)
         states.append(_State(table, sources, made, now, ByCpu() if _is_by_cpu(member) else None))
         return states[-1]

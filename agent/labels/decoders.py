@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from agent.config.label_settings import Decoder
+from agent.config.label_settings import TAKE_TEXT, Decoder
 from agent.labels import cgroups
 from agent.labels.cgroups import Cgroups
 from agent.labels.symbols import KernelSymbols
@@ -34,10 +34,6 @@ _OF_CGROUPS: Final[dict[Decoder, Callable[[str], str]]] = {
     Decoder.CONTAINER_ID: cgroups.container_id,
     Decoder.POD_UID: cgroups.pod_uid,
 }
-# These take texts as they are: a cgroup's path, an address.
-TAKE_TEXT: Final = frozenset([*_OF_CGROUPS, Decoder.RAW, Decoder.IPV4, Decoder.IPV4_NETWORK])
-# Those whose label has a name of its own, and not the key's.
-OWN_NAMES: Final = frozenset(_OF_CGROUPS)
 
 
 class Host:

@@ -14,11 +14,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from agent.config.label_settings import CPU, Decoder, LabelSettings
+from agent.config.label_settings import CPU, OWN_NAMES, TAKE_TEXT, Decoder, LabelSettings
 from agent.config.metric_names import label_names
 from agent.config.schema import suggest
 from agent.config.settings import MetricSettings
-from agent.labels.decoders import OWN_NAMES, TAKE_TEXT
 from runtime.abi.manifest import Key, ValueType
 from runtime.support.record import record, replace
 
