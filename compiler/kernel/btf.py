@@ -40,6 +40,7 @@ _NOUNS: Final[dict[type, str]] = {
     k.Variable: "variable",
     k.Int: "integer type",
 }
+_FEW: Final = 8  # names of enumerators that are searched for one by one
 _DEPTH: Final = 64  # the longest chain of typedefs and qualifiers that is followed
 
 
@@ -104,6 +105,7 @@ class Btf:
         self._records = RecordReader(self._words, self._text, self._id)
         self._types: dict[int, k.Type] = {0: k.Void(VOID)}
         self._named: dict[str, tuple[TypeId, ...]] = {}
+        self._constants: dict[str, tuple[tuple[int, k.Enum], ...]] = {}
 
     @classmethod
     def read(cls, path: Path, base: Btf | None = None, index: bytes | None = None) -> Btf:
@@ -183,7 +185,17 @@ class Btf:
         raise BadBtf(f"type number {type_id} of '{self.name}' refers to itself")
 
     def constants(self, name: str) -> tuple[tuple[int, k.Enum], ...]:
-        """Every enumerator of that name: its value and its enum."""
+        """Every enumerator of that name: its value and its enum.
+
+        A search takes some milliseconds, and a list of all names as long as ten of them.
+        """
+        if name not in self._constants:
+            few = len(self._constants) < _FEW
+            own = self._search_constants(name) if few else self._enumerators.get(name, [])
+            self._constants[name] = tuple(own) + (self.base.constants(name) if self.base else ())
+        return self._constants[name]
+
+    def _search_constants(self, name: str) -> list[tuple[int, k.Enum]]:
         found: list[tuple[int, k.Enum]] = []
         for offset in self._text_offsets(name):
             key = offset.to_bytes(4, "little")
@@ -194,7 +206,18 @@ class Btf:
                     hits = [(v.value, owner) for v in owner.values if v.name == name]
                     found += [hit for hit in hits if hit not in found]
                 at = self.data.find(key, at + 1, self._type_end)
-        return tuple(found) + (self.base.constants(name) if self.base else ())
+        return found
+
+    @cached_property
+    def _enumerators(self) -> dict[str, list[tuple[int, k.Enum]]]:
+        """By name, without the base's."""
+        found: dict[str, list[tuple[int, k.Enum]]] = {}
+        for owner in self._enums():
+            for value in owner.values:
+                same = found.setdefault(value.name, [])
+                if (value.value, owner) not in same:
+                    same.append((value.value, owner))
+        return found
 
     def constant(self, name: str) -> int:
         """An enumerator's value; the first where several enums have it. Raises NoSuchConstant."""
@@ -305,11 +328,15 @@ class Btf:
     def _constant_names(self) -> Iterator[str]:
         if self.base is not None:
             yield from self.base._constant_names()
+        for owner in self._enums():
+            yield from (value.name for value in owner.values)
+
+    def _enums(self) -> Iterator[k.Enum]:
         for index, start in enumerate(self._starts):
             if self._words[start + 1] >> 24 & 0x1F in (6, 19):
                 owner = self[TypeId(self._first + index)]
                 if isinstance(owner, k.Enum):
-                    yield from (value.name for value in owner.values)
+                    yield owner
 
     def _prototype(self, function: k.Function) -> k.Prototype:
         shape = self[function.type_id]

@@ -119,13 +119,17 @@ def _alias(ctx: FunctionContext) -> str:
 def _constant(ctx: FunctionContext, e: syntax.AtCall, name: str) -> p.Expr:
     """An enumerator by the kernel's types; @const also takes what the kernel's headers define."""
     enumerator = name.rpartition(" ")[2].rpartition(":")[2]
+    from_headers = e.name == "const" and ctx.program.environment.guru
     try:
-        return p.Number(ctx.program.environment.kernel.btf.constant(enumerator), e.span)
+        btf = ctx.program.environment.kernel.btf
+        # a search for similar names takes long, and only an error shows them
+        if btf.constants(enumerator) or not (from_headers or ctx.speculative):
+            return p.Number(btf.constant(enumerator), e.span)
     except KernelFactError as error:
-        if e.name == "const" and ctx.program.environment.guru:
-            return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
-        if ctx.speculative:  # the branch that this kernel does not take
-            ctx.lacks_context = True
-        else:
+        if not (from_headers or ctx.speculative):
             ctx.report("unknown-constant", error.message, e.span, error.hint)
+            return ctx.error_expr(e.span)
+    if from_headers:
+        return p.EmbeddedExpr(f"({name})", LONG, e.span, pure=True, fallible=False)
+    ctx.lacks_context = True  # the branch that this kernel does not take
     return ctx.error_expr(e.span)

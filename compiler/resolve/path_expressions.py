@@ -74,7 +74,7 @@ def is_defined(ctx: FunctionContext, e: syntax.Expr) -> bool:
             case syntax.Call():
                 return e.name in ctx.program.functions
             case syntax.AtCall(name="const" | "enum", args=(syntax.String(value=name),)):
-                btf_of(ctx).constant(name)
+                return bool(btf_of(ctx).constants(name))  # without a search for a similar name
             case _:
                 pass
     except (TargetError, KernelFactError):

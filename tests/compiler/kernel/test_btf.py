@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compiler.kernel import btf_types as k
-from compiler.kernel.btf import Btf
+from compiler.kernel.btf import _FEW, Btf
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.c_types import declaration, spelled, type_name
 from compiler.kernel.errors import (
@@ -72,6 +72,18 @@ def test_a_prototype_reads_as_its_source(kernel: Kernel) -> None:
 )
 def test_constants(kernel: Kernel, name: str, value: int) -> None:
     assert kernel.btf.constant(name) == value
+
+
+def test_many_constants(kernel: Kernel) -> None:
+    """They come from a list of all of them, which has what a search for each one finds."""
+    many = Btf(kernel.btf.data, index=kernel.btf.index)
+    names = sorted(set(many._constant_names()))[::500]
+    found = {name: many.constants(name) for name in (*names, "NOT_THERE")}
+    assert len(names) > 2 * _FEW and not found["NOT_THERE"]
+    for name in names:
+        one = Btf(kernel.btf.data, index=kernel.btf.index)
+        assert [v for v, _ in one.constants(name)] == [v for v, _ in found[name]], name
+        assert {owner for _, owner in one.constants(name)} == {owner for _, owner in found[name]}
 
 
 def test_a_missing_name_brings_near_misses(kernel: Kernel) -> None:
