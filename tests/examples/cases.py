@@ -124,7 +124,7 @@ CASES = (
     Case(
         "packet_drops",
         "trigger datagrams 17003 20",
-        {series("stapwatch_packet_drops_total", function="__udp4_lib_rcv", reason="no socket"): 20},
+        {series("stapwatch_packet_drops_total", function="__udp4_lib_rcv", reason="NO_SOCKET"): 20},
     ),
     Case(
         "dns_latency",
