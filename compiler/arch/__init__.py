@@ -97,6 +97,13 @@ class Arch:
     syscall_arguments: tuple[str, ...]
     dwarf_registers: tuple[str, ...]  # by DWARF's number
     dwarf_range: str  # for messages
+    instruction_pointer: str
+    stack_pointer: str
+    # of a program's frames: the distance of a frame's address (CFA) from the stack pointer at a function's
+    # first instruction; the DWARF number of the frame pointer; the CFA's distance from it once it is set
+    entry_cfa: int
+    frame_pointer: int
+    frame_pointer_cfa: int
 
     syscall_prefix: str  # in front of the name in SYSCALL_DEFINE: the entry function's symbol
     # System calls of 32-bit programs: registers of their arguments, the ways to make a call by the name in

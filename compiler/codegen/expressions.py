@@ -295,10 +295,11 @@ def _deref(b: BodyEmitter, e: p.Deref) -> C:
 def _chars(b: BodyEmitter, e: p.CharsAt) -> C:
     buffer = b.text_buffer(e)
     target = f"{b.c}, {buffer}, sizeof({buffer}), {value(b, e.address)}"
+    where = "user" if e.user else "kernel"
     if e.length:
-        b.w.line(f"sw_kernel_string_n({target}, {e.length});")
+        b.w.line(f"sw_{where}_string_n({target}, {e.length});")
     else:
-        b.w.line(f"sw_kernel_string({target});")
+        b.w.line(f"sw_{where}_string({target});")
     b.check("kernel string copy fault", e.span)
     return C(buffer)
 

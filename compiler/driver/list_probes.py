@@ -219,10 +219,11 @@ def _context(site: ProbeSite, environment: Environment) -> Iterator[str]:
         yield f" ${name}:string"
     named = {v.index for v in site.variables.values() if not re.fullmatch(r"arg\d+", v.name)}
     for name, variable in site.variables.items():
-        if variable.made is not None:
-            yield f" ${name}:long"
+        if variable.missing:
             continue
         if variable.type_id is None:
+            if variable.made is not None:
+                yield f" ${name}:long"
             continue
         if re.fullmatch(r"arg\d+", name) and variable.index in named:
             continue

@@ -295,10 +295,12 @@ class Deref:
 
 @record
 class CharsAt:
-    """The string in a char array of at most `length` bytes at a kernel address."""
+    """The string in a char array of at most `length` bytes (0: of any length) at a kernel (or user)
+    address."""
 
     address: Expr
     length: int
+    user: bool
     span: Span
     type: ValueType = STRING
 

@@ -17,10 +17,10 @@ from __future__ import annotations
 import re
 import struct
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Final, TypeVar, cast
+from typing import Final, Protocol, TypeVar, cast
 from zlib import crc32
 
 from compiler.kernel import btf_types as k
@@ -42,6 +42,18 @@ _NOUNS: Final[dict[type, str]] = {
 }
 _FEW: Final = 8  # names of enumerators that are searched for one by one
 _DEPTH: Final = 64  # the longest chain of typedefs and qualifiers that is followed
+
+
+class OtherTypes(Protocol):
+    """Types of something else than the kernel, whose numbers continue the kernel's."""
+
+    @property
+    def is_program(self) -> bool:
+        """Whether values of these types are in a program's memory."""
+
+    def __getitem__(self, type_id: TypeId) -> k.Type: ...
+
+    def find_all(self, kind: type[T], name: str) -> tuple[T, ...]: ...
 
 
 class Btf:
@@ -99,6 +111,9 @@ class Btf:
         self._moved = self._first - len(base) if base else 0
         self._free: int = len(self)
         self._modules: list[Btf] = []
+        self._others: dict[
+            str, tuple[int, int, OtherTypes]
+        ] = {}  # first number, and one past the last
         if base is not None:
             base._free = len(self)
             base._modules.append(self)
@@ -132,6 +147,9 @@ class Btf:
             for module in self._modules:
                 if module._first <= type_id < len(module):
                     return module[type_id]
+            other = self._other(type_id)
+            if other is not None:
+                return other[type_id]
             if not 0 < type_id < len(self):
                 raise BadBtf(f"type number {type_id} of '{self.name}' does not exist")
             try:
@@ -149,6 +167,30 @@ class Btf:
         types = (self[type_id] for type_id in self._ids(name))
         found = tuple(t for t in types if isinstance(t, kind))
         return found + self.base.find_all(kind, name) if self.base else found
+
+    def continued(self, key: str, count: int, make: Callable[[int], OtherTypes]) -> OtherTypes:
+        """Types that `make` makes for their first number, of which there are `count`; once for each key."""
+        if key not in self._others:
+            first = self._free
+            self._free += count
+            self._others[key] = first, self._free, make(first)
+        return self._others[key][2]
+
+    def is_program(self, type_id: TypeId) -> bool:
+        """Whether a type is one of a program, so that its values are in the program's memory."""
+        other = self._other(type_id)
+        return other is not None and other.is_program
+
+    def definitions(self, declared: k.Forward) -> tuple[k.Composite, ...]:
+        """The structs or unions that a declaration may mean, among the types that it belongs to."""
+        kind: type[k.Composite] = k.Union if declared.is_union else k.Struct
+        return (self._other(declared.id) or self).find_all(kind, declared.name)
+
+    def _other(self, type_id: TypeId) -> OtherTypes | None:
+        for first, end, types in self._others.values():
+            if first <= type_id < end:
+                return types
+        return None
 
     def find(self, kind: type[T], name: str) -> T:
         """The first type of a class and name. Raises NoSuchType with near misses."""

@@ -109,8 +109,7 @@ def composite(btf: Btf, type_id: TypeId) -> k.Composite | None:
         case k.Struct() | k.Union():
             return found
         case k.Forward():
-            kind: type[k.Composite] = k.Union if found.is_union else k.Struct
-            return next(iter(btf.find_all(kind, found.name)), None)
+            return next(iter(btf.definitions(found)), None)
         case _:
             return None
 

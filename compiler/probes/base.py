@@ -9,7 +9,7 @@ kernel.function("vfs_read").return
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, Protocol
 
 from compiler.ir import syntax
 from compiler.ir.diagnostics import Diagnostic
@@ -18,7 +18,7 @@ from compiler.ir.options import Limits
 from compiler.ir.program import Expr
 from compiler.ir.source import Span
 from compiler.ir.syntax import spell as spell  # probe families import it from here
-from compiler.kernel.btf_types import TypeId
+from compiler.kernel.btf_types import Type, TypeId
 from compiler.kernel.kernel import Kernel
 from compiler.userspace.program_files import Files
 from runtime.support.record import field, record
@@ -34,18 +34,33 @@ class ProbePointError(Exception):
 
 @record
 class Variable:
-    """A context variable: an argument (`index`), the return value or a packet's verdict, with its
-    BTF type.
+    """A context variable: an argument (`index`), a local, the return value or a packet's verdict, with its
+    type's number.
 
     `at_entry`: the probe fires at the function's return, so the value is saved at its entry.
     """
 
     name: str
-    source: Literal["argument", "return", "verdict"]
+    source: Literal["argument", "local", "return", "verdict"]
     index: int
     type_id: TypeId | None  # None: its type is unknown, it reads as a 64-bit number
     at_entry: bool = False
     made: Callable[[Span], Expr] | None = None  # its value, if that is not a C argument
+    in_memory: bool = False  # `made` is the address of the value
+    missing: str = ""  # why it has no value at this probe
+
+
+class Debuginfo(Protocol):
+    """What a program's debug information knows about a probe in it, beside the probe's variables."""
+
+    def why_unknown(self, name: str) -> tuple[str, str]:
+        """Why there is no variable of a name: the message, and what to do."""
+
+    def static(self, name: str, file: str) -> Variable | None:
+        """A static or global variable, of a source file if one is named."""
+
+    def type_named(self, kind: type[Type], name: str) -> Type | None:
+        """A type of the program."""
 
 
 @record
@@ -96,6 +111,7 @@ class ProbeSite:
     provider: str = ""  # an SDT mark's
     alias: str = ""  # the alias that the script names, wildcards resolved
     optional: bool = False  # the script starts even if the hook cannot be attached
+    debuginfo: Debuginfo | None = None  # a program's
 
 
 @record
@@ -104,7 +120,8 @@ class Environment:
 
     `guru`: the script may use constructs that can crash the kernel. `most_functions`: the functions that the
     points of one probe may expand to. Resolving fills `warnings`, and `typed_modules` with the kernel's
-    modules whose types the script uses: it fits no other build of them.
+    modules whose types the script uses: it fits no other build of them. `debuginfo` has the debug information
+    of programs by their paths, or the error that it has none.
     """
 
     kernel: Kernel
@@ -113,6 +130,7 @@ class Environment:
     most_functions: int = Limits().MAXFUNCTIONS
     warnings: list[Diagnostic] = field(default_factory=list)
     typed_modules: set[str] = field(default_factory=set)
+    debuginfo: dict[str, object] = field(default_factory=dict)
 
 
 Family = Callable[[Sequence[syntax.Component], Environment], list[ProbeSite]]

@@ -13,7 +13,7 @@ from compiler.arch import Arch
 from compiler.ir import syntax
 from compiler.ir.hooks import Process, ProcessEvent, ProcessFilter
 from compiler.ir.program import Register
-from compiler.probes import uprobe
+from compiler.probes import program_file, uprobe
 from compiler.probes.base import (
     Environment,
     ProbePointError,
@@ -35,7 +35,7 @@ EVENTS: Mapping[str, ProcessEvent] = {
 FORMS = tuple(
     f"process{which}.{event}" for which in ("", "(number)", "(string)") for event in EVENTS
 )
-_FIRST = ("begin", "end", "thread", "syscall", *uprobe.WORDS)
+_FIRST = ("begin", "end", "thread", "syscall", *program_file.WORDS)
 _REFUSED = {
     "insn": (
         "single instructions are not stepped through",
@@ -56,7 +56,7 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
     if rest[0].name in _REFUSED:
         what, instead = _REFUSED[rest[0].name]
         raise ProbePointError("no-such-family", what, rest[0].span, instead)
-    if rest[0].name in uprobe.WORDS or rest[0].name == "plt":
+    if rest[0].name in program_file.WORDS or rest[0].name == "plt":
         return uprobe.resolve(first, rest, _filters(first, environment), environment)
     return _lifecycle(first, rest, environment)
 

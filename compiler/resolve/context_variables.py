@@ -13,7 +13,7 @@ from typing import cast
 
 from compiler.ir import program as p
 from compiler.ir import syntax
-from compiler.ir.hooks import FileHook, Uretprobe
+from compiler.ir.hooks import FileHook
 from compiler.ir.program import STRING
 from compiler.ir.source import Span
 from compiler.kernel import btf_types, type_layout
@@ -42,8 +42,11 @@ def context_variable(ctx: FunctionContext, name: str, span: Span) -> TypedValue:
     found = site.variables.get(name)
     if found is None:
         return _other_variable(ctx, site, name, span)
+    if found.missing:
+        raise TargetError("no-value-here", f"'${name}' has no value here: {found.missing}", span)
     type_id = found.type_id if found.type_id is not None else btf_types.VOID
-    return TypedValue(_value(ctx, found, _integer(ctx, found, span), span), type_id, False)
+    integer = type_layout.Integer(8, False) if found.in_memory else _integer(ctx, found, span)
+    return TypedValue(_value(ctx, found, integer, span), type_id, found.in_memory)
 
 
 def _integer(ctx: FunctionContext, found: Variable, span: Span) -> type_layout.Integer:
@@ -116,19 +119,19 @@ def _unknown_in_program(site: ProbeSite, name: str, span: Span) -> TargetError:
         has = ", ".join(f"${v}" for v in site.variables)
         hint = f"it has {has}" if has else "this mark has no arguments that can be read"
         return TargetError("unknown-context-variable", f"{site.point} has no '${name}'", span, hint)
-    return TargetError(
-        "needs-debuginfo",
-        f"'${name}' is known to the program's debuginfo only",
-        span,
-        "a return probe has $return"
-        if isinstance(site.hook, Uretprobe)
-        else "arguments are long_arg(1), pointer_arg(2), ..., or $arg1, $arg2, ...",
-    )
+    if site.debuginfo is None:
+        message, hint = f"'${name}' is not known here", "it is in probes of functions and lines"
+    else:
+        message, hint = site.debuginfo.why_unknown(name)
+    return TargetError("needs-debuginfo", message, span, hint)
 
 
 def variable_by_name(ctx: FunctionContext, e: syntax.AtVar) -> TypedValue:
     """`@var("name@file", "module")`: a variable of the probe, else of the kernel."""
     name, _, file = e.name.partition("@")
+    found = _program_variable(ctx, e, name, file)
+    if found is not None:
+        return found
     if e.module not in (None, "kernel", "vmlinux"):
         raise TargetError(
             "needs-debuginfo",
@@ -140,6 +143,37 @@ def variable_by_name(ctx: FunctionContext, e: syntax.AtVar) -> TypedValue:
     if not file and e.module is None and site and name in site.variables:
         return context_variable(ctx, name, e.span)
     return _kernel_variable(ctx, name, e.span)
+
+
+def _program_variable(
+    ctx: FunctionContext, e: syntax.AtVar, name: str, file: str
+) -> TypedValue | None:
+    """The variable of the program that is probed or named; None if it is not about a program."""
+    site = ctx.exact_site
+    hook = site.hook if site is not None else None
+    if site is None or not isinstance(hook, FileHook) or site.debuginfo is None:
+        if e.module is not None and "/" in e.module:
+            raise TargetError(
+                "needs-debuginfo",
+                f"where '{e.module}' is in memory is known in probes of its functions and lines only",
+                e.span,
+            )
+        return None
+    if e.module is not None and hook.binary.path not in ctx.program.environment.programs.find(
+        e.module
+    ):
+        return None
+    found = site.debuginfo.static(name, file)
+    if found is None:
+        if e.module is None:
+            return None
+        message, hint = site.debuginfo.why_unknown(name)
+        raise TargetError("needs-debuginfo", message, e.span, hint)
+    if found.missing:
+        raise TargetError("no-value-here", f"'{name}' has no value here: {found.missing}", e.span)
+    type_id = found.type_id if found.type_id is not None else btf_types.VOID
+    assert found.made is not None
+    return TypedValue(found.made(e.span), type_id, found.in_memory)
 
 
 def _kernel_variable(ctx: FunctionContext, name: str, span: Span) -> TypedValue:

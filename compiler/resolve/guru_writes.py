@@ -11,7 +11,7 @@ from compiler.ir import syntax
 from compiler.ir.source import Span
 from compiler.kernel.type_layout import Bits
 from compiler.resolve.contexts import FunctionContext
-from compiler.resolve.memory_path import TargetError, TypedValue, extract_bits, load
+from compiler.resolve.memory_path import TargetError, TypedValue, btf_of, extract_bits, load
 from compiler.resolve.path_expressions import Target, typed_value
 from runtime.support.int64 import wrapped
 
@@ -34,6 +34,8 @@ def lower_write(ctx: FunctionContext, e: Destination, value: p.Expr, span: Span)
         reader = ctx.expr(e)
         return p.Store(reader, value, span) if isinstance(reader, p.Deref | p.Register) else reader
     at = typed_value(ctx, e)
+    if at.in_memory and btf_of(ctx).is_program(at.type_id):
+        raise TargetError("not-assignable", "a program's memory is not written", e.span)
     if isinstance(e, syntax.Access) and (e.address or e.pretty):
         raise TargetError("not-assignable", "this cannot be assigned to", e.span)
     if at.bits is not None:

@@ -68,8 +68,9 @@ def address_of(btf: Btf, at: TypedValue, span: Span) -> tuple[p.Expr, TypeId]:
     """The address of a value, or the one that a pointer holds; and the type of what is there."""
     match found := btf.resolve(at.type_id):
         case btf_types.Pointer():
-            expr = p.Deref(at.expr, 8, False, False, span) if at.in_memory else at.expr
-            return expr, found.target
+            if not at.in_memory:
+                return at.expr, found.target
+            return p.Deref(at.expr, 8, False, btf.is_program(at.type_id), span), found.target
         case _ if at.in_memory:
             return at.expr, at.type_id
         case _:
@@ -145,16 +146,24 @@ def load(ctx: FunctionContext, at: TypedValue, span: Span) -> p.Expr:
     if not at.in_memory:
         return at.expr
     btf = btf_of(ctx)
+    user = btf.is_program(at.type_id)
     if at.bits is not None:
-        unit = p.Deref(at.expr, at.bits.unit, False, False, span)
+        unit = p.Deref(at.expr, at.bits.unit, False, user, span)
         return extract_bits(ctx, at, at.bits, unit, span)
     integer = type_layout.integer(btf, at.type_id)
     if integer is not None:
-        return p.Deref(at.expr, integer.size, integer.signed, False, span)
+        return p.Deref(at.expr, integer.size, integer.signed, user, span)
     found = btf.resolve(at.type_id)
     if isinstance(found, btf_types.Array):
         return at.expr  # an array is its address, as in C
     require_type(at, span)
+    if isinstance(found, btf_types.Float):
+        raise TargetError(
+            "bad-context-variable",
+            f"'{type_name(btf, at.type_id)}' is no integer",
+            span,
+            "its bytes are at its address, &: read them by user_int64(), user_int32()",
+        )
     raise TargetError(
         "whole-struct",
         f"'{type_name(btf, at.type_id)}' is read as a whole",

@@ -148,8 +148,7 @@ def _typed_pointer(ctx: FunctionContext, e: syntax.Expr) -> TypedValue:
 def _cast_type(ctx: FunctionContext, e: syntax.Cast) -> TypeId:
     from compiler.resolve.type_names import named_type  # few scripts need it
 
-    module = ctx.site.module if ctx.site is not None else ""
-    return named_type(ctx.program.environment, e, module)
+    return named_type(ctx.program.environment, e, ctx.site)
 
 
 # ---------------------------------------------------------------- pointer types

@@ -13,6 +13,7 @@ from __future__ import annotations
 from compiler.ir import program as p
 from compiler.ir.source import Span
 from compiler.kernel import btf_types, type_layout
+from compiler.kernel.btf_types import TypeId
 from compiler.resolve.context_variables import context_variable, function_name
 from compiler.resolve.contexts import FunctionContext
 from compiler.resolve.memory_path import (
@@ -24,8 +25,10 @@ from compiler.resolve.memory_path import (
     member,
     plus,
 )
+from runtime.support.lazy_regex import pattern
 from runtime.support.record import field, record
 
+_BY_NUMBER = pattern(r"arg\d+")
 _MOST_VALUES = 32  # in one text; more end it with an ellipsis
 _MOST_ELEMENTS = 5  # of an array
 
@@ -41,7 +44,9 @@ def summary(ctx: FunctionContext, what: str, span: Span) -> p.Expr:
         raise TargetError(
             "unknown-context-variable", f"{site.point} has no context variables", span
         )
-    named = [v for v in site.variables.values() if site.provider or not v.name.startswith("arg")]
+    named = [
+        v for v in site.variables.values() if site.provider or not _BY_NUMBER.fullmatch(v.name)
+    ]
     named = [v for v in named if v.source != "verdict"]
     match what:
         case "vars":
@@ -50,8 +55,8 @@ def summary(ctx: FunctionContext, what: str, span: Span) -> p.Expr:
             chosen = [v for v in named if v.source == "argument"]
         case "return":
             chosen = [v for v in named if v.source == "return"]
-        case "locals":  # known to debuginfo only
-            chosen = []
+        case "locals":  # a program's, known to its DWARF
+            chosen = [v for v in named if v.source == "local"]
         case "name":
             return function_name(ctx, span) if site.function else p.String(site.point, span)
         case "provider" if site.provider:
@@ -65,10 +70,10 @@ def summary(ctx: FunctionContext, what: str, span: Span) -> p.Expr:
     args: list[p.Expr] = []
     for v in chosen:
         try:
-            args.append(context_variable(ctx, v.name, span).expr)
+            args.append(load(ctx, context_variable(ctx, v.name, span), span))
             pieces.append(f"{v.name}=%p")  # as %#x, and 0x0
-        except TargetError:  # in no register
-            pieces.append(f"{v.name}=?")
+        except TargetError as error:  # in no register, or not one number
+            pieces.append(f"{v.name}={{...}}" if error.slug == "whole-struct" else f"{v.name}=?")
     if not args:
         return p.String(" ".join(pieces), span)
     return p.Format(" ".join(pieces), tuple(args), span)
@@ -109,7 +114,7 @@ class _Text:
             case btf_types.Array():
                 self._array(at, found, shown=top or self.deep)
             case btf_types.Pointer() if type_layout.is_string(btf, at.type_id):
-                self._text(load(self.ctx, at, self.span))
+                self._text(load(self.ctx, at, self.span), at.type_id)
             case btf_types.Pointer():
                 self._argument("%p", at)
             case btf_types.Int():
@@ -124,9 +129,9 @@ class _Text:
         self.pieces.append(directive)
         self.args.append(load(self.ctx, at, self.span))
 
-    def _text(self, address: p.Expr, length: int = 0) -> None:
+    def _text(self, address: p.Expr, type_id: TypeId, length: int = 0) -> None:
         """Text in quotes; a pointer that cannot be read is shown as a number."""
-        chars = p.CharsAt(address, length, self.span)
+        chars = p.CharsAt(address, length, btf_of(self.ctx).is_program(type_id), self.span)
         if length:
             self.pieces.append('"%s"')
             self.args.append(chars)
@@ -154,7 +159,7 @@ class _Text:
     def _array(self, at: TypedValue, found: btf_types.Array, *, shown: bool) -> None:
         btf = btf_of(self.ctx)
         if type_layout.is_string(btf, at.type_id) and found.count:
-            self._text(at.expr, found.count)
+            self._text(at.expr, at.type_id, found.count)
             return
         if not shown or not found.count:
             self.pieces.append("[...]")

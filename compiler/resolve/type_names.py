@@ -6,24 +6,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from compiler.ir import syntax
 from compiler.kernel import btf_types
 from compiler.kernel.btf_types import TypeId
-from compiler.probes import Environment
+from compiler.probes import Environment, ProbeSite
 from compiler.resolve.memory_path import TargetError
 from compiler.support.did_you_mean import did_you_mean
 
 
-def named_type(environment: Environment, e: syntax.Cast, module: str = "") -> TypeId:
-    """The type that `@cast(..., "name", "module:...")` names.
+def named_type(environment: Environment, e: syntax.Cast, site: ProbeSite | None = None) -> TypeId:
+    """The type that `@cast(..., "name", "module:...")` names: of modules of the kernel, or of programs.
 
-    `module` is the probe's module; without a module in the cast its types come before the kernel's.
-    Raises TargetError, and KernelFactError if a named module has no types.
+    `site` is the probe's; without a module in the cast the types of its module or program come before the
+    kernel's. Raises TargetError, and KernelFactError if a named module has no types.
     """
     kernel = environment.kernel
     owners = [owner.partition("<")[0] for owner in (e.module or "").split(":")]
     named = [owner for owner in owners if owner not in ("", "kernel", "vmlinux")]
-    own = [module] if module and e.module is None else []
+    programs = [owner for owner in named if "/" in owner]
+    named = [owner for owner in named if "/" not in owner]
+    own = [site.module] if site is not None and site.module and e.module is None else []
     name = " ".join(e.type_name.replace("*", " ").split())
     keyword, _, rest = name.partition(" ")
     kinds: tuple[
@@ -47,6 +51,18 @@ def named_type(environment: Environment, e: syntax.Cast, module: str = "") -> Ty
                 btf_types.Int,
                 btf_types.Enum,
             )
+    known: list[Callable[[type[btf_types.Type], str], btf_types.Type | None]] = []
+    if e.module is None and site is not None and site.debuginfo is not None:
+        known.append(site.debuginfo.type_named)
+    known += [_types_of_program(environment, path, e) for path in programs]
+    for type_named in known:
+        for kind in kinds:
+            for spelled in (name, _SPELLED.get(name, name)):
+                one = type_named(kind, spelled)
+                if one is not None:
+                    return one.id
+    if programs and len(programs) == len(owners):
+        raise TargetError("unknown-type", f"'{programs[0]}' has no type '{e.type_name}'", e.span)
     modules = [owner.replace("-", "_") for owner in (*named, *own)]
     all_types = [*map(kernel.module_btf, modules), kernel.btf]
     for owner, btf in zip((*modules, ""), all_types, strict=True):
@@ -63,6 +79,17 @@ def named_type(environment: Environment, e: syntax.Cast, module: str = "") -> Ty
         e.span,
         did_you_mean(name, all_types[0].names(btf_types.Struct)),
     )
+
+
+def _types_of_program(
+    environment: Environment, path: str, e: syntax.Cast
+) -> Callable[[type[btf_types.Type], str], btf_types.Type | None]:
+    from compiler.probes import program_types  # few scripts name types of programs
+
+    try:
+        return program_types.types_of(environment, path)
+    except program_types.NoTypes as error:
+        raise TargetError("needs-debuginfo", error.message, e.span, error.hint) from error
 
 
 # Integers as compilers spell them in type information.

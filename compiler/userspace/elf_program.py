@@ -91,6 +91,13 @@ class Executable(Elf):
                 return address - s.address + s.offset
         return None
 
+    def address_of(self, offset: int) -> int | None:
+        """The linked address of code at a file offset, or None."""
+        for s in self._segments:
+            if s.flags & _EXECUTABLE and s.offset <= offset < s.offset + s.size:
+                return offset - s.offset + s.address
+        return None
+
     @cached_property
     def functions(self) -> dict[str, tuple[int, ...]]:
         """Offsets by name; several where static functions of different files share a name."""

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The file that has a program's DWARF: the program itself, or a separate debug file.
+
+    find(elf, "/usr/sbin/nginx", read) -> Path("/usr/lib/debug/.build-id/ab/cdef.debug")
+
+Searched in gdb's order: the file itself, its build-id below /usr/lib/debug, its .gnu_debuglink beside it
+and below /usr/lib/debug, the folder in which debuginfod's clients cache what they have fetched. Nothing is
+fetched here. Types that dwz has moved are in the file that .gnu_debugaltlink names (`supplement`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from compiler.support.elf import Elf, ElfError
+
+Read = Callable[[str], Path]  # a path of the probed system -> where this process finds it
+
+_DEBUG: Final = "/usr/lib/debug"
+_NOTE: Final = struct.Struct("<III")
+_BUILD_ID: Final = 3
+_PIECE: Final = 1 << 20  # bytes of a file that are added to the checksum at once
+
+
+def find(elf: Elf, path: str, read: Read) -> Path | None:
+    """The file with the DWARF of the program `path`, whose ELF file is `elf`; None if there is none.
+    Raises ElfError if the program's file is damaged."""
+    if _has_dwarf(elf):
+        return read(path)
+    wanted = build_id(elf)
+    for name in _by_build_id(wanted) if wanted else ():
+        found = _checked(read(name), lambda other: build_id(other) == wanted)
+        if found is not None:
+            return found
+    link = elf.contents(".gnu_debuglink")
+    if len(link) < 8:
+        return None
+    name, checksum = _text(link), int.from_bytes(link[-4:], "little")
+    folder = str(PurePosixPath(path).parent)
+    for candidate in (f"{folder}/{name}", f"{folder}/.debug/{name}", f"{_DEBUG}{folder}/{name}"):
+        debug = read(candidate)
+        if debug.is_file() and _crc(debug) == checksum:
+            found = _checked(debug, lambda _: True)
+            if found is not None:
+                return found
+    return None
+
+
+def supplement(elf: Elf, debug: Path, read: Read) -> Path | None:
+    """The file that dwz has moved entries of several programs to, for a debug file; None if it needs none or
+    the file is missing."""
+    link = elf.contents(".gnu_debugaltlink")
+    if not link:
+        return None
+    name = _text(link)
+    wanted = link[len(name.encode()) + 1 :]
+    beside = str(PurePosixPath(os.path.normpath(debug.parent / name)))
+    identity = wanted.hex()
+    candidates = [
+        Path(beside),
+        read(f"{_DEBUG}/.dwz/{PurePosixPath(name).name}"),
+        *(read(found) for found in _by_build_id(wanted)),
+    ]
+    for candidate in candidates:
+        found = _checked(candidate, lambda other: build_id(other).hex() == identity)
+        if found is not None:
+            return found
+    return None
+
+
+def build_id(elf: Elf) -> bytes:
+    """Usually 20 bytes; empty if the file has none."""
+    note = elf.contents(".note.gnu.build-id")
+    if len(note) < _NOTE.size:
+        return b""
+    owner, size, kind = _NOTE.unpack_from(note)
+    start = _NOTE.size + -(-owner // 4) * 4
+    return note[start : start + size] if kind == _BUILD_ID else b""
+
+
+def open_elf(path: Path) -> Elf:
+    """A mapped file. Raises ElfError and OSError."""
+    with path.open("rb") as file:
+        try:
+            return Elf(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        except ValueError as error:  # mmap refuses an empty file
+            raise ElfError(str(error)) from error
+
+
+def _has_dwarf(elf: Elf) -> bool:
+    return any(
+        section is not None and section.size and section.type != 8  # NOBITS: moved to another file
+        for section in (elf.find(".debug_info"), elf.find(".zdebug_info"))
+    )
+
+
+def _by_build_id(wanted: bytes) -> Iterator[str]:
+    text = wanted.hex()
+    yield f"{_DEBUG}/.build-id/{text[:2]}/{text[2:]}.debug"
+    folders = [os.environ.get("DEBUGINFOD_CACHE_PATH", "")]
+    home = os.environ.get("HOME", "")
+    cache = os.environ.get("XDG_CACHE_HOME") or (f"{home}/.cache" if home else "")
+    folders += [f"{cache}/debuginfod_client"] if cache else []
+    folders += [f"{home}/.debuginfod_client_cache"] if home else []
+    yield from (f"{folder}/{text}/debuginfo" for folder in folders if folder.startswith("/"))
+
+
+def _checked(path: Path, belongs: Callable[[Elf], bool]) -> Path | None:
+    try:
+        elf = open_elf(path)
+        return path if _has_dwarf(elf) and belongs(elf) else None
+    except (ElfError, OSError):
+        return None
+
+
+def _text(link: bytes) -> str:
+    return link.partition(b"\0")[0].decode(errors="replace")
+
+
+def _crc(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            checksum = zlib.crc32(piece, checksum)
+    return checksum

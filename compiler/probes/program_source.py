@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Points in programs that only their DWARF knows: source files and lines, inline instances, static functions
+of stripped programs.
+
+process("x").function("f@x.c")        -> the functions f that are declared in x.c
+process("x").function("f").inline     -> a site for each place that f was inlined into
+process("x").statement("f@x.c:12")    -> the first instruction of line 12 in f
+process("x").statement("*@x.c:12")    -> and in every function that has code of this line
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from compiler.dwarf.errors import DwarfError
+from compiler.dwarf.functions import Code, Functions, matches, require
+from compiler.dwarf.reader import damage_reported
+from compiler.ir import syntax
+from compiler.ir.hooks import Uprobe
+from compiler.probes.base import ProbePointError, ProbeSite, spell, text_of
+from compiler.probes.program_file import ProgramFile
+from compiler.probes.program_variables import ProgramDebug, ProgramVariables, debug_of
+from compiler.support.did_you_mean import did_you_mean
+from compiler.support.globs import glob_regex, is_glob
+from runtime.support.record import record, replace
+
+_UNKNOWN: Final = "unknown-program-function"
+_WRITTEN: Final = 'write it as "function@file:line", "function@file:*" or "*@file:line"'
+
+
+@record
+class _Place:
+    """`f@file:12`. `line`: 0: none; `every`: `:*`; `relative`: it counts from f's first line."""
+
+    function: str
+    file: str
+    line: int
+    every: bool
+    relative: bool
+
+
+def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple[int, ...]]:
+    """The functions that a `name`, `name@file` or `name@file:line` means, with their text offsets."""
+    place = _place(component)
+    known = file.executable.functions
+    try:
+        debug = _opened(file)
+    except DwarfError as error:
+        if place.file:
+            raise _needed(error, component) from error
+        raise _no_function(file, place.function, component, error) from error
+    found: dict[str, dict[int, None]] = {}
+    with _reported(file, component):
+        for code in debug.functions.named(place.function):
+            offset = file.executable.offset_of(code.entry, code=True)
+            if offset is not None and _is_in(debug.functions, code, place):
+                found.setdefault(code.name, {})[offset] = None
+        if not found:
+            inlined = debug.functions.inline(place.function)
+            if not place.file and not inlined:
+                names = [*known, *debug.functions.names()]
+                raise _no_function(file, place.function, component, None, names)
+            raise ProbePointError(
+                _UNKNOWN,
+                f"'{file.name}' has no function '{text_of(component)}' with code of its own",
+                component.span,
+                "it is inlined everywhere: add .inline" if inlined else "",
+            )
+    return {name: tuple(offsets) for name, offsets in found.items()}
+
+
+def code_at(
+    debug: ProgramDebug, file: ProgramFile, name: str, offsets: tuple[int, ...]
+) -> Code | None:
+    """The function of a symbol's name at a text offset. Raises DwarfError if several have the name."""
+    if len(offsets) > 1:
+        raise DwarfError(
+            f"'{file.name}' has {len(offsets)} functions '{name}'",
+            f'name the source file, too: function("{name}@file.c")',
+        )
+    address = file.executable.address_of(offsets[0])
+    # gcc's copies of functions, as f.constprop.0, have the name of the function in the DWARF
+    names = (name, name.partition(".")[0])
+    return debug.functions.at(names, address) if address is not None else None
+
+
+def inline(
+    file: ProgramFile, function: syntax.Component, suffix: syntax.Component
+) -> list[ProbeSite]:
+    """`function("f").inline`: where f was inlined."""
+    place = _place(function)
+    try:
+        debug = _opened(file)
+    except DwarfError as error:
+        raise _needed(error, suffix) from error
+    with _reported(file, function):
+        chosen = [
+            code
+            for code in debug.functions.inline(place.function)
+            if _is_in(debug.functions, code, place)
+        ]
+        if not chosen:
+            raise ProbePointError(
+                _UNKNOWN,
+                f"'{file.name}' has no inline instance of '{text_of(function)}'",
+                function.span,
+                did_you_mean(place.function, debug.debug.index.inlined),
+            )
+        return _sites(file, function, (suffix,), ((code, code.entry) for code in chosen))
+
+
+def statements(file: ProgramFile, component: syntax.Component) -> list[ProbeSite]:
+    """`statement("f@file:line")`."""
+    place = _place(component)
+    if not place.file or not (place.line or place.every or place.relative):
+        raise ProbePointError(
+            "bad-probe-argument", "a statement is named by its line", component.span, _WRITTEN
+        )
+    try:
+        debug = _opened(file)
+    except DwarfError as error:
+        raise _needed(error, component) from error
+    with _reported(file, component):
+        return _sites(file, component, (), _lines(debug.functions, file, place, component))
+
+
+def _lines(
+    known: Functions, file: ProgramFile, place: _Place, component: syntax.Component
+) -> list[tuple[Code, int]]:
+    """Code with the addresses of the lines that are meant."""
+    wild = is_glob(place.function)
+    regex = re.compile(glob_regex(place.function))
+    if wild:
+        chosen = [code for code in known.in_file(place.file) if regex.fullmatch(code.name)]
+    else:
+        named = (*known.named(place.function), *known.inline(place.function))
+        chosen = [code for code in named if _is_in(known, code, place)]
+    if not chosen and not wild:
+        raise ProbePointError(
+            _UNKNOWN,
+            f"'{file.name}' has no function '{place.function}' in '{place.file}'",
+            component.span,
+            did_you_mean(place.function, known.names()),
+        )
+    found: list[tuple[Code, int]] = []
+    lines: dict[int, int] = {}
+    for code in chosen:
+        here = known.lines(code, place.file)
+        lines |= here
+        line = place.line + (known.declared_at(code) if place.relative else 0)
+        if place.every:
+            found += ((code, address) for address in here.values())
+        elif line in here:
+            found.append((code, here[line]))
+    if not found:
+        wanted = place.line + (known.declared_at(chosen[0]) if place.relative and chosen else 0)
+        try:
+            require(dict(sorted(lines.items())), wanted, text_of(component))
+        except DwarfError as error:
+            raise ProbePointError(
+                "unknown-line", error.message, component.span, error.hint or _sources(known, place)
+            ) from error
+    return found
+
+
+def _sources(known: Functions, place: _Place) -> str:
+    return f"no function has code of '{place.file}': files are named by the ends of their paths"
+
+
+def _sites(
+    file: ProgramFile,
+    component: syntax.Component,
+    suffixes: tuple[syntax.Component, ...],
+    places: Iterable[tuple[Code, int]],
+) -> list[ProbeSite]:
+    """A site for each place. One function's places have the same point, so each says its address, too."""
+    sites, seen = [], set()
+    for code, address in places:
+        offset = file.executable.offset_of(address, code=True)
+        if offset is None or offset in seen:
+            continue
+        seen.add(offset)
+        variables = ProgramVariables(file, {}, lambda _, code=code: code, address)  # type: ignore[misc]
+        hook = Uprobe(code.name, file.processes, file.binary, functions=((code.name, offset),))
+        written = text_of(component)
+        if is_glob(written.partition("@")[0]):
+            written = f"{code.name}@{written.partition('@')[2]}"
+        point = spell((*file.point, replace(component, arg=written), *suffixes))
+        sites.append(ProbeSite(hook, point, variables, code.name, debuginfo=variables))
+    return sites
+
+
+def _is_in(known: Functions, code: Code, place: _Place) -> bool:
+    """Whether a function is declared in the file, and has the line if one is named."""
+    if not place.file:
+        return True
+    if not matches(known.file(code), place.file):
+        return False
+    line = place.line
+    if not line or place.relative or line == known.declared_at(code):
+        return True
+    lines = known.lines(code)
+    return bool(lines) and min(lines) <= line <= max(lines)
+
+
+def _place(component: syntax.Component) -> _Place:
+    name, at, rest = text_of(component).partition("@")
+    file, sign, line = rest.partition(":")
+    if not sign and re.search(r"\+\d+$", rest):
+        file, sign, line = rest.rpartition("+")
+    if (at and not file) or (sign and not (line.isdigit() or line == "*")) or not name:
+        raise ProbePointError(
+            "bad-probe-argument",
+            f"'{text_of(component)}' is no place in a source file",
+            component.span,
+            _WRITTEN,
+        )
+    return _Place(name, file, int(line) if line.isdigit() else 0, line == "*", sign == "+")
+
+
+def _opened(file: ProgramFile) -> ProgramDebug:
+    """Raises DwarfError."""
+    with damage_reported(file.name):
+        found = debug_of(file.environment, file.executable, file.name)
+        found.debug.index  # noqa: B018 - it is made here, so that damage shows here
+        return found
+
+
+@contextmanager
+def _reported(file: ProgramFile, component: syntax.Component) -> Iterator[None]:
+    """Damage of the debug information becomes an error of the probe point."""
+    try:
+        with damage_reported(file.name):
+            yield
+    except DwarfError as error:
+        raise _needed(error, component) from error
+
+
+def _needed(error: DwarfError, component: syntax.Component) -> ProbePointError:
+    return ProbePointError("needs-debuginfo", error.message, component.span, error.hint)
+
+
+def _no_function(
+    file: ProgramFile,
+    name: str,
+    component: syntax.Component,
+    error: DwarfError | None,
+    names: Iterable[str] = (),
+) -> ProbePointError:
+    known = list(names) or list(file.executable.functions)
+    if not known:
+        return ProbePointError(
+            _UNKNOWN,
+            f"'{file.name}' has no symbols: it is stripped",
+            component.span,
+            "probe a library's functions, its marks, or its system calls; or install its debug symbols",
+        )
+    return ProbePointError(
+        _UNKNOWN,
+        f"'{file.name}' has no function '{name}'",
+        component.span,
+        did_you_mean(name, known) or f'-l \'process("{file.name}").function("*")\' lists them',
+    )

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Context variables of probes in programs: registers by their place, and by name what DWARF tells.
+
+    ProgramVariables(file, registers, code, 0x1040)["count"]  -> Variable("count", "argument", 0, <int>, ...)
+
+The debug information of a program is opened when a script first names one of its variables, types or
+source lines. Programs of which nothing is named cost nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+from compiler.ir.program import Arithmetic, Expr, Number, Register
+from compiler.ir.source import Span
+from compiler.kernel import btf_types as k
+from compiler.probes.base import Environment, Variable
+from compiler.probes.program_file import ProgramFile
+from compiler.support.did_you_mean import did_you_mean
+from compiler.userspace.elf_program import Executable
+
+if TYPE_CHECKING:  # a script whose programs have no DWARF does without this room
+    from compiler.dwarf.dwarf_types import ProgramTypes
+    from compiler.dwarf.functions import Code, Functions
+    from compiler.dwarf.reader import Debuginfo
+    from compiler.dwarf.variables import Found, Variables
+
+_T = TypeVar("_T", bound=k.Type)
+_NONE = "'{}' has no debug information"
+_INSTALL = "compile it with -g, or install its debug symbols (Debian: NAME-dbgsym)"
+
+
+class ProgramDebug:
+    """One program's debug information."""
+
+    def __init__(self, debug: Debuginfo, types: ProgramTypes, functions: Functions) -> None:
+        self.debug, self.types, self.functions = debug, types, functions
+
+
+def debug_of(environment: Environment, executable: Executable, path: str) -> ProgramDebug:
+    """The debug information of a program, opened once in a compile. Raises DwarfError if it has none."""
+    from compiler.dwarf.errors import DwarfError
+
+    known = environment.debuginfo.get(path)
+    if known is None:
+        try:
+            known = _opened(environment, executable, path)
+        except DwarfError as error:
+            known = error
+        environment.debuginfo[path] = known
+    if isinstance(known, DwarfError):
+        raise known
+    assert isinstance(known, ProgramDebug)
+    return known
+
+
+def _opened(environment: Environment, executable: Executable, path: str) -> ProgramDebug:
+    from compiler.dwarf.dwarf_types import ProgramTypes
+    from compiler.dwarf.errors import DwarfError
+    from compiler.dwarf.functions import Functions
+    from compiler.dwarf.reader import Debuginfo
+
+    kernel = environment.kernel
+    debug = Debuginfo.open(executable, path, environment.programs.read, kernel.cache)
+    if debug is None:
+        raise DwarfError(_NONE.format(path), _INSTALL)
+    types = ProgramTypes.numbered(kernel.btf, debug)
+    # the compile before this one of the same process may have opened it
+    return ProgramDebug(types.debug, types, Functions(types.debug))
+
+
+class ProgramVariables(Mapping[str, Variable]):
+    """The variables at one address of a program; `address` as linked, None: at the return of `code`.
+
+    `registers`: what is known without debug information. `find`: the code that the probe is in; it returns
+    None, or raises DwarfError, if the debug information lacks it.
+    """
+
+    def __init__(
+        self,
+        file: ProgramFile,
+        registers: Mapping[str, Variable],
+        find: Callable[[ProgramDebug], Code | None],
+        address: int | None,
+    ) -> None:
+        self._file, self._registers = file, registers
+        self._find, self._address = find, address
+
+    def __getitem__(self, name: str) -> Variable:
+        if name in self._registers and name != "return":
+            return self._registers[name]
+        found = self._named.get(name) or self._registers.get(name) or self.static(name, "")
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._named or self._registers)
+
+    def __len__(self) -> int:
+        return len(self._named or self._registers)
+
+    def why_unknown(self, name: str) -> tuple[str, str]:
+        if self._problem is not None:
+            return self._problem
+        if self._address is None:
+            return (
+                f"'${name}' is lost when the function returns",
+                f"a return probe has $return: save others at the entry, as values[tid()] = ${name}",
+            )
+        hint = did_you_mean(name, self._named).replace("'", "'$", 1)
+        has = ", ".join(f"${each}" for each in self._named)
+        return f"there is no '${name}' here", hint or (f"there is {has}" if has else "")
+
+    def static(self, name: str, file: str) -> Variable | None:
+        from compiler.dwarf.errors import DwarfError
+        from compiler.dwarf.reader import damage_reported
+
+        try:
+            with damage_reported(self._file.name):
+                found = self._variables.variable(name, file)
+        except DwarfError:
+            return None
+        return _variable(found, -1) if found is not None else None
+
+    def type_named(self, kind: type[k.Type], name: str) -> k.Type | None:
+        from compiler.dwarf.errors import DwarfError
+        from compiler.dwarf.reader import damage_reported
+
+        try:
+            with damage_reported(self._file.name):
+                found = self._debug.types.find_all(kind, name)
+        except DwarfError:
+            return None
+        return found[0] if found else None
+
+    @property
+    def _named(self) -> dict[str, Variable]:
+        return self._result[0]
+
+    @property
+    def _problem(self) -> tuple[str, str] | None:
+        return self._result[1]
+
+    @cached_property
+    def _result(self) -> tuple[dict[str, Variable], tuple[str, str] | None]:
+        """The variables by name, or why there are none."""
+        from compiler.dwarf.errors import DwarfError
+        from compiler.dwarf.reader import damage_reported
+
+        try:
+            with damage_reported(self._file.name):
+                return self._looked_up(), None
+        except DwarfError as error:
+            return {}, (error.message, error.hint)
+
+    def _looked_up(self) -> dict[str, Variable]:
+        from compiler.dwarf.errors import DwarfError
+
+        code = self._find(self._debug)
+        if code is None:
+            raise DwarfError(f"the debug information of '{self._file.name}' lacks this function")
+        if self._address is None:
+            result = self._variables.result(code)
+            return {"return": _variable(result, 0)} if result is not None else {}
+        found: dict[str, Variable] = {}
+        for i, one in enumerate(self._variables.visible(code, self._address).values()):
+            found[one.name] = _variable(one, i if one.kind == "argument" else -1)
+        return found
+
+    @property
+    def _debug(self) -> ProgramDebug:
+        return debug_of(self._file.environment, self._file.executable, self._file.name)
+
+    @cached_property
+    def _variables(self) -> Variables:
+        from compiler.dwarf.variables import Variables
+
+        kernel = self._file.environment.kernel
+        return Variables(
+            self._debug.debug, self._debug.types, kernel.btf, kernel.arch, self._loaded
+        )
+
+    def _loaded(self, address: int, span: Span) -> Expr:
+        """Where a linked address is in the memory of the process that hit the probe."""
+        from compiler.dwarf.errors import NoLocation
+
+        if not self._file.is_moved:
+            return Number(address, span)
+        if self._address is None:
+            raise NoLocation("where the program is in memory is known at a function's entry only")
+        here = Register(self._file.executable.arch.instruction_pointer, span)
+        return Arithmetic("+", here, Number(address - self._address, span), span)
+
+
+def _variable(found: Found, index: int) -> Variable:
+    return Variable(
+        found.name,
+        "local" if found.kind == "global" else found.kind,
+        index,
+        found.type_id,
+        made=found.value,
+        in_memory=found.in_memory,
+        missing=found.missing,
+    )
