@@ -43,6 +43,7 @@ _STRUCTS: Final = frozenset(("DW_TAG_structure_type", "DW_TAG_class_type"))
 _BOOLEAN, _FLOATS, _SIGNED = 2, (3, 4), (5, 6, 0x0D)
 _PLUS_UCONST, _CONSTU = 0x23, 0x10
 _POINTER_SIZE: Final = 8
+_DEPTH: Final = 64  # the longest chain of typedefs and qualifiers that is followed
 
 
 class ProgramTypes:
@@ -184,7 +185,9 @@ class ProgramTypes:
     def _plain(self, die: Die) -> Die:
         """The type of a member, behind typedefs and qualifiers."""
         found: Die = self.debug.type_of(die)
-        while found.tag == "DW_TAG_typedef" or found.tag in _QUALIFIERS:
+        for _ in range(_DEPTH):
+            if found.tag != "DW_TAG_typedef" and found.tag not in _QUALIFIERS:
+                break
             found = self.debug.type_of(found)
         return found
 

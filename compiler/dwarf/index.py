@@ -12,6 +12,7 @@ their linkage names. Making the index reads all entries; it is cached by the fil
 from __future__ import annotations
 
 import json
+from itertools import chain
 from typing import Final
 
 from compiler.dwarf import scan
@@ -42,15 +43,15 @@ class Index:
         return cls(*parts) if form == _FORMAT else None
 
 
-def make_index(scanner: scan.Scanner) -> Index:
-    """Raises DwarfError."""
+def make_index(scanner: scan.Scanner, moved: scan.Scanner | None = None) -> Index:
+    """`moved`: of the file that dwz has moved entries to. Raises DwarfError."""
     index = Index()
     named: dict[int, tuple[str, ...]] = {}  # functions and variables, which other entries complete
     origins: dict[int, int] = {}
     inlined: list[tuple[int, int]] = []
     code: dict[int, bool] = {}  # functions and variables with a place; whether it is a function
     scopes: list[str] = []
-    for e in scanner.entries():
+    for e in chain(scanner.entries(), moved.entries() if moved is not None else ()):
         del scopes[max(e.depth - 1, 0) :]
         scopes += [""] * (e.depth - 1 - len(scopes))
         name = e.name.decode(errors="replace")

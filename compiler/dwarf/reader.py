@@ -75,9 +75,13 @@ class Debuginfo:
         stored = derived_cache.load(cached_at) if cached_at is not None else None
         index = Index.loaded(stored) if stored is not None else None
         if index is None:
-            sections = {name: self._section(self._dwarf, name) for name in _SCANNED}
-            moved = self._section(self._dwarf.supplementary_dwarfinfo, ".debug_str")
-            index = make_index(Scanner(sections, moved))
+            other = self._dwarf.supplementary_dwarfinfo
+            own = {name: self._section(self._dwarf, name) for name in _SCANNED}
+            moved = {name: self._section(other, name) for name in _SCANNED}
+            index = make_index(
+                Scanner(own, moved[".debug_str"]),
+                Scanner(moved, first=self.size) if other else None,
+            )
             if cached_at is not None:
                 derived_cache.store(cached_at, index.stored())
         return index

@@ -28,7 +28,7 @@ TYPEDEF: Final = 0x16
 BASE: Final = 0x24
 STRUCTS: Final = {0x13: "struct", 0x17: "union", 0x02: "struct"}
 _BLOCK: Final = 0x0B
-_PARTIAL_UNIT: Final = 0x3C
+_UNITS: Final = frozenset((COMPILE_UNIT, 0x3C, 0x41))  # and partial ones, and those of one type
 _INDEXED: Final = frozenset(
     (*STRUCTS, ENUMERATION, TYPEDEF, BASE, SUBPROGRAM, INLINED, VARIABLE, NAMESPACE, COMPILE_UNIT)
 )
@@ -58,6 +58,7 @@ _FIXED: Final = {
 }  # fmt: skip
 _LEB: Final = frozenset((0x0D, 0x0F, 0x15, 0x1A, 0x1B, 0x22, 0x23))
 _OFFSETS: Final = frozenset((0x0E, 0x10, 0x17, 0x1D, 0x1F, 0x1F20, 0x1F21))  # 4 or 8 bytes
+_MOVED: Final = frozenset((0x1C, 0x24, 0x1F20))  # references to entries in dwz's file
 _ADDRESSES: Final = (0x03, 0xA1)  # DW_OP_addr, DW_OP_addrx
 _BLOCKS: Final = {0x0A: 1, 0x03: 2, 0x04: 4}
 _UNIT_REFERENCES: Final = frozenset((0x11, 0x12, 0x13, 0x14, 0x15))
@@ -65,9 +66,9 @@ _UNIT_REFERENCES: Final = frozenset((0x11, 0x12, 0x13, 0x14, 0x15))
 
 @record
 class Entry:
-    """One entry. `depth`: 0 is the unit's own. `code`: it has an address or ranges. `origin`: the offset of
-    the entry that it completes, in the same file; -1: none, or in dwz's file. `static`: its location is an
-    address."""
+    """One entry. `offset`: its number, which goes on in dwz's file. `depth`: 0 is the unit's own. `code`: it
+    has an address or ranges. `origin`: the number of the entry that it completes; -1: none. `static`: its
+    location is an address."""
 
     offset: int
     unit: int
@@ -93,9 +94,13 @@ class _Abbreviation:
 
 class Scanner:
     """`sections`: the contents of .debug_info, .debug_abbrev, .debug_str, .debug_line_str and
-    .debug_str_offsets; `alternative`: .debug_str of dwz's file. Raises DwarfError for damaged data."""
+    .debug_str_offsets; `alternative`: .debug_str of dwz's file. `first`: the number of the entry at offset 0.
+    Raises DwarfError for damaged data."""
 
-    def __init__(self, sections: Mapping[str, bytes], alternative: bytes = b"") -> None:
+    def __init__(
+        self, sections: Mapping[str, bytes], alternative: bytes = b"", first: int = 0
+    ) -> None:
+        self._first = first
         self._info = sections[".debug_info"]
         self._abbreviations = sections[".debug_abbrev"]
         self._strings = {
@@ -202,7 +207,9 @@ class Scanner:
                     texts[what] = form, value, here
                 elif what in ("origin", "sibling") and form in _UNIT_REFERENCES:
                     found[what] = unit + value
-                elif what != "origin" or form == 0x10:
+                elif what == "origin":
+                    found[what] = value + (len(info) if form in _MOVED else 0)
+                else:
                     found[what] = value
             if not depth:
                 scoped = found.get("language", 0) in _CPLUSPLUS
@@ -213,13 +220,13 @@ class Scanner:
                     for what, (form, value, here) in texts.items()
                 }
                 yield Entry(
-                    offset,
+                    offset + self._first,
                     unit,
                     depth,
                     kind.tag,
                     named.get("name", b""),
                     named.get("linkage", b""),
-                    found.get("origin", -1),
+                    found["origin"] + self._first if "origin" in found else -1,
                     "code" in found,
                     found.get("location") in _ADDRESSES,
                     "declaration" in found,
@@ -259,7 +266,7 @@ class Scanner:
                 if not attribute:
                     break
                 what = _WANTED.get(attribute, "")
-                if what != "sibling" and tag not in _INDEXED and tag != _PARTIAL_UNIT:
+                if what != "sibling" and tag not in _INDEXED and tag not in _UNITS:
                     what = ""
                 steps.append((what, form, constant))
             size = 0
@@ -271,7 +278,7 @@ class Scanner:
                 size += each
             # an entry with children whose end is unknown is walked through
             found[code] = _Abbreviation(
-                tag, children, tuple(steps), -1 if tag in (*_INDEXED, _PARTIAL_UNIT) else size
+                tag, children, tuple(steps), -1 if tag in _INDEXED or tag in _UNITS else size
             )
 
     def _text(self, form: int, value: int, here: int, str_base: int, wide: int) -> bytes:

@@ -84,9 +84,7 @@ CASES = [case for build in BUILDS for case in cases_of(build)]
 
 
 @pytest.fixture(scope="module")
-def results(
-    guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Any]:
+def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("cases")
     system = folder / "system"
     there = system / "tmp/cases"

@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Location expressions: random ones are translated and computed, and compared with DWARF's stack machine in
+Python; and the forms that compilers write."""
+
+from __future__ import annotations
+
+import operator
+import random
+from collections.abc import Callable
+
+import pytest
+
+from compiler.dwarf.errors import NoLocation
+from compiler.dwarf.expressions import Frame, Located, locate, narrow
+from compiler.ir import program as p
+from compiler.ir.source import Source, Span
+from runtime.support.record import replace
+from tests.compiler.dwarf.conftest import ARCH
+
+SPAN = Span(Source("x", ""), 0, 0)
+MASK = (1 << 64) - 1
+BASE, CFA, BIAS = 0x7FFE_0000_1000, 0x7FFE_0000_1010, 0x5555_5555_4000
+REGISTERS = {
+    name: (i + 1) * 0x0123_4567_89AB_CDEF & MASK for i, name in enumerate(ARCH.dwarf_registers)
+}
+FRAME = Frame(
+    ARCH.dwarf_registers,
+    base=lambda span: p.Number(BASE, span),
+    cfa=lambda span: p.Number(CFA, span),
+    loaded=lambda address, span: p.Number(signed(address + BIAS), span),
+    indexed=lambda index: 0x1000 * index,
+    base_type=lambda offset: (offset & 15, offset > 15),
+    at_entry=False,
+)
+
+
+def signed(value: int, size: int = 8) -> int:
+    value &= (1 << 8 * size) - 1
+    return value - (1 << 8 * size) if value >> (8 * size - 1) else value
+
+
+def memory(address: int, size: int) -> int:
+    """What is at an address: any bytes, the same each time."""
+    return random.Random(address & MASK).getrandbits(64) & ((1 << 8 * size) - 1)
+
+
+ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "&": operator.and_, "|": operator.or_,
+    "^": operator.xor, "<<": lambda a, b: a << (b & 63), ">>": lambda a, b: a >> (b & 63),
+    ">>>": lambda a, b: (a & MASK) >> (b & 63),
+}  # fmt: skip
+COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
+    ">=": operator.ge,
+}  # fmt: skip
+
+
+def computed(e: p.Expr) -> int:
+    """A translated expression's value, as the script language defines it."""
+    match e:
+        case p.Number(value=value):
+            return value
+        case p.Register(name=name):
+            return signed(REGISTERS[name])
+        case p.Unary(op=op, operand=operand):
+            return signed(-computed(operand) if op == "-" else ~computed(operand))
+        case p.Arithmetic(op=op, left=left, right=right):
+            return signed(ARITHMETIC[op](computed(left), computed(right)))
+        case p.Compare(op=op, left=left, right=right):
+            return int(COMPARE[op](computed(left), computed(right)))
+        case p.Deref(address=address, size=size, signed=sign, user=True):
+            found = memory(computed(address), size)
+            return signed(found, size) if sign or size == 8 else found
+        case _:
+            raise AssertionError(e)
+
+
+def leb(value: int, sign: bool = False) -> bytes:
+    found = b""
+    while True:
+        byte, value = value & 0x7F, value >> 7
+        if value == (-1 if sign and byte & 0x40 else 0) and (not sign or value or not byte & 0x40):
+            return found + bytes((byte,))
+        found += bytes((byte | 0x80,))
+
+
+class Machine:
+    """DWARF's stack machine, and the bytes of what it has run; numbers are unsigned."""
+
+    def __init__(self, seed: int) -> None:
+        self.choose = random.Random(seed)
+        self.data = b""
+        self.stack: list[int] = []
+
+    def put(self, code: bytes, value: int) -> None:
+        self.data += code
+        self.stack.append(value & MASK)
+
+    def push(self) -> None:
+        choose, number = self.choose, self.choose.getrandbits(64) >> self.choose.randrange(64)
+        sign = signed(number)
+        match choose.randrange(9):
+            case 0:
+                small = choose.randrange(32)
+                self.put(bytes((0x30 + small,)), small)
+            case 1:
+                size, op = choose.choice(((1, 0x08), (2, 0x0A), (4, 0x0C), (8, 0x0E)))
+                number &= (1 << 8 * size) - 1
+                self.put(bytes((op,)) + number.to_bytes(size, "little"), number)
+            case 2:
+                size, op = choose.choice(((1, 0x09), (2, 0x0B), (4, 0x0D), (8, 0x0F)))
+                sign = signed(number, size)
+                self.put(bytes((op,)) + sign.to_bytes(size, "little", signed=True), sign)
+            case 3:
+                self.put(b"\x10" + leb(number), number)
+            case 4:
+                self.put(b"\x11" + leb(sign, True), sign)
+            case 5:
+                register = choose.randrange(17)
+                value = REGISTERS[ARCH.dwarf_registers[register]]
+                self.put(bytes((0x70 + register,)) + leb(sign, True), value + sign)
+            case 6:
+                self.put(b"\x91" + leb(sign, True), BASE + sign)
+            case 7:
+                self.put(b"\x9c", CFA)
+            case _:
+                address = number & 0xFFFF_FFFF
+                self.put(b"\x03" + address.to_bytes(8, "little"), address + BIAS)
+
+    def compute(self) -> None:
+        choose, stack = self.choose, self.stack
+        match choose.randrange(10) if len(stack) > 1 else choose.randrange(5):
+            case 0:
+                self.put(b"\x12", stack[-1])
+            case 1:
+                self.put(b"\x06", memory(stack.pop(), 8))
+            case 2:
+                size = choose.choice((1, 2, 4, 8))
+                self.put(bytes((0x94, size)), memory(stack.pop(), size))
+            case 3:
+                op = choose.choice((0x1F, 0x20))
+                value = stack.pop()
+                self.put(bytes((op,)), -value if op == 0x1F else ~value)
+            case 4:
+                size, sign = choose.choice((1, 2, 4)), choose.random() < 0.5
+                value = stack.pop()
+                value = signed(value, size) if sign else value & ((1 << 8 * size) - 1)
+                self.put(bytes((0xA8, size | 16 * sign)), value)
+            case 5:
+                self.put(b"\x14", stack[-2])
+            case 6:
+                stack[-1], stack[-2] = stack[-2], stack[-1]
+                self.data += b"\x16"
+            case 7:
+                op, word = choose.choice(((0x24, "<<"), (0x25, ">>>"), (0x26, ">>")))
+                amount = choose.randrange(64)
+                self.put(b"\x08" + bytes((amount,)), amount)
+                self.binary(op, ARITHMETIC[word])
+            case 8:
+                op, word = choose.choice(
+                    (
+                        (0x29, "=="),
+                        (0x2A, ">="),
+                        (0x2B, ">"),
+                        (0x2C, "<="),
+                        (0x2D, "<"),
+                        (0x2E, "!="),
+                    )
+                )
+                self.binary(op, COMPARE[word])
+            case _:
+                op, word = choose.choice(
+                    ((0x1A, "&"), (0x1C, "-"), (0x1E, "*"), (0x21, "|"), (0x22, "+"), (0x27, "^"))
+                )
+                self.binary(op, ARITHMETIC[word])
+
+    def binary(self, op: int, run: Callable[[int, int], int]) -> None:
+        right, left = signed(self.stack.pop()), signed(self.stack.pop())
+        self.put(bytes((op,)), run(left, right))
+
+
+def test_random_expressions() -> None:
+    compared = 0
+    for seed in range(2000):
+        machine = Machine(seed)
+        for _ in range(machine.choose.randrange(1, 16)):
+            if machine.stack and machine.choose.random() < 0.6:
+                machine.compute()
+            else:
+                machine.push()
+        try:
+            found = locate(machine.data, FRAME, SPAN)
+        except NoLocation as why:
+            assert "too long" in str(why), machine.data.hex()
+            continue
+        assert found.in_memory
+        assert computed(found.expr) == signed(machine.stack[-1]), machine.data.hex()
+        compared += 1
+    assert compared > 1900
+
+
+def test_any_bytes_are_translated_or_refused() -> None:
+    choose = random.Random(1)
+    for _ in range(20_000):
+        data = choose.randbytes(choose.randrange(12))
+        try:
+            found = locate(data, FRAME, SPAN)
+        except NoLocation:
+            continue
+        assert isinstance(found, Located)
+
+
+def located(data: bytes, frame: Frame = FRAME) -> tuple[int, bool]:
+    found = locate(data, frame, SPAN)
+    return computed(found.expr), found.in_memory
+
+
+AT_ENTRY = replace(FRAME, at_entry=True)
+RDI, RSI = REGISTERS["di"], REGISTERS["si"]
+
+
+@pytest.mark.parametrize(
+    ("data", "value", "in_memory"),
+    [
+        (b"\x55", RDI, False),
+        (b"\x90\x04", RSI, False),
+        (b"\x91\x70", BASE - 16, True),
+        (b"\x75\x7f\x9f", RDI - 1, False),  # breg5 -1, stack_value
+        (b"\x75\x00\x23\x05\x9f", RDI + 5, False),
+        (b"\x9e\x04\x01\x02\x00\x00", 0x201, False),  # implicit_value
+        (b"\xa1\x03", 0x3000 + BIAS, True),  # addrx
+        (b"\x55\x93\x08", RDI, False),  # one piece
+        (b"\x55\x93\x04\x54\x93\x04", (RDI & 0xFFFFFFFF) | RSI << 32, False),
+        (b"\x75\x00\xa8\x14\x9f", signed(RDI, 4), False),  # converted to int
+        (b"\xa5\x05\x02\x9f", RDI & 0xFFFF, False),  # a register as an unsigned short
+    ],
+)
+def test_forms(data: bytes, value: int, in_memory: bool) -> None:
+    assert located(data) == (signed(value), in_memory)
+
+
+def test_the_value_at_the_call() -> None:
+    entry_value = b"\xa3\x01\x55\x9f"
+    assert located(entry_value, AT_ENTRY) == (signed(RDI), False)
+    with pytest.raises(NoLocation, match="only its value at the call is known"):
+        located(entry_value)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b"", "optimised out here"),
+        (b"\x93\x04\x55\x93\x04", "a part of it"),
+        (b"\x55\x93\x08\x54\x93\x08", "several places"),
+        (b"\x61", "floating-point register"),
+        (b"\x0e" + bytes(8) + b"\x9b", "thread-local"),
+        (b"\xf2" + bytes(9), "optimised to what it points to"),
+        (b"\x28\x00\x00", "operation 0x28"),
+        (b"\x22", "damaged"),
+        (b"\x03\x00", "damaged"),
+        (b"\x30" + b"\x12\x22" * 10, "too long"),
+        (b"\x96" * 70, "too long"),
+    ],
+)
+def test_what_has_no_value(data: bytes, why: str) -> None:
+    with pytest.raises(NoLocation, match=why):
+        located(data)
+
+
+@pytest.mark.parametrize("size", [1, 2, 4, 8])
+@pytest.mark.parametrize("sign", [False, True])
+def test_narrow(size: int, sign: bool) -> None:
+    value = computed(narrow(p.Register("di", SPAN), size, sign, SPAN))
+    assert value == (signed(RDI, size) if sign or size == 8 else RDI & ((1 << 8 * size) - 1))
