@@ -12,7 +12,10 @@ from pkgutil import iter_modules
 from compiler import probes
 
 _FILES = [
-    file.name for file in iter_modules(probes.__path__) if file.name not in ("expand", "forms")
+    file.name
+    for file in iter_modules(probes.__path__)
+    # what uprobe.py imports has no forms of its own, and one of them needs debug information
+    if file.name not in ("expand", "forms") and not file.name.startswith("program_")
 ]
 FORMS: tuple[str, ...] = tuple(
     form

@@ -137,7 +137,7 @@ def _lines(
         chosen = [code for code in known.in_file(place.file) if regex.fullmatch(code.name)]
     else:
         named = (*known.named(place.function), *known.inline(place.function))
-        chosen = [code for code in named if _is_in(known, code, place)]
+        chosen = [code for code in named if _is_in(known, code, replace(place, line=0))]
     if not chosen and not wild:
         raise ProbePointError(
             _UNKNOWN,

@@ -37,7 +37,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
         if key not in made:
             made[key] = folder / f"program-{len(made)}"
             compiler = "g++" if source.suffix == ".cc" else "gcc"
-            argv = [compiler, "-g", *options, source, "-o", made[key]]
+            argv: list[str | Path] = [compiler, "-g", *options, source, "-o", made[key]]
             subprocess.run(argv, check=True, cwd=folder, timeout=60)
         return made[key]
 

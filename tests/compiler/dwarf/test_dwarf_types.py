@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -29,7 +30,7 @@ def test_members_are_where_gdb_has_them(build: Build, options: tuple[str, ...]) 
     program, btf = build(*options), small_btf()
     types = ProgramTypes.numbered(btf, debuginfo(program))
     for name in ("struct node", "struct point", "struct pair"):
-        argv = ["gdb", "-nx", "-batch", "-ex", f"ptype/o {name}", program]
+        argv: list[str | Path] = ["gdb", "-nx", "-batch", "-ex", f"ptype/o {name}", program]
         told = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
         own = [s for s in told.splitlines() if re.search(r"\*/ {4}\S.*;$", s) and "union" not in s]
         offsets = {}

@@ -19,7 +19,7 @@ _NUMBERS = {**{name: i for i, name in enumerate(ARCH.dwarf_registers)}, "ip": 16
 
 
 def rows(program: Path) -> dict[int, Rule]:
-    argv = ["readelf", "--debug-dump=frames-interp", program]
+    argv: list[str | Path] = ["readelf", "--debug-dump=frames-interp", program]
     done = subprocess.run(argv, check=True, capture_output=True, text=True)
     return {
         int(at, 16): Rule(_NUMBERS[register], int(offset))

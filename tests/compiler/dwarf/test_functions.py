@@ -13,20 +13,19 @@ from compiler.dwarf.errors import DwarfError
 from compiler.dwarf.functions import Functions, matches, require
 from tests.compiler.dwarf.conftest import SOURCE, Build, debuginfo
 
-
 _ROW = re.compile(r"^debug\.c +(\d+) +(0x[0-9a-f]+) .*x$", re.MULTILINE)
 
 
 def line_table(program: Path) -> list[tuple[int, int]]:
     """The lines and addresses at which statements begin."""
-    argv = ["objdump", "--dwarf=decodedline", program]
+    argv: list[str | Path] = ["objdump", "--dwarf=decodedline", program]
     text = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
     return [(int(line), int(address, 16)) for line, address in _ROW.findall(text)]
 
 
 def addr2line(program: Path, *addresses: int) -> list[tuple[str, int]]:
     """The innermost function and the line at each address."""
-    argv = ["addr2line", "-f", "-s", "-e", program, *map(hex, addresses)]
+    argv: list[str | Path] = ["addr2line", "-f", "-s", "-e", program, *map(hex, addresses)]
     words = subprocess.run(argv, check=True, capture_output=True, text=True).stdout.split("\n")
     pairs = zip(words[::2], words[1::2], strict=False)
     return [(name, int(place.split(":")[1].split()[0])) for name, place in pairs]

@@ -71,7 +71,7 @@ class Program:
         assert all(results.values()), results
 
 
-@pytest.fixture(params=BUILDS.values(), ids=BUILDS.keys())
+@pytest.fixture(params=[*BUILDS.values()], ids=[*BUILDS])
 def program(request: pytest.FixtureRequest, build: Build) -> Program:
     if shutil.which("gdb") is None:
         pytest.skip("gdb is not installed")

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Probe points and variables of programs with DWARF: what is found, and what is said of the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compiler.driver import list_probes
+from compiler.frontend.parser import Conditions, parse
+from compiler.ir.diagnostics import CompileError, render_all
+from compiler.ir.program import Deref, Program
+from compiler.ir.walk import walk
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from compiler.userspace.program_files import Files
+from tests import PROJECT
+from tests.golden.kernel import golden_kernel
+
+SOURCE = PROJECT / "tests/handlers/debug.c"
+LINE = 1 + next(i for i, s in enumerate(SOURCE.read_text().splitlines()) if "/* statement" in s)
+CONDITIONS = Conditions(kernel_vr="6.1.0-golden", arch="x86_64")
+PLAIN = 'process("/bin/plain")'
+
+needs_pyelftools = pytest.mark.skipif(
+    importlib.util.find_spec("elftools") is None, reason="pyelftools is not installed"
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("root")
+    here = folder / "bin"
+    here.mkdir()
+    for name, options in {"plain": ["-g", "-O0"], "fast": ["-g", "-O2"], "bare": ["-O1"]}.items():
+        subprocess.run(["gcc", *options, SOURCE, "-o", here / name], check=True, timeout=60)
+    shutil.copy(here / "plain", here / "stripped")
+    for command in (
+        ("objcopy", "--only-keep-debug", "stripped", "stripped.debug"),
+        ("strip", "stripped"),
+        ("objcopy", "--add-gnu-debuglink=stripped.debug", "stripped"),
+    ):
+        subprocess.run(command, cwd=here, check=True, timeout=60)
+    return folder
+
+
+def environment(root: Path) -> Environment:
+    return Environment(golden_kernel(), programs=Files(root))
+
+
+def resolved(root: Path, script: str) -> Program:
+    return resolve("x", [parse(script, "x.stp", conditions=CONDITIONS)], [], environment(root))
+
+
+def refused(root: Path, script: str) -> str:
+    with pytest.raises(CompileError) as error:
+        resolved(root, script)
+    return render_all(error.value.diagnostics)
+
+
+def listed(root: Path, point: str) -> list[str]:
+    script = parse(f"probe {point} {{}}", "x.stp", conditions=CONDITIONS)
+    return list_probes.points(script, [], [], environment(root), variables=True)
+
+
+@needs_pyelftools
+@pytest.mark.parametrize(
+    ("point", "wanted"),
+    [
+        ('{}.function("negative")', ["$number:int"]),
+        ('{}.function("negative").return', ["$return:int"]),
+        ('{}.function("next_of").return', ["$return:node_t*"]),
+        ('{}.function("mixed")', ["$last:int"]),
+        ('{}.function("visit@debug.c")', ["$node:node_t*", "$step:short int", "$letter:unsigned char",
+            "$text:char const*", "$five:int", "$six:long int", "$seven:long int", "$eight:int"]),
+        (f'{{}}.statement("sum_of_squares@debug.c:{LINE}")', ["$count:int", "$sum:long int", "$i:int"]),
+    ],
+)  # fmt: skip
+def test_variables_with_their_types(root: Path, point: str, wanted: list[str]) -> None:
+    for program in ("plain", "stripped"):
+        (line,) = listed(root, point.format(f'process("/bin/{program}")'))
+        before, *variables = line.replace(", ", ",").replace(" int", "~int").replace(
+            " char", "~char").replace(" const", "~const").split(" ")  # fmt: skip
+        assert before.startswith(f'process("/bin/{program}")')
+        found = [v.replace("~", " ") for v in variables]
+        assert sorted(found) == sorted(w.replace("char const*", "const char*") for w in wanted), (
+            line
+        )
+
+
+@needs_pyelftools
+def test_places(root: Path) -> None:
+    def count(point: str) -> int:
+        probes = resolved(root, f"probe {point} {{}}").probes
+        return sum(len(probe.hook.functions) or 1 for probe in probes)
+
+    assert count(f'{PLAIN}.statement("sum_of_squares@debug.c:*")') > 4
+    assert count(f'{PLAIN}.statement("*@debug.c:{LINE}")') == 1
+    assert count(f'{PLAIN}.function("negative@handlers/debug.c")') == 1
+    assert count(f'{PLAIN}.function("sum_of_squares@debug.c:{LINE}")') == 1
+    assert count(f'{PLAIN}.statement("negative@debug.c+1")') == 1
+    assert count(f'{PLAIN}.function("tripled").inline') == 1
+    assert count(f'{PLAIN}.function("n*@debug.c")') == 2
+
+
+@needs_pyelftools
+@pytest.mark.parametrize(
+    ("script", "slug", "told"),
+    [
+        (f'{PLAIN}.function("visit") {{ println($stp) }}', "needs-debuginfo", "did you mean '$step'?"),
+        (f'{PLAIN}.function("visit") {{ println($node->ta) }}', "bad-context-variable", "no member 'ta'"),
+        (f'{PLAIN}.function("visit") {{ println($node->weight) }}', "bad-context-variable", "no integer"),
+        (f'{PLAIN}.function("mixed") {{ println($factor) }}', "no-value-here", "no general register"),
+        (f'{PLAIN}.function("visit").return {{ println($step) }}', "needs-debuginfo", "values[tid()] = $step"),
+        ('process("/bin/fast").function("caller") { println($before) }', "no-value-here", "optimised out here"),
+        (f'{PLAIN}.statement("visit@debug.c:1") {{}}', "unknown-line", "there is code at line"),
+        (f'{PLAIN}.statement("visit@other.c:1") {{}}', "unknown-program-function", "in 'other.c'"),
+        (f'{PLAIN}.statement("visit") {{}}', "bad-probe-argument", "function@file:line"),
+        (f'{PLAIN}.statement("visit@debug.c:x") {{}}', "bad-probe-argument", "no place in a source file"),
+        (f'{PLAIN}.function("tripled") {{}}', "unknown-program-function", "add .inline"),
+        (f'{PLAIN}.function("visit").inline {{}}', "unknown-program-function", "no inline instance"),
+        ('process("/bin/stripped").function("vist") {}', "unknown-program-function", "did you mean 'visit'?"),
+        ('begin { println(@cast(1, "nod", "/bin/plain")->at) }', "unknown-type", "'/bin/plain' has no type"),
+        ('begin { println(@cast(1, "node", "/bin/bare")->at) }', "needs-debuginfo", "no debug information"),
+        ('begin { println(@var("total", "/bin/plain")) }', "needs-debuginfo", "known in probes of its functions"),
+    ],
+)  # fmt: skip
+def test_messages(root: Path, script: str, slug: str, told: str) -> None:
+    text = refused(root, f"probe {script}")
+    assert f"[{slug}]" in text and told in text, text
+
+
+@needs_pyelftools
+def test_a_programs_memory_is_not_written(root: Path) -> None:
+    known = environment(root)
+    guru = Environment(known.kernel, guru=True, programs=known.programs)
+    script = parse(
+        f'probe {PLAIN}.function("visit") {{ $node->hidden = 1 }}', "x.stp", conditions=CONDITIONS
+    )
+    with pytest.raises(CompileError, match="memory is not written"):
+        resolve("x", [script], [], guru)
+
+
+@needs_pyelftools
+def test_types_of_the_program_come_first(root: Path) -> None:
+    program = resolved(
+        root, f'probe {PLAIN}.function("visit") {{ println(@cast($arg1, "pair")->b) }}'
+    )
+    (read,) = (n for s in program.probes[0].body.stmts for n in walk(s) if isinstance(n, Deref))
+    assert read.user and read.size == 4
+
+
+def test_without_pyelftools(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    text = refused(root, f'probe {PLAIN}.function("visit") {{ println($step) }}')
+    assert "[needs-debuginfo]" in text and "apt install python3-pyelftools" in text
+    resolved(root, f'probe {PLAIN}.function("visit") {{ println($arg2) }}')
+
+
+def test_nothing_is_read_before_it_is_needed(root: Path) -> None:
+    """A script that names registers only does not import the room."""
+    script = f"""
+import sys
+from pathlib import Path
+from tests.compiler.probes.test_program_source import resolved
+for name in ("plain", "fast", "bare"):
+    resolved(Path({str(root)!r}), 'probe process("/bin/' + name + '").function("visit") {{ println($arg2) }}')
+sys.exit(" ".join(name for name in sys.modules if name.startswith(("compiler.dwarf", "elftools"))) or None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
