@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """DWARF location expressions, translated to values that a handler computes.
 
-    locate(b"\\x55", frame, span)      DW_OP_reg5        -> Located(Register("di"), in_memory=False)
+    locate(b"\\x55", frame, span)      DW_OP_reg5        -> Located(<that register>, in_memory=False)
     locate(b"\\x91\\x70", frame, span)  DW_OP_fbreg -16   -> Located(<frame base> - 16, in_memory=True)
 
 The expression's stack is run here, with expressions of the program in place of numbers, so nothing of

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where a frame is: the canonical frame address (CFA) at an address, from .eh_frame or .debug_frame.
 
-    cfa_rule(elf, 0x1151) -> Rule(register=7, offset=16)          the CFA is rsp + 16
+    cfa_rule(elf, 0x1151) -> Rule(register=7, offset=16)          the CFA is that register + 16
                              Rule(expression=b"...")              in the linkage table
 
 The linker's table .eh_frame_hdr leads to the one entry that is needed. Registers that functions save are
