@@ -82,7 +82,7 @@ def _own_types(probe: p.Probe, kernel: Kernel) -> str:
         case hooks.FileHook() if ".mark(" in probe.point:
             return f"the mark's SDT note in {hook.binary.path}"
         case hooks.FileHook():
-            return "none: $arg1 to $arg6 and $return are numbers"
+            return f"the DWARF of {hook.binary.path}, for what the script names; $arg1 to $arg6 are numbers"
         case _:
             return "none: it has no typed variables"
 

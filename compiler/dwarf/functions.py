@@ -8,12 +8,13 @@ functions.lines(code)                -> {12: 0x1064, 13: 0x1070, ...}      first
 
 from __future__ import annotations
 
-import fnmatch
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from compiler.dwarf.errors import DwarfError
 from compiler.dwarf.reader import Debuginfo, Die
+from compiler.support.globs import glob_regex
 from runtime.support.record import record
 
 _CODE = ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine")
@@ -49,7 +50,7 @@ class Functions:
         """The inline instances of the functions of a name or shell pattern."""
         return self._all(self.debug.index.inlined, pattern, inline=True)
 
-    def at(self, names: Mapping[str, object] | tuple[str, ...], address: int) -> Code | None:
+    def at(self, names: Iterable[str], address: int) -> Code | None:
         """The function of one of these names whose first instruction is at an address."""
         for name in names:
             for code in self._all(self.debug.index.functions, name, inline=False, plain=True):
@@ -114,11 +115,12 @@ class Functions:
         elif plain:
             chosen = []
         else:
+            regex = re.compile(glob_regex(pattern))
             # several names of one entry: the first one stands for it
             wanted = {
                 offset: name
                 for name in sorted(table, reverse=True)
-                if fnmatch.fnmatchcase(name, pattern)
+                if regex.fullmatch(name)
                 for offset in table[name]
             }
             chosen = sorted((name, offset) for offset, name in wanted.items())
@@ -147,12 +149,7 @@ class Functions:
 
 def matches(path: str, wanted: str) -> bool:
     """Whether a source file is meant: by its last components, or by a shell pattern of them."""
-    return (
-        path == wanted
-        or path.endswith(f"/{wanted}")
-        or fnmatch.fnmatchcase(path, wanted)
-        or fnmatch.fnmatchcase(path, f"*/{wanted}")
-    )
+    return path == wanted or re.fullmatch(f"(.*/)?{glob_regex(wanted)}", path) is not None
 
 
 def nearest_lines(known: Mapping[int, int], line: int) -> str:

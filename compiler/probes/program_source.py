@@ -82,9 +82,15 @@ def code_at(
             f'name the source file, too: function("{name}@file.c")',
         )
     address = file.executable.address_of(offsets[0])
+    if address is None:
+        return None
     # gcc's copies of functions, as f.constprop.0, have the name of the function in the DWARF
-    names = (name, name.partition(".")[0])
-    return debug.functions.at(names, address) if address is not None else None
+    found = debug.functions.at((name, name.partition(".")[0]), address)
+    if found is None:  # the name may be an alias
+        known = file.executable.functions
+        others = tuple(n for n, places in known.items() if offsets[0] in places)
+        found = debug.functions.at(others, address)
+    return found
 
 
 def inline(

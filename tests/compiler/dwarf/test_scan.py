@@ -7,7 +7,9 @@ import random
 from pathlib import Path
 from typing import Any
 
+import elftools
 import pytest
+from elftools.elf.elffile import ELFFile
 
 from compiler.dwarf import scan
 from compiler.dwarf.errors import DwarfError
@@ -26,8 +28,6 @@ TAGS = {
 
 
 def dwarf_of(program: Path) -> Any:
-    from elftools.elf.elffile import ELFFile
-
     return ELFFile(program.open("rb")).get_dwarf_info(False)
 
 
@@ -55,6 +55,8 @@ def test_entries_are_those_of_pyelftools(
     build: Build, options: tuple[str, ...], source: Path
 ) -> None:
     program = build(*options, source=source)
+    if "-fdebug-types-section" in options and elftools.__version__ < "0.31":
+        pytest.skip("this pyelftools does not know units of types")
     wanted = set()
     for unit in dwarf_of(program).iter_CUs():
         for die in unit.iter_DIEs():
