@@ -6,8 +6,8 @@
     variables.result(code)                      -> Found("return", ...), of a function that returns
     variables.variable("total")                 -> Found("total", "global", ...)
 
-At the first instruction of a function without optimisation, its parameters are still where the ABI
-passes them: its frame, to which the DWARF refers, is not there yet.
+At the first instruction of a function, a parameter that has one location everywhere is still where the
+ABI passes it: the function has not yet copied it to its frame, or to a register of its choice.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ _NOWHERE: Final = Span(
 )  # for expressions that are made to see whether they can be
 _CFA: Final = 0x9C
 _REG0: Final = 0x50
+_REG31: Final = 0x6F
+_BREG0: Final = 0x70
+_BREG31: Final = 0x8F
 _FUNCTION: Final = "DW_TAG_subprogram"
 _BLOCKS: Final = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
 
@@ -105,7 +108,8 @@ class Variables:
 
     def _scope(self, die: Die, address: int, frame: Frame, found: dict[str, Found]) -> None:
         """What an entry declares. Inline instances inside of it are other functions: they are not entered."""
-        passed = self._passed(die) if frame.at_entry and die.tag == _FUNCTION else {}
+        at_call = frame.at_entry and die.tag == _FUNCTION
+        passed = self._passed(die) if at_call else {}
         blocks = []
         for child in die.iter_children():
             tag = child.tag
@@ -115,11 +119,9 @@ class Variables:
                 if not name:
                     continue
                 one = self._found(child, kind, frame, address)
-                if kind == "argument" and child.offset in passed:
-                    copied = _copied(self._debug, child)
-                    if copied is not False:
-                        register = passed[child.offset] if copied else ""
-                        one = self._by_abi(name, one.type_id, register)
+                if kind == "argument" and at_call and (copied := _copied(self._debug, child)):
+                    register = passed.get(child.offset, "") if copied == "whole" else ""
+                    one = self._by_abi(name, one.type_id, register)
                 found[name] = one
             elif tag in _BLOCKS and any(a <= address < b for a, b in self._debug.ranges(child)):
                 blocks.append(child)
@@ -161,20 +163,22 @@ class Variables:
 
     def _by_abi(self, name: str, type_id: TypeId, register: str) -> Found:
         if not register:
-            return Found(name, "argument", type_id, None, missing="no general register holds it")
+            why = "no register that is known here holds it"
+            return Found(name, "argument", type_id, None, missing=why)
         return self._in_register(Found(name, "argument", type_id, partial(p.Register, register)))
 
     def _passed(self, die: Die) -> dict[int, str]:
         """The registers in which parameters are passed, by the offsets of their entries; "": in none that can
-        be read, or in several. Parameters on the stack are left out."""
+        be read, or in several. Parameters on the stack are left out; so are all if gcc has removed some."""
         left = list(self._arch.arguments)
         found: dict[int, str] = {}
+        parameters = [c for c in die.iter_children() if c.tag == "DW_TAG_formal_parameter"]
+        if any(self._debug.attribute(c, "DW_AT_location") is None for c in parameters):
+            return {}
         result = self._debug.type_of(die)
         if result is not None and self._is_memory(self._types.id_of(result)):
             left.pop(0)  # where to put the result
-        for child in die.iter_children():
-            if child.tag != "DW_TAG_formal_parameter":
-                continue
+        for child in parameters:
             type_id = self._types.id_of(self._debug.type_of(child))
             if type_layout.integer(self._btf, type_id) is not None:
                 if left:
@@ -282,19 +286,26 @@ def _plus(value: p.Expr, distance: int, span: Span) -> p.Expr:
     return p.Arithmetic("+", value, p.Number(distance, span), span) if distance else value
 
 
-def _copied(debug: Debuginfo, die: Die) -> bool | None:
-    """Whether a parameter has one location everywhere that is below its frame's base: the function copies it
-    there. None if its address is copied."""
+def _copied(debug: Debuginfo, die: Die) -> Literal["", "whole", "address"]:
+    """Whether a parameter has one location everywhere that the function has to set up first: a register, or
+    its own frame. "address": of what is there, more is done with it."""
     try:
         found = debug.location(die, "DW_AT_location", 0)
     except KeyError:
-        return False
-    if found is None or not found[1] or found[0][:1] != bytes((_FBREG,)):
-        return False
+        return ""
+    if found is None or not found[1] or not found[0]:
+        return ""
+    operation = found[0][0]
+    if _REG0 <= operation <= _REG31:
+        return "whole" if len(found[0]) == 1 else "address"
+    if _BREG0 <= operation <= _BREG31:
+        return "address"
+    if operation != _FBREG:
+        return ""
     end = next((i for i, byte in enumerate(found[0][1:], 1) if byte < 0x80), 0)
     if not found[0][end] & 0x40:
-        return False  # the caller's frame
-    return True if end + 1 == len(found[0]) else None
+        return ""  # the caller's frame
+    return "whole" if end + 1 == len(found[0]) else "address"
 
 
 def _size(btf: Btf, type_id: TypeId) -> int:

@@ -23,6 +23,7 @@ BUILDS = {
     "plain": ("-O0",),
     "plain, fixed address": ("-O0", "-no-pie"),
     "optimised": ("-O2",),
+    "without location lists": ("-O1", "-fno-var-tracking"),
     "optimised, DWARF 3": ("-O2", "-gdwarf-3", "-no-pie"),
 }
 LINE = 1 + next(i for i, s in enumerate(SOURCE.read_text().splitlines()) if "/* statement" in s)

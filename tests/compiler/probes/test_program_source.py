@@ -115,7 +115,7 @@ def test_places(root: Path) -> None:
         (f'{PLAIN}.function("visit") {{ println($stp) }}', "needs-debuginfo", "did you mean '$step'?"),
         (f'{PLAIN}.function("visit") {{ println($node->ta) }}', "bad-context-variable", "no member 'ta'"),
         (f'{PLAIN}.function("visit") {{ println($node->weight) }}', "bad-context-variable", "no integer"),
-        (f'{PLAIN}.function("mixed") {{ println($factor) }}', "no-value-here", "no general register"),
+        (f'{PLAIN}.function("mixed") {{ println($factor) }}', "no-value-here", "no register that is known"),
         (f'{PLAIN}.function("visit").return {{ println($step) }}', "needs-debuginfo", "values[tid()] = $step"),
         ('process("/bin/fast").function("caller") { println($before) }', "no-value-here", "optimised out here"),
         (f'{PLAIN}.statement("visit@debug.c:1") {{}}', "unknown-line", "there is code at line"),
