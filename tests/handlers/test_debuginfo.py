@@ -25,6 +25,7 @@ BUILDS = {
     "movable": ("-O2", "-static-pie"),
     "split": ("-O1", "-static-pie"),
     "old": ("-O2", "-static", "-gdwarf-3"),
+    "untracked": ("-O1", "-static", "-fno-var-tracking"),
 }
 COUNT = 4
 TOTAL = 1000 - sum(range(1, COUNT))  # at the last call
@@ -68,7 +69,7 @@ def cases_of(build: str) -> list[Case]:
             probe {mine}.function("negative@debug.c").return {{ n["negative"] = $return }}
             probe {mine}.function("copy_of").return {{ n["copy"] = $return->hidden }}
             probe {mine}.function("mixed") {{ last = $last }}
-            probe {mine}.function("tripled").inline {{ n["inline"] += @defined($number) }}
+            probe {mine}.function("tripled").inline {{ n["inline"] += @defined($number) ? $number == {COUNT + 100} : 1 }}
             probe {mine}.statement("sum_of_squares@debug.c:{LINE}") {{ squares[$i, $sum]++ }}""",
             values={
                 "n": {"next": -77, "negative": -COUNT, "copy": 11, "inline": 1},
