@@ -28,7 +28,6 @@ from compiler.probes.base import (
     unexpected,
 )
 from compiler.probes.program_file import WORDS, ProgramFile, damaged, program_files
-from compiler.probes.program_mark import resolve_marks
 from compiler.probes.program_variables import ProgramDebug, ProgramVariables
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.elf import ElfError
@@ -94,6 +93,8 @@ def _in_file(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[ProbeS
         case "statement":
             return _statement(file, rest)
         case "mark" | "provider":
+            from compiler.probes.program_mark import resolve_marks  # few scripts need it
+
             return resolve_marks(file, rest)
         case "plt":
             raise ProbePointError(
