@@ -3,7 +3,7 @@
 
     scan(sections) -> Entry(offset=45, depth=1, tag=0x2e, name=b"main", ...), ...
 
-pyelftools makes an object of each attribute, which takes a minute for a large program. This pass decodes
+pyelftools makes an object of each attribute, which takes long for a large program. This pass decodes
 the attributes that the index needs and steps over the others; each abbreviation becomes a list of steps
 once. Bodies of structs of C, and other entries without anything to index, are stepped over by their
 DW_AT_sibling. Source of the format: DWARF 5, chapter 7 (and the GNU forms of dwz).
