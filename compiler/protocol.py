@@ -63,13 +63,14 @@ class Request:
     end_of_run_globals: bool = False  # print globals that no handler reads when the run ends
     extra: tuple[str, ...] = ()  # texts of further scripts (-E)
     listing: str | None = None  # "points", "variables", "functions", "types", "aliases": only list
-    compatible: str | None = None  # the value of systemtap_v in conditionals
+    compatible: str | None = None  # the version of SystemTap whose language the script is in
     module: str | None = None  # the module's name; None: derived from `name`
     target: str = ""  # the program that target() will run
     # a module of another compiler will do, in the boot in which that was in use
     older: bool = False
     explain: bool = False  # run all passes; the output is JSON, see compiler/driver/explain.py
     manifest: bool = False  # the output of pass 3 is the manifest, and not the C
+    skip_badvars: bool = False  # context variables that a probe does not have are 0
     recompile: bool = False  # compile even what is in the cache, into a module of another name
 
     @property

@@ -29,6 +29,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, cast
 
 from agent.cli.command import Command, Parser, UsageError
@@ -64,7 +65,9 @@ _STATUS = """exit status:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one subcommand; the result is the exit status."""
+    """Run one subcommand; the result is the exit status. A link `stap` to the program is `stapwatch run`."""
+    if argv is None and Path(sys.argv[0]).name == "stap":
+        sys.argv.insert(1, "run")
     try:
         command, options = parse(sys.argv[1:] if argv is None else argv)
         return command.run(options)

@@ -7,12 +7,14 @@ import argparse
 
 from agent.cli.command import Parser, Subparsers, add_command
 from agent.session import options as run_options
+from agent.session.command_words import arranged
 from agent.session.options import RunOptions
 
 USAGE_STATUS = 1  # stap's
 _ABOUT = """\
 Compile a script, load it, print what it prints, and unload it when it ends. The options have
-stap's names. At the end the globals that no handler reads are shown.
+stap's names, and may stand behind the script: what follows '--' are the script and its
+arguments. At the end the globals that no handler reads are shown.
 
 exit status:
   0  success
@@ -36,7 +38,7 @@ def add_parser(subparsers: Subparsers) -> Parser:
         _EXAMPLES,
         allow_abbrev=False,
     )
-    command.complete = run_options.complete
+    command.complete = lambda words: arranged(words, command)
     run_options.add_arguments(command)
     return command
 

@@ -45,6 +45,7 @@ def run_request(options: RunOptions, output: Path, last_pass: int) -> Request:
         text=text,
         args=options.arguments,
         optimise=options.optimise,
+        skip_badvars=options.skip_badvars,
         end_of_run_globals=options.end_of_run_globals,
         extra=options.extra,
         listing=options.listing,

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from agent.session import compile_options, unsupported_options
+from agent.session import compile_options, needless_options, unsupported_options
 from agent.session.compile_options import CompileOptions, UsageError
 from agent.session.output_file import Rotation
 from compiler.protocol import LAST_PASS
+from compiler.version import VERSION
 from runtime.abi.structs import MILLION, Budgets
 from runtime.support.record import record, replace
 
@@ -50,9 +51,12 @@ class RunOptions:
     strict: bool = False  # warnings are errors
     keep: bool = False  # keep the temporary folder
     monitor: float | None = None  # seconds between two reports
+    probe_times: bool = False  # hits and times of probes at the end
+    notes: tuple[str, ...] = ()  # about options that change nothing
     end_of_run_globals: bool = True
     listing: str | None = None  # what to list instead of running (Request.listing)
     optimise: bool = True
+    skip_badvars: bool = False
     kernel: Mapping[str, str] | None = None  # Request.kernel
     compatible: str | None = None
     tolerant: bool = False  # errors of handlers are only counted
@@ -69,20 +73,31 @@ class RunOptions:
 
 def add_arguments(run: argparse.ArgumentParser) -> None:
     """Add all options and operands of `run`."""
+    run.add_argument("-V", "--version", action="version", version=f"stapwatch {VERSION}")
     _add_what_to_run(run)
     _add_output(run)
     _add_listings(run)
     _add_compiling(run)
+    needless_options.add_arguments(run)
     unsupported_options.add_arguments(run)
     compile_options.add_arguments(run, RUN_PASS)
     run.add_argument(
-        "rest", nargs=argparse.REMAINDER, metavar="FILE [ARG...]", help="script, and its arguments"
+        "rest",
+        nargs=argparse.REMAINDER,
+        metavar="FILE [ARG...]",
+        help="script, and its arguments; options may follow",
     )
 
 
 def _add_what_to_run(run: argparse.ArgumentParser) -> None:
     what = run.add_argument_group("what to run")
     what.add_argument("-e", metavar="SCRIPT", dest="text", help="the script's text itself")
+    what.add_argument(
+        "-i",
+        "--interactive",
+        action="store_true",
+        help="without a script: read it from the terminal, up to Ctrl-D",
+    )
     what.add_argument(
         "-E",
         metavar="SCRIPT",
@@ -133,6 +148,12 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         type=_rotation,
         dest="rotation",
         help="with -o: continue in FILE.1, FILE.2, ... when FILE.0 is full; keep the last N",
+    )
+    output.add_argument(
+        "-t",
+        action="store_true",
+        dest="probe_times",
+        help="show the hits and the time of each probe at the end",
     )
     output.add_argument("-k", action="store_true", dest="keep", help="keep the temporary folder")
     output.add_argument(
@@ -194,13 +215,18 @@ def _add_compiling(run: argparse.ArgumentParser) -> None:
     compiling = run.add_argument_group("compiling")
     compiling.add_argument("-u", action="store_false", dest="optimise", help="do not optimise")
     compiling.add_argument(
+        "--skip-badvars",
+        action="store_true",
+        help="context variables that a probe does not have are 0",
+    )
+    compiling.add_argument(
         "-r", metavar="RELEASE", dest="release", help="compile for this kernel, without running"
     )
     compiling.add_argument(
         "--sysroot", metavar="FOLDER", default="/", help="where -r looks for the kernel"
     )
     compiling.add_argument(
-        "--compatible", metavar="VERSION", help="the value of systemtap_v in conditionals"
+        "--compatible", metavar="VERSION", help="the language as that version of SystemTap had it"
     )
     compiling.add_argument(
         "--suppress-time-limits",
@@ -219,19 +245,6 @@ def _add_compiling(run: argparse.ArgumentParser) -> None:
     )
     compiling.add_argument("--runtime", choices=("kernel",), help="kernel only")
     compiling.add_argument("--privilege", choices=("stapdev",), help="stapdev only")
-
-
-def complete(words: Sequence[str]) -> list[str]:
-    """`--monitor x.stp` -> `--monitor=1 x.stp`, because optional values are taken after '=' only."""
-    completed = list(words)
-    for index, word in enumerate(completed):
-        if word == "--monitor":
-            completed[index] = "--monitor=1"
-        elif word in ("--color", "--colour"):
-            completed[index] += "=always"
-        elif word == "--":
-            break
-    return completed
 
 
 def parse(given: argparse.Namespace) -> RunOptions:
@@ -264,9 +277,12 @@ def parse(given: argparse.Namespace) -> RunOptions:
         strict=given.strict,
         keep=given.keep,
         monitor=given.monitor,
+        probe_times=given.probe_times,
+        notes=tuple(given.needless),
         end_of_run_globals=given.end_of_run_globals,
         listing=_listing(given),
         optimise=given.optimise,
+        skip_badvars=given.skip_badvars,
         kernel=_kernel(given),
         compatible=given.compatible,
         tolerant=given.tolerant,
@@ -301,6 +317,8 @@ def _script(given: argparse.Namespace) -> tuple[str | None, str | None, tuple[st
         return None, "", tuple(rest)
     if given.text is not None:
         return None, given.text, tuple(rest)
+    if not rest and given.interactive:
+        return "-", None, ()
     if not rest:
         raise UsageError("no script: give a file, or its text with -e")
     return rest[0], None, tuple(rest[1:])

@@ -2,7 +2,7 @@
 """The messages of a run: passes, diagnostics, and at the end what was lost.
 
 report.passes(compiled.passes)  -> "Pass 1: parsed user script and 2 library scripts in 10usr/..." with -v
-report.losses(shot)             -> "WARNING: 3 events lost because the buffer was full"
+report.losses(shot)             -> "WARNING: Number of errors: 0, skipped probes: 3"
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 
 from agent.scripts.compile_client import Compiled, CompileError
 from agent.session import console
@@ -20,6 +20,7 @@ from compiler.protocol import Pass
 from runtime.abi.structs import MILLION, WAITING, Breach
 from runtime.reader.snapshot import Snapshot
 
+_FAILED = {1: "parse", 2: "analysis", 3: "translation", 4: "compilation"}
 _JOINTS = {2: ": ", 3: " into ", 4: " into "}  # between a pass's title and its summary
 
 
@@ -46,14 +47,25 @@ class Report:
             joint = _JOINTS.get(done.number, " ")
             self.say(f"Pass {done.number}: {done.title}{joint}{done.summary} in {took}.")
 
-    def run_pass(self, what: str, timer: PassTimer) -> None:
-        """Write the last pass, with -v."""
-        if self._verbose:
-            self.say(f"Pass {RUN_PASS}: {what} in {timer.text()}.")
+    def notes(self, notes: Iterable[str]) -> None:
+        """Write what options did nothing, with -v."""
+        for note in notes if self._verbose else ():
+            self.say(f"note: {note}")
 
-    def completed(self, timer: PassTimer) -> None:
+    def run_started(self) -> None:
+        """Write the first line of the last pass in SystemTap's words, with -v."""
         if self._verbose:
-            self.say(f"Run completed in {timer.text()}.")
+            self.say(f"Pass {RUN_PASS}: starting run.")
+
+    def run_completed(self, timer: PassTimer) -> None:
+        """Write the second one, with -v."""
+        if self._verbose:
+            self.say(f"Pass {RUN_PASS}: run completed in {timer.text()}.")
+
+    def run_failed(self) -> None:
+        """Write the last line of a run whose exit status is not 0, with -v."""
+        if self._verbose:
+            self.say(f"Pass {RUN_PASS}: run failed.")
 
     def compiled(self, compiled: Compiled) -> None:
         """Write the passes and warnings of a script that compiled."""
@@ -66,7 +78,8 @@ class Report:
         for diagnostic in (*error.diagnostics, *error.warnings):
             self.say(str(diagnostic))
         if self._verbose:
-            self.say(f"Pass {len(error.passes) + 1}: failed; see the messages above.")
+            number = len(error.passes) + 1
+            self.say(f"Pass {number}: {_FAILED.get(number, 'compilation')} failed.")
 
     def command_failed(self, status: int) -> None:
         """Report how the command of -c ended, in SystemTap's words; a negative status is a signal."""
@@ -82,9 +95,8 @@ class Report:
             if probe.error and probe.error != WAITING:  # reported when it happened
                 why = os.strerror(abs(probe.error))
                 self.warn(f"probe {probe.probe.point} could not be attached: {why}")
-        for what, count in _losses(shot):
-            if count:
-                self.warn(f"{count} {what}")
+        for text in _losses(shot):
+            self.warn(text)
 
     def disarmed(self, shot: Snapshot) -> None:
         """Report the budget that ended the run, if one did."""
@@ -110,11 +122,23 @@ def _percent(ppm: int) -> str:
     return f"{ppm * 100 / MILLION:.4g}%"
 
 
-def _losses(shot: Snapshot) -> Sequence[tuple[str, int]]:
-    return (
-        ("hits skipped inside another handler", sum(p.skipped_reentrant for p in shot.probes)),
-        ("hits skipped because a table stayed locked", sum(p.skipped_lock for p in shot.probes)),
-        ("hits missed by the kernel", sum(p.missed for p in shot.probes)),
-        ("events lost because the buffer was full", shot.lanes.events_lost),
-        ("updates lost because an array was full", sum(t.dropped for t in shot.tables)),
-    )
+def _losses(shot: Snapshot) -> Iterator[str]:
+    """What was not done, or not seen, in SystemTap's words where it has some."""
+    reentrant = sum(p.skipped_reentrant for p in shot.probes)
+    locked = sum(p.skipped_lock for p in shot.probes)
+    missed = sum(p.missed for p in shot.probes)
+    errors = sum(p.errors for p in shot.probes)
+    if errors or reentrant or locked or missed:
+        yield f"Number of errors: {errors}, skipped probes: {reentrant + locked + missed}"
+    for why, count in (
+        ("reentrancy: they hit inside another handler", reentrant),
+        ("a lock timeout: a table stayed locked", locked),
+        ("missed hits, which the kernel did not report", missed),
+    ):
+        if count:
+            yield f"Skipped due to {why}: {count}"
+    if lost := shot.lanes.events_lost:
+        yield f"There were {lost} transport failures."
+        yield f"{lost} prints found the output buffer full; -s MB makes it larger"
+    if dropped := sum(t.dropped for t in shot.tables):
+        yield f"{dropped} updates lost because an array was full"

@@ -18,7 +18,7 @@ from agent.scripts.compile_client import Compiled
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
 from agent.scripts.script import LoadedModule, Owner
 from agent.scripts.turns import Turns
-from agent.session import final_globals
+from agent.session import final_globals, probe_times
 from agent.session.monitor import Monitor
 from agent.session.options import RunOptions
 from agent.session.output_file import Output
@@ -61,7 +61,7 @@ class Run(Owner):
             module = await self._open(lambda: self._modules.load(compiled.path, compiled.module))
         except ModuleError as error:
             self._report.say(f"ERROR: {error}")
-            self._report.run_pass("run failed", self._timer)
+            self._report.run_failed()
             return 1
         return await self._run(module, start=True)
 
@@ -140,7 +140,7 @@ class Run(Owner):
     async def _start(
         self, module: LoadedModule, target: TargetProcess | None, *, start: bool
     ) -> None:
-        self._report.run_pass(f'started run of "{module.name}.ko"', self._timer)
+        self._report.run_started()
         module.attach()
         try:
             if start:
@@ -211,8 +211,9 @@ class Run(Owner):
         if not module.gave_up and self._options.end_of_run_globals:
             text = "".join(final_globals.lines(shot))
             self._output.write(text.encode(errors="surrogateescape"))
+        if self._options.probe_times:
+            self._output.write("".join(probe_times.lines(shot)).encode(errors="surrogateescape"))
         self._output.flush()
-        self._report.completed(self._timer)
         self._report.losses(shot)
         self._report.disarmed(shot)
         if status:
@@ -220,7 +221,11 @@ class Run(Owner):
         self._check_skipped(shot)
         failed = bool(status) or (self._errors > 0 and not self._options.tolerant)
         failed = failed or self._too_many_skipped or shot.header.disarms > 0
-        return 1 if failed or module.gave_up or module.broken else 0
+        failed = failed or module.gave_up or bool(module.broken)
+        self._report.run_completed(self._timer)
+        if failed:
+            self._report.run_failed()
+        return int(failed)
 
     def on_exit(self, module: LoadedModule) -> None:
         self._end.set()

@@ -47,6 +47,7 @@ class Session:
 
     async def run(self) -> int:
         """The exit status: 0, 1 after any error, 130 if interrupted before the script ran."""
+        self._report.notes(self._options.notes)
         loop = asyncio.get_running_loop()
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._interrupt)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """SystemTap's options that `run` does not support: each is reported with what to do instead.
 
-stapwatch run -t x.stp  ->  error: -t is not supported: the hits of each probe are shown by --monitor ...
+stapwatch run --bpf x.stp  ->  error: --bpf is not supported: handlers run in the kernel only
 """
 
 from __future__ import annotations
@@ -14,23 +14,12 @@ _SERVER = (
     "scripts are compiled on this host; modules cannot be built elsewhere yet. If this host has no"
     " compiler, run stapwatch on a host with the same kernel and its headers"
 )
-_SYMBOLS = "symbols and types come from the running kernel itself; leave it out"
 _KERNEL_ONLY = "handlers run in the kernel only"
 _HERE = "run stapwatch on the other machine, or its agent there"
 # option -> the number of its arguments ("?": after '=' only), and what to do instead
 INSTEAD: dict[tuple[str, ...], tuple[int | str, str]] = {
-    ("-P", "--prologue-searching"): ("?", "arguments are read at a function's first instruction"),
-    ("-b",): (0, "output is merged by time; there are no files for each CPU"),
-    ("-i", "--interactive"): (0, "write a file and run it, or use -e"),
-    ("-t",): (0, "the hits of each probe are shown by --monitor and by 'stapwatch status'"),
-    ("-B",): (1, "modules are built with the kernel's own flags"),
     ("-a",): (1, "compile on a machine of that architecture"),
     ("-R",): (1, "the runtime is part of stapwatch"),
-    ("-d",): (1, _SYMBOLS),
-    ("--ldd", "--all-modules"): (0, _SYMBOLS),
-    ("--download-debuginfo",): ("?", "no debuginfo is needed"),
-    ("-q",): (0, "types come from BTF; no debuginfo is read"),
-    ("--skip-badvars",): (0, "use @defined($name) or @choose_defined($name, 0)"),
     ("--use-server", "--use-server-on-error", "--list-servers", "--trust-servers"): ("?", _SERVER),
     ("--remote",): (1, _HERE),
     ("--remote-prefix",): (0, _HERE),

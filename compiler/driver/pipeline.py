@@ -24,6 +24,7 @@ from compiler.codegen.probe_table import ModuleTypes, Target
 from compiler.driver import tapset_index
 from compiler.driver.module_cache import CompileJob
 from compiler.frontend.parser import parse
+from compiler.frontend.preprocessor_conditions import compare_versions
 from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.hooks import Watchpoint
 from compiler.ir.options import (
@@ -263,6 +264,8 @@ def _analyze(parsed: Parsed) -> Analyzed:
         request.guru,
         parsed.sources.job.programs,
         defines.limits.MAXFUNCTIONS,
+        request.skip_badvars,
+        request.compatible is not None and compare_versions(request.compatible, "1.3") < 0,
     )
     program = _resolve(parsed, environment)
     unused: list[Diagnostic] = []

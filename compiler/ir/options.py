@@ -85,6 +85,7 @@ _WITHOUT_EFFECT = {
     "STP_PROCFS_BUFSIZE": "$value has 512 bytes, or as many as .maxsize(n) says",
     "STP_TIMING": "hits of each probe are always counted",
     "STP_BULKMODE": "output is merged by time",
+    "STP_LEGACY_PRINT": "formats are applied by the reader",
     "TRYLOCKDELAY_MAX": "TRYLOCKDELAY is the whole delay",
 }
 

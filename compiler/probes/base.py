@@ -119,15 +119,18 @@ class Environment:
     """The inputs of resolving. The kernel's facts are read only when a probe needs them.
 
     `guru`: the script may use constructs that can crash the kernel. `most_functions`: the functions that the
-    points of one probe may expand to. Resolving fills `warnings`, and `typed_modules` with the kernel's
-    modules whose types the script uses: it fits no other build of them. `debuginfo` has the debug information
-    of programs by their paths, or the error that it has none.
+    points of one probe may expand to. `skip_badvars`: context variables that a probe does not have are 0.
+    `old_pointers`: %p pads its digits with zeros, as SystemTap 1.2 did. Resolving fills `warnings`, and
+    `typed_modules` with the kernel's modules whose types the script uses: it fits no other build of them.
+    `debuginfo` has the debug information of programs by their paths, or the error that it has none.
     """
 
     kernel: Kernel
     guru: bool = False
     programs: Files = field(default_factory=Files)
     most_functions: int = Limits().MAXFUNCTIONS
+    skip_badvars: bool = False
+    old_pointers: bool = False
     warnings: list[Diagnostic] = field(default_factory=list)
     typed_modules: set[str] = field(default_factory=set)
     debuginfo: dict[str, object] = field(default_factory=dict)

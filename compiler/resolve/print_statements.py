@@ -16,7 +16,18 @@ from compiler.resolve.statistics_ops import buckets
 from compiler.resolve.type_environment import UNKNOWN, article
 from compiler.resolve.variables import key_name
 from runtime.abi.manifest import ValueType
-from runtime.events.printf import Argument, DirectiveError, Kind, Role, Star, arguments, parse
+from runtime.events.printf import (
+    Argument,
+    Conversion,
+    Directive,
+    DirectiveError,
+    Kind,
+    Piece,
+    Role,
+    Star,
+    arguments,
+    parse,
+)
 
 
 def lower_print(
@@ -136,7 +147,21 @@ def _formatted(
         return "", (), ()
     args = [_argument(ctx, arg, expected) for arg, expected in zip(e.args, needed, strict=True)]
     names = _unique([_name(arg, i + 1) for i, arg in enumerate(e.args)])
-    return format_.value, tuple(args), names
+    form = format_.value
+    if ctx.program.environment.old_pointers:
+        form = _with_old_pointers(form, pieces)
+    return form, tuple(args), names
+
+
+def _with_old_pointers(form: str, pieces: tuple[Piece, ...]) -> str:
+    """`%p` -> `%18.16p`: SystemTap 1.2 showed all digits of a pointer, or as many as a width has room for."""
+    for piece in reversed(pieces):
+        if isinstance(piece, Directive) and piece.conversion is Conversion.POINTER:
+            width = 18 if piece.width is None else piece.width
+            if isinstance(width, int):
+                shown = f"%{piece.flag}{width}.{max(0, min(width - 2, 16))}p"
+                form = form[: piece.position] + shown + form[piece.end :]
+    return form
 
 
 def _argument(ctx: FunctionContext, e: syntax.Expr, needed: Argument) -> p.Expr:

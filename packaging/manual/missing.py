@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from agent.session.needless_options import NEEDLESS
 from agent.session.unsupported_options import INSTEAD
 from compiler.probes.unsupported import ABSENT
 from compiler.resolve.unsupported_functions import UNSUPPORTED
@@ -16,6 +17,10 @@ from manual.scd import bold, definition, prose
 
 def options() -> str:
     return _definitions((name, text) for names, (_, text) in INSTEAD.items() for name in names)
+
+
+def needless() -> str:
+    return _definitions((name, text) for names, (_, text) in NEEDLESS.items() for name in names)
 
 
 def points() -> str:

@@ -22,6 +22,7 @@ _BLOCKS: dict[str, Callable[..., str]] = {
     "macros": macros.render,
     "missing_functions": missing.functions,
     "missing_options": missing.options,
+    "needless_options": missing.needless,
     "missing_points": missing.points,
     "metrics": metrics.render,
     "losses": metrics.reasons,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from agent.session.needless_options import NEEDLESS
 from agent.session.unsupported_options import INSTEAD
 from compiler.arch import NAMES
 from compiler.driver import tapset_index
@@ -107,4 +108,7 @@ def test_what_is_missing() -> None:
     assert {name for term in found for name in term.split(", ")} == set(ABSENT)
     found = page("stapwatch-run.1").terms("OPTIONS OF STAP THAT ARE MISSING")
     options = {name for names in INSTEAD for name in names}
+    assert {name for term in found for name in term.split(", ")} == options
+    found = page("stapwatch-run.1").terms("OPTIONS OF STAP THAT NEED NOTHING")
+    options = {name for names in NEEDLESS for name in names}
     assert {name for term in found for name in term.split(", ")} == options

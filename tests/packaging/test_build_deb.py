@@ -76,6 +76,12 @@ def test_manual_pages_and_what_shells_complete(agent: Deb) -> None:
     }
 
 
+def test_stap_is_a_link_outside_of_the_path(agent: Deb) -> None:
+    """Debian's systemtap has /usr/bin/stap, and both packages may be installed."""
+    assert "usr/lib/stapwatch/bin/stap" in agent.files
+    assert "usr/bin/stap" not in agent.files
+
+
 def test_units_and_what_systemd_reads(agent: Deb) -> None:
     units = {
         Path(n).name

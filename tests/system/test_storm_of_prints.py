@@ -30,7 +30,7 @@ def test_interrupt_in_a_storm(guest: Guest, setting: Setting) -> None:
     setting.install_cache(guest)
     command = "exec stapwatch run -v /root/prints.stp >/tmp/prints"
     running = guest.start(["/bin/sh", "-c", command], timeout=300)
-    running.wait(until=b"Pass 5: started")
+    running.wait(until=b"Pass 5: starting")
     storm = guest.start(["python3", "/root/storm.py"], timeout=600)
     storm.wait(until=b"blows\n")
     guest.run("until grep -q storm /tmp/prints; do sleep 0.1; done", timeout=300).check()

@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,7 @@ def test_check_of_a_configuration_compiles_its_scripts(tmp_path: Path) -> None:
 def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
     script = tmp_path / "x.stp"
     script.write_text("#!/usr/bin/env -S stapwatch run\nprobe begin { println(@1, $2) }\n")
-    done = stapwatch("run", "-v", "-p1", str(script), "-v", "7")
+    done = stapwatch("run", "-v", "-p1", "--", str(script), "-v", "7")
     assert done.returncode == 0, done.stderr
     assert 'println("-v", 7)' in done.stdout
     assert done.stderr.startswith("Pass 1: parsed user script and ")
@@ -133,7 +134,7 @@ def test_run_p1_prints_the_tree_and_takes_arguments(tmp_path: Path) -> None:
 def test_options_reach_the_compiler() -> None:
     options = run_options(
         "-ve", "probe x {}", "-G", "n=0x10", "-G", 's="a"', "-D", "MAXACTION=5", "-DTHIS", "-g",
-        "-I/l", "-m", "mine", "one", "-two",
+        "-I/l", "-m", "mine", "one", "--", "-two",
     )  # fmt: skip
     assert (options.verbose, options.text, options.file) == (1, "probe x {}", None)
     wanted = run_request(options, Path("/out"), 4)
@@ -141,6 +142,61 @@ def test_options_reach_the_compiler() -> None:
     assert wanted.defines == {"MAXACTION": "5", "THIS": "1"}
     assert (wanted.guru, wanted.library, wanted.module) == (True, ("/l",), "mine")
     assert (wanted.text, wanted.args, wanted.run_mode) == ("probe x {}", ("one", "-two"), True)
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ("x.stp -DFOO=3 a -v -- -b", "x.stp a -b"),
+        ("-- x.stp -v", "x.stp -v"),
+        ("x.stp a -- -v -- c", "x.stp a -v -- c"),
+        ("-wWve T q -p 1", "T: q"),
+        ("- a -w", "- a"),
+        ("-e T -x -5 -- -e", "T: -e"),
+        ("x.stp --monitor a", "x.stp a"),
+        ("x.stp --compatible 1.2 --vp 001", "x.stp"),
+        ("-i", "-"),
+        ("-i x.stp -tb -P -B CONFIG_X=y -dkernel --ldd --all-modules --skip-badvars", "x.stp"),
+    ],
+)
+def test_options_may_stand_behind_the_script(words: str, wanted: str) -> None:
+    """As in stap: up to '--'."""
+    found = run_options(*words.split())
+    what = f"{found.text}:" if found.file is None else found.file
+    assert " ".join([what, *found.arguments]) == wanted
+
+
+def test_options_that_need_nothing_are_told_with_v(capfd: pytest.CaptureFixture[str]) -> None:
+    session("exit", "-b", "-dnfs")
+    assert capfd.readouterr().err == ""
+    session("exit", "-b", "-dnfs", "-v")
+    notes = [n for n in capfd.readouterr().err.splitlines() if n.startswith("note: ")]
+    assert [note.split(": ")[1] for note in notes] == ["-b needs nothing", "-d needs nothing"]
+
+
+def test_pass_5_is_told_in_stap_s_words(capfd: pytest.CaptureFixture[str]) -> None:
+    for how, last in (("exit", ""), ("fail", "Pass 5: run failed.\n")):
+        session(how, "-v")
+        err = capfd.readouterr().err
+        told = re.search(r"^Pass 5: starting run\.\n(?s:.*)", err, re.MULTILINE)
+        assert told, err
+        shape = r"Pass 5: run completed in \d+usr/\d+sys/\d+real ms\.\n"
+        assert re.search(shape + re.escape(last) + r"\Z", told[0]), err
+
+
+def test_a_link_named_stap_is_run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/lib/stapwatch/bin/stap", "-V"])
+    with pytest.raises(SystemExit):
+        main.main()
+    assert capsys.readouterr().out == f"stapwatch {VERSION}\n"
+    assert sys.argv[1] == "run", "a daemon's command line is made of it"
+
+
+def test_hits_and_times_of_probes_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
+    session("exit", "-t")
+    assert capfd.readouterr().out.startswith("hello\n----- probe hit report:\n")
 
 
 def test_limits_that_the_session_enforces() -> None:
@@ -153,9 +209,8 @@ def test_limits_that_the_session_enforces() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["-t", "x.stp"], "-t is not supported: the hits of each probe are shown by --monitor"),
+        (["x.stp", "--sysenv=A"], "--sysenv is not supported: set the variable itself"),
         (["--remote", "host", "x.stp"], "--remote is not supported: run stapwatch on the other"),
-        (["--prologue-searching=always", "x.stp"], "--prologue-searching is not supported"),
         (
             ["--use-server", "x.stp"],
             "--use-server is not supported: scripts are compiled on this host;"
@@ -201,7 +256,8 @@ def test_every_option_has_its_line_of_help() -> None:
     options = (
         "-e -E -p -v --vp -k -g -u -w -W -D -G -I -m -o -c -x -T -s -F -A -l -L -r --dump-functions"
         " --dump-probe-types --dump-probe-aliases --suppress-time-limits --suppress-handler-errors"
-        " --monitor --no-global-var-display --compatible --disable-cache --sysroot"
+        " --monitor --no-global-var-display --compatible --disable-cache --sysroot -t -i -V"
+        " --skip-badvars"
     )
     for option in options.split():
         lines = [line for line in text.splitlines() if line.startswith(f"  {option}")]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,28 @@ def test_a_manifest_takes_no_compiler_of_c(request_: Request) -> None:
     assert found.ok and found.path == "" and len(found.passes) == 3
     [table] = Manifest.from_json(found.output).tables
     assert (table.name, [key.name for key in table.keys]) == ("a", ["pid"])
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "wanted"),
+    [
+        ({"compatible": "1.2"}, 'printf("%p %5p %#x", 1, 2, 3)', "%18.16p %5.3p %#x"),
+        ({"compatible": "1.3"}, 'printf("%p %5p", 1, 2)', "%p %5p"),
+        ({"compatible": "3.3"}, "abort()", "there is no function 'abort'"),
+        ({"compatible": "4.0"}, 'abort() print("x")', "x"),
+        ({"skip_badvars": True}, "println($nosuch)", "%d\n"),
+        ({}, "println($nosuch)", "has no '$nosuch'"),
+        ({"globals": {"argc": "7"}, "args": ("a",)}, "println(argc, argv_1)", "%d%s\n"),
+    ],
+)
+def test_options_that_change_the_language(
+    request_: Request, options: dict[str, Any], text: str, wanted: str
+) -> None:
+    """%p of SystemTap 1.2 is that of the C that stap 4.8 makes with --compatible."""
+    script = f'probe kernel.trace("sched_switch") {{ {text} }}'
+    asked = replace(request_, text=script, last_pass=3, manifest=True, **options)
+    found = compile_script(asked, print)
+    if found.ok:
+        assert [p.format for p in Manifest.from_json(found.output).prints] == [wanted]
+    else:
+        assert wanted in found.errors[0].message
