@@ -161,7 +161,7 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         metavar="MB",
         type=_megabytes,
         dest="buffer",
-        help="size of each CPU's output buffer (default 0.25)",
+        help="size of each CPU's output buffer (default 4)",
     )
     output.add_argument(
         "--no-global-var-display",

@@ -29,6 +29,7 @@ from compiler.ir.diagnostics import CompileError, Diagnostic
 from compiler.ir.hooks import Watchpoint
 from compiler.ir.options import (
     MOST_FUNCTIONS,
+    RUN_RING,
     Defines,
     Limits,
     Options,
@@ -256,7 +257,8 @@ def _library_summary(parsed: Parsed) -> str:
 def _analyze(parsed: Parsed) -> Analyzed:
     """Resolve names and types, and remove unused code. Raises CompileError."""
     request, own = parsed.sources.job.request, parsed.own
-    defines = with_defines(Limits(), request.defines)
+    limits = Limits(RINGSIZE=RUN_RING) if request.run_mode else Limits()
+    defines = with_defines(limits, request.defines)
     if defines.errors:
         raise CompileError(defines.errors)
     environment = Environment(

@@ -20,6 +20,7 @@ from runtime.abi.manifest import Histogram, HistogramKind, WhenFull
 from runtime.support.record import field, fields, record, replace
 
 MINIMUM_RING = 4096
+RUN_RING = 4 << 20  # RINGSIZE of `run`: one script at a time, whose every print somebody waits for
 MOST_ACTIONS = (1 << 31) - 1
 MOST_FUNCTIONS = (1 << 31) - 1
 

@@ -137,8 +137,8 @@ def compile_case(
         "output": str(folder),
         "run_mode": case.strict,
         "statistics": case.statistics,
-        # an emulated CPU is slow, and the machine below it busy with other tests
-        "defines": {"MAXTIME": "0", **case.defines},
+        # an emulated CPU is slow, and the machine below it busy with other tests; many modules are loaded at once
+        "defines": {"MAXTIME": "0", "RINGSIZE": "262144", **case.defines},
         "args": case.args,
         "globals": case.globals,
         "target": case.target,

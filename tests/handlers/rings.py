@@ -3,7 +3,8 @@
 
 rings.py plan.json result.json
 plan    {"numbers": path of a module that prints a number for each getppid() of the target,
-         "storm": path of one that prints a line for each getppid(), and "bye" at its end}
+         "storm": path of one that prints a line for each getppid(), and "bye" at its end,
+         "burst": path of one that prints a thousand numbers at its begin, and again at its end}
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from runtime.abi.structs import EventKind
+from runtime.abi.structs import EventKind, State
 from runtime.events.decode import Event
 from runtime.reader import module_loader
 from runtime.reader.device import Device, DeviceError
@@ -162,9 +164,42 @@ def gates(path: str) -> dict[str, Any]:
     return result
 
 
+def burst(path: str) -> dict[str, Any]:
+    """A module whose begin and end probes print more than a ring holds: with a reader, without one, and with
+    a process that is killed while it waits."""
+    result: dict[str, Any] = {}
+    with loaded(path) as name, Device.open(name) as device:
+        found: list[int] = []
+        for work in (lambda: device.start(0, os.getpid()), device.stop):
+            worker = threading.Thread(target=work)
+            worker.start()
+            while worker.is_alive():
+                found += numbers(device.read_events())
+            found += numbers(everything(device))
+        result["read"] = {"prints": found, "lost": read(device).lanes.events_lost}
+    with loaded(path) as name, Device.open(name) as device:
+        device.start(0, os.getpid())
+        lost = read(device).lanes.events_lost
+        result["alone"] = {"prints": len(numbers(everything(device))), "lost": lost}
+        device.stop()
+    with loaded(path) as name, Device.open(name) as device:
+        child = os.fork()
+        if child == 0:
+            device.start(0, os.getpid())
+            os._exit(0)
+        deadline = time.monotonic() + DEADLINE
+        while device.state is not State.STARTING and time.monotonic() < deadline:
+            time.sleep(0.001)
+        os.kill(child, signal.SIGKILL)
+        result["killed"] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) * -1
+        everything(device)
+    return result
+
+
 def main() -> int:
     plan = json.loads(Path(sys.argv[1]).read_text())
     result = {"held": held(plan["numbers"]), "gates": gates(plan["storm"])}
+    result["burst"] = burst(plan["burst"])
     Path(sys.argv[2]).write_text(json.dumps(result))
     return 0
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import Any
 
 import pytest
@@ -20,6 +21,10 @@ STORM = """\
 probe kernel.trace("sys_enter") { if ($id == 110) printf("%d %d\\n", pid(), tid()) }
 probe end { printf("bye %d\\n", 1) }
 """
+BURST = """\
+probe begin { for (i = 0; i < 1000; i++) print_char(i) }
+probe end { for (i = 0; i < 1000; i++) printf("%d", i) }
+"""
 RECORD = 24 + 2 * 8  # bytes of one with two numbers
 RING = 1 << 18
 CPUS = 2
@@ -32,6 +37,7 @@ def result(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory)
     for name, text, defines in (
         ("numbers", NUMBERS, {"RINGSIZE": "8192"}),
         ("storm", STORM, {"RINGSIZE": str(RING)}),
+        ("burst", BURST, {"RINGSIZE": "4096"}),
     ):
         response = compile_case(Case(name, text, defines=defines), image, folder)
         assert response["ok"], response["errors"]
@@ -74,3 +80,19 @@ def test_no_record_comes_after_the_gates_have_closed(result: dict[str, Any]) -> 
 def test_the_end_probe_finds_room(result: dict[str, Any]) -> None:
     assert [list(args) for args in result["gates"]["last"]] == [[1]]
     assert result["gates"]["end_lost"] == 0
+
+
+def test_begin_and_end_probes_wait_for_the_reader(result: dict[str, Any]) -> None:
+    """The ring has room for 128 of a thousand prints."""
+    read = result["burst"]["read"]
+    assert read["prints"] == [*range(1000)] * 2
+    assert read["lost"] == 0
+
+
+def test_they_wait_in_vain_for_a_while_only(result: dict[str, Any]) -> None:
+    alone = result["burst"]["alone"]
+    assert alone["prints"] + alone["lost"] >= 1000 and alone["prints"] < 200
+
+
+def test_a_killed_process_waits_no_more(result: dict[str, Any]) -> None:
+    assert result["burst"]["killed"] == signal.SIGKILL

@@ -69,6 +69,10 @@ probe begin {
 }
 probe end { if (read) println("end") }
 """
+BURST = """\
+probe begin { for (i = 0; i < 3000; i++) print_char(65) println("") exit() }
+probe end { for (i = 0; i < 3000; i++) print_char(66) println("") }
+"""
 STORM = """\
 global calls
 probe kernel.trace("sys_enter") { if (pid() == target()) calls++ }
@@ -178,6 +182,7 @@ def ready(guest: Guest, setting: Setting) -> None:
         for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS, ZONE, STORM)
     ]
     texts.append(["-m", "files", "-e", FILES])
+    texts.append(["-DRINGSIZE=4096", "-e", BURST])
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
     setting.install_cache(guest)
 
@@ -307,6 +312,20 @@ def test_globals_that_nobody_reads_are_printed(guest: Guest) -> None:
     assert (done.status, done.stdout) == (0, SHOWN), done.stderr
     done = guest.run([*words[:2], "--no-global-var-display", *words[2:]], timeout=300)
     assert (done.status, done.stdout) == (0, "end\n"), done.stderr
+
+
+def test_bursts_of_begin_and_end_probes_are_complete(guest: Guest) -> None:
+    """They wait for the reader: a ring holds 128 of the 3,000 prints."""
+    words = ["stapwatch", "run", "-v", "-e", BURST, "-DRINGSIZE=4096", "-t"]
+    done = guest.run(words, timeout=300)
+    first, second, *report = done.stdout.splitlines()
+    assert (done.status, first, second) == (0, "A" * 3000, "B" * 3000), done.stderr
+    assert report[0] == "----- probe hit report:"
+    assert [line.partition(", ns: ")[0] for line in report[1:]] == [
+        "begin, (<script>:1:7), hits: 1",
+        "end, (<script>:2:7), hits: 1",
+    ]
+    assert "transport failures" not in done.stderr
 
 
 def test_time_limit(guest: Guest) -> None:

@@ -221,7 +221,7 @@ static u64 ring_run_length(const struct sw_ring *ring, u64 until, u64 room)
 
 /*
  * The store-release gives the space back to the producer, after the records have been
- * copied. It pairs with the load-acquire in sw_event_begin().
+ * copied. It pairs with the load-acquire in event_make_room().
  */
 static void ring_give_back(struct sw_ring *ring, u64 position)
 {
@@ -245,6 +245,7 @@ ssize_t sw_rings_read(char __user *to, size_t room, bool hold)
 		if (!hold)
 			ring_give_back(ring, ring->next);
 		total += size;
+		sw_ring_waits_wake();
 		cond_resched();
 	}
 	return total;
@@ -262,6 +263,7 @@ void sw_rings_consumed(u64 time)
 		while (position != ring->next && ring_record_at(ring, position)->time < time)
 			position += ring_record_at(ring, position)->size;
 		ring_give_back(ring, position);
+		sw_ring_waits_wake();
 		cond_resched();
 	}
 }

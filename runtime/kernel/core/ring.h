@@ -44,6 +44,12 @@ struct sw_ring {
 /* Not zero if a reader sleeps: the next record wakes it. */
 extern u32 sw_reader_asleep;
 
+/*
+ * Waits until `need` bytes have room, in handlers that may wait; other records may have been
+ * added meanwhile. False if there is no use in waiting (longer).
+ */
+bool sw_ring_wait(struct sw_context *c, u64 need);
+
 /* Wakes readers. Any context, NMI included. */
 void sw_reader_kick(void);
 

@@ -139,6 +139,13 @@ void sw_reader_prepare_sleep(void);
 void sw_reader_wake(void);
 extern wait_queue_head_t sw_readers;
 
+/* ---- ring_wait.c */
+/* Around a handler that may wait for the reader: in this process, with the control mutex held. */
+void sw_ring_waits_begin(void);
+void sw_ring_waits_end(void);
+/* The reader has given space back. */
+void sw_ring_waits_wake(void);
+
 /* ---- budget.c; meter.h has the rest */
 int sw_budgets_create(void);
 void sw_budgets_destroy(void);

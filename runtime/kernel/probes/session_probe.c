@@ -55,7 +55,9 @@ void sw_phase_run(enum sw_hook phase, u32 state)
 
 		if (probe->hook != phase)
 			continue;
+		sw_ring_waits_begin();
 		handler();
+		sw_ring_waits_end();
 		cond_resched();
 	}
 }
