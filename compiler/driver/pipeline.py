@@ -48,6 +48,7 @@ from compiler.probes import Environment
 from compiler.protocol import Pass
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import eliminate_dead_code
+from compiler.transform.merge_prints import merge_prints
 from runtime.abi.manifest import WhenFull
 from runtime.support.record import field, record, replace
 
@@ -315,8 +316,11 @@ def _translate(analyzed: Analyzed) -> Translated:
         from compiler.transform.merge_probes import merge_probes
 
         program = merge_probes(program)
+    limits = analyzed.defines.limits
+    if request.optimise:
+        program = merge_prints(program, limits.MAXSTRINGLEN, limits.RINGSIZE)
     options = Options(
-        analyzed.defines.limits,
+        limits,
         strict=request.run_mode,
         export=request.export,
         histograms={name: histogram_of(tree) for name, tree in request.statistics.items()},

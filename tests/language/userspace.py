@@ -39,6 +39,7 @@ from compiler.probes import Environment
 from compiler.resolve.program import resolve
 from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.entry_return_pairing import pair
+from compiler.transform.merge_prints import merge_prints
 from runtime.abi.manifest import Manifest, WhenFull
 from runtime.abi.structs import EventKind
 from runtime.events import decode as events
@@ -157,6 +158,8 @@ def translate(script: Script) -> Generated:
     program = analyse(script)
     if script.optimise:
         program = pair(program)
+        limits = defined.limits
+        program = merge_prints(program, limits.MAXSTRINGLEN, limits.RINGSIZE)
     options = Options(
         defined.limits,
         strict=script.strict,
