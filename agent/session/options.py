@@ -47,6 +47,7 @@ class RunOptions:
     verbose: int = 0
     output: str | None = None  # a file name, with strftime()'s directives
     rotation: Rotation | None = None
+    form: str = "text"
     quiet: bool = False  # no warnings
     strict: bool = False  # warnings are errors
     keep: bool = False  # keep the temporary folder
@@ -141,6 +142,14 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         metavar="FILE",
         dest="output",
         help="write output to FILE, whose name may have directives of strftime(3)",
+    )
+    output.add_argument(
+        "-f",
+        "--format",
+        dest="form",
+        choices=("text", "json"),
+        default="text",
+        help="json: one object a line, for each print and at the end for each global",
     )
     output.add_argument(
         "-S",
@@ -273,6 +282,7 @@ def parse(given: argparse.Namespace) -> RunOptions:
         verbose=max(given.verbose, given.vp),
         output=given.output,
         rotation=given.rotation,
+        form=given.form,
         quiet=given.quiet,
         strict=given.strict,
         keep=given.keep,

@@ -18,10 +18,10 @@ from agent.scripts.compile_client import Compiled
 from agent.scripts.kernel_modules import Keeper, ModuleError, Modules
 from agent.scripts.script import LoadedModule, Owner
 from agent.scripts.turns import Turns
-from agent.session import final_globals, probe_times
 from agent.session.monitor import Monitor
 from agent.session.options import RunOptions
 from agent.session.output_file import Output
+from agent.session.output_forms import JsonForm, TextForm
 from agent.session.pass_timer import PassTimer
 from agent.session.report import Report
 from agent.session.target_process import TargetProcess, start_for_script
@@ -48,6 +48,7 @@ class Run(Owner):
     ) -> None:
         self._options, self._modules = options, modules
         self._output, self._report, self._end = output, report, end
+        self._form = JsonForm() if options.form == "json" else TextForm()
         self._timer = PassTimer()
         self._errors = 0
         self._too_many_skipped = False  # more than MAXSKIPPED allows
@@ -209,10 +210,10 @@ class Run(Owner):
         await module.stop()
         shot = module.snapshot(spread=True)
         if not module.gave_up and self._options.end_of_run_globals:
-            text = "".join(final_globals.lines(shot))
-            self._output.write(text.encode(errors="surrogateescape"))
+            self._output.write(self._form.globals(shot))
         if self._options.probe_times:
-            self._output.write("".join(probe_times.lines(shot)).encode(errors="surrogateescape"))
+            self._output.write(self._form.probes(shot))
+        self._output.write(self._form.end(shot))
         self._output.flush()
         self._report.losses(shot)
         self._report.disarmed(shot)
@@ -235,21 +236,22 @@ class Run(Owner):
         return True
 
     def on_event(self, module: LoadedModule, event: Event) -> None:
-        text = events.text(event, module.manifest)
+        about = event, module.manifest, module.device.header().time_offset
         match event.kind:
             case EventKind.PRINT:
-                if module.manifest.prints[event.site].log and not text.endswith("\n"):
-                    text += "\n"
-                self._output.write(text.encode(errors="surrogateescape"))
+                self._output.write(self._form.printed(*about))
             case EventKind.ERROR:
                 self._errors += 1
+                self._output.write(self._form.reported(*about))
                 self._output.flush()
                 self._report.say(f"ERROR: {events.log_text(event, module.manifest)}")
             case EventKind.WARNING:
+                self._output.write(self._form.reported(*about))
                 self._output.flush()
                 self._report.warn(events.log_text(event, module.manifest))
             case EventKind.COMMAND:
-                self._output.after(lambda: start_for_script(text))
+                command = events.text(event, module.manifest)
+                self._output.after(lambda: start_for_script(command))
             case EventKind.SWITCH:
                 self._output.switch()
             case EventKind.STATE:

@@ -56,19 +56,17 @@ class _Merger:
         for s in body:
             inside = map_children(s, lambda e: e, self.stmts)
             last = found[-1] if found else None
-            if isinstance(last, p.Print) and isinstance(inside, p.Print):
-                if self._is_piece(last) and self._may_follow(last, inside):
+            match last, inside:
+                case p.Print(), p.Print() if self._may_follow(last, inside):
                     found[-1] = _merged(last, inside)
-                    continue
-            found.append(inside)
+                case _:
+                    found.append(inside)
         return tuple(found)
 
-    def _is_piece(self, s: p.Print) -> bool:
-        """Whether the line goes on behind a print."""
-        return self._is_plain(s) and not s.format.endswith("\n")
-
     def _may_follow(self, first: p.Print, second: p.Print) -> bool:
-        if not self._is_plain(second) or len(first.format) + len(second.format) > _LONGEST:
+        if not self._is_plain(first) or not self._is_plain(second) or first.format.endswith("\n"):
+            return False
+        if len(first.format) + len(second.format) > _LONGEST:
             return False
         if self._size(first) + self._size(second) > self.most:
             return False

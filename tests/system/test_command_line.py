@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import time
@@ -310,6 +311,13 @@ def test_globals_that_nobody_reads_are_printed(guest: Guest) -> None:
     words = ["stapwatch", "run", "-c", "trigger getppid 21", "-e", UNREAD]
     done = guest.run(words, timeout=300)
     assert (done.status, done.stdout) == (0, SHOWN), done.stderr
+    done = guest.run([*words, "-f", "json"], timeout=300)
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [o["text"] for o in objects if o["type"] == "print"] == ["end\n"], done.stderr
+    values = {o["name"]: [e["value"] for e in o["elements"]] for o in objects if "name" in o}
+    assert (values["calls"], sorted(values["by"])) == ([21], [1, 42])
+    assert values["sizes"] == [{"count": 21, "sum": 147, "min": 7, "max": 7, "avg": 7}]
+    assert objects[-1]["type"] == "end" and objects[-1]["prints_lost"] == 0
     done = guest.run([*words[:2], "--no-global-var-display", *words[2:]], timeout=300)
     assert (done.status, done.stdout) == (0, "end\n"), done.stderr
 

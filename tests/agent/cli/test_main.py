@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import subprocess
@@ -197,6 +198,21 @@ def test_a_link_named_stap_is_run(
 def test_hits_and_times_of_probes_at_the_end(capfd: pytest.CaptureFixture[str]) -> None:
     session("exit", "-t")
     assert capfd.readouterr().out.startswith("hello\n----- probe hit report:\n")
+
+
+def test_objects_of_json(capfd: pytest.CaptureFixture[str]) -> None:
+    """Each line is one; values and prints are those of the text."""
+    session("exit", "-f", "json", "-t", text="ok 1 tables")
+    found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    printed, *rest = found
+    assert (printed["type"], printed["text"], printed["fields"]) == ("print", "hello\n", {})
+    assert {"time_ns", "cpu", "probe", "at"} < printed.keys()
+    globals_ = {f["name"]: f for f in rest if f["type"] == "global"}
+    assert globals_["hits"]["elements"] == [{"key": [], "value": 0}]
+    assert globals_["calls"]["keys"] == ["process"]
+    assert {f["probe"] for f in rest if f["type"] == "probe"}
+    lost = {"errors": 0, "skipped": 0, "prints_lost": 0, "updates_lost": 0}
+    assert rest[-1] == {"type": "end", **lost}
 
 
 def test_limits_that_the_session_enforces() -> None:
