@@ -66,6 +66,9 @@ class Request:
     compatible: str | None = None  # the version of SystemTap whose language the script is in
     module: str | None = None  # the module's name; None: derived from `name`
     target: str = ""  # the program that target() will run
+    # if target() sees other files: where the kernel finds what it sees as /, and where this compiler does
+    target_root: str = ""
+    target_folder: str = ""
     # a module of another compiler will do, in the boot in which that was in use
     older: bool = False
     explain: bool = False  # run all passes; the output is JSON, see compiler/driver/explain.py

@@ -83,11 +83,18 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, command: Sequence[str], memory: int, seconds: float, *, chroots: bool = False
+        cls,
+        command: Sequence[str],
+        memory: int,
+        seconds: float,
+        *,
+        chroots: bool = False,
+        keeps: Sequence[int] = (),
     ) -> Worker:
         """Limit the child to `memory` MiB and each request to `seconds` of CPU time. Raises OSError.
 
-        `chroots`: it keeps its privileges, to compile in another system's root folder.
+        `chroots`: it keeps its privileges, to compile in another system's root folder. `keeps`: descriptors
+        that stay open in it.
         """
         if shutil.which(command[0]) is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), command[0])
@@ -100,6 +107,7 @@ class Worker:
                 stderr=asyncio.subprocess.PIPE,
                 env=environment(),
                 start_new_session=True,
+                pass_fds=keeps,
                 limit=_LINE_LIMIT,
             )
         )

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 class Compilers:
     """`command`: the compiler's command line. Only the usual compiler has a cache. `chroots`: children
-    compile in other systems' root folders, and keep the privileges for that. `stored`: modules that another
+    compile in other systems' root folders, and keep the privileges for that. `keeps`: descriptors that stay
+    open in children. `stored`: modules that another
     machine has compiled, as far as `trust` goes."""
 
     def __init__(
@@ -33,18 +34,23 @@ class Compilers:
         command: Sequence[str] = COMMAND,
         *,
         chroots: bool = False,
+        keeps: Sequence[int] = (),
         stored: StoredModules | None = None,
         trust: Trust | None = None,
     ) -> None:
         self._command = tuple(command)
-        self._chroots = chroots
+        self._chroots, self._keeps = chroots, keeps
         self._stored, self._trust = stored, trust
         self._has_cache = self._command == COMMAND
 
     async def start(self, settings: CompileSettings) -> AnyWorker:
         """Raises OSError."""
         return await Worker.start(
-            self._command, settings.memory, settings.timeout, chroots=self._chroots
+            self._command,
+            settings.memory,
+            settings.timeout,
+            chroots=self._chroots,
+            keeps=self._keeps,
         )
 
     def find(self, wanted: Request) -> Response | None:

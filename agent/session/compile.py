@@ -15,15 +15,22 @@ from agent.scripts.compile_client import Compiled, CompileError, Compiler
 from agent.session.compile_request import run_request
 from agent.session.options import RunOptions
 from agent.session.report import Report
+from agent.session.target_root import TargetRoot
 from compiler.protocol import LAST_PASS, Request
 from runtime.support.record import replace
 
 
 async def compile_script(
-    options: RunOptions, folder: Path, compiler: Compiler, report: Report, interrupt: asyncio.Event
+    options: RunOptions,
+    folder: Path,
+    compiler: Compiler,
+    report: Report,
+    interrupt: asyncio.Event,
+    root: TargetRoot | None = None,
 ) -> Compiled | None:
-    """Compile into `folder`; with -k the C goes there, too."""
-    request = _request(options, folder, report)
+    """Compile into `folder`; with -k the C goes there, too. `root`: the files that the target sees, if they
+    are others."""
+    request = _request(options, folder, report, root)
     if request is None:
         return None
     compiled = await _until_interrupted(compiler, request, report, interrupt)
@@ -59,14 +66,16 @@ def save_named_module(compiled: Compiled, options: RunOptions) -> Path | None:
     return Path(shutil.copy(compiled.path, f"{compiled.module}.ko"))
 
 
-def _request(options: RunOptions, folder: Path, report: Report) -> Request | None:
+def _request(
+    options: RunOptions, folder: Path, report: Report, root: TargetRoot | None
+) -> Request | None:
     last_pass = min(options.compile.last_pass, LAST_PASS)
     what = "the script" if options.file in (None, "-") else options.file
     try:
         if options.file not in (None, "-"):
             with Path(str(options.file)).open("rb"):
                 pass  # one clear error here, instead of one from the compiler
-        return run_request(options, folder, last_pass)
+        return run_request(options, folder, last_pass, root)
     except OSError as error:
         report.say(f"error: cannot read {what}: {(error.strerror or '').lower()}")
         return None

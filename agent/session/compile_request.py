@@ -14,6 +14,7 @@ from agent.config.settings import Settings
 from agent.session.compile_options import CompileOptions
 from agent.session.options import RunOptions
 from agent.session.target_process import program_of
+from agent.session.target_root import TargetRoot
 from compiler.protocol import Request
 from runtime.support.record import replace
 
@@ -34,8 +35,11 @@ def check_request(options: CompileOptions, file: str | None, output: Path) -> Re
     )
 
 
-def run_request(options: RunOptions, output: Path, last_pass: int) -> Request:
-    """The request to compile the script of a run. OSError if standard input cannot be read."""
+def run_request(
+    options: RunOptions, output: Path, last_pass: int, root: TargetRoot | None = None
+) -> Request:
+    """The request to compile the script of a run. `root`: the files that the target sees, if they are others.
+    OSError if standard input cannot be read."""
     file, text = options.file, options.text
     if file == "-":
         file, text = None, Path("/dev/stdin").read_text("utf-8", "surrogateescape")
@@ -56,6 +60,8 @@ def run_request(options: RunOptions, output: Path, last_pass: int) -> Request:
         last_pass=last_pass,
         run_mode=True,
         target=_target_program(options),
+        target_root=root.seen_at if root else "",
+        target_folder=root.folder if root else "",
     )
 
 

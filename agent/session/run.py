@@ -133,10 +133,11 @@ class Run(Owner):
                     keyboard.listen()
                 await self._wait(module, target)
             status = target.status if target is not None else None
+            failure = target.failure if target is not None else None
         finally:
             if target is not None:
                 await target.end()
-        return await self._finish(module, status or 0)
+        return await self._finish(module, status or 0, failure)
 
     async def _start(
         self, module: LoadedModule, target: TargetProcess | None, *, start: bool
@@ -203,8 +204,9 @@ class Run(Owner):
             self._report.say(f"ERROR: {skipped} hits skipped, check MAXSKIPPED")
             self._end.set()
 
-    async def _finish(self, module: LoadedModule, status: int) -> int:
-        """Run end probes, print end-of-run globals and losses. `status`: the target's."""
+    async def _finish(self, module: LoadedModule, status: int, failure: OSError | None) -> int:
+        """Run end probes, print end-of-run globals and losses. `status`: the target's; `failure`: why its
+        command was not executed."""
         with contextlib.suppress(OSError):
             module.device.sync()
         await module.stop()
@@ -217,7 +219,10 @@ class Run(Owner):
         self._output.flush()
         self._report.losses(shot)
         self._report.disarmed(shot)
-        if status:
+        if failure is not None:
+            command = self._options.command
+            self._report.say(f"ERROR: cannot execute '{command}': {failure.strerror}")
+        elif status:
             self._report.command_failed(status)
         self._check_skipped(shot)
         failed = bool(status) or (self._errors > 0 and not self._options.tolerant)

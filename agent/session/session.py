@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from agent.scripts.compile_client import Compiled, Compiler
+from agent.scripts.compilers import Compilers
 from agent.scripts.kernel_modules import Modules
 from agent.session import background
 from agent.session.compile import compile_script, save_named_module, show_output
@@ -23,6 +24,7 @@ from agent.session.options import RUN_PASS, RunOptions
 from agent.session.output_file import Output, expanded
 from agent.session.report import Report
 from agent.session.run import Run
+from agent.session.target_root import TargetRoot
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -38,7 +40,7 @@ class Session:
     ) -> None:
         self._options = options
         self._modules = modules or Modules()
-        self._compiler = compiler or Compiler()
+        self._compiler = compiler
         self._end = asyncio.Event()
         self._interrupted = False
         self._report = Report(options)
@@ -56,9 +58,7 @@ class Session:
         folder = Path(tempfile.mkdtemp(prefix="stapwatch-"))
         keep = self._options.keep
         try:
-            compiled = await compile_script(
-                self._options, folder, self._compiler, self._report, self._end
-            )
+            compiled = await self._compile(folder)
             if compiled is None:
                 return 130 if self._interrupted else 1
             if self._options.listing is not None:
@@ -74,6 +74,14 @@ class Session:
                 self._report.say(f'Keeping temporary folder "{folder}"')
             else:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    async def _compile(self, folder: Path) -> Compiled | None:
+        with TargetRoot.of(self._options.target) as root:
+            kept = (root.fd,) if root else ()
+            compiler = self._compiler or Compiler(compilers=Compilers(keeps=kept))
+            return await compile_script(
+                self._options, folder, compiler, self._report, self._end, root
+            )
 
     def _list(self, compiled: Compiled) -> int:
         """-l and the like; the exit status is 1 if the list is empty."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import shlex
@@ -39,8 +40,9 @@ class TargetProcess:
     that a script counts for this process is the command's.
     """
 
-    def __init__(self, pid: int, gate: int) -> None:
-        self.pid, self._gate = pid, gate
+    def __init__(self, pid: int, gate: int, answer: int) -> None:
+        self.pid, self._gate, self._answer = pid, gate, answer
+        self.failure: OSError | None = None  # the command was not executed
         self._watch = os.pidfd_open(pid)
         self.status: int | None = None  # the exit status; negative: the number of the fatal signal
 
@@ -51,16 +53,20 @@ class TargetProcess:
         if path is None:
             raise FileNotFoundError(2, "there is no such command", words[0] if words else text)
         fate, gate = os.pipe()
+        answer, question = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(gate)
             try:
                 _stop_and_execute(path, words, fate)
+            except OSError as error:
+                os.write(question, str(error.errno).encode())
             finally:
                 os._exit(127)
         os.close(fate)
+        os.close(question)
         os.waitid(os.P_PID, pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
-        return cls(pid, gate)
+        return cls(pid, gate, answer)
 
     def release(self) -> None:
         """Execute the command."""
@@ -89,6 +95,7 @@ class TargetProcess:
                 async with timeout(5):
                     await self.wait()
         os.close(self._gate)
+        os.close(self._answer)
         os.close(self._watch)
 
     def _reap(self, how: int) -> None:
@@ -96,10 +103,17 @@ class TargetProcess:
             pid, status = os.waitpid(self.pid, how)
             if pid:
                 self.status = os.waitstatus_to_exitcode(status)
+                if number := os.read(
+                    self._answer, 16
+                ):  # the pipe is closed by the command's execve()
+                    self.failure = OSError(int(number), os.strerror(int(number)))
 
 
 def _stop_and_execute(path: str, words: list[str], fate: int) -> None:
-    """In the new process. `fate`: a pipe that closes when the run dies, which then kills this process."""
+    """In the new process. `fate`: a pipe that closes when the run dies, which then kills this process.
+
+    As with posix_spawnp(), a file that the kernel cannot execute is a script of the shell. Raises OSError.
+    """
     signal.set_wakeup_fd(-1)  # it is the run's
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)) or number in _IGNORED_BY_PYTHON:
@@ -110,7 +124,12 @@ def _stop_and_execute(path: str, words: list[str], fate: int) -> None:
     with contextlib.suppress(OSError):
         os.execv("", words)  # the memory that the call needs is there afterwards
     os.kill(os.getpid(), signal.SIGSTOP)
-    os.execv(path, words)
+    try:
+        os.execv(path, words)
+    except OSError as error:
+        if error.errno != errno.ENOEXEC:
+            raise
+        os.execv("/bin/sh", ["/bin/sh", path, *words[1:]])
 
 
 def start_for_script(text: str) -> None:

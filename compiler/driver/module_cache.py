@@ -47,7 +47,7 @@ _BOOT = "boot"  # in an entry's folder: the boot in which its compiler last used
 _DEFAULTS = asdict(Request(""))
 _NOT_IN_IDENTITY = frozenset(
     (
-        *("text", "output", "cache", "last_pass", "source", "kernel", "target"),
+        *("text", "output", "cache", "last_pass", "source", "kernel", "target", "target_folder"),
         *("older", "recompile", "explain", "manifest"),
     )
 )
@@ -234,6 +234,8 @@ def _other_kernel(request: Request, cache: Cache) -> Kernel | None:
 
 
 def _programs(request: Request) -> Files:
+    if request.target_root:
+        return Files(Path(request.target_folder), request.target, request.target_root)
     if request.kernel is None:
         return Files(target=request.target)
     root = Path(request.kernel.get("programs") or request.kernel["root"])

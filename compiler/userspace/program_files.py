@@ -23,11 +23,13 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 class Files:
     """The files of one system; its processes see `root` as `/`. `target`: the program of the process that
-    target() will return; "" if it is not known."""
+    target() will return; "" if it is not known. `seen_at`: where the kernel finds `root` when the module
+    starts, if that is not at `/`; the paths found begin with it."""
 
-    def __init__(self, root: Path = Path("/"), target: str = "") -> None:
+    def __init__(self, root: Path = Path("/"), target: str = "", seen_at: str = "") -> None:
         self.root = root
         self.target = target
+        self.seen_at = seen_at
         self._looked: dict[Path, None] = {}
 
     @property
@@ -37,6 +39,14 @@ class Files:
 
     def find(self, name: str) -> list[str]:
         """The files that a name or a shell pattern matches; may be empty."""
+        return [f"{self.seen_at}{path}" for path in self._found(self._inner(name))]
+
+    def _inner(self, path: str) -> str:
+        """A path as the system's processes write it."""
+        inner = path.removeprefix(self.seen_at)
+        return inner if inner.startswith("/") or not self.seen_at else path
+
+    def _found(self, name: str) -> list[str]:
         if "/" not in name:
             folders = os.environ.get("PATH") or _PATH
             names: Iterable[str] = (f"{folder}/{name}" for folder in folders.split(":") if folder)
@@ -48,18 +58,18 @@ class Files:
 
     def of_process(self, pid: int) -> str | None:
         """The file that a process of this machine executes; None if it cannot be read."""
-        if self.root != Path("/"):
+        if self.root != Path("/") and not self.seen_at:
             return None
         link = Path(f"/proc/{pid}/exe")
         self._looked[link] = None
         try:
-            return str(link.readlink())
+            return f"{self.seen_at}{link.readlink()}"
         except OSError:
             return None
 
     def here(self, path: str) -> Path:
         """The path at which this process finds a file of that system."""
-        return inside(self.root, path)
+        return inside(self.root, self._inner(path))
 
     def read(self, path: str) -> Path:
         """The same; the path becomes one of the inputs."""

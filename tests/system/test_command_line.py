@@ -51,6 +51,13 @@ probe end {
     printf("execve %d %d\\n", entered[59], left[59])
 }
 """
+CONTAINED = """\
+global calls
+probe begin { println("armed") }
+probe process("/mnt/only-there").syscall { if ($syscall == 110) calls++ }
+probe process("/mnt/only-there").end { println(calls, " calls of ", execname()) exit() }
+"""
+HOLD = "mount -t tmpfs none /mnt; cp $(command -v trigger) /mnt/only-there; echo $$"
 UNREAD = """\
 global calls, by, name, sizes, each, read, unused, later%[2]
 private secret
@@ -273,6 +280,27 @@ def test_only_the_command_s_own_system_calls_are_counted(guest: Guest) -> None:
     argv = ["stapwatch", "run", "-c", "trigger read 5 getppid 2", "-e", OWN_WORK]
     done = guest.run(argv, timeout=300)
     assert (done.status, done.stdout) == (0, "5 5\nexecve 1 1\n"), done.stderr
+
+
+def test_target_in_a_pid_namespace(guest: Guest) -> None:
+    """target() is the number that pid() has, and not the one in the namespace."""
+    argv = ["stapwatch", "run", "-c", "trigger getppid 321", "-e", COUNT_CALLS]
+    done = guest.run(["unshare", "-pf", "--mount-proc", *argv], timeout=300)
+    assert (done.status, done.stdout) == (0, "321 calls\n"), done.stderr
+
+
+def test_programs_are_those_that_the_target_sees(guest: Guest) -> None:
+    """The program is on a file system that only the process of -x has mounted."""
+    waits = "until [ -e /tmp/go ]; do sleep 0.1; done"
+    command = f"{HOLD}; {waits}; exec /mnt/only-there getppid 21"
+    held = guest.start(["unshare", "-m", "sh", "-c", command], timeout=600)
+    pid = held.wait(until=b"\n").stdout.strip()
+    running = guest.start(["stapwatch", "run", "-x", pid, "-e", CONTAINED], timeout=600)
+    running.wait(until=b"armed\n")
+    guest.run("touch /tmp/go").check()
+    done = running.wait()
+    assert (done.status, done.stdout) == (0, "armed\n21 calls of only-there\n"), done.stderr
+    held.wait()
 
 
 def test_process_of_the_session_is_the_target(guest: Guest) -> None:

@@ -243,6 +243,19 @@ void sw_control_exit(void)
 	sw_context_give(c);
 }
 
+/* What pid() is in handlers for the process that the caller knows by this number, as in a container. */
+static s64 control_first_pid(s64 number)
+{
+	struct pid *pid;
+
+	rcu_read_lock();
+	pid = find_vpid((int)number);
+	if (pid)
+		number = pid_nr(pid);
+	rcu_read_unlock();
+	return number;
+}
+
 int sw_control_start(const struct sw_start *options, struct file *instead_of)
 {
 	int error;
@@ -250,6 +263,7 @@ int sw_control_start(const struct sw_start *options, struct file *instead_of)
 	if (sw_state() != SW_LOADED && sw_state() != SW_STOPPED)
 		return -EBUSY;
 	control_options = *options;
+	control_options.target = control_first_pid(options->target);
 	control_options.zone[sizeof(control_options.zone) - 1] = 0;
 	sw_errors_reset(options->max_errors);
 	sw_budgets_start(options);

@@ -414,6 +414,18 @@ def test_a_command_ends_the_run(tmp_path: Path, capfd: pytest.CaptureFixture[str
     assert "WARNING: Child process exited with signal 9 (Killed)\n" in capfd.readouterr().err
 
 
+def test_a_command_that_cannot_be_executed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = tmp_path / "command"
+    command.write_text("#!/no/such/interpreter\n")
+    command.chmod(0o755)
+    status, _ = session("stay", "-c", str(command))
+    assert status == 1
+    told = f"ERROR: cannot execute '{command}': No such file or directory\n"
+    assert told in capfd.readouterr().err
+
+
 def test_a_run_ends_after_its_time() -> None:
     status, kernel = session("stay", "-T", "0.05")
     assert (status, kernel.loaded) == (0, {})

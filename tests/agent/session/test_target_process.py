@@ -58,6 +58,31 @@ def test_a_command_that_does_not_exist() -> None:
         TargetProcess.prepare("no-such-command-here")
 
 
+def test_a_file_without_an_interpreter_is_a_script_of_the_shell(tmp_path: Path) -> None:
+    """As with posix_spawnp()."""
+    script = tmp_path / "script"
+    script.write_text("exit 5\n")
+    script.chmod(0o755)
+    assert run_to_end(str(script)) == 5
+
+
+def test_a_command_that_cannot_be_executed(tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    script.write_text("#!/no/such/interpreter\n")
+    script.chmod(0o755)
+
+    async def run() -> OSError | None:
+        target = TargetProcess.prepare(str(script))
+        target.release()
+        await target.wait()
+        await target.end()
+        assert target.status == 127
+        return target.failure
+
+    failure = asyncio.run(run())
+    assert failure is not None and failure.strerror == "No such file or directory"
+
+
 def test_the_command_gets_the_signals_that_a_shell_gives_it(tmp_path: Path) -> None:
     """Python ignores some of its own."""
     found = tmp_path / "status"
