@@ -55,8 +55,7 @@ bool sw_ring_wait(struct sw_context *c, u64 need)
 	u32 probe = c->probe;
 	long left;
 
-	if (READ_ONCE(ring_wait_task) != current || irqs_disabled() ||
-	    need > ring->size)
+	if (READ_ONCE(ring_wait_task) != current || irqs_disabled() || need > ring->size)
 		return false;
 	preempt_enable();
 	left = wait_event_killable_timeout(ring_wait_queue, ring_wait_has_room(ring, need),
