@@ -83,8 +83,11 @@ def test_the_end_probe_finds_room(result: dict[str, Any]) -> None:
 
 
 def test_begin_and_end_probes_wait_for_the_reader(result: dict[str, Any]) -> None:
-    """The ring has room for 128 of a thousand prints."""
+    """The ring has room for 128 of a thousand prints. Before 5.11, a process that sleeps may change its CPU."""
     read = result["burst"]["read"]
+    if not result["burst"]["waits"]:
+        assert len(read["prints"]) + read["lost"] >= 2000
+        return
     assert read["prints"] == [*range(1000)] * 2
     assert read["lost"] == 0
 
@@ -95,4 +98,4 @@ def test_they_wait_in_vain_for_a_while_only(result: dict[str, Any]) -> None:
 
 
 def test_a_killed_process_waits_no_more(result: dict[str, Any]) -> None:
-    assert result["burst"]["killed"] == signal.SIGKILL
+    assert result["burst"]["killed"] == (signal.SIGKILL if result["burst"]["waits"] else 0)

@@ -11,7 +11,7 @@
  *     with the load-acquire in ring_take_snapshot(): a reader that sees the new
  *     head sees the whole record.
  *   - The reader gives space back by a store-release of `tail`. It pairs with the
- *     load-acquire in event_make_room(): the record is not overwritten before the
+ *     load-acquire in event_begin_when_full(): the record is not overwritten before the
  *     reader has copied it. `tail` is on the consumer's cache line, so it is loaded
  *     only if the ring seems full by the producer's last copy of it.
  *   - The store of `head` may become visible after the load of `sw_reader_asleep`.
@@ -21,31 +21,38 @@
 #include "stapwatch.h"
 #include "core/ring.h"
 
-/* Looks for room anew, and waits for it where the handler may; the record is lost if it has none. */
-static bool event_make_room(struct sw_context *c, u64 need)
+/* Of a record whose arguments take `size` bytes at most. */
+static u64 event_bytes(u32 size)
+{
+	return sizeof(struct sw_event) + (((u64)size + 7) & ~7ULL);
+}
+
+/*
+ * Looks for room anew, and waits for it where the handler may; the record is lost if it has none.
+ * A function of its own, and called last, so that a record that has room saves no registers for it.
+ */
+static noinline u8 *event_begin_when_full(struct sw_context *c, u32 kind, u32 site, u32 size)
 {
 	struct sw_ring *ring = c->ring;
+	u64 need = event_bytes(size);
 
 	do {
 		ring->tail_seen = sw_load_acquire(&ring->tail);
 		if (ring->head + need - ring->tail_seen <= ring->size)
-			return true;
+			return sw_event_begin(c, kind, site, size);
 	} while (sw_ring_wait(c, need));
 	c->counts->events_lost++;
-	return false;
+	return NULL;
 }
 
 u8 *sw_event_begin(struct sw_context *c, u32 kind, u32 site, u32 size)
 {
 	struct sw_ring *ring = c->ring;
-	u64 head = ring->head, need = sizeof(struct sw_event) + (((u64)size + 7) & ~7ULL);
+	u64 head = ring->head, need = event_bytes(size);
 	struct sw_event *record;
 
-	if (unlikely(head + need - ring->tail_seen > ring->size)) {
-		if (!event_make_room(c, need))
-			return NULL;
-		head = ring->head; /* see sw_ring_wait() */
-	}
+	if (unlikely(head + need - ring->tail_seen > ring->size))
+		return event_begin_when_full(c, kind, site, size);
 	/* Before the record gets its time: see ring_take_snapshot(). */
 	WRITE_ONCE(c->record_in_progress, 1);
 	c->ring_end = head + need;

@@ -221,7 +221,7 @@ static u64 ring_run_length(const struct sw_ring *ring, u64 until, u64 room)
 
 /*
  * The store-release gives the space back to the producer, after the records have been
- * copied. It pairs with the load-acquire in event_make_room().
+ * copied. It pairs with the load-acquire in event_begin_when_full().
  */
 static void ring_give_back(struct sw_ring *ring, u64 position)
 {
