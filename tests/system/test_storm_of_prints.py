@@ -26,9 +26,11 @@ def test_interrupt_in_a_storm(guest: Guest, setting: Setting) -> None:
     """The storm blows until the run has ended."""
     guest.push_text(SCRIPT, "/root/prints.stp")
     guest.push_text(STORM, "/root/storm.py")
-    setting.compile_run(["/root/prints.stp"], texts={"/root/prints.stp": SCRIPT})
+    setting.compile_run(
+        ["-DRINGSIZE=262144", "/root/prints.stp"], texts={"/root/prints.stp": SCRIPT}
+    )
     setting.install_cache(guest)
-    command = "exec stapwatch run -v /root/prints.stp >/tmp/prints"
+    command = "exec stapwatch run -v -DRINGSIZE=262144 /root/prints.stp >/tmp/prints"
     running = guest.start(["/bin/sh", "-c", command], timeout=300)
     running.wait(until=b"Pass 5: starting")
     storm = guest.start(["python3", "/root/storm.py"], timeout=600)
