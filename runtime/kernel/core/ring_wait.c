@@ -57,6 +57,9 @@ bool sw_ring_wait(struct sw_context *c, u64 need)
 
 	if (READ_ONCE(ring_wait_task) != current || irqs_disabled() || need > ring->size)
 		return false;
+	/* One is the handler's own; with more, something that it holds forbids to sleep. */
+	if (IS_ENABLED(CONFIG_PREEMPT_COUNT) && preempt_count() != PREEMPT_OFFSET)
+		return false;
 	preempt_enable();
 	left = wait_event_killable_timeout(ring_wait_queue, ring_wait_has_room(ring, need),
 					   msecs_to_jiffies(RING_WAIT_MS));
