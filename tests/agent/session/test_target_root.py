@@ -45,7 +45,7 @@ def test_programs_are_those_that_the_target_sees(contained: int) -> None:
     assert Files().find("/mnt/only-there") == []
 
 
-@pytest.mark.parametrize("pid", [0, os.getpid(), (1 << 22) + 1])
+@pytest.mark.parametrize("pid", [0, os.getpid(), (1 << 22) + 1], ids=["none", "our own", "no such"])
 def test_the_same_files_need_nothing(pid: int) -> None:
     with TargetRoot.of(pid) as root:
         assert root is None
