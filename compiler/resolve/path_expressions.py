@@ -89,7 +89,13 @@ def _lower(ctx: FunctionContext, e: Target) -> p.Expr:
         case syntax.TargetVar(name=name) if name.startswith("$"):
             from compiler.resolve import pretty_print  # few scripts need it
 
-            return pretty_print.summary(ctx, name[1:], e.span)
+            return pretty_print.summary(ctx, name[1:], 0, e.span)
+        case syntax.Access(base=syntax.TargetVar(name=name), path=(), pretty=pretty) if (
+            pretty and name.startswith("$")
+        ):
+            from compiler.resolve import pretty_print
+
+            return pretty_print.summary(ctx, name[1:], pretty, e.span)
         case syntax.Access():
             return _lower_access(ctx, e)
         case syntax.Cast():

@@ -2,6 +2,7 @@
 """Values as text for people: `$$parms` and its kin, `$v$` and `$v$$`.
 
 $$parms   -> Format("file=%p count=%p", ...)
+$$parms$  -> Format("file=%s count=%u", (<$file$>, ...))      $$parms$$ has $file$$
 $file$    -> Format("{.f_path={...}, .f_flags=%u}", ...)      $file$$ shows what is inside, too
 
 Directives by type: %i signed numbers, enums and booleans, %u unsigned ones, %c char, %p pointers, quoted
@@ -33,8 +34,8 @@ _MOST_VALUES = 32  # in one text; more end it with an ellipsis
 _MOST_ELEMENTS = 5  # of an array
 
 
-def summary(ctx: FunctionContext, what: str, span: Span) -> p.Expr:
-    """`$$parms` and its kin: `name=0x1 ...`."""
+def summary(ctx: FunctionContext, what: str, dollars: int, span: Span) -> p.Expr:
+    """`$$parms` and its kin: `name=0x1 ...`; with dollars behind, each value is as `$v$` or `$v$$`."""
     site = ctx.site if what == "name" else ctx.exact_site
     if site is None:
         raise TargetError(
@@ -70,8 +71,13 @@ def summary(ctx: FunctionContext, what: str, span: Span) -> p.Expr:
     args: list[p.Expr] = []
     for v in chosen:
         try:
-            args.append(load(ctx, context_variable(ctx, v.name, span), span))
-            pieces.append(f"{v.name}=%p")  # as %#x, and 0x0
+            at = context_variable(ctx, v.name, span)
+            if dollars and at.type_id != btf_types.VOID:
+                args.append(describe(ctx, at, dollars, span))
+                pieces.append(f"{v.name}=%s")
+            else:
+                args.append(load(ctx, at, span))
+                pieces.append(f"{v.name}=%p")  # as %#x, and 0x0
         except TargetError as error:  # in no register, or not one number
             pieces.append(f"{v.name}={{...}}" if error.slug == "whole-struct" else f"{v.name}=?")
     if not args:

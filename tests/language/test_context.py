@@ -124,6 +124,26 @@ def test_parameters_and_results() -> None:
     )
 
 
+def test_all_variables_as_text() -> None:
+    script = """
+    function all() { return $$parms$ }
+    probe kernel.function("vfs_read") {
+        $file = &@var("open_file")
+        println($$parms$); println($$vars$$); println("[", $$locals$, "]"); println(all() == $$parms$)
+    }
+    probe kernel.function("vfs_write").return { println($$return$, " ", $$return$$, " ", $$return, " ", $$parms$) }
+    """
+    ran = run(script, rounds=1, registers="0,1,7,2")
+    shallow, deep, nothing, same, result = ran.output.splitlines()
+    others = "buf=0x1 count=7 pos=0x2"
+    assert shallow == (
+        "file={.f_path={...}, .f_flags=32768, .f_ready=1, .f_mode=5, .f_pos=42} " + others
+    )
+    assert deep.startswith("file={.f_path={.mnt=0x10, .dentry=0x") and deep.endswith(others)
+    assert (nothing, same) == ("[]", "1")
+    assert result == "return=0 return=0 return=0x0 " + shallow  # the harness keeps its registers
+
+
 def test_registers_are_read_and_written() -> None:
     script = """
     probe kernel.function("vfs_read") {
