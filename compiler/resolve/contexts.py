@@ -20,6 +20,8 @@ from runtime.support.record import field, record
 
 _T = TypeVar("_T")
 
+LIBRARY = "<library>"  # stands for all files of the library, as "" does for all of the script's
+
 
 @record
 class GlobalSymbol:
@@ -55,9 +57,10 @@ class ProgramContext:
 
     types: TypeEnvironment
     environment: Environment
-    globals: dict[tuple[str, str], GlobalSymbol]  # by (file or "", name)
+    globals: dict[tuple[str, str], GlobalSymbol]  # by (file, "" or LIBRARY, and name)
     functions: dict[str, list[syntax.Function]]  # by name: the user's, then the library's
     library_files: frozenset[str]
+    script_globals: frozenset[str]  # names of the globals that the script declares
     contextual: frozenset[str]  # names of functions that use context variables
     # by (symbol, alias, probe point): the symbol of that function's clone for the probe point
     clones: dict[tuple[str, str, str], str]
@@ -89,8 +92,9 @@ class ProgramContext:
         return known
 
     def find_global(self, name: str, file: str) -> GlobalSymbol | None:
-        """The global that a name means in a file, noted as used."""
-        found = self.globals.get((file, name)) or self.globals.get(("", name))
+        """The global that a name means in a file, noted as used. The library sees none of the script's."""
+        scopes = (file, LIBRARY) if file in self.library_files else (file, "", LIBRARY)
+        found = next((g for s in scopes if (g := self.globals.get((s, name))) is not None), None)
         if found is not None:
             self.used_globals[found.symbol] = found
         return found
@@ -207,14 +211,25 @@ class FunctionContext:
 
     def resolve(self, name: str) -> tuple[Symbol, GlobalSymbol | None]:
         """The symbol of a variable, and the global if it is one."""
-        is_local = name in self.parameters or name in self.locals
+        own = self.local_name(name)
+        is_local = own in self.parameters or own in self.locals
         found = None if is_local else self.program.find_global(name, self.file)
-        return (("global", found.symbol) if found is not None else (*self.key, name)), found
+        return (("global", found.symbol) if found is not None else (*self.key, own)), found
+
+    def local_name(self, name: str) -> str:
+        """The name in `locals`. A library file's local has another one than a global of the script.
+
+        An alias's body and the body of the script's probe share their locals, but `n` in the script
+        is the global that it declares, whatever the library calls its own variables.
+        """
+        hidden = self.in_library and name in self.program.script_globals
+        return f"{name}.library" if hidden and name not in self.parameters else name
 
     def local(self, name: str) -> p.Local:
         """The local of that name, declared by its first use."""
-        found = p.Local(name, self.types.type_of((*self.key, name)))
-        self.locals[name] = found
+        own = self.local_name(name)
+        found = p.Local(own, self.types.type_of((*self.key, own)))
+        self.locals[own] = found
         return found
 
     def temporary(self, type_: ValueType) -> p.Local:

@@ -14,7 +14,7 @@ from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.hooks import Begin
 from compiler.probes import Environment, ProbeSite
 from compiler.probes.expand import Aliases, ResolvedProbePoint, expand
-from compiler.resolve.contexts import GlobalSymbol, ProgramContext
+from compiler.resolve.contexts import LIBRARY, GlobalSymbol, ProgramContext
 from compiler.resolve.syntax_queries import contextual_functions
 from compiler.resolve.type_environment import TypeEnvironment
 from runtime.support.record import field, record
@@ -34,7 +34,7 @@ class Declarations:
     library_files: frozenset[str]
     environment: Environment
     aliases: Aliases
-    globals: dict[tuple[str, str], GlobalSymbol]  # by (file or "" for all files, name)
+    globals: dict[tuple[str, str], GlobalSymbol]  # as in ProgramContext
     functions: dict[str, list[syntax.Function]]  # by name: the user's, then the library's
     contextual: frozenset[str]  # names of functions that use context variables
     handlers: list[ResolvedProbePoint]
@@ -55,6 +55,9 @@ class Declarations:
             self.globals,
             self.functions,
             self.library_files,
+            frozenset(
+                item.name for item in _items(self.scripts) if isinstance(item, syntax.Global)
+            ),
             self.contextual,
             self.clones,
             self.clone_sites,
@@ -167,15 +170,14 @@ def _used_files(program: ProgramContext, handlers: Iterable[ResolvedProbePoint])
 def _globals(
     items: Sequence[syntax.Item], library: Sequence[syntax.Item], diagnostics: list[Diagnostic]
 ) -> dict[tuple[str, str], GlobalSymbol]:
-    """The globals by file ("" for those of all files) and name. A script's own hides the library's."""
+    """The globals by their files (LIBRARY: those of the library, "": those of the script) and name."""
     found: dict[tuple[str, str], GlobalSymbol] = {}
     symbols: set[str] = set()
-    own = {item.name for item in items if isinstance(item, syntax.Global)}
     for index, item in enumerate([*items, *library]):
         if not isinstance(item, syntax.Global):
             continue
-        hidden = index >= len(items) and item.name in own
-        key = (item.span.source.name if item.private or hidden else "", item.name)
+        everywhere = "" if index < len(items) else LIBRARY
+        key = (item.span.source.name if item.private else everywhere, item.name)
         if key in found:
             diagnostics.append(_duplicate(item, found[key].declared))
             continue

@@ -119,13 +119,12 @@ def _embedded(ctx: FunctionContext, e: syntax.EmbeddedExpr) -> p.Expr:
 
 
 def _name(ctx: FunctionContext, e: syntax.Name, expected: ValueType | None) -> p.Expr:
-    if e.name not in ctx.parameters and e.name not in ctx.locals:
-        found = ctx.program.find_global(e.name, ctx.file)
-        if found is not None:
-            return scalar(ctx, found, e.span, expected)
+    symbol, found = ctx.resolve(e.name)
+    if found is not None:
+        return scalar(ctx, found, e.span, expected)
     if expected is not None and expected is not STAT:
-        ctx.types.learn((*ctx.key, e.name), expected, e.span)
-    require_known(ctx, e.name, (*ctx.key, e.name), e.span)
+        ctx.types.learn(symbol, expected, e.span)
+    require_known(ctx, e.name, symbol, e.span)
     return p.LocalRef(ctx.local(e.name), e.span)
 
 

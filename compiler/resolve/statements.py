@@ -303,7 +303,10 @@ def _return(ctx: FunctionContext, s: syntax.Return) -> p.Stmts:
 def _delete(ctx: FunctionContext, s: syntax.Delete) -> p.Stmts:
     match s.target:
         case syntax.Name() as name:
-            if name.name in ctx.locals and ctx.program.find_global(name.name, ctx.file) is None:
+            if (
+                ctx.local_name(name.name) in ctx.locals
+                and ctx.program.find_global(name.name, ctx.file) is None
+            ):
                 return _reset_local(ctx, name, s.span)
             found = array(ctx, name)
             keys: tuple[p.Expr | None, ...] = ()

@@ -62,6 +62,28 @@ def test_a_global_of_the_script_hides_the_librarys() -> None:
     assert sorted(named) == [("ready", 7), ("ready_", None)]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        # what the library's alias and its functions call `mine` and `depth` is no concern of the script
+        'global mine probe my.alias { mine = "text" println(mine) }',
+        'global mine probe my.alias { mine["a", 1]++ } probe end { println(mine["a", 1]) }',
+        "global mine probe my.alias { mine <<< 1 } probe end { println(@count(mine)) }",
+        'private global mine probe my.alias { mine = "text" println(mine) }',
+        'global depth probe begin { depth = "text" println(depth, deeper()) }',
+        'global depth probe begin { depth["text"] = deeper() println(depth["text"]) }',
+        'global mine probe my.alias { delete mine println(1) } probe end { mine = "x" println(mine) }',
+    ],
+)
+def test_the_library_uses_no_global_of_the_script(text: str) -> None:
+    program(text)
+
+
+def test_an_aliass_variable_is_the_scripts_where_no_global_hides_it() -> None:
+    [probe] = [p for p in program("probe my.alias { println(mine) }").probes if p.point == "begin"]
+    assert [local.name for local in probe.body.locals] == ["mine"]
+
+
 def test_a_mistake_in_a_library_probe_is_told_there() -> None:
     with pytest.raises(CompileError) as caught:
         program("probe begin { println(wrong()) }")
