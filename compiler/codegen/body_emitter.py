@@ -30,6 +30,7 @@ from compiler.ir.source import Span, exact
 from runtime.abi.manifest import Argument, ErrorSite, Print
 from runtime.support.record import field, record
 
+ENDED = "sw_ended"  # as an error: the handler ends here, whatever catches errors
 _STRUCT_WORDS = 5  # of a struct sw_stat_value, the only struct among temporaries
 
 
@@ -63,6 +64,11 @@ class Unit:
     def paying(self) -> frozenset[str]:
         """Functions that pay for their statements; callers pay for those of others."""
         return self.costs.paying
+
+    @property
+    def ends_itself(self) -> bool:
+        """Whether a function that the script calls ends the handler for good, as abort() does."""
+        return any(f.code is not None and ENDED in f.code for f in self.program.functions)
 
     def error(self, message: str, span: Span) -> int:
         """The number of an error's site in the manifest."""

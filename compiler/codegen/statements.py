@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from compiler.codegen import c_writer as cw
 from compiler.codegen import global_access
-from compiler.codegen.body_emitter import BodyEmitter
+from compiler.codegen.body_emitter import ENDED, BodyEmitter
 from compiler.codegen.charges import TOO_LONG, merging, pay, pay_for_elements, pay_for_lanes
 from compiler.codegen.costs import MERGE_WORD, Cost, pays_itself
 from compiler.codegen.data_layout import StoredGlobal
@@ -159,6 +159,8 @@ def _try(b: BodyEmitter, s: p.Try) -> None:
         return
     b.w.jump(done)
     b.w.label(caught)
+    if b.unit.ends_itself:
+        b.w.jump_if(f"{b.c}->error == {ENDED}", outer)
     if s.variable is not None:
         c = b.local(s.variable)
         b.w.line(f"sw_copy({b.c}, {c}, sizeof({c}), c->error);")

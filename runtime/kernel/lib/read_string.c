@@ -174,9 +174,9 @@ u32 sw_user_bytes(struct sw_context *c, char *to, u64 address, s64 precision)
 	return 0;
 }
 
-/* A quoted string that is being written; `"...` and a NUL still fit at `end`. */
+/* A quoted string that is being written; `"` and a NUL fit at `end`, `"...` and a NUL at `cut`. */
 struct read_quote {
-	char *at, *end;
+	char *at, *cut, *end;
 };
 
 /*
@@ -211,6 +211,8 @@ static bool read_quote_byte(struct read_quote *q, u8 byte, u8 next)
 		return false;
 	for (i = 0; i < n; i++)
 		*q->at++ = text[i];
+	if (q->end - q->at >= 3)
+		q->cut = q->at;
 	return true;
 }
 
@@ -232,7 +234,7 @@ static void read_quoted(struct sw_context *c, char *to, u32 size, u64 address, u
 			bool ends)
 {
 	u8 chunk[READ_CHUNK];
-	struct read_quote q = { to + 1, to + size - 5 };
+	struct read_quote q = { to + 1, to + 1, to + size - 2 };
 	u64 done = 0;
 	bool fits = true, ended = false, first = true;
 	u8 held = 0;
@@ -265,6 +267,8 @@ static void read_quoted(struct sw_context *c, char *to, u32 size, u64 address, u
 	}
 	if (fits && !first && !ended)
 		fits = read_quote_byte(&q, held, 0);
+	if (!fits)
+		q.at = q.cut;
 	*q.at++ = '"';
 	if (!fits) {
 		c->counts->strings_cut++;

@@ -192,8 +192,11 @@ def test_a_long_quote_says_that_it_was_cut(program: Path) -> None:
     assert ask(program, [Call(STRING_QUOTED, 16, (b"0123456789abcdef",))]) == [
         (b'"0123456789"...', 1)
     ]
-    assert ask(program, [Call(STRING_QUOTED, 16, (b"01234567\x01\x02",))]) == [
+    assert ask(program, [Call(STRING_QUOTED, 16, (b"01234567\x01\x02\x03",))]) == [
         (rb'"01234567\1"...', 1)
+    ]
+    assert ask(program, [Call(STRING_QUOTED, 16, (b"01234567\x01\x02x",))]) == [
+        (rb'"01234567\1\2x"', 0)
     ]
 
 
