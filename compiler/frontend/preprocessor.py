@@ -226,6 +226,11 @@ class _Preprocessor:
             self.bad_macro("expected the macro's name", name or keyword)
             self.skip_definition()
             return
+        if name.value == "define":
+            hint = "give the macro another name"
+            self.bad_macro("'@define' itself cannot be defined", name, hint)
+            self.skip_definition()
+            return
         params: list[str] | None = None
         if self.next_kind() == "LPAR":
             self.ahead.pop()
@@ -348,6 +353,8 @@ class _Preprocessor:
                 if else_ends:
                     return True
                 self.second_else(token, opening)
+            elif token.kind == "PP_THEN" and not depth:
+                self.stray_conditional(token)
         self.unterminated(opening)
         return False
 

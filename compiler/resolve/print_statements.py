@@ -29,6 +29,8 @@ from runtime.events.printf import (
     parse,
 )
 
+_MOST_ARGUMENTS = 32  # as many as stap's print takes
+
 
 def lower_print(
     ctx: FunctionContext, e: syntax.Print | syntax.Call, expected: ValueType | None = None
@@ -92,6 +94,9 @@ def _parts(
 ) -> tuple[str, tuple[p.Expr | p.Buckets, ...], tuple[str, ...]]:
     args: list[p.Expr | p.Buckets] = []
     names: list[str] = []
+    if len(e.args) > _MOST_ARGUMENTS:
+        message = f"{e.name}() takes at most {_MOST_ARGUMENTS} arguments, and this is one more"
+        ctx.report("wrong-arguments", message, e.args[_MOST_ARGUMENTS].span, "print in two steps")
     if e.format is not None:
         return _formatted(ctx, e, e.format)
     if e.name == "print_char":
