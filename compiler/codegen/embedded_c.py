@@ -10,11 +10,12 @@ from __future__ import annotations
 import re
 
 from compiler.codegen import c_writer as cw
-from compiler.codegen.body_emitter import Unit
+from compiler.codegen.body_emitter import BodyEmitter, Unit
 from compiler.codegen.c_writer import Writer
 from compiler.codegen.data_layout import StoredGlobal
 from compiler.ir import program as p
 from compiler.ir.program import LONG, STRING
+from compiler.ir.source import Span
 from compiler.ir.walk import body_of, walk
 from runtime.abi.manifest import Argument
 from runtime.support.lazy_regex import pattern
@@ -110,8 +111,7 @@ def _definitions(unit: Unit, f: p.Function, code: str) -> list[tuple[str, str]]:
         kind = {LONG: "LONG", STRING: "STRING"}.get(f.result, "NOTHING") if f.result else "NOTHING"
         found.append(("STAP_RETURN(...)", f"SW_RETURN_{kind}(__VA_ARGS__)"))
     if "STAP_PRINTF" in code:
-        number = unit.print_site("%s", (Argument("text", STRING),), f.span)
-        found.append(("SW_PRINT_SITE", str(number)))
+        found.append(_print_site(unit, f.span))
     for name, symbol in f.reads:
         found.append(_getter(unit.layout.globals[symbol], name))
     for name, symbol in f.writes:
@@ -119,14 +119,29 @@ def _definitions(unit: Unit, f: p.Function, code: str) -> list[tuple[str, str]]:
     return found
 
 
-def macros_of_globals(unit: Unit, reads: p.Touched, writes: p.Touched) -> list[str]:
+def operand(b: BodyEmitter, e: p.EmbeddedExpr) -> str:
+    """An expression of C, after the macros that it uses; a block `{ ... }` becomes a GNU one with a value."""
+    b.w.raw(*_macros(b.unit, e))
+    if e.reads or e.writes:
+        b.use("s")
+    b.use("c")  # many macros of the embedded C's header expand to it
+    return f"({plain(e.code)})"
+
+
+def _macros(unit: Unit, e: p.EmbeddedExpr) -> list[str]:
     """Definitions before an expression of C. They are not undone, since later ones replace them."""
-    found = [_getter(unit.layout.globals[symbol], name) for name, symbol in reads]
-    found += [_setter(unit.layout.globals[symbol], name) for name, symbol in writes]
+    found = [_getter(unit.layout.globals[symbol], name) for name, symbol in e.reads]
+    found += [_setter(unit.layout.globals[symbol], name) for name, symbol in e.writes]
+    if "STAP_PRINTF" in e.code:
+        found.append(_print_site(unit, e.span))
     lines = []
     for name, value in found:
         lines += [f"#undef {name.partition('(')[0]}", f"#define {name} {value}"]
     return lines
+
+
+def _print_site(unit: Unit, span: Span) -> tuple[str, str]:
+    return "SW_PRINT_SITE", str(unit.print_site("%s", (Argument("text", STRING),), span))
 
 
 def _getter(g: StoredGlobal, name: str) -> tuple[str, str]:

@@ -351,11 +351,7 @@ def _after(b: BodyEmitter, e: p.After) -> C:
 
 def _embedded(b: BodyEmitter, e: p.EmbeddedExpr) -> C:
     found = b.temporary("s64" if e.type is LONG else "const char *")
-    b.w.raw(*embedded_c.macros_of_globals(b.unit, e.reads, e.writes))
-    if e.reads or e.writes:
-        b.use("s")
-    b.use("c")  # many macros of the embedded C's header expand to it
-    b.w.line(f"{found} = {embedded_c.plain(e.code)};")
+    b.w.line(f"{found} = {embedded_c.operand(b, e)};")
     if e.fallible:
         b.check("error in embedded C", e.span)
     return C(found)

@@ -151,6 +151,17 @@ def _matchers(unit: Unit) -> list[str]:
     return w.lines
 
 
+_LIMITS_IN_C = (
+    "MAXACTION",
+    "MAXACTION_INTERRUPTIBLE",
+    "MAXERRORS",
+    "MAXMAPENTRIES",
+    "MAXSKIPPED",
+    "MAXTRYLOCK",
+    "TRYLOCKDELAY",
+)
+
+
 def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     limits = unit.options.limits
     release = target.compiler.partition("+")[0]
@@ -162,6 +173,9 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
     w.line()
     w.line(f"#define MAXSTRINGLEN {limits.MAXSTRINGLEN}")
     w.line(f"#define MAXNESTING {limits.MAXNESTING}")
+    if headers:  # what the user's C may ask for, too
+        for name in _LIMITS_IN_C:
+            w.line(f"#define {name} {getattr(limits, name)}")
     for name, value in unit.options.defines.items():
         w.line(f"#define {name} {value}")
     w.line()

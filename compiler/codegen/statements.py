@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from compiler.codegen import c_writer as cw
-from compiler.codegen import global_access
+from compiler.codegen import embedded_c, global_access
 from compiler.codegen.body_emitter import ENDED, BodyEmitter
 from compiler.codegen.charges import TOO_LONG, merging, pay, pay_for_elements, pay_for_lanes
 from compiler.codegen.costs import MERGE_WORD, Cost, pays_itself
@@ -124,6 +124,10 @@ def _expression(b: BodyEmitter, e: p.Expr) -> None:
             global_access.increment(b, e, used=False)
         case p.Call():
             call(b, e, used=False)
+        case p.EmbeddedExpr():
+            b.w.line(f"(void){embedded_c.operand(b, e)};")
+            if e.fallible:
+                b.check("error in embedded C", e.span)
         case _ if not is_plain(b, e):
             value(b, e)
 

@@ -39,8 +39,11 @@
 
 #include "stapwatch.h"
 
+/* CONTEXT and the names that its members have in SystemTap. */
 #define CONTEXT	   c
-#define last_error error /* for CONTEXT->last_error */
+#define last_error error
+#define actionremaining actions
+#define nesting depth
 
 /*
  * STAP_RETURN() of a function whose result is a number, a string, or nothing.
