@@ -71,6 +71,15 @@ class ExpressionActions(ProbePointActions):
     ) -> s.In:
         return s.In(tuple(keys), self.name(array), join(opening.span, array.span))
 
+    def bucket_member(self, index: s.Expr, _i: Token, histogram: s.Histogram) -> s.Bucket:
+        """`i in @hist_log(x)`: how many values the bucket holds, which is 0 if there are none."""
+        return s.Bucket(histogram, index, join(index.span, histogram.span))
+
+    def bucket_members(
+        self, opening: Token, keys: list[s.Key], closing: Token, _i: Token, histogram: s.Histogram
+    ) -> s.Expr:
+        return self.bucket(histogram, opening, keys, closing)
+
     def bracketed(self, opening: Token, keys: list[s.Key], closing: Token) -> s.Expr:
         key = keys[0]
         if len(keys) > 1 or isinstance(key, s.Wildcard):
