@@ -27,6 +27,7 @@ class ExpressionActions(ProbePointActions):
     def __init__(self, diagnostics: Diagnostics, *, guru: bool) -> None:
         super().__init__(diagnostics)
         self.guru = guru
+        self.enclosed: s.Expr | None = None  # what the last brackets had in them
 
     # ------------------------------------------------------------ operators
 
@@ -102,7 +103,7 @@ class ExpressionActions(ProbePointActions):
 
     def index(self, base: s.Expr, opening: Token, keys: list[s.Key], closing: Token) -> s.Expr:
         span = join(base.span, closing.span)
-        if isinstance(base, s.Name):
+        if isinstance(base, s.Name) and base is not self.enclosed:  # (v)[0] is no array's element
             return s.Index(base, tuple(keys), span)
         key = keys[0]
         if len(keys) > 1 or isinstance(key, s.Wildcard):
@@ -163,6 +164,7 @@ class ExpressionActions(ProbePointActions):
         return s.EmbeddedExpr(str(code.value), code.span)
 
     def parenthesised(self, _o: Token, value: s.Expr, _c: Token) -> s.Expr:
+        self.enclosed = value
         return value
 
     def wildcard(self, star: Token) -> s.Wildcard:

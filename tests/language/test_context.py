@@ -22,6 +22,11 @@ CASES = {
         """z = &@var("zoo"); for (i = 0; i < 3; i++) print(z->numbers[i], z->bytes[i], " ")""",
         "10 -2128 3255 ",
     ),
+    "an element behind a variable in brackets": (
+        """z = &@var("zoo"); n = &@cast(&@var("nobody_knows"), "long")[0]
+        println((z)[0]->port, " ", (n)[0], " ", (n)[1], " ", (z)[0]->self->low)""",
+        "65535 11 22 -2\n",
+    ),
     "strings": (
         """z = &@var("zoo"); println(z->label$, z->title$, kernel_string(z->title), kernel_string(z->label),
             kernel_string(z->name->name))""",
