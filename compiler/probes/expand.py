@@ -164,11 +164,14 @@ def _expand_point(
     """`ignored` receives the errors of points that may be missing (`?`, `!`)."""
     written = spell(point.components)
     for components in expand_braces(point.components):
+        first = components[0]
+        if first.name == "tp_syscall" and first.arg is None:  # one mechanism serves both here
+            components = (replace(first, name="syscall"), *components[1:])
         conditions = (point.condition,) if point.condition is not None else ()
         path = _Path(conditions=conditions)
         optional = point.optional or point.sufficient
         try:
-            found = list(_resolve(components, path, aliases, environment, 0, ignored))
+            found = list(_resolve(components, path, aliases, environment, 0, ignored, optional))
         except ProbePointError as error:
             if not optional:
                 raise
@@ -194,7 +197,9 @@ def _resolve(
     environment: Environment,
     depth: int,
     ignored: list[ProbePointError],
+    optional: bool,
 ) -> Iterator[tuple[ProbeSite, _Path, bool]]:
+    """`optional`: the point has a `?` or `!`, which each alias that its wildcard fits has for itself."""
     if depth > _DEPTH:
         raise ProbePointError(
             "alias-cycle", f"alias '{spell(components)}' leads to itself", components[0].span
@@ -209,7 +214,14 @@ def _resolve(
                     yield replace(site, alias=path.alias), path, False
     for name, alias, rest in matches:
         inside = _through(alias, path, ".".join((*name, *([spell(rest)] if rest else []))))
-        yield from _alias_points(alias, rest, inside, aliases, environment, depth, ignored)
+        try:
+            yield from _alias_points(
+                alias, rest, inside, aliases, environment, depth, ignored, optional
+            )
+        except ProbePointError as error:
+            if not (optional and len(matches) > 1):
+                raise
+            ignored.append(error)
 
 
 def _through(alias: syntax.ProbeAlias, path: _Path, spelled: str) -> _Path:
@@ -229,6 +241,7 @@ def _alias_points(
     environment: Environment,
     depth: int,
     ignored: list[ProbePointError],
+    all_optional: bool,
 ) -> Iterator[tuple[ProbeSite, _Path, bool]]:
     """The sites of the points that an alias stands for, each followed by `rest`."""
     sufficient = False
@@ -241,7 +254,17 @@ def _alias_points(
         optional = point.optional or point.sufficient
         for choice in expand_braces((*point.components, *rest)):
             try:
-                found = list(_resolve(choice, inner, aliases, environment, depth + 1, ignored))
+                found = list(
+                    _resolve(
+                        choice,
+                        inner,
+                        aliases,
+                        environment,
+                        depth + 1,
+                        ignored,
+                        optional or all_optional,
+                    )
+                )
             except ProbePointError as error:
                 if not optional:
                     raise

@@ -12,7 +12,7 @@ from compiler.ir import syntax
 from compiler.probes import kernel_function
 from compiler.probes.base import Environment, ProbeSite, unexpected
 
-_KNOWN = ("data", "function", "trace")
+_KNOWN = ("data", "function", "trace", "tracepoint")
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
@@ -24,7 +24,7 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
             from compiler.probes import syscall
 
             return syscall.resolve(components, environment)
-        case "trace":
+        case "trace" | "tracepoint":
             from compiler.probes import tracepoint
 
             return tracepoint.resolve(components, environment)

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""kernel.trace("sched_switch"): the tracepoint calls the handler, BTF has the types of its arguments."""
+"""kernel.trace("sched_switch"): the tracepoint calls the handler, BTF has the types of its arguments.
+
+kernel.tracepoint("sched_switch") is the same tracepoint without its system, and with $arg1, $arg2, ...
+"""
+
+from __future__ import annotations
 
 from collections.abc import Sequence
 
 from compiler.ir import syntax
 from compiler.ir.hooks import Tracepoint
+from compiler.kernel import tracepoints
 from compiler.kernel.errors import KernelFactError
 from compiler.probes.base import (
     Environment,
@@ -16,7 +22,7 @@ from compiler.probes.base import (
 )
 from compiler.support.globs import is_glob
 
-FORMS = ("kernel.trace(string)",)
+FORMS = ("kernel.trace(string)", "kernel.tracepoint(string)")
 _NO_SYSTEMS = (
     "the systems of tracepoints are not known: tracefs is not mounted, or closed by lockdown, and the "
     "kernel's headers are not installed; name tracepoints without their system"
@@ -41,6 +47,12 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
         hint = _NO_SYSTEMS if ":" in pattern and not environment.kernel.trace_systems else ""
         message = f"no tracepoint fits '{pattern}'"
         raise ProbePointError("unknown-tracepoint", message, trace.span, hint)
+    if trace.name == "tracepoint":
+        if ":" in pattern:
+            message = "kernel.tracepoint takes the tracepoint's name alone"
+            hint = f'kernel.trace("{pattern}") has its system'
+            raise ProbePointError("unknown-tracepoint", message, trace.span, hint)
+        return [_positional(t) for t in found]
     return [
         ProbeSite(
             Tracepoint(t.name, len(t.params)),
@@ -51,3 +63,11 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
         )
         for t in found
     ]
+
+
+def _positional(t: tracepoints.Tracepoint) -> ProbeSite:
+    """A tracepoint whose arguments are known by their positions."""
+    named = [(f"arg{i + 1}", i, p.type_id) for i, p in enumerate(t.params)]
+    variables = {name: Variable(name, "argument", i, type_id) for name, i, type_id in named}
+    hook = Tracepoint(t.name, len(t.params))
+    return ProbeSite(hook, f'kernel.tracepoint("{t.name}")', variables, t.name)

@@ -12,6 +12,7 @@ text for arrays of char and pointers to it. If something cannot be read, the who
 from __future__ import annotations
 
 from compiler.ir import program as p
+from compiler.ir.hooks import Tracepoint
 from compiler.ir.source import Span
 from compiler.kernel import btf_types, type_layout
 from compiler.kernel.btf_types import TypeId
@@ -45,9 +46,9 @@ def summary(ctx: FunctionContext, what: str, dollars: int, span: Span) -> p.Expr
         raise TargetError(
             "unknown-context-variable", f"{site.point} has no context variables", span
         )
-    named = [
-        v for v in site.variables.values() if site.provider or not _BY_NUMBER.fullmatch(v.name)
-    ]
+    # $arg1 of a function is a second name of a parameter
+    first_names = bool(site.provider) or isinstance(site.hook, Tracepoint)
+    named = [v for v in site.variables.values() if first_names or not _BY_NUMBER.fullmatch(v.name)]
     named = [v for v in named if v.source != "verdict"]
     match what:
         case "vars":

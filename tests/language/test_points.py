@@ -38,6 +38,10 @@ POINTS = {
     "perhaps": [WRITE],
     "either": [READ],
     "perhaps.missing?, end": ["end"],
+    "some.*?": [READ, "end"],
+    "some.*!, begin": [READ, "end"],
+    'kernel.tracepoint("sched_switch")': ['kernel.tracepoint("sched_switch")'],
+    'kernel.tracepoint("sched_s*")': ['kernel.tracepoint("sched_switch")'],
     'one if (1), kernel.function("vfs_write") if (0)': [READ, WRITE],
     'kernel.data("x").{rw,write}': ['kernel.data("x").rw', 'kernel.data("x").write'],
     "kernel.data(16).length(4).*": ["kernel.data(16).length(4).write", "kernel.data(16).length(4).rw"],
@@ -47,6 +51,10 @@ POINTS = {
     "timer.s(1), timer.ms(100).randomize(5)": ["timer.s(1)", "timer.ms(100).randomize(5)"],
 }  # fmt: skip
 ALIASES = f"""
+probe some.missing = {MISSING} {{ }}
+probe some.never = never {{ }}
+probe some.optional = {MISSING}?, {READ} {{ }}
+probe some.there = end {{ }}
 probe one = {READ} {{ }}
 probe family.first = {READ} {{ }} probe family.second = {WRITE} {{ }}
 probe chain = family.*, end {{ }}
