@@ -269,6 +269,7 @@ def _analyze(parsed: Parsed) -> Analyzed:
         defines.limits.MAXFUNCTIONS,
         request.skip_badvars,
         request.compatible is not None and compare_versions(request.compatible, "1.3") < 0,
+        request.optimise,
     )
     program = _resolve(parsed, environment)
     unused: list[Diagnostic] = []

@@ -120,9 +120,10 @@ class Environment:
 
     `guru`: the script may use constructs that can crash the kernel. `most_functions`: the functions that the
     points of one probe may expand to. `skip_badvars`: context variables that a probe does not have are 0.
-    `old_pointers`: %p pads its digits with zeros, as SystemTap 1.2 did. Resolving fills `warnings`, and
-    `typed_modules` with the kernel's modules whose types the script uses: it fits no other build of them.
-    `debuginfo` has the debug information of programs by their paths, or the error that it has none.
+    `old_pointers`: %p pads its digits with zeros, as SystemTap 1.2 did. `optimise`: statements that nobody
+    needs may be left out. Resolving fills `warnings`, and `typed_modules` with the kernel's modules whose
+    types the script uses: it fits no other build of them. `debuginfo` has the debug information of programs
+    by their paths, or the error that it has none.
     """
 
     kernel: Kernel
@@ -131,6 +132,7 @@ class Environment:
     most_functions: int = Limits().MAXFUNCTIONS
     skip_badvars: bool = False
     old_pointers: bool = False
+    optimise: bool = False
     warnings: list[Diagnostic] = field(default_factory=list)
     typed_modules: set[str] = field(default_factory=set)
     debuginfo: dict[str, object] = field(default_factory=dict)

@@ -14,6 +14,7 @@ in which to read the files:
     declarations        collect: globals, functions, handlers by name
 
     loop_checks, probe_conditions, global_overrides      checks of their own
+    unused_statements   a second try, without statements that nobody needs
 
     statements          a file for each kind of syntax: it turns a node of the
     expressions           syntax tree into a typed node of the program

@@ -34,6 +34,34 @@ def resolve(
 
     `overrides` gives globals other initial values. Raises CompileError with every error found.
     """
+    try:
+        return _resolve(name, scripts, library, environment, overrides)
+    except CompileError as error:
+        if not environment.optimise:
+            raise
+        from compiler.resolve import unused_statements  # few scripts need it
+
+        if any(d.slug not in unused_statements.TYPE_ERRORS for d in error.diagnostics):
+            raise
+        names = {
+            i.name for s in (*scripts, *library) for i in s.items if isinstance(i, syntax.Global)
+        }
+        trimmed, found = unused_statements.without_unused_statements(scripts, names)
+        try:
+            program = _resolve(name, trimmed, library, environment, overrides)
+        except CompileError:
+            raise error from None  # it has the errors in all statements
+        environment.warnings.extend(found)
+        return program
+
+
+def _resolve(
+    name: str,
+    scripts: Sequence[syntax.Script],
+    library: Sequence[syntax.Script],
+    environment: Environment,
+    overrides: Mapping[str, int | str],
+) -> p.Program:
     declarations = collect(scripts, library, environment)
     types = infer(declarations)
     program, bodies = lower(declarations, types)

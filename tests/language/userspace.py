@@ -142,7 +142,7 @@ def parse_script(script: Script) -> s.Script:
 def analyse(script: Script) -> Program:
     """Passes 1 and 2. Raises CompileError."""
     tree = parse_script(script)
-    environment = Environment(golden_kernel(script.kernel), script.guru)
+    environment = Environment(golden_kernel(script.kernel), script.guru, optimise=script.optimise)
     text = script.text.encode() if isinstance(script.text, str) else script.text
     given = b" ".join([text, *(arg.encode() for arg in script.args)])
     files = known(given, conditions(Script("", "")), script.args)
