@@ -308,6 +308,14 @@ class ExpressionActions(ProbePointActions):
     ) -> s.AtCall:
         return self.at_call(op, (first, second), closing)
 
+    def at_named(
+        self, op: Token, _o: Token, value: s.Expr, _c: Token, type_name: Token, *rest: Token
+    ) -> s.AtCall:
+        """`@enumname(value, "type")`, and with a module behind it."""
+        *more, closing = rest
+        module = [self.string(more[1])] if more else []
+        return self.at_call(op, (value, self.string(type_name), *module), closing)
+
     def at_call(self, op: Token, args: tuple[s.Expr, ...], closing: Token) -> s.AtCall:
         kind: _Op = op.value
         if kind in ("const", "kregister", "uregister", "kderef", "uderef"):

@@ -61,6 +61,7 @@ AT_KINDS = {
     "entry": "ENTRY", "const": "AT_STRING", "perf": "AT_STRING", "enum": "AT_STRING",
     "kregister": "AT_NUMBER", "uregister": "AT_NUMBER", "kderef": "AT_DEREF",
     "uderef": "AT_DEREF", "probewrite": "AT_TARGET", "choose_defined": "AT_EITHER",
+    "enumname": "ENUMNAME",
 }  # fmt: skip
 
 # The printing functions by their syntactic form.

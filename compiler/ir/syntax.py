@@ -39,7 +39,7 @@ PrintName: TypeAlias = Literal[
 ]  # fmt: skip
 AtName: TypeAlias = Literal[
     "const", "choose_defined", "probewrite", "perf", "kregister", "uregister", "kderef", "uderef",
-    "enum",
+    "enum", "enumname",
 ]  # fmt: skip
 
 

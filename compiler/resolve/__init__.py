@@ -28,6 +28,7 @@ in which to read the files:
 
     path_expressions    $file->f_inode, @cast(p, "file")->f_mode, v->f_mode; types of pointers
     pretty_print        $$vars, $file$
+    enum_names          @enumname($state)
     context_variables   $file, @var("jiffies"), pp()
     pointer_types       what symbols point to
     type_names          the types that @cast names

@@ -47,6 +47,10 @@ def lower_at_call(ctx: FunctionContext, e: syntax.AtCall, expected: ValueType | 
             return _choose_defined(ctx, first, second, expected)
         case "const" | "enum", (syntax.String(value=name), *_):
             return _constant(ctx, e, name)
+        case "enumname", _:
+            from compiler.resolve import enum_names  # few scripts need it
+
+            return enum_names.lower(ctx, e)
         case "kderef" | "uderef", (syntax.Number(value=size), address):
             where = ctx.typed(address, LONG)
             if size in (1, 2, 4, 8):
