@@ -40,10 +40,10 @@
 #include "stapwatch.h"
 
 /* CONTEXT and the names that its members have in SystemTap. */
-#define CONTEXT	   c
-#define last_error error
+#define CONTEXT		c
+#define last_error	error
 #define actionremaining actions
-#define nesting depth
+#define nesting		depth
 
 /*
  * STAP_RETURN() of a function whose result is a number, a string, or nothing.
