@@ -20,10 +20,12 @@ from compiler.codegen.costs import LONG_STRING, MERGE_WORD
 from compiler.codegen.global_access import require_samples
 from compiler.codegen.operands import in_order
 from compiler.ir import program as p
+from compiler.ir.options import Limits
 from compiler.ir.program import LONG, STAT, STRING
 from runtime.abi.manifest import Argument
 from runtime.support.record import record
 
+_MARGIN = Limits().HIST_ELISION
 _MOST_MEMORY = 1024  # SW_MOST_MEMORY
 
 
@@ -88,7 +90,9 @@ def _buckets(b: BodyEmitter, name: str, a: p.Buckets, s: p.Print) -> _Field:
     pay_for_lanes(b, g, MERGE_WORD * a.histogram.buckets, s.span)
     layout = f"layout_{g.c}"
     write = f"sw_event_buckets(record, &{layout}, {at.offset}, {at.shared})"
-    return _Field(Argument(name, STAT, a.histogram), 8 * (1 + a.histogram.buckets), write)
+    limits = b.unit.options.limits
+    margin = limits.margin(a.histogram.buckets) if limits.HIST_ELISION != _MARGIN else None
+    return _Field(Argument(name, STAT, a.histogram, margin), 8 * (1 + a.histogram.buckets), write)
 
 
 def _memory(b: BodyEmitter, name: str, a: p.Memory, address: C, last: C) -> _Field:

@@ -404,6 +404,7 @@ def drawing(b: BodyEmitter, e: p.Drawing) -> C:
     g, shape = b.stored(e.buckets.stat.name), e.buckets.histogram
     at = require_samples(b, e.buckets, e.span)
     steps = f"{shape.low}, {shape.interval}" if shape.kind is HistogramKind.LINEAR else "0, 0"
+    steps += f", {b.unit.options.limits.margin(shape.buckets)}"
     b.w.line(
         f"sw_stat_draw({b.c}, {buffer}, sizeof({buffer}), &layout_{g.c}, {at.offset}, {at.shared}, {steps});"
     )

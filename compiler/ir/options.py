@@ -43,11 +43,16 @@ class Limits:
     MAXFUNCTIONS: int = 10000  # that the points of one probe stand for
     KRETACTIVE: int = 0  # concurrent calls of a return probe's function; 0: the kernel's default
     RINGSIZE: int = 262144
+    HIST_ELISION: int = 2  # empty rows of a histogram shown next to full ones; below 0: all
 
     @property
     def most_ns(self) -> int:
         """MAXTIME for the runtime, where 0 stands for the default."""
         return self.MAXTIME * 1_000_000 or (1 << 64) - 1
+
+    def margin(self, buckets: int) -> int:
+        """HIST_ELISION for a histogram of so many buckets."""
+        return min(self.HIST_ELISION, buckets) if self.HIST_ELISION >= 0 else buckets
 
     @property
     def lock_turns(self) -> int:
@@ -66,6 +71,7 @@ _RANGES = {
     "MAXFUNCTIONS": (1, MOST_FUNCTIONS),
     "KRETACTIVE": (0, 1 << 16),
     "RINGSIZE": (MINIMUM_RING, 1 << 32),
+    "HIST_ELISION": (-(1 << 31), (1 << 31) - 1),
 }
 _INTERRUPTIBLE = 50  # times MAXACTION
 _MOST = (0, (1 << 63) - 1)

@@ -186,6 +186,9 @@ class Argument:
     name: str  # of the structured field
     type: ValueType  # LONG or STRING; STAT: a histogram's words
     histogram: Histogram | None = None
+    margin: int | None = (
+        None  # empty rows of the histogram that are shown next to full ones; None: two
+    )
 
 
 @record
@@ -310,7 +313,7 @@ def _slots(tree: dict[str, Any]) -> Slots:
 
 def _print(tree: dict[str, Any]) -> Print:
     arguments = tuple(
-        Argument(a["name"], ValueType(a["type"]), _histogram(a.get("histogram")))
+        Argument(a["name"], ValueType(a["type"]), _histogram(a.get("histogram")), a.get("margin"))
         for a in tree["arguments"]
     )
     return _known(Print, tree, arguments=arguments)

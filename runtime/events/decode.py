@@ -258,7 +258,7 @@ def _shown(event: Event, statement: Print) -> list[int | str | bytes]:
         if isinstance(value, tuple):
             if argument.histogram is None:
                 raise ValueError(f"argument {argument.name!r} is not a histogram")
-            shown.append(render(argument.histogram, value))
+            shown.append(render(argument.histogram, value, argument.margin))
         else:
             shown.append(value)
     return shown

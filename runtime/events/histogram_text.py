@@ -8,8 +8,8 @@
         2 |                                                   0
         4 |                                                   0
 
-A row is labelled with the smallest value it counts. Up to two empty rows are shown next to full ones; a
-longer run of empty rows becomes one `~`. Rows `<low` and `>high` count the values outside of a linear
+A row is labelled with the smallest value it counts. Up to two empty rows, or `margin`, are shown next to
+full ones; a longer run of empty rows becomes one `~`. Rows `<low` and `>high` count the values outside of a linear
 histogram.
 """
 
@@ -21,40 +21,41 @@ from runtime.abi.manifest import Histogram, HistogramKind
 from runtime.support.exhaustive import assert_never
 
 WIDTH: Final = 50  # columns of a full bar
-FRAME: Final = 2  # empty rows shown next to full ones
+_MARGIN: Final = 2
 
 
-def render(hist: Histogram, buckets: Sequence[int]) -> str:
+def render(hist: Histogram, buckets: Sequence[int], margin: int | None = None) -> str:
     """The table, with the empty line that ends it.
 
     Raises ValueError if the number of buckets is not the histogram's.
     """
     check(hist)
+    margin = _MARGIN if margin is None else margin
     if len(buckets) != hist.buckets:
         raise ValueError(f"{len(buckets)} buckets for a histogram of {hist.buckets}")
-    first, last = _range(hist, buckets)
+    first, last = _range(hist, buckets, margin)
     most = max(buckets, default=0)
     # ceiling division: the longest bar is never wider than WIDTH
     scale = max(1, -(-most // WIDTH))
     labels = {row: _label(hist, row) for row in range(first, last + 1)}
-    margin = _margin(hist, first, last, labels)
+    columns = _columns(hist, first, last, labels)
     count_width = len(str(most))
-    lines = [f"{'value':>{margin}} |{'-' * WIDTH} count\n"]
+    lines = [f"{'value':>{columns}} |{'-' * WIDTH} count\n"]
     skipping = False
     for row, label in labels.items():
-        if not any(buckets[max(first, row - FRAME) : min(last, row + FRAME) + 1]):
+        if not any(buckets[max(first, row - margin) : min(last, row + margin) + 1]):
             skipping = True
             continue
         if skipping:
-            lines.append(f"{'':>{margin}} ~\n")
+            lines.append(f"{'':>{columns}} ~\n")
             skipping = False
         bar = "@" * (buckets[row] // scale)
-        lines.append(f"{label:>{margin}} |{bar:<{WIDTH}} {buckets[row]:>{count_width}}\n")
+        lines.append(f"{label:>{columns}} |{bar:<{WIDTH}} {buckets[row]:>{count_width}}\n")
     lines.append("\n")
     return "".join(lines)
 
 
-def _range(hist: Histogram, buckets: Sequence[int]) -> tuple[int, int]:
+def _range(hist: Histogram, buckets: Sequence[int], margin: int) -> tuple[int, int]:
     """The first and the last row to show; (0, -1) if all are empty."""
     full = [row for row, count in enumerate(buckets) if count > 0]
     if not full:
@@ -74,10 +75,10 @@ def _range(hist: Histogram, buckets: Sequence[int]) -> tuple[int, int]:
     ceiling = hist.buckets - 1
     if hist.kind is not HistogramKind.LOG2 and not buckets[ceiling]:
         ceiling -= 1
-    return max(floor, first - FRAME), min(ceiling, last + FRAME)
+    return max(floor, first - margin), min(ceiling, last + margin)
 
 
-def _margin(hist: Histogram, first: int, last: int, labels: Mapping[int, str]) -> int:
+def _columns(hist: Histogram, first: int, last: int, labels: Mapping[int, str]) -> int:
     """The width of the labels' column."""
     widths = [len("value"), *map(len, labels.values())]
     if hist.kind is HistogramKind.LINEAR:

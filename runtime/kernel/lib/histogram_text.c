@@ -12,7 +12,6 @@
 #include "stapwatch.h"
 
 #define HISTOGRAM_WIDTH	   50  /* columns of a full bar */
-#define HISTOGRAM_MARGIN   2   /* empty rows that are shown next to others */
 #define HISTOGRAM_ZERO	   64  /* the bucket of 0 in a logarithmic histogram */
 #define HISTOGRAM_MAX_ROWS 192 /* scripts' histograms have at most 130 rows */
 #define HISTOGRAM_BUCKET   200 /* instructions to look at one and to measure its label */
@@ -30,6 +29,7 @@ struct histogram {
 	const void *shared;
 	s64 low, interval;		   /* interval 0: logarithmic */
 	s32 first, last;		   /* rows to show */
+	s32 margin;			   /* empty rows that are shown next to others */
 	u64 max;			   /* largest count */
 	u64 used[HISTOGRAM_MAX_ROWS / 64]; /* bit n: bucket n has counted something */
 };
@@ -139,8 +139,8 @@ static void histogram_survey(struct histogram *h)
 		floor = 0;
 	if (h->interval && !histogram_is_used(h, ceiling))
 		ceiling--;
-	h->first = h->first - HISTOGRAM_MARGIN > floor ? h->first - HISTOGRAM_MARGIN : floor;
-	h->last = h->last + HISTOGRAM_MARGIN < ceiling ? h->last + HISTOGRAM_MARGIN : ceiling;
+	h->first = h->first - h->margin > floor ? h->first - h->margin : floor;
+	h->last = h->last + h->margin < ceiling ? h->last + h->margin : ceiling;
 }
 
 /*
@@ -169,8 +169,8 @@ static u32 histogram_label_columns(const struct histogram *h)
 /* An empty row is shown if it is close to a used one. */
 static bool histogram_is_near_used(const struct histogram *h, s32 row)
 {
-	s32 from = row - HISTOGRAM_MARGIN > h->first ? row - HISTOGRAM_MARGIN : h->first;
-	s32 to = row + HISTOGRAM_MARGIN < h->last ? row + HISTOGRAM_MARGIN : h->last;
+	s32 from = row - h->margin > h->first ? row - h->margin : h->first;
+	s32 to = row + h->margin < h->last ? row + h->margin : h->last;
 
 	for (; from <= to; from++)
 		if (histogram_is_used(h, from))
@@ -179,7 +179,7 @@ static bool histogram_is_near_used(const struct histogram *h, s32 row)
 }
 
 static void histogram_put_row(struct histogram_output *t, const struct histogram *h, s32 row,
-			      u32 margin, u64 scale)
+			      u32 columns, u64 scale)
 {
 	u64 count = 0;
 	s64 value = histogram_value_of(h, row);
@@ -189,7 +189,7 @@ static void histogram_put_row(struct histogram_output *t, const struct histogram
 		count = (u64)sw_stat_bucket(h->layout, h->offset, h->shared, row);
 	/* other CPUs may have counted more since the largest count was read */
 	bar = count / scale < HISTOGRAM_WIDTH ? (u32)(count / scale) : HISTOGRAM_WIDTH;
-	histogram_repeat(t, ' ', margin - histogram_label_width(h, row));
+	histogram_repeat(t, ' ', columns - histogram_label_width(h, row));
 	if (histogram_sign_of(h, row))
 		histogram_put_char(t, histogram_sign_of(h, row));
 	if (value < 0)
@@ -205,7 +205,7 @@ static void histogram_put_row(struct histogram_output *t, const struct histogram
 }
 
 void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat_layout *layout,
-		  u32 row_offset, const void *shared, s64 low, s64 interval)
+		  u32 row_offset, const void *shared, s64 low, s64 interval, s32 margin)
 {
 	struct histogram h = {
 		.layout = layout,
@@ -213,11 +213,12 @@ void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat
 		.shared = shared,
 		.low = low,
 		.interval = interval,
+		.margin = margin,
 	};
 	struct histogram_output t = { .to = to, .size = size };
 	u32 rows = shared ? 1 : sw_nr_lanes;
 	bool skipping = false;
-	u32 margin;
+	u32 columns;
 	s32 row;
 
 	to[0] = 0;
@@ -225,8 +226,8 @@ void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat
 			   "drawing", "buckets"))
 		return;
 	histogram_survey(&h);
-	margin = histogram_label_columns(&h);
-	histogram_repeat(&t, ' ', margin - (sizeof("value") - 1));
+	columns = histogram_label_columns(&h);
+	histogram_repeat(&t, ' ', columns - (sizeof("value") - 1));
 	histogram_put_string(&t, "value |");
 	histogram_repeat(&t, '-', HISTOGRAM_WIDTH);
 	histogram_put_string(&t, " count\n");
@@ -236,13 +237,13 @@ void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat
 			continue;
 		}
 		if (skipping) {
-			histogram_repeat(&t, ' ', margin);
+			histogram_repeat(&t, ' ', columns);
 			histogram_put_string(&t, " ~\n");
 			skipping = false;
 		}
 		if (!sw_charge(c, HISTOGRAM_ROW + rows * SW_MERGE_WORD / SW_ACTION))
 			break;
-		histogram_put_row(&t, &h, row, margin,
+		histogram_put_row(&t, &h, row, columns,
 				  h.max > HISTOGRAM_WIDTH
 					  ? (h.max + HISTOGRAM_WIDTH - 1) / HISTOGRAM_WIDTH
 					  : 1);

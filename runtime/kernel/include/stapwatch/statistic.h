@@ -129,11 +129,12 @@ u8 *sw_event_buckets(u8 *p, const struct sw_stat_layout *layout, u32 row_offset,
  * @shared: the one row in the shared region instead; NULL if there is none
  * @low: lower bound of a linear histogram
  * @interval: width of a linear histogram's buckets; 0 if it is logarithmic
+ * @margin: empty rows that are shown next to others, at most as many as buckets
  *
  * Context: Handler; of a shared row, with its global's lock held.
  */
 void sw_stat_draw(struct sw_context *c, char *to, u32 size, const struct sw_stat_layout *layout,
-		  u32 row_offset, const void *shared, s64 low, s64 interval);
+		  u32 row_offset, const void *shared, s64 low, s64 interval, s32 margin);
 
 /**
  * sw_lanes_sum() - sum of one word of all lanes
