@@ -9,8 +9,8 @@
         4 |                                                   0
 
 A row is labelled with the smallest value it counts. Up to two empty rows, or `margin`, are shown next to
-full ones; a longer run of empty rows becomes one `~`. Rows `<low` and `>high` count the values outside of a linear
-histogram.
+full ones; a longer run of empty rows becomes one `~`. Rows `<low` and `>high` count the values outside of
+a linear histogram.
 """
 
 from collections.abc import Mapping, Sequence
