@@ -105,7 +105,7 @@ def test_headers_are_asked_for_only_by_the_users_c() -> None:
     [
         ("function f() %{ /* pragma:read:x */ %} probe begin { f() }", ["unknown-global"]),
         ("probe begin { println(%{ /* pragma:read:x */ 1 %}) }", ["unknown-global"]),
-        ("function f() %{ %} probe begin { x = f() }", ["no-value"]),
+        ("function f() %{ %} probe begin { println(1, x = f()) }", ["no-value"]),
     ],
 )
 def test_mistakes(script: str, slugs: list[str]) -> None:
