@@ -4,6 +4,7 @@
     stapwatch agent --config /etc/stapwatch/stapwatch.yaml
     stapwatch run -v script.stp arg1 arg2
     stapwatch check *.stp
+    stapwatch fmt *.stp
     stapwatch status
     stapwatch status SCRIPT
     stapwatch explain script.stp
@@ -39,6 +40,7 @@ COMMANDS = (
     "agent",
     "run",
     "check",
+    "fmt",
     "explain",
     "dashboards",
     "status",

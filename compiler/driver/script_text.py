@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from compiler.frontend.item_tokens import COMPONENT, touches
 from compiler.frontend.lexer import Token, scan
+from compiler.frontend.point_tokens import blanks_count
 from compiler.ir.source import Source, decode, encode
 
 
@@ -24,9 +25,12 @@ def meaning(text: bytes | str, args: Sequence[str]) -> bytes:
         return encode(whole)
     parts = []
     last: Token | None = None
-    for token in tokens:
+    counted = False
+    for token, counts in zip(tokens, blanks_count(tokens), strict=True):
         # blanks separate the components of a probe point: `vfs*` is one, and `vfs *` is not
-        joined = last is not None and {last.kind, token.kind} <= COMPONENT and touches(last, token)
+        joined = False
+        if counts and counted and last is not None:
+            joined = {last.kind, token.kind} <= COMPONENT and touches(last, token)
         parts.append(f"{'+' if joined else ' '}{token.kind} {token.value!r}")
-        last = token
+        last, counted = token, counts
     return "\n".join(parts).encode("utf-8", "surrogateescape")

@@ -9,6 +9,7 @@ The files, in the order in which a script passes through them:
     lexer                    text -> tokens; pastes the script's arguments
     preprocessor             tokens -> tokens: macros and conditionals
     preprocessor_conditions    evaluates a condition such as `kernel_v >= "5.0"`
+    point_tokens             tokens, before anything is expanded -> where blanks between them have a meaning
     item_tokens              tokens -> one list for each item, with the kinds that the grammar uses
     grammar.lark             the grammar
     grammar_table            the grammar -> LALR(1) table, stored in grammar.bin

@@ -22,11 +22,18 @@ probe vfs.read { if ($count > 16) reads["a b"]++ }
         SCRIPT.replace("\n", " /* two\nlines */ "),
         SCRIPT.replace("{", "\n{\n\t").replace(" >", ">"),
         SCRIPT.replace("16", "0x10"),
+        SCRIPT.replace("$count > 16", "$count  >\n16"),
         SCRIPT + "\n\n// the process ends here",
     ],
 )
 def test_no_change(text: str) -> None:
     assert meaning(text, ()) == meaning(SCRIPT.encode(), ())
+
+
+def test_products_need_no_blanks() -> None:
+    """Only in a probe point a star joins names."""
+    text = "probe a.* if (a*b) { c = a*b } function f() { return a*b }"
+    assert meaning(text, ()) == meaning(text.replace("a*b", "a * b"), ())
 
 
 @pytest.mark.parametrize(
@@ -35,6 +42,8 @@ def test_no_change(text: str) -> None:
         (SCRIPT, SCRIPT.replace("a b", "a  b")),
         (SCRIPT, SCRIPT.replace("16", "17")),
         ("probe vfs* {}", "probe vfs * {}"),
+        ("probe {a*,b} {}", "probe {a *,b} {}"),
+        ("probe a.x = %( 1 == 1 %? b* %) {}", "probe a.x = %( 1 == 1 %? b * %) {}"),
         ("probe x { a = b -- c }", "probe x { a = b - - c }"),
         ("probe x %{ /* 1 */ %}", "probe x %{ /* 2 */ %}"),
         ('probe x { a = "1" }', "probe x { a = 1 }"),

@@ -32,3 +32,18 @@ def test_nothing_is_left_of_a_failure(tmp_path: Path) -> None:
     with pytest.raises(OSError):
         whole_file.write(tmp_path / "folder", b"no file replaces a folder")
     assert [path.name for path in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_persons_file_keeps_its_mode(tmp_path: Path) -> None:
+    file = tmp_path / "x.stp"
+    whole_file.rewrite(file, b"new")
+    assert (file.read_bytes(), file.stat().st_mode & 0o7777) == (b"new", 0o644)
+    file.chmod(0o750)
+    whole_file.rewrite(file, b"newer")
+    assert (file.read_bytes(), file.stat().st_mode & 0o7777) == (b"newer", 0o750)
+    with pytest.raises(OSError):
+        whole_file.rewrite(tmp_path / "none/x", b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError):
+        whole_file.rewrite(tmp_path / "folder", b"")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "x.stp"]

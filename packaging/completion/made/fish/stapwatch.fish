@@ -40,6 +40,7 @@ complete -c stapwatch -n __fish_use_subcommand -s V -l version -d 'the release'
 complete -c stapwatch -n __fish_use_subcommand -a agent -d 'run the service'
 complete -c stapwatch -n __fish_use_subcommand -a run -d 'compile, load and run one script, as stap does'
 complete -c stapwatch -n __fish_use_subcommand -a check -d 'compile without loading, and report all errors of each file'
+complete -c stapwatch -n __fish_use_subcommand -a fmt -d 'format scripts'
 complete -c stapwatch -n __fish_use_subcommand -a explain -d 'explain a script\'s hooks, metrics and cost'
 complete -c stapwatch -n __fish_use_subcommand -a dashboards -d 'write dashboards and alerts for what scripts export'
 complete -c stapwatch -n __fish_use_subcommand -a status -d 'show the running agent\'s scripts'
@@ -114,6 +115,10 @@ complete -c stapwatch -n '__fish_seen_subcommand_from check' -s D -x -d 'set a l
 complete -c stapwatch -n '__fish_seen_subcommand_from check' -s G -x -d 'initial value of a global'
 complete -c stapwatch -n '__fish_seen_subcommand_from check' -s I -x -a '(__fish_complete_directories)' -d 'folder of library scripts'
 complete -c stapwatch -n '__fish_seen_subcommand_from check' -s g -d 'guru mode: embedded C'
+complete -c stapwatch -n '__fish_seen_subcommand_from fmt' -F
+complete -c stapwatch -n '__fish_seen_subcommand_from fmt' -s h -l help -d 'show this help message and exit'
+complete -c stapwatch -n '__fish_seen_subcommand_from fmt' -l check -d 'change nothing, and name the files that would change'
+complete -c stapwatch -n '__fish_seen_subcommand_from fmt' -l diff -d 'change nothing, and show what would change'
 complete -c stapwatch -n '__fish_seen_subcommand_from explain' -F
 complete -c stapwatch -n '__fish_seen_subcommand_from explain' -s h -l help -d 'show this help message and exit'
 complete -c stapwatch -n '__fish_seen_subcommand_from explain' -s p -x -a '1 2 3 4' -d 'end after pass N (1 to 4)'
