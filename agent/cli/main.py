@@ -8,6 +8,7 @@
     stapwatch status
     stapwatch status SCRIPT
     stapwatch explain script.stp
+    stapwatch install script.stp
     stapwatch dashboards -o FOLDER
     stapwatch arm SCRIPT
     stapwatch disarm SCRIPT
@@ -42,6 +43,7 @@ COMMANDS = (
     "check",
     "fmt",
     "explain",
+    "install",
     "dashboards",
     "status",
     "arm",
