@@ -55,6 +55,8 @@ class RunOptions:
     probe_times: bool = False  # hits and times of probes at the end
     notes: tuple[str, ...] = ()  # about options that change nothing
     end_of_run_globals: bool = True
+    folded: str | None = None  # the file for stacks, one a line
+    flame: str | None = None  # the file for a flame graph
     listing: str | None = None  # what to list instead of running (Request.listing)
     optimise: bool = True
     skip_badvars: bool = False
@@ -178,6 +180,14 @@ def _add_output(run: argparse.ArgumentParser) -> None:
         dest="end_of_run_globals",
         help="do not print unread globals at the end",
     )
+    output.add_argument(
+        "--folded",
+        metavar="FILE",
+        help="at the end, write the stacks of arrays keyed by backtraces to FILE, one a line",
+    )
+    output.add_argument(
+        "--flame", metavar="FILE", help="at the end, write them as a flame graph (SVG) to FILE"
+    )
 
 
 def _add_messages(output: argparse._ArgumentGroup) -> None:
@@ -290,6 +300,8 @@ def parse(given: argparse.Namespace) -> RunOptions:
         probe_times=given.probe_times,
         notes=tuple(given.needless),
         end_of_run_globals=given.end_of_run_globals,
+        folded=given.folded,
+        flame=given.flame,
         listing=_listing(given),
         optimise=given.optimise,
         skip_badvars=given.skip_badvars,
@@ -311,6 +323,8 @@ def _check(given: argparse.Namespace) -> None:
         raise UsageError("--suppress-time-limits needs guru mode: -g")
     if given.detach and given.command_text and given.output is None:
         raise UsageError("-F without -o reads nothing, so it cannot wait for -c")
+    if given.detach and (given.folded or given.flame):
+        raise UsageError("--folded and --flame need the end of the run: give them to -A, not to -F")
     if given.rotation and given.output is None:
         raise UsageError("-S rotates the file of -o: give one")
     if given.points and given.variables:

@@ -217,6 +217,7 @@ class Run(Owner):
             self._output.write(self._form.probes(shot))
         self._output.write(self._form.end(shot))
         self._output.flush()
+        wrong = self._write_stacks(shot)
         self._report.losses(shot)
         self._report.disarmed(shot)
         if failure is not None:
@@ -226,12 +227,28 @@ class Run(Owner):
             self._report.command_failed(status)
         self._check_skipped(shot)
         failed = bool(status) or (self._errors > 0 and not self._options.tolerant)
-        failed = failed or self._too_many_skipped or shot.header.disarms > 0
+        failed = failed or wrong or self._too_many_skipped or shot.header.disarms > 0
         failed = failed or module.gave_up or bool(module.broken)
         self._report.run_completed(self._timer)
         if failed:
             self._report.run_failed()
         return int(failed)
+
+    def _write_stacks(self, shot: Snapshot) -> bool:
+        """--folded and --flame: whether a file cannot be written."""
+        if not self._options.folded and not self._options.flame:
+            return False
+        from agent.session.stack_files import StackFileError, write
+
+        try:
+            if not write(shot, self._options):
+                self._report.warn(
+                    "no array is keyed by a backtrace: --folded and --flame are empty"
+                )
+        except StackFileError as error:
+            self._report.say(f"ERROR: {error}")
+            return True
+        return False
 
     def on_exit(self, module: LoadedModule) -> None:
         self._end.set()

@@ -548,3 +548,65 @@ def test_status_of_a_command_that_cannot_run(
     done = guest.run(["stapwatch", *words], timeout=120)
     assert (done.status, done.stdout) == (status, "")
     assert said in done.stderr
+
+
+def test_scripts_are_formatted(guest: Guest) -> None:
+    guest.push_text("probe  begin{exit()}", "/root/ugly.stp")
+    assert guest.run("stapwatch fmt --check /root/ugly.stp").status == 1
+    guest.run("stapwatch fmt /root/ugly.stp").check()
+    assert guest.run("cat /root/ugly.stp").stdout == "probe begin { exit() }\n"
+    assert guest.run("stapwatch fmt </root/ugly.stp").stdout == "probe begin { exit() }\n"
+
+
+def test_a_script_becomes_one_of_the_services(guest: Guest) -> None:
+    """Without an agent; tests/agent/cli/test_install.py has one that runs."""
+    text = 'global reads, seen probe kernel.function("vfs_read") { reads[execname()]++ seen = 1 }'
+    guest.push_text(text, "/root/reads.stp")
+    try:
+        done = guest.run("stapwatch install /root/reads.stp", timeout=300).check()
+        assert "installed /etc/stapwatch/probes.d/reads.stp\n" in done.stdout
+        assert "no agent runs" in done.stdout
+        assert "series: stapwatch_reads_reads (counter) by execname\n" in done.stdout
+        assert "type: gauge" in guest.run("cat /etc/stapwatch/conf.d/reads.yaml").stdout
+        guest.run("stapwatch agent --check", timeout=300).check()
+        guest.push_text(text + " probe begin { }", "/root/reads.stp")
+        again = guest.run("stapwatch install /root/reads.stp", timeout=300)
+        assert again.status == 1
+        assert "would be overwritten" in again.stderr
+    finally:
+        guest.run(
+            "rm -f /etc/stapwatch/probes.d/reads.stp /etc/stapwatch/conf.d/reads.yaml"
+        ).check()
+
+
+FLAMES = """\
+global kernel_side, user_side
+probe kernel.function("vfs_read") {
+    if (pid() != target()) next
+    kernel_side[execname(), backtrace()]++
+    pid = pid()
+    user_side[pid, ubacktrace()] <<< 1
+}
+"""
+
+
+def test_flame_graphs(guest: Guest) -> None:
+    """Of a process that lives when the run ends, both sides have names."""
+    started = guest.run("sh -c 'while read x </etc/passwd; do :; done' >/dev/null 2>&1 & echo $!")
+    pid = started.check().stdout.strip()
+    words = ["stapwatch", "run", "--no-global-var-display", "-T", "1", "-x", pid, "-e", FLAMES]
+    files = ["--folded", "/root/a.folded", "--flame", "/root/a.svg"]
+    try:
+        done = guest.run([*words, *files], timeout=300)
+    finally:
+        guest.run(["kill", pid]).check()
+    assert done.status == 0, done.stderr
+    folded = guest.run("cat /root/a.folded").stdout.splitlines()
+    stacks = [line.rpartition(" ")[0].split(";") for line in folded]
+    assert any(s[:2] == ["kernel_side", "sh"] and s[-1] == "vfs_read" for s in stacks), folded
+    assert any(s[0] == "user_side" and "read" in s[-1] for s in stacks), folded
+    assert "<title>vfs_read (" in guest.run("cat /root/a.svg").stdout
+    done = guest.run(
+        [*words[:3], "--flame", "/root/a.svg", "-e", "probe begin { exit() }"], timeout=300
+    )
+    assert (done.status, "no array is keyed by a backtrace" in done.stderr) == (0, True)

@@ -93,6 +93,8 @@ complete -c stapwatch -n '__fish_seen_subcommand_from run' -s t -d 'show the hit
 complete -c stapwatch -n '__fish_seen_subcommand_from run' -s k -d 'keep the temporary folder'
 complete -c stapwatch -n '__fish_seen_subcommand_from run' -s s -x -d 'size of each CPU\'s output buffer (default 4)'
 complete -c stapwatch -n '__fish_seen_subcommand_from run' -l no-global-var-display -d 'do not print unread globals at the end'
+complete -c stapwatch -n '__fish_seen_subcommand_from run' -l folded -r -F -d 'at the end, write the stacks of arrays keyed by backtraces to FILE, one a line'
+complete -c stapwatch -n '__fish_seen_subcommand_from run' -l flame -r -F -d 'at the end, write them as a flame graph (SVG) to FILE'
 complete -c stapwatch -n '__fish_seen_subcommand_from run' -s l -x -a '(__stapwatch_ask _stapwatch_points)' -d 'list matching probe points'
 complete -c stapwatch -n '__fish_seen_subcommand_from run' -s L -x -a '(__stapwatch_ask _stapwatch_points)' -d 'list them with their variables'
 complete -c stapwatch -n '__fish_seen_subcommand_from run' -l dump-functions -d 'list the functions of the library'
