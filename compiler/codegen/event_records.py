@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from compiler.codegen.body_emitter import BodyEmitter
 from compiler.codegen.c_writer import C
 from compiler.codegen.charges import check_paid, pay_for_lanes
-from compiler.codegen.costs import LONG_STRING, MERGE_WORD
+from compiler.codegen.costs import MERGE_WORD, STEPS
 from compiler.codegen.global_access import require_samples
 from compiler.codegen.operands import in_order
 from compiler.ir import program as p
@@ -72,7 +72,7 @@ def _fields(b: BodyEmitter, s: p.Print) -> Iterator[_Field]:
 
 
 def _text(name: str, most: int, value: C) -> _Field:
-    long = most > LONG_STRING
+    long = most > STEPS  # the print has paid for as many bytes
     function = "sw_event_long_string(c, record" if long else "sw_event_string(record"
     return _Field(
         Argument(name, STRING), 8 + _words(most), f"{function}, {value}, {most})", pays=long

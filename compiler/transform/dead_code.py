@@ -124,11 +124,11 @@ def _stmt(s: p.Stmt, read: set[str], pure: frozenset[str]) -> p.Stmts:
         case p.ExprStmt(value=p.Increment(target=p.LocalRef(local=local))):
             return (s,) if local.name in read else ()
         case p.ExprStmt(value=value):
-            return (s,) if has_effect(value, pure) or _may_fail_alone(value) else ()
+            return (s,) if _is_needed(value, pure) else ()
         case p.If():
             then, otherwise = _stmts(s.then, read, pure), _stmts(s.otherwise, read, pure)
-            if not then and not otherwise and not has_effect(s.test, pure):
-                return ()
+            if not then and not otherwise:
+                return _stmt(p.ExprStmt(s.test, s.span), read, pure)
             return (replace(s, then=then, otherwise=otherwise),)
         case p.Loop() | p.Foreach() | p.ForeachBucket():
             return (replace(s, body=_stmts(s.body, read, pure)),)
@@ -139,6 +139,18 @@ def _stmt(s: p.Stmt, read: set[str], pure: frozenset[str]) -> p.Stmts:
             return (s,)
 
 
-def _may_fail_alone(value: p.Expr) -> bool:
-    """A bare `1 / x;` can only be meant to raise the error."""
-    return any(isinstance(n, p.Arithmetic) and n.op in ("/", "%") for n in walk(value))
+def _is_needed(value: p.Expr, pure: frozenset[str]) -> bool:
+    """Whether a value that nobody uses is computed all the same. A bare `1 / x;` can only be meant to raise
+    the error; reads of memory may fail too, and are left out.
+    """
+    return has_effect(value, pure) or any(map(_may_raise, walk(value)))
+
+
+def _may_raise(node: Node) -> bool:
+    match node:
+        case p.Arithmetic(op="/" | "%") | p.Bucket():
+            return True
+        case p.Extract(extractor="min" | "max" | "avg" | "variance"):
+            return True
+        case _:
+            return False

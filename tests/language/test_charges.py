@@ -20,7 +20,7 @@ from runtime.abi.manifest import Probe
 from tests.language.fuzz.swell import swollen
 from tests.language.test_programs import GROUP, group, parts
 from tests.language.userspace import HostedRuntime, Outcome, Script
-from tests.language.work import KINDS, Kind
+from tests.language.work import KINDS, SHORT, Kind, short
 
 COUNT = int(os.environ.get("FUZZ_PROGRAMS", "40"))
 BATCH = 5  # groups compiled at once
@@ -118,3 +118,14 @@ def test_each_kind_of_work_is_paid_for(counted: HostedRuntime) -> None:
         told += [f"{kind.name}: {text}" for text in excess(script_of(kind), outcome)]
         print(f"{kind.name}: {took / Limits().MAXACTION:.1f} instructions an action")
     assert told == []
+
+
+@pytest.mark.parametrize("length", SHORT)
+def test_work_on_short_strings_is_paid_for(counted: HostedRuntime, length: int) -> None:
+    names, text = short(length)
+    limits = {"MAXSTRINGLEN": "512", "MAXACTION": "500", "MAXACTION_INTERRUPTIBLE": "5000"}
+    script = Script("k", text, defines=limits, strict=False)
+    [outcome] = counted.run([script])
+    assert outcome.diagnostics == outcome.fault == ""
+    assert sum(EXCEEDED in error for error in outcome.errors) == len(names)
+    assert excess(script, outcome) == [], dict(enumerate(names, 2))

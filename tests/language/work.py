@@ -30,6 +30,7 @@ class Kind:
 
 
 _LONG = 's = "x"; for (i = 0; i < 16; i++) s .= s'  # as long as strings get
+SHORT = (15, 31, 63)  # bytes of strings whose work no loop pays for
 _ARRAY = "for (i = 0; i < 300; i++) a[i * 7 % 300] = i * 37 % 109"
 _TEXTS = 'for (i = 0; i < 100; i++) a[sprintf("%060d%d", 0, i * 7 % 100)] = i'
 _SAMPLES = "for (i = 0; i < 100; i++) { a <<< i; b[i % 10] <<< i * 1000 }"
@@ -99,3 +100,17 @@ KINDS = (
     Kind("a function's long body", "n += f(n)", "n",
          functions=f"function f(n) {{ {'n = n * 3 % 7; ' * 400} return n }}"),
 )  # fmt: skip
+
+
+def short(length: int) -> tuple[tuple[str, ...], str]:
+    """The kinds of work on a string, and a script whose timers do one of them each, on a string so long."""
+    kinds = [kind for kind in KINDS if kind.before == _LONG and kind.name != "stringat"]  # it fails
+    names = sorted({name for kind in kinds for name in kind.globals.split(", ")} - {"s"})
+    prints = (Kind("printing", "print(s)"), Kind("printing a longer one", 'print(s . "x")'))
+    work = (*kinds, *prints)
+    probes = [
+        f"probe timer.ms({i + 2}) {{ while (1) {{ {kind.work} }} }}" for i, kind in enumerate(work)
+    ]
+    begin = f'probe begin {{ s = "{"x" * length}" }}'
+    declared = "\n".join(f"global {name}" for name in ("s", *names))
+    return tuple(kind.name for kind in work), "\n".join((declared, begin, *probes))

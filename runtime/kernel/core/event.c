@@ -83,7 +83,9 @@ u8 *sw_event_long_string(struct sw_context *c, u8 *p, const char *s, u32 size)
 {
 	u32 n = sw_measure(c, s);
 
-	if (n >= SW_CHUNK && !sw_charge(c, sw_byte_actions(n)))
+	if (n < SW_CHUNK)
+		sw_charge_late(c, sw_byte_actions(n));
+	else if (!sw_charge(c, sw_byte_actions(n)))
 		n = 0;
 	return sw_event_bytes(p, s, n < size - 1 ? n : size - 1);
 }

@@ -97,19 +97,23 @@ void sw_concat(struct sw_context *c, char *to, u32 size, const char *a, const ch
 
 s64 sw_find(struct sw_context *c, const char *s, const char *part)
 {
-	u32 at = 0, i;
 	u64 steps = 0;
+	s64 found = -1;
+	u32 at = 0, i;
 
 	do {
 		for (i = 0; part[i] && s[at + i] == part[i]; i++)
 			if (!sw_charge_step(c, steps++, 3))
 				return -1;
-		if (!part[i])
-			return at;
+		if (!part[i]) {
+			found = at;
+			break;
+		}
 		if (!sw_charge_step(c, steps++, 3))
 			return -1;
 	} while (s[at++]);
-	return -1;
+	sw_charge_last_steps(c, steps, 3);
+	return found;
 }
 
 s32 sw_compare(struct sw_context *c, const char *a, const char *b)

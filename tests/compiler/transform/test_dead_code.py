@@ -166,3 +166,12 @@ def test_without_optimising_all_stays() -> None:
     assert run(script, optimise=False) == run(script) == Ran("5\n")
     before, _, _ = programs(script)
     assert "  # locals\n  x:long\n" in program_printer.program(before)
+
+
+@pytest.mark.parametrize(
+    "test", ["@hist_log(s)[-1] != n", "@min(e) > n", "1 / n", "n % (n - n) == 1 || n"]
+)
+def test_the_error_of_a_test_is_kept_without_its_branches(test: str) -> None:
+    script = f"global s, e, n = 0 probe begin {{ s <<< 1; if (n) e <<< 1; n += 0; if ({test}) {{ if (0 / 3) n++ }} println(1) }}"
+    kept = run(script)
+    assert kept.errors == run(script, optimise=False).errors != ()

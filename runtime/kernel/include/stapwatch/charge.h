@@ -102,7 +102,7 @@ static __always_inline void sw_charge_late(struct sw_context *c, u32 actions)
  * @i: number of the step, from 0
  * @actions: what SW_STEPS steps cost
  *
- * The last of each SW_STEPS steps pays for all of them, so a loop over a short string is free.
+ * The last of each SW_STEPS steps pays for all of them; sw_charge_last_steps() pays for the others.
  *
  * Context: Handler, after sw_prepare().
  * Return: false if the loop must end; the handler has an error then.
@@ -110,6 +110,21 @@ static __always_inline void sw_charge_late(struct sw_context *c, u32 actions)
 static __always_inline bool sw_charge_step(struct sw_context *c, u64 i, u32 actions)
 {
 	return i % SW_STEPS != SW_STEPS - 1 || sw_charge(c, actions);
+}
+
+/**
+ * sw_charge_last_steps() - notes the steps of such a loop that nobody has paid for
+ * @c: the handler's context
+ * @steps: how many steps the loop has made
+ * @actions: as for sw_charge_step()
+ *
+ * Less than an action is free.
+ *
+ * Context: Handler.
+ */
+static __always_inline void sw_charge_last_steps(struct sw_context *c, u64 steps, u32 actions)
+{
+	sw_charge_late(c, (u32)(steps % SW_STEPS) * actions / SW_STEPS);
 }
 
 #endif

@@ -110,7 +110,7 @@ static __always_inline u8 *sw_event_string(u8 *p, const char *s, u32 size)
 }
 
 /**
- * sw_event_long_string() - appends a string that may be longer than SW_CHUNK
+ * sw_event_long_string() - appends a string that may be longer than SW_STEPS
  * @c: the handler's context, which pays; without actions the string is cut
  * @p: where the argument goes
  * @s: the string
