@@ -38,7 +38,6 @@ MARKS = {
     "examples": "lab",
     "handlers": "lab",
     "lab": "lab",
-    "language/test_against_stap.py": "host",
     "packaging/test_ansible_role.py": "host",
     "packaging/test_build_deb.py": "host",
     "packaging/test_build_rpm.py": "host",

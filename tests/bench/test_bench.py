@@ -149,6 +149,7 @@ def test_scrapes() -> None:
     assert all(row.ours is not None and row.ours > 0 for row in section.rows)
 
 
+@pytest.mark.long
 def test_compiling(tmp_path: Path) -> None:
     wildcard = 'kernel.function("vfs_rea*")'
     section = compiling.measure(tmp_path / "compile", rounds=1, many=2, wildcards=wildcard)

@@ -25,7 +25,7 @@ from tests.language.stap import NO_STAP, Stap, Types, Verdict
 from tests.language.test_programs import COUNT, GROUP, SEED, group
 from tests.language.userspace import Script, analyse, parse_script
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.long]  # a start of stap takes a quarter of a second
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 # Probe points that stap resolves with a kernel's debuginfo or headers only.

@@ -22,7 +22,7 @@ from tests.language.test_programs import GROUP, group, parts
 from tests.language.userspace import HostedRuntime, Outcome, Script
 from tests.language.work import KINDS, SHORT, Kind, short
 
-COUNT = int(os.environ.get("FUZZ_PROGRAMS", "40"))
+COUNT = int(os.environ.get("FUZZ_PROGRAMS", "24"))
 BATCH = 5  # groups compiled at once
 EXCEEDED = "MAXACTION exceeded"
 

@@ -25,7 +25,7 @@ from tests.language.fuzz.tree import Program
 from tests.language.fuzz.values import TooLong
 from tests.language.userspace import HostedRuntime, Script, parse_script
 
-COUNT = int(os.environ.get("FUZZ_PROGRAMS", "200"))
+COUNT = int(os.environ.get("FUZZ_PROGRAMS", "120"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 GROUP = 8  # hypothesis varies its earlier examples when it generates many
 BATCH = 5  # groups compiled at once

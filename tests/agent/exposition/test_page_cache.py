@@ -194,7 +194,7 @@ STEPS = st.tuples(
 )
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     grown=st.lists(st.integers(0, CAPACITY), min_size=6, max_size=6),
     steps=st.lists(STEPS, min_size=3, max_size=4),
