@@ -58,7 +58,7 @@ def test_all_of_the_code_and_nothing_else(agent: Deb) -> None:
     named = known("agent", "compiler", "runtime")
     code = {name for name in named if not name.startswith("runtime/hosted/")}
     code |= {"compiler/frontend/grammar.bin", "kernel/stapwatch-prepare"}
-    code |= {"editors/stapwatch.tmLanguage.json"}
+    code |= {"bin/stap", "editors/stapwatch.tmLanguage.json"}
     found = {name for name in agent.files if name.startswith(f"{MODULES}/")}
     assert found == {f"{MODULES}/{name}" for name in code}
 
@@ -78,7 +78,7 @@ def test_manual_pages_and_what_shells_complete(agent: Deb) -> None:
 
 def test_stap_is_a_link_outside_of_the_path(agent: Deb) -> None:
     """Debian's systemtap has /usr/bin/stap, and both packages may be installed."""
-    link = agent.members["usr/lib/stapwatch/bin/stap"]
+    link = agent.members["usr/share/stapwatch/bin/stap"]
     assert (link.issym(), link.linkname) == (True, "../../../bin/stapwatch")
     assert "usr/bin/stap" not in agent.files
 
@@ -93,7 +93,6 @@ def test_units_and_what_systemd_reads(agent: Deb) -> None:
     assert found == {
         *(f"usr/lib/systemd/system/{unit}" for unit in units),
         "usr/lib/kernel/install.d/90-stapwatch.install",
-        "usr/lib/stapwatch/bin/stap",
         "usr/lib/systemd/catalog/stapwatch.catalog",
         "usr/lib/sysusers.d/stapwatch.conf",
     }

@@ -120,7 +120,8 @@ def test_the_same_contents_and_modes(rpms: Path, debs: Built, package: str, tmp_
         if name.endswith(".gz") and not place.endswith(".gz"):
             expected = gzip.decompress(expected)
         assert (tmp_path / "rpm" / place).read_bytes() == expected, name
-        mode = stat.filemode(stat.S_IFREG | deb.members[name].mode)
+        member = deb.members[name]
+        mode = stat.filemode((stat.S_IFLNK if member.issym() else stat.S_IFREG) | member.mode)
         assert modes[place] == f"{mode} root root", name
 
 

@@ -188,7 +188,7 @@ def test_pass_5_is_told_in_stap_s_words(capfd: pytest.CaptureFixture[str]) -> No
 def test_a_link_named_stap_is_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["/usr/lib/stapwatch/bin/stap", "-V"])
+    monkeypatch.setattr(sys, "argv", ["/usr/share/stapwatch/bin/stap", "-V"])
     with pytest.raises(SystemExit):
         main.main()
     assert capsys.readouterr().out == f"stapwatch {VERSION}\n"
