@@ -171,7 +171,7 @@ def looking(
             page = Page(browser, f"http://{agent.service.addresses[0]}/")
             await asyncio.to_thread(look, page, script, agent)
 
-    run(work())
+    asyncio.run(work())  # each step has its own patience
 
 
 async def scraped(agent: Agent) -> dict[str, dict[str, float]]:
