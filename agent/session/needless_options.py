@@ -7,12 +7,12 @@ stapwatch run -v --ldd x.stp  ->  note: --ldd needs nothing: symbols and types c
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+
+from agent.session.hidden_options import Table, add_hidden
 
 _SYMBOLS = "symbols and types come from the running kernel and the programs themselves"
-# option -> the number of its arguments ("?": after '=' only), and why it changes nothing
-NEEDLESS: dict[tuple[str, ...], tuple[int | str, str]] = {
+# with why an option changes nothing
+NEEDLESS: Table = {
     ("-P",): (0, "arguments are read at a function's first instruction"),
     ("--prologue-searching",): ("?", "arguments are read at a function's first instruction"),
     ("-b",): (0, "output is merged by time; there are no files for each CPU"),
@@ -24,30 +24,15 @@ NEEDLESS: dict[tuple[str, ...], tuple[int | str, str]] = {
 }
 
 
-class _Needless(argparse.Action):
-    """Keeps a note about the option for -v."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        note = f"{option_string} needs nothing: {self.const}"
-        namespace.needless = [*namespace.needless, note]
-
-
 def add_arguments(run: argparse.ArgumentParser) -> None:
-    """Add them, without a line in --help."""
+    """Add them; `needless` has a note for -v about each that was given."""
     run.set_defaults(needless=[])
-    for options, (arguments, why) in NEEDLESS.items():
-        run.add_argument(
-            *options,
-            dest="needless",
-            nargs=arguments or 0,
-            action=_Needless,
-            const=why,
-            default=[],
-            help=argparse.SUPPRESS,
-        )
+    add_hidden(
+        run,
+        {options: (n, f"needs nothing: {why}") for options, (n, why) in NEEDLESS.items()},
+        _note,
+    )
+
+
+def _note(_: argparse.ArgumentParser, namespace: argparse.Namespace, note: str) -> None:
+    namespace.needless = [*namespace.needless, note]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What a run writes to its output: text as stap does, or with `-f json` one JSON object a line.
+"""The output of a run: text as stap writes it, or with `-f json` one JSON object a line.
 
 print("x")             -> x
                           {"type": "print", "time_ns": 17..., "cpu": 0, "probe": "timer.s(1)",
@@ -28,6 +28,8 @@ from runtime.reader.table import TableValues, Value
 class TextForm:
     """Prints as they are; errors and warnings are messages on standard error only."""
 
+    dated = False  # whether it shows times, so that `time_offset` counts
+
     def printed(self, event: Event, manifest: Manifest, time_offset: int) -> bytes:
         text = events.text(event, manifest)
         if manifest.prints[event.site].log and not text.endswith("\n"):
@@ -49,6 +51,8 @@ class TextForm:
 
 class JsonForm(TextForm):
     """Objects; `time_offset`: what to add to an event's time to get ns since 1970."""
+
+    dated = True
 
     def printed(self, event: Event, manifest: Manifest, time_offset: int) -> bytes:
         statement = manifest.prints[event.site]
@@ -91,7 +95,7 @@ class JsonForm(TextForm):
         )
 
     def end(self, shot: Snapshot) -> bytes:
-        """What the numbers lack."""
+        """Losses, which the numbers lack."""
         return _line(
             type="end",
             errors=sum(p.errors for p in shot.probes),

@@ -258,7 +258,8 @@ class Run(Owner):
         return True
 
     def on_event(self, module: LoadedModule, event: Event) -> None:
-        about = event, module.manifest, module.device.header().time_offset
+        time_offset = module.device.header().time_offset if self._form.dated else 0
+        about = event, module.manifest, time_offset
         match event.kind:
             case EventKind.PRINT:
                 self._output.write(self._form.printed(*about))

@@ -7,8 +7,8 @@ stapwatch run --bpf x.stp  ->  error: --bpf is not supported: handlers run in th
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
-from typing import Any
+
+from agent.session.hidden_options import Table, add_hidden
 
 _SERVER = (
     "scripts are compiled on this host; modules cannot be built elsewhere yet. If this host has no"
@@ -16,8 +16,8 @@ _SERVER = (
 )
 _KERNEL_ONLY = "handlers run in the kernel only"
 _HERE = "run stapwatch on the other machine, or its agent there"
-# option -> the number of its arguments ("?": after '=' only), and what to do instead
-INSTEAD: dict[tuple[str, ...], tuple[int | str, str]] = {
+# with what to do instead of an option
+INSTEAD: Table = {
     ("-a",): (1, "compile on a machine of that architecture"),
     ("-R",): (1, "the runtime is part of stapwatch"),
     ("--use-server", "--use-server-on-error", "--list-servers", "--trust-servers"): ("?", _SERVER),
@@ -39,26 +39,9 @@ INSTEAD: dict[tuple[str, ...], tuple[int | str, str]] = {
 }
 
 
-class _Unsupported(argparse.Action):
-    """Reports the option as unsupported, with what to do instead."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
-        option_string: str | None = None,
-    ) -> None:
-        parser.error(f"{option_string} is not supported: {self.const}")
-
-
 def add_arguments(run: argparse.ArgumentParser) -> None:
-    """Add them, without a line in --help."""
-    for options, (arguments, instead) in INSTEAD.items():
-        run.add_argument(
-            *options,
-            nargs=arguments or 0,
-            action=_Unsupported,
-            const=instead,
-            help=argparse.SUPPRESS,
-        )
+    """Add them; each is an error."""
+    table = {
+        options: (n, f"is not supported: {instead}") for options, (n, instead) in INSTEAD.items()
+    }
+    add_hidden(run, table, lambda parser, _, error: parser.error(error))

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Final
 
 from compiler.dwarf.errors import NoLocation
+from compiler.dwarf.leb128 import sleb, uleb
 from compiler.ir import program as p
 from compiler.ir.source import Span
 from runtime.support.int64 import wrapped
@@ -284,21 +285,12 @@ class _Translation:
         return int.from_bytes(found, "little", signed=signed)
 
     def _uleb(self) -> int:
-        return self._leb()[0]
+        value, self._at = uleb(self._data, self._at)
+        return value
 
     def _sleb(self) -> int:
-        value, bits = self._leb()
-        return value - (1 << bits) if value >> (bits - 1) & 1 else value
-
-    def _leb(self) -> tuple[int, int]:
-        """A number and its bits."""
-        value = bits = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 0x7F) << bits
-            bits += 7
-            if byte < 0x80:
-                return value, bits
+        value, self._at = sleb(self._data, self._at)
+        return value
 
 
 def _nodes(e: p.Expr) -> int:

@@ -15,6 +15,7 @@ from bisect import bisect_right
 from typing import Final
 
 from compiler.dwarf.errors import NoLocation
+from compiler.dwarf.leb128 import sleb, uleb
 from compiler.support.elf import Elf, Section
 from runtime.support.record import record
 
@@ -214,15 +215,9 @@ class _Table:
         return self._data[self._at - 1]
 
     def _uleb(self) -> int:
-        value = bits = 0
-        while True:
-            byte = self._byte()
-            value |= (byte & 0x7F) << bits
-            bits += 7
-            if byte < 0x80:
-                return value
+        value, self._at = uleb(self._data, self._at)
+        return value
 
     def _sleb(self) -> int:
-        start = self._at
-        value, bits = self._uleb(), 7 * (self._at - start)
-        return value - (1 << bits) if value >> (bits - 1) & 1 else value
+        value, self._at = sleb(self._data, self._at)
+        return value

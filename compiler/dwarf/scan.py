@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
 from compiler.dwarf.errors import DwarfError
+from compiler.dwarf.leb128 import uleb
 from runtime.support.record import record
 
 COMPILE_UNIT: Final = 0x11
@@ -160,7 +161,7 @@ class Scanner:
             code = info[at]
             at += 1
             if code & 0x80:
-                code, at = _uleb(info, offset)
+                code, at = uleb(info, offset)
             if not code:
                 depth -= 1
                 if depth <= 0:
@@ -190,11 +191,11 @@ class Scanner:
                         value = int.from_bytes(info[at : at + size], "little")
                     at += size
                 elif form in _LEB:
-                    value, at = _uleb(info, at)
+                    value, at = uleb(info, at)
                 elif form == _STRING:
                     at = info.index(0, at) + 1
                 elif form == 0x18 or form == 0x09:
-                    size, at = _uleb(info, at)
+                    size, at = uleb(info, at)
                     value = info[at] if size else 0  # the first operation
                     at += size
                 else:
@@ -250,19 +251,19 @@ class Scanner:
         data = self._abbreviations
         found: dict[int, _Abbreviation] = {}
         while True:
-            code, at = _uleb(data, at)
+            code, at = uleb(data, at)
             if not code:
                 return found
-            tag, at = _uleb(data, at)
+            tag, at = uleb(data, at)
             children = bool(data[at])
             at += 1
             steps: list[tuple[str, int, int]] = []
             while True:
-                attribute, at = _uleb(data, at)
-                form, at = _uleb(data, at)
+                attribute, at = uleb(data, at)
+                form, at = uleb(data, at)
                 constant = 0
                 if form == 0x21:
-                    constant, at = _uleb(data, at)
+                    constant, at = uleb(data, at)
                 if not attribute:
                     break
                 what = _WANTED.get(attribute, "")
@@ -290,15 +291,3 @@ class Scanner:
             form = 0x0E
         data = self._strings.get(form, b"")
         return data[value : data.index(0, value)] if value < len(data) else b""
-
-
-def _uleb(data: bytes, at: int) -> tuple[int, int]:
-    """A number, and the offset of what follows."""
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
