@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Reader = Callable[[Member], TableValues | None]
 Key = tuple[str, str]  # of a member: its script and its global
 Found = list[tuple[int, TableValues]]  # by number of the member
-# Of these types OpenMetrics knows when they began.
+# OpenMetrics has start times for series of these types.
 _WITH_START: Final = (MetricType.COUNTER, MetricType.SUMMARY, MetricType.HISTOGRAM)
 
 

@@ -123,7 +123,7 @@ def _percent(ppm: int) -> str:
 
 
 def _losses(shot: Snapshot) -> Iterator[str]:
-    """What was not done, or not seen, in SystemTap's words where it has some."""
+    """Name the losses of a run, in SystemTap's words where it has some."""
     reentrant = sum(p.skipped_reentrant for p in shot.probes)
     locked = sum(p.skipped_lock for p in shot.probes)
     missed = sum(p.missed for p in shot.probes)

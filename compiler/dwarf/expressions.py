@@ -47,7 +47,7 @@ _WHY: Final = {
 
 @record
 class Frame:
-    """What a location expression may refer to at one address of a program.
+    """The frame at one address of a program, for location expressions that refer to it.
 
     `registers`: their names in `struct sw_regs`, by DWARF's numbers. `base`, `cfa`: the frame's base and
     canonical address; `loaded`: where a linked address is in memory. All may raise NoLocation. `indexed`:

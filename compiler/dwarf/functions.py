@@ -148,7 +148,7 @@ class Functions:
 
 
 def matches(path: str, wanted: str) -> bool:
-    """Whether a source file is meant: by its last components, or by a shell pattern of them."""
+    """True if a name means a source file: it is its last components, or a shell pattern of them."""
     return path == wanted or re.fullmatch(f"(.*/)?{glob_regex(wanted)}", path) is not None
 
 

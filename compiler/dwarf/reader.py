@@ -88,7 +88,7 @@ class Debuginfo:
 
     @cached_property
     def identity(self) -> str:
-        """Of the file's contents: its build-id, else its path, size and time."""
+        """A name for the file's contents: its build-id, else its path, size and time."""
         own = debug_files.open_elf(self.path)
         state = (
             debug_files.build_id(own) or repr(derived_cache.signatures([str(self.path)])).encode()
