@@ -10,6 +10,13 @@
 #ifndef STAPWATCH_COMPAT_H
 #define STAPWATCH_COMPAT_H
 
+/* Cycles by which a hook at sys_enter or sys_exit delays a system call. In 7.0 it has more to do. */
+#ifdef SYSCALL_WORK_SYSCALL_RSEQ_SLICE
+#define SW_SYSCALL_CYCLES 76
+#else
+#define SW_SYSCALL_CYCLES 60
+#endif
+
 /* 6.15: hrtimer_setup() takes the callback; 6.18 hides the field. */
 #ifdef SW_HAVE_HRTIMER_SETUP
 #define sw_hrtimer_setup(timer, callback, mode)                                                    \

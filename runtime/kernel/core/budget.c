@@ -74,7 +74,8 @@ static struct budget_kind budget_kind_of(const struct sw_probe *probe)
 	case SW_TIMER_JIFFIES:
 		return (struct budget_kind){ SW_NR_COSTS, 300 };
 	case SW_TRACEPOINT:
-		return (struct budget_kind){ SW_NR_COSTS, budget_is_syscall(probe) ? 60 : 12 };
+		return (struct budget_kind){ SW_NR_COSTS,
+					     budget_is_syscall(probe) ? SW_SYSCALL_CYCLES : 12 };
 	case SW_NETFILTER:
 		return (struct budget_kind){ SW_NR_COSTS, 30 };
 	case SW_PROCESS:
