@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, UsageError, add_command
+from agent.cli.command import Parser, Subparsers, UsageError, add_command, file_error
 from agent.config.settings import MAIN_FILE
 from runtime.support.record import record
 
@@ -199,8 +199,7 @@ def run(options: BuildOptions) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        print(f"error: {error.filename}: {why}", file=sys.stderr)
+        print(file_error(error), file=sys.stderr)
         return 1
 
 

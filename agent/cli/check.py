@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, add_command
+from agent.cli.command import Parser, Subparsers, add_command, file_error
 from agent.session import compile_options
 from agent.session.compile_options import CompileOptions
 from compiler.protocol import LAST_PASS
@@ -98,9 +98,9 @@ async def _check_one(
         with file.open("rb"):
             folder.mkdir()
     except OSError as error:
-        return f"error: cannot read {file}: {(error.strerror or str(error)).lower()}", False
+        return file_error(error, file, "cannot read"), False
     try:
         compiled = await compiler.compile(check_request(options, str(file), folder))
     except CompileError as error:
-        return "\n".join(map(str, (*error.diagnostics, *error.warnings))), False
+        return error.text, False
     return "\n".join(map(str, compiled.warnings)), True

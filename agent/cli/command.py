@@ -9,7 +9,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 from agent.session.compile_options import UsageError
 
-__all__ = ["Command", "Parser", "Subparsers", "UsageError", "add_command"]
+__all__ = ["Command", "Parser", "Subparsers", "UsageError", "add_command", "file_error"]
 
 
 class Parser(argparse.ArgumentParser):
@@ -53,6 +53,15 @@ def add_command(
         formatter_class=argparse.RawDescriptionHelpFormatter,
         **options,
     )
+
+
+def file_error(error: OSError, other: object = "", failed: str = "") -> str:
+    """The line about a file. `other`: its name if the error has none; `failed`: what could not be done.
+
+    file_error(error, failed="cannot read") -> "error: cannot read /etc/x: no such file or directory"
+    """
+    name = f"{failed} {error.filename or other}".lstrip()
+    return f"error: {name}: {(error.strerror or str(error)).lower()}"
 
 
 class Command(Protocol):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, add_command
+from agent.cli.command import Parser, Subparsers, add_command, file_error
 from agent.config.settings import MAIN_FILE
 from agent.dashboards import RUNBOOKS
 from runtime.support.record import record
@@ -132,7 +132,7 @@ def run(options: DashboardsOptions) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        print(file_error(error), file=sys.stderr)
         return 1
     errors = [*errors, *wrong]
     for message in (*errors, *(f"warning: {problem}" for problem in problems)):

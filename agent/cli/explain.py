@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, UsageError, add_command
+from agent.cli.command import Parser, Subparsers, UsageError, add_command, file_error
 from agent.config.settings import MAIN_FILE
 from agent.session import compile_options
 from agent.session.compile_options import CompileOptions
@@ -97,11 +97,10 @@ def run(options: ExplainOptions) -> int:
         print(error, file=sys.stderr)
         return 2
     except CompileError as error:
-        print("\n".join(map(str, (*error.diagnostics, *error.warnings))), file=sys.stderr)
+        print(error.text, file=sys.stderr)
         return 1
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        print(f"error: cannot read {error.filename}: {why}", file=sys.stderr)
+        print(file_error(error, failed="cannot read"), file=sys.stderr)
         if options.script in (error.filename, str(error.filename)):
             names = ", ".join(sorted(settings.scripts)) or "none"
             print(f"hint: scripts of the configuration: {names}", file=sys.stderr)

@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from agent.cli.command import Parser, Subparsers, add_command
+from agent.cli.command import Parser, Subparsers, add_command, file_error
 from runtime.support.record import record
 
 USAGE_STATUS = 2
@@ -81,7 +81,7 @@ def _format(file: str, options: FmtOptions) -> int:
         print(error if isinstance(error, CompileError) else f"error: {error}", file=sys.stderr)
         return 1
     except OSError as error:
-        print(f"error: {name}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        print(file_error(error, name), file=sys.stderr)
         return 1
     if before == after or not options.check:
         return 0

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, add_command
+from agent.cli.command import Parser, Subparsers, add_command, file_error
 from agent.config.settings import MAIN_FILE
 from runtime.support.record import record
 
@@ -89,7 +89,7 @@ def run(options: InstallOptions) -> int:
         print(error, file=sys.stderr)
         return 2
     except CompileError as error:
-        print("\n".join(map(str, (*error.diagnostics, *error.warnings))), file=sys.stderr)
+        print(error.text, file=sys.stderr)
         return 1
     except InstallError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -97,8 +97,7 @@ def run(options: InstallOptions) -> int:
             print(f"hint: {error.hint}", file=sys.stderr)
         return 1
     except OSError as error:
-        why = (error.strerror or str(error)).lower()
-        print(f"error: {error.filename or options.script}: {why}", file=sys.stderr)
+        print(file_error(error, options.script), file=sys.stderr)
         return 1
 
 

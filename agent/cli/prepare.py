@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, UsageError, add_command
+from agent.cli.command import Parser, Subparsers, UsageError, add_command, file_error
 from agent.config.settings import MAIN_FILE, Settings
 from compiler.kernel.release import RELEASE
 from runtime.support.record import record
@@ -83,7 +83,7 @@ def run(options: PrepareOptions) -> int:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        print(file_error(error), file=sys.stderr)
         return 1
 
 

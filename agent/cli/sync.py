@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agent.cli.command import Parser, Subparsers, add_command
+from agent.cli.command import Parser, Subparsers, add_command, file_error
 from agent.config.settings import MAIN_FILE
 from runtime.support.record import record
 
@@ -95,7 +95,7 @@ def _sync(settings: Settings, folder: Path | None) -> int:
         results = sync(settings.stores, Spool(folder), Serials(folder), kernels, print)
         note(results, folder)
     except OSError as error:
-        print(f"error: {error.filename or folder}: {error.strerror}", file=sys.stderr)
+        print(file_error(error, folder), file=sys.stderr)
         return 1
     for result in results:
         print(text_of(result), file=sys.stderr if result.problem else sys.stdout)

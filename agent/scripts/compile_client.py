@@ -75,6 +75,11 @@ class CompileError(Exception):
         self.passes = tuple(passes)
 
     @property
+    def text(self) -> str:
+        """All messages, with the warnings."""
+        return "\n".join(map(str, (*self.diagnostics, *self.warnings)))
+
+    @property
     def summary(self) -> str:
         more = f" (and {len(self.diagnostics) - 1} more)" if len(self.diagnostics) > 1 else ""
         return f"{self.diagnostics[0].summary}{more}"
