@@ -177,7 +177,30 @@ print(repr(seen))
 ZONE = 'probe begin { println(tz_ctime(1000000000), " ", tz_gmtoff()) exit() }'
 TARGET = "probe begin { println(target()) exit() }"
 ENDLESS = 'probe begin { println("armed") }'
-BY_FILE = {"/root/opens.stp": OPENS, "/root/bye.stp": BYE, "/root/divide.stp": DIVIDE}
+CHATTY = "probe timer.ms(100) { println(1) }"
+WRONG = 'probe begin { println("mine") error("wrong") }'
+FLAMES = """\
+global kernel_side, user_side
+probe kernel.function("vfs_read") {
+    if (pid() != target()) next
+    kernel_side[execname(), backtrace()]++
+    pid = pid()
+    user_side[pid, ubacktrace()] <<< 1
+}
+"""
+STARTED = ["-G", "start=0x10", "-G", "text=some"]
+QUOTED, PLAIN = ["+ 4,", 'q"'], ["+ 4,", "a", "b"]
+LONGER = (["-DMAXACTION_INTERRUPTIBLE=200000", "-DMAXTIME=0"], ["-g", "--suppress-time-limits"])
+BY_FILE = {
+    "/root/opens.stp": OPENS,
+    "/root/bye.stp": BYE,
+    "/root/divide.stp": DIVIDE,
+    "/root/chatty.stp": CHATTY,
+}
+RUN_AS_THEY_ARE = (
+    *(COUNT_CALLS, OWN_WORK, TARGET, ENDLESS, UNREAD),
+    *(TICKS, ASKS, KEYS, ZONE, STORM),
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -185,12 +208,11 @@ def ready(guest: Guest, setting: Setting) -> None:
     """Script files; all scripts of these tests are compiled already, but for the first one."""
     for path, text in BY_FILE.items():
         guest.push_text(text, path, mode=0o755)
-    texts = [
-        ["-e", text]
-        for text in (COUNT_CALLS, TARGET, ENDLESS, UNREAD, TICKS, ASKS, KEYS, ZONE, STORM)
-    ]
-    texts.append(["-m", "files", "-e", FILES])
-    texts.append(["-DRINGSIZE=4096", "-e", BURST])
+    texts = [["-e", text] for text in (*RUN_AS_THEY_ARE, WRONG, LOOP)]
+    texts += [["-m", "files", "-e", FILES], ["-DRINGSIZE=4096", "-e", BURST]]
+    texts += [[*words, "-e", LOOP] for words in LONGER]
+    texts += [[*STARTED, "-e", ARGUMENTS, *words] for words in (QUOTED, PLAIN)]
+    texts.append(["--no-global-var-display", "-e", FLAMES])
     setting.compile_run(*([path] for path in BY_FILE), *texts, texts=BY_FILE)
     setting.install_cache(guest)
 
@@ -310,9 +332,7 @@ def test_process_of_the_session_is_the_target(guest: Guest) -> None:
 
 def test_reader_that_goes_away(guest: Guest) -> None:
     """When a pipe's reader exits, a script that would never end is stopped and unloaded."""
-    chatty = "/root/chatty.stp"
-    guest.push_text("probe timer.ms(100) { println(1) }", chatty)
-    done = guest.run(f"stapwatch run {chatty} | head -n 3", timeout=300)
+    done = guest.run("stapwatch run /root/chatty.stp | head -n 3", timeout=300)
     assert done.stdout == "1\n1\n1\n", done.stderr
     assert no_module_is_left(guest)
 
@@ -396,8 +416,7 @@ def test_script_in_the_background(guest: Guest) -> None:
 
 def test_messages_from_the_background(guest: Guest) -> None:
     """The messages are in the system's log; the file has only the script's output."""
-    script = 'probe begin { println("mine") error("wrong") }'
-    words = ["stapwatch", "run", "-F", "-o", "/tmp/mine", "-e", script]
+    words = ["stapwatch", "run", "-F", "-o", "/tmp/mine", "-e", WRONG]
     done = guest.run(words, timeout=300)
     assert done.status == 0, done.stderr
     pid = int(done.stdout)
@@ -454,10 +473,10 @@ def test_watching_a_script(guest: Guest) -> None:
 
 
 def test_arguments_macros_conditionals_and_initial_values(guest: Guest) -> None:
-    words = ["stapwatch", "run", "-G", "start=0x10", "-G", "text=some", "-e", ARGUMENTS]
-    done = guest.run([*words, "+ 4,", 'q"'], timeout=300)
+    words = ["stapwatch", "run", *STARTED, "-e", ARGUMENTS]
+    done = guest.run([*words, *QUOTED], timeout=300)
     assert (done.status, done.stdout) == (0, '16 some 6 q"\nabab!\n'), done.stderr
-    done = guest.run([*words, "+ 4,", "a", "b"], timeout=300)
+    done = guest.run([*words, *PLAIN], timeout=300)
     assert (done.status, done.stdout) == (0, "16 some 7 ab\nabab!\n"), done.stderr
 
 
@@ -465,8 +484,7 @@ def test_limits_of_the_command_line(guest: Guest) -> None:
     done = guest.run(["stapwatch", "run", "-e", LOOP], timeout=300)
     assert (done.status, done.stdout) == (1, ""), done.stderr
     assert "MAXACTION exceeded" in done.stderr
-    allowed = ["-DMAXACTION_INTERRUPTIBLE=200000", "-DMAXTIME=0"]
-    for words in (allowed, ["-g", "--suppress-time-limits"]):
+    for words in LONGER:
         done = guest.run(["stapwatch", "run", *words, "-e", LOOP], timeout=300)
         assert (done.status, done.stdout) == (0, "59999\n"), done.stderr
 
@@ -577,17 +595,6 @@ def test_a_script_becomes_one_of_the_services(guest: Guest) -> None:
         guest.run(
             "rm -f /etc/stapwatch/probes.d/reads.stp /etc/stapwatch/conf.d/reads.yaml"
         ).check()
-
-
-FLAMES = """\
-global kernel_side, user_side
-probe kernel.function("vfs_read") {
-    if (pid() != target()) next
-    kernel_side[execname(), backtrace()]++
-    pid = pid()
-    user_side[pid, ubacktrace()] <<< 1
-}
-"""
 
 
 def test_flame_graphs(guest: Guest) -> None:
