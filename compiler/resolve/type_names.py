@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Sequence
 
 from compiler.ir import syntax
 from compiler.kernel import btf_types
+from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
+from compiler.kernel.errors import KernelFactError
+from compiler.kernel.kernel import Kernel
 from compiler.probes import Environment, ProbeSite
 from compiler.resolve.memory_path import TargetError
 from compiler.support.did_you_mean import did_you_mean
@@ -63,22 +67,32 @@ def named_type(environment: Environment, e: syntax.Cast, site: ProbeSite | None 
                     return one.id
     if programs and len(programs) == len(owners):
         raise TargetError("unknown-type", f"'{programs[0]}' has no type '{e.type_name}'", e.span)
-    modules = [owner.replace("-", "_") for owner in (*named, *own)]
-    all_types = [*map(kernel.module_btf, modules), kernel.btf]
-    for owner, btf in zip((*modules, ""), all_types, strict=True):
+    types = [(owner, kernel.module_btf(owner)) for owner in map(_module_name, named)]
+    types += _own_types(kernel, own)
+    for owner, btf in (*types, ("", kernel.btf)):
         for kind in kinds:
             for spelled in (name, _SPELLED.get(name, name)):
                 found = btf.find_all(kind, spelled)
                 if found:
                     environment.typed_modules.update(filter(None, (owner,)))
                     return found[0].id
-    owner = f"module '{named[0]}'" if named else "the kernel"
-    raise TargetError(
-        "unknown-type",
-        f"{owner} has no type '{e.type_name}'",
-        e.span,
-        did_you_mean(name, all_types[0].names(btf_types.Struct)),
-    )
+    where = f"module '{named[0]}'" if named else "the kernel"
+    nearest = (types[0][1] if types else kernel.btf).names(btf_types.Struct)
+    message = f"{where} has no type '{e.type_name}'"
+    raise TargetError("unknown-type", message, e.span, did_you_mean(name, nearest))
+
+
+def _own_types(kernel: Kernel, modules: Sequence[str]) -> list[tuple[str, Btf]]:
+    """Those of the probe's module. It may have none: before 5.11 no module has."""
+    found = []
+    for module in map(_module_name, modules):
+        with contextlib.suppress(KernelFactError):
+            found.append((module, kernel.module_btf(module)))
+    return found
+
+
+def _module_name(owner: str) -> str:
+    return owner.replace("-", "_")
 
 
 def _types_of_program(

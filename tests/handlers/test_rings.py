@@ -98,4 +98,6 @@ def test_they_wait_in_vain_for_a_while_only(result: dict[str, Any]) -> None:
 
 
 def test_a_killed_process_waits_no_more(result: dict[str, Any]) -> None:
-    assert result["burst"]["killed"] == (signal.SIGKILL if result["burst"]["waits"] else 0)
+    """One that does not wait may have ended before."""
+    expected = {signal.SIGKILL} if result["burst"]["waits"] else {0, signal.SIGKILL}
+    assert result["burst"]["killed"] in expected

@@ -141,3 +141,18 @@ def test_without_types_the_message_says_why_only_numbered_arguments_exist() -> N
     assert error.slug == "unknown-context-variable"
     assert error.hint is not None
     assert error.hint.startswith("module 'toy' has no type information for it: it has $arg1, $arg2")
+
+
+def test_without_types_of_the_module_the_kernels_are_found() -> None:
+    """Unless the cast names the module."""
+
+    def resolved(cast: str) -> None:
+        text = f'global n probe module("toy").function("toy_read") {{ n += {cast}->f_flags }}'
+        script = parse(text.encode(), "x.stp", conditions=CONDITIONS)
+        resolve("x", [script], [], Environment(machine("toy_read")))
+
+    resolved('@cast($arg1, "file")')
+    with pytest.raises(CompileError, match="no module 'toy' of kernel"):
+        resolved('@cast($arg1, "file", "toy")')
+    with pytest.raises(CompileError, match="the kernel has no type 'toy_file'"):
+        resolved('@cast($arg1, "toy_file")')
