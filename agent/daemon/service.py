@@ -15,8 +15,9 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from agent import log_sinks
 from agent.config.load import ConfigError
@@ -253,8 +254,13 @@ class Service:
     def _about(self) -> tuple[bool, tuple[str, ...]]:
         return self._ready, tuple(map(str, self._endpoint.bound))
 
-    async def _snapshots(self, scripts: Mapping[str, Script]) -> dict[str, Snapshot]:
-        """One snapshot of each loaded module; other tasks run in between."""
+    async def _snapshots(
+        self,
+        scripts: Mapping[str, Script],
+        doubles: Mapping[str, Collection[str]] = MappingProxyType({}),
+    ) -> dict[str, Snapshot]:
+        """One snapshot of each loaded module; other tasks run in between. `doubles`: by script, the globals
+        whose counts may be doubles."""
         found = {}
         for name in list(scripts):
             script = scripts.get(name)
@@ -263,7 +269,9 @@ class Service:
             with contextlib.suppress(DeviceError):  # missed hits are then those of the last sync
                 script.module.device.sync()
             with contextlib.suppress(DeviceError):  # it is not complete, and the others are served
-                found[name] = script.module.snapshot(by_cpu=script.settings.by_cpu)
+                found[name] = script.module.snapshot(
+                    by_cpu=script.settings.by_cpu, doubles=doubles.get(name, ())
+                )
             await asyncio.sleep(0)
         return found
 
@@ -318,7 +326,7 @@ class Service:
         `last`: what stands in it for the values of these scripts.
         """
         exposition = self._supervisor.exposition_with(last)
-        snapshots = await self._snapshots(self._supervisor.scripts)
+        snapshots = await self._snapshots(self._supervisor.scripts, exposition.doubles(form))
         snapshots |= {n: r.snapshot for n, r in last.items()}
         read = self._served.select(exposition, snapshots, self._supervisor.settings)
         parts: list[bytes] = []

@@ -41,6 +41,8 @@ class Member:
     sources: tuple[LabelSource, ...] | None = None
     # its values may be older than its module
     kept: bool = False
+    # a native histogram needs nothing of its counts but doubles: nothing adds them up or compares them
+    doubles: bool = False
 
 
 @record
@@ -233,7 +235,10 @@ def _add(drafts: dict[str, _Draft], names: _Names, c: _Candidate) -> Iterator[st
         return
     if help_text and not draft.declared_help:
         draft.help, draft.declared_help = help_text, True
-    draft.members.append(Member(script, table, labels, constant, c.scale, planned.sources, kept))
+    doubles = planned.sources is None and (metric is None or metric.ttl is None)
+    draft.members.append(
+        Member(script, table, labels, constant, c.scale, planned.sources, kept, doubles)
+    )
     draft.owners[constant] = script
 
 

@@ -90,6 +90,17 @@ class Exposition:
                     start = b""
                 yield part
 
+    def doubles(self, form: Format) -> dict[str, set[str]]:
+        """By script, the globals of which this format needs counts as doubles only."""
+        found: dict[str, set[str]] = {}
+        if form is Format.PROTOBUF:
+            for family in self.families:
+                if family.histograms is Histograms.NATIVE:
+                    for member in family.members:
+                        if member.doubles:
+                            found.setdefault(member.script, set()).add(member.table.name)
+        return found
+
     def of(self, script: str) -> Iterator[tuple[Family, Member]]:
         """Each table of a script that is exported, with its family."""
         for family in self.families:

@@ -171,10 +171,15 @@ class Window:
     def widen(self, member: Member, found: TableValues) -> bool:
         """Include the buckets that are filled now. Returns whether the range has changed."""
         last = len(self.bounds)
-        if self._low == 0 and self.high == last:
+        before = self._low, self.high
+        if before == (0, last):
             return False
+        if found.filled is not None and all(page.live is None for page in found.key_pages):
+            low, high = found.filled
+            self._low, self.high = min(self._low, low), max(self.high, high)
+            return before != (self._low, self.high)
         size, first = member.table.row_size, 8 * buckets_of(member).word
-        zeros, before = bytes(8 * last), (self._low, self.high)
+        zeros = bytes(8 * last)
         low, high, end = first + 8 * self._low, first + 8 * self.high, first + 8 * last
         below, above = zeros[: low - first], zeros[: end - high]
         for page in found.pages():

@@ -44,7 +44,8 @@ class WireFamily:
         # as in text format 0.0.4
         endings = {MetricType.COUNTER: "_total", MetricType.INFO: "_info"}
         self._name = family.name + endings.get(family.type, "")
-        self._pages: dict[int, tuple[int, Pages]] = {}  # by member: with the start that they say
+        # by member: with what they were made for, the start that they say and whether counts are doubles
+        self._pages: dict[int, tuple[tuple[int, bool], Pages]] = {}
 
     @property
     def pages(self) -> list[tuple[Member, Pages]]:
@@ -69,14 +70,14 @@ class WireFamily:
 
     def _of(self, n: int, values: TableValues) -> Pages:
         member = self._family.members[n]
-        started = 0 if member.kept else values.started_ns
+        made_for = 0 if member.kept else values.started_ns, values.filled is not None
         known = self._pages.get(n)
-        if known is None or known[0] != started:
-            samples = self._samples(member, started)
-            known = self._pages[n] = started, Pages(member, samples, Templates(member, samples))
+        if known is None or known[0] != made_for:
+            samples = self._samples(member, *made_for)
+            known = self._pages[n] = made_for, Pages(member, samples, Templates(member, samples))
         return known[1]
 
-    def _samples(self, member: Member, started: int) -> WireSamples:
+    def _samples(self, member: Member, started: int, doubles: bool) -> WireSamples:
         family, window = self._family, self._window
         match family.type:
             case MetricType.COUNTER | MetricType.GAUGE:
@@ -89,6 +90,6 @@ class WireFamily:
                 assert window is not None
                 if family.histograms is Histograms.CLASSIC:
                     return Classic(member, window, started)
-                return Native(member, window, family.histograms is Histograms.BOTH)
+                return Native(member, window, family.histograms is Histograms.BOTH, doubles)
             case _:
                 assert_never(family.type)

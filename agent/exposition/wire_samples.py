@@ -22,6 +22,7 @@ from agent.exposition import wire
 from agent.exposition.families import Family, Member
 from agent.exposition.native_buckets import NativeBuckets
 from agent.exposition.samples import OVERFLOW_LABEL, Window, buckets_of, negative
+from agent.exposition.wire_message import Message
 from runtime.reader.table_keys import OTHER, KeyPage, text
 from runtime.support.escapes import readable
 
@@ -78,44 +79,6 @@ class WireSamples:
 
     def shown(self, lines: bytes, row: bytes) -> bytes:
         return lines % self.arguments(row)
-
-
-class Message:
-    """A message as a template, with the bytes that it has once its numbers are filled in."""
-
-    def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self.size = 0
-
-    def fixed(self, data: bytes) -> Message:
-        self._parts.append(wire.template(data))
-        self.size += len(data)
-        return self
-
-    def filled(self, tag: bytes, size: int) -> Message:
-        """A tag, and that many bytes in place of VALUE."""
-        self._parts.append(wire.template(tag) + wire.VALUE)
-        self.size += len(tag) + size
-        return self
-
-    def double(self, field: int) -> Message:
-        return self.filled(wire.double_tag(field), 8)
-
-    def counted(self, field: int) -> Message:
-        return self.filled(wire.counted_tag(field), wire.COUNTED)
-
-    def inserted(self, other: Message) -> Message:
-        """The fields of another one."""
-        self._parts.append(other.template)
-        self.size += other.size
-        return self
-
-    def message(self, field: int, inner: Message) -> Message:
-        return self.fixed(wire.message(field, b"", inner.size)).inserted(inner)
-
-    @property
-    def template(self) -> bytes:
-        return b"".join(self._parts)
 
 
 class Numbers(WireSamples):
@@ -226,14 +189,16 @@ class Classic(WireSamples):
 
 
 class Native(WireSamples):
-    """Native histograms. `classic`: with classic buckets, too.
+    """Native histograms. `classic`: with classic buckets, too; `doubles`: the rows' counts are doubles.
 
     A float histogram that has counted nothing is read as one of integers, so it must have no buckets.
     """
 
-    def __init__(self, member: Member, window: Window, classic: bool) -> None:
+    def __init__(
+        self, member: Member, window: Window, classic: bool, doubles: bool = False
+    ) -> None:
         self._row_size, self._sums = member.table.row_size, Doubles.of_sums(member)
-        self._buckets = NativeBuckets(member, window)
+        self._buckets = NativeBuckets(member, window, doubles)
         self._classic = Classic(member, window, 0) if classic else None
         value = Message()
         if self._classic is not None:
@@ -242,22 +207,23 @@ class Native(WireSamples):
             value.double(2)
         value.fixed(wire.signed(5, self._buckets.schema) + wire.double(6, _ZERO_THRESHOLD))
         self._empty = Message().message(wire.HISTOGRAM, value)
-        value.fixed(self._buckets.spans).filled(b"", self._buckets.size)
+        value.fixed(self._buckets.spans).inserted(self._buckets.message)
         whole = Message().message(wire.HISTOGRAM, value)
         super().__init__(whole.template, whole.size)
 
     def arguments(self, rows: bytes) -> tuple[bytes, ...]:
-        packed = self._buckets.packed(rows)
+        columns = self._buckets.columns(rows)
         if self._classic is None:
-            found = [b""] * (2 * len(packed))
-            found[::2], found[1::2] = self._sums.packed_words(rows), packed
-            return tuple(found)
-        both = zip(self._classic.by_row(rows), packed, strict=True)
-        return tuple([part for classic, native in both for part in (*classic, native)])
+            columns.insert(0, self._sums.packed_words(rows))
+        else:
+            columns[:0] = zip(*self._classic.by_row(rows))  # noqa: B905
+        found = [b""] * (len(columns) * len(columns[0]))
+        for n, column in enumerate(columns):
+            found[n :: len(columns)] = column
+        return tuple(found)
 
     def fits(self, rows: bytes) -> bool:
-        empty = self._buckets.is_empty
-        return not any(empty(rows, at) for at in range(0, len(rows), self._row_size))
+        return not self._buckets.any_empty(rows)
 
     def shown(self, lines: bytes, row: bytes) -> bytes:
         if not self._buckets.is_empty(row, 0):

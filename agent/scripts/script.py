@@ -166,10 +166,15 @@ class LoadedModule:
         """Whether the script made more errors than allowed."""
         return self.device.header().failed
 
-    def snapshot(self, spread: bool = False, by_cpu: Collection[str] = ()) -> Snapshot:
+    def snapshot(
+        self,
+        spread: bool = False,
+        by_cpu: Collection[str] = (),
+        doubles: Collection[str] = (),
+    ) -> Snapshot:
         """The values now. `spread`: include min, max and variance, which are not exported. `by_cpu`: the
-        globals whose values by CPU are wanted, too."""
-        return self._reader.read(spread, by_cpu)
+        globals whose values by CPU are wanted, too. `doubles`: those whose counts may be doubles."""
+        return self._reader.read(spread, by_cpu, doubles)
 
     async def start(
         self,

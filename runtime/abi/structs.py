@@ -28,6 +28,7 @@ BUDGETS = struct.Struct("<QQQQ")
 COSTS = struct.Struct("<6I")  # by Cost
 START = struct.Struct("<Qqq16s32s24sQ")  # with a packed BUDGETS and a packed COSTS
 SUMS = struct.Struct("<QQ")
+DOUBLES = struct.Struct("<QIIIIII")
 TABLE = struct.Struct("<QQQIIIIII")
 CARRY = struct.Struct("<48s")  # a packed TABLE; the key and the row follow
 EXPIRE = struct.Struct("<48sII")  # with a packed TABLE; the elements follow
@@ -63,6 +64,7 @@ IOC_CONSUMED = _ioc(1, 9, TIME.size)
 IOC_EXIT = _ioc(0, 10, 0)
 IOC_CARRY = _ioc(1, 11, CARRY.size)
 IOC_EXPIRE = _ioc(3, 12, EXPIRE.size)
+IOC_DOUBLES = _ioc(3, 13, DOUBLES.size)
 
 
 class State(IntEnum):

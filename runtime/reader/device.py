@@ -33,6 +33,7 @@ from runtime.abi.manifest import Manifest, Storage, Table
 from runtime.abi.structs import Budgets, Header, Sizes, State
 from runtime.events.decode import Event, decode
 from runtime.reader import hook_costs
+from runtime.reader.doubles import Doubles
 from runtime.reader.merge import total
 
 if TYPE_CHECKING:
@@ -113,6 +114,12 @@ class Image:
         """The sums over all lanes of `count` words from `offset`, wrapped to s64."""
         return total([lane[offset : offset + 8 * count] for lane in self.lanes])
 
+    def doubles(
+        self, offset: int, rows: int, row_words: int, first: int, count: int
+    ) -> Doubles | None:
+        """The sums of rows, with doubles for counts: `count` words from `first` on. Only modules do it."""
+        return None
+
     def close(self) -> None:
         """Release the mapping; harmless if repeated."""
         for lane in self.__dict__.pop("lanes", ()):
@@ -137,14 +144,14 @@ class Image:
 class Device(Image):
     """A loaded module's device, mapped read-only and open for events. Works with select and asyncio."""
 
-    _has_sums = False
+    _has_sums = _has_doubles = False
     read_size = 0  # bytes of the records that the last `read_events` returned
 
     def __init__(self, fd: int, name: str) -> None:
         """Adopt an open descriptor; it is closed if mapping fails. Raises DeviceError and ValueError."""
         self.name = name
         self._fd = fd
-        self._has_sums = True  # until the module refuses the request
+        self._has_sums = self._has_doubles = True  # until the module refuses the request
         with ExitStack() as undo:
             undo.callback(os.close, fd)
             try:
@@ -264,18 +271,36 @@ class Device(Image):
         if self._has_sums and count:
             buffer = bytearray(structs.SUMS.size + 8 * count)
             structs.SUMS.pack_into(buffer, 0, offset, count)
-            try:
-                fcntl.ioctl(self._fd, structs.IOC_SUMS, buffer)
-            except OSError as error:
-                if error.errno != errno.ENOTTY:
-                    raise DeviceError(
-                        error.errno,
-                        f"cannot read module {self.name}: {os.strerror(error.errno or 0)}",
-                    ) from error
-                self._has_sums = False
-            else:
+            self._has_sums = self._reads(structs.IOC_SUMS, buffer)
+            if self._has_sums:
                 return bytes(memoryview(buffer)[structs.SUMS.size :])
         return super().sums(offset, count)
+
+    def doubles(
+        self, offset: int, rows: int, row_words: int, first: int, count: int
+    ) -> Doubles | None:
+        """Image.doubles; None of an older module."""
+        if not self._has_doubles:
+            return None
+        buffer = bytearray(structs.DOUBLES.size + 8 * rows * row_words)
+        structs.DOUBLES.pack_into(buffer, 0, offset, rows, row_words, first, count, 0, 0)
+        self._has_doubles = self._reads(structs.IOC_DOUBLES, buffer)
+        if not self._has_doubles:
+            return None
+        *_, begin, end = structs.DOUBLES.unpack_from(buffer)
+        return Doubles(bytes(memoryview(buffer)[structs.DOUBLES.size :]), begin, end)
+
+    def _reads(self, request: int, buffer: bytearray) -> bool:
+        """Let the module fill in a request for sums. False: it is older than that."""
+        try:
+            fcntl.ioctl(self._fd, request, buffer)
+        except OSError as error:
+            if error.errno == errno.ENOTTY:
+                return False
+            raise DeviceError(
+                error.errno, f"cannot read module {self.name}: {os.strerror(error.errno or 0)}"
+            ) from error
+        return True
 
     def read_events(self, room: int = _READ_SIZE) -> list[Event]:
         """The pending records, oldest first, as many as fit into `room` bytes, but at least one; [] if

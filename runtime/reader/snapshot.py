@@ -98,17 +98,23 @@ class SnapshotReader:
         check(self._manifest, image.header())
         self._tables = tuple(TableReader(table) for table in self._manifest.tables)
 
-    def read(self, spread: bool = True, lanes: Collection[str] = ()) -> Snapshot:
+    def read(
+        self, spread: bool = True, lanes: Collection[str] = (), doubles: Collection[str] = ()
+    ) -> Snapshot:
         """The numbers as of now. Without `spread`, statistics have no min, max and variance.
 
-        `lanes`: the globals whose values by lane are read, too: their `columns`.
+        `lanes`: the globals whose values by lane are read, too: their `columns`. `doubles`: those whose
+        counts may be doubles.
         """
         image, manifest = self._image, self._manifest
         return Snapshot(
             image.header(),
             _probes(manifest, image),
             LaneCounts(*_lane_counts(manifest, image)),
-            tuple(table.read(image, spread, table.name in lanes) for table in self._tables),
+            tuple(
+                table.read(image, spread, table.name in lanes, table.name in doubles)
+                for table in self._tables
+            ),
         )
 
 

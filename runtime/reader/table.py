@@ -33,7 +33,7 @@ _ATTEMPTS: Final = (
     8  # to copy a slot that is being changed, before it is excluded from this reading
 )
 _PAGE_WORDS: Final = 512
-_FEWEST_ROWS: Final = 8
+_FEWEST_ROWS: Final = 32
 _SCALAR: Final = KeyPage(b"", None, 1, lambda _: [()])
 
 
@@ -50,7 +50,8 @@ class TableValues:
     row holds what found the array full. Else `dropped` counts such updates, or `replaced` the elements that
     gave way. `unsettled` counts elements that changed too often to be read: they have the values of an
     earlier reading, or are missing. `wrapped`: sums that were seen to pass 2^63. `started_ns`: since 1970,
-    when all elements were 0; 0: unknown.
+    when all elements were 0; 0: unknown. `filled`: the counts of a native histogram are doubles, the last
+    bucket holds their sum, and those outside of the range are 0; None: they are integers.
     """
 
     table: Table
@@ -62,6 +63,7 @@ class TableValues:
     replaced: int = 0
     wrapped: int = 0
     started_ns: int = 0
+    filled: tuple[int, int] | None = None
 
     def __len__(self) -> int:
         return sum(map(len, self.key_pages))
@@ -89,6 +91,7 @@ class TableValues:
             return [text(rows[at : at + size]) for at in range(0, len(rows), size)]
         if self.table.statistic is None:
             return list(merge.words(rows))
+        assert self.filled is None
         columns = [self._live(column) for column in self.columns]
         return list(merge.values(self.table.statistic, rows, self.table.row_size // 8, columns))
 
@@ -114,17 +117,20 @@ class TableReader:
         self._wraps = WrapDetector(table)
         self._before: tuple[bytes, bytes] = (b"", b"")  # rows, and the sequences they belong to
 
-    def read(self, image: Image, spread: bool = True, lanes: bool = False) -> TableValues:
+    def read(
+        self, image: Image, spread: bool = True, lanes: bool = False, doubles: bool = False
+    ) -> TableValues:
         """The elements as of now. Without `spread`, statistics have no min, max and variance.
 
         `lanes`: `columns` are the rows of each lane, if the table has any. An element whose slot has changed
-        meanwhile is then excluded.
+        meanwhile is then excluded. `doubles`: counts of native histograms may be doubles.
         The regions must be as long as the manifest needs (see snapshot.check).
         """
         table, keys = self._table, self._keys
         dropped, replaced = _counter(image, table.dropped), _counter(image, table.replaced)
         if keys is not None:
             keys.refresh(image.shared)
+        self._rows.begin(doubles)
         found = self._rows.read(image, 0, keys.used if keys else 1, spread, lanes)
         rows, columns, unsettled = found.data, found.columns, 0
         # elements may have been added and deleted while keys and values were read
@@ -150,10 +156,17 @@ class TableReader:
             last = self._rows.read(image, table.slots.capacity, 1, spread, lanes)
             pages, rows = (*pages, OTHER), rows + last.data
             columns = tuple(map(bytes.__add__, columns, last.columns)) or last.columns
-        wrapped = self._wraps.seen(rows)
-        started = image.header().started_ns
         return TableValues(
-            table, pages, rows, dropped, unsettled, columns, replaced, wrapped, started
+            table,
+            pages,
+            rows,
+            dropped,
+            unsettled,
+            columns,
+            replaced,
+            self._wraps.seen(rows),
+            image.header().started_ns,
+            self._rows.filled,
         )
 
     def _retry(self, image: Image, rows: bytearray, moved: list[int], torn: set[int]) -> int:

@@ -12,7 +12,7 @@ torn are listed.
 
 from typing import Final
 
-from runtime.abi.manifest import Storage, Table, ValueType
+from runtime.abi.manifest import HistogramKind, Storage, Table, ValueType
 from runtime.reader import merge
 from runtime.reader.device import Image
 from runtime.support.record import record
@@ -30,12 +30,31 @@ class Rows:
     torn: tuple[int, ...] = ()
 
 
+def counts_of(table: Table) -> slice | None:
+    """The words of a row that may be read as doubles: the buckets of a native histogram. None: it has none.
+
+    The bucket behind them has no bound, and counts nothing: it holds their sum.
+    """
+    histogram = table.statistic.histogram if table.statistic is not None else None
+    if histogram is None or histogram.kind is not HistogramKind.EXPONENTIAL:
+        return None
+    return slice(histogram.word, histogram.word + histogram.buckets - 1)
+
+
 class RowReader:
-    """Reads rows of one table."""
+    """Reads rows of one table. `filled`: see TableValues; of all rows since `begin`."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
         self._turns = 0
+        self._counts = counts_of(table)
+        self._doubles = False
+        self.filled: tuple[int, int] | None = None
+
+    def begin(self, doubles: bool) -> None:
+        """All rows of a reading have the same kind of numbers. `doubles`: counts are, if the module makes
+        them."""
+        self._doubles, self.filled = doubles and self._counts is not None, None
 
     def read(
         self, image: Image, first: int, count: int, spread: bool = False, lanes: bool = False
@@ -49,7 +68,7 @@ class RowReader:
         by_lane = lanes or (spread and statistic is not None and merge.spread(statistic))
         if table.storage is Storage.PERCPU:
             if not by_lane:
-                return Rows(image.sums(start, size // 8))
+                return Rows(self._as_doubles(image, start, count) or image.sums(start, size // 8))
             columns = [merge.copied(lane[start : start + size]) for lane in image.lanes]
             return Rows(merge.total([memoryview(column) for column in columns]), tuple(columns))
         torn: list[int] = []
@@ -59,6 +78,19 @@ class RowReader:
             self._turns = _ALL_TURNS
             data = self._whole(image.shared, table.sequence, first, count, torn)
         return Rows(data, (data,) if by_lane else (), tuple(torn))
+
+    def _as_doubles(self, image: Image, start: int, count: int) -> bytes:
+        counts = self._counts
+        if not self._doubles or counts is None:
+            return b""
+        words, number = self._table.row_size // 8, counts.stop - counts.start
+        found = image.doubles(start, count, words, counts.start, number)
+        if found is None:
+            self._doubles = False
+            return b""
+        low, high = self.filled or (number, 0)
+        self.filled = min(low, found.begin), max(high, found.end)
+        return found.rows
 
     def _whole(
         self, shared: memoryview, sequence: int, first: int, count: int, torn: list[int]

@@ -20,6 +20,8 @@ from runtime.abi.manifest import (
 from runtime.reader.merge import StatValue
 from runtime.reader.table import TableValues, per_page
 from runtime.reader.table_keys import KeyPage
+from runtime.reader.table_rows import counts_of
+from runtime.support.record import replace
 
 LOG2 = Histogram(HistogramKind.LOG2, word=1, buckets=65)
 
@@ -47,6 +49,20 @@ def rows(table: Table, found: Mapping[Any, Any]) -> TableValues:
         pages.append(KeyPage(repr(part).encode(), None, len(part), lambda _, part=part: part))  # type: ignore[misc]
     data = b"".join(_row(table, value) for value in found.values())
     return TableValues(table, tuple(pages), data, 0, columns=(data,))
+
+
+def as_doubles(found: TableValues) -> TableValues:
+    """The same values as a module gives them if their counts may be doubles."""
+    counts, size = counts_of(found.table), found.table.row_size
+    assert counts is not None
+    number = counts.stop - counts.start
+    made, filled = bytearray(found.rows), set()
+    for at in range(0, len(made), size):
+        seen = struct.unpack_from(f"{number}q", made, at + 8 * counts.start)
+        struct.pack_into(f"{number + 1}d", made, at + 8 * counts.start, *seen, sum(seen))
+        filled |= {i for i, count in enumerate(seen) if count}
+    range_ = min(filled, default=number), max(filled, default=-1) + 1
+    return replace(found, rows=bytes(made), columns=(), filled=range_)
 
 
 def _row(table: Table, value: int | str | StatValue) -> bytes:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Adds up lanes as a module does, in memory that a benchmark has laid out. */
 #include "core/runtime.h"
+#include "lib/doubles.h"
 
 void **sw_lane_areas;
 u32 sw_nr_lanes;
@@ -21,4 +22,15 @@ __attribute__((visibility("default"))) void add_lanes(void **lanes, u32 nr_lanes
 		sw_lanes_add(piece, (u32)(offset + 8 * done), (u32)n);
 		__builtin_memcpy(sums + done, piece, 8 * n); /* to the reader's buffer */
 	}
+}
+
+__attribute__((visibility("default"))) void add_rows(void **lanes, u32 nr_lanes, u64 *sums,
+						     struct sw_doubles *request)
+{
+	u64 words = (u64)request->rows * request->row_words;
+
+	add_lanes(lanes, nr_lanes, sums, request->offset, words);
+	request->begin = request->count;
+	request->end = 0;
+	sw_doubles_make(request, sums, request->rows);
 }

@@ -15,17 +15,21 @@ import json
 import os
 import select
 import signal
+import struct
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from runtime.abi.manifest import Table
 from runtime.abi.structs import UNLIMITED_ERRORS, EventKind, State
 from runtime.events import decode as events
 from runtime.reader import module_loader
 from runtime.reader.device import Device, DeviceError, Image
 from runtime.reader.snapshot import read
+from runtime.reader.table_rows import counts_of
 from runtime.support.record import asdict
 
 DEADLINE = 60.0
@@ -103,13 +107,47 @@ def report(device: Device, found: list[events.Event]) -> dict[str, Any]:
 def adds_up(device: Device) -> bool:
     """Whether the module's own sums over lanes equal those of the mapping, which no handler changes now."""
     count = device.manifest().lane_size // 8
+    return (
+        refused(lambda: device.sums(8, count))  # past the end
+        and device.sums(0, count) == Image.sums(device, 0, count)
+        and all(doubles_add_up(device, table) for table in device.manifest().tables)
+    )
+
+
+def doubles_add_up(device: Device, table: Table) -> bool:
+    """The same of the doubles that the module makes, which Python makes here of the mapping's words."""
+    counts = counts_of(table)
+    if counts is None:
+        return True
+    words, number = table.row_size // 8, counts.stop - counts.start
+    nr_rows = table.slots.rows if table.slots is not None else 1
+    found = device.doubles(table.rows, nr_rows, words, counts.start, number)
+    assert found is not None
+    expected, filled = b"", set()
+    for n in range(nr_rows):
+        row = Image.sums(device, table.rows + n * table.row_size, words)
+        seen = struct.unpack(f"{words}q", row)[counts]
+        made = struct.pack(f"{number + 1}d", *seen, sum(seen))
+        expected += row[: 8 * counts.start] + made + row[8 * counts.stop + 8 :]
+        filled |= {i for i, count in enumerate(seen) if count}
+    most = device.manifest().lane_size // table.row_size
+    return (
+        found.rows == expected
+        and (found.begin, found.end) == (min(filled, default=number), max(filled, default=-1) + 1)
+        and refused(lambda: device.doubles(table.rows, most + 1, words, 0, 1))
+        and refused(lambda: device.doubles(table.rows, 0, 1 << 31, 0, 1))
+        and refused(lambda: device.doubles(table.rows, 1, words, words, 0))
+        and refused(lambda: device.doubles(table.rows, 1, words, 1, words - 1))
+        and refused(lambda: device.doubles(table.rows + 4, 1, words, 0, 1))
+    )
+
+
+def refused(request: Callable[[], object]) -> bool:
     try:
-        device.sums(8, count)
-    except DeviceError as error:  # past the end
-        refused = error.errno == errno.EINVAL
-    else:
-        refused = False
-    return refused and device.sums(0, count) == Image.sums(device, 0, count)
+        request()
+    except DeviceError as error:
+        return error.errno == errno.EINVAL
+    return False
 
 
 def vars_of(value: object) -> dict[str, Any]:

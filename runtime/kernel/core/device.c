@@ -9,8 +9,8 @@
  * - the read mutex makes the reader the only consumer of the rings, and protects
  *   `sw_device_holder`. It is not held while the reader sleeps.
  *
- * SW_IOC_CONSUMED takes only the second. SW_IOC_SUMS and page faults take neither: the
- * memory is there as long as the module is, and an open file or a mapping holds the
+ * SW_IOC_CONSUMED takes only the second. SW_IOC_SUMS, SW_IOC_DOUBLES and page faults take
+ * neither: the memory is there as long as the module is, and an open file or a mapping holds the
  * module.
  */
 #include <linux/file.h>
@@ -225,6 +225,8 @@ static long sw_device_ioctl(struct file *file, unsigned int command, unsigned lo
 
 	if (command == SW_IOC_SUMS) /* only reads: must not wait for a start or stop */
 		return sw_mapping_sums((void __user *)argument);
+	if (command == SW_IOC_DOUBLES)
+		return sw_mapping_doubles((void __user *)argument);
 	if (command == SW_IOC_CONSUMED)
 		return sw_device_consumed(file, (const void __user *)argument);
 	if (command == SW_IOC_EXPIRE)

@@ -15,6 +15,7 @@
 #include <linux/sched/signal.h>
 #include "core/runtime.h"
 #include "core/mapping.h"
+#include "lib/doubles.h"
 
 struct sw_header *sw_header;
 struct sw_probe_status *sw_status;
@@ -161,6 +162,21 @@ struct page *sw_mapping_page(u64 offset)
 /* Words that are added up at a time: they stay in the first-level cache for all lanes. */
 #define MAPPING_SUMS_CHUNK (PAGE_SIZE / sizeof(u64))
 
+static bool mapping_has(u64 offset, u64 count)
+{
+	u64 size = sw_script.lane_size;
+
+	return offset % sizeof(u64) == 0 && offset <= size &&
+	       count <= (size - offset) / sizeof(u64);
+}
+
+/* After a piece: what ends the request. */
+static int mapping_goes_on(void)
+{
+	cond_resched();
+	return fatal_signal_pending(current) ? -EINTR : 0;
+}
+
 /*
  * Takes no lock: handlers go on while their words are added up. Each word is one
  * aligned load, so no word is torn, and a sum of counters never decreases from one
@@ -168,15 +184,13 @@ struct page *sw_mapping_page(u64 offset)
  */
 long sw_mapping_sums(struct sw_sums __user *user)
 {
-	u64 size = sw_script.lane_size, done;
 	struct sw_sums request;
 	long error = 0;
-	u64 *sums;
+	u64 *sums, done;
 
 	if (copy_from_user(&request, user, sizeof(request)))
 		return -EFAULT;
-	if (request.offset % sizeof(u64) || request.offset > size ||
-	    request.count > (size - request.offset) / sizeof(u64))
+	if (!mapping_has(request.offset, request.count))
 		return -EINVAL;
 	sums = (u64 *)__get_free_page(SW_GFP);
 	if (!sums)
@@ -185,12 +199,47 @@ long sw_mapping_sums(struct sw_sums __user *user)
 		u32 count = min_t(u64, request.count - done, MAPPING_SUMS_CHUNK);
 
 		sw_lanes_add(sums, request.offset + done * sizeof(u64), count);
-		if (copy_to_user(&user->words[done], sums, count * sizeof(u64)))
-			error = -EFAULT;
-		else if (fatal_signal_pending(current))
-			error = -EINTR;
-		cond_resched();
+		error = copy_to_user(&user->words[done], sums, count * sizeof(u64))
+				? -EFAULT
+				: mapping_goes_on();
 	}
 	free_page((unsigned long)sums);
+	return error;
+}
+
+/* SW_IOC_DOUBLES: as sw_mapping_sums(), a few rows at a time. */
+long sw_mapping_doubles(struct sw_doubles __user *user)
+{
+	struct sw_doubles request;
+	u32 most, done, rows;
+	long error = 0;
+	u64 *sums;
+
+	if (copy_from_user(&request, user, sizeof(request)))
+		return -EFAULT;
+	if (request.first >= request.row_words ||
+	    request.count >= request.row_words - request.first ||
+	    !mapping_has(request.offset, (u64)max(request.rows, 1u) * request.row_words))
+		return -EINVAL;
+	most = max_t(u32, MAPPING_SUMS_CHUNK / request.row_words, 1);
+	sums = kvmalloc_array(most, request.row_words * sizeof(u64), SW_GFP);
+	if (!sums)
+		return -ENOMEM;
+	request.begin = request.count;
+	request.end = 0;
+	for (done = 0; done < request.rows && !error; done += rows) {
+		u64 at = (u64)done * request.row_words;
+
+		rows = min(request.rows - done, most);
+		sw_lanes_add(sums, request.offset + at * sizeof(u64), rows * request.row_words);
+		sw_doubles_make(&request, sums, rows);
+		error = copy_to_user(&user->words[at], sums,
+				     (size_t)rows * request.row_words * sizeof(u64))
+				? -EFAULT
+				: mapping_goes_on();
+	}
+	kvfree(sums);
+	if (!error && copy_to_user(user, &request, sizeof(request)))
+		error = -EFAULT;
 	return error;
 }

@@ -94,8 +94,9 @@ void sw_mapping_destroy(void);
 struct page *sw_mapping_page(u64 offset);
 /* Any context. */
 struct sw_context *sw_lane_context(u32 lane);
-/* Handles SW_IOC_SUMS. Returns 0 or a negative errno. */
+/* Handle SW_IOC_SUMS and SW_IOC_DOUBLES. Return 0 or a negative errno. */
 long sw_mapping_sums(struct sw_sums __user *user);
+long sw_mapping_doubles(struct sw_doubles __user *user);
 /* Counts kernel memory, in bytes, for the header. */
 void sw_memory_add(s64 bytes);
 

@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -333,7 +333,7 @@ def test_a_module_that_cannot_be_read_fails_no_scrape(
             module = agent.service._supervisor.scripts["a"].module
             assert module is not None
 
-            def read(spread: bool = False, by_cpu: Collection[str] = ()) -> Snapshot:
+            def read(**_: object) -> Snapshot:
                 raise DeviceError(errno.EIO, "cannot read module sw_a")
 
             monkeypatch.setattr(module, "snapshot", read)

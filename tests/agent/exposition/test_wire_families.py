@@ -131,7 +131,14 @@ def test_native_buckets_are_those_of_the_definition(
     wanted = Histograms.BOTH if both else Histograms.NATIVE
     exposition = Exposition(planned(table, histograms=wanted, scale=Decimal(scale)))
     found = {(f"{n}",): counted(table, row) for n, row in enumerate(rows)}
-    text = page(exposition, {"x": values.rows(table, found)}, Format.PROTOBUF)
+    read = values.rows(table, found)
+    text = page(exposition, {"x": read}, Format.PROTOBUF)
+    if not both:
+        assert exposition.doubles(Format.PROTOBUF) == {"app": {"x"}}
+        # the same histograms again, and those of a page that begins with doubles
+        assert page(exposition, {"x": values.as_doubles(read)}, Format.PROTOBUF) == text
+        other = Exposition(exposition.families)
+        assert page(other, {"x": values.as_doubles(read)}, Format.PROTOBUF) == text
     (family,) = protobuf.families(text)
     negative = any(value < 0 for row in rows for value in row)
     for row, metric in zip(rows, family.metric, strict=True):

@@ -25,6 +25,7 @@ MIRRORS = {
     "sw_start": structs.START,
     "sw_budgets": structs.BUDGETS,
     "sw_sums": structs.SUMS,
+    "sw_doubles": structs.DOUBLES,
     "sw_table": structs.TABLE,
     "sw_carry": structs.CARRY,
     "sw_expire": structs.EXPIRE,

@@ -6,7 +6,7 @@
  *
  *   mmap (read-only)   header | manifest (JSON) | shared region | lane 0 | lane 1 | ... lane N-1
  *   read, poll         event records of all CPUs, merged by time
- *   ioctl              start, stop, exit, sync, sums, consumed, key, arm, disarm, costs
+ *   ioctl              start, stop, exit, sync, sums, doubles, consumed, key, arm, disarm, costs
  *
  * A lane is the per-CPU region of one possible CPU: what the handlers on that CPU
  * accumulate. The manifest says where each table is in the shared region and in
@@ -252,6 +252,21 @@ struct sw_sums {
 	u64 words[]; /* out */
 };
 
+/*
+ * The same of whole rows, of which the words from `first` on, `count` of them, are counts:
+ * these become IEEE 754 doubles, and so does their sum, in the word behind them.
+ */
+struct sw_doubles {
+	u64 offset; /* of the first row, from a lane's start */
+	u32 rows;
+	u32 row_words;
+	u32 first;
+	u32 count;
+	u32 begin; /* out: the first of the counts that is not 0 in every row; `count` if all are */
+	u32 end;   /* out: the one behind the last such; 0 */
+	u64 words[]; /* out */
+};
+
 /* Where a table is. Offsets are in the shared region, except that of rows in a lane. */
 struct sw_table {
 	u64 rows; /* offset of row 0 */
@@ -322,6 +337,7 @@ struct sw_expire {
 /* ENOSPC: the array is full. EBUSY: `shared`, and the state is not SW_LOADED. */
 #define SW_IOC_CARRY _IOW('w', 11, struct sw_carry)
 /* Waits until handlers that have found an element have ended. */
-#define SW_IOC_EXPIRE _IOWR('w', 12, struct sw_expire)
+#define SW_IOC_EXPIRE  _IOWR('w', 12, struct sw_expire)
+#define SW_IOC_DOUBLES _IOWR('w', 13, struct sw_doubles)
 
 #endif
