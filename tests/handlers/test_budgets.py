@@ -155,4 +155,4 @@ def test_disarming_races_with_everything(
     found = run_in_guest(guest, "disarm_races.py", arguments, folder, 1500)
     assert found["disarms"] >= rounds
     assert "STOPPED" in found["ends"]
-    assert (found["left"], found["alive"]) == ("", 2)
+    assert (found["left"], found["alive"]) == ([], 2)
