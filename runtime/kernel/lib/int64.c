@@ -27,6 +27,7 @@ s64 sw_parse_number(struct sw_context *c, const char *text, u32 base)
 	const char *start = text;
 	bool negative = false;
 	u64 value = 0;
+	u32 digit;
 
 	while ((*text == ' ' || (*text >= '\t' && *text <= '\r')) && int64_charge(c, start, text))
 		text++;
@@ -41,7 +42,9 @@ s64 sw_parse_number(struct sw_context *c, const char *text, u32 base)
 		base = *text == '0' ? 8 : 10;
 	if (base < 2 || base > 36)
 		return 0;
-	while (int64_digit_of(*text) < base && int64_charge(c, start, text))
-		value = value * base + int64_digit_of(*text++);
+	while ((digit = int64_digit_of(*text)) < base && int64_charge(c, start, text)) {
+		value = value * base + digit;
+		text++;
+	}
 	return (s64)(negative ? 0 - value : value);
 }
