@@ -3,8 +3,8 @@
 #include "core/runtime.h"
 #include "lib/doubles.h"
 
-#define DOUBLE_FRACTION 52
-#define DOUBLE_BIAS	1023
+#define DOUBLES_FRACTION 52
+#define DOUBLES_BIAS	 1023
 
 u64 sw_double(u64 number)
 {
@@ -14,19 +14,19 @@ u64 sw_double(u64 number)
 	if (!number)
 		return 0;
 	top = 63 - (u32)__builtin_clzll(number);
-	if (top <= DOUBLE_FRACTION) {
-		fraction = number << (DOUBLE_FRACTION - top);
+	if (top <= DOUBLES_FRACTION) {
+		fraction = number << (DOUBLES_FRACTION - top);
 	} else {
 		u64 rest, half;
 
-		spare = top - DOUBLE_FRACTION;
+		spare = top - DOUBLES_FRACTION;
 		half = 1ULL << (spare - 1);
 		rest = number & ((1ULL << spare) - 1);
 		fraction = number >> spare;
 		fraction += rest > half || (rest == half && (fraction & 1));
 	}
 	/* the fraction's highest bit is 1, and adds 1 to the exponent; a carry of rounding another 1 */
-	return ((u64)(DOUBLE_BIAS - 1 + top) << DOUBLE_FRACTION) + fraction;
+	return ((u64)(DOUBLES_BIAS - 1 + top) << DOUBLES_FRACTION) + fraction;
 }
 
 void sw_doubles_make(struct sw_doubles *request, u64 *rows, u32 nr_rows)

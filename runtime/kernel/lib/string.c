@@ -117,7 +117,7 @@ s64 sw_find(struct sw_context *c, const char *s, const char *part)
 }
 
 /* Two loads, two tests and a comparison: on 5.10, 11.2 instructions a byte. */
-#define COMPARE_CHUNK_ACTIONS 8
+#define STRING_COMPARED 8
 
 s32 sw_compare(struct sw_context *c, const char *a, const char *b)
 {
@@ -128,7 +128,7 @@ s32 sw_compare(struct sw_context *c, const char *a, const char *b)
 			i++;
 		if (i < end)
 			break;
-		if (c && !sw_charge(c, COMPARE_CHUNK_ACTIONS))
+		if (c && !sw_charge(c, STRING_COMPARED))
 			return 1; /* an element must not be deleted because of it */
 	}
 	if (c)
