@@ -6,6 +6,7 @@
     scan, index   a fast pass over all entries -> names, cached for the next use of the same file
     dwarf_types   entries -> types in the numbering that BTF has begun
     functions     functions and their inline instances; the variables that are visible at an address
+    operations    the names of operations
     expressions   location expressions -> values of `compiler.ir.program`;  frames: where a frame is
 
 No file of another room is imported but for ELF, types and values: a kernel's DWARF is read the same way.

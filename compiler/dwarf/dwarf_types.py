@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, TypeVar
 
+from compiler.dwarf import operations
 from compiler.dwarf.reader import Debuginfo, Die
 from compiler.kernel import btf_types as k
 from compiler.kernel.btf import Btf
@@ -41,7 +42,6 @@ _QUALIFIERS: Final = {
 }
 _STRUCTS: Final = frozenset(("DW_TAG_structure_type", "DW_TAG_class_type"))
 _BOOLEAN, _FLOATS, _SIGNED = 2, (3, 4), (5, 6, 0x0D)
-_PLUS_UCONST, _CONSTU = 0x23, 0x10
 _POINTER_SIZE: Final = 8
 _DEPTH: Final = 64  # the longest chain of typedefs and qualifiers that is followed
 
@@ -211,7 +211,7 @@ def _offset(attribute: Any) -> int | None:
     if isinstance(attribute.value, int):
         return attribute.value
     operation, *operand = attribute.value
-    if operation not in (_PLUS_UCONST, _CONSTU):
+    if operation not in (operations.PLUS_UCONST, operations.CONSTU):
         return None
     value = 0
     for i, byte in enumerate(operand):

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from compiler.dwarf import operations as o
 from compiler.dwarf.errors import NoLocation
 from compiler.dwarf.leb128 import sleb, uleb
 from compiler.ir import program as p
@@ -26,22 +27,22 @@ _MOST_STEPS: Final = 64  # operations of one expression
 _MOST_NODES: Final = 96  # of the translated expression: `dup` doubles them
 _OPTIMISED: Final = "it is optimised out here"
 _ARITHMETIC: Final[dict[int, p.ArithmeticOp]] = {
-    0x1A: "&", 0x1B: "/", 0x1C: "-", 0x1E: "*", 0x21: "|", 0x22: "+", 0x24: "<<", 0x25: ">>>",
-    0x26: ">>", 0x27: "^",
+    o.AND: "&", o.DIV: "/", o.MINUS: "-", o.MUL: "*", o.OR: "|", o.PLUS: "+", o.SHL: "<<", o.SHR: ">>>",
+    o.SHRA: ">>", o.XOR: "^",
 }  # fmt: skip
 _COMPARISONS: Final[dict[int, p.CompareOp]] = {
-    0x29: "==", 0x2A: ">=", 0x2B: ">", 0x2C: "<=", 0x2D: "<", 0x2E: "!=",
+    o.EQ: "==", o.GE: ">=", o.GT: ">", o.LE: "<=", o.LT: "<", o.NE: "!=",
 }  # fmt: skip
 _CONSTANTS: Final = {
-    0x08: (1, False), 0x09: (1, True), 0x0A: (2, False), 0x0B: (2, True), 0x0C: (4, False),
-    0x0D: (4, True), 0x0E: (8, False), 0x0F: (8, True),
+    o.CONST1U: (1, False), o.CONST1S: (1, True), o.CONST2U: (2, False), o.CONST2S: (2, True),
+    o.CONST4U: (4, False), o.CONST4S: (4, True), o.CONST8U: (8, False), o.CONST8S: (8, True),
 }  # fmt: skip
 _WHY: Final = {
-    0x9B: "thread-local variables are not read",
-    0xE0: "thread-local variables are not read",
-    0xA0: "it is optimised to what it points to",
-    0xF2: "it is optimised to what it points to",
-    0xFA: "only its value at the call is known",
+    o.FORM_TLS_ADDRESS: "thread-local variables are not read",
+    o.GNU_PUSH_TLS_ADDRESS: "thread-local variables are not read",
+    o.IMPLICIT_POINTER: "it is optimised to what it points to",
+    o.GNU_IMPLICIT_POINTER: "it is optimised to what it points to",
+    o.GNU_PARAMETER_REF: "only its value at the call is known",
 }
 
 
@@ -141,45 +142,45 @@ class _Translation:
     def _step(self, op: int) -> None:
         span = self._span
         match op:
-            case _ if 0x30 <= op <= 0x4F:
-                self._push(p.Number(op - 0x30, span))
-            case _ if 0x50 <= op <= 0x6F:
-                self._simple = self._register(op - 0x50)
-            case 0x90:
+            case _ if o.LIT0 <= op <= o.LIT31:
+                self._push(p.Number(op - o.LIT0, span))
+            case _ if o.REG0 <= op <= o.REG31:
+                self._simple = self._register(op - o.REG0)
+            case o.REGX:
                 self._simple = self._register(self._uleb())
-            case _ if 0x70 <= op <= 0x8F:
-                self._push(self._plus(self._register(op - 0x70), self._sleb()))
-            case 0x92:
+            case _ if o.BREG0 <= op <= o.BREG31:
+                self._push(self._plus(self._register(op - o.BREG0), self._sleb()))
+            case o.BREGX:
                 register = self._register(self._uleb())
                 self._push(self._plus(register, self._sleb()))
-            case 0x91:
+            case o.FBREG:
                 self._push(self._plus(self._frame.base(span), self._sleb()))
-            case 0x9C:
+            case o.CALL_FRAME_CFA:
                 self._push(self._frame.cfa(span))
-            case 0x03:
+            case o.ADDR:
                 self._push(self._frame.loaded(self._number(8, False), span))
-            case 0xA1:
+            case o.ADDRX:
                 self._push(self._frame.loaded(self._frame.indexed(self._uleb()), span))
-            case 0xA2:
+            case o.CONSTX:
                 self._push(p.Number(wrapped(self._frame.indexed(self._uleb())), span))
-            case 0x9F:
+            case o.STACK_VALUE:
                 self._simple = self._stack[-1]
-            case 0x9E:
+            case o.IMPLICIT_VALUE:
                 size = self._uleb()
                 if size > 8:
                     raise NoLocation("it is a constant of more than 8 bytes")
                 self._simple = p.Number(wrapped(self._number(size, False)), span)
-            case 0x93:
+            case o.PIECE:
                 self._piece(self._uleb())
-            case 0x96:  # nop
+            case o.NOP:
                 pass
-            case 0xA3 | 0xF3:
+            case o.ENTRY_VALUE | o.GNU_ENTRY_VALUE:
                 self._entry_value(self._uleb())
             case _ if op in _CONSTANTS:
                 self._push(p.Number(wrapped(self._number(*_CONSTANTS[op])), span))
-            case 0x10:
+            case o.CONSTU:
                 self._push(p.Number(wrapped(self._uleb()), span))
-            case 0x11:
+            case o.CONSTS:
                 self._push(p.Number(wrapped(self._sleb()), span))
             case _ if op in _WHY:
                 raise NoLocation(_WHY[op])
@@ -190,27 +191,27 @@ class _Translation:
         """Operations on what is on the stack."""
         span, stack = self._span, self._stack
         match op:
-            case 0x12:
+            case o.DUP:
                 stack.append(stack[-1])
-            case 0x13:
+            case o.DROP:
                 stack.pop()
-            case 0x14:
+            case o.OVER:
                 stack.append(stack[-2])
-            case 0x15:
+            case o.PICK:
                 stack.append(stack[-1 - self._byte()])
-            case 0x16:
+            case o.SWAP:
                 stack[-1], stack[-2] = stack[-2], stack[-1]
-            case 0x17:
+            case o.ROT:
                 stack[-3:] = [stack[-1], *stack[-3:-1]]
-            case 0x06:
+            case o.DEREF:
                 self._push(p.Deref(stack.pop(), 8, False, True, span))
-            case 0x94:
+            case o.DEREF_SIZE:
                 self._push(self._read(stack.pop(), self._byte(), False))
-            case 0x1F:
+            case o.NEG:
                 self._push(p.Unary("-", stack.pop(), span))
-            case 0x20:
+            case o.NOT:
                 self._push(p.Unary("~", stack.pop(), span))
-            case 0x23:
+            case o.PLUS_UCONST:
                 self._push(self._plus(stack.pop(), self._uleb()))
             case _ if op in _ARITHMETIC:
                 right, left = stack.pop(), stack.pop()
@@ -218,23 +219,23 @@ class _Translation:
             case _ if op in _COMPARISONS:
                 right, left = stack.pop(), stack.pop()
                 self._push(p.Compare(_COMPARISONS[op], left, right, span))
-            case 0xA4 | 0xF4:
+            case o.CONST_TYPE | o.GNU_CONST_TYPE:
                 size, signed = self._frame.base_type(self._uleb())
                 value = self._number(self._byte(), signed)
                 self._push(narrow(p.Number(wrapped(value), span), size, signed, span))
-            case 0xA5 | 0xF5:
+            case o.REGVAL_TYPE | o.GNU_REGVAL_TYPE:
                 register = self._register(self._uleb())
                 self._push(narrow(register, *self._frame.base_type(self._uleb()), span))
-            case 0xA6 | 0xF6:
+            case o.DEREF_TYPE | o.GNU_DEREF_TYPE:
                 size = self._byte()
                 _, signed = self._frame.base_type(self._uleb())
                 self._push(self._read(stack.pop(), size, signed))
-            case 0xA8 | 0xF7 | 0xA9 | 0xF9:
+            case o.CONVERT | o.GNU_CONVERT | o.REINTERPRET | o.GNU_REINTERPRET:
                 unit_offset = self._uleb()  # 0: the type of an address
                 size, signed = self._frame.base_type(unit_offset) if unit_offset else (8, True)
                 self._push(narrow(stack.pop(), size, signed, span))
             case _:
-                raise NoLocation(f"its location uses the operation {op:#x}")
+                raise NoLocation(f"its location uses the operation {o.name_of(op)}")
 
     def _piece(self, size: int) -> None:
         if self._simple is None and not self._stack:

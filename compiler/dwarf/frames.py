@@ -14,6 +14,7 @@ import struct
 from bisect import bisect_right
 from typing import Final
 
+from compiler.dwarf import operations as o
 from compiler.dwarf.errors import NoLocation
 from compiler.dwarf.leb128 import sleb, uleb
 from compiler.support.elf import Elf, Section
@@ -21,6 +22,14 @@ from runtime.support.record import record
 
 _UNKNOWN: Final = "the debug information does not tell where its frame is"
 _PCREL, _DATAREL, _OMIT = 0x10, 0x30, 0xFF
+_ADVANCES: Final = {o.CFA_ADVANCE_LOC1: 1, o.CFA_ADVANCE_LOC2: 2, o.CFA_ADVANCE_LOC4: 4}
+_OF_ONE_NUMBER: Final = (
+    o.CFA_RESTORE_EXTENDED, o.CFA_UNDEFINED, o.CFA_SAME_VALUE, o.CFA_GNU_ARGS_SIZE,
+)  # fmt: skip
+_OF_TWO_NUMBERS: Final = (
+    o.CFA_OFFSET_EXTENDED, o.CFA_REGISTER, o.CFA_OFFSET_EXTENDED_SF, o.CFA_VAL_OFFSET,
+    o.CFA_VAL_OFFSET_SF,
+)  # fmt: skip
 _SIZES: Final = {0x00: "<Q", 0x02: "<H", 0x03: "<I", 0x04: "<Q", 0x0A: "<h", 0x0B: "<i", 0x0C: "<q"}
 
 
@@ -142,25 +151,25 @@ class _Table:
                         return rule
                     continue
                 match op:
-                    case 0x01:
+                    case o.CFA_SET_LOC:
                         location = self._pointer(common.encoding)
                         if location > address:
                             return rule
-                    case 0x0A:
+                    case o.CFA_REMEMBER_STATE:
                         saved.append(rule)
-                    case 0x0B:
+                    case o.CFA_RESTORE_STATE:
                         rule = saved.pop() if saved else initial
-                    case 0x0C:
+                    case o.CFA_DEF_CFA:
                         rule = Rule(self._uleb(), self._uleb())
-                    case 0x12:
+                    case o.CFA_DEF_CFA_SF:
                         rule = Rule(self._uleb(), self._sleb() * common.data)
-                    case 0x0D:
+                    case o.CFA_DEF_CFA_REGISTER:
                         rule = Rule(self._uleb(), rule.offset)
-                    case 0x0E:
+                    case o.CFA_DEF_CFA_OFFSET:
                         rule = Rule(rule.register, self._uleb())
-                    case 0x13:
+                    case o.CFA_DEF_CFA_OFFSET_SF:
                         rule = Rule(rule.register, self._sleb() * common.data)
-                    case 0x0F:
+                    case o.CFA_DEF_CFA_EXPRESSION:
                         rule = Rule(expression=self._block())
                     case _:
                         self._skip(op)
@@ -169,9 +178,9 @@ class _Table:
 
     def _advance(self, op: int, factor: int) -> int | None:
         """How far an instruction moves the location, if it does."""
-        if op & 0xC0 == 0x40:
+        if op & 0xC0 == o.CFA_ADVANCE_LOC:
             return (op & 0x3F) * factor
-        size = {0x02: 1, 0x03: 2, 0x04: 4}.get(op)
+        size = _ADVANCES.get(op)
         if size is None:
             return None
         value = int.from_bytes(self._data[self._at : self._at + size], "little")
@@ -181,16 +190,16 @@ class _Table:
     def _skip(self, op: int) -> None:
         """Step over an instruction about other registers."""
         high = op & 0xC0
-        if high == 0x80:
+        if high == o.CFA_OFFSET:
             self._uleb()
-        elif high == 0xC0 or op == 0x00:
+        elif high == o.CFA_RESTORE or op == o.CFA_NOP:
             pass
-        elif op in (0x05, 0x09, 0x11, 0x14, 0x15):
+        elif op in _OF_TWO_NUMBERS:
             self._uleb()
             self._uleb()
-        elif op in (0x06, 0x07, 0x08, 0x2E):
+        elif op in _OF_ONE_NUMBER:
             self._uleb()
-        elif op in (0x10, 0x16):
+        elif op in (o.CFA_EXPRESSION, o.CFA_VAL_EXPRESSION):
             self._uleb()
             self._block()
         else:

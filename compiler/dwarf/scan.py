@@ -15,6 +15,7 @@ import struct
 from collections.abc import Generator, Iterator, Mapping
 from typing import Final
 
+from compiler.dwarf import operations
 from compiler.dwarf.errors import DwarfError
 from compiler.dwarf.leb128 import uleb
 from runtime.support.record import record
@@ -60,7 +61,7 @@ _FIXED: Final = {
 _LEB: Final = frozenset((0x0D, 0x0F, 0x15, 0x1A, 0x1B, 0x22, 0x23))
 _OFFSETS: Final = frozenset((0x0E, 0x10, 0x17, 0x1D, 0x1F, 0x1F20, 0x1F21))  # 4 or 8 bytes
 _MOVED: Final = frozenset((0x1C, 0x24, 0x1F20))  # references to entries in dwz's file
-_ADDRESSES: Final = (0x03, 0xA1)  # DW_OP_addr, DW_OP_addrx
+_ADDRESSES: Final = (operations.ADDR, operations.ADDRX)
 _BLOCKS: Final = {0x0A: 1, 0x03: 2, 0x04: 4}
 _UNIT_REFERENCES: Final = frozenset((0x11, 0x12, 0x13, 0x14, 0x15))
 

@@ -18,6 +18,7 @@ from typing import Final, Literal
 
 from compiler.arch import Arch
 from compiler.dwarf import frames
+from compiler.dwarf import operations as o
 from compiler.dwarf.dwarf_types import ProgramTypes
 from compiler.dwarf.errors import NoLocation
 from compiler.dwarf.expressions import Frame, locate, narrow
@@ -31,15 +32,9 @@ from compiler.kernel.btf_types import TypeId
 from compiler.kernel.errors import KernelFactError
 from runtime.support.record import record
 
-_FBREG: Final = 0x91
 _NOWHERE: Final = Span(
     Source("", ""), 0, 0
 )  # for expressions that are made to see whether they can be
-_CFA: Final = 0x9C
-_REG0: Final = 0x50
-_REG31: Final = 0x6F
-_BREG0: Final = 0x70
-_BREG31: Final = 0x8F
 _FUNCTION: Final = "DW_TAG_subprogram"
 _BLOCKS: Final = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
 
@@ -242,9 +237,9 @@ class Variables:
                 found = None
             if found is None:
                 raise NoLocation("its frame is not known here")
-            if found[0] == bytes((_CFA,)):
+            if found[0] == bytes((o.CALL_FRAME_CFA,)):
                 return cfa(span)
-            if at_entry and found[0] == bytes((_REG0 + self._arch.frame_pointer,)):
+            if at_entry and found[0] == bytes((o.REG0 + self._arch.frame_pointer,)):
                 # the function has not set its frame pointer yet
                 return _plus(cfa(span), -self._arch.frame_pointer_cfa, span)
             return locate(found[0], frame, span).expr
@@ -296,11 +291,11 @@ def _copied(debug: Debuginfo, die: Die) -> Literal["", "whole", "address"]:
     if found is None or not found[1] or not found[0]:
         return ""
     operation = found[0][0]
-    if _REG0 <= operation <= _REG31:
+    if o.REG0 <= operation <= o.REG31:
         return "whole" if len(found[0]) == 1 else "address"
-    if _BREG0 <= operation <= _BREG31:
+    if o.BREG0 <= operation <= o.BREG31:
         return "address"
-    if operation != _FBREG:
+    if operation != o.FBREG:
         return ""
     end = next((i for i, byte in enumerate(found[0][1:], 1) if byte < 0x80), 0)
     if not found[0][end] & 0x40:

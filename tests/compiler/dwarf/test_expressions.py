@@ -255,7 +255,7 @@ def test_the_value_at_the_call() -> None:
         (b"\x61", "floating-point register"),
         (b"\x0e" + bytes(8) + b"\x9b", "thread-local"),
         (b"\xf2" + bytes(9), "optimised to what it points to"),
-        (b"\x28\x00\x00", "operation 0x28"),
+        (b"\x28\x00\x00", "operation bra"),
         (b"\x22", "damaged"),
         (b"\x03\x00", "damaged"),
         (b"\x30" + b"\x12\x22" * 10, "too long"),
