@@ -22,7 +22,7 @@ from compiler.codegen.operands import into
 from compiler.codegen.stack_use import bounded
 from compiler.codegen.statements import OUT, emit_paid, first_piece
 from compiler.ir import program as p
-from compiler.ir.hooks import PairedEntry
+from compiler.ir.hooks import Handler, PairedEntry
 from compiler.ir.program import STRING
 from compiler.ir.walk import Node, body_of, reachable, roots_of, walk
 from runtime.abi.manifest import Storage
@@ -62,7 +62,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
     w.line(f"static {probe.hook.declaration(f'probe_{index}')}")
     with w.block(""):
         enter = _call_of_enter(probe.hook.handler.enter, index)
-        _enter(w, enter, _variables(b, index, frame, result, longs))
+        _enter(w, enter, _variables(b, index, frame, probe.hook.handler, longs))
         _begin(w, b, leave, frame)
         # calls in the expressions that were saved at the entry count, too
         if b.fails or b.prepares or (entry is not None and entry.prepares):
@@ -70,7 +70,7 @@ def handler_text(unit: Unit, index: int, probe: p.Probe) -> Writer | None:
             for _ in guard.locks:
                 cost += LOCK
             _prepare(w, unit, index, probe, reached.symbols, cost)
-        if probe.hook.functions and _asks_for_function(unit, reached):
+        if probe.hook.functions and _asks_for_function(unit, reached.symbols):
             w.line("a->c.address = ip;")
         _lock(w, guard, index)
         w.extend(b.w)
@@ -116,7 +116,7 @@ def _before(b: BodyEmitter, probe: p.Probe) -> Cost:
 
 
 def _variables(
-    b: BodyEmitter, index: int, frame: str, result: str, longs: Sequence[str]
+    b: BodyEmitter, index: int, frame: str, handler: Handler, longs: Sequence[str]
 ) -> Iterator[str]:
     """Declarations of the variables that a body has used."""
     if "c" in b.used:
@@ -124,11 +124,11 @@ def _variables(
     if "s" in b.used:
         yield "struct shared *s = sw_shared;"
     if "entry" in b.used:
-        yield f"const struct entry_{index} *entry = SW_RETURN_DATA(instance);"
+        yield f"const struct entry_{index} *entry = {handler.saved};"
     if frame:
         yield f"__typeof__(a->{frame}) *f;"
     if "verdict" in b.used:
-        yield f"u32 verdict = {result};"
+        yield f"u32 verdict = {handler.result};"
     yield from longs
     yield from b.temporaries.values()
 
@@ -184,9 +184,9 @@ def _report_failure(w: Writer, index: int) -> None:
     w.line(f"sw_failed(&a->c, &a->lane.probes[{index}]);")
 
 
-def _asks_for_function(unit: Unit, reached: _Reached) -> bool:
+def _asks_for_function(unit: Unit, symbols: set[str]) -> bool:
     """Whether a handler asks which of its functions was hit."""
-    return any(unit.functions[symbol].name == p.PROBED_FUNCTION for symbol in reached.symbols)
+    return any(unit.functions[symbol].name == p.PROBED_FUNCTION for symbol in symbols)
 
 
 def _may_capture(unit: Unit, reached: _Reached) -> bool:
@@ -281,13 +281,16 @@ def _entry_handler(unit: Unit, w: Writer, index: int, probe: p.Probe) -> BodyEmi
     w.line()
     frame = f"frame_entry_{index}" if add_frame(b, f"entry_{index}", ()) else ""
     w.line(f"/* {_location(probe)}: at the entry of {_comment(probe.point)} */")
-    w.line(f"static int entry_{index}(void *instance, struct sw_regs *regs)")
+    w.line(f"static {probe.hook.handler.entry.format(name=f'entry_{index}')}")
     with w.block(""):
-        _enter(w, _enter_of_entry(unit, index, probe), _entry_variables(b, index, frame))
+        _enter(w, _enter_of_entry(unit, index, probe), _entry_variables(b, index, probe, frame))
         _begin(w, b, "return 1;", frame)
+        symbols = reachable(probe.entry, unit.functions)
         if b.fails:
             paid = ENTER + unit.costs.value(*probe.entry)
-            _prepare(w, unit, index, probe, reachable(probe.entry, unit.functions), paid)
+            _prepare(w, unit, index, probe, symbols, paid)
+        if probe.hook.functions and _asks_for_function(unit, symbols):
+            w.line("a->c.address = ip;")
         w.extend(b.w)
         w.line("sw_leave(&a->c);")
         w.line("return 0;")
@@ -307,8 +310,8 @@ def _enter_of_entry(unit: Unit, index: int, probe: p.Probe) -> str:
     return _call_of_enter("sw_enter", paired)
 
 
-def _entry_variables(b: BodyEmitter, index: int, frame: str) -> Iterator[str]:
-    yield f"struct entry_{index} *entry = SW_RETURN_DATA(instance);"
+def _entry_variables(b: BodyEmitter, index: int, probe: p.Probe, frame: str) -> Iterator[str]:
+    yield f"struct entry_{index} *entry = {probe.hook.handler.saved};"
     if "s" in b.used:
         yield "struct shared *s = sw_shared;"
     if "c" in b.used:

@@ -171,7 +171,7 @@ def _runs_own_c(unit: Unit, probe: p.Probe) -> bool:
 def _own_members(unit: Unit, index: int, probe: p.Probe) -> dict[str, str]:
     found = {name: t.number(value) for name, value in probe.hook.own_fields().items()}
     match probe.hook:
-        case hooks.Kretprobe():
+        case hooks.Kretprobe() | hooks.Uretprobe():
             maxactive = probe.hook.maxactive or unit.options.limits.KRETACTIVE
             if maxactive:
                 found["maxactive"] = t.number(maxactive)

@@ -26,6 +26,10 @@ class Handler:
     result: str = ""  # what the handler returns; "": nothing
     has_regs: bool = False  # it has a parameter `regs`
     has_arguments: bool = False  # parameters arg0, arg1, ... hold the probe's arguments
+    entry: str = (
+        ""  # the declaration of a handler at the entry, if the hook is a return; "": it has none
+    )
+    saved: str = ""  # C: where that handler keeps bytes for this one
     enter: str = "sw_enter"  # the runtime's functions at its beginning and end
     leave: str = "sw_leave"
 
@@ -40,7 +44,12 @@ FTRACE = Handler(
 )
 KPROBE = Handler("KPROBE", "int {name}(void *kprobe, struct sw_regs *regs)", "0", has_regs=True)
 KRETPROBE = Handler(
-    "KRETPROBE", "int {name}(void *instance, struct sw_regs *regs)", "0", has_regs=True
+    "KRETPROBE",
+    "int {name}(void *instance, struct sw_regs *regs)",
+    "0",
+    has_regs=True,
+    entry="int {name}(void *instance, struct sw_regs *regs)",
+    saved="SW_RETURN_DATA(instance)",
 )
 TRACEPOINT = Handler(
     "TRACEPOINT",
@@ -56,6 +65,13 @@ EVENT = Handler(
     "EVENT", "void {name}(void *event, void *sample, struct sw_regs *regs)", has_regs=True
 )
 UPROBE = Handler("UPROBE", "void {name}(unsigned long ip, struct sw_regs *regs)", has_regs=True)
+URETPROBE = Handler(
+    "URETPROBE",
+    "void {name}(unsigned long ip, struct sw_regs *regs, void *saved)",
+    has_regs=True,
+    entry="int {name}(unsigned long ip, struct sw_regs *regs, void *saved)",
+    saved="saved",
+)
 NONE = Handler("NONE", "")
 
 Functions: TypeAlias = tuple[tuple[str, int], ...]  # name and text offset, 0: unknown
@@ -387,18 +403,20 @@ class Uprobe(FileHook):
     at_entry: bool = False  # `offset` and `functions` are functions' first instructions
 
     def group(self) -> object:
-        return self.processes.program, self.binary, self.semaphore
+        return self.processes.program, self.binary, self.semaphore, self.at_entry
 
 
 @record
 class Uretprobe(FileHook):
     word = "URETPROBE"
+    handler = URETPROBE
 
     symbol: str
     processes: ProcessFilter
     binary: Binary
     offset: int = 0
     functions: Functions = ()
+    maxactive: int = 0  # calls in progress whose values are kept at once; 0: the default
 
     def group(self) -> object:
         return self.processes.program, self.binary

@@ -4,6 +4,7 @@ of stripped programs.
 
 process("x").function("f@x.c")        -> the functions f that are declared in x.c
 process("x").function("f").inline     -> a site for each place that f was inlined into
+process("x").function("f")            -> these, too
 process("x").statement("f@x.c:12")    -> the first instruction of line 12 in f
 process("x").statement("*@x.c:12")    -> and in every function that has code of this line
 """
@@ -60,7 +61,7 @@ def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple
                 found.setdefault(code.name, {})[offset] = None
         if not found:
             inlined = debug.functions.inline(place.function)
-            if not place.file and not inlined:
+            if not inlined and not (place.file and debug.functions.named(place.function)):
                 names = [*known, *debug.functions.names()]
                 raise _no_function(file, place.function, component, None, names)
             raise ProbePointError(
@@ -72,23 +73,16 @@ def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple
     return {name: tuple(offsets) for name, offsets in found.items()}
 
 
-def code_at(
-    debug: ProgramDebug, file: ProgramFile, name: str, offsets: tuple[int, ...]
-) -> Code | None:
-    """The function of a symbol's name at a text offset. Raises DwarfError if several have the name."""
-    if len(offsets) > 1:
-        raise DwarfError(
-            f"'{file.name}' has {len(offsets)} functions '{name}'",
-            f'name the source file, too: function("{name}@file.c")',
-        )
-    address = file.executable.address_of(offsets[0])
+def code_at(debug: ProgramDebug, file: ProgramFile, name: str, offset: int) -> Code | None:
+    """The function of a symbol's name at a text offset. Raises DwarfError."""
+    address = file.executable.address_of(offset)
     if address is None:
         return None
     # gcc's copies of functions, as f.constprop.0, have the name of the function in the DWARF
     found = debug.functions.at((name, name.partition(".")[0]), address)
     if found is None:  # the name may be an alias
         known = file.executable.functions
-        others = tuple(n for n, places in known.items() if offsets[0] in places)
+        others = tuple(n for n, places in known.items() if offset in places)
         found = debug.functions.at(others, address)
     return found
 
@@ -97,25 +91,38 @@ def inline(
     file: ProgramFile, function: syntax.Component, suffix: syntax.Component
 ) -> list[ProbeSite]:
     """`function("f").inline`: where f was inlined."""
-    place = _place(function)
     try:
         debug = _opened(file)
     except DwarfError as error:
         raise _needed(error, suffix) from error
     with _reported(file, function):
-        chosen = [
-            code
-            for code in debug.functions.inline(place.function)
-            if _is_in(debug.functions, code, place)
-        ]
-        if not chosen:
-            raise ProbePointError(
-                _UNKNOWN,
-                f"'{file.name}' has no inline instance of '{text_of(function)}'",
-                function.span,
-                did_you_mean(place.function, debug.debug.index.inlined),
-            )
-        return _sites(file, function, (suffix,), ((code, code.entry) for code in chosen))
+        found = _instances(debug, file, function, suffix)
+    if not found:
+        raise ProbePointError(
+            _UNKNOWN,
+            f"'{file.name}' has no inline instance of '{text_of(function)}'",
+            function.span,
+            did_you_mean(_place(function).function, debug.debug.index.inlined),
+        )
+    return found
+
+
+def instances(file: ProgramFile, function: syntax.Component) -> list[ProbeSite]:
+    """Where the functions that `function("f")` means were inlined; none if no debug information tells."""
+    try:
+        with damage_reported(file.name):
+            suffix = syntax.Component("inline", None, (), function.span)
+            return _instances(_opened(file), file, function, suffix)
+    except DwarfError:
+        return []
+
+
+def _instances(
+    debug: ProgramDebug, file: ProgramFile, function: syntax.Component, suffix: syntax.Component
+) -> list[ProbeSite]:
+    place, known = _place(function), debug.functions
+    chosen = [code for code in known.inline(place.function) if _is_in(known, code, place)]
+    return _sites(file, function, (suffix,), ((code, code.entry) for code in chosen))
 
 
 def statements(file: ProgramFile, component: syntax.Component) -> list[ProbeSite]:
@@ -184,6 +191,8 @@ def _sites(
 ) -> list[ProbeSite]:
     """A site for each place. One function's places have the same point, so each says its address, too."""
     sites, seen = [], set()
+    written = text_of(component)
+    wild = is_glob(written.partition("@")[0])
     for code, address in places:
         offset = file.executable.offset_of(address, code=True)
         if offset is None or offset in seen:
@@ -191,11 +200,11 @@ def _sites(
         seen.add(offset)
         variables = ProgramVariables(file, {}, lambda _, code=code: code, address)  # type: ignore[misc]
         hook = Uprobe(code.name, file.processes, file.binary, functions=((code.name, offset),))
-        written = text_of(component)
-        if is_glob(written.partition("@")[0]):
-            written = f"{code.name}@{written.partition('@')[2]}"
-        point = spell((*file.point, replace(component, arg=written), *suffixes))
-        sites.append(ProbeSite(hook, point, variables, code.name, debuginfo=variables))
+        named = "@".join((code.name, *written.split("@")[1:])) if wild else written
+        point = spell((*file.point, replace(component, arg=named), *suffixes))
+        sites.append(
+            ProbeSite(hook, point, variables, code.name, optional=wild, debuginfo=variables)
+        )
     return sites
 
 

@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from compiler.ir.program import Arithmetic, Expr, Number, Register
+from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
 from compiler.ir.source import Span
 from compiler.kernel import btf_types as k
+from compiler.kernel import type_layout
 from compiler.probes.base import Environment, Variable
 from compiler.probes.program_file import ProgramFile
 from compiler.support.did_you_mean import did_you_mean
 from compiler.userspace.elf_program import Executable
+from runtime.support.record import replace
 
 if TYPE_CHECKING:  # a script whose programs have no DWARF does without this room
     from compiler.dwarf.dwarf_types import ProgramTypes
@@ -72,7 +74,8 @@ def _opened(environment: Environment, executable: Executable, path: str) -> Prog
 
 
 class ProgramVariables(Mapping[str, Variable]):
-    """The variables at one address of a program; `address` as linked, None: at the return of `code`.
+    """The variables at one address of a program, as linked. `returns`: at the return of the function that
+    begins there, so its parameters are those of its entry.
 
     `registers`: what is known without debug information. `find`: the code that the probe is in; it returns
     None, or raises DwarfError, if the debug information lacks it.
@@ -83,10 +86,12 @@ class ProgramVariables(Mapping[str, Variable]):
         file: ProgramFile,
         registers: Mapping[str, Variable],
         find: Callable[[ProgramDebug], Code | None],
-        address: int | None,
+        address: int,
+        *,
+        returns: bool = False,
     ) -> None:
         self._file, self._registers = file, registers
-        self._find, self._address = find, address
+        self._find, self._address, self._returns = find, address, returns
 
     def __getitem__(self, name: str) -> Variable:
         if name in self._registers and name != "return":
@@ -105,11 +110,6 @@ class ProgramVariables(Mapping[str, Variable]):
     def why_unknown(self, name: str) -> tuple[str, str]:
         if self._problem is not None:
             return self._problem
-        if self._address is None:
-            return (
-                f"'${name}' is lost when the function returns",
-                f"a return probe has $return: save others at the entry, as values[tid()] = ${name}",
-            )
         hint = did_you_mean(name, self._named).replace("'", "'$", 1)
         has = ", ".join(f"${each}" for each in self._named)
         return f"there is no '${name}' here", hint or (f"there is {has}" if has else "")
@@ -123,7 +123,10 @@ class ProgramVariables(Mapping[str, Variable]):
                 found = self._variables.variable(name, file)
         except DwarfError:
             return None
-        return _variable(found, -1) if found is not None else None
+        if found is None:
+            return None
+        # its address is told by where the code is
+        return _variable(found, -1, at_entry=self._returns and self._file.is_moved)
 
     def type_named(self, kind: type[k.Type], name: str) -> k.Type | None:
         from compiler.dwarf.errors import DwarfError
@@ -162,13 +165,30 @@ class ProgramVariables(Mapping[str, Variable]):
         code = self._find(self._debug)
         if code is None:
             raise DwarfError(f"the debug information of '{self._file.name}' lacks this function")
-        if self._address is None:
-            result = self._variables.result(code)
-            return {"return": _variable(result, 0)} if result is not None else {}
         found: dict[str, Variable] = {}
         for i, one in enumerate(self._variables.visible(code, self._address).values()):
-            found[one.name] = _variable(one, i if one.kind == "argument" else -1)
+            if one.kind == "argument":
+                found[one.name] = self._saved(one, i) if self._returns else _variable(one, i)
+            elif not self._returns:
+                found[one.name] = _variable(one, -1)
+        result = self._variables.result(code) if self._returns else None
+        if result is not None:
+            found["return"] = _variable(result, 0)
         return found
+
+    def _saved(self, found: Found, index: int) -> Variable:
+        """A parameter, at the return. A number in the caller's frame is read at the entry: the function may
+        use its place for others."""
+        kernel = self._file.environment.kernel
+        integer = type_layout.integer(kernel.btf, found.type_id)
+        if found.in_memory and integer is not None:
+            assert found.value is not None
+
+            def read(span: Span, place: Callable[[Span], Expr] = found.value) -> Expr:
+                return Deref(place(span), integer.size, integer.signed, True, span)
+
+            found = replace(found, value=read, in_memory=False)
+        return _variable(found, index, at_entry=True)
 
     @property
     def _debug(self) -> ProgramDebug:
@@ -185,22 +205,19 @@ class ProgramVariables(Mapping[str, Variable]):
 
     def _loaded(self, address: int, span: Span) -> Expr:
         """Where a linked address is in the memory of the process that hit the probe."""
-        from compiler.dwarf.errors import NoLocation
-
         if not self._file.is_moved:
             return Number(address, span)
-        if self._address is None:
-            raise NoLocation("where the program is in memory is known at a function's entry only")
         here = Register(self._file.executable.arch.instruction_pointer, span)
         return Arithmetic("+", here, Number(address - self._address, span), span)
 
 
-def _variable(found: Found, index: int) -> Variable:
+def _variable(found: Found, index: int, *, at_entry: bool = False) -> Variable:
     return Variable(
         found.name,
         "local" if found.kind == "global" else found.kind,
         index,
         found.type_id,
+        at_entry,
         made=found.value,
         in_memory=found.in_memory,
         missing=found.missing,

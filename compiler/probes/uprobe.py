@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from compiler.arch import Arch
 from compiler.ir import syntax
-from compiler.ir.hooks import FileHook, ProcessFilter, Uprobe, Uretprobe
+from compiler.ir.hooks import ProcessFilter, Uprobe, Uretprobe
 from compiler.ir.program import Register
 from compiler.probes.base import (
     Environment,
@@ -112,7 +112,7 @@ def _in_file(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[ProbeS
 
 def _functions(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[ProbeSite]:
     function, *suffixes = rest
-    returns = False
+    returns, maxactive = False, 0
     for suffix in suffixes:
         match suffix.name:
             case "call" | "exported" if not returns:
@@ -120,7 +120,7 @@ def _functions(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[Prob
             case "return":
                 returns = True
             case "maxactive" if returns:
-                number_of(suffix)
+                maxactive = number_of(suffix)
             case "inline" if len(suffixes) == 1:
                 from compiler.probes import program_source  # few scripts need it
 
@@ -135,36 +135,45 @@ def _functions(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[Prob
             case _:
                 raise unexpected(suffix, ("call", "exported", "inline", "return"))
     pattern, source = text_of(function), ""
-    if "@" in pattern:
-        from compiler.probes import program_source
-
-        found, source = program_source.functions(file, function), pattern.partition("@")[2]
-    else:
-        found = _fitting(file, pattern, function)
     wild = is_glob(pattern.partition("@")[0])
-    sites = []
+    sites = _instances(file, function) if not suffixes else []
+    found: dict[str, tuple[int, ...]] = {}
+    try:
+        if "@" in pattern:
+            from compiler.probes import program_source
+
+            found, source = program_source.functions(file, function), pattern.partition("@")[2]
+        else:
+            found = _fitting(file, pattern, function)
+    except ProbePointError:
+        if not sites:  # it is not inlined either
+            raise
     for name, offsets in found.items():
-        hook = _function_hook(file, name, offsets, together=wild, returns=returns)
         written = f"{name}@{source}" if source else name
         point = spell((*file.point, replace(function, arg=written), *suffixes))
-        variables = _variables(file, name, offsets, returns=returns)
-        sites.append(ProbeSite(hook, point, variables, name, optional=wild, debuginfo=variables))
+        for offset in offsets:
+            # the hook may take in other functions, so even one goes into `functions`
+            together = wild or len(offsets) > 1
+            functions = ((name, offset),) if together else ()
+            where = name, file.processes, file.binary, 0 if together else offset, functions
+            hook = Uretprobe(*where, maxactive) if returns else Uprobe(*where, at_entry=True)
+            variables = _variables(file, name, offset, returns=returns)
+            sites.append(
+                ProbeSite(hook, point, variables, name, optional=wild, debuginfo=variables)
+            )
     return sites
 
 
-def _function_hook(
-    file: ProgramFile, name: str, offsets: tuple[int, ...], *, together: bool, returns: bool
-) -> FileHook:
-    """`together`: the hook may take in other functions, so even one function goes into `functions`."""
-    functions: tuple[tuple[str, int], ...] = ()
-    offset = 0
-    if together or len(offsets) > 1:
-        functions = tuple((name, each) for each in offsets)
-    else:
-        offset = offsets[0]
-    if returns:
-        return Uretprobe(name, file.processes, file.binary, offset, functions)
-    return Uprobe(name, file.processes, file.binary, offset, functions, at_entry=True)
+def _instances(file: ProgramFile, function: syntax.Component) -> list[ProbeSite]:
+    """A program without debug information costs no import of what reads it."""
+    from compiler.dwarf import debug_files
+
+    read = file.environment.programs.read
+    if debug_files.find(file.executable, file.name, read) is None:
+        return []
+    from compiler.probes import program_source
+
+    return program_source.instances(file, function)
 
 
 def _fitting(
@@ -198,32 +207,30 @@ def _fitting(
     return program_source.functions(file, component)
 
 
-def _variables(
-    file: ProgramFile, name: str, offsets: tuple[int, ...], *, returns: bool
-) -> ProgramVariables:
+def _variables(file: ProgramFile, name: str, offset: int, *, returns: bool) -> ProgramVariables:
     """The variables at the entry or return of the function at an offset."""
     arch = file.executable.arch
-    address = file.executable.address_of(offsets[0])
+    address = file.executable.address_of(offset) or 0
 
     def find(debug: ProgramDebug) -> Code | None:
         from compiler.probes import program_source
 
-        return program_source.code_at(debug, file, name, offsets)
+        return program_source.code_at(debug, file, name, offset)
 
-    registers = _result(arch) if returns else _arguments(arch)
-    return ProgramVariables(file, registers, find, None if returns else address)
-
-
-def _arguments(arch: Arch) -> dict[str, Variable]:
-    """The arguments that a function gets in registers. Without debuginfo their types are unknown."""
-    return {
-        f"arg{i + 1}": Variable(f"arg{i + 1}", "argument", i, None, made=partial(Register, name))
-        for i, name in enumerate(arch.arguments)
-    }
+    return ProgramVariables(file, _registers(arch, returns), find, address, returns=returns)
 
 
-def _result(arch: Arch) -> dict[str, Variable]:
-    return {"return": Variable("return", "return", 0, None, made=partial(Register, arch.result))}
+def _registers(arch: Arch, returns: bool) -> dict[str, Variable]:
+    """The arguments that a function gets in registers, and its result. Without debuginfo their types are
+    unknown."""
+    found = {}
+    for i, name in enumerate(arch.arguments):
+        arg = f"arg{i + 1}"
+        found[arg] = Variable(arg, "argument", i, None, returns, made=partial(Register, name))
+    if returns:
+        made = partial(Register, arch.result)
+        found["return"] = Variable("return", "return", 0, None, made=made)
+    return found
 
 
 def _statement(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[ProbeSite]:

@@ -23,15 +23,9 @@ def lower_entry(ctx: FunctionContext, e: syntax.Entry) -> p.Expr:
     if ctx.unresolved:
         ctx.expr(e.operand, None)
         return ctx.error_expr(e.span)
-    if site is None or ctx.in_function or not isinstance(site.hook, Kretprobe):
-        hint = None
-        if site is not None and isinstance(site.hook, Uretprobe):
-            hint = "of a program's function: save it at the entry, as values[tid()] = $arg1"
+    if site is None or ctx.in_function or not isinstance(site.hook, Kretprobe | Uretprobe):
         ctx.report(
-            "entry-outside-return",
-            "@entry stands only in the return probe of a function of the kernel",
-            e.span,
-            hint,
+            "entry-outside-return", "@entry stands only in the return probe of a function", e.span
         )
         return ctx.error_expr(e.span)
     inner = FunctionContext(ctx.program, ctx.key, ctx.file, site, ctx.lower)

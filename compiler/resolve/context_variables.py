@@ -83,6 +83,11 @@ def _value(
         value = found.made(span)
     else:
         value = p.Argument(found.index, integer.size, integer.signed, span)
+    return _kept(ctx, found, value, span)
+
+
+def _kept(ctx: FunctionContext, found: Variable, value: p.Expr, span: Span) -> p.Expr:
+    """A value that is lost at the function's return is saved at its entry."""
     is_lost_at_return = found.at_entry and not ctx.inside_entry
     return ctx.save_at_entry(value, span) if is_lost_at_return else value
 
@@ -173,7 +178,7 @@ def _program_variable(
         raise TargetError("no-value-here", f"'{name}' has no value here: {found.missing}", e.span)
     type_id = found.type_id if found.type_id is not None else btf_types.VOID
     assert found.made is not None
-    return TypedValue(found.made(e.span), type_id, found.in_memory)
+    return TypedValue(_kept(ctx, found, found.made(e.span), e.span), type_id, found.in_memory)
 
 
 def _kernel_variable(ctx: FunctionContext, name: str, span: Span) -> TypedValue:

@@ -16,7 +16,7 @@ from compiler.ir.source import Span
 from compiler.probes import Environment, ProbeSite
 from compiler.resolve.type_environment import UNKNOWN, Symbol, TypeEnvironment, article
 from runtime.abi.manifest import Histogram, ValueType
-from runtime.support.record import field, record
+from runtime.support.record import field, fields, is_record, record
 
 _T = TypeVar("_T")
 
@@ -248,9 +248,11 @@ class FunctionContext:
         return p.EntryValue(len(self.entry_values) - 1, value.type or p.LONG, span)
 
 
-def _same(a: p.Expr, b: p.Expr) -> bool:
-    match a, b:
-        case p.Argument(), p.Argument():
-            return (a.index, a.size, a.signed) == (b.index, b.size, b.signed)
-        case _:
-            return a == b
+def _same(a: object, b: object) -> bool:
+    """Whether two values are equal, wherever they stand in the script."""
+    if type(a) is type(b) and is_record(a):
+        names = (f.name for f in fields(a) if f.name != "span")
+        return all(_same(getattr(a, name), getattr(b, name)) for name in names)
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_same, a, b))
+    return a == b

@@ -96,6 +96,17 @@ static void fire_return(const struct sw_probe *p)
 	free(data);
 }
 
+static void fire_program_return(const struct sw_probe *p)
+{
+	sw_uretprobe_handler *handler = (sw_uretprobe_handler *)p->handler;
+	sw_uretprobe_entry *entry = p->uprobe.entry;
+	void *saved = calloc(1, p->uprobe.data_size ? p->uprobe.data_size : 1);
+
+	if (!entry || !entry(0, &regs, saved))
+		handler(0, &regs, saved);
+	free(saved);
+}
+
 /* Selected by the type of its handler, so that new kinds of hooks fire as well. */
 static void fire(const struct sw_probe *p)
 {
@@ -129,6 +140,9 @@ static void fire(const struct sw_probe *p)
 		break;
 	case SW_HANDLER_UPROBE:
 		((sw_uprobe_handler *)p->handler)(0, &regs);
+		break;
+	case SW_HANDLER_URETPROBE:
+		fire_program_return(p);
 		break;
 	case SW_HANDLER_NONE:
 	case SW_HANDLER_SESSION:    /* these probes have their own time */

@@ -108,7 +108,8 @@ static u32 budget_price(const struct sw_probe *probe, const u32 *hook_ns)
 
 	if (kind.cost < SW_NR_COSTS && hook_ns[kind.cost])
 		ns = hook_ns[kind.cost];
-	if (probe->hook == SW_PAIRED || (probe->hook == SW_KRETPROBE && probe->kretprobe.entry))
+	if (probe->hook == SW_PAIRED || (probe->hook == SW_KRETPROBE && probe->kretprobe.entry) ||
+	    (probe->hook == SW_URETPROBE && probe->uprobe.entry))
 		ns /= 2;
 	return ns + sw_meter_ns(BUDGET_OWN_CYCLES);
 }

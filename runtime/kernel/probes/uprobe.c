@@ -5,12 +5,22 @@
  *
  * All functions of a wildcard with the same handler are one hook. For each offset
  * the kernel walks the processes that map the file, so a thousand offsets take some
- * time. Handlers run in the process that was hit.
+ * time. Handlers run in the process that was hit. What a return's handler needs of the
+ * call's entry is in a table of the hook's own: the kernel keeps a word for each return
+ * since 6.13 only.
  */
 #include <linux/err.h>
 #include <linux/overflow.h>
 #include <linux/uprobes.h>
 #include "probes/hook.h"
+#include "probes/saved_calls.h"
+
+/*
+ * Calls whose values are kept at once, of all functions of a hook; others are missed, and
+ * counted.
+ */
+#define URETPROBE_ACTIVE      2048
+#define URETPROBE_MOST_ACTIVE (1 << 20)
 
 /* One offset. */
 struct uprobe_point {
@@ -23,7 +33,8 @@ struct uprobe_point {
 
 struct uprobe_hook {
 	const struct sw_attachment *attachment;
-	atomic64_t missed;	 /* returns that the kernel will not report */
+	atomic64_t missed;	 /* returns that the kernel will not report, or without saved values */
+	struct sw_saved_calls saved; /* without a handler at the entry: unused */
 	struct inode *inode;	 /* referenced by the attachment's filter */
 	struct sw_function only; /* the point's function if the probe names one function */
 	u32 nr_points;
@@ -69,6 +80,52 @@ static int uprobe_returned(struct uprobe_consumer *consumer, unsigned long funct
 	return 0;
 }
 
+static int uprobe_called_saving(struct uprobe_consumer *consumer,
+				struct pt_regs *regs SW_UPROBE_DATA)
+{
+	struct uprobe_point *point = container_of(consumer, struct uprobe_point, consumer);
+	struct uprobe_hook *u = point->owner;
+	const struct sw_probe *probe = u->attachment->probe;
+	unsigned long stack = SW_REGS_SP(regs) + SW_CALL_PUSHES;
+	struct sw_saved_call *call;
+
+	if (!sw_process_filter_matches_current(u->attachment->filter))
+		return 0;
+	call = sw_saved_begin(&u->saved, (u64)current, (u64)point, stack);
+	if (!call)
+		return 0;
+	if (probe->uprobe.entry(point - u->points, (struct sw_regs *)regs,
+				sw_saved_data(&u->saved, call)))
+		sw_saved_free(call);
+	else
+		sw_saved_keep(&u->saved, call, (u64)current, (u64)point, stack);
+	return 0;
+}
+
+/*
+ * A return without saved values was called before the session began, has lost them to other
+ * calls, or is that of a child: fork() copies pending returns.
+ */
+static int uprobe_returned_saved(struct uprobe_consumer *consumer, unsigned long function,
+				 struct pt_regs *regs SW_UPROBE_DATA)
+{
+	struct uprobe_point *point = container_of(consumer, struct uprobe_point, consumer);
+	struct uprobe_hook *u = point->owner;
+	sw_uretprobe_handler *handler = u->attachment->probe->handler;
+	struct sw_saved_call *call;
+
+	if (!sw_process_filter_matches_current(u->attachment->filter))
+		return 0;
+	call = sw_saved_take(&u->saved, (u64)current, (u64)point, SW_REGS_SP(regs));
+	if (call) {
+		handler(point - u->points, (struct sw_regs *)regs, sw_saved_data(&u->saved, call));
+		sw_saved_free(call);
+	} else if (sw_is_enabled()) {
+		atomic64_inc(&u->missed);
+	}
+	return 0;
+}
+
 /* A library's functions get a breakpoint in the probe's program only. */
 static bool uprobe_filter(struct uprobe_consumer *consumer,
 			  SW_UPROBE_FILTER_CTX struct mm_struct *mm)
@@ -80,7 +137,18 @@ static bool uprobe_filter(struct uprobe_consumer *consumer,
 
 static size_t uprobe_hook_size(const struct uprobe_hook *u)
 {
-	return struct_size(u, points, u->nr_points);
+	u64 calls = u->saved.calls ? (u64)u->saved.mask + 1 : 0;
+
+	return struct_size(u, points, u->nr_points) +
+	       calls * (sizeof(*u->saved.calls) + u->saved.data_size);
+}
+
+static void uprobe_hook_free(struct uprobe_hook *u)
+{
+	sw_memory_add(-(s64)uprobe_hook_size(u));
+	kvfree(u->saved.calls);
+	kvfree(u->saved.data);
+	kvfree(u);
 }
 
 static void uprobe_point_init(struct uprobe_hook *u, u32 index)
@@ -90,7 +158,10 @@ static void uprobe_point_init(struct uprobe_hook *u, u32 index)
 
 	point->owner = u;
 	point->function = probe->nr_functions ? &probe->functions[index] : &u->only;
-	if (probe->hook == SW_URETPROBE) {
+	if (probe->hook == SW_URETPROBE && probe->uprobe.entry) {
+		point->consumer.handler = uprobe_called_saving;
+		point->consumer.ret_handler = uprobe_returned_saved;
+	} else if (probe->hook == SW_URETPROBE) {
 		point->consumer.handler = uprobe_called;
 		point->consumer.ret_handler = uprobe_returned;
 	} else {
@@ -98,6 +169,24 @@ static void uprobe_point_init(struct uprobe_hook *u, u32 index)
 	}
 	if (probe->processes->program)
 		point->consumer.filter = uprobe_filter;
+}
+
+/* Room for the values of calls in progress. */
+static int uprobe_saved_alloc(struct uprobe_hook *u)
+{
+	const struct sw_probe *probe = u->attachment->probe;
+	s64 active = probe->uprobe.maxactive > 0 ? probe->uprobe.maxactive : URETPROBE_ACTIVE;
+	u64 calls = roundup_pow_of_two(clamp_t(s64, active, SAVED_NEAR, URETPROBE_MOST_ACTIVE));
+
+	u->saved.data_size = probe->uprobe.data_size;
+	u->saved.mask = calls - 1;
+	u->saved.calls = kvcalloc(calls, sizeof(*u->saved.calls), SW_GFP);
+	u->saved.data = kvcalloc(calls, u->saved.data_size, SW_GFP);
+	if (u->saved.calls && u->saved.data)
+		return 0;
+	kvfree(u->saved.calls);
+	kvfree(u->saved.data);
+	return -ENOMEM;
 }
 
 static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
@@ -110,6 +199,10 @@ static struct uprobe_hook *uprobe_hook_alloc(const struct sw_attachment *a)
 		return NULL;
 	u->attachment = a;
 	u->nr_points = count;
+	if (probe->hook == SW_URETPROBE && probe->uprobe.entry && uprobe_saved_alloc(u)) {
+		kvfree(u);
+		return NULL;
+	}
 	u->inode = sw_process_filter_binary(a->filter);
 	u->only.symbol = probe->symbol;
 	u->only.offset = probe->uprobe.offset;
@@ -155,8 +248,7 @@ static void uprobe_hook_detach_many(struct sw_attachment *const *set, u32 count,
 	sw_uprobe_wait();
 	for (i = 0; i < count; i++) {
 		set[i]->missed += uprobe_hook_missed(set[i]);
-		sw_memory_add(-(s64)uprobe_hook_size(set[i]->hook));
-		kvfree(set[i]->hook);
+		uprobe_hook_free(set[i]->hook);
 	}
 }
 

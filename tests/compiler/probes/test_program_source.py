@@ -14,7 +14,7 @@ import pytest
 from compiler.driver import list_probes
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir.diagnostics import CompileError, render_all
-from compiler.ir.program import Deref, Program
+from compiler.ir.program import LONG, Deref, Program, Register
 from compiler.ir.walk import walk
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
@@ -73,8 +73,8 @@ def listed(root: Path, point: str) -> list[str]:
     ("point", "wanted"),
     [
         ('{}.function("negative")', ["$number:int"]),
-        ('{}.function("negative").return', ["$return:int"]),
-        ('{}.function("next_of").return', ["$return:node_t*"]),
+        ('{}.function("negative").return', ["$number:int", "$return:int"]),
+        ('{}.function("next_of").return', ["$node:node_t*", "$return:node_t*"]),
         ('{}.function("mixed")', ["$last:int"]),
         ('{}.function("visit@debug.c")', ["$node:node_t*", "$step:short int", "$letter:unsigned char",
             "$text:char const*", "$five:int", "$six:long int", "$seven:long int", "$eight:int"]),
@@ -105,6 +105,8 @@ def test_places(root: Path) -> None:
     assert count(f'{PLAIN}.function("sum_of_squares@debug.c:{LINE}")') == 1
     assert count(f'{PLAIN}.statement("negative@debug.c+1")') == 1
     assert count(f'{PLAIN}.function("tripled").inline') == 1
+    assert count(f'{PLAIN}.function("tripled")') == 1 == count(f'{PLAIN}.function("t*led")')
+    assert count(f'{PLAIN}.function("tripled"), {PLAIN}.function("negative")') == 2
     assert count(f'{PLAIN}.function("n*@debug.c")') == 2
 
 
@@ -116,13 +118,14 @@ def test_places(root: Path) -> None:
         (f'{PLAIN}.function("visit") {{ println($node->ta) }}', "bad-context-variable", "no member 'ta'"),
         (f'{PLAIN}.function("visit") {{ println($node->weight) }}', "bad-context-variable", "no integer"),
         (f'{PLAIN}.function("mixed") {{ println($factor) }}', "no-value-here", "no register that is known"),
-        (f'{PLAIN}.function("visit").return {{ println($step) }}', "needs-debuginfo", "values[tid()] = $step"),
+        (f'{PLAIN}.function("visit").return {{ println($stp) }}', "needs-debuginfo", "did you mean '$step'?"),
         ('process("/bin/fast").function("caller") { println($before) }', "no-value-here", "optimised out here"),
         (f'{PLAIN}.statement("visit@debug.c:1") {{}}', "unknown-line", "there is code at line"),
         (f'{PLAIN}.statement("visit@other.c:1") {{}}', "unknown-program-function", "in 'other.c'"),
         (f'{PLAIN}.statement("visit") {{}}', "bad-probe-argument", "function@file:line"),
         (f'{PLAIN}.statement("visit@debug.c:x") {{}}', "bad-probe-argument", "no place in a source file"),
-        (f'{PLAIN}.function("tripled") {{}}', "unknown-program-function", "add .inline"),
+        (f'{PLAIN}.function("tripled").call {{}}', "unknown-program-function", "add .inline"),
+        (f'{PLAIN}.function("tripled").return {{}}', "unknown-program-function", "add .inline"),
         (f'{PLAIN}.function("visit").inline {{}}', "unknown-program-function", "no inline instance"),
         ('process("/bin/stripped").function("vist") {}', "unknown-program-function", "did you mean 'visit'?"),
         ('begin { println(@cast(1, "nod", "/bin/plain")->at) }', "unknown-type", "'/bin/plain' has no type"),
@@ -147,6 +150,19 @@ def test_a_programs_memory_is_not_written(root: Path) -> None:
 
 
 @needs_pyelftools
+def test_what_a_return_has_of_the_entry(root: Path) -> None:
+    """Parameters are saved; one in the caller's frame by its value, a static variable by its address."""
+    script = f"""probe {PLAIN}.function("visit").return {{
+        println($step, $eight, $node->values[1], $total, @entry($arg2 + 1), $$parms, @var("total@debug.c")) }}"""
+    (probe,) = resolved(root, script).probes
+    saved = [type(e).__name__ for e in probe.entry]
+    assert saved.count("Deref") == 2  # seven and eight
+    assert all(e.type is LONG for e in probe.entry)
+    reads = [n for s in probe.body.stmts for n in walk(s) if isinstance(n, Register)]
+    assert not reads, "a register of the entry is read at the return"
+
+
+@needs_pyelftools
 def test_types_of_the_program_come_first(root: Path) -> None:
     program = resolved(
         root, f'probe {PLAIN}.function("visit") {{ println(@cast($arg1, "pair")->b) }}'
@@ -163,14 +179,15 @@ def test_without_pyelftools(root: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_nothing_is_read_before_it_is_needed(root: Path) -> None:
-    """A script that names registers only does not import the room."""
+    """A script that names registers only does not import the room, but for what looks for debug files."""
     script = f"""
 import sys
 from pathlib import Path
 from tests.compiler.probes.test_program_source import resolved
-for name in ("plain", "fast", "bare"):
-    resolved(Path({str(root)!r}), 'probe process("/bin/' + name + '").function("visit") {{ println($arg2) }}')
-sys.exit(" ".join(name for name in sys.modules if name.startswith(("compiler.dwarf", "elftools"))) or None)
+for name, point in {{"plain": ".call", "fast": ".return", "bare": ""}}.items():
+    resolved(Path({str(root)!r}), f'probe process("/bin/{{name}}").function("visit"){{point}} {{{{ println($arg2) }}}}')
+found = {{name for name in sys.modules if name.startswith(("compiler.dwarf", "elftools"))}}
+sys.exit(" ".join(found - {{"compiler.dwarf", "compiler.dwarf.debug_files"}}) or None)
 """
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60

@@ -35,7 +35,7 @@ struct sw_regs; /* the kernel's struct pt_regs */
 	row(PERF, EVENT, sw_perf_ops)			\
 	row(PROCESS, REGS, sw_process_ops)		\
 	row(UPROBE, UPROBE, sw_uprobe_ops)		\
-	row(URETPROBE, UPROBE, sw_uprobe_ops)
+	row(URETPROBE, URETPROBE, sw_uprobe_ops)
 
 enum sw_hook {
 #define SW_HOOK_WORD(word, handler, ops) SW_##word,
@@ -58,6 +58,7 @@ enum sw_handler_type {
 	SW_HANDLER_PACKET,     /* sw_packet_handler */
 	SW_HANDLER_EVENT,      /* sw_event_handler */
 	SW_HANDLER_UPROBE,     /* sw_uprobe_handler */
+	SW_HANDLER_URETPROBE,  /* sw_uretprobe_handler, and one for the entry */
 };
 
 /* `regs`: registers of the interrupted code, or of the process that made the hit. */
@@ -87,6 +88,10 @@ typedef void sw_event_handler(void *event, void *sample, struct sw_regs *interru
 
 /* `function`: an index into the probe's functions. */
 typedef void sw_uprobe_handler(unsigned long function, struct sw_regs *regs);
+
+/* `saved`: what the entry keeps for the return. At the entry, 0 means that it is kept. */
+typedef void sw_uretprobe_handler(unsigned long function, struct sw_regs *regs, void *saved);
+typedef int sw_uretprobe_entry(unsigned long function, struct sw_regs *regs, void *saved);
 
 #define SW_ACCEPT 1 /* the kernel's NF_ACCEPT: the packet goes on as if there were no probe */
 
@@ -190,6 +195,9 @@ struct sw_probe {
 		struct {
 			s64 offset;    /* in the file; with `functions` unused */
 			s64 semaphore; /* file offset of a count of users; 0: none */
+			sw_uretprobe_entry *entry; /* NULL: none */
+			s64 maxactive;		   /* calls in progress; 0: the default */
+			u32 data_size;		   /* bytes kept from entry to return */
 		} uprobe;	       /* SW_UPROBE, SW_URETPROBE */
 	};
 };

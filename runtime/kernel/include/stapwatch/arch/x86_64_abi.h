@@ -35,6 +35,9 @@ struct sw_regs {
 #define SW_REGS_FP(r)	((r)->bp)
 #define SW_REGS_USER(r) ((r)->cs & 3)
 
+/* Bytes by which a call moves the stack pointer, and the return moves it back. */
+#define SW_CALL_PUSHES 8
+
 /* Integer argument `n` (0..5) of the function whose entry was probed. */
 #define SW_ARG0(r)	   ((r)->di)
 #define SW_ARG1(r)	   ((r)->si)
