@@ -249,7 +249,9 @@ class FunctionContext:
 
 
 def _same(a: object, b: object) -> bool:
-    """Whether two values are equal, wherever they stand in the script."""
+    """Whether two values are equal, wherever they stand in the script; those with effects are not."""
+    if isinstance(a, p.Assign | p.Increment | p.Call | p.EmbeddedExpr):
+        return a == b
     if type(a) is type(b) and is_record(a):
         names = (f.name for f in fields(a) if f.name != "span")
         return all(_same(getattr(a, name), getattr(b, name)) for name in names)
