@@ -14,7 +14,7 @@ from typing import Any
 
 from compiler.dwarf.errors import DwarfError
 from compiler.dwarf.reader import Debuginfo, Die
-from compiler.support.globs import glob_regex
+from compiler.support.globs import function_regex, glob_regex
 from runtime.support.record import record
 
 _CODE = ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine")
@@ -115,7 +115,7 @@ class Functions:
         elif plain:
             chosen = []
         else:
-            regex = re.compile(glob_regex(pattern))
+            regex = re.compile(function_regex(pattern))
             # several names of one entry: the first one stands for it
             wanted = {
                 offset: name

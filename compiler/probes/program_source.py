@@ -25,7 +25,7 @@ from compiler.probes.base import ProbePointError, ProbeSite, spell, text_of
 from compiler.probes.program_file import ProgramFile
 from compiler.probes.program_variables import ProgramDebug, ProgramVariables, debug_of
 from compiler.support.did_you_mean import did_you_mean
-from compiler.support.globs import glob_regex, is_glob
+from compiler.support.globs import function_regex, is_glob
 from runtime.support.record import record, replace
 
 _UNKNOWN: Final = "unknown-program-function"
@@ -81,8 +81,9 @@ def code_at(debug: ProgramDebug, file: ProgramFile, name: str, offset: int) -> C
     # gcc's copies of functions, as f.constprop.0, have the name of the function in the DWARF
     found = debug.functions.at((name, name.partition(".")[0]), address)
     if found is None:  # the name may be an alias
-        known = file.executable.functions
-        others = tuple(n for n, places in known.items() if offset in places)
+        known, readable = file.executable.functions, file.executable.readable
+        others = [n for n, places in known.items() if offset in places]
+        others += [readable[n] for n in others if n in readable]
         found = debug.functions.at(others, address)
     return found
 
@@ -145,7 +146,7 @@ def _lines(
 ) -> list[tuple[Code, int]]:
     """Code with the addresses of the lines that are meant."""
     wild = is_glob(place.function)
-    regex = re.compile(glob_regex(place.function))
+    regex = re.compile(function_regex(place.function))
     if wild:
         chosen = [code for code in known.in_file(place.file) if regex.fullmatch(code.name)]
     else:
@@ -265,7 +266,8 @@ def _no_function(
     error: DwarfError | None,
     names: Iterable[str] = (),
 ) -> ProbePointError:
-    known = list(names) or list(file.executable.functions)
+    readable = file.executable.readable
+    known = [readable.get(n, n) for n in names or file.executable.functions]
     if not known:
         return ProbePointError(
             _UNKNOWN,

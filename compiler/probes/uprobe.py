@@ -31,7 +31,7 @@ from compiler.probes.program_file import WORDS, ProgramFile, damaged, program_fi
 from compiler.probes.program_variables import ProgramDebug, ProgramVariables
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.elf import ElfError
-from compiler.support.globs import glob_regex, is_glob
+from compiler.support.globs import function_regex, is_glob
 from runtime.support.record import replace
 
 if TYPE_CHECKING:
@@ -183,16 +183,18 @@ def _fitting(
     functions = file.executable.functions
     if pattern in functions:
         return {pattern: functions[pattern]}
-    if is_glob(pattern):
-        regex = re.compile(glob_regex(pattern))
+    if is_glob(pattern) or "::" in pattern:
+        regex = re.compile(function_regex(pattern))
         found: dict[str, tuple[int, ...]] = {}
         seen: set[int] = set()
-        for name in sorted(functions):
-            if regex.fullmatch(name):
-                offsets = tuple(offset for offset in functions[name] if offset not in seen)
+        readable = file.executable.readable
+        for symbol in sorted(functions):
+            name = readable.get(symbol, symbol)
+            if regex.fullmatch(symbol) or regex.fullmatch(name):
+                offsets = tuple(offset for offset in functions[symbol] if offset not in seen)
                 seen.update(offsets)
                 if offsets:
-                    found[name] = offsets
+                    found[name] = (*found.get(name, ()), *offsets)
         if found:
             return found
     if pattern in file.executable.indirect:

@@ -41,7 +41,7 @@ def named_type(environment: Environment, e: syntax.Cast, site: ProbeSite | None 
         ...,
     ]
     match keyword if rest else "":
-        case "struct":
+        case "struct" | "class":
             name, kinds = rest, (btf_types.Struct,)
         case "union":
             name, kinds = rest, (btf_types.Union,)

@@ -35,6 +35,13 @@ def glob_regex(pattern: str) -> str:
     return "".join(out)
 
 
+def function_regex(pattern: str) -> str:
+    """The same for functions' names. Of scopes the last ones are enough (`class::f`), unless the pattern
+    begins with `::`; and names of C++ may have blanks in them."""
+    body = glob_regex(pattern.removeprefix("::")).replace(r"\S", ".")
+    return f"(?:.*::)?{body}" if pattern.find("::") > 0 else body
+
+
 def _class_end(pattern: str, at: int) -> int:
     """The index of the `]` that closes the class, or -1; a `]` at its start is a member."""
     if pattern[at : at + 1] in ("!", "^"):

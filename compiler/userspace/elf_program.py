@@ -110,6 +110,13 @@ class Executable(Elf):
         return {name: tuple(offsets) for name, offsets in found.items()}
 
     @cached_property
+    def readable(self) -> dict[str, str]:
+        """What those functions are called in their source whose symbols are mangled, by their symbols."""
+        from compiler.userspace.demangle import demangled  # few scripts need it
+
+        return demangled(self.functions)
+
+    @cached_property
     def indirect(self) -> frozenset[str]:
         """Indirect functions: their symbol is a resolver that chooses one by the processor."""
         return frozenset(name for name, kind, _ in self._symbols if kind == _INDIRECT)

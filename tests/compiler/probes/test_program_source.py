@@ -23,6 +23,7 @@ from tests import PROJECT
 from tests.golden.kernel import golden_kernel
 
 SOURCE = PROJECT / "tests/handlers/debug.c"
+CPLUSPLUS = PROJECT / "tests/compiler/dwarf/members.cc"
 LINE = 1 + next(i for i, s in enumerate(SOURCE.read_text().splitlines()) if "/* statement" in s)
 CONDITIONS = Conditions(kernel_vr="6.1.0-golden", arch="x86_64")
 PLAIN = 'process("/bin/plain")'
@@ -39,6 +40,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     here.mkdir()
     for name, options in {"plain": ["-g", "-O0"], "fast": ["-g", "-O2"], "bare": ["-O1"]}.items():
         subprocess.run(["gcc", *options, SOURCE, "-o", here / name], check=True, timeout=60)
+    for name, options in {"members": ["-g", "-O1"], "symbols": ["-O1"]}.items():
+        subprocess.run(["g++", *options, CPLUSPLUS, "-o", here / name], check=True, timeout=60)
     shutil.copy(here / "plain", here / "stripped")
     for command in (
         ("objcopy", "--only-keep-debug", "stripped", "stripped.debug"),
@@ -147,6 +150,45 @@ def test_a_programs_memory_is_not_written(root: Path) -> None:
     )
     with pytest.raises(CompileError, match="memory is not written"):
         resolve("x", [script], [], guru)
+
+
+MEMBERS = 'process("/bin/members")'
+
+
+@needs_pyelftools
+@pytest.mark.parametrize(
+    ("function", "sites"),
+    [
+        ("shop::cart::fill", 2), ("cart::fill", 2), ("::shop::cart::fill", 2), ("fill", 2), ("cart::f*l", 2),
+        ("shop::cart::fill@members.cc", 2), ("_ZN4shop4cart4fillEl", 1), ("shop::twice<int>", 1),
+        ("shop::twice*", 1),
+    ],
+)  # fmt: skip
+def test_members_and_namespaces(root: Path, function: str, sites: int) -> None:
+    """Overloaded functions are all meant, and each has its own variables."""
+    body = """if (@defined($other)) println($amount + $other->id)
+        else println(@choose_defined($each, $value))"""
+    probes = resolved(root, f'probe {MEMBERS}.function("{function}") {{ {body} }}').probes
+    assert len(probes) == sites and len({repr(probe.body) for probe in probes}) == sites
+
+
+@needs_pyelftools
+def test_classes(root: Path) -> None:
+    resolved(
+        root,
+        f"""probe {MEMBERS}.function("cart::add").return {{
+        println(@cast($this, "class shop::cart")->count, @cast($this, "shop::base")->id, $this->id, $$return,
+            @var("shop::cart::total"), @var("total@members.cc", "/bin/members"), $this$, $$parms$$) }}""",
+    )
+
+
+def test_names_are_those_of_the_source(root: Path) -> None:
+    """Also where symbols tell only."""
+    lines = listed(root, 'process("/bin/symbols").function("*cart*")')
+    assert {line.split('"')[3] for line in lines} >= {"shop::cart::add"}
+    assert not any("_ZN" in line for line in lines)
+    text = refused(root, 'probe process("/bin/symbols").function("shop::cart::ad") {}')
+    assert "did you mean 'shop::cart::add'" in text
 
 
 @needs_pyelftools
