@@ -228,7 +228,7 @@ def _format(b: BodyEmitter, e: p.Format) -> C:
 def _context_value(
     b: BodyEmitter,
     e: p.Argument | p.ReturnValue | p.EntryValue | p.Register | p.CallerRegister | p.Verdict
-    | p.PercpuAddress | p.SymbolAddress | p.Deref | p.CharsAt,
+    | p.ThreadPointer | p.PercpuAddress | p.SymbolAddress | p.Deref | p.CharsAt,
 ) -> C:  # fmt: skip
     match e:
         case p.Argument():
@@ -243,6 +243,8 @@ def _context_value(
             return C(f"(s64)SW_EITHER_REGISTER(regs, {e.name}, {e.compat})", cw.UNARY)
         case p.CallerRegister():
             return _narrow(f"SW_CALLER(regs)->{e.name}", e.size, e.signed)
+        case p.ThreadPointer():
+            return C("sw_thread_pointer()")
         case p.Verdict():
             return C(b.use("verdict"))
         case p.PercpuAddress():

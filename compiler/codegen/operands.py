@@ -37,7 +37,7 @@ def is_plain(b: BodyEmitter, e: p.Expr) -> bool:
             case (
                 p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Drawing() | p.Format()
                 | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
-                | p.Register() | p.CallerRegister() | p.Verdict() | p.After()
+                | p.Register() | p.CallerRegister() | p.ThreadPointer() | p.Verdict() | p.After()
             ):  # fmt: skip
                 return False
             case p.Argument(index=index) if index > 5:

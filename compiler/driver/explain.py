@@ -27,7 +27,9 @@ from compiler.kernel.kernel import Kernel
 from compiler.modbuild.hit_path import Code, DisassemblyError, HitPath
 from compiler.probes import FAMILIES
 
-_ARGUMENTS = p.Argument | p.ReturnValue | p.Register | p.CallerRegister | p.EntryValue
+_ARGUMENTS = (
+    p.Argument | p.ReturnValue | p.Register | p.CallerRegister | p.ThreadPointer | p.EntryValue
+)
 _MEMORY = p.Deref | p.CharsAt | p.Memory
 _OF_FUNCTIONS = hooks.Ftrace | hooks.Kprobe | hooks.Kretprobe | hooks.PairedEntry
 

@@ -38,8 +38,6 @@ _CONSTANTS: Final = {
     o.CONST4U: (4, False), o.CONST4S: (4, True), o.CONST8U: (8, False), o.CONST8S: (8, True),
 }  # fmt: skip
 _WHY: Final = {
-    o.FORM_TLS_ADDRESS: "thread-local variables are not read",
-    o.GNU_PUSH_TLS_ADDRESS: "thread-local variables are not read",
     o.IMPLICIT_POINTER: "it is optimised to what it points to",
     o.GNU_IMPLICIT_POINTER: "it is optimised to what it points to",
     o.GNU_PARAMETER_REF: "only its value at the call is known",
@@ -51,14 +49,16 @@ class Frame:
     """The frame at one address of a program, for location expressions that refer to it.
 
     `registers`: their names in `struct sw_regs`, by DWARF's numbers. `base`, `cfa`: the frame's base and
-    canonical address; `loaded`: where a linked address is in memory. All may raise NoLocation. `indexed`:
-    addresses of the unit's table; `base_type`: size and sign of a type by its offset in the unit.
+    canonical address; `loaded`: where a linked address is in memory; `thread_local`: where the byte of a
+    number in the thread's copy of the variables is. All may raise NoLocation. `indexed`: addresses of the
+    unit's table; `base_type`: size and sign of a type by its offset in the unit.
     """
 
     registers: tuple[str, ...]
     base: Callable[[Span], p.Expr]
     cfa: Callable[[Span], p.Expr]
     loaded: Callable[[int, Span], p.Expr]
+    thread_local: Callable[[p.Expr, Span], p.Expr]
     indexed: Callable[[int], int]
     base_type: Callable[[int], tuple[int, bool]]
     at_entry: (
@@ -182,6 +182,8 @@ class _Translation:
                 self._push(p.Number(wrapped(self._uleb()), span))
             case o.CONSTS:
                 self._push(p.Number(wrapped(self._sleb()), span))
+            case o.FORM_TLS_ADDRESS | o.GNU_PUSH_TLS_ADDRESS:
+                self._push(self._frame.thread_local(self._stack.pop(), span))
             case _ if op in _WHY:
                 raise NoLocation(_WHY[op])
             case _:

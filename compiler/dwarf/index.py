@@ -19,7 +19,7 @@ from compiler.dwarf import scan
 from runtime.support.record import field, record
 
 _MOST_TYPES: Final = 4  # of one name: each unit has its own record of the types that it uses
-_FORMAT: Final = 1  # of the stored index
+_FORMAT: Final = 2  # of the stored index
 
 
 @record

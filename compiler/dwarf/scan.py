@@ -62,6 +62,8 @@ _LEB: Final = frozenset((0x0D, 0x0F, 0x15, 0x1A, 0x1B, 0x22, 0x23))
 _OFFSETS: Final = frozenset((0x0E, 0x10, 0x17, 0x1D, 0x1F, 0x1F20, 0x1F21))  # 4 or 8 bytes
 _MOVED: Final = frozenset((0x1C, 0x24, 0x1F20))  # references to entries in dwz's file
 _ADDRESSES: Final = (operations.ADDR, operations.ADDRX)
+# it is at the end: before it is the number of a byte
+_THREAD_LOCAL: Final = (operations.FORM_TLS_ADDRESS, operations.GNU_PUSH_TLS_ADDRESS)
 _BLOCKS: Final = {0x0A: 1, 0x03: 2, 0x04: 4}
 _UNIT_REFERENCES: Final = frozenset((0x11, 0x12, 0x13, 0x14, 0x15))
 
@@ -70,7 +72,7 @@ _UNIT_REFERENCES: Final = frozenset((0x11, 0x12, 0x13, 0x14, 0x15))
 class Entry:
     """One entry. `offset`: its number, which goes on in dwz's file. `depth`: 0 is the unit's own. `code`: it
     has an address or ranges. `origin`: the number of the entry that it completes; -1: none. `static`: its
-    location is an address."""
+    location is an address, or a byte of the thread-local variables."""
 
     offset: int
     unit: int
@@ -199,10 +201,14 @@ class Scanner:
                     size, at = uleb(info, at)
                     value = info[at] if size else 0  # the first operation
                     at += size
+                    if size and value not in _ADDRESSES and info[at - 1] in _THREAD_LOCAL:
+                        value = _ADDRESSES[0]
                 else:
                     width = _BLOCKS[form]
                     value = info[at + width]
                     at += width + int.from_bytes(info[at : at + width], "little")
+                    if value not in _ADDRESSES and info[at - 1] in _THREAD_LOCAL:
+                        value = _ADDRESSES[0]
                 if not what:
                     continue
                 if what in ("name", "linkage"):

@@ -56,15 +56,15 @@ class Found:
 
 
 class Variables:
-    """`loaded`: where a linked address of the program is in memory; it raises NoLocation if that is not
-    known where the value is used."""
+    """`loaded`, `thread_local`: as in Frame. Both raise NoLocation if that is not known where the value is
+    used."""
 
     def __init__(
         self, debug: Debuginfo, types: ProgramTypes, btf: Btf, arch: Arch,
-        loaded: Callable[[int, Span], p.Expr],
+        loaded: Callable[[int, Span], p.Expr], thread_local: Callable[[p.Expr, Span], p.Expr],
     ) -> None:  # fmt: skip
         self._debug, self._types, self._btf, self._arch = debug, types, btf, arch
-        self._loaded = loaded
+        self._loaded, self._thread_local = loaded, thread_local
 
     def visible(self, code: Code, address: int) -> dict[str, Found]:
         """Parameters and locals by name; those of inner blocks hide others of their name."""
@@ -256,6 +256,7 @@ class Variables:
             base,
             cfa,
             self._loaded,
+            self._thread_local,
             partial(self._debug.indexed_address, unit),
             base_type,
             at_entry,

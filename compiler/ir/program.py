@@ -349,6 +349,14 @@ class CallerRegister:
 
 
 @record
+class ThreadPointer:
+    """Where the thread that was hit has its thread-local variables."""
+
+    span: Span
+    type: ValueType = LONG
+
+
+@record
 class Verdict:
     """The verdict on the packet that a netfilter probe has hit."""
 
@@ -412,7 +420,7 @@ Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
     | ReturnValue | Deref | CharsAt | EntryValue | Register | CallerRegister
-    | Verdict | SymbolAddress | PercpuAddress | Store
+    | ThreadPointer | Verdict | SymbolAddress | PercpuAddress | Store
     | Guard | After | EmbeddedExpr
 )  # fmt: skip
 

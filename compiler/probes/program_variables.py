@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
-from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
+from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register, ThreadPointer
 from compiler.ir.source import Span
 from compiler.kernel import btf_types as k
 from compiler.kernel import type_layout
@@ -200,7 +200,12 @@ class ProgramVariables(Mapping[str, Variable]):
 
         kernel = self._file.environment.kernel
         return Variables(
-            self._debug.debug, self._debug.types, kernel.btf, kernel.arch, self._loaded
+            self._debug.debug,
+            self._debug.types,
+            kernel.btf,
+            kernel.arch,
+            self._loaded,
+            self._thread_local,
         )
 
     def _loaded(self, address: int, span: Span) -> Expr:
@@ -209,6 +214,16 @@ class ProgramVariables(Mapping[str, Variable]):
             return Number(address, span)
         here = Register(self._file.executable.arch.instruction_pointer, span)
         return Arithmetic("+", here, Number(address - self._address, span), span)
+
+    def _thread_local(self, byte: Expr, span: Span) -> Expr:
+        """Where a thread-local variable of the thread that hit the probe is."""
+        from compiler.dwarf.errors import NoLocation
+
+        block = self._file.executable.thread_local
+        if block is None:
+            raise NoLocation("where a library has its thread-local variables is not known")
+        start = Arithmetic("-", ThreadPointer(span), Number(block, span), span)
+        return Arithmetic("+", start, byte, span)
 
 
 def _variable(found: Found, index: int, *, at_entry: bool = False) -> Variable:

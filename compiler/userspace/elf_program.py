@@ -23,12 +23,14 @@ _SEGMENT = struct.Struct("<IIQQQQQQ")
 _NOTE = struct.Struct("<III")
 _DYNAMIC = struct.Struct("<qQ")
 _MARK_HEADER = struct.Struct("<QQQ")  # addresses of the mark, .stapsdt.base and the semaphore
-_LOAD, _DYNAMIC_SEGMENT, _NOTES = 1, 2, 4
+_LOAD, _DYNAMIC_SEGMENT, _NOTES, _THREAD_LOCAL = 1, 2, 4, 7
 _EXECUTABLE = 1
 _DYNSYM = 11
 _OBJECT, _FUNCTION, _INDIRECT = 1, 2, 10
 _BUILD_ID, _MARK = 3, 3
 _NEEDED, _STRTAB, _RPATH, _RUNPATH = 1, 5, 15, 29
+_FLAGS_1, _PIE = 0x6FFFFFFB, 0x08000000
+_FIXED = 2  # ET_EXEC
 _HEADER_SIZE = 64
 
 
@@ -161,6 +163,26 @@ class Executable(Elf):
         found = [*self._dynamic_texts(_RUNPATH), *self._dynamic_texts(_RPATH)]
         return tuple(folder for text in found for folder in text.split(":"))
 
+    @cached_property
+    def thread_local(self) -> int | None:
+        """The distance of a program's thread-local variables from the end of them, where the thread pointer
+        points to. None: it has none, or it is a library, whose place the dynamic linker chooses."""
+        if self.type != _FIXED and not self._is_movable_program:
+            return None
+        for i in range(self.segments_count):
+            row = self.unpack(_SEGMENT, self.segments_at + i * _SEGMENT.size)
+            kind, _, _, address, _, _, size, alignment = row
+            if kind == _THREAD_LOCAL:
+                step = alignment or 1
+                first = -address % step
+                return int(-(-(size - first) // step) * step + first)
+        return None
+
+    @property
+    def _is_movable_program(self) -> bool:
+        entries = self._dynamic_entries
+        return any(tag == _FLAGS_1 and value & _PIE for tag, value in entries)
+
     def binary(self, path: str) -> Binary:
         """The file's size, and its build-id or, if it has none, its header."""
         for s in self._raw_segments(_NOTES):
@@ -210,13 +232,18 @@ class Executable(Elf):
             at += -(-description_size // 4) * 4
         return found
 
-    def _dynamic_texts(self, wanted: int) -> list[str]:
+    @property
+    def _dynamic_entries(self) -> list[tuple[int, int]]:
         entries: list[tuple[int, int]] = []
         for s in self._raw_segments(_DYNAMIC_SEGMENT):
             if s.offset + s.size > len(self.data):
                 raise ElfError("the dynamic section lies outside of the file")
             whole = s.size // _DYNAMIC.size * _DYNAMIC.size
             entries += _DYNAMIC.iter_unpack(self.data[s.offset : s.offset + whole])
+        return entries
+
+    def _dynamic_texts(self, wanted: int) -> list[str]:
+        entries = self._dynamic_entries
         strings = next((self.offset_of(value) for tag, value in entries if tag == _STRTAB), None)
         if strings is None:
             return []

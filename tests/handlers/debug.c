@@ -39,6 +39,8 @@ struct pair {
 };
 
 static long total = 1000;
+static __thread int in_thread = 7;
+__thread long zero_in_thread;
 node_t second = { .u = { .number = -77 } };
 node_t first = {
 	.next = &second,
@@ -56,6 +58,8 @@ static KEPT long visit(node_t *node, short step, unsigned char letter, const cha
 		       long six, long seven, int eight)
 {
 	total += step;
+	in_thread += step;
+	zero_in_thread -= step;
 	return node->values[0] + letter + (long)strlen(text) + five + six + seven + eight;
 }
 
@@ -109,6 +113,14 @@ KEPT long sum_of_squares(int count)
 	return sum;
 }
 
+KEPT long sum_down(int number)
+{
+	long rest = number ? sum_down(number - 1) : 0;
+
+	__asm__ __volatile__("" : "+r"(rest)); /* no loop */
+	return number + rest;
+}
+
 int main(int argc, char **argv)
 {
 	int count = argc > 1 ? atoi(argv[argc - 1]) : 0;
@@ -118,5 +130,6 @@ int main(int argc, char **argv)
 	printf("%d %d %d\n", mixed(1.5, (struct pair){ 2, 3 }, 17), negative(count), caller(count));
 	printf("%ld %d %ld\n", next_of(&first)->u.number, copy_of(&first).hidden,
 	       sum_of_squares(count));
+	printf("%ld %d %ld\n", sum_down(count), in_thread, zero_in_thread);
 	return 0;
 }

@@ -24,6 +24,8 @@ def text(e: p.Expr) -> str:
             return f"({value}L)"
         case p.Register(name=name):
             return f"((long){_REGISTERS.get(name, f'${name}')})"
+        case p.ThreadPointer():
+            return "((long)$fs_base)"
         case p.Unary(op=op, operand=operand):
             return f"({op}{text(operand)})"
         case p.Arithmetic(op=">>>", left=left, right=right):

@@ -158,7 +158,9 @@ def look(program: Path) -> None:
     """Read variables, types and lines of a program."""
     debug, btf = debuginfo(program), small_btf()
     types, functions = ProgramTypes.numbered(btf, debug), Functions(debug)
-    variables = Variables(debug, types, btf, ARCH, lambda address, span: p.Number(address, span))
+    variables = Variables(
+        debug, types, btf, ARCH, lambda at, span: p.Number(at, span), lambda byte, _: byte
+    )
     for code in functions.named("*"):
         functions.lines(code)
         for found in variables.visible(code, code.entry).values():

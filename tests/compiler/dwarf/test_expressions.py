@@ -20,6 +20,7 @@ from tests.compiler.dwarf.conftest import ARCH
 SPAN = Span(Source("x", ""), 0, 0)
 MASK = (1 << 64) - 1
 BASE, CFA, BIAS = 0x7FFE_0000_1000, 0x7FFE_0000_1010, 0x5555_5555_4000
+THREAD = 0x7F00_0000_0700
 REGISTERS = {
     name: (i + 1) * 0x0123_4567_89AB_CDEF & MASK for i, name in enumerate(ARCH.dwarf_registers)
 }
@@ -28,6 +29,7 @@ FRAME = Frame(
     base=lambda span: p.Number(BASE, span),
     cfa=lambda span: p.Number(CFA, span),
     loaded=lambda address, span: p.Number(signed(address + BIAS), span),
+    thread_local=lambda byte, span: p.Arithmetic("+", p.Number(THREAD, span), byte, span),
     indexed=lambda index: 0x1000 * index,
     base_type=lambda offset: (offset & 15, offset > 15),
     at_entry=False,
@@ -229,6 +231,8 @@ RDI, RSI = REGISTERS["di"], REGISTERS["si"]
         (b"\x75\x00\x23\x05\x9f", RDI + 5, False),
         (b"\x9e\x04\x01\x02\x00\x00", 0x201, False),  # implicit_value
         (b"\xa1\x03", 0x3000 + BIAS, True),  # addrx
+        (b"\x0e\x10" + bytes(7) + b"\x9b", THREAD + 16, True),  # form_tls_address
+        (b"\x0c\x10" + bytes(3) + b"\xe0", THREAD + 16, True),  # GNU_push_tls_address
         (b"\x55\x93\x08", RDI, False),  # one piece
         (b"\x55\x93\x04\x54\x93\x04", (RDI & 0xFFFFFFFF) | RSI << 32, False),
         (b"\x75\x00\xa8\x14\x9f", signed(RDI, 4), False),  # converted to int
@@ -253,7 +257,6 @@ def test_the_value_at_the_call() -> None:
         (b"\x93\x04\x55\x93\x04", "a part of it"),
         (b"\x55\x93\x08\x54\x93\x08", "several places"),
         (b"\x61", "floating-point register"),
-        (b"\x0e" + bytes(8) + b"\x9b", "thread-local"),
         (b"\xf2" + bytes(9), "optimised to what it points to"),
         (b"\x28\x00\x00", "operation bra"),
         (b"\x22", "damaged"),

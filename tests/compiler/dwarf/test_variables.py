@@ -15,6 +15,7 @@ from compiler.dwarf.variables import Found, Variables
 from compiler.ir import program as p
 from compiler.ir.source import Source, Span
 from compiler.kernel import type_layout
+from compiler.userspace.elf_program import Executable
 from tests.compiler.dwarf.conftest import ARCH, CPLUSPLUS, SOURCE, Build, debuginfo, small_btf
 from tests.compiler.dwarf.gdb import agrees
 
@@ -46,7 +47,13 @@ class Program:
             here = p.Register("ip", span)
             return p.Arithmetic("+", here, p.Number(linked - address, span), span)
 
-        return Variables(self.debug, self.types, self.btf, ARCH, loaded)
+        def thread_local(byte: p.Expr, span: Span) -> p.Expr:
+            block = Executable.open(self.path, ARCH).thread_local
+            assert block is not None
+            start = p.Arithmetic("-", p.ThreadPointer(span), p.Number(block, span), span)
+            return p.Arithmetic("+", start, byte, span)
+
+        return Variables(self.debug, self.types, self.btf, ARCH, loaded, thread_local)
 
     def value(self, found: Found) -> tuple[p.Expr, str]:
         """The variable's value, or for a struct its address; and the same in C."""
@@ -64,7 +71,7 @@ class Program:
         found = self.variables(address).visible(code, address)
         known = {name: self.value(one) for name, one in found.items() if one.value is not None}
         assert least <= set(known), {n: one.missing for n, one in found.items()}
-        for name in ("total", "first"):
+        for name in ("total", "first", "in_thread", "zero_in_thread"):
             static = self.variables(address).variable(name)
             if static is not None and static.value is not None:
                 known[name] = self.value(static)

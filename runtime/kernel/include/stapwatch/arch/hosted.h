@@ -24,6 +24,11 @@ static __always_inline void sw_preempt_enable(void)
 {
 }
 
+static __always_inline s64 sw_thread_pointer(void)
+{
+	return (s64)__builtin_thread_pointer();
+}
+
 static __always_inline void *sw_this_cpu_area(void)
 {
 	return sw_user_area;

@@ -52,6 +52,15 @@ static __always_inline s64 sw_cpu(void)
 	return cpu;
 }
 
+/* A process's own %fs: the kernel does not use it. */
+static __always_inline s64 sw_thread_pointer(void)
+{
+	u32 low, high;
+
+	__asm__ __volatile__("rdmsr" : "=a"(low), "=d"(high) : "c"(0xc0000100)); /* FS.base */
+	return (s64)((u64)high << 32 | low);
+}
+
 static __always_inline u32 sw_exchange(u32 *p, u32 v)
 {
 	__asm__ __volatile__("xchgl %0, %1" : "+r"(v), "+m"(*p)::"memory");
