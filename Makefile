@@ -48,7 +48,7 @@ long: host table
 
 fuzz: host table
 	@echo 'SEED=$(FUZZ_SEED)'
-	@FUZZ_PROGRAMS=$(or $(PROGRAMS),10000) FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -n auto --timeout 14400 \
+	@FUZZ_PROGRAMS=$(or $(PROGRAMS),10000) FUZZ_LOCATIONS=100 FUZZ_SEED=$(FUZZ_SEED) $(PY) -m pytest -n auto --timeout 14400 \
 		tests/language tests/compiler/frontend/test_parser_fuzz.py
 
 torture: host table

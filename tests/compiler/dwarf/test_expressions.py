@@ -4,9 +4,7 @@ Python; and the forms that compilers write."""
 
 from __future__ import annotations
 
-import operator
 import random
-from collections.abc import Callable
 
 import pytest
 
@@ -16,9 +14,9 @@ from compiler.ir import program as p
 from compiler.ir.source import Source, Span
 from runtime.support.record import replace
 from tests.compiler.dwarf.conftest import ARCH
+from tests.compiler.dwarf.machine import ARITHMETIC, COMPARE, MASK, Machine, World, signed
 
 SPAN = Span(Source("x", ""), 0, 0)
-MASK = (1 << 64) - 1
 BASE, CFA, BIAS = 0x7FFE_0000_1000, 0x7FFE_0000_1010, 0x5555_5555_4000
 THREAD = 0x7F00_0000_0700
 REGISTERS = {
@@ -36,25 +34,9 @@ FRAME = Frame(
 )
 
 
-def signed(value: int, size: int = 8) -> int:
-    value &= (1 << 8 * size) - 1
-    return value - (1 << 8 * size) if value >> (8 * size - 1) else value
-
-
 def memory(address: int, size: int) -> int:
     """What is at an address: any bytes, the same each time."""
     return random.Random(address & MASK).getrandbits(64) & ((1 << 8 * size) - 1)
-
-
-ARITHMETIC: dict[str, Callable[[int, int], int]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "&": operator.and_, "|": operator.or_,
-    "^": operator.xor, "<<": lambda a, b: a << (b & 63), ">>": lambda a, b: a >> (b & 63),
-    ">>>": lambda a, b: (a & MASK) >> (b & 63),
-}  # fmt: skip
-COMPARE: dict[str, Callable[[int, int], bool]] = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt,
-    ">=": operator.ge,
-}  # fmt: skip
 
 
 def computed(e: p.Expr) -> int:
@@ -77,119 +59,20 @@ def computed(e: p.Expr) -> int:
             raise AssertionError(e)
 
 
-def leb(value: int, sign: bool = False) -> bytes:
-    found = b""
-    while True:
-        byte, value = value & 0x7F, value >> 7
-        if value == (-1 if sign and byte & 0x40 else 0) and (not sign or value or not byte & 0x40):
-            return found + bytes((byte,))
-        found += bytes((byte | 0x80,))
-
-
-class Machine:
-    """DWARF's stack machine, and the bytes of what it has run; numbers are unsigned."""
-
-    def __init__(self, seed: int) -> None:
-        self.choose = random.Random(seed)
-        self.data = b""
-        self.stack: list[int] = []
-
-    def put(self, code: bytes, value: int) -> None:
-        self.data += code
-        self.stack.append(value & MASK)
-
-    def push(self) -> None:
-        choose, number = self.choose, self.choose.getrandbits(64) >> self.choose.randrange(64)
-        sign = signed(number)
-        match choose.randrange(9):
-            case 0:
-                small = choose.randrange(32)
-                self.put(bytes((0x30 + small,)), small)
-            case 1:
-                size, op = choose.choice(((1, 0x08), (2, 0x0A), (4, 0x0C), (8, 0x0E)))
-                number &= (1 << 8 * size) - 1
-                self.put(bytes((op,)) + number.to_bytes(size, "little"), number)
-            case 2:
-                size, op = choose.choice(((1, 0x09), (2, 0x0B), (4, 0x0D), (8, 0x0F)))
-                sign = signed(number, size)
-                self.put(bytes((op,)) + sign.to_bytes(size, "little", signed=True), sign)
-            case 3:
-                self.put(b"\x10" + leb(number), number)
-            case 4:
-                self.put(b"\x11" + leb(sign, True), sign)
-            case 5:
-                register = choose.randrange(17)
-                value = REGISTERS[ARCH.dwarf_registers[register]]
-                self.put(bytes((0x70 + register,)) + leb(sign, True), value + sign)
-            case 6:
-                self.put(b"\x91" + leb(sign, True), BASE + sign)
-            case 7:
-                self.put(b"\x9c", CFA)
-            case _:
-                address = number & 0xFFFF_FFFF
-                self.put(b"\x03" + address.to_bytes(8, "little"), address + BIAS)
-
-    def compute(self) -> None:
-        choose, stack = self.choose, self.stack
-        match choose.randrange(10) if len(stack) > 1 else choose.randrange(5):
-            case 0:
-                self.put(b"\x12", stack[-1])
-            case 1:
-                self.put(b"\x06", memory(stack.pop(), 8))
-            case 2:
-                size = choose.choice((1, 2, 4, 8))
-                self.put(bytes((0x94, size)), memory(stack.pop(), size))
-            case 3:
-                op = choose.choice((0x1F, 0x20))
-                value = stack.pop()
-                self.put(bytes((op,)), -value if op == 0x1F else ~value)
-            case 4:
-                size, sign = choose.choice((1, 2, 4)), choose.random() < 0.5
-                value = stack.pop()
-                value = signed(value, size) if sign else value & ((1 << 8 * size) - 1)
-                self.put(bytes((0xA8, size | 16 * sign)), value)
-            case 5:
-                self.put(b"\x14", stack[-2])
-            case 6:
-                stack[-1], stack[-2] = stack[-2], stack[-1]
-                self.data += b"\x16"
-            case 7:
-                op, word = choose.choice(((0x24, "<<"), (0x25, ">>>"), (0x26, ">>")))
-                amount = choose.randrange(64)
-                self.put(b"\x08" + bytes((amount,)), amount)
-                self.binary(op, ARITHMETIC[word])
-            case 8:
-                op, word = choose.choice(
-                    (
-                        (0x29, "=="),
-                        (0x2A, ">="),
-                        (0x2B, ">"),
-                        (0x2C, "<="),
-                        (0x2D, "<"),
-                        (0x2E, "!="),
-                    )
-                )
-                self.binary(op, COMPARE[word])
-            case _:
-                op, word = choose.choice(
-                    ((0x1A, "&"), (0x1C, "-"), (0x1E, "*"), (0x21, "|"), (0x22, "+"), (0x27, "^"))
-                )
-                self.binary(op, ARITHMETIC[word])
-
-    def binary(self, op: int, run: Callable[[int, int], int]) -> None:
-        right, left = signed(self.stack.pop()), signed(self.stack.pop())
-        self.put(bytes((op,)), run(left, right))
+WORLD = World(
+    {i: REGISTERS[name] for i, name in enumerate(ARCH.dwarf_registers[:17])},
+    BASE,
+    CFA,
+    BIAS,
+    memory,
+)
 
 
 def test_random_expressions() -> None:
     compared = 0
     for seed in range(2000):
-        machine = Machine(seed)
-        for _ in range(machine.choose.randrange(1, 16)):
-            if machine.stack and machine.choose.random() < 0.6:
-                machine.compute()
-            else:
-                machine.push()
+        machine = Machine(seed, WORLD)
+        machine.run()
         try:
             found = locate(machine.data, FRAME, SPAN)
         except NoLocation as why:
