@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from lab import Guest, Image
+from tests import PROJECT
 from tests.handlers.conftest import HERE, Case, check, run_cases
 
 pytest.importorskip("elftools", reason="debug information is read by pyelftools")
@@ -70,18 +71,67 @@ def cases_of(build: str) -> list[Case]:
             probe {mine}.function("copy_of").return {{ n["copy"] = $return->hidden }}
             probe {mine}.function("mixed") {{ last = $last }}
             probe {mine}.function("tripled").inline {{ n["inline"] += @defined($number) ? $number == {COUNT + 100} : 1 }}
+            probe {mine}.function("trip*") {{ n["also"]++ }}
             probe {mine}.statement("sum_of_squares@debug.c:{LINE}") {{ squares[$i, $sum]++ }}""",
             values={
-                "n": {"next": -77, "negative": -COUNT, "copy": 11, "inline": 1},
+                "n": {"next": -77, "negative": -COUNT, "copy": 11, "inline": 1, "also": 1},
                 "last": 17,
                 "squares": {(i, sum(j * j for j in range(i))): 1 for i in steps},
+            },
+            **case,  # type: ignore[arg-type]
+        ),
+        Case(
+            f"{build}: what a return has of its call",
+            f"""global back, sums, names, total, threads
+            probe {mine}.function("visit").return {{
+                back[$step, $letter, user_string($text), $five, $eight, $node->values[1], @entry($arg2 - 1)]++
+                total = $total }}
+            probe {mine}.function("visit") {{ threads["entry", $in_thread, $zero_in_thread]++ }}
+            probe {mine}.function("visit").return {{ threads["return", $in_thread, $zero_in_thread]++ }}
+            probe {mine}.function("sum_down").return {{ sums[$number, $return]++ }}
+            probe {mine}.function("*_of").return {{ names[ppfunc(), @entry(ppfunc())]++ }}""",
+            values={
+                "back": {(-i, 65 + i, "text", 5, -8, 20, -i - 1): 1 for i in steps},
+                "total": TOTAL - COUNT,
+                "threads": {
+                    (at, 7 - before, before): 1
+                    for i in steps
+                    for at, before in (("entry", i * (i - 1) // 2), ("return", i * (i + 1) // 2))
+                },
+                "sums": {(i, i * (i + 1) // 2): 1 for i in range(COUNT + 1)},
+                "names": {("copy_of", "copy_of"): 1, ("next_of", "next_of"): 1},
             },
             **case,  # type: ignore[arg-type]
         ),
     ]
 
 
+MEMBERS = PROJECT / "tests/compiler/dwarf/members.cc"
+OBJECTS = {"members": ("-O0", "-static", "-no-pie"), "fast-members": ("-O2", "-static-pie")}
+
+
+def case_of_objects(build: str) -> Case:
+    mine = f'process("/tmp/cases/{build}")'
+    return Case(
+        f"{build}: members of classes",
+        f"""global n, back, fills, names
+        probe {mine}.function("cart::add") {{
+            n[$this->id, $amount, $other->id, $this->count, @var("shop::cart::total")]++ }}
+        probe {mine}.function("shop::cart::add").return {{ back[$return, $amount, @var("shop::cart::total")]++ }}
+        probe {mine}.function("fill") {{ fills[probefunc(), @choose_defined($other->id, $each)]++ }}
+        probe {mine}.function("shop::*") {{ if (probefunc() =~ "fill|twice") names[probefunc()]++ }}""",
+        values={
+            "n": {(41, 7, 3, 4, 9): 1},
+            "back": {(10, 7, 16): 1},
+            "fills": {("fill", 5): 1, ("fill", 3): 1},
+            "names": {"shop::cart::fill": 2, "shop::twice<int>": 1},
+        },
+        program=build,
+    )
+
+
 CASES = [case for build in BUILDS for case in cases_of(build)]
+CASES += [case_of_objects(build) for build in OBJECTS]
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +142,10 @@ def results(guest: Guest, image: Image, tmp_path_factory: pytest.TempPathFactory
     there.mkdir(parents=True)
     for name, options in BUILDS.items():
         subprocess.run(["gcc", SOURCE, "-g", *options, "-o", folder / name], check=True)
+    for name, options in OBJECTS.items():
+        subprocess.run(["g++", MEMBERS, "-g", *options, "-o", folder / name], check=True)
     split(folder / "split", system)
-    for name in BUILDS:
+    for name in (*BUILDS, *OBJECTS):
         shutil.copy(folder / name, there)
     return run_cases(CASES, guest, image, folder, system)
 

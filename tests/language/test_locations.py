@@ -18,12 +18,14 @@ from pathlib import Path
 import pytest
 
 from compiler.dwarf import operations as o
+from tests import PROJECT
 from tests.compiler.dwarf.conftest import ARCH
 from tests.compiler.dwarf.machine import Machine, World, leb, signed
 from tests.language.userspace import HostedRuntime, Script
 
 pytest.importorskip("elftools", reason="debug information is read by pyelftools")
 
+DEBUG = PROJECT / "tests/handlers/debug.c"
 PROGRAMS = int(os.environ.get("FUZZ_LOCATIONS", "2"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 VARIABLES = 40  # of a program
@@ -128,3 +130,15 @@ def test_locations(hosted: HostedRuntime, tmp_path: Path) -> None:
         ]
         assert not bad, (script.text, script.registers)
         assert lines.count("too long") < VARIABLES / 10
+
+
+def test_returns_have_values_of_the_entry(hosted: HostedRuntime, tmp_path: Path) -> None:
+    path = tmp_path / "debug"
+    subprocess.run(["gcc", "-g", "-O2", DEBUG, "-o", path], check=True, timeout=60)
+    text = f"""
+        probe process("{path}").function("negative").return {{
+            println($number, " ", $return, " ", @entry($number + 1), " ", $$parms, " ", $$return) }}
+        probe process("{path}").function("neg*").return {{
+            println(ppfunc(), " ", @entry(sprint(ppfunc(), $arg2)), " ", $arg1) }}"""
+    outcome = hosted.run_script(text, registers="7,2,3,4,5,6")
+    assert outcome.output == "7 7 8 number=0x7 return=0x7\nnegative negative2 7\n", outcome
