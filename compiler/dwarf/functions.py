@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from compiler.dwarf.errors import DwarfError
 from compiler.dwarf.reader import Debuginfo, Die
 from compiler.support.globs import function_regex, glob_regex
 from runtime.support.record import record
 
-_CODE = ("DW_TAG_subprogram", "DW_TAG_inlined_subroutine")
+_BLOCKS: Final = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
+_INLINED: Final = "DW_TAG_inlined_subroutine"
+_CALLS: Final = {
+    "DW_TAG_call_site": "DW_AT_call_origin",
+    "DW_TAG_GNU_call_site": "DW_AT_abstract_origin",
+}
 
 
 @record
@@ -98,6 +103,33 @@ class Functions:
                     code = self._code(die, self.debug.name(die), False)
                     if code is not None:
                         yield code
+
+    def labels(self, code: Code) -> Iterator[tuple[str, int]]:
+        """A function's labels, with the addresses of what follows them."""
+        for die in self._inside(self.debug.entry(code.offset), _BLOCKS):
+            address = die.attributes.get("DW_AT_low_pc")
+            if die.tag == "DW_TAG_label" and address is not None and address.value:
+                yield self.debug.name(die), address.value
+
+    def called(self, code: Code) -> set[str]:
+        """The names of the functions that a function calls, as far as the compiler has noted its calls. Those
+        of C++ are the linker's."""
+        found = set()
+        for die in self._inside(self.debug.entry(code.offset), (*_BLOCKS, _INLINED)):
+            link = _CALLS.get(die.tag)
+            if link is not None and link in die.attributes:
+                target = die.get_DIE_from_attribute(link)
+                linkage = self.debug.value(target, "DW_AT_linkage_name")
+                name = linkage.decode(errors="replace") if linkage else self.debug.name(target)
+                found.add(name)
+        return found
+
+    def _inside(self, die: Die, parts: Iterable[str]) -> Iterator[Die]:
+        """All that is in a function and in its parts of these tags."""
+        for child in die.iter_children():
+            yield child
+            if child.tag in parts:
+                yield from self._inside(child, parts)
 
     def _subprograms(self, die: Die) -> Iterator[Die]:
         for child in die.iter_children():

@@ -112,6 +112,7 @@ class ProbeSite:
     alias: str = ""  # the alias that the script names, wildcards resolved
     optional: bool = False  # the script starts even if the hook cannot be attached
     debuginfo: Debuginfo | None = None  # a program's
+    counts: Callable[[Span], Expr] | None = None  # makes a number; a hit for which it is 0 is none
 
 
 @record

@@ -48,13 +48,13 @@ def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple
     place = _place(component)
     known = file.executable.functions
     try:
-        debug = _opened(file)
+        debug = opened(file)
     except DwarfError as error:
         if place.file:
-            raise _needed(error, component) from error
+            raise needed(error, component) from error
         raise _no_function(file, place.function, component, error) from error
     found: dict[str, dict[int, None]] = {}
-    with _reported(file, component):
+    with reported(file, component):
         for code in debug.functions.named(place.function):
             offset = file.executable.offset_of(code.entry, code=True)
             if offset is not None and _is_in(debug.functions, code, place):
@@ -71,6 +71,12 @@ def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple
                 "it is inlined everywhere: add .inline" if inlined else "",
             )
     return {name: tuple(offsets) for name, offsets in found.items()}
+
+
+def named(debug: ProgramDebug, component: syntax.Component) -> list[Code]:
+    """The functions with code of their own that `function("f")` means. Raises DwarfError."""
+    place, known = _place(component), debug.functions
+    return [code for code in known.named(place.function) if _is_in(known, code, place)]
 
 
 def code_at(debug: ProgramDebug, file: ProgramFile, name: str, offset: int) -> Code | None:
@@ -93,10 +99,10 @@ def inline(
 ) -> list[ProbeSite]:
     """`function("f").inline`: where f was inlined."""
     try:
-        debug = _opened(file)
+        debug = opened(file)
     except DwarfError as error:
-        raise _needed(error, suffix) from error
-    with _reported(file, function):
+        raise needed(error, suffix) from error
+    with reported(file, function):
         found = _instances(debug, file, function, suffix)
     if not found:
         raise ProbePointError(
@@ -113,7 +119,7 @@ def instances(file: ProgramFile, function: syntax.Component) -> list[ProbeSite]:
     try:
         with damage_reported(file.name):
             suffix = syntax.Component("inline", None, (), function.span)
-            return _instances(_opened(file), file, function, suffix)
+            return _instances(opened(file), file, function, suffix)
     except DwarfError:
         return []
 
@@ -123,7 +129,7 @@ def _instances(
 ) -> list[ProbeSite]:
     place, known = _place(function), debug.functions
     chosen = [code for code in known.inline(place.function) if _is_in(known, code, place)]
-    return _sites(file, function, (suffix,), ((code, code.entry) for code in chosen))
+    return sites_at(file, function, (suffix,), ((code, code.entry) for code in chosen))
 
 
 def statements(file: ProgramFile, component: syntax.Component) -> list[ProbeSite]:
@@ -134,11 +140,11 @@ def statements(file: ProgramFile, component: syntax.Component) -> list[ProbeSite
             "bad-probe-argument", "a statement is named by its line", component.span, _WRITTEN
         )
     try:
-        debug = _opened(file)
+        debug = opened(file)
     except DwarfError as error:
-        raise _needed(error, component) from error
-    with _reported(file, component):
-        return _sites(file, component, (), _lines(debug.functions, file, place, component))
+        raise needed(error, component) from error
+    with reported(file, component):
+        return sites_at(file, component, (), _lines(debug.functions, file, place, component))
 
 
 def _lines(
@@ -184,7 +190,7 @@ def _sources(known: Functions, place: _Place) -> str:
     return f"no function has code of '{place.file}': files are named by the ends of their paths"
 
 
-def _sites(
+def sites_at(
     file: ProgramFile,
     component: syntax.Component,
     suffixes: tuple[syntax.Component, ...],
@@ -237,7 +243,7 @@ def _place(component: syntax.Component) -> _Place:
     return _Place(name, file, int(line) if line.isdigit() else 0, line == "*", sign == "+")
 
 
-def _opened(file: ProgramFile) -> ProgramDebug:
+def opened(file: ProgramFile) -> ProgramDebug:
     """Raises DwarfError."""
     with damage_reported(file.name):
         found = debug_of(file.environment, file.executable, file.name)
@@ -246,16 +252,16 @@ def _opened(file: ProgramFile) -> ProgramDebug:
 
 
 @contextmanager
-def _reported(file: ProgramFile, component: syntax.Component) -> Iterator[None]:
+def reported(file: ProgramFile, component: syntax.Component) -> Iterator[None]:
     """Damage of the debug information becomes an error of the probe point."""
     try:
         with damage_reported(file.name):
             yield
     except DwarfError as error:
-        raise _needed(error, component) from error
+        raise needed(error, component) from error
 
 
-def _needed(error: DwarfError, component: syntax.Component) -> ProbePointError:
+def needed(error: DwarfError, component: syntax.Component) -> ProbePointError:
     return ProbePointError("needs-debuginfo", error.message, component.span, error.hint)
 
 

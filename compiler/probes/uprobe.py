@@ -37,19 +37,18 @@ from runtime.support.record import replace
 if TYPE_CHECKING:
     from compiler.dwarf.functions import Code
 
-_REFUSED = {
-    "callee": "functions that a function calls are not probed by way of it",
-    "callees": "functions that a function calls are not probed by way of it",
-    "label": "labels are not probed",
-    "nearest": "statements are probed at the line that they name",
-}
+_INSIDE = ("label", "callee", "callees")
+_REFUSED = {"nearest": "statements are probed at the line that they name"}
 FORMS = tuple(
     f"process(string){library}.{point}"
     for library in ("", ".library(string)")
     for point in (
         "function(string)",
         "function(string).call",
+        "function(string).callee(string)",
+        "function(string).callees",
         "function(string).inline",
+        "function(string).label(string)",
         "function(string).return",
         "mark(string)",
         "provider(string).mark(string)",
@@ -125,6 +124,10 @@ def _functions(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[Prob
                 from compiler.probes import program_source  # few scripts need it
 
                 return program_source.inline(file, function, suffix)
+            case name if name in _INSIDE and suffix is suffixes[0]:
+                from compiler.probes import program_calls  # few scripts need it
+
+                return program_calls.resolve(file, function, suffixes)
             case name if name in _REFUSED:
                 raise ProbePointError(
                     "needs-debuginfo",
@@ -133,7 +136,7 @@ def _functions(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[Prob
                     'probe a statement: process("path").statement("function@file:line")',
                 )
             case _:
-                raise unexpected(suffix, ("call", "exported", "inline", "return"))
+                raise unexpected(suffix, ("call", "exported", "inline", "return", *_INSIDE))
     pattern, source = text_of(function), ""
     wild = is_glob(pattern.partition("@")[0])
     sites = _instances(file, function) if not suffixes else []

@@ -9,12 +9,12 @@ once in each round, the final program is what the last round lowers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from compiler.analysis.effects import uses_match
 from compiler.ir import program as p
 from compiler.ir import syntax
-from compiler.ir.hooks import Ftrace, Hook, Kprobe
+from compiler.ir.hooks import Ftrace, Hook, Kprobe, Uretprobe
 from compiler.ir.program import LONG, STRING
 from compiler.ir.source import Span
 from compiler.ir.walk import walk
@@ -149,7 +149,7 @@ def _probe(program: ProgramContext, d: ResolvedProbePoint, index: int) -> tuple[
     ctx = FunctionContext(program, ("probe", index), d.span.source.name, d.site, expressions.lower)
     ctx.written_names = written_names(d.body)
     condition = _condition(ctx, d.conditions)
-    stmts: list[p.Stmt] = []
+    stmts: list[p.Stmt] = list(_first(ctx, d))
     for block in (*d.prologue, d.body, *d.epilogue):
         ctx.file = block.span.source.name
         stmts += lower_block(ctx, block)
@@ -164,6 +164,16 @@ def _probe(program: ProgramContext, d: ResolvedProbePoint, index: int) -> tuple[
         hook, d.site.point, d.written, condition, entry, body, d.span, optional=optional
     )
     return probe, ctx.depends_on_site or not hook.functions
+
+
+def _first(ctx: FunctionContext, d: ResolvedProbePoint) -> Iterator[p.Stmt]:
+    """Leaves the handler at hits that are not the point's."""
+    if d.site.counts is not None:
+        ctx.depends_on_site = True
+        test = d.site.counts(d.span)
+        if isinstance(d.site.hook, Uretprobe):
+            test = ctx.save_at_entry(test, d.span)
+        yield p.If(p.Unary("!", test, d.span), (p.Next(d.span),), (), d.span)
 
 
 def _condition(ctx: FunctionContext, tests: Sequence[syntax.Expr]) -> p.Expr | None:

@@ -121,6 +121,18 @@ KEPT long sum_down(int number)
 	return number + rest;
 }
 
+KEPT long added_up(int count)
+{
+	long sum = 0;
+
+again:
+	__asm__ __volatile__("" : "+r"(sum));
+	sum += count;
+	if (--count > 0)
+		goto again;
+	return sum;
+}
+
 int main(int argc, char **argv)
 {
 	int count = argc > 1 ? atoi(argv[argc - 1]) : 0;
@@ -131,5 +143,6 @@ int main(int argc, char **argv)
 	printf("%ld %d %ld\n", next_of(&first)->u.number, copy_of(&first).hidden,
 	       sum_of_squares(count));
 	printf("%ld %d %ld\n", sum_down(count), in_thread, zero_in_thread);
+	printf("%ld\n", added_up(count));
 	return 0;
 }

@@ -84,7 +84,7 @@ def cases_of(build: str) -> list[Case]:
             f"{build}: what a return has of its call",
             f"""global back, sums, names, total, threads
             probe {mine}.function("visit").return {{
-                back[$step, $letter, user_string($text), $five, $eight, $node->values[1], @entry($arg2 - 1)]++
+                back[$step, $letter, user_string($text), $five, $eight, $node->values[1], @entry($step - 1)]++
                 total = $total }}
             probe {mine}.function("visit") {{ threads["entry", $in_thread, $zero_in_thread]++ }}
             probe {mine}.function("visit").return {{ threads["return", $in_thread, $zero_in_thread]++ }}
@@ -100,6 +100,22 @@ def cases_of(build: str) -> list[Case]:
                 },
                 "sums": {(i, i * (i + 1) // 2): 1 for i in range(COUNT + 1)},
                 "names": {("copy_of", "copy_of"): 1, ("next_of", "next_of"): 1},
+            },
+            **case,  # type: ignore[arg-type]
+        ),
+        Case(
+            f"{build}: calls and labels",
+            f"""global calls, turns
+            probe {mine}.function("main").callee("sum_down") {{ calls["main", $number]++ }}
+            probe {mine}.function("sum_down").callee("sum_down") {{ calls["itself", $number]++ }}
+            probe {mine}.function("sum_down").callee("sum_d*").return {{ calls["back", $number]++ }}
+            probe {mine}.function("caller").callee("tripled") {{ calls["inline", 0]++ }}
+            probe {mine}.function("negative").callee("sum_down") {{ calls["never", 0]++ }}
+            probe {mine}.function("added_up").label("again") {{ turns++ }}""",
+            values={
+                "calls": {("main", COUNT): 1, ("inline", 0): 1}
+                | {(where, i): 1 for i in range(COUNT) for where in ("itself", "back")},
+                "turns": COUNT,
             },
             **case,  # type: ignore[arg-type]
         ),
@@ -127,6 +143,7 @@ def case_of_objects(build: str) -> Case:
             "names": {"shop::cart::fill": 2, "shop::twice<int>": 1},
         },
         program=build,
+        trigger="1",
     )
 
 

@@ -111,6 +111,12 @@ def test_places(root: Path) -> None:
     assert count(f'{PLAIN}.function("tripled")') == 1 == count(f'{PLAIN}.function("t*led")')
     assert count(f'{PLAIN}.function("tripled"), {PLAIN}.function("negative")') == 2
     assert count(f'{PLAIN}.function("n*@debug.c")') == 2
+    assert count(f'{PLAIN}.function("added_up").label("ag*")') == 1
+    assert count(f'{PLAIN}.function("main").callee("visit")') == 1
+    assert count(f'{PLAIN}.function("caller").callee("tripled").inline') == 1
+    assert count(f'{PLAIN}.function("main").callee("sum_*").return') == 2
+    assert count('process("/bin/fast").function("main").callees') > 6
+    assert count('process("/bin/fast").function("sum_down").callees.call') == 1
 
 
 @needs_pyelftools
@@ -130,6 +136,14 @@ def test_places(root: Path) -> None:
         (f'{PLAIN}.function("tripled").call {{}}', "unknown-program-function", "add .inline"),
         (f'{PLAIN}.function("tripled").return {{}}', "unknown-program-function", "add .inline"),
         (f'{PLAIN}.function("visit").inline {{}}', "unknown-program-function", "no inline instance"),
+        (f'{PLAIN}.function("main").label("again") {{}}', "unknown-label", "it has none"),
+        (f'{PLAIN}.function("added_up").label("agin") {{}}', "unknown-label", "did you mean 'again'?"),
+        (f'{PLAIN}.function("man").label("x") {{}}', "unknown-program-function", "did you mean 'main'?"),
+        (f'{PLAIN}.function("main").callee("vist") {{}}', "unknown-program-function", "did you mean 'visit'?"),
+        (f'{PLAIN}.function("main").callees {{}}', "unknown-program-function", "calls are noted by compilers"),
+        (f'{PLAIN}.function("main").callees(2) {{}}', "bad-probe-argument", "callees of callees"),
+        (f'{PLAIN}.function("main").callee("visit").x {{}}', "unknown-probe-point", "component 'x'"),
+        ('process("/bin/bare").function("main").callees {}', "needs-debuginfo", "no debug information"),
         ('process("/bin/stripped").function("vist") {}', "unknown-program-function", "did you mean 'visit'?"),
         ('begin { println(@cast(1, "nod", "/bin/plain")->at) }', "unknown-type", "'/bin/plain' has no type"),
         ('begin { println(@cast(1, "node", "/bin/bare")->at) }', "needs-debuginfo", "no debug information"),
