@@ -41,7 +41,7 @@ class Limits:
     MAXTRYLOCK: int = 1000
     TRYLOCKDELAY: int = 10  # about the microseconds between two tries
     MAXFUNCTIONS: int = 10000  # that the points of one probe stand for
-    KRETACTIVE: int = 0  # concurrent calls of a return probe's function; 0: the kernel's default
+    KRETACTIVE: int = 0  # concurrent calls of a return probe's function; 0: the default
     RINGSIZE: int = 262144
     HIST_ELISION: int = 2  # empty rows of a histogram shown next to full ones; below 0: all
 
