@@ -93,6 +93,7 @@ class Arch:
 
     arguments: tuple[str, ...]  # registers of a function's integer arguments
     result: str  # register of a function's, and of a system call's, result
+    more_results: tuple[str, ...]  # and those of what else of a struct a function returns
     syscall_number: str
     syscall_arguments: tuple[str, ...]
     dwarf_registers: tuple[str, ...]  # by DWARF's number

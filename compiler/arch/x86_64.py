@@ -85,6 +85,7 @@ ARCH: Final = Arch(
     ),
     arguments=("di", "si", "dx", "cx", "r8", "r9"),
     result="ax",
+    more_results=("dx",),
     syscall_number="orig_ax",
     syscall_arguments=("di", "si", "dx", "r10", "r8", "r9"),
     dwarf_registers=_DWARF_REGISTERS,

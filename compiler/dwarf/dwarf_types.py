@@ -43,6 +43,7 @@ _QUALIFIERS: Final = {
 _STRUCTS: Final = frozenset(("DW_TAG_structure_type", "DW_TAG_class_type"))
 _BOOLEAN, _FLOATS, _SIGNED = 2, (3, 4), (5, 6, 0x0D)
 _POINTER_SIZE: Final = 8
+_BY_REFERENCE: Final = 4  # DW_CC_pass_by_reference
 _DEPTH: Final = 64  # the longest chain of typedefs and qualifiers that is followed
 
 
@@ -84,6 +85,14 @@ class ProgramTypes:
         """The names of a class."""
         before = f"{_WORDS.get(kind, '?')} "
         return (n.removeprefix(before) for n in self.debug.index.types if n.startswith(before))
+
+    def is_by_reference(self, type_id: TypeId) -> bool:
+        """Whether the compiler says that values of a class are passed by their address."""
+        offset = type_id - self._first
+        if not 0 <= offset < self.debug.end:
+            return False
+        found = self.debug.value(self.debug.entry(offset), "DW_AT_calling_convention")
+        return bool(found == _BY_REFERENCE)
 
     def _record(self, id_: TypeId, die: Die) -> k.Type:
         tag = die.tag

@@ -25,6 +25,7 @@ from runtime.support.record import record
 
 _MOST_STEPS: Final = 64  # operations of one expression
 _MOST_NODES: Final = 96  # of the translated expression: `dup` doubles them
+_WORD: Final = 8  # bytes
 _OPTIMISED: Final = "it is optimised out here"
 _ARITHMETIC: Final[dict[int, p.ArithmeticOp]] = {
     o.AND: "&", o.DIV: "/", o.MINUS: "-", o.MUL: "*", o.OR: "|", o.PLUS: "+", o.SHL: "<<", o.SHR: ">>>",
@@ -68,10 +69,12 @@ class Frame:
 
 @record
 class Located:
-    """A value, or with `in_memory` the address at which it is."""
+    """A value, or with `in_memory` the address at which it is. `words`: of a value of more than 8 bytes that
+    is in several registers."""
 
     expr: p.Expr
     in_memory: bool
+    words: tuple[p.Expr, ...] = ()
 
 
 def locate(data: bytes, frame: Frame, span: Span) -> Located:
@@ -114,11 +117,24 @@ class _Translation:
             return self._top()
         if len(self._pieces) == 1:
             return self._pieces[0][0]
-        if sum(size for _, size in self._pieces) > 8:
-            raise NoLocation("it is in several places")
+        words: list[p.Expr] = []
+        word: list[tuple[Located, int]] = []
+        for piece in self._pieces:
+            word.append(piece)
+            if (size := sum(size for _, size in word)) >= _WORD:
+                if size > _WORD:
+                    raise NoLocation("it is in several places")
+                words.append(self._word(word))
+                word = []
+        if word:
+            words.append(self._word(word))
+        return Located(words[0], False, tuple(words) if len(words) > 1 else ())
+
+    def _word(self, pieces: list[tuple[Located, int]]) -> p.Expr:
+        """The number that pieces of at most 8 bytes together make."""
         total: p.Expr | None = None
         shift = 0
-        for place, size in self._pieces:
+        for place, size in pieces:
             value = place.expr
             if place.in_memory:
                 if size not in (1, 2, 4, 8):
@@ -130,7 +146,7 @@ class _Translation:
             total = value if total is None else p.Arithmetic("|", total, value, self._span)
             shift += 8 * size
         assert total is not None
-        return Located(self._checked(total), False)
+        return self._checked(total)
 
     def _top(self) -> Located:
         if self._simple is not None:

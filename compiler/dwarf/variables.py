@@ -30,11 +30,12 @@ from compiler.kernel import btf_types, type_layout
 from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.errors import KernelFactError
-from runtime.support.record import record
+from runtime.support.record import record, replace
 
 _NOWHERE: Final = Span(
     Source("", ""), 0, 0
 )  # for expressions that are made to see whether they can be
+_WORD: Final = 8  # bytes of a register
 _FUNCTION: Final = "DW_TAG_subprogram"
 _BLOCKS: Final = ("DW_TAG_lexical_block", "DW_TAG_try_block", "DW_TAG_catch_block")
 
@@ -44,8 +45,8 @@ Value = Callable[[Span], p.Expr]
 
 @record
 class Found:
-    """A variable. `value` makes its value, or with `in_memory` its address; `missing` says why there is
-    neither."""
+    """A variable. `value` makes its value, or with `in_memory` its address; of a struct in registers, `words`
+    make its words of 8 bytes, None for one that cannot be read. `missing` says why there is none of them."""
 
     name: str
     kind: Kind
@@ -53,6 +54,16 @@ class Found:
     value: Value | None
     in_memory: bool = False
     missing: str = ""
+    words: tuple[Value | None, ...] = ()
+
+
+@record
+class _Passed:
+    """What the ABI puts into registers: a value by its words of 8 bytes, "" for one that is in another kind
+    of register; or with `by_reference` its address."""
+
+    registers: tuple[str, ...]
+    by_reference: bool = False
 
 
 class Variables:
@@ -84,9 +95,14 @@ class Variables:
         if integer is not None:
             value = partial(_narrowed, register, integer.size, integer.signed)
             return Found("return", "return", type_id, value)
-        if _size(self._btf, type_id) > 2 * 8:  # the caller's memory, whose address is returned
+        if self._is_memory(type_id):  # the caller's memory, whose address is returned
             return Found("return", "return", type_id, register, in_memory=True)
-        return Found("return", "return", type_id, None, missing="no general register holds it")
+        words = self._words(type_id)
+        if not any(words):
+            return Found("return", "return", type_id, None, missing="no general register holds it")
+        left = [self._arch.result, *self._arch.more_results]
+        registers = tuple(left.pop(0) if general else "" for general in words)
+        return self._by_abi("return", "return", type_id, _Passed(registers))
 
     def variable(self, name: str, file: str = "") -> Found | None:
         """A static or global variable; `file`: of the unit with that source file."""
@@ -115,8 +131,8 @@ class Variables:
                     continue
                 one = self._found(child, kind, frame, address)
                 if kind == "argument" and at_call and (copied := _copied(self._debug, child)):
-                    register = passed.get(child.offset, "") if copied == "whole" else ""
-                    one = self._by_abi(name, one.type_id, register)
+                    given = passed.get(child.offset) if copied == "whole" else None
+                    one = self._by_abi(name, "argument", one.type_id, given)
                 found[name] = one
             elif tag in _BLOCKS and any(a <= address < b for a, b in self._debug.ranges(child)):
                 blocks.append(child)
@@ -140,7 +156,8 @@ class Variables:
         made = partial(_value_of, located[0], frame)
         if place.in_memory:
             return Found(name, kind, type_id, made, in_memory=True)
-        return self._in_register(Found(name, kind, type_id, made))
+        words = tuple(partial(_word_of, located[0], frame, i) for i in range(len(place.words)))
+        return self._in_register(Found(name, kind, type_id, made, words=words or (made,)))
 
     def _in_register(self, found: Found) -> Found:
         assert found.value is not None
@@ -148,25 +165,36 @@ class Variables:
             integer = type_layout.integer(self._btf, found.type_id)
         except KernelFactError:
             integer = None
+        if integer is None and self._fits(found):
+            return replace(found, value=None)
         if integer is None:
             why = "a register holds the whole of it"
             return Found(found.name, found.kind, found.type_id, None, missing=why)
         value = partial(_narrowed, found.value, integer.size, integer.signed)
         return Found(found.name, found.kind, found.type_id, value)
 
+    def _fits(self, found: Found) -> bool:
+        """Whether it is a struct and its words have all of it."""
+        whole = 0 < _size(self._btf, found.type_id) <= _WORD * len(found.words)
+        return whole and type_layout.composite(self._btf, found.type_id) is not None
+
     # ------------------------------------------------------------ the ABI, at a function's entry
 
-    def _by_abi(self, name: str, type_id: TypeId, register: str) -> Found:
-        if not register:
+    def _by_abi(self, name: str, kind: Kind, type_id: TypeId, passed: _Passed | None) -> Found:
+        registers = passed.registers if passed is not None else ()
+        if passed is None or not any(registers):
             why = "no register that is known here holds it"
-            return Found(name, "argument", type_id, None, missing=why)
-        return self._in_register(Found(name, "argument", type_id, partial(p.Register, register)))
+            return Found(name, kind, type_id, None, missing=why)
+        words = tuple(partial(p.Register, each) if each else None for each in registers)
+        if passed.by_reference:
+            return Found(name, kind, type_id, words[0], in_memory=True)
+        return self._in_register(Found(name, kind, type_id, words[0], words=words))
 
-    def _passed(self, die: Die) -> dict[int, str]:
-        """The registers in which parameters are passed, by the offsets of their entries; "": in none that can
-        be read, or in several. Parameters on the stack are left out; so are all if gcc has removed some."""
+    def _passed(self, die: Die) -> dict[int, _Passed]:
+        """Where parameters are passed, by the offsets of their entries. Those on the stack are left out; so
+        are all if gcc has removed some."""
         left = list(self._arch.arguments)
-        found: dict[int, str] = {}
+        found: dict[int, _Passed] = {}
         parameters = [c for c in die.iter_children() if c.tag == "DW_TAG_formal_parameter"]
         if any(self._debug.attribute(c, "DW_AT_location") is None for c in parameters):
             return {}
@@ -177,26 +205,39 @@ class Variables:
             type_id = self._types.id_of(self._debug.type_of(child))
             if type_layout.integer(self._btf, type_id) is not None:
                 if left:
-                    found[child.offset] = left.pop(0)
+                    found[child.offset] = _Passed((left.pop(0),))
+                continue
+            if self._is_by_reference(type_id):
+                if left:
+                    found[child.offset] = _Passed((left.pop(0),), by_reference=True)
                 continue
             if self._is_memory(type_id):
                 continue
-            found[child.offset] = ""
-            whole = self._general_words(type_id)
-            if whole <= len(left):
-                del left[:whole]
+            words = self._words(type_id)
+            if sum(words) <= len(left):  # else it is on the stack, as a whole
+                registers = tuple(left.pop(0) if general else "" for general in words)
+                found[child.offset] = _Passed(registers)
         return found
 
     def _is_memory(self, type_id: TypeId) -> bool:
-        """Whether values of a type are passed in memory."""
-        is_number = type_layout.integer(self._btf, type_id) is not None
-        return not is_number and _size(self._btf, type_id) > 2 * 8
+        """Whether values of a type are passed in memory; a result, with its address in a register."""
+        if type_layout.integer(self._btf, type_id) is not None:
+            return False
+        return self._is_by_reference(type_id) or _size(self._btf, type_id) > 2 * _WORD
 
-    def _general_words(self, type_id: TypeId) -> int:
-        """The general registers that a small struct takes: words without a floating-point number only."""
+    def _is_by_reference(self, type_id: TypeId) -> bool:
+        """Whether it is a class of C++ that cannot be copied by its bytes."""
+        found = self._btf.resolve(type_id)
+        if not isinstance(found, btf_types.Struct | btf_types.Union):
+            return False
+        return self._types.is_by_reference(found.id)
+
+    def _words(self, type_id: TypeId) -> list[bool]:
+        """For each word of a small struct whether a general register has it: without a floating-point number
+        only."""
         words: dict[int, bool] = {}
         self._classify(type_id, 0, words)
-        return sum(words.values())
+        return [words[i] for i in sorted(words)]
 
     def _classify(self, type_id: TypeId, at: int, words: dict[int, bool]) -> None:
         match found := self._btf.resolve(type_id):
@@ -208,9 +249,9 @@ class Variables:
                 for i in range(min(found.count, 16)):
                     self._classify(found.element, at + i * size, words)
             case btf_types.Float():
-                words.setdefault(at // 8, False)
+                words.setdefault(at // _WORD, False)
             case _:
-                words[at // 8] = True
+                words[at // _WORD] = True
 
     # ------------------------------------------------------------ frames
 
@@ -272,6 +313,10 @@ class Variables:
 
 def _value_of(data: bytes, frame: Frame, span: Span) -> p.Expr:
     return locate(data, frame, span).expr
+
+
+def _word_of(data: bytes, frame: Frame, index: int, span: Span) -> p.Expr:
+    return locate(data, frame, span).words[index]
 
 
 def _narrowed(value: Value, size: int, signed: bool, span: Span) -> p.Expr:

@@ -47,6 +47,8 @@ class Variable:
     at_entry: bool = False
     made: Callable[[Span], Expr] | None = None  # its value, if that is not a C argument
     in_memory: bool = False  # `made` is the address of the value
+    # of a struct in registers: its words of 8 bytes; None: in no register that can be read
+    words: tuple[Callable[[Span], Expr] | None, ...] = ()
     missing: str = ""  # why it has no value at this probe
 
 

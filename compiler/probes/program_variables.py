@@ -235,5 +235,6 @@ def _variable(found: Found, index: int, *, at_entry: bool = False) -> Variable:
         at_entry,
         made=found.value,
         in_memory=found.in_memory,
+        words=found.words,
         missing=found.missing,
     )

@@ -45,8 +45,27 @@ def context_variable(ctx: FunctionContext, name: str, span: Span) -> TypedValue:
     if found.missing:
         raise TargetError("no-value-here", f"'${name}' has no value here: {found.missing}", span)
     type_id = found.type_id if found.type_id is not None else btf_types.VOID
+    if found.words and found.made is None:
+        return _in_registers(ctx, found, type_id, span)
     integer = type_layout.Integer(8, False) if found.in_memory else _integer(ctx, found, span)
     return TypedValue(_value(ctx, found, integer, span), type_id, found.in_memory)
+
+
+def _in_registers(
+    ctx: FunctionContext, found: Variable, type_id: btf_types.TypeId, span: Span
+) -> TypedValue:
+    """A struct whose words are in registers."""
+    if ctx.in_function:
+        raise TargetError(
+            "context-variable-in-function",
+            f"'${found.name}' is a struct in registers, which functions cannot name",
+            span,
+            "pass its members to the function as arguments",
+        )
+    words = tuple(
+        _kept(ctx, found, made(span), span) if made is not None else None for made in found.words
+    )
+    return TypedValue(p.Number(0, span), type_id, False, words=words)
 
 
 def _integer(ctx: FunctionContext, found: Variable, span: Span) -> type_layout.Integer:

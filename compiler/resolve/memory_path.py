@@ -18,7 +18,7 @@ from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.c_types import type_name
 from compiler.resolve.contexts import FunctionContext
-from runtime.support.record import record
+from runtime.support.record import record, replace
 
 
 class TargetError(Exception):
@@ -32,7 +32,9 @@ class TargetError(Exception):
 class TypedValue:
     """A value in a register, or with `in_memory` the address of one; its BTF type.
 
-    `pointed`: the address is a pointer's value (@cast, a typed variable), so it may be indexed.
+    `pointed`: the address is a pointer's value (@cast, a typed variable), so it may be indexed. `words`: of a
+    struct in registers, its words of 8 bytes, None for one that cannot be read; the value begins at its byte
+    `start`.
     """
 
     expr: p.Expr
@@ -40,6 +42,8 @@ class TypedValue:
     in_memory: bool
     bits: type_layout.Bits | None = None
     pointed: bool = False
+    words: tuple[p.Expr | None, ...] = ()
+    start: int = 0
 
 
 def btf_of(ctx: FunctionContext) -> Btf:
@@ -58,7 +62,7 @@ def follow(
             raise TargetError("bad-context-variable", "a bitfield has no members", step.span)
         match step:
             case syntax.Field():
-                at = _field(btf, at, step)
+                at = _field(ctx, btf, at, step)
             case syntax.Element():
                 at = _element(ctx, btf, at, step)
     return at
@@ -81,7 +85,9 @@ def address_of(btf: Btf, at: TypedValue, span: Span) -> tuple[p.Expr, TypeId]:
             )
 
 
-def _field(btf: Btf, at: TypedValue, step: syntax.Field) -> TypedValue:
+def _field(ctx: FunctionContext, btf: Btf, at: TypedValue, step: syntax.Field) -> TypedValue:
+    if at.words and (found := type_layout.composite(btf, at.type_id)) is not None:
+        return member_of(ctx, at, found.id, step.name, step.span)
     address, target = address_of(btf, at, step.span)
     owner = type_layout.composite(btf, target)
     if owner is None:
@@ -99,8 +105,63 @@ def member(btf: Btf, address: p.Expr, owner: TypeId, name: str, span: Span) -> T
     return TypedValue(plus(address, found.steps[0].offset, span), found.type_id, True, found.bits)
 
 
+def member_of(
+    ctx: FunctionContext, at: TypedValue, owner: TypeId, name: str, span: Span
+) -> TypedValue:
+    """A member of a struct or union, in memory or in registers."""
+    btf = btf_of(ctx)
+    if not at.words:
+        return member(btf, at.expr, owner, name, span)
+    found = type_layout.place(btf, owner, [name])
+    return _in_registers(ctx, at, found.steps[0].offset, found.type_id, found.bits, span)
+
+
+def element_of(
+    ctx: FunctionContext, at: TypedValue, element: TypeId, index: int, span: Span
+) -> TypedValue:
+    """An element of an array, in memory or in registers."""
+    offset = index * type_layout.sizeof(btf_of(ctx), element)
+    if not at.words:
+        return TypedValue(plus(at.expr, offset, span), element, True)
+    return _in_registers(ctx, at, offset, element, None, span)
+
+
+def _in_registers(
+    ctx: FunctionContext,
+    at: TypedValue,
+    offset: int,
+    type_id: TypeId,
+    bits: type_layout.Bits | None,
+    span: Span,
+) -> TypedValue:
+    """What is some bytes into a struct that registers hold."""
+    start = at.start + offset
+    integer = type_layout.integer(btf_of(ctx), type_id)
+    if integer is None:
+        return TypedValue(at.expr, type_id, False, words=at.words, start=start)
+    index, byte = divmod(start, type_layout.POINTER_SIZE)
+    word = at.words[index] if 0 <= index < len(at.words) else None
+    if word is None:
+        message = "no general register holds this part of it"
+        raise TargetError("no-value-here", message, span)
+    if byte:
+        word = p.Arithmetic(">>>", word, p.Number(8 * byte, span), span)
+    if bits is None and integer.size < type_layout.POINTER_SIZE:
+        bits = type_layout.Bits(0, 8 * integer.size, type_layout.POINTER_SIZE)
+    found = TypedValue(word, type_id, False)
+    return (
+        found if bits is None else replace(found, expr=extract_bits(ctx, found, bits, word, span))
+    )
+
+
 def _element(ctx: FunctionContext, btf: Btf, at: TypedValue, step: syntax.Element) -> TypedValue:
     found = btf.resolve(at.type_id)
+    if isinstance(found, btf_types.Array) and at.words:
+        number = ctx.typed(step.index, p.LONG)
+        if not isinstance(number, p.Number):
+            message = "an array in registers is indexed by a constant"
+            raise TargetError("bad-context-variable", message, step.span)
+        return element_of(ctx, at, found.element, number.value, step.span)
     if isinstance(found, btf_types.Array) and at.in_memory:
         address, element = at.expr, found.element
     elif at.pointed:
@@ -143,9 +204,12 @@ def require_type(at: TypedValue, span: Span) -> None:
 
 def load(ctx: FunctionContext, at: TypedValue, span: Span) -> p.Expr:
     """The number that a value holds. Raises TargetError if it is not a number."""
+    btf = btf_of(ctx)
+    if at.words:
+        message = f"'{type_name(btf, at.type_id)}' is read as a whole"
+        raise TargetError("whole-struct", message, span, "name one of its members")
     if not at.in_memory:
         return at.expr
-    btf = btf_of(ctx)
     user = btf.is_program(at.type_id)
     if at.bits is not None:
         unit = p.Deref(at.expr, at.bits.unit, False, user, span)

@@ -23,9 +23,9 @@ from compiler.resolve.memory_path import (
     TypedValue,
     address_of,
     btf_of,
+    element_of,
     load,
-    member,
-    plus,
+    member_of,
 )
 from runtime.support.lazy_regex import pattern
 from runtime.support.record import field, record
@@ -160,18 +160,17 @@ class _Text:
                 self.pieces.append("...")
                 break
             self.pieces.append(f".{one.name}=")
-            self.value(member(btf, at.expr, found.id, one.name, self.span))
+            self.value(member_of(self.ctx, at, found.id, one.name, self.span))
         self.pieces.append("}")
 
     def _array(self, at: TypedValue, found: btf_types.Array, *, shown: bool) -> None:
         btf = btf_of(self.ctx)
-        if type_layout.is_string(btf, at.type_id) and found.count:
+        if type_layout.is_string(btf, at.type_id) and found.count and not at.words:
             self._text(at.expr, at.type_id, found.count)
             return
         if not shown or not found.count:
             self.pieces.append("[...]")
             return
-        size = type_layout.sizeof(btf, found.element)
         self.pieces.append("[")
         for i in range(found.count):
             if i:
@@ -179,7 +178,7 @@ class _Text:
             if i == _MOST_ELEMENTS or len(self.args) >= _MOST_VALUES:
                 self.pieces.append("...")
                 break
-            self.value(TypedValue(plus(at.expr, i * size, self.span), found.element, True))
+            self.value(element_of(self.ctx, at, found.element, i, self.span))
         self.pieces.append("]")
 
 

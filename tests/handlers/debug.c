@@ -38,6 +38,13 @@ struct pair {
 	int a, b;
 };
 
+struct wide {
+	long big;
+	int low;
+	short high;
+	unsigned short bit : 3;
+};
+
 static long total = 1000;
 static __thread int in_thread = 7;
 __thread long zero_in_thread;
@@ -67,6 +74,17 @@ static KEPT long visit(node_t *node, short step, unsigned char letter, const cha
 KEPT int mixed(double factor, struct pair pair, int last)
 {
 	return (int)(factor * pair.a) + pair.b + last;
+}
+
+/* Structs in one register, and in two. */
+KEPT struct wide widened(struct pair pair, struct wide wide)
+{
+	return (struct wide){ wide.big + pair.a, wide.low + pair.b, wide.high, wide.bit };
+}
+
+KEPT struct pair doubled(struct pair pair)
+{
+	return (struct pair){ 2 * pair.a, 2 * pair.b };
 }
 
 KEPT node_t *next_of(node_t *node)
@@ -143,6 +161,7 @@ int main(int argc, char **argv)
 	printf("%ld %d %ld\n", next_of(&first)->u.number, copy_of(&first).hidden,
 	       sum_of_squares(count));
 	printf("%ld %d %ld\n", sum_down(count), in_thread, zero_in_thread);
-	printf("%ld\n", added_up(count));
+	printf("%ld %d\n", added_up(count), doubled((struct pair){ 4, -5 }).b);
+	printf("%ld\n", widened((struct pair){ 2, -3 }, (struct wide){ 100, 20, -7, 5 }).big);
 	return 0;
 }

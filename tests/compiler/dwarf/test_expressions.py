@@ -126,6 +126,13 @@ def test_forms(data: bytes, value: int, in_memory: bool) -> None:
     assert located(data) == (signed(value), in_memory)
 
 
+def test_a_value_in_two_registers() -> None:
+    found = locate(b"\x55\x93\x08\x54\x93\x04\x51\x93\x04", FRAME, SPAN)
+    low, high = found.words
+    assert not found.in_memory and computed(low) == signed(RDI)
+    assert computed(high) == signed((RSI & 0xFFFFFFFF) | REGISTERS["dx"] << 32)
+
+
 def test_the_value_at_the_call() -> None:
     entry_value = b"\xa3\x01\x55\x9f"
     assert located(entry_value, AT_ENTRY) == (signed(RDI), False)
@@ -138,7 +145,7 @@ def test_the_value_at_the_call() -> None:
     [
         (b"", "optimised out here"),
         (b"\x93\x04\x55\x93\x04", "a part of it"),
-        (b"\x55\x93\x08\x54\x93\x08", "several places"),
+        (b"\x55\x93\x0c\x54\x93\x04", "several places"),
         (b"\x61", "floating-point register"),
         (b"\xf2" + bytes(9), "optimised to what it points to"),
         (b"\x28\x00\x00", "operation bra"),

@@ -78,7 +78,7 @@ def listed(root: Path, point: str) -> list[str]:
         ('{}.function("negative")', ["$number:int"]),
         ('{}.function("negative").return', ["$number:int", "$return:int"]),
         ('{}.function("next_of").return', ["$node:node_t*", "$return:node_t*"]),
-        ('{}.function("mixed")', ["$last:int"]),
+        ('{}.function("mixed")', ["$pair:struct pair", "$last:int"]),
         ('{}.function("visit@debug.c")', ["$node:node_t*", "$step:short int", "$letter:unsigned char",
             "$text:char const*", "$five:int", "$six:long int", "$seven:long int", "$eight:int"]),
         (f'{{}}.statement("sum_of_squares@debug.c:{LINE}")', ["$count:int", "$sum:long int", "$i:int"]),
@@ -87,7 +87,7 @@ def listed(root: Path, point: str) -> list[str]:
 def test_variables_with_their_types(root: Path, point: str, wanted: list[str]) -> None:
     for program in ("plain", "stripped"):
         (line,) = listed(root, point.format(f'process("/bin/{program}")'))
-        before, *variables = line.replace(", ", ",").replace(" int", "~int").replace(
+        before, *variables = line.replace(", ", ",").replace("struct ", "struct~").replace(" int", "~int").replace(
             " char", "~char").replace(" const", "~const").split(" ")  # fmt: skip
         assert before.startswith(f'process("/bin/{program}")')
         found = [v.replace("~", " ") for v in variables]
