@@ -105,6 +105,11 @@ class Arch:
     entry_cfa: int
     frame_pointer: int
     frame_pointer_cfa: int
+    # of thread-local variables: the relocations of words that the dynamic linker fills with a module's
+    # number, and with a variable's distance from the thread pointer; where from there the vector's address is
+    tls_module: int
+    tls_distance: int
+    tls_vector: int
 
     syscall_prefix: str  # in front of the name in SYSCALL_DEFINE: the entry function's symbol
     # System calls of 32-bit programs: registers of their arguments, the ways to make a call by the name in

@@ -218,12 +218,29 @@ class ProgramVariables(Mapping[str, Variable]):
     def _thread_local(self, byte: Expr, span: Span) -> Expr:
         """Where a thread-local variable of the thread that hit the probe is."""
         from compiler.dwarf.errors import NoLocation
+        from compiler.userspace.thread_local import thread_local
 
-        block = self._file.executable.thread_local
+        block = thread_local(self._file.executable)
         if block is None:
-            raise NoLocation("where a library has its thread-local variables is not known")
-        start = Arithmetic("-", ThreadPointer(span), Number(block, span), span)
-        return Arithmetic("+", start, byte, span)
+            raise NoLocation("where this library has its thread-local variables is not known")
+        thread: Expr = ThreadPointer(span)
+
+        def read(address: Expr) -> Expr:
+            return Deref(address, 8, False, True, span)
+
+        def plus(left: Expr, right: Expr | int) -> Expr:
+            return Arithmetic(
+                "+", left, Number(right, span) if isinstance(right, int) else right, span
+            )
+
+        if not block.slot:
+            return plus(plus(thread, -block.distance), byte)
+        word = read(self._loaded(block.slot, span))
+        if not block.module:
+            return plus(plus(plus(thread, word), -block.at), byte)
+        vector = read(plus(thread, self._file.executable.arch.tls_vector))
+        row = Arithmetic("<<", word, Number(4, span), span)  # two words each
+        return plus(read(plus(vector, row)), byte)
 
 
 def _variable(found: Found, index: int, *, at_entry: bool = False) -> Variable:

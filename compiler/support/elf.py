@@ -27,12 +27,13 @@ EXECUTABLES: Final = (2, 3)  # linked for a fixed address, or for any
 SYMTAB: Final = 2
 ALLOC: Final = 0x2
 EXECUTABLE: Final = 0x4
-_RELA, _NOBITS, _LOCAL = 4, 8, 0
+RELA: Final = 4
+_NOBITS, _LOCAL = 8, 0
 _MANY: Final = 0xFFFF  # a number that does not fit the header is in section 0
 _MAGIC: Final = b"\x7fELF\x02\x01"
 _HEADER: Final = struct.Struct("<16sHHIQQQIHHHHHH")
 _SECTION: Final = struct.Struct("<IIQQQQIIQQ")
-_RELOCATION: Final = struct.Struct("<QQq")
+RELOCATION: Final = struct.Struct("<QQq")
 SYMBOL: Final = struct.Struct("<IBBHQQ")
 
 
@@ -146,9 +147,9 @@ class Elf:
         """For each loaded section, the relocation types used in it."""
         kinds = {}
         for section in self.sections:
-            target = self.section(section.info) if section.type == _RELA else None
+            target = self.section(section.info) if section.type == RELA else None
             if target is not None and target.flags & ALLOC:
-                rows = self.rows(section, _RELOCATION)
+                rows = self.rows(section, RELOCATION)
                 kinds[target.name] = frozenset(info & 0xFFFFFFFF for _, info, _ in rows)
         return kinds
 

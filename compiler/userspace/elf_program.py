@@ -164,24 +164,21 @@ class Executable(Elf):
         return tuple(folder for text in found for folder in text.split(":"))
 
     @cached_property
-    def thread_local(self) -> int | None:
-        """The distance of a program's thread-local variables from the end of them, where the thread pointer
-        points to. None: it has none, or it is a library, whose place the dynamic linker chooses."""
-        if self.type != _FIXED and not self._is_movable_program:
-            return None
+    def is_program(self) -> bool:
+        """Whether it is no library."""
+        entries = self._dynamic_entries
+        return self.type == _FIXED or any(
+            tag == _FLAGS_1 and value & _PIE for tag, value in entries
+        )
+
+    @cached_property
+    def thread_local_segment(self) -> tuple[int, int, int] | None:
+        """Address, size in memory and alignment of the initial thread-local variables."""
         for i in range(self.segments_count):
             row = self.unpack(_SEGMENT, self.segments_at + i * _SEGMENT.size)
-            kind, _, _, address, _, _, size, alignment = row
-            if kind == _THREAD_LOCAL:
-                step = alignment or 1
-                first = -address % step
-                return int(-(-(size - first) // step) * step + first)
+            if row[0] == _THREAD_LOCAL:
+                return row[3], row[6], row[7]
         return None
-
-    @property
-    def _is_movable_program(self) -> bool:
-        entries = self._dynamic_entries
-        return any(tag == _FLAGS_1 and value & _PIE for tag, value in entries)
 
     def binary(self, path: str) -> Binary:
         """The file's size, and its build-id or, if it has none, its header."""

@@ -40,10 +40,10 @@ def text(e: p.Expr) -> str:
 
 
 def agrees(
-    program: Path, address: int, wanted: Mapping[str, tuple[p.Expr, str]]
+    program: Path, address: int | str, wanted: Mapping[str, tuple[p.Expr, str]]
 ) -> dict[str, bool]:
     """Whether each value equals that of a C expression when the program first gets to an address; both are
-    evaluated there. `address` as linked."""
+    evaluated there. `address` as linked, or the name of a library's function."""
     fixed = subprocess.run(
         ["readelf", "-h", program], check=True, capture_output=True, text=True
     ).stdout
@@ -53,8 +53,11 @@ def agrees(
         found = re.search(r"([0-9a-f]+) T main$", names, re.MULTILINE)
         assert found is not None
         base = base.format(main=int(found[1], 16))
-    commands = ["set width 0", "set confirm off", "starti 3", f"break *({base} + {address})"]
-    commands += ["continue"]
+    commands = ["set width 0", "set confirm off", "starti 3"]
+    if isinstance(address, str):  # main can begin when the library is loaded
+        commands += ["break main", "continue", f"break *{address}", "continue"]
+    else:
+        commands += [f"break *({base} + {address})", "continue"]
     for name, (value, expected) in wanted.items():
         commands.append(f'printf "RESULT {name} %d\\n", {text(value)} == (long)({expected})')
     argv = ["gdb", "-nx", "-batch", *(w for c in commands for w in ("-ex", c)), str(program)]

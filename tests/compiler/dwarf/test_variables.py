@@ -16,6 +16,7 @@ from compiler.ir import program as p
 from compiler.ir.source import Source, Span
 from compiler.kernel import type_layout
 from compiler.userspace.elf_program import Executable
+from compiler.userspace.thread_local import thread_local as thread_local_block
 from tests.compiler.dwarf.conftest import ARCH, CPLUSPLUS, SOURCE, Build, debuginfo, small_btf
 from tests.compiler.dwarf.gdb import agrees
 
@@ -48,9 +49,9 @@ class Program:
             return p.Arithmetic("+", here, p.Number(linked - address, span), span)
 
         def thread_local(byte: p.Expr, span: Span) -> p.Expr:
-            block = Executable.open(self.path, ARCH).thread_local
+            block = thread_local_block(Executable.open(self.path, ARCH))
             assert block is not None
-            start = p.Arithmetic("-", p.ThreadPointer(span), p.Number(block, span), span)
+            start = p.Arithmetic("-", p.ThreadPointer(span), p.Number(block.distance, span), span)
             return p.Arithmetic("+", start, byte, span)
 
         return Variables(self.debug, self.types, self.btf, ARCH, loaded, thread_local)
