@@ -26,6 +26,7 @@ from compiler.probes.program_file import ProgramFile
 from compiler.probes.program_variables import ProgramDebug, ProgramVariables, debug_of
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import function_regex, is_glob
+from compiler.userspace.elf_program import Executable
 from runtime.support.record import record, replace
 
 _UNKNOWN: Final = "unknown-program-function"
@@ -86,9 +87,11 @@ def code_at(debug: ProgramDebug, file: ProgramFile, name: str, offset: int) -> C
         return None
     # gcc's copies of functions, as f.constprop.0, have the name of the function in the DWARF
     found = debug.functions.at((name, name.partition(".")[0]), address)
-    if found is None:  # the name may be an alias
-        known, readable = file.executable.functions, file.executable.readable
-        others = [n for n, places in known.items() if offset in places]
+    if found is None:  # the name may be an alias, of one that only the debug file's symbols have
+        readable = file.executable.readable
+        others = file.executable.names_at(address)
+        if debug.debug.path != file.environment.programs.here(file.name):
+            others += Executable.open(debug.debug.path, file.executable.arch).names_at(address)
         others += [readable[n] for n in others if n in readable]
         found = debug.functions.at(others, address)
     return found
@@ -109,7 +112,7 @@ def inline(
             _UNKNOWN,
             f"'{file.name}' has no inline instance of '{text_of(function)}'",
             function.span,
-            did_you_mean(_place(function).function, debug.debug.index.inlined),
+            did_you_mean(_place(function).function, debug.index.inlined),
         )
     return found
 
@@ -127,7 +130,10 @@ def instances(file: ProgramFile, function: syntax.Component) -> list[ProbeSite]:
 def _instances(
     debug: ProgramDebug, file: ProgramFile, function: syntax.Component, suffix: syntax.Component
 ) -> list[ProbeSite]:
-    place, known = _place(function), debug.functions
+    place = _place(function)
+    if not any(map(re.compile(function_regex(place.function)).fullmatch, debug.index.inlined)):
+        return []  # the entries need not be read
+    known = debug.functions
     chosen = [code for code in known.inline(place.function) if _is_in(known, code, place)]
     return sites_at(file, function, (suffix,), ((code, code.entry) for code in chosen))
 
@@ -247,7 +253,7 @@ def opened(file: ProgramFile) -> ProgramDebug:
     """Raises DwarfError."""
     with damage_reported(file.name):
         found = debug_of(file.environment, file.executable, file.name)
-        found.debug.index  # noqa: B018 - it is made here, so that damage shows here
+        found.index  # noqa: B018 - it is made here, so that damage shows here
         return found
 
 

@@ -17,6 +17,7 @@ from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register, Threa
 from compiler.ir.source import Span
 from compiler.kernel import btf_types as k
 from compiler.kernel import type_layout
+from compiler.kernel.btf import Btf
 from compiler.probes.base import Environment, Variable
 from compiler.probes.program_file import ProgramFile
 from compiler.support.did_you_mean import did_you_mean
@@ -26,6 +27,7 @@ from runtime.support.record import replace
 if TYPE_CHECKING:  # a script whose programs have no DWARF does without this room
     from compiler.dwarf.dwarf_types import ProgramTypes
     from compiler.dwarf.functions import Code, Functions
+    from compiler.dwarf.index import Index
     from compiler.dwarf.reader import Debuginfo
     from compiler.dwarf.variables import Found, Variables
 
@@ -35,10 +37,32 @@ _INSTALL = "compile it with -g, or install its debug symbols (Debian: NAME-dbgsy
 
 
 class ProgramDebug:
-    """One program's debug information."""
+    """One program's debug information. The index of `debug` tells names; its entries are read when types or
+    functions are first asked for."""
 
-    def __init__(self, debug: Debuginfo, types: ProgramTypes, functions: Functions) -> None:
-        self.debug, self.types, self.functions = debug, types, functions
+    def __init__(self, debug: Debuginfo, btf: Btf) -> None:
+        self._opened, self._btf = debug, btf
+
+    @property
+    def index(self) -> Index:
+        return self._opened.index
+
+    @cached_property
+    def types(self) -> ProgramTypes:
+        from compiler.dwarf.dwarf_types import ProgramTypes
+
+        return ProgramTypes.numbered(self._btf, self._opened)
+
+    @property
+    def debug(self) -> Debuginfo:
+        """The compile before this one of the same process may have opened it."""
+        return self.types.debug
+
+    @cached_property
+    def functions(self) -> Functions:
+        from compiler.dwarf.functions import Functions
+
+        return Functions(self.debug)
 
 
 def debug_of(environment: Environment, executable: Executable, path: str) -> ProgramDebug:
@@ -59,18 +83,14 @@ def debug_of(environment: Environment, executable: Executable, path: str) -> Pro
 
 
 def _opened(environment: Environment, executable: Executable, path: str) -> ProgramDebug:
-    from compiler.dwarf.dwarf_types import ProgramTypes
     from compiler.dwarf.errors import DwarfError
-    from compiler.dwarf.functions import Functions
     from compiler.dwarf.reader import Debuginfo
 
     kernel = environment.kernel
     debug = Debuginfo.open(executable, path, environment.programs.read, kernel.cache)
     if debug is None:
         raise DwarfError(_NONE.format(path), _INSTALL)
-    types = ProgramTypes.numbered(kernel.btf, debug)
-    # the compile before this one of the same process may have opened it
-    return ProgramDebug(types.debug, types, Functions(types.debug))
+    return ProgramDebug(debug, kernel.btf)
 
 
 class ProgramVariables(Mapping[str, Variable]):

@@ -128,6 +128,12 @@ class Executable(Elf):
         """Linked addresses of data."""
         return {name: value for name, kind, value in self._symbols if kind == _OBJECT}
 
+    def names_at(self, address: int) -> list[str]:
+        """All names of the function at a linked address."""
+        return [
+            name for name, kind, value in self._symbols if kind == _FUNCTION and value == address
+        ]
+
     @cached_property
     def marks(self) -> tuple[Mark, ...]:
         """The statically defined marks (sys/sdt.h), in the file's order."""

@@ -166,6 +166,25 @@ def test_a_programs_memory_is_not_written(root: Path) -> None:
         resolve("x", [script], [], guru)
 
 
+@needs_pyelftools
+def test_names_that_only_the_debug_file_has(tmp_path: Path) -> None:
+    """A stripped library exports a second name of a static function."""
+    here = tmp_path / "lib"
+    here.mkdir()
+    (here / "alias.c").write_text("""
+        static int implementation(int number) { return -number; }
+        int exported(int number) __attribute__((alias("implementation")));""")
+    for command in (
+        ("gcc", "-g", "-fPIC", "-shared", "alias.c", "-o", "alias.so"),
+        ("objcopy", "--only-keep-debug", "alias.so", "alias.debug"),
+        ("strip", "alias.so"),
+        ("objcopy", "--add-gnu-debuglink=alias.debug", "alias.so"),
+    ):
+        subprocess.run(command, cwd=here, check=True, timeout=60)
+    (line,) = listed(tmp_path, 'process("/lib/alias.so").function("exported").return')
+    assert "$number:int" in line and "$return:int" in line
+
+
 MEMBERS = 'process("/bin/members")'
 
 

@@ -75,6 +75,7 @@ def test_values(root: Path) -> None:
     (probe,) = resolved(root, script).probes
     shown = [n.args[0] for s in probe.body.stmts for n in walk(s) if isinstance(n, Print)]
     values = {
-        str(i): (cast("Expr", e), name) for i, (e, name) in enumerate(zip(shown, names, strict=True))
+        str(i): (cast("Expr", e), name)
+        for i, (e, name) in enumerate(zip(shown, names, strict=True))
     }
     assert all(agrees(root / "program", "counted", values).values())
