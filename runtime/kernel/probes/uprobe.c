@@ -10,6 +10,8 @@
  * since 6.13 only.
  */
 #include <linux/err.h>
+#include <linux/log2.h>
+#include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/uprobes.h>
 #include "probes/hook.h"
@@ -33,10 +35,10 @@ struct uprobe_point {
 
 struct uprobe_hook {
 	const struct sw_attachment *attachment;
-	atomic64_t missed;	 /* returns that the kernel will not report, or without saved values */
+	atomic64_t missed; /* returns that the kernel will not report, or without saved values */
 	struct sw_saved_calls saved; /* without a handler at the entry: unused */
-	struct inode *inode;	 /* referenced by the attachment's filter */
-	struct sw_function only; /* the point's function if the probe names one function */
+	struct inode *inode;	     /* referenced by the attachment's filter */
+	struct sw_function only;     /* the point's function if the probe names one function */
 	u32 nr_points;
 	struct uprobe_point points[];
 };
@@ -62,12 +64,18 @@ static int uprobe_entered(struct uprobe_consumer *consumer, struct pt_regs *regs
  * pending returns for each thread, and forgets others without a trace: it decides that when the
  * handlers of the entry have run, by the same number.
  */
+static bool uprobe_return_is_lost(void)
+{
+	const struct uprobe_task *pending = current->utask;
+
+	return unlikely(pending && pending->depth >= MAX_URETPROBE_DEPTH);
+}
+
 static int uprobe_called(struct uprobe_consumer *consumer, struct pt_regs *regs SW_UPROBE_DATA)
 {
 	const struct uprobe_point *point = container_of(consumer, struct uprobe_point, consumer);
-	const struct uprobe_task *pending = current->utask;
 
-	if (unlikely(pending && pending->depth >= MAX_URETPROBE_DEPTH) && sw_is_enabled() &&
+	if (uprobe_return_is_lost() && sw_is_enabled() &&
 	    sw_process_filter_matches_current(point->owner->attachment->filter))
 		atomic64_inc(&point->owner->missed);
 	return 0;
@@ -91,6 +99,11 @@ static int uprobe_called_saving(struct uprobe_consumer *consumer,
 
 	if (!sw_process_filter_matches_current(u->attachment->filter))
 		return 0;
+	if (uprobe_return_is_lost()) {
+		if (sw_is_enabled())
+			atomic64_inc(&u->missed);
+		return 0;
+	}
 	call = sw_saved_begin(&u->saved, (u64)current, (u64)point, stack);
 	if (!call)
 		return 0;

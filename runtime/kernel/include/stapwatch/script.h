@@ -193,12 +193,12 @@ struct sw_probe {
 			enum sw_process_event event;
 		} process;
 		struct {
-			s64 offset;    /* in the file; with `functions` unused */
-			s64 semaphore; /* file offset of a count of users; 0: none */
+			s64 offset;		   /* in the file; with `functions` unused */
+			s64 semaphore;		   /* file offset of a count of users; 0: none */
 			sw_uretprobe_entry *entry; /* NULL: none */
 			s64 maxactive;		   /* calls in progress; 0: the default */
 			u32 data_size;		   /* bytes kept from entry to return */
-		} uprobe;	       /* SW_UPROBE, SW_URETPROBE */
+		} uprobe;			   /* SW_UPROBE, SW_URETPROBE */
 	};
 };
 
