@@ -21,8 +21,8 @@
  * Calls whose values are kept at once, of all functions of a hook; others are missed, and
  * counted.
  */
-#define URETPROBE_ACTIVE      2048
-#define URETPROBE_MOST_ACTIVE (1 << 20)
+#define UPROBE_RETURNS	    2048
+#define UPROBE_MOST_RETURNS (1 << 20)
 
 /* One offset. */
 struct uprobe_point {
@@ -188,8 +188,8 @@ static void uprobe_point_init(struct uprobe_hook *u, u32 index)
 static int uprobe_saved_alloc(struct uprobe_hook *u)
 {
 	const struct sw_probe *probe = u->attachment->probe;
-	s64 active = probe->uprobe.maxactive > 0 ? probe->uprobe.maxactive : URETPROBE_ACTIVE;
-	u64 calls = roundup_pow_of_two(clamp_t(s64, active, SAVED_NEAR, URETPROBE_MOST_ACTIVE));
+	s64 active = probe->uprobe.maxactive > 0 ? probe->uprobe.maxactive : UPROBE_RETURNS;
+	u64 calls = roundup_pow_of_two(clamp_t(s64, active, SAVED_NEAR, UPROBE_MOST_RETURNS));
 
 	u->saved.data_size = probe->uprobe.data_size;
 	u->saved.mask = calls - 1;
