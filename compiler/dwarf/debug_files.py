@@ -43,8 +43,8 @@ def find(elf: Elf, path: str, read: Read) -> Path | None:
         return None
     name, checksum = _text(link), int.from_bytes(link[-4:], "little")
     folder = str(PurePosixPath(path).parent)
-    for candidate in (f"{folder}/{name}", f"{folder}/.debug/{name}", f"{_DEBUG}{folder}/{name}"):
-        debug = read(candidate)
+    for beside in (folder, f"{folder}/.debug", f"{_DEBUG}{folder}"):
+        debug = read(str(PurePosixPath("/", beside.lstrip("/"), name)))
         if debug.is_file() and _crc(debug) == checksum:
             found = _checked(debug, lambda _: True)
             if found is not None:
