@@ -50,6 +50,7 @@ FORMS = tuple(
         "function(string).inline",
         "function(string).label(string)",
         "function(string).return",
+        "function(string).return.maxactive(number)",
         "mark(string)",
         "provider(string).mark(string)",
         "statement(number)",

@@ -14,6 +14,7 @@ import pytest
 from compiler.driver import list_probes
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir.diagnostics import CompileError, render_all
+from compiler.ir.hooks import Uretprobe
 from compiler.ir.program import LONG, Deref, Program, Register
 from compiler.ir.walk import walk
 from compiler.probes import Environment
@@ -231,6 +232,8 @@ def test_what_a_return_has_of_the_entry(root: Path) -> None:
     saved = [type(e).__name__ for e in probe.entry]
     assert saved.count("Deref") == 2  # seven and eight
     assert all(e.type is LONG for e in probe.entry)
+    (few,) = resolved(root, f'probe {PLAIN}.function("visit").return.maxactive(9) {{}}').probes
+    assert isinstance(few.hook, Uretprobe) and few.hook.maxactive == 9
     reads = [n for s in probe.body.stmts for n in walk(s) if isinstance(n, Register)]
     assert not reads, "a register of the entry is read at the return"
 
