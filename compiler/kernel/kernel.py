@@ -271,9 +271,24 @@ class Kernel:
     def module_file(self, name: str) -> Path | None:
         """The file that a module is loaded from, or None."""
         for path in self.modules.rglob("*.ko*"):
-            if path.name.partition(".ko")[0].replace("-", "_") == name:
+            if module_name(str(path)) == name:
                 return path
         return None
+
+
+def module_name(text: str) -> str:
+    """The kernel's name of a module that a script names, or its file.
+
+    >>> module_name("dm-mod"), module_name("/lib/modules/6.1.0/updates/nvme-tcp.ko.xz")
+    ('dm_mod', 'nvme_tcp')
+    """
+    name = text.rpartition("/")[2].partition(".ko")[0] if is_module_file(text) else text
+    return name.replace("-", "_")
+
+
+def is_module_file(text: str) -> bool:
+    """Whether what a script names is a file of a module, and no name."""
+    return "/" in text and ".ko" in text
 
 
 def is_installed(release: str, root: Path = Path("/")) -> bool:

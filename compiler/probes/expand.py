@@ -312,7 +312,7 @@ def _sites(
 
 def _unknown_point(components: Sequence[syntax.Component], aliases: Aliases) -> ProbePointError:
     """The error for a point that begins with no family's name."""
-    from compiler.probes.unsupported import ABSENT  # few scripts need it
+    from compiler.probes.unsupported import ABSENT, hint_of_packages  # few scripts need it
 
     first = components[0]
     if first.name in ABSENT:
@@ -323,6 +323,7 @@ def _unknown_point(components: Sequence[syntax.Component], aliases: Aliases) -> 
         "unknown-probe-point",
         f"unknown probe point '{spell(components)}'",
         first.span,
-        did_you_mean(".".join(c.name for c in components), known)
+        hint_of_packages(first.name)
+        or did_you_mean(".".join(c.name for c in components), known)
         or f"it begins with one of {', '.join(sorted({k.split('.')[0] for k in known}))}",
     )

@@ -16,6 +16,7 @@ from compiler.ir.hooks import Ftrace, Hook, Kretprobe
 from compiler.kernel import btf_types
 from compiler.kernel.btf import Btf
 from compiler.kernel.errors import KernelFactError
+from compiler.kernel.kernel import module_name
 from compiler.probes.base import (
     Environment,
     Lazy,
@@ -26,6 +27,7 @@ from compiler.probes.base import (
     text_of,
     unexpected,
 )
+from compiler.probes.gone_functions import successor
 from compiler.probes.kernel_symbols import (
     exists,
     fitting,
@@ -106,7 +108,7 @@ def resolve_module(
     if components[1].name != "function":
         raise unexpected(components[1], ("function",))
     wild = is_glob(pattern)
-    found = modules_fitting(environment.kernel, pattern) if wild else [pattern.replace("-", "_")]
+    found = modules_fitting(environment.kernel, pattern) if wild else [module_name(pattern)]
     sites: list[ProbeSite] = []
     error: ProbePointError | None = None
     for module in found:
@@ -219,7 +221,7 @@ def _functions(
     btf = _types(environment, module)
     elsewhere = "" if module else module_with(kernel, pattern)
     known = btf.names(btf_types.Function) if btf is not None else fitting(kernel, "*", module)
-    near = did_you_mean(pattern, known)
+    near = ("" if module else successor(kernel, pattern)) or did_you_mean(pattern, known)
     if elsewhere:
         near = f'it is a module\'s: module("{elsewhere}").function("{pattern}")'
     elif module and not near:

@@ -23,6 +23,22 @@ _MODULES = (
 _BLOCK = 'use ioblock.request and ioblock.end, or kernel.trace("block_rq_issue")'
 _COUNTERS = 'use tcp.*, udp.*, netdev.*, or a tracepoint such as kernel.trace("tcp_retransmit_skb")'
 
+# The first words of aliases that other projects' packages bring in files of their own.
+OF_PACKAGES = frozenset(
+    ("glib", "gobject", "gio", "hotspot", "hotspot_jni", "libvirt", "node", "perl", "php", "postgresql",
+     "python", "qemu", "ruby", "tcl")
+)  # fmt: skip
+_OF_PACKAGE = (
+    "the package of the program may have it in a file: name its folder with -I;"
+    ' or probe the marks that it stands for, process("path").mark("*")'
+)
+
+
+def hint_of_packages(first: str) -> str:
+    """What to do about an unknown alias; "" if no package is known to have such ones."""
+    return _OF_PACKAGE if first in OF_PACKAGES else ""
+
+
 ABSENT: Mapping[str, tuple[str, str, str]] = {
     "java": (_SLUG, "methods of Java programs cannot be probed", _INTERPRETERS),
     "python2": (_SLUG, "functions of Python programs cannot be probed", _INTERPRETERS),

@@ -14,7 +14,7 @@ from compiler.kernel import btf_types
 from compiler.kernel.btf import Btf
 from compiler.kernel.btf_types import TypeId
 from compiler.kernel.errors import KernelFactError
-from compiler.kernel.kernel import Kernel
+from compiler.kernel.kernel import Kernel, is_module_file, module_name
 from compiler.probes import Environment, ProbeSite
 from compiler.resolve.memory_path import TargetError
 from compiler.support.did_you_mean import did_you_mean
@@ -29,8 +29,8 @@ def named_type(environment: Environment, e: syntax.Cast, site: ProbeSite | None 
     kernel = environment.kernel
     owners = [owner.partition("<")[0] for owner in (e.module or "").split(":")]
     named = [owner for owner in owners if owner not in ("", "kernel", "vmlinux")]
-    programs = [owner for owner in named if "/" in owner]
-    named = [owner for owner in named if "/" not in owner]
+    programs = [owner for owner in named if "/" in owner and not is_module_file(owner)]
+    named = [owner for owner in named if owner not in programs]
     own = [site.module] if site is not None and site.module and e.module is None else []
     name = " ".join(e.type_name.replace("*", " ").split())
     keyword, _, rest = name.partition(" ")
@@ -67,7 +67,7 @@ def named_type(environment: Environment, e: syntax.Cast, site: ProbeSite | None 
                     return one.id
     if programs and len(programs) == len(owners):
         raise TargetError("unknown-type", f"'{programs[0]}' has no type '{e.type_name}'", e.span)
-    types = [(owner, kernel.module_btf(owner)) for owner in map(_module_name, named)]
+    types = [(owner, kernel.module_btf(owner)) for owner in map(module_name, named)]
     types += _own_types(kernel, own)
     for owner, btf in (*types, ("", kernel.btf)):
         for kind in kinds:
@@ -85,14 +85,10 @@ def named_type(environment: Environment, e: syntax.Cast, site: ProbeSite | None 
 def _own_types(kernel: Kernel, modules: Sequence[str]) -> list[tuple[str, Btf]]:
     """Those of the probe's module. It may have none: before 5.11 no module has."""
     found = []
-    for module in map(_module_name, modules):
+    for module in map(module_name, modules):
         with contextlib.suppress(KernelFactError):
             found.append((module, kernel.module_btf(module)))
     return found
-
-
-def _module_name(owner: str) -> str:
-    return owner.replace("-", "_")
 
 
 def _types_of_program(
