@@ -66,19 +66,19 @@ def report(ctx: FunctionContext, error: TargetError | KernelFactError, span: Spa
 
 
 def is_defined(ctx: FunctionContext, e: syntax.Expr) -> bool:
-    """Whether `@defined(e)` holds: everything that the expression names exists."""
+    """Whether `@defined(e)` holds: what a path names exists. Of other expressions only literals are defined."""
     try:
         match e:
+            case syntax.Number() | syntax.String():
+                pass
             case syntax.TargetVar() if answer_of(ctx, e) is not None:
                 pass
             case syntax.TargetVar() | syntax.Access() | syntax.Cast() | syntax.AtVar():
                 _lower(ctx, e)
-            case syntax.Call():
-                return e.name in ctx.program.functions
             case syntax.AtCall(name="const" | "enum", args=(syntax.String(value=name),)):
                 return bool(btf_of(ctx).constants(name))  # without a search for a similar name
             case _:
-                pass
+                return False
     except (TargetError, KernelFactError):
         return False
     return True
