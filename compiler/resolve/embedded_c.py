@@ -68,8 +68,9 @@ def inspect(code: str) -> Embedded:
 
 
 def _modern(match: re.Match[str]) -> str:
+    """A member of the function's frame: an argument has its name there, or, since SystemTap 2, l_NAME."""
     name = match[1]
-    return "STAP_RETVALUE" if name == "__retvalue" else f"STAP_ARG_{name}"
+    return "STAP_RETVALUE" if name == "__retvalue" else f"STAP_ARG_{name.removeprefix('l_')}"
 
 
 def symbols(

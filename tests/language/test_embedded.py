@@ -39,7 +39,7 @@ CASES = {
     "the oldest names": (
         """function old:long(a:long, s:string) %{ /* unmangled */
             if (THIS->a == 5) { CONTEXT->last_error = "five"; goto out; }
-            THIS->__retvalue = THIS->a * 2 + strlen(THIS->s);
+            THIS->__retvalue = THIS->a * 2 + strlen(THIS->l_s);
             out: ;
         %}
         probe begin { println(old(4, "abc")); try { old(5, "") } catch (m) { println(m) } }""",
