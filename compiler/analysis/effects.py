@@ -48,7 +48,9 @@ def _own_failure(node: Node) -> bool:
             return not (isinstance(value, p.Number) and value.value != 0)
         case p.Extract(extractor="min" | "max" | "avg" | "variance"):
             return True
-        case p.Deref() | p.CharsAt() | p.Loop() | p.Foreach() | p.ForeachBucket():
+        case (
+            p.Deref() | p.CharsAt() | p.MappedAddress() | p.Loop() | p.Foreach() | p.ForeachBucket()
+        ):
             return True
         case p.Bucket() | p.Drawing() | p.Memory() | p.EmbeddedExpr(fallible=True) | p.Fail():
             return True

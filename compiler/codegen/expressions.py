@@ -228,7 +228,7 @@ def _format(b: BodyEmitter, e: p.Format) -> C:
 def _context_value(
     b: BodyEmitter,
     e: p.Argument | p.ReturnValue | p.EntryValue | p.Register | p.CallerRegister | p.Verdict
-    | p.ThreadPointer | p.PercpuAddress | p.SymbolAddress | p.Deref | p.CharsAt,
+    | p.ThreadPointer | p.PercpuAddress | p.SymbolAddress | p.MappedAddress | p.Deref | p.CharsAt,
 ) -> C:  # fmt: skip
     match e:
         case p.Argument():
@@ -252,6 +252,8 @@ def _context_value(
         case p.SymbolAddress():
             symbols = b.unit.symbols
             return C(f"symbols[{symbols.setdefault(e.name, len(symbols))}]")
+        case p.MappedAddress():
+            return _mapped(b, e)
         case p.Deref():
             return _deref(b, e)
         case p.CharsAt():
@@ -283,6 +285,14 @@ def _narrow(text: str, size: int, signed: bool) -> C:
     if size == 8:
         return C(f"(s64){text}", cw.UNARY)
     return C(f"(s64)({sign}{8 * size}){text}", cw.UNARY)
+
+
+def _mapped(b: BodyEmitter, e: p.MappedAddress) -> C:
+    found = b.temporary("s64")
+    file = f"{cw.string(e.file)}, {e.size}"
+    b.w.line(f"{found} = sw_mapped_address({b.c}, {file}, {e.from_start}, {e.from_end});")
+    b.check("file not mapped", e.span)
+    return C(found)
 
 
 def _deref(b: BodyEmitter, e: p.Deref) -> C:

@@ -38,6 +38,7 @@ def is_plain(b: BodyEmitter, e: p.Expr) -> bool:
                 p.In() | p.Assign() | p.Increment() | p.Extract() | p.Bucket() | p.Drawing() | p.Format()
                 | p.Concat() | p.CharsAt() | p.Deref() | p.EmbeddedExpr() | p.Store() | p.Guard()
                 | p.Register() | p.CallerRegister() | p.ThreadPointer() | p.Verdict() | p.After()
+                | p.MappedAddress()
             ):  # fmt: skip
                 return False
             case p.Argument(index=index) if index > 5:

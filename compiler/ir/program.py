@@ -383,6 +383,22 @@ class PercpuAddress:
 
 
 @record
+class MappedAddress:
+    """Where the current process has a place of a program or library; an error if it does not have that file.
+
+    A file is known by its last name and its `size`. Programs: `from_end` bytes after the end of the code.
+    Libraries: `from_start` bytes after their first mapping.
+    """
+
+    file: str
+    size: int
+    from_start: int
+    from_end: int
+    span: Span
+    type: ValueType = LONG
+
+
+@record
 class Store:
     """Guru mode: writes an integer to kernel memory, a register or a packet's verdict; gives the
     value written."""
@@ -420,7 +436,7 @@ Expr: TypeAlias = (
     Number | String | LocalRef | GlobalRef | In | Arithmetic | Unary | Compare | Match | Logical
     | Concat | Conditional | Assign | Increment | Call | Extract | Bucket | Drawing | Format | Argument
     | ReturnValue | Deref | CharsAt | EntryValue | Register | CallerRegister
-    | ThreadPointer | Verdict | SymbolAddress | PercpuAddress | Store
+    | ThreadPointer | Verdict | SymbolAddress | PercpuAddress | MappedAddress | Store
     | Guard | After | EmbeddedExpr
 )  # fmt: skip
 

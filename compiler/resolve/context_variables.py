@@ -19,6 +19,7 @@ from compiler.ir.source import Span
 from compiler.kernel import btf_types, type_layout
 from compiler.kernel.c_types import type_name
 from compiler.kernel.errors import KernelFactError
+from compiler.kernel.kernel import is_module_file
 from compiler.probes import Variable
 from compiler.probes.base import ProbeSite
 from compiler.resolve.contexts import FunctionContext
@@ -130,6 +131,13 @@ def _other_variable(ctx: FunctionContext, site: ProbeSite, name: str, span: Span
         if site.function and all(v.type_id is None for v in site.variables.values()):
             where = f"module '{site.module}'" if site.module else "the kernel"
             hint = f"{where} has no type information for it: {hint}"
+    call = site.function.removeprefix(ctx.program.environment.kernel.arch.syscall_prefix)
+    if call != site.function:
+        alias = site.alias or f"syscall.{call}"
+        hint = (
+            f"a system call's arguments are variables of its alias, which -L '{alias}' lists;"
+            " or int_arg(1), pointer_arg(2), ..."
+        )
     raise TargetError(
         "unknown-context-variable",
         f"{site.point} has no '${name}'",
@@ -156,6 +164,8 @@ def variable_by_name(ctx: FunctionContext, e: syntax.AtVar) -> TypedValue:
     found = _program_variable(ctx, e, name, file)
     if found is not None:
         return found
+    if e.module is not None and "/" in e.module and not is_module_file(e.module):
+        return _variable_elsewhere(ctx, e, name, file)
     if e.module not in (None, "kernel", "vmlinux"):
         raise TargetError(
             "needs-debuginfo",
@@ -172,16 +182,10 @@ def variable_by_name(ctx: FunctionContext, e: syntax.AtVar) -> TypedValue:
 def _program_variable(
     ctx: FunctionContext, e: syntax.AtVar, name: str, file: str
 ) -> TypedValue | None:
-    """The variable of the program that is probed or named; None if it is not about a program."""
+    """The variable of the program that is probed; None if it is not about that."""
     site = ctx.exact_site
     hook = site.hook if site is not None else None
     if site is None or not isinstance(hook, FileHook) or site.debuginfo is None:
-        if e.module is not None and "/" in e.module:
-            raise TargetError(
-                "needs-debuginfo",
-                f"where '{e.module}' is in memory is known in probes of its functions and lines only",
-                e.span,
-            )
         return None
     if e.module is not None and hook.binary.path not in ctx.program.environment.programs.find(
         e.module
@@ -198,6 +202,20 @@ def _program_variable(
     type_id = found.type_id if found.type_id is not None else btf_types.VOID
     assert found.made is not None
     return TypedValue(_kept(ctx, found, found.made(e.span), e.span), type_id, found.in_memory)
+
+
+def _variable_elsewhere(ctx: FunctionContext, e: syntax.AtVar, name: str, file: str) -> TypedValue:
+    """The variable of a program or library that the current process may have."""
+    from compiler.probes import program_types  # few scripts name variables of programs
+
+    assert e.module is not None
+    try:
+        found = program_types.static_of(ctx.program.environment, e.module, name, file)
+    except program_types.NoTypes as error:
+        raise TargetError("needs-debuginfo", error.message, e.span, error.hint) from error
+    if found.value is None:
+        raise TargetError("no-value-here", f"'{name}' has no value here: {found.missing}", e.span)
+    return TypedValue(found.value(e.span), found.type_id, found.in_memory)
 
 
 def _kernel_variable(ctx: FunctionContext, name: str, span: Span) -> TypedValue:

@@ -101,6 +101,16 @@ class Executable(Elf):
         return None
 
     @cached_property
+    def code_end(self) -> int:
+        """The linked address behind the code; 0 without any."""
+        return max((s.address + s.size for s in self._segments if s.flags & _EXECUTABLE), default=0)
+
+    @cached_property
+    def mapped_start(self) -> int:
+        """The linked address at which the file's beginning is mapped."""
+        return next((s.address - s.offset for s in self._segments), 0)
+
+    @cached_property
     def functions(self) -> dict[str, tuple[int, ...]]:
         """Offsets by name; several where static functions of different files share a name."""
         found: dict[str, dict[int, None]] = {}

@@ -60,6 +60,23 @@ bool sw_symbol(struct sw_context *c, char *to, u32 size, u64 address, bool whole
 bool sw_user_module(struct sw_context *c, char *to, u32 size, u64 address, u64 *offset);
 
 /**
+ * sw_mapped_address() - where the current process has a place of a program or library
+ * @c: the handler's context; gets an error if the process does not have the file, or
+ *     if it is not possible to know: interrupts are off, or its map is being changed
+ * @file: the last name of the file
+ * @size: its size
+ * @from_start: distance from the first mapping of a library
+ * @from_end: distance from the end of the code of a program
+ *
+ * The program that a process executes is known in any context.
+ *
+ * Context: Handler, after sw_prepare().
+ * Return: the address; 0 with an error.
+ */
+s64 sw_mapped_address(struct sw_context *c, const char *file, u64 size, s64 from_start,
+		      s64 from_end);
+
+/**
  * sw_stack_low() - lowest address of the current task's kernel stack
  *
  * Context: Any.
