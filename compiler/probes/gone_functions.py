@@ -2,10 +2,10 @@
 """Functions that scripts of other kernels probe, and what took their place.
 
     successor(kernel, "do_fork")   -> "it is 'kernel_clone' now"
-    successor(kernel, "sys_open")  -> "it is '__x64_sys_open' now, without named arguments: probe syscall.open"
+    successor(kernel, "sys_open")  -> "it is the entry function '...' now: probe syscall.open"
 
-A name leads to those that followed it, the newest last: a script's function may have been renamed twice, and the
-kernel may be in between.
+A name leads to those that followed it, the newest last: a script's function may have been renamed twice, and
+the kernel may be in between.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from compiler.kernel.kernel import Kernel
 from compiler.probes.kernel_symbols import exists
 from runtime.support.lazy_regex import pattern
 
-_SYSTEM_CALL = pattern(r"(?:__x64_sys_|__se_sys_|__do_sys_|ksys_|sys_|SyS_|SYSC_|stub_)(\w+)")
+_SYSTEM_CALL = pattern(r"(?:__se_sys_|__do_sys_|ksys_|sys_|SyS_|SYSC_|stub_)(\w+)")
 
 SUCCESSORS: Final[Mapping[str, tuple[str, ...]]] = {
     # processes
@@ -84,5 +84,6 @@ def successor(kernel: Kernel, name: str) -> str:
     found = _SYSTEM_CALL.fullmatch(name)
     if found is not None and exists(kernel, kernel.arch.syscall_prefix + found[1], ""):
         entry = kernel.arch.syscall_prefix + found[1]
-        return f"it is '{entry}' now, without named arguments: probe syscall.{found[1]}"
+        unnamed = f"it is the entry function '{entry}' now, whose arguments have no names"
+        return f"{unnamed}: probe syscall.{found[1]}"
     return ""

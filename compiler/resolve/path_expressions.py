@@ -66,7 +66,7 @@ def report(ctx: FunctionContext, error: TargetError | KernelFactError, span: Spa
 
 
 def is_defined(ctx: FunctionContext, e: syntax.Expr) -> bool:
-    """Whether `@defined(e)` holds: what a path names exists. Of other expressions only literals are defined."""
+    """Whether `@defined(e)` holds: what a path names exists, or it is a literal; never for an operation."""
     try:
         match e:
             case syntax.Number() | syntax.String():

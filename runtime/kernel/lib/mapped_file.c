@@ -15,7 +15,7 @@
 
 /* Actions for the program, and for a mapping that is looked at. */
 #define MAPPED_FILE_PROGRAM 2
-#define MAPPED_FILE_MAPPING 3
+#define MAPPED_FILE_MAPPING 4
 
 /*
  * A name may change while it is compared: the kernel frees the old one after a grace
@@ -50,8 +50,10 @@ static s64 mapped_file_library(struct sw_context *c, struct mm_struct *mm, const
 	unsigned long at = 0;
 	s64 found = 0;
 
-	if (irqs_disabled() || !down_read_trylock(&mm->mmap_lock))
+	if (irqs_disabled() || !down_read_trylock(&mm->mmap_lock)) {
+		c->error = "the mappings of this process cannot be searched here";
 		return 0;
+	}
 	rcu_read_lock();
 	while (!found && sw_charge(c, MAPPED_FILE_MAPPING) && (vma = find_vma(mm, at))) {
 		if (vma->vm_file && !vma->vm_pgoff &&

@@ -11,6 +11,8 @@ from compiler.probes.kernel_point import resolve
 from tests.compiler.probes.test_kernel_function import components
 from tests.golden.kernel import golden_kernel
 
+ENTRY = golden_kernel().arch.syscall_prefix + "openat"
+
 
 @pytest.mark.parametrize(
     ("name", "told"),
@@ -20,11 +22,11 @@ from tests.golden.kernel import golden_kernel
         ("do_fork", ""),  # this kernel has none of its successors
         (
             "sys_openat",
-            "it is '__x64_sys_openat' now, without named arguments: probe syscall.openat",
+            f"it is the entry function '{ENTRY}' now, whose arguments have no names: probe syscall.openat",
         ),
         (
             "SyS_openat",
-            "it is '__x64_sys_openat' now, without named arguments: probe syscall.openat",
+            f"it is the entry function '{ENTRY}' now, whose arguments have no names: probe syscall.openat",
         ),
         ("sys_nothing", ""),
         ("vfs_reed", ""),

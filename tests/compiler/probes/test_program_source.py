@@ -148,7 +148,6 @@ def test_places(root: Path) -> None:
         ('process("/bin/stripped").function("vist") {}', "unknown-program-function", "did you mean 'visit'?"),
         ('begin { println(@cast(1, "nod", "/bin/plain")->at) }', "unknown-type", "'/bin/plain' has no type"),
         ('begin { println(@cast(1, "node", "/bin/bare")->at) }', "needs-debuginfo", "no debug information"),
-        ('begin { println(@var("total", "/bin/plain")) }', "needs-debuginfo", "known in probes of its functions"),
     ],
 )  # fmt: skip
 def test_messages(root: Path, script: str, slug: str, told: str) -> None:
