@@ -394,9 +394,10 @@ def _budgets(defines: Mapping[str, str]) -> Budgets:
     interval is. Raises UsageError."""
     known = dict(_OVERLOAD)
     for name in known.keys() & defines.keys():
-        if not re.fullmatch(r"[0-9]{1,18}", defines[name]):
+        number = re.fullmatch(r"([0-9]{1,18})[uUlL]{0,3}", defines[name])  # as in C
+        if number is None:
             raise UsageError(f"-D {name}={defines[name]}: it is a number of cycles")
-        known[name] = int(defines[name])
+        known[name] = int(number[1])
     if known[_OFF] or not known[_INTERVAL]:
         return Budgets()
     return Budgets(one_cpu_ppm=max(1, known[_THRESHOLD] * MILLION // known[_INTERVAL]))

@@ -207,7 +207,8 @@ def _diagnostic(
 
 
 def _number(text: str) -> int | None:
+    """A number as C writes it, which stap passes on: 0x10, 100000UL."""
     try:
-        return int(text, 0)
+        return int(text.rstrip("uUlL"), 0)
     except ValueError:
         return None

@@ -382,6 +382,7 @@ def test_a_run_that_takes_too_much(capfd: pytest.CaptureFixture[str]) -> None:
     [
         ([], 500_000),
         (["-DSTP_OVERLOAD_THRESHOLD=100000000"], 100_000),
+        (["-DSTP_OVERLOAD_THRESHOLD=100000000LL"], 100_000),
         (["-DSTP_OVERLOAD_INTERVAL=4000000000", "-DSTP_OVERLOAD_THRESHOLD=1000000000"], 250_000),
         (["-DSTP_NO_OVERLOAD"], 0),
     ],

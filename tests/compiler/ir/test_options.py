@@ -29,10 +29,16 @@ def test_the_bound_of_begin_probes_can_be_its_own() -> None:
     assert (found.limits.MAXACTION, found.limits.MAXACTION_INTERRUPTIBLE) == (5, 6)
 
 
+@pytest.mark.parametrize("text", ["5000", "5000L", "5000UL", "0x1388ull"])
+def test_a_number_is_written_as_in_c(text: str) -> None:
+    assert with_defines(Limits(), {"MAXACTION": text}).limits.MAXACTION == 5000
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
         ("MAXACTION", "many"),
+        ("MAXACTION", "L"),
         ("MAXACTION", "-1"),
         ("MAXSTRINGLEN", "3"),
         ("MAXNESTING", "0"),
