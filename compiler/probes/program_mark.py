@@ -17,6 +17,7 @@ from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
 from compiler.ir.source import Span
 from compiler.probes.base import ProbePointError, ProbeSite, Variable, spell, text_of, unexpected
 from compiler.probes.program_file import ProgramFile
+from compiler.probes.program_variables import ProgramDebug, ProgramVariables
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex
 from compiler.userspace.elf_program import Executable, Mark
@@ -62,10 +63,17 @@ def resolve_marks(file: ProgramFile, rest: Sequence[syntax.Component]) -> list[P
         )
         named = syntax.Component("provider", m.provider, (), mark.span)
         point = spell((*file.point, named, replace(mark, arg=m.name)))
+        arguments = _of_mark(m, file.executable)
+        # for the program's types and static variables
+        debuginfo = ProgramVariables(file, arguments, _no_code, m.address)
         sites.append(
-            ProbeSite(hook, point, _of_mark(m, file.executable), m.name, provider=m.provider)
+            ProbeSite(hook, point, arguments, m.name, provider=m.provider, debuginfo=debuginfo)
         )
     return sites
+
+
+def _no_code(debug: ProgramDebug) -> None:
+    """A mark has its arguments, and no variables of the function that it is in."""
 
 
 def _of_mark(mark: Mark, executable: Executable) -> dict[str, Variable]:

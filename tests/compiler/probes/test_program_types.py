@@ -10,7 +10,7 @@ import pytest
 
 from compiler.frontend.parser import Conditions, parse
 from compiler.ir.diagnostics import CompileError, render_all
-from compiler.ir.program import Deref, MappedAddress, Program
+from compiler.ir.program import Deref, MappedAddress, Program, Register
 from compiler.ir.walk import Node, walk
 from compiler.probes import Environment
 from compiler.resolve.program import resolve
@@ -73,6 +73,21 @@ def test_where_a_variable_is(root: Path, build: str, probe: str) -> None:
     (read,) = (n for n in nodes if isinstance(n, Deref))
     assert read.user
     assert (read.size, read.signed) == (8, True)
+
+
+def test_marks_know_types_and_variables_of_their_program(root: Path) -> None:
+    source = PROJECT / "tests/language/collections/server.c"
+    subprocess.run(["gcc", "-g", "-O2", source, "-o", root / "bin/server"], check=True)
+    program = resolved(
+        root,
+        """probe process("/bin/server").mark("request__startup") {
+            println(@cast($arg1, "request_t")->status, @var("served@server.c")) }""",
+    )
+    status, served = (n for n in nodes_of(program) if isinstance(n, Deref))
+    assert (status.size, status.signed, status.user) == (2, True, True)
+    assert (served.size, served.signed, served.user) == (8, False, True)
+    # the variable is so far from the mark as it was linked
+    assert [n.name for n in walk(served) if isinstance(n, Register)] == ["ip"]
 
 
 def test_functions_name_them_too(root: Path) -> None:

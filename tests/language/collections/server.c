@@ -10,6 +10,22 @@
 
 #define KEPT __attribute__((noipa)) /* called as the source says */
 
+/* A mark as <sys/sdt.h> defines it, with two arguments in registers or memory. */
+#define MARK(name, first, second)                                                                  \
+	__asm__ __volatile__("990: nop\n"                                                          \
+			     ".pushsection .note.stapsdt,\"?\",\"note\"\n"                         \
+			     ".balign 4\n"                                                         \
+			     ".4byte 992f-991f, 994f-993f, 3\n"                                    \
+			     "991: .asciz \"stapsdt\"\n"                                           \
+			     "992: .balign 4\n"                                                    \
+			     "993: .8byte 990b, 0, 0\n"                                            \
+			     ".asciz \"server\"\n"                                                 \
+			     ".asciz \"" name "\"\n"                                               \
+			     ".asciz \"8@%0 8@%1\"\n"                                              \
+			     "994: .balign 4\n"                                                    \
+			     ".popsection\n" ::"r"((long)(first)),                                 \
+			     "r"((long)(second)))
+
 typedef struct {
 	size_t len;
 	unsigned char *data;
@@ -279,7 +295,9 @@ KEPT void handle(int number, connection_t *c)
 	r.start_msec = 100;
 	c->data = &r;
 	c->requests++;
+	MARK("request__startup", &r, r.uri.data);
 	process_request(&r);
+	MARK("request__shutdown", &r, r.status);
 	pool_destroy(r.pool);
 	close_connection(c);
 }
