@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from compiler.dwarf.errors import DwarfError
@@ -18,6 +19,7 @@ from compiler.ir.program import Expr, MappedAddress
 from compiler.ir.source import Span
 from compiler.kernel import btf_types as k
 from compiler.probes.base import Environment
+from compiler.probes.program_thread_local import thread_local_address
 from compiler.probes.program_variables import ProgramDebug, debug_of
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.elf import ElfError
@@ -61,7 +63,10 @@ def static_of(environment: Environment, path: str, name: str, file: str) -> Foun
                 span,
             )
 
-        variables = Variables(debug.debug, debug.types, kernel.btf, kernel.arch, loaded)
+        thread_local = partial(thread_local_address, executable, loaded)
+        variables = Variables(
+            debug.debug, debug.types, kernel.btf, kernel.arch, loaded, thread_local
+        )
         found = variables.variable(name, file)
         if found is None:
             hint = did_you_mean(name, variables.global_names())

@@ -10,10 +10,10 @@ source lines. Programs of which nothing is named cost nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar
 
-from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register, ThreadPointer
+from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
 from compiler.ir.source import Span
 from compiler.kernel import btf_types as k
 from compiler.kernel import type_layout
@@ -217,6 +217,7 @@ class ProgramVariables(Mapping[str, Variable]):
     @cached_property
     def _variables(self) -> Variables:
         from compiler.dwarf.variables import Variables
+        from compiler.probes.program_thread_local import thread_local_address
 
         kernel = self._file.environment.kernel
         return Variables(
@@ -225,7 +226,7 @@ class ProgramVariables(Mapping[str, Variable]):
             kernel.btf,
             kernel.arch,
             self._loaded,
-            self._thread_local,
+            partial(thread_local_address, self._file.executable, self._loaded),
         )
 
     def _loaded(self, address: int, span: Span) -> Expr:
@@ -234,33 +235,6 @@ class ProgramVariables(Mapping[str, Variable]):
             return Number(address, span)
         here = Register(self._file.executable.arch.instruction_pointer, span)
         return Arithmetic("+", here, Number(address - self._address, span), span)
-
-    def _thread_local(self, byte: Expr, span: Span) -> Expr:
-        """Where a thread-local variable of the thread that hit the probe is."""
-        from compiler.dwarf.errors import NoLocation
-        from compiler.userspace.thread_local import thread_local
-
-        block = thread_local(self._file.executable)
-        if block is None:
-            raise NoLocation("where this library has its thread-local variables is not known")
-        thread: Expr = ThreadPointer(span)
-
-        def read(address: Expr) -> Expr:
-            return Deref(address, 8, False, True, span)
-
-        def plus(left: Expr, right: Expr | int) -> Expr:
-            return Arithmetic(
-                "+", left, Number(right, span) if isinstance(right, int) else right, span
-            )
-
-        if not block.slot:
-            return plus(plus(thread, -block.distance), byte)
-        word = read(self._loaded(block.slot, span))
-        if not block.module:
-            return plus(plus(plus(thread, word), -block.at), byte)
-        vector = read(plus(thread, self._file.executable.arch.tls_vector))
-        row = Arithmetic("<<", word, Number(4, span), span)  # two words each
-        return plus(read(plus(vector, row)), byte)
 
 
 def _variable(found: Found, index: int, *, at_entry: bool = False) -> Variable:
