@@ -113,6 +113,7 @@ ARCH: Final = Arch(
     unsafe_sections=_UNSAFE_SECTIONS,
     unsafe_areas=_UNSAFE_AREAS,
     unsafe_prefixes=("__x86_", "text_poke", "__text_poke", "smp_text_poke", "poke_int3"),
+    absolute_relocations={1: 8, 10: 4, 11: 4},
     operands=operands,
     boot_payload=boot_payload,
     return_thunk="__x86_return_thunk",

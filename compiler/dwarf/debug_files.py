@@ -14,7 +14,7 @@ import mmap
 import os
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -24,20 +24,19 @@ Read = Callable[[str], Path]  # a path of the probed system -> where this proces
 
 _DEBUG: Final = "/usr/lib/debug"
 _NOTE: Final = struct.Struct("<III")
-_BUILD_ID: Final = 3
+_GNU, _BUILD_ID = b"GNU\0", 3
 _PIECE: Final = 1 << 20  # bytes of a file that are added to the checksum at once
 
 
 def find(elf: Elf, path: str, read: Read) -> Path | None:
     """The file with the DWARF of the program `path`, whose ELF file is `elf`; None if there is none.
     Raises ElfError if the program's file is damaged."""
-    if _has_dwarf(elf):
+    if has_dwarf(elf):
         return read(path)
     wanted = build_id(elf)
-    for name in _by_build_id(wanted) if wanted else ():
-        found = _checked(read(name), lambda other: build_id(other) == wanted)
-        if found is not None:
-            return found
+    separate = with_build_id(wanted, (), read) if wanted else None
+    if separate is not None:
+        return separate
     link = elf.contents(".gnu_debuglink")
     if len(link) < 8:
         return None
@@ -49,6 +48,16 @@ def find(elf: Elf, path: str, read: Read) -> Path | None:
             found = _checked(debug, lambda _: True)
             if found is not None:
                 return found
+    return None
+
+
+def with_build_id(wanted: bytes, names: Iterable[str], read: Read) -> Path | None:
+    """The first file that has DWARF and this build-id, of those named, then of those that are named by it;
+    None if there is none."""
+    for name in (*names, *_by_build_id(wanted)):
+        found = _checked(read(name), lambda other: build_id(other) == wanted)
+        if found is not None:
+            return found
     return None
 
 
@@ -76,12 +85,16 @@ def supplement(elf: Elf, debug: Path, read: Read) -> Path | None:
 
 def build_id(elf: Elf) -> bytes:
     """Usually 20 bytes; empty if the file has none."""
-    note = elf.contents(".note.gnu.build-id")
-    if len(note) < _NOTE.size:
-        return b""
-    owner, size, kind = _NOTE.unpack_from(note)
-    start = _NOTE.size + -(-owner // 4) * 4
-    return note[start : start + size] if kind == _BUILD_ID else b""
+    # a kernel has all its notes in one section
+    notes = elf.contents(".note.gnu.build-id") or elf.contents(".notes")
+    at = 0
+    while at + _NOTE.size <= len(notes):
+        owner, size, kind = _NOTE.unpack_from(notes, at)
+        start = at + _NOTE.size + -(-owner // 4) * 4
+        if kind == _BUILD_ID and notes[at + _NOTE.size : start] == _GNU:
+            return notes[start : start + size]
+        at = start + -(-size // 4) * 4
+    return b""
 
 
 def open_elf(path: Path) -> Elf:
@@ -93,7 +106,8 @@ def open_elf(path: Path) -> Elf:
             raise ElfError(str(error)) from error
 
 
-def _has_dwarf(elf: Elf) -> bool:
+def has_dwarf(elf: Elf) -> bool:
+    """Whether the file has DWARF itself."""
     return any(
         section is not None and section.size and section.type != 8  # NOBITS: moved to another file
         for section in (elf.find(".debug_info"), elf.find(".zdebug_info"))
@@ -114,7 +128,7 @@ def _by_build_id(wanted: bytes) -> Iterator[str]:
 def _checked(path: Path, belongs: Callable[[Elf], bool]) -> Path | None:
     try:
         elf = open_elf(path)
-        return path if _has_dwarf(elf) and belongs(elf) else None
+        return path if has_dwarf(elf) and belongs(elf) else None
     except (ElfError, OSError):
         return None
 

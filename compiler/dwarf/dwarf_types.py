@@ -48,9 +48,10 @@ _DEPTH: Final = 64  # the longest chain of typedefs and qualifiers that is follo
 
 
 class ProgramTypes:
-    """Use `numbered`: it gives the same object for the same program."""
+    """Use `numbered`: it gives the same object for the same program. `is_program`: values of these types are
+    in the memory of a process."""
 
-    is_program: Final = True
+    is_program = True
 
     def __init__(self, debug: Debuginfo, first: int) -> None:
         self.debug, self._first = debug, first
@@ -199,6 +200,26 @@ class ProgramTypes:
                 break
             found = self.debug.type_of(found)
         return found
+
+
+class KernelTypes(ProgramTypes):
+    """The types of the kernel or of a module. A struct that `btf` knows, the module's or the kernel's, is
+    that of BTF, so it is one type however a value of it was found."""
+
+    is_program = False
+
+    def __init__(self, debug: Debuginfo, first: int, btf: Btf) -> None:
+        super().__init__(debug, first)
+        self._btf = btf
+
+    def id_of(self, die: Die | None) -> TypeId:
+        if die is not None and (die.tag in _STRUCTS or die.tag == "DW_TAG_union_type"):
+            kind: type[k.Struct | k.Union] = k.Union if die.tag == "DW_TAG_union_type" else k.Struct
+            name = self.debug.name(die)
+            known = self._btf.find_all(kind, name) if name else ()
+            if len(known) == 1 and self._size(die) in (0, known[0].size):  # 0: a declaration
+                return known[0].id
+        return super().id_of(die)
 
 
 def _count(subrange: Die) -> int:

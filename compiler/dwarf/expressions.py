@@ -65,6 +65,7 @@ class Frame:
     at_entry: (
         bool  # the first instruction of a function, so registers have what they had at the call
     )
+    is_program: bool = True  # its memory is a process's
 
 
 @record
@@ -139,7 +140,7 @@ class _Translation:
             if place.in_memory:
                 if size not in (1, 2, 4, 8):
                     raise NoLocation("it is in several places")
-                value = p.Deref(value, size, False, True, self._span)
+                value = p.Deref(value, size, False, self._frame.is_program, self._span)
             value = narrow(value, size, False, self._span)
             if shift:
                 value = p.Arithmetic("<<", value, p.Number(shift, self._span), self._span)
@@ -222,7 +223,7 @@ class _Translation:
             case o.ROT:
                 stack[-3:] = [stack[-1], *stack[-3:-1]]
             case o.DEREF:
-                self._push(p.Deref(stack.pop(), 8, False, True, span))
+                self._push(p.Deref(stack.pop(), 8, False, self._frame.is_program, span))
             case o.DEREF_SIZE:
                 self._push(self._read(stack.pop(), self._byte(), False))
             case o.NEG:
@@ -277,7 +278,7 @@ class _Translation:
     def _read(self, address: p.Expr, size: int, signed: bool) -> p.Expr:
         if size not in (1, 2, 4, 8):
             raise NoLocation(f"its location reads {size} bytes")
-        return p.Deref(address, size, signed, True, self._span)
+        return p.Deref(address, size, signed, self._frame.is_program, self._span)
 
     def _plus(self, value: p.Expr, distance: int) -> p.Expr:
         if not distance:

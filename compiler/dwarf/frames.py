@@ -4,7 +4,8 @@
     cfa_rule(elf, 0x1151) -> Rule(register=7, offset=16)          the CFA is that register + 16
                              Rule(expression=b"...")              in the linkage table
 
-The linker's table .eh_frame_hdr leads to the one entry that is needed. Registers that functions save are
+The linker's table .eh_frame_hdr leads to the one entry that is needed; kernels have .debug_frame only,
+whose entries are passed through. Registers that functions save are
 not followed. Source of the format: DWARF 5, chapter 6.4, and the Linux Standard Base on .eh_frame.
 """
 
@@ -17,7 +18,7 @@ from typing import Final
 from compiler.dwarf import operations as o
 from compiler.dwarf.errors import NoLocation
 from compiler.dwarf.leb128 import sleb, uleb
-from compiler.support.elf import Elf, Section
+from compiler.support.elf import RELOCATABLE, Elf, Section
 from runtime.support.record import record
 
 _UNKNOWN: Final = "the debug information does not tell where its frame is"
@@ -30,6 +31,8 @@ _OF_TWO_NUMBERS: Final = (
     o.CFA_OFFSET_EXTENDED, o.CFA_REGISTER, o.CFA_OFFSET_EXTENDED_SF, o.CFA_VAL_OFFSET,
     o.CFA_VAL_OFFSET_SF,
 )  # fmt: skip
+_COMMON: Final = 0xFFFFFFFF  # in place of the common entry's offset, in .debug_frame
+_WITH_SIZES: Final = 4  # the version of DWARF 4
 _SIZES: Final = {0x00: "<Q", 0x02: "<H", 0x03: "<I", 0x04: "<Q", 0x0A: "<h", 0x0B: "<i", 0x0C: "<q"}
 
 
@@ -44,7 +47,9 @@ class Rule:
 
 def cfa_rule(elf: Elf, address: int) -> Rule:
     """How the CFA is computed at a linked address. Raises NoLocation."""
-    section = elf.find(".eh_frame")
+    # in a relocatable object only debug sections have addresses here
+    names = (".debug_frame",) if elf.type == RELOCATABLE else (".eh_frame", ".debug_frame")
+    section = next(filter(None, map(elf.find, names)), None)
     if section is None:
         raise NoLocation(_UNKNOWN)
     try:
@@ -86,6 +91,8 @@ class _Table:
     def __init__(self, data: bytes, section: Section) -> None:
         self._data, self._section = data, section
         self._at = 0
+        self._is_debug = section.name == ".debug_frame"
+        self._commons: dict[int, _Common] = {}
 
     def rule(self, address: int, entry: int | None) -> Rule:
         at = 0 if entry is None else entry
@@ -94,9 +101,10 @@ class _Table:
             if not length:
                 break
             start, end = at + 4, at + 4 + length
-            (back,) = struct.unpack_from("<I", self._data, start)
-            if back:
-                common = self._common(start - back)
+            owner = self._owner(start)
+            if owner is not None:
+                common = self._commons.get(owner) or self._common(owner)
+                self._commons[owner] = common
                 self._at = start + 4
                 first = self._pointer(common.encoding)
                 size = self._pointer(common.encoding & 0x0F)
@@ -110,12 +118,21 @@ class _Table:
             at = end
         raise NoLocation(_UNKNOWN)
 
+    def _owner(self, at: int) -> int | None:
+        """Where the common entry of a function's entry is; None: it is one. `at`: behind its length."""
+        (word,) = struct.unpack_from("<I", self._data, at)
+        if self._is_debug:
+            return None if word == _COMMON else word
+        return at - word if word else None
+
     def _common(self, at: int) -> _Common:
         data = self._data
         (length,) = struct.unpack_from("<I", data, at)
         end = at + 4 + length
         text = data[at + 9 : data.index(0, at + 9)]
         self._at = at + 9 + len(text) + 1
+        if data[at + 8] >= _WITH_SIZES:
+            self._at += 2  # of addresses and of segments
         code, factor = self._uleb(), self._sleb()
         self._uleb()  # the register of the return address
         encoding = 0

@@ -45,7 +45,8 @@ class Functions:
 
     def __init__(self, debug: Debuginfo) -> None:
         self.debug = debug
-        self._lines: dict[int, tuple[list[str], list[tuple[int, int, int, bool]]]] = {}
+        self._files: dict[int, list[str]] = {}
+        self._rows: dict[int, list[tuple[int, int, int, bool]]] = {}
 
     def named(self, pattern: str) -> tuple[Code, ...]:
         """The functions of a name or shell pattern that have code of their own."""
@@ -72,7 +73,7 @@ class Functions:
         found = self.debug.attribute(self.debug.entry(code.offset), "DW_AT_decl_file")
         if found is None:
             return ""
-        files, _ = self._table(found[0].cu)
+        files = self._files_of(found[0].cu)
         number = found[1].value
         return files[number] if number < len(files) else ""
 
@@ -81,24 +82,32 @@ class Functions:
         found = self.debug.value(self.debug.entry(code.offset), "DW_AT_decl_line")
         return found if isinstance(found, int) else 0
 
+    def outer_name(self, code: Code) -> str:
+        """The name of the function that an instance is inlined into; of other code its own."""
+        die = self.debug.entry(code.offset)
+        while die.tag == _INLINED or die.tag in _BLOCKS:
+            die = die.get_parent()
+        return self.debug.name(die)
+
     def lines(self, code: Code, file: str = "") -> dict[int, int]:
         """Line -> lowest address at which a statement of it begins, in the function's own file, or in the
         files of its unit that `file` matches."""
         die = self.debug.entry(code.offset)
-        files, rows = self._table(die.cu)
+        files = self._files_of(die.cu)
         wanted = file or self.file(code)
         numbers = {i for i, name in enumerate(files) if matches(name, wanted)}
         found: dict[int, int] = {}
-        for address, number, line, is_statement in rows:
+        for address, number, line, is_statement in self._rows_of(die.cu):
             if line and is_statement and number in numbers and code.covers(address):
                 found[line] = min(address, found.get(line, address))
         return dict(sorted(found.items()))
 
     def in_file(self, file: str) -> Iterator[Code]:
-        """The functions with code in the units that have lines of a source file."""
-        for unit in self.debug.units():
-            files, _ = self._table(unit)
-            if any(matches(name, file) for name in files):
+        """The functions with code in the units of a source file, or in those that include it."""
+        units = list(self.debug.units())
+        own = [u for u in units if matches(self.debug.name(u.get_top_DIE()), file)]
+        for unit in own or units:
+            if own or any(matches(name, file) for name in self._files_of(unit)):
                 for die in self._subprograms(unit.get_top_DIE()):
                     code = self._code(die, self.debug.name(die), False)
                     if code is not None:
@@ -172,11 +181,15 @@ class Functions:
             entry = die.attributes["DW_AT_low_pc"].value or entry
         return Code(name, self.debug.offset_of(die), entry, ranges, inline)
 
-    def _table(self, unit: Any) -> tuple[list[str], list[tuple[int, int, int, bool]]]:
-        key = unit.cu_offset
-        if key not in self._lines:
-            self._lines[key] = self.debug.lines(unit)
-        return self._lines[key]
+    def _files_of(self, unit: Any) -> list[str]:
+        if unit.cu_offset not in self._files:
+            self._files[unit.cu_offset] = self.debug.files(unit)
+        return self._files[unit.cu_offset]
+
+    def _rows_of(self, unit: Any) -> list[tuple[int, int, int, bool]]:
+        if unit.cu_offset not in self._rows:
+            self._rows[unit.cu_offset] = self.debug.rows(unit)
+        return self._rows[unit.cu_offset]
 
 
 def matches(path: str, wanted: str) -> bool:

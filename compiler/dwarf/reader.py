@@ -44,10 +44,19 @@ _CHAIN: Final = 8  # the longest chain of entries that complete each other
 
 
 class Debuginfo:
-    """`path`: the file that has the DWARF. Every method may raise DwarfError."""
+    """`path`: the file that has the DWARF; `own`: its contents, if they are not the file's (a module that is
+    packed, or not linked). Every method may raise DwarfError."""
 
-    def __init__(self, elf: Elf, path: Path, supplement: Path | None, cache: Path | None) -> None:
+    def __init__(
+        self,
+        elf: Elf,
+        path: Path,
+        supplement: Path | None,
+        cache: Path | None,
+        own: Elf | None = None,
+    ) -> None:
         self.elf, self.path, self._supplement, self._cache = elf, path, supplement, cache
+        self._own = own
 
     @classmethod
     def open(
@@ -65,7 +74,7 @@ class Debuginfo:
             raise DwarfError(
                 f"the debug information of '{path}' cannot be read: {error}"
             ) from error
-        _require_pyelftools()
+        require_pyelftools()
         return cls(elf, found, moved, cache)
 
     @cached_property
@@ -89,7 +98,7 @@ class Debuginfo:
     @cached_property
     def identity(self) -> str:
         """A name for the file's contents: its build-id, else its path, size and time."""
-        own = debug_files.open_elf(self.path)
+        own = self._own or debug_files.open_elf(self.path)
         state = (
             debug_files.build_id(own) or repr(derived_cache.signatures([str(self.path)])).encode()
         )
@@ -219,12 +228,11 @@ class Debuginfo:
         """An address of a unit's table in .debug_addr."""
         return int(self._dwarf.get_addr(unit, index))
 
-    def lines(self, unit: Any) -> tuple[list[str], list[tuple[int, int, int, bool]]]:
-        """A unit's source files (paths, by their numbers) and its line table: rows of address, file, line and
-        whether a statement begins. The row that ends a sequence has line 0."""
+    def files(self, unit: Any) -> list[str]:
+        """A unit's source files: paths, by their numbers."""
         program = self._dwarf.line_program_for_CU(unit)
         if program is None:
-            return [], []
+            return []
         header = program.header
         first = 0 if header.version >= 5 else 1
         folders = [_text(folder) for folder in header.include_directory]
@@ -234,13 +242,19 @@ class Debuginfo:
         for entry in header.file_entry:
             folder = folders[entry.dir_index] if entry.dir_index < len(folders) else ""
             files.append(f"{folder}/{_text(entry.name)}" if folder else _text(entry.name))
+        return files
+
+    def rows(self, unit: Any) -> list[tuple[int, int, int, bool]]:
+        """A unit's line table: rows of address, file, line and whether a statement begins. The row that ends
+        a sequence has line 0."""
+        program = self._dwarf.line_program_for_CU(unit)
         rows = []
-        for row in program.get_entries():
+        for row in program.get_entries() if program is not None else ():
             state = row.state
             if state is not None:
                 line = 0 if state.end_sequence else state.line
                 rows.append((state.address, state.file, line, state.is_stmt))
-        return files, rows
+        return rows
 
     def _section(self, dwarf: Any, name: str) -> bytes:
         section = getattr(dwarf, f"{name[1:]}_sec", None) if dwarf is not None else None
@@ -252,7 +266,7 @@ class Debuginfo:
 
     @cached_property
     def _dwarf(self) -> Any:
-        found = _dwarf_of(self.path)
+        found = _dwarf_of(self.path, self._own)
         if self._supplement is not None:
             found.supplementary_dwarfinfo = _dwarf_of(self._supplement)
         elif self._needs_supplement:
@@ -265,12 +279,13 @@ class Debuginfo:
     @property
     def _needs_supplement(self) -> bool:
         try:
-            return debug_files.open_elf(self.path).find(".gnu_debugaltlink") is not None
+            own = self._own or debug_files.open_elf(self.path)
+            return own.find(".gnu_debugaltlink") is not None
         except (ElfError, OSError):
             return False
 
 
-def _require_pyelftools() -> None:
+def require_pyelftools() -> None:
     """Compilers run without the folders of installed packages (-S), which take time to find."""
     if importlib.util.find_spec("elftools") is None:
         site.main()
@@ -300,11 +315,12 @@ def damage_reported(path: Path | str) -> Iterator[None]:
         raise DwarfError(f"the debug information of '{path}' is damaged: {error}") from error
 
 
-def _dwarf_of(path: Path) -> Any:
+def _dwarf_of(path: Path, own: Elf | None = None) -> Any:
     from elftools.elf.elffile import ELFFile
 
     with damage_reported(path):
-        stream = io.BytesIO(path.read_bytes())
+        # read as it is needed: a kernel's file has a gigabyte
+        stream = path.open("rb") if own is None else io.BytesIO(own.data)
         return ELFFile(stream).get_dwarf_info(False, follow_links=False)
 
 

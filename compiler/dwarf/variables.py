@@ -301,6 +301,7 @@ class Variables:
             partial(self._debug.indexed_address, unit),
             base_type,
             at_entry,
+            self._types.is_program,
         )
         return frame
 

@@ -216,13 +216,15 @@ class Ftrace(Hook):
 
 @record
 class Kprobe(Hook):
-    """A function's entry, for handlers that need all registers."""
+    """An instruction of a function, or its entry, for handlers that need all registers."""
 
     word = "KPROBE"
     handler = KPROBE
+    member = "kprobe"
     register_operator = "kregister"
 
     symbol: str
+    offset: int = 0  # 0: the entry. In a module: from there; in the kernel's text: as in Ftrace
 
 
 @record

@@ -61,17 +61,21 @@ def read_image(path: Path, arch: Arch, cache: Path | None = None) -> Image:
 def read_section(path: Path, name: str) -> bytes:
     """One section of a module (`.ko`, `.ko.xz`, `.ko.zst`, `.ko.gz`); empty if it has none of that
     name. Raises BadImage."""
+    return _sections(read_elf(path), name)[0]
+
+
+def read_elf(path: Path) -> bytes:
+    """A module's file, unpacked if it is packed. Raises BadImage."""
     data = _bytes(path)
-    return _sections(data if data.startswith(_ELF) else _unpack(data, path), name)[0]
+    return data if data.startswith(_ELF) else _unpack(data, path)
 
 
 def read_functions(path: Path) -> frozenset[str]:
     """The names of a module's functions by its symbol table. Raises BadImage."""
     from compiler.support.elf import EXECUTABLE, Elf, ElfError
 
-    data = _bytes(path)
     try:
-        elf = Elf(data if data.startswith(_ELF) else _unpack(data, path))
+        elf = Elf(read_elf(path))
         code = {i for i, section in enumerate(elf.sections) if section.flags & EXECUTABLE}
         named = (s.name for s in elf.symbols if s.section in code)
         # parts that a compiler has split off have names with a dot

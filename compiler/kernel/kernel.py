@@ -268,8 +268,20 @@ class Kernel:
                     return inside(self.root, line.removeprefix(_INCLUDE).strip()).parent
         return self.headers
 
+    def name_module(self, path: Path) -> str:
+        """The name of the module in a file, which is that module's from then on."""
+        name = path.name.partition(".ko")[0].replace("-", "_")
+        self._named_modules[name] = path
+        return name
+
+    @cached_property
+    def _named_modules(self) -> dict[str, Path]:
+        return {}
+
     def module_file(self, name: str) -> Path | None:
         """The file that a module is loaded from, or None."""
+        if name in self._named_modules:
+            return self._named_modules[name]
         for path in self.modules.rglob("*.ko*"):
             if module_name(str(path)) == name:
                 return path

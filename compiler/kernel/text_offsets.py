@@ -78,6 +78,13 @@ class TextOffsets:
             found.setdefault(match[1].decode(), []).append(int(match[2]))
         return {name: tuple(found[name]) for name in sorted(found)}
 
+    def holder(self, offset: int) -> str:
+        """The last function that begins at an offset or before it; "" if none does."""
+        line = re.compile(rb"^(\S+) (-?\d+)$", re.M)
+        starts = [(int(m[2]), m[1]) for m in line.finditer(self.data, self._middle)]
+        before = max((start for start in starts if start[0] <= offset), default=(0, b""))
+        return before[1].decode()
+
     def unsafe(self, name: str) -> Reason | None:
         """Why no function of a name may be probed; None if one may, or if nothing is known of it."""
         return next((Reason(why) for why in self._values(name, 0, self._middle)), None)

@@ -11,11 +11,12 @@ from pkgutil import iter_modules
 
 from compiler import probes
 
+# what families import has no forms of its own, and some of it needs debug information
+_NO_FAMILIES = ("expand", "forms", "kernel_debug", "kernel_source", "source_places")
 _FILES = [
     file.name
     for file in iter_modules(probes.__path__)
-    # what uprobe.py imports has no forms of its own, and one of them needs debug information
-    if file.name not in ("expand", "forms") and not file.name.startswith("program_")
+    if file.name not in _NO_FAMILIES and not file.name.startswith("program_")
 ]
 FORMS: tuple[str, ...] = tuple(
     form

@@ -46,28 +46,28 @@ FORMS = tuple(
     f"{owner}.function(string){suffix}"
     for owner in ("kernel", "kprobe", "module(string)")
     for suffix in ("", ".call", ".exported", ".return", ".return.maxactive(number)")
+) + tuple(
+    f"{owner}.{point}"
+    for owner in ("kernel", "module(string)")
+    for point in ("function(string).inline", "statement(string)")
 )
-_SUFFIXES = ("call", "return", "maxactive", "exported")
+_SUFFIXES = ("call", "return", "maxactive", "exported", "inline")
 _INSTEAD = 'probe a whole function, kernel.function("name"), or a tracepoint'
 _SAFE_INSTEAD = "probe a function that calls it or that it calls, or a tracepoint"
-NEEDS_DEBUGINFO = {
-    "statement": "statements are told apart by line numbers, which BTF does not have",
-    "inline": "inlined functions leave no trace in BTF",
+NOT_PROBED = {
     "mark": "the kernel has had no marks since its tracepoints came",
-    "callee": "callees are not known without debuginfo",
-    "callees": "callees are not known without debuginfo",
-    "label": "labels are not known without debuginfo",
-    "line": "line numbers are not known without debuginfo",
+    "callee": "functions that a function calls are not probed by way of it",
+    "callees": "functions that a function calls are not probed by way of it",
+    "label": "labels are not probed",
+    "nearest": "statements are probed at the line that they name",
 }
 
 
 def resolve_kernel_function(
     components: Sequence[syntax.Component], environment: Environment
 ) -> list[ProbeSite]:
-    """The `kernel.function` points, and the error of those that need debuginfo."""
-    if components[1].name in NEEDS_DEBUGINFO:
-        raise _needs_debuginfo(components[1])
-    return list(_resolve(components, environment, typed=True))
+    """The `kernel.function` and `kernel.statement` points."""
+    return _points(components, environment, "")
 
 
 def named_by_function(
@@ -103,17 +103,17 @@ def resolve_module(
     pattern = text_of(components[0])
     if len(components) < 2:
         raise unexpected(components[0], ("function",))
-    if components[1].name in NEEDS_DEBUGINFO:
-        raise _needs_debuginfo(components[1])
-    if components[1].name != "function":
-        raise unexpected(components[1], ("function",))
-    wild = is_glob(pattern)
-    found = modules_fitting(environment.kernel, pattern) if wild else [module_name(pattern)]
+    if "/" in pattern:
+        found = [_named_by_file(pattern, components[0], environment)]
+    elif is_glob(pattern):
+        found = modules_fitting(environment.kernel, pattern)
+    else:
+        found = [module_name(pattern)]
     sites: list[ProbeSite] = []
     error: ProbePointError | None = None
     for module in found:
         try:
-            sites += _resolve(components, environment, typed=True, module=module)
+            sites += _points(components, environment, module)
         except ProbePointError as missed:
             error = missed
     if sites:
@@ -123,10 +123,39 @@ def resolve_module(
     )
 
 
-def _needs_debuginfo(component: syntax.Component) -> ProbePointError:
-    return ProbePointError(
-        "needs-debuginfo", NEEDS_DEBUGINFO[component.name], component.span, _INSTEAD
-    )
+def _named_by_file(path: str, component: syntax.Component, environment: Environment) -> str:
+    """The name of the module in a file, which may be outside of the kernel's folder."""
+    found = environment.programs.find(path)
+    if len(found) != 1:
+        what = f"{len(found)} files fit" if found else "there is no file"
+        raise ProbePointError("unknown-module", f"{what} '{path}'", component.span)
+    return environment.kernel.name_module(environment.programs.read(found[0]))
+
+
+def _points(
+    components: Sequence[syntax.Component], environment: Environment, module: str
+) -> list[ProbeSite]:
+    """The points of the kernel proper (""), or of one of its modules."""
+    place = components[1]
+    if place.name == "statement":
+        from compiler.probes import kernel_source  # few scripts need it
+
+        _used_types(environment, module)
+        return kernel_source.statements(components, environment, module)
+    if place.name in NOT_PROBED:
+        raise _not_probed(place)
+    if place.name != "function":
+        raise unexpected(place, ("function", "statement"))
+    if [c.name for c in components[2:]] == ["inline"]:
+        from compiler.probes import kernel_source
+
+        _used_types(environment, module)
+        return kernel_source.inline(components, environment, module)
+    return list(_resolve(components, environment, typed=True, module=module))
+
+
+def _not_probed(component: syntax.Component) -> ProbePointError:
+    return ProbePointError("needs-debuginfo", NOT_PROBED[component.name], component.span, _INSTEAD)
 
 
 def _resolve(
@@ -147,35 +176,27 @@ def _resolve(
                 returns = True
             case "maxactive" if returns:
                 maxactive = number_of(suffix)
-            case name if name in NEEDS_DEBUGINFO:
-                raise _needs_debuginfo(suffix)
+            case name if name in NOT_PROBED:
+                raise _not_probed(suffix)
             case _:
-                raise unexpected(suffix, _SUFFIXES)
+                raise unexpected(suffix, _SUFFIXES if typed else _SUFFIXES[:-1])
     pattern = text_of(function)
     pattern, at, _ = pattern.partition("@")
-    if at and typed and ":" in text_of(function):
-        raise ProbePointError("needs-debuginfo", NEEDS_DEBUGINFO["line"], function.span, _INSTEAD)
     # some of many functions may refuse a hook: the others are attached, and the loss is reported
     wild = is_glob(pattern)
-    if at and wild:
-        raise ProbePointError(
-            "needs-debuginfo",
-            "which file a function is in is known to debuginfo only",
-            function.span,
-            f'match by name: {components[0].name}.function("prefix_*")',
-        )
     owner = f'module("{module}")' if module else components[0].name
     suffix_text = ".return" if returns else ".call" if _calls(components) else ""
-    for name, offsets in _functions(
-        pattern, function, environment, module, returns=returns
-    ).items():
+    found = _functions(pattern, function, environment, module, returns=returns)
+    if at and typed:
+        found = _in_file(found, function, environment, module, returns=returns)
+    for name, offsets in found.items():
         variables = Lazy(
             lambda name=name: _variables(_used_types(environment, module), name, returns)  # type: ignore[misc]
         )
         symbol = f"{module}:{name}" if module else name
         if returns:
             hook: Hook = Kretprobe(symbol, maxactive)
-        elif wild:
+        elif wild or len(offsets) > 1:
             hook = Ftrace(symbol, functions=tuple((symbol, offset) for offset in offsets))
         else:
             hook = Ftrace(symbol, offsets[0])
@@ -227,6 +248,44 @@ def _functions(
     elif module and not near:
         near = "load it first: a module without a file in the kernel's folder is known while it is loaded"
     raise ProbePointError(slug, f"{owner} has no function '{pattern}'", component.span, near)
+
+
+def _in_file(
+    found: dict[str, tuple[int, ...]],
+    component: syntax.Component,
+    environment: Environment,
+    module: str,
+    *,
+    returns: bool,
+) -> dict[str, tuple[int, ...]]:
+    """Those of the functions that the point's file has. A function whose name no other has is taken without
+    a look at the debug information."""
+    pattern, _, place = text_of(component).partition("@")
+    kernel = environment.kernel
+    plain = not is_glob(pattern) and ":" not in place
+    if plain and (module or len(kernel.text_offsets.find(pattern)) < 2):
+        return found
+    from compiler.probes import kernel_source  # few scripts need it
+
+    declared = kernel_source.declared(component, environment, module)
+    chosen = {}
+    for name, offsets in found.items():
+        # gcc's copies of functions, as f.constprop.0, have the name of the function in the DWARF
+        own = declared.get(name) or declared.get(name.partition(".")[0]) or frozenset()
+        both = own if 0 in offsets else own.intersection(offsets)
+        if both:
+            chosen[name] = tuple(sorted(both))
+    if not chosen:
+        message = f"no function '{text_of(component)}' can be probed"
+        raise ProbePointError("unknown-kernel-function", message, component.span)
+    if returns and plain:
+        raise ProbePointError(
+            "unknown-kernel-function",
+            f"the kernel has several functions '{pattern}': their returns are not told apart",
+            component.span,
+            "probe the returns of all of them: leave the file out",
+        )
+    return chosen
 
 
 def _unsafe(name: str, why: str, component: syntax.Component) -> ProbePointError:

@@ -12,7 +12,7 @@ from compiler.ir import syntax
 from compiler.probes import kernel_function
 from compiler.probes.base import Environment, ProbeSite, unexpected
 
-_KNOWN = ("data", "function", "trace", "tracepoint")
+_KNOWN = ("data", "function", "statement", "trace", "tracepoint")
 
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
@@ -32,7 +32,7 @@ def resolve(components: Sequence[syntax.Component], environment: Environment) ->
             from compiler.probes import watchpoint
 
             return watchpoint.resolve(components, environment)
-        case name if name == "function" or name in kernel_function.NEEDS_DEBUGINFO:
+        case name if name in ("function", "statement", *kernel_function.NOT_PROBED):
             return kernel_function.resolve_kernel_function(components, environment)
         case _:
             raise unexpected(components[1], _KNOWN)

@@ -17,36 +17,25 @@ from contextlib import contextmanager
 from typing import Final
 
 from compiler.dwarf.errors import DwarfError
-from compiler.dwarf.functions import Code, Functions, matches, require
+from compiler.dwarf.functions import Code
 from compiler.dwarf.reader import damage_reported
 from compiler.ir import syntax
 from compiler.ir.hooks import Uprobe
 from compiler.probes.base import ProbePointError, ProbeSite, spell, text_of
 from compiler.probes.program_file import ProgramFile
 from compiler.probes.program_variables import ProgramDebug, ProgramVariables, debug_of
+from compiler.probes.source_places import is_in, lines_of, place_of, statement_of
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import function_regex, is_glob
 from compiler.userspace.elf_program import Executable
-from runtime.support.record import record, replace
+from runtime.support.record import replace
 
 _UNKNOWN: Final = "unknown-program-function"
-_WRITTEN: Final = 'write it as "function@file:line", "function@file:*" or "*@file:line"'
-
-
-@record
-class _Place:
-    """`f@file:12`. `line`: 0: none; `every`: `:*`; `relative`: it counts from f's first line."""
-
-    function: str
-    file: str
-    line: int
-    every: bool
-    relative: bool
 
 
 def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple[int, ...]]:
     """The functions that a `name`, `name@file` or `name@file:line` means, with their text offsets."""
-    place = _place(component)
+    place = place_of(component)
     known = file.executable.functions
     try:
         debug = opened(file)
@@ -58,7 +47,7 @@ def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple
     with reported(file, component):
         for code in debug.functions.named(place.function):
             offset = file.executable.offset_of(code.entry, code=True)
-            if offset is not None and _is_in(debug.functions, code, place):
+            if offset is not None and is_in(debug.functions, code, place):
                 found.setdefault(code.name, {})[offset] = None
         if not found:
             inlined = debug.functions.inline(place.function)
@@ -76,8 +65,8 @@ def functions(file: ProgramFile, component: syntax.Component) -> dict[str, tuple
 
 def named(debug: ProgramDebug, component: syntax.Component) -> list[Code]:
     """The functions with code of their own that `function("f")` means. Raises DwarfError."""
-    place, known = _place(component), debug.functions
-    return [code for code in known.named(place.function) if _is_in(known, code, place)]
+    place, known = place_of(component), debug.functions
+    return [code for code in known.named(place.function) if is_in(known, code, place)]
 
 
 def code_at(debug: ProgramDebug, file: ProgramFile, name: str, offset: int) -> Code | None:
@@ -112,7 +101,7 @@ def inline(
             _UNKNOWN,
             f"'{file.name}' has no inline instance of '{text_of(function)}'",
             function.span,
-            did_you_mean(_place(function).function, debug.index.inlined),
+            did_you_mean(place_of(function).function, debug.index.inlined),
         )
     return found
 
@@ -130,70 +119,25 @@ def instances(file: ProgramFile, function: syntax.Component) -> list[ProbeSite]:
 def _instances(
     debug: ProgramDebug, file: ProgramFile, function: syntax.Component, suffix: syntax.Component
 ) -> list[ProbeSite]:
-    place = _place(function)
+    place = place_of(function)
     if not any(map(re.compile(function_regex(place.function)).fullmatch, debug.index.inlined)):
         return []  # the entries need not be read
     known = debug.functions
-    chosen = [code for code in known.inline(place.function) if _is_in(known, code, place)]
+    chosen = [code for code in known.inline(place.function) if is_in(known, code, place)]
     return sites_at(file, function, (suffix,), ((code, code.entry) for code in chosen))
 
 
 def statements(file: ProgramFile, component: syntax.Component) -> list[ProbeSite]:
     """`statement("f@file:line")`."""
-    place = _place(component)
-    if not place.file or not (place.line or place.every or place.relative):
-        raise ProbePointError(
-            "bad-probe-argument", "a statement is named by its line", component.span, _WRITTEN
-        )
+    place = statement_of(component)
     try:
         debug = opened(file)
     except DwarfError as error:
         raise needed(error, component) from error
     with reported(file, component):
-        return sites_at(file, component, (), _lines(debug.functions, file, place, component))
-
-
-def _lines(
-    known: Functions, file: ProgramFile, place: _Place, component: syntax.Component
-) -> list[tuple[Code, int]]:
-    """Code with the addresses of the lines that are meant."""
-    wild = is_glob(place.function)
-    regex = re.compile(function_regex(place.function))
-    if wild:
-        chosen = [code for code in known.in_file(place.file) if regex.fullmatch(code.name)]
-    else:
-        named = (*known.named(place.function), *known.inline(place.function))
-        chosen = [code for code in named if _is_in(known, code, replace(place, line=0))]
-    if not chosen and not wild:
-        raise ProbePointError(
-            _UNKNOWN,
-            f"'{file.name}' has no function '{place.function}' in '{place.file}'",
-            component.span,
-            did_you_mean(place.function, known.names()),
+        return sites_at(
+            file, component, (), lines_of(debug.functions, place, component, f"'{file.name}'")
         )
-    found: list[tuple[Code, int]] = []
-    lines: dict[int, int] = {}
-    for code in chosen:
-        here = known.lines(code, place.file)
-        lines |= here
-        line = place.line + (known.declared_at(code) if place.relative else 0)
-        if place.every:
-            found += ((code, address) for address in here.values())
-        elif line in here:
-            found.append((code, here[line]))
-    if not found:
-        wanted = place.line + (known.declared_at(chosen[0]) if place.relative and chosen else 0)
-        try:
-            require(dict(sorted(lines.items())), wanted, text_of(component))
-        except DwarfError as error:
-            raise ProbePointError(
-                "unknown-line", error.message, component.span, error.hint or _sources(known, place)
-            ) from error
-    return found
-
-
-def _sources(known: Functions, place: _Place) -> str:
-    return f"no function has code of '{place.file}': files are named by the ends of their paths"
 
 
 def sites_at(
@@ -219,34 +163,6 @@ def sites_at(
             ProbeSite(hook, point, variables, code.name, optional=wild, debuginfo=variables)
         )
     return sites
-
-
-def _is_in(known: Functions, code: Code, place: _Place) -> bool:
-    """Whether a function is declared in the file, and has the line if one is named."""
-    if not place.file:
-        return True
-    if not matches(known.file(code), place.file):
-        return False
-    line = place.line
-    if not line or place.relative or line == known.declared_at(code):
-        return True
-    lines = known.lines(code)
-    return bool(lines) and min(lines) <= line <= max(lines)
-
-
-def _place(component: syntax.Component) -> _Place:
-    name, at, rest = text_of(component).partition("@")
-    file, sign, line = rest.partition(":")
-    if not sign and re.search(r"\+\d+$", rest):
-        file, sign, line = rest.rpartition("+")
-    if (at and not file) or (sign and not (line.isdigit() or line == "*")) or not name:
-        raise ProbePointError(
-            "bad-probe-argument",
-            f"'{text_of(component)}' is no place in a source file",
-            component.span,
-            _WRITTEN,
-        )
-    return _Place(name, file, int(line) if line.isdigit() else 0, line == "*", sign == "+")
 
 
 def opened(file: ProgramFile) -> ProgramDebug:

@@ -146,7 +146,7 @@ class ProgramVariables(Mapping[str, Variable]):
         if found is None:
             return None
         # its address is told by where the code is
-        return _variable(found, -1, at_entry=self._returns and self._file.is_moved)
+        return variable_of(found, -1, at_entry=self._returns and self._file.is_moved)
 
     def type_named(self, kind: type[k.Type], name: str) -> k.Type | None:
         from compiler.dwarf.errors import DwarfError
@@ -188,12 +188,12 @@ class ProgramVariables(Mapping[str, Variable]):
         found: dict[str, Variable] = {}
         for i, one in enumerate(self._variables.visible(code, self._address).values()):
             if one.kind == "argument":
-                found[one.name] = self._saved(one, i) if self._returns else _variable(one, i)
+                found[one.name] = self._saved(one, i) if self._returns else variable_of(one, i)
             elif not self._returns:
-                found[one.name] = _variable(one, -1)
+                found[one.name] = variable_of(one, -1)
         result = self._variables.result(code) if self._returns else None
         if result is not None:
-            found["return"] = _variable(result, 0)
+            found["return"] = variable_of(result, 0)
         return found
 
     def _saved(self, found: Found, index: int) -> Variable:
@@ -208,7 +208,7 @@ class ProgramVariables(Mapping[str, Variable]):
                 return Deref(place(span), integer.size, integer.signed, True, span)
 
             found = replace(found, value=read, in_memory=False)
-        return _variable(found, index, at_entry=True)
+        return variable_of(found, index, at_entry=True)
 
     @property
     def _debug(self) -> ProgramDebug:
@@ -237,7 +237,7 @@ class ProgramVariables(Mapping[str, Variable]):
         return Arithmetic("+", here, Number(address - self._address, span), span)
 
 
-def _variable(found: Found, index: int, *, at_entry: bool = False) -> Variable:
+def variable_of(found: Found, index: int, *, at_entry: bool = False) -> Variable:
     return Variable(
         found.name,
         "local" if found.kind == "global" else found.kind,

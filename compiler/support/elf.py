@@ -163,7 +163,7 @@ class Elf:
             new = contents.get(section.name)
             if new is not None:
                 data += bytes(-len(data) % 64)
-                at = self._table + index * _SECTION.size
+                at = self.header_at(index)
                 fields = list(_SECTION.unpack_from(data, at))
                 fields[4:6] = len(data), len(new)
                 _SECTION.pack_into(data, at, *fields)
@@ -174,6 +174,10 @@ class Elf:
                 at = table.offset + index * SYMBOL.size + 8
                 struct.pack_into("<Q", data, at, values[symbol.name])
         return bytes(data)
+
+    def header_at(self, index: int) -> int:
+        """The offset in the file of the header of the section with that number."""
+        return self._table + index * _SECTION.size
 
     def text(self, offset: int) -> str:
         """The NUL-terminated string at an offset in the file."""

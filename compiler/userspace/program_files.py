@@ -73,9 +73,12 @@ class Files:
 
     def read(self, path: str) -> Path:
         """The same; the path becomes one of the inputs."""
-        found = self.here(path)
-        self._looked[found] = None
-        return found
+        return self.noted(self.here(path))
+
+    def noted(self, path: Path) -> Path:
+        """The path itself, which becomes one of the inputs."""
+        self._looked[path] = None
+        return path
 
     def _runs(self, path: str) -> bool:
         return os.access(self.here(path), os.X_OK)

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * A function's first instruction: the kprobe's pre-handler is the script's handler. It is
- * registered disabled: then its address is known, and the code is as it was.
+ * An instruction of a function: the kprobe's pre-handler is the script's handler. It is
+ * registered disabled: then its address is known, and the code is as it was. The kernel
+ * refuses an address at which no instruction begins.
  */
+#include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 
@@ -20,6 +22,22 @@ static int kprobe_hook_register(struct kprobe *k)
 	return error;
 }
 
+/*
+ * The kernel proper's code is one piece, so the compiler knows the distance from a function
+ * whose address a module can take, as in ftrace_part.c. A name may be that of several functions.
+ */
+static void kprobe_hook_place(struct kprobe *k, const struct sw_probe *probe)
+{
+	s64 offset = probe->kprobe.offset;
+
+	if (offset && !sw_module_length(probe->symbol)) {
+		k->addr = (kprobe_opcode_t *)((unsigned long)register_ftrace_function + offset);
+	} else {
+		k->symbol_name = probe->symbol;
+		k->offset = offset;
+	}
+}
+
 static int kprobe_hook_attach(struct sw_attachment *a)
 {
 	struct kprobe *k = sw_hook_alloc(sizeof(*k));
@@ -27,10 +45,10 @@ static int kprobe_hook_attach(struct sw_attachment *a)
 
 	if (!k)
 		return -ENOMEM;
-	k->symbol_name = a->probe->symbol;
+	kprobe_hook_place(k, a->probe);
 	/* sw_kprobe_handler, with our names for the kernel's types */
 	k->pre_handler = (kprobe_pre_handler_t)a->probe->handler;
-	error = sw_unsafe_name(k->symbol_name) ? SW_UNSAFE : kprobe_hook_register(k);
+	error = sw_unsafe_name(a->probe->symbol) ? SW_UNSAFE : kprobe_hook_register(k);
 	if (error) {
 		sw_hook_free(k, sizeof(*k));
 		return error;

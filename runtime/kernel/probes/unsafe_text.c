@@ -135,6 +135,8 @@ const char *sw_unsafe_explain(int error)
 		return "the loaded module has other types than the script was made for";
 	case -EINVAL:
 		return "kprobes refuse it";
+	case -EILSEQ:
+		return "no instruction begins there: it is another build than the script was made for";
 	default:
 		return NULL;
 	}

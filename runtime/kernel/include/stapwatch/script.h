@@ -162,6 +162,9 @@ struct sw_probe {
 			s64 offset; /* as in struct sw_function */
 		} ftrace;
 		struct {
+			s64 offset; /* in a module: from `symbol`; else as in sw_function */
+		} kprobe;
+		struct {
 			sw_kretprobe_handler *entry; /* NULL: none */
 			s64 maxactive;		     /* calls in progress; 0: the default */
 			u32 data_size;		     /* bytes kept from entry to return */
