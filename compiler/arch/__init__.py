@@ -11,7 +11,7 @@ Other rooms ask the record and never test its name. This room imports none of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from importlib import import_module
 from typing import Final
 
@@ -128,8 +128,8 @@ class Arch:
     unsafe_areas: tuple[tuple[str, ...], ...]
     unsafe_prefixes: tuple[str, ...]
 
-    # of objects: the relocations that fill an address in, with its bytes
-    absolute_relocations: Mapping[int, int]
+    # of objects: the relocations that fill an address in, each with its size
+    absolute_relocations: tuple[tuple[int, int], ...]
     # mark arguments as the assembler writes them; None for one that cannot be read
     operands: Callable[[str], tuple[Operand | None, ...]]
     # offset and size of the packed kernel in a boot image; None: the bytes are not a boot image

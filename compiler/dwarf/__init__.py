@@ -2,6 +2,7 @@
 """Debug information (DWARF) of ELF files: functions, variables, types and source lines.
 
     debug_files   program -> the file that has its DWARF: itself, or a separate one
+    linked_object a module of the kernel, whose sections get addresses
     reader        that file's entries (DIEs) and line tables, read by pyelftools
     scan, index   a fast pass over all entries -> names, cached for the next use of the same file
     dwarf_types   entries -> types in the numbering that BTF has begun

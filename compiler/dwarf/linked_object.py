@@ -76,8 +76,9 @@ def _unpacked(elf: Elf, section: Section) -> bytearray:
 
 
 def _relocate(elf: Elf, rows: Section, body: bytearray, symbols: list[int], arch: Arch) -> None:
+    sizes = dict(arch.absolute_relocations)
     for offset, info, addend in elf.rows(rows, _RELOCATION):
-        size = arch.absolute_relocations.get(info & 0xFFFFFFFF)
+        size = sizes.get(info & 0xFFFFFFFF)
         if size is None:
             continue  # none at all, or of a section that is not read
         if info >> 32 >= len(symbols) or offset + size > len(body):

@@ -54,6 +54,10 @@ class Machine(GoldenKernel):
         return TextOffsets.of(Symbols("\n".join([*rows, *fill]).encode(), "a machine"), self.arch)
 
 
+def run(*argv: str | Path) -> None:
+    subprocess.run(argv, check=True, timeout=60)
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A kernel with a debug file; the module `toy` in its folder, and `packed` whose debug file is separate."""
@@ -63,18 +67,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for folder in (vmlinux.parent, modules, root / "usr/lib/debug/lib/modules/6.1.0-golden/kernel"):
         folder.mkdir(parents=True)
     program = ("-static", "-nostdlib", "-Wl,-e,vfs_thing", f"-Wl,--build-id=0x{BUILD_ID}")
-    subprocess.run([*GCC, *program, SOURCE, "-o", vmlinux], check=True)
+    run(*GCC, *program, SOURCE, "-o", vmlinux)
     toy = modules / "toy.ko"
-    subprocess.run([*GCC, "-c", SOURCE, "-o", toy], check=True)
+    run(*GCC, "-c", SOURCE, "-o", toy)
     linked = root / "packed.o"
-    link = ["ld", "-r", f"--build-id=0x{BUILD_ID[::-1]}", toy, "-o", linked]
-    subprocess.run(link, check=True)
+    run("ld", "-r", f"--build-id=0x{BUILD_ID[::-1]}", toy, "-o", linked)
     packed = modules / "packed.ko"
     debug = root / "usr/lib/debug/lib/modules/6.1.0-golden/kernel/packed.ko"
-    separate = ["objcopy", "--only-keep-debug", "--compress-debug-sections=zlib", linked, debug]
-    subprocess.run(separate, check=True)
-    subprocess.run(["objcopy", "--strip-debug", linked, packed], check=True)
-    subprocess.run(["xz", "-9", packed], check=True)
+    run("objcopy", "--only-keep-debug", "--compress-debug-sections=zlib", linked, debug)
+    run("objcopy", "--strip-debug", linked, packed)
+    run("xz", "-9", packed)
     return root
 
 
@@ -222,13 +224,13 @@ def test_without_debug_information_the_message_names_the_package(tmp_path: Path)
     assert "[needs-debuginfo]" in text and "linux-image-6.1.0-golden-dbg" in text
     other = tmp_path / VMLINUX
     other.parent.mkdir(parents=True)
-    subprocess.run([*GCC, "-c", SOURCE, "-o", other], check=True)
+    run(*GCC, "-c", SOURCE, "-o", other)
     assert "is of another build" in refused(tmp_path, script)
 
 
 def test_a_module_without_debug_information(root: Path, tmp_path: Path) -> None:
     bare = tmp_path / "lib/modules/6.1.0-golden/bare.ko"
     bare.parent.mkdir(parents=True)
-    subprocess.run(["gcc", "-c", SOURCE, "-o", bare], check=True)
+    run("gcc", "-c", SOURCE, "-o", bare)
     text = refused(tmp_path, 'probe module("bare").statement("vfs_thing@x.c:1") { next }')
     assert "debug information of module 'bare'" in text and "compile it with -g" in text
