@@ -16,7 +16,9 @@ struct lines_shape {
 };
 
 static struct lines_shape small = { .side = -3, .color = 5, .depth = 17, .name = "small" };
-static struct lines_shape large = { .side = 40, .color = 2, .depth = 9, .name = "large", .next = &small };
+static struct lines_shape large = {
+	.side = 40, .color = 2, .depth = 9, .name = "large", .next = &small
+};
 static long last;
 
 /* In two places of `turns`, and nowhere else. */

@@ -136,7 +136,8 @@ const char *sw_unsafe_explain(int error)
 	case -EINVAL:
 		return "kprobes refuse it";
 	case -EILSEQ:
-		return "no instruction begins there: it is another build than the script was made for";
+		return "no instruction begins there: it is another build than the script was made "
+		       "for";
 	default:
 		return NULL;
 	}
