@@ -136,8 +136,7 @@ const char *sw_unsafe_explain(int error)
 	case -EINVAL:
 		return "kprobes refuse it";
 	case -EILSEQ:
-		return "no instruction begins there: it is another build than the script was made "
-		       "for";
+		return "no instruction begins there: the code is of another build";
 	default:
 		return NULL;
 	}
