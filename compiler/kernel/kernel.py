@@ -268,11 +268,9 @@ class Kernel:
                     return inside(self.root, line.removeprefix(_INCLUDE).strip()).parent
         return self.headers
 
-    def name_module(self, path: Path) -> str:
-        """The name of the module in a file, which is that module's from then on."""
-        name = path.name.partition(".ko")[0].replace("-", "_")
+    def name_module(self, name: str, path: Path) -> None:
+        """A module's file, which is not below `modules`."""
         self._named_modules[name] = path
-        return name
 
     @cached_property
     def _named_modules(self) -> dict[str, Path]:

@@ -16,7 +16,7 @@ from compiler.ir.hooks import Ftrace, Hook, Kretprobe
 from compiler.kernel import btf_types
 from compiler.kernel.btf import Btf
 from compiler.kernel.errors import KernelFactError
-from compiler.kernel.kernel import module_name
+from compiler.kernel.kernel import is_module_file, module_name
 from compiler.probes.base import (
     Environment,
     Lazy,
@@ -103,12 +103,10 @@ def resolve_module(
     pattern = text_of(components[0])
     if len(components) < 2:
         raise unexpected(components[0], ("function",))
-    if "/" in pattern:
-        found = [_named_by_file(pattern, components[0], environment)]
-    elif is_glob(pattern):
-        found = modules_fitting(environment.kernel, pattern)
-    else:
-        found = [module_name(pattern)]
+    wild = is_glob(pattern)
+    found = modules_fitting(environment.kernel, pattern) if wild else [module_name(pattern)]
+    if not wild and is_module_file(pattern):
+        _note_file(pattern, found[0], environment)
     sites: list[ProbeSite] = []
     error: ProbePointError | None = None
     for module in found:
@@ -123,13 +121,11 @@ def resolve_module(
     )
 
 
-def _named_by_file(path: str, component: syntax.Component, environment: Environment) -> str:
-    """The name of the module in a file, which may be outside of the kernel's folder."""
-    found = environment.programs.find(path)
-    if len(found) != 1:
-        what = f"{len(found)} files fit" if found else "there is no file"
-        raise ProbePointError("unknown-module", f"{what} '{path}'", component.span)
-    return environment.kernel.name_module(environment.programs.read(found[0]))
+def _note_file(path: str, module: str, environment: Environment) -> None:
+    """A module that this kernel's folder does not have may be in the file that the script names."""
+    if environment.kernel.module_file(module) is None:
+        for found in environment.programs.find(path):
+            environment.kernel.name_module(module, environment.programs.read(found))
 
 
 def _points(
