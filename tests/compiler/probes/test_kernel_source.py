@@ -5,6 +5,7 @@ with the build-id of the golden kernel, the module an object."""
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from compiler.resolve.program import resolve
 from compiler.support.elf import EXECUTABLE, Elf
 from compiler.userspace.program_files import Files
 from runtime.support.record import record
+from tests import PROJECT
 from tests.golden.kernel import GoldenKernel, golden_kernel
 
 pytest.importorskip("elftools", reason="debug information is read by pyelftools")
@@ -238,3 +240,26 @@ def test_a_module_without_debug_information(root: Path, tmp_path: Path) -> None:
     run("gcc", "-c", SOURCE, "-o", bare)
     text = refused(tmp_path, 'probe module("bare").statement("vfs_thing@x.c:1") { next }')
     assert "debug information of module 'bare'" in text and "compile it with -g" in text
+
+
+def test_nothing_is_read_before_it_is_needed(root: Path) -> None:
+    """A script whose words BTF answers does not import the room, although there is DWARF."""
+    script = f"""
+import sys
+from pathlib import Path
+from compiler.frontend.parser import Conditions, parse
+from compiler.probes import Environment
+from compiler.resolve.program import resolve
+from tests.golden.kernel import golden_kernel
+from runtime.support.record import replace
+kernel = replace(golden_kernel(), root=Path({str(root)!r}))
+for point in ("vfs_read", "vfs_r*", "vfs_read@fs/read_write.c"):
+    text = 'probe kernel.function("' + point + '") {{ println(@defined($count)) }}'
+    script = parse(text.encode(), "x.stp", conditions=Conditions("6.1", "x86_64"))
+    resolve("x", [script], [], Environment(kernel))
+sys.exit(" ".join(name for name in sys.modules if name.startswith(("compiler.dwarf", "elftools"))) or None)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=PROJECT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
