@@ -19,8 +19,8 @@ AN_ELEMENT = (
 
 
 def half(available: int, name: str) -> str:
-    """A script that needs 6/10 of what is available: one fits, two do not."""
-    capacity = available * 6 // 10 // AN_ELEMENT
+    """A script that needs half of what is available: one fits, two do not, and others may take a quarter."""
+    capacity = available // 2 // AN_ELEMENT
     return f"global {name}[{capacity}]\nprobe timer.s(1) {{ if ({name}[1] == 2) {name}[1] = 3 }}"
 
 

@@ -18,7 +18,7 @@
 /* Actions for a frame of the kernel's stack, for one of a process's, for a symbol, a file. */
 #define BACKTRACE_KERNEL 10
 #define BACKTRACE_USER	 2
-#define BACKTRACE_SYMBOL 22
+#define BACKTRACE_SYMBOL 30
 #define BACKTRACE_FILE	 10
 
 /* Address of the hit in the kernel; 0 if it was in user space or the probe has no registers. */
