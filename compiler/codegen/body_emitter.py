@@ -23,11 +23,12 @@ from compiler.codegen import c_writer as cw
 from compiler.codegen.c_writer import C, Writer
 from compiler.codegen.costs import Costs
 from compiler.codegen.data_layout import Layout, StoredGlobal
+from compiler.codegen.error_sites import ErrorSites, location
 from compiler.ir import program as p
 from compiler.ir.options import Options
 from compiler.ir.program import STRING, BodyId
 from compiler.ir.source import Span, exact
-from runtime.abi.manifest import Argument, ErrorSite, Print
+from runtime.abi.manifest import Argument, Print
 from runtime.support.record import field, record
 
 ENDED = "sw_ended"  # as an error: the handler ends here, whatever catches errors
@@ -50,7 +51,7 @@ class Unit:
     checked: frozenset[str]  # functions that compare the stack pointer with its bound
     rest_of_actions: dict[int, int] = field(default_factory=dict)  # see charge.h; by probe
     stack_words: dict[str, int] = field(default_factory=dict)  # see stack_use.py; by function
-    errors: dict[ErrorSite, int] = field(default_factory=dict)
+    errors: ErrorSites = field(default_factory=ErrorSites)
     prints: dict[Print, int] = field(default_factory=dict)
     frames: list[str] = field(default_factory=list)
     symbols: dict[str, int] = field(default_factory=dict)  # the kernel's, looked up at loading
@@ -70,22 +71,12 @@ class Unit:
         """Whether a function that the script calls ends the handler for good, as abort() does."""
         return any(f.code is not None and ENDED in f.code for f in self.program.functions)
 
-    def error(self, message: str, span: Span) -> int:
-        """The number of an error's site in the manifest."""
-        site = ErrorSite(message, _location(span))
-        return self.errors.setdefault(site, len(self.errors))
-
     def print_site(
         self, form: str, arguments: tuple[Argument, ...], span: Span, log: bool = False
     ) -> int:
         """The number of a printing statement in the manifest."""
-        site = Print(exact(form), arguments, _location(span), log)
+        site = Print(exact(form), arguments, location(span), log)
         return self.prints.setdefault(site, len(self.prints))
-
-
-def _location(span: Span) -> str:
-    file, line, column = span.location
-    return f"{file}:{line}:{column}"
 
 
 @record(frozen=False)
@@ -214,7 +205,7 @@ class BodyEmitter:
 
     def raise_error(self, message: str, span: Span) -> None:
         """A script error in any case."""
-        site = self.unit.error(message, span)
+        site = self.unit.errors.number(message, span)
         self.w.line(f"sw_error({self.c}, {site}, {cw.string(message)});")
         self.w.jump(self.fail)
 
@@ -222,16 +213,24 @@ class BodyEmitter:
         """A test by a runtime function that has set an error if it is false."""
         self.use("c")
         with self.w.block(f"if (unlikely(!{test}))"):
-            self.w.line(f"c->error_site = {self.unit.error(message, span)};")
+            self.w.line(f"c->error_site = {self.unit.errors.number(message, span)};")
             self.w.jump(self.fail)
 
     def check(self, message: str, span: Span) -> None:
         """After a runtime function that may have set an error: gives the error its location."""
-        site = self.unit.error(message, span)
+        site = self.unit.errors.number(message, span)
         with self.w.block(f"if (unlikely({self.c}->error))"):
             self.w.line(f"c->error_site = {site};")
             self.w.jump(self.fail)
 
-    def propagate(self) -> None:
-        """After a script function that may have failed; its error has a location."""
-        self.w.jump_if(f"unlikely({self.c}->error)", self.fail)
+    def propagate(self, f: p.Function, span: Span) -> None:
+        """After a call of a script function that may have failed: its error has a location, and gets a
+        caller."""
+        test = f"unlikely({self.c}->error)"
+        calls = self.unit.errors.calls(f.symbol, f.name, span)
+        if calls is None:
+            self.w.jump_if(test, self.fail)
+            return
+        with self.w.block(f"if ({test})"):
+            self.w.line(f"sw_error_called(c, {calls.first}, {calls.count}, {calls.here});")
+            self.w.jump(self.fail)

@@ -50,7 +50,9 @@ def function_text(unit: Unit, f: p.Function) -> Writer:
     if f.code is not None:
         embedded_c.function(unit, w, f)
     else:
+        first = unit.errors.begin()
         _scripted(unit, w, f)
+        unit.errors.end(f.symbol, first)
     return w
 
 
@@ -123,7 +125,7 @@ def _limit_nesting(unit: Unit, w: Writer, f: p.Function) -> None:
     if f.symbol in unit.recursive:
         tests.insert(0, ("c->depth >= MAXNESTING", "MAXNESTING exceeded"))
     for test, message in tests:
-        site = unit.error(message, f.span)
+        site = unit.errors.number(message, f.span)
         with w.block(f"if (unlikely({test}))"):
             w.line(f'sw_error(c, {site}, "{message}");')
             w.line("return 0;" if f.result is LONG else "return;")

@@ -146,4 +146,4 @@ def _after_call(b: BodyEmitter, e: p.Call, f: p.Function) -> None:
     if f.code is not None:
         b.check(f"error in {f.name}()", e.span)
     else:
-        b.propagate()
+        b.propagate(f, e.span)

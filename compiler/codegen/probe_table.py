@@ -255,7 +255,7 @@ def manifest_of(unit: Unit, target: Target) -> Manifest:
         probes=tuple(probes),
         tables=tuple(replace(g.table) for g in layout.globals.values()),
         prints=tuple(unit.prints),
-        errors=tuple(sorted(unit.errors, key=lambda e: unit.errors[e])),
+        errors=tuple(site.told() for site in unit.errors.sites),
         ring_size=_ring_size(unit),
         needs=_needed_format(layout),
     )

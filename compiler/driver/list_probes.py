@@ -20,7 +20,7 @@ from compiler.kernel.c_types import type_name
 from compiler.kernel.errors import KernelFactError
 from compiler.probes import Environment, ProbeSite
 from compiler.probes.base import spell
-from compiler.probes.expand import Aliases, expand, is_wild
+from compiler.probes.expand import Aliases, expand, is_never, is_wild
 from compiler.probes.forms import FORMS
 from compiler.probes.kernel_function import named_by_function
 from compiler.resolve.program import resolve
@@ -183,13 +183,13 @@ def _sites(
     span = components[0].span
     point = syntax.ProbePoint(components, False, False, None, span)
     probe = syntax.Probe((point,), syntax.Block((), span), span)
-    if components[0].name == "never" and len(components) == 1:
+    if is_never(components):
         return [ProbeSite(Begin(), "never")]
     try:
-        derived, faults = expand([probe], aliases, environment)
+        made = expand([probe], aliases, environment)
     except KernelFactError:
         return []
-    return [] if faults else [d.site for d in derived]
+    return [] if made.faults else [d.site for d in made.found]
 
 
 def _locals(

@@ -19,7 +19,7 @@ from compiler.probes import FAMILIES, Environment, ProbePointError, ProbeSite
 from compiler.probes.base import spell
 from compiler.support.did_you_mean import did_you_mean
 from compiler.support.globs import glob_regex, is_glob
-from runtime.support.record import record, replace
+from runtime.support.record import field, record, replace
 
 _DEPTH = 32  # aliases of aliases; more is a cycle
 
@@ -46,6 +46,26 @@ class _Path:
     epilogue: tuple[syntax.Block, ...] = ()
     conditions: tuple[syntax.Expr, ...] = ()
     alias: str = ""  # the first alias on the way
+
+
+@record(frozen=False)
+class _Absent:
+    """What came to no site, and may."""
+
+    errors: list[ProbePointError] = field(default_factory=list)  # of points with `?` or `!`
+    never: bool = False
+
+
+@record
+class Expansion:
+    """The handlers of some probes, in the script's order, and a diagnostic for each point without a site.
+
+    `never`: a point is `never`, or an alias that stands for it.
+    """
+
+    found: list[ResolvedProbePoint]
+    faults: list[Diagnostic]
+    never: bool
 
 
 class Aliases:
@@ -103,20 +123,22 @@ def _fits(key: tuple[str, ...], patterns: list[str]) -> bool:
 
 def expand(
     probes: Sequence[syntax.Probe], aliases: Aliases, environment: Environment
-) -> tuple[list[ResolvedProbePoint], list[Diagnostic]]:
-    """The handlers of all probes, in the script's order, and a diagnostic for each point without a site."""
+) -> Expansion:
+    """The handlers of all probes."""
     found: list[ResolvedProbePoint] = []
     faults: list[Diagnostic] = []
+    never = False
     for probe in probes:
         sufficient, of_probe = False, 0
         for point in probe.points:
             if sufficient:
                 break
-            ignored: list[ProbePointError] = []
+            absent = _Absent()
             try:
-                sites = list(_expand_point(point, probe, aliases, environment, ignored))
-                if ignored and not sites:
-                    raise ignored[0]
+                sites = list(_expand_point(point, probe, aliases, environment, absent))
+                never = never or absent.never
+                if absent.errors and not sites and not absent.never:
+                    raise absent.errors[0]
             except ProbePointError as error:
                 if not (point.optional or point.sufficient):
                     faults.append(_diagnostic(error, point))
@@ -127,7 +149,7 @@ def expand(
                 faults.append(_too_many(point, of_probe, environment.most_functions))
                 break
             sufficient = point.sufficient and bool(sites)
-    return found, faults
+    return Expansion(found, faults, never)
 
 
 def _too_many(point: syntax.ProbePoint, count: int, most: int) -> Diagnostic:
@@ -159,9 +181,8 @@ def _expand_point(
     probe: syntax.Probe,
     aliases: Aliases,
     environment: Environment,
-    ignored: list[ProbePointError],
+    absent: _Absent,
 ) -> Iterator[ResolvedProbePoint]:
-    """`ignored` receives the errors of points that may be missing (`?`, `!`)."""
     written = spell(point.components)
     for components in expand_braces(point.components):
         first = components[0]
@@ -171,11 +192,11 @@ def _expand_point(
         path = _Path(conditions=conditions)
         optional = point.optional or point.sufficient
         try:
-            found = list(_resolve(components, path, aliases, environment, 0, ignored, optional))
+            found = list(_resolve(components, path, aliases, environment, 0, absent, optional))
         except ProbePointError as error:
             if not optional:
                 raise
-            ignored.append(error)  # the others of `{a,b}?` may be there
+            absent.errors.append(error)  # the others of `{a,b}?` may be there
             continue
         for site, through, soft in found:
             yield ResolvedProbePoint(
@@ -196,7 +217,7 @@ def _resolve(
     aliases: Aliases,
     environment: Environment,
     depth: int,
-    ignored: list[ProbePointError],
+    absent: _Absent,
     optional: bool,
 ) -> Iterator[tuple[ProbeSite, _Path, bool]]:
     """`optional`: the point has a `?` or `!`, which each alias that its wildcard fits has for itself."""
@@ -210,18 +231,19 @@ def _resolve(
         points = list(_fitting_forms(components, aliases)) if wild else []
         if points or not matches:
             for each in points or [tuple(components)]:
+                absent.never = absent.never or is_never(each)
                 for site in _sites(each, aliases, environment):
                     yield replace(site, alias=path.alias), path, False
     for name, alias, rest in matches:
         inside = _through(alias, path, ".".join((*name, *([spell(rest)] if rest else []))))
         try:
             yield from _alias_points(
-                alias, rest, inside, aliases, environment, depth, ignored, optional
+                alias, rest, inside, aliases, environment, depth, absent, optional
             )
         except ProbePointError as error:
             if not (optional and len(matches) > 1):
                 raise
-            ignored.append(error)
+            absent.errors.append(error)
 
 
 def _through(alias: syntax.ProbeAlias, path: _Path, spelled: str) -> _Path:
@@ -240,7 +262,7 @@ def _alias_points(
     aliases: Aliases,
     environment: Environment,
     depth: int,
-    ignored: list[ProbePointError],
+    absent: _Absent,
     all_optional: bool,
 ) -> Iterator[tuple[ProbeSite, _Path, bool]]:
     """The sites of the points that an alias stands for, each followed by `rest`."""
@@ -261,17 +283,21 @@ def _alias_points(
                         aliases,
                         environment,
                         depth + 1,
-                        ignored,
+                        absent,
                         optional or all_optional,
                     )
                 )
             except ProbePointError as error:
                 if not optional:
                     raise
-                ignored.append(error)
+                absent.errors.append(error)
                 continue
             sufficient = sufficient or (point.sufficient and bool(found))
             yield from ((site, through, optional or soft) for site, through, soft in found)
+
+
+def is_never(components: Sequence[syntax.Component]) -> bool:
+    return [c.name for c in components] == ["never"]
 
 
 def is_wild(components: Sequence[syntax.Component]) -> bool:

@@ -13,7 +13,7 @@ from compiler.ir import syntax
 from compiler.ir.diagnostics import Diagnostic
 from compiler.ir.hooks import Begin
 from compiler.probes import Environment, ProbeSite
-from compiler.probes.expand import Aliases, ResolvedProbePoint, expand
+from compiler.probes.expand import Aliases, ResolvedProbePoint, expand, is_never
 from compiler.resolve.contexts import LIBRARY, GlobalSymbol, ProgramContext
 from compiler.resolve.syntax_queries import contextual_functions
 from compiler.resolve.type_environment import TypeEnvironment
@@ -73,9 +73,9 @@ class Declarations:
             return False
         used = _used_files(program, self.handlers) & self.library_probes.keys()
         probes = [probe for file in sorted(used) for probe in self.library_probes.pop(file)]
-        more, missed = expand(probes, self.aliases, self.environment)
-        self.handlers += more
-        self.diagnostics += missed
+        more = expand(probes, self.aliases, self.environment)
+        self.handlers += more.found
+        self.diagnostics += more.faults
         return bool(probes)
 
     @property
@@ -99,15 +99,15 @@ def collect(
     items, known = list(_items(scripts)), list(_items(library))
     aliases = Aliases([*items, *known])
     handlers: list[ResolvedProbePoint] = []
-    without_site: list[syntax.Probe] = []
+    without_site: list[tuple[syntax.Probe, bool]] = []
     diagnostics: list[Diagnostic] = []
     for item in items:
         if isinstance(item, syntax.Probe):
-            made, missed = expand([item], aliases, environment)
-            handlers += made
-            diagnostics += missed
-            if not made:
-                without_site.append(item)
+            made = expand([item], aliases, environment)
+            handlers += made.found
+            diagnostics += made.faults
+            if not made.found:
+                without_site.append((item, made.never))
     suppressed = _suppressed(without_site, has_errors=bool(diagnostics))
     functions: dict[str, list[syntax.Function]] = {}
     for item in [*items, *known]:
@@ -133,21 +133,20 @@ def _items(scripts: Iterable[syntax.Script]) -> Iterator[syntax.Item]:
 
 
 def _suppressed(
-    without_site: Sequence[syntax.Probe], *, has_errors: bool
+    without_site: Sequence[tuple[syntax.Probe, bool]], *, has_errors: bool
 ) -> list[tuple[syntax.Probe, ProbeSite | None]]:
     """Probes that do not run, but whose bodies are lowered all the same.
 
-    The body of a `never` probe types variables, and its errors are reported. If probe points could
-    not be resolved, so do the bodies of their probes: otherwise each variable that they assign would
-    be reported as one without a type.
+    The body of a `never` probe types variables, and its errors are reported. The body of one whose alias
+    stands for `never` types variables, too. If probe points could not be resolved, so do the bodies of
+    their probes: otherwise each variable that they assign would be reported as one without a type.
     """
-    unresolved = without_site if has_errors else ()
-    never = [probe for probe in without_site if any(map(_is_never, probe.points))]
-    return [*((probe, None) for probe in unresolved), *((probe, _NEVER) for probe in never)]
-
-
-def _is_never(point: syntax.ProbePoint) -> bool:
-    return [c.name for c in point.components] == ["never"]
+    found: list[tuple[syntax.Probe, ProbeSite | None]] = []
+    for probe, never in without_site:
+        written = any(is_never(point.components) for point in probe.points)
+        found += [(probe, None)] if has_errors or (never and not written) else []
+        found += [(probe, _NEVER)] if written else []
+    return found
 
 
 def _library_probes(library: Sequence[syntax.Script]) -> dict[str, list[syntax.Probe]]:

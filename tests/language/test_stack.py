@@ -66,7 +66,8 @@ def test_calls_that_the_stack_does_not_hold_are_an_error_that_can_be_caught() ->
     probe begin { try { println(f(0)) } catch (e) { println("caught: ", e) } println(f(1)) }"""
     found = deep(text)
     assert found.output == "caught: stack overflow, functions are nested too deep\n"
-    assert found.errors == ("stack overflow, functions are nested too deep at x.stp:1:1",)
+    overflow = "stack overflow, functions are nested too deep at x.stp:1:1"
+    assert found.errors == (f"{overflow} (called from identifier 'f' at x.stp:2:86)",)
 
 
 def test_calls_of_two_functions_overflow_alike() -> None:

@@ -18,7 +18,7 @@ from tests.language.userspace import HostedRuntime, Script, translate
 
 @record
 class Ran:
-    """A script's output, and the texts of its errors, in order, without their positions."""
+    """A script's output, and the texts of its errors, in order, without their positions and callers."""
 
     output: str
     errors: tuple[str, ...] = ()
@@ -54,4 +54,5 @@ def run(text: str, *, rounds: int = 0, registers: str = "", optimise: bool = Tru
     (found,) = hosted().run([script])
     assert not found.fault, found.fault
     assert not found.diagnostics, found.diagnostics
-    return Ran(found.output, tuple(e.rpartition(" at ")[0] or e for e in found.errors))
+    texts = (e.partition(" (called from ")[0] for e in found.errors)
+    return Ran(found.output, tuple(e.rpartition(" at ")[0] or e for e in texts))

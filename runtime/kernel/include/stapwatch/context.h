@@ -259,6 +259,23 @@ static __always_inline void sw_error(struct sw_context *c, u32 site, const char 
 }
 
 /**
+ * sw_error_called() - an error leaves a function: its site becomes the same one with its caller
+ * @c: the handler's context
+ * @first: the first of the function's sites; those of a function that recurses may be others
+ * @count: how many there are
+ * @here: the number that the first has as an error of this call
+ *
+ * Context: Handler, on its way to its end.
+ */
+static __always_inline void sw_error_called(struct sw_context *c, u32 first, u32 count, u32 here)
+{
+	u32 n = c->error_site - first;
+
+	if (n < count)
+		c->error_site = here + n;
+}
+
+/**
  * sw_stack_end() - how far the script's functions may go down on this stack
  *
  * Of a process's stack they leave 4 KB, for what they call and for what may interrupt them. Other
