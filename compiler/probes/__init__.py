@@ -41,6 +41,7 @@ FAMILIES: dict[str, Family] = {
     "process": _family("process"),
     "netfilter": _family("netfilter"),
     "perf": _family("perf_event"),
+    "tp_syscall": _family("tp_syscall"),
 }
 
 # Library functions that the context variables of a family call.

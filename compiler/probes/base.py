@@ -113,6 +113,7 @@ class ProbeSite:
     provider: str = ""  # an SDT mark's
     alias: str = ""  # the alias that the script names, wildcards resolved
     optional: bool = False  # the script starts even if the hook cannot be attached
+    positional: bool = False  # $arg1, $arg2, ... are all names that its arguments have
     debuginfo: Debuginfo | None = None  # a program's
     counts: Callable[[Span], Expr] | None = None  # makes a number; a hit for which it is 0 is none
 

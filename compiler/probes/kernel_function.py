@@ -102,11 +102,15 @@ def resolve_module(
     """The `module("name").*` points. The module need not be loaded: its functions are attached when it is."""
     pattern = text_of(components[0])
     if len(components) < 2:
-        raise unexpected(components[0], ("function",))
+        raise unexpected(components[0], ("function", "statement", "tracepoint"))
     wild = is_glob(pattern)
     found = modules_fitting(environment.kernel, pattern) if wild else [module_name(pattern)]
     if not wild and is_module_file(pattern):
         _note_file(pattern, found[0], environment)
+    if components[1].name == "tracepoint":
+        from compiler.probes import tracepoint  # few scripts have it
+
+        return tracepoint.resolve_of_module(components, found, environment)
     sites: list[ProbeSite] = []
     error: ProbePointError | None = None
     for module in found:
@@ -141,7 +145,7 @@ def _points(
     if place.name in NOT_PROBED:
         raise _not_probed(place)
     if place.name != "function":
-        raise unexpected(place, ("function", "statement"))
+        raise unexpected(place, ("function", "statement", *(("tracepoint",) if module else ())))
     if [c.name for c in components[2:]] == ["inline"]:
         from compiler.probes import kernel_source
 

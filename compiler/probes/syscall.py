@@ -42,21 +42,50 @@ _PAGE_SHIFT = 12
 
 def resolve(components: Sequence[syntax.Component], environment: Environment) -> list[ProbeSite]:
     """Sites of all functions by which programs make the call. Raises ProbePointError if there is none."""
-    arch, name = environment.kernel.arch, text_of(components[1])
+    name = text_of(components[1])
     sites: list[ProbeSite] = []
     missing: ProbePointError | None = None
-    if not arch.compat_only(name):
+    if not environment.kernel.arch.compat_only(name):
         try:
-            sites += _sites(arch.syscall_prefix + name, components, environment, _native(arch))
+            sites += native_sites(name, components, environment)
         except ProbePointError as error:
             missing = error
-    for call in arch.compat_calls(name):
+    try:
+        sites += compat_sites(name, components, environment, shared=not sites)
+    except ProbePointError as error:
+        missing = missing or error
+    if not sites and missing is not None:
+        raise missing
+    return sites
+
+
+def native_sites(
+    name: str, components: Sequence[syntax.Component], environment: Environment
+) -> list[ProbeSite]:
+    """The function by which 64-bit programs make a call. Raises ProbePointError."""
+    arch = environment.kernel.arch
+    return _sites(arch.syscall_prefix + name, components, environment, _native(arch))
+
+
+def compat_sites(
+    name: str,
+    components: Sequence[syntax.Component],
+    environment: Environment,
+    *,
+    shared: bool = True,
+) -> list[ProbeSite]:
+    """The functions by which 32-bit programs make a call. Raises ProbePointError.
+
+    `shared`: also those that 64-bit programs have, too.
+    """
+    sites: list[ProbeSite] = []
+    for call in environment.kernel.arch.compat_calls(name):
         function = next((f for f in call.functions if exists(environment.kernel, f)), None)
-        if function is not None and not (sites and _is_shared(call, function, environment)):
+        if function is not None and (shared or not _is_shared(call, function, environment)):
             found = _sites(function, components, environment, _compat(call))
             sites += [replace(site, optional=True) for site in found]
     if not sites:
-        raise missing or ProbePointError(
+        raise ProbePointError(
             "unknown-function",
             f"kernel {environment.kernel.release} has no system call '{name}' of 32-bit programs",
             components[1].span,

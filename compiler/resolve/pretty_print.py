@@ -47,7 +47,8 @@ def summary(ctx: FunctionContext, what: str, dollars: int, span: Span) -> p.Expr
             "unknown-context-variable", f"{site.point} has no context variables", span
         )
     # $arg1 of a function is a second name of a parameter
-    first_names = bool(site.provider) or isinstance(site.hook, Tracepoint)
+    traced = isinstance(site.hook, Tracepoint)
+    first_names = site.positional or bool(site.provider) or traced
     named = [v for v in site.variables.values() if first_names or not _BY_NUMBER.fullmatch(v.name)]
     named = [v for v in named if v.source != "verdict"]
     match what:
@@ -63,7 +64,7 @@ def summary(ctx: FunctionContext, what: str, dollars: int, span: Span) -> p.Expr
             return function_name(ctx, span) if site.function else p.String(site.point, span)
         case "provider" if site.provider:
             return p.String(site.provider, span)
-        case "system" if site.system:
+        case "system" if site.system or traced or site.positional:  # "" if it is not known
             return p.String(site.system, span)
         case _:
             hint = "there are $$vars, $$parms, $$locals, $$return and $$name"

@@ -42,6 +42,13 @@ POINTS = {
     "some.*!, begin": [READ, "end"],
     'kernel.tracepoint("sched_switch")': ['kernel.tracepoint("sched_switch")'],
     'kernel.tracepoint("sched_s*")': ['kernel.tracepoint("sched_switch")'],
+    'tp_syscall("openat")': ['tp_syscall("openat")'],
+    'tp_syscall("nosuch, openat=open,~compat_openat,~ia32_nosuch").return': [
+        'tp_syscall("openat").return',
+        'tp_syscall("~compat_openat").return',
+    ],
+    "never.*?, end": ["end"],
+    "gone, end": ["end"],
     'one if (1), kernel.function("vfs_write") if (0)': [READ, WRITE],
     'kernel.data("x").{rw,write}': ['kernel.data("x").rw', 'kernel.data("x").write'],
     "kernel.data(16).length(4).*": ["kernel.data(16).length(4).write", "kernel.data(16).length(4).rw"],
@@ -55,6 +62,7 @@ probe some.missing = {MISSING} {{ }}
 probe some.never = never {{ }}
 probe some.optional = {MISSING}?, {READ} {{ }}
 probe some.there = end {{ }}
+probe gone = {MISSING}?, never {{ }}
 probe one = {READ} {{ }}
 probe family.first = {READ} {{ }} probe family.second = {WRITE} {{ }}
 probe chain = family.*, end {{ }}
