@@ -60,6 +60,7 @@ class RunOptions:
     listing: str | None = None  # what to list instead of running (Request.listing)
     optimise: bool = True
     skip_badvars: bool = False
+    error_catalogue: bool = False  # errors of pass 2 are also written for programs to read
     kernel: Mapping[str, str] | None = None  # Request.kernel
     compatible: str | None = None
     tolerant: bool = False  # errors of handlers are only counted
@@ -239,6 +240,12 @@ def _add_compiling(run: argparse.ArgumentParser) -> None:
         help="context variables that a probe does not have are 0",
     )
     compiling.add_argument(
+        "--semantic-keep-going",
+        action="store_true",
+        dest="error_catalogue",
+        help="write the errors of pass 2 as a table, too",
+    )
+    compiling.add_argument(
         "-r", metavar="RELEASE", dest="release", help="compile for this kernel, without running"
     )
     compiling.add_argument(
@@ -305,6 +312,7 @@ def parse(given: argparse.Namespace) -> RunOptions:
         listing=_listing(given),
         optimise=given.optimise,
         skip_badvars=given.skip_badvars,
+        error_catalogue=given.error_catalogue,
         kernel=_kernel(given),
         compatible=given.compatible,
         tolerant=given.tolerant,

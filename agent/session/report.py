@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Iterator
 
 from agent.scripts.compile_client import Compiled, CompileError
-from agent.session import console
+from agent.session import console, semantic_errors
 from agent.session.options import RUN_PASS, RunOptions
 from agent.session.pass_timer import PassTimer, times
 from compiler.protocol import Pass
@@ -30,6 +30,7 @@ class Report:
     def __init__(self, options: RunOptions) -> None:
         self.say = console.sayer(background=options.background)
         self._verbose, self._quiet = bool(options.verbose), options.quiet
+        self._catalogue = options.error_catalogue
 
     def warn(self, text: str) -> None:
         """Write a warning, unless -w is given."""
@@ -77,8 +78,11 @@ class Report:
         self.passes(error.passes)
         for diagnostic in (*error.diagnostics, *error.warnings):
             self.say(str(diagnostic))
+        number = len(error.passes) + 1
+        if self._catalogue and number == 2:
+            for line in semantic_errors.catalogue(error.diagnostics):
+                self.say(line)
         if self._verbose:
-            number = len(error.passes) + 1
             self.say(f"Pass {number}: {_FAILED.get(number, 'compilation')} failed.")
 
     def command_failed(self, status: int) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from agent.scripts.compile_client import CompileError
 from agent.session import probe_times
 from agent.session.compile_options import CompileOptions
 from agent.session.options import RunOptions
 from agent.session.report import Report
+from compiler.protocol import Diagnostic, Pass
 
 
 def shot(lost: int = 0, **counts: int) -> Any:
@@ -51,6 +53,27 @@ def test_what_is_missing(found: Any, wanted: list[str], capsys: pytest.CaptureFi
     assert capsys.readouterr().err.splitlines() == [f"WARNING: {line}" for line in wanted]
     Report(RunOptions(CompileOptions(), quiet=True)).losses(found)
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("passes", "shown"), [(0, False), (1, True), (2, False)])
+def test_a_table_of_the_errors_of_pass_2(
+    passes: int, shown: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [
+        Diagnostic("unknown-function", "unknown function 'f'", "x.stp", 3, 15, text="E1"),
+        Diagnostic("no-probe", "the script has\nno probe", text="E2"),
+    ]
+    failed = CompileError(found, passes=(Pass(1, "parsed", 0.1, 0, 0.1, ""),) * passes)
+    for wanted in (False, True):
+        Report(RunOptions(CompileOptions(), error_catalogue=wanted)).not_compiled(failed)
+        table = [
+            "SEMANTIC_ERRORS: 2",
+            "SEMANTIC_ERROR\tx.stp\t3\t15\tf\tunknown function 'f'",
+            "SEMANTIC_ERROR\t-\t0\t0\t-\tthe script has no probe",
+            "SEMANTIC_ERRORS_END",
+        ]
+        told = capsys.readouterr().err.splitlines()
+        assert [line for line in told if line in table] == (table if wanted and shown else [])
 
 
 def test_hits_and_times() -> None:
