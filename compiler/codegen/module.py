@@ -13,7 +13,7 @@ from compiler.analysis.effects import recursive_functions
 from compiler.analysis.string_sizes import infer_sizes
 from compiler.codegen import embedded_c
 from compiler.codegen.body_emitter import Unit
-from compiler.codegen.c_writer import Names, Writer
+from compiler.codegen.c_writer import Names, Writer, string
 from compiler.codegen.costs import Costs
 from compiler.codegen.data_layout import lay_out
 from compiler.codegen.expressions import body_emitter
@@ -178,6 +178,27 @@ def _head(w: Writer, unit: Unit, target: Target, headers: bool) -> None:
             w.line(f"#define {name} {getattr(limits, name)}")
     for name, value in unit.options.defines.items():
         w.line(f"#define {name} {value}")
+    w.line()
+    if headers:
+        _probe_points(w, unit.program)
+
+
+_PROBE_POINT = "sw_probe_point("
+
+
+def _probe_points(w: Writer, program: p.Program) -> None:
+    """The names of the probe points, if the user's C asks for the one that was hit."""
+    nodes = (n for _, stmts in _bodies(program) for n in walk(*stmts))
+    code = [f.code or "" for f in program.functions]
+    code += [n.code for n in nodes if isinstance(n, p.EmbeddedExpr)]
+    if not any(_PROBE_POINT in text for text in code):
+        return
+    with w.block(f"static const char *{_PROBE_POINT}const struct sw_context *c)"):
+        with w.block("static const char *const points[] =", "};"):
+            for probe in program.probes:
+                w.line(f"{string(probe.point)},")
+        w.line()
+        w.line("return points[c->probe];")
     w.line()
 
 

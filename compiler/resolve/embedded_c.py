@@ -20,11 +20,14 @@ _PRAGMA = pattern(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
 _RESULT = pattern(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
 _FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b|\bk(?:read|write)\b")
 _LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
+# members of SystemTap's context that ours has no memory for: functions of stapwatch_embedded.h and, the last, of
+# the generated C
+_MEMBERS = pattern(r"\bCONTEXT\s*->\s*(kregs|uregs|user_mode_p|probe_point)\b")
 
 
 @record
 class Embedded:
-    """`code` has SystemTap's oldest names replaced by the current ones. `bound`: bytes of a string result."""
+    """`code` has SystemTap's oldest names, and members of its context, replaced by ours. `bound`: bytes of a string result."""
 
     code: str
     pure: bool
@@ -55,7 +58,7 @@ def inspect(code: str) -> Embedded:
             case _:
                 flags.add(name)
     return Embedded(
-        _LEGACY.sub(_modern, code),
+        _MEMBERS.sub(r"sw_\1(c)", _LEGACY.sub(_modern, code)),
         bool(flags & {"pure", "stable"}) and not writes,
         "guru" in flags,
         "string" in flags,

@@ -26,6 +26,7 @@
 #include <linux/module.h>
 #include <linux/net.h>
 #include <linux/pid.h>
+#include <linux/ptrace.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -44,6 +45,29 @@
 #define last_error	error
 #define actionremaining actions
 #define nesting		depth
+
+/*
+ * What CONTEXT->kregs, uregs and user_mode_p become: the registers of a probe in the kernel, or
+ * in a program.
+ */
+static inline bool sw_user_mode_p(const struct sw_context *c)
+{
+#ifdef SW_USERSPACE
+	return false;
+#else
+	return c->regs && user_mode((struct pt_regs *)c->regs);
+#endif
+}
+
+static inline struct pt_regs *sw_kregs(const struct sw_context *c)
+{
+	return sw_user_mode_p(c) ? NULL : (struct pt_regs *)c->regs;
+}
+
+static inline struct pt_regs *sw_uregs(const struct sw_context *c)
+{
+	return sw_user_mode_p(c) ? (struct pt_regs *)c->regs : NULL;
+}
 
 /*
  * STAP_RETURN() of a function whose result is a number, a string, or nothing.
