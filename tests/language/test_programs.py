@@ -10,6 +10,7 @@ program after the other, so that hypothesis can shrink it; the script is printed
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Iterator
@@ -31,7 +32,9 @@ GROUP = 8  # hypothesis varies its earlier examples when it generates many
 BATCH = 5  # groups compiled at once
 PART = 50  # groups of one test
 TRIES = 150  # of programs while one is shrunk
-_PLACE = re.compile(r" at p\.stp:\d+:\d+$", re.MULTILINE)  # of an error, whose text may have lines
+# of an error, whose text may have lines, and the calls that led there
+_PLACE = re.compile(r" at p\.stp:\d+:\d+(?: \((called from [^\n]*)\))?$", re.MULTILINE)
+_CALLER = re.compile(r"called from identifier '(\w+)' at p\.stp:\d+:\d+")
 
 
 @pytest.fixture(scope="module")
@@ -84,13 +87,19 @@ def faults(found: list[Program], hosted: HostedRuntime) -> list[str]:
     for i, outcome in zip(scripts, hosted.run(list(scripts.values())), strict=True):
         if "error[regex-too-large]" in outcome.diagnostics:
             continue
-        got = outcome.fault or outcome.diagnostics or _PLACE.sub("", outcome.transcript)
+        got = outcome.fault or outcome.diagnostics or _PLACE.sub(_callers, outcome.transcript)
         if got != wanted[i]:
             lines = difflib.unified_diff(
                 wanted[i].splitlines(), got.splitlines(), "wanted", "got", n=1
             )
             told[i] = f"{scripts[i].text!s}\n" + "\n".join(line.rstrip("\n") for line in lines)
     return told
+
+
+def _callers(found: re.Match[str]) -> str:
+    """As the evaluator tells them."""
+    names = (name for name, _ in itertools.groupby(_CALLER.findall(found[1] or "")))
+    return "".join(f" <- {name}" for name in names)
 
 
 def shrink(number: int, hosted: HostedRuntime) -> None:

@@ -2,7 +2,7 @@
 """The output of a program by the language reference: numbers of 64 bits that wrap, strings that are cut,
 errors.
 
-evaluate(program) -> "l0=3\nERROR: division by 0\n"
+evaluate(program) -> "l0=3\nERROR: division by 0 <- f0\n"
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class _World:
             try:
                 self.block(probe.body)
             except Failure as failure:
-                self.printed.append(f"ERROR: {failure}\n")
+                self.printed.append(f"{failure.told()}\n")
             except _Left as left:
                 assert left.word == "next"
         return "".join(self.printed)
@@ -341,12 +341,17 @@ class _World:
             for f in self.program.functions
             if f.name == e.function and len(f.parameters) == len(args)
         ]
-        for f in sorted(meant, key=lambda f: f.priority or 0):
-            try:
-                return self.result(f, args)
-            except _Left as left:
-                assert left.word == "next"
-        raise Failure(f"no function {e.function}() is left for 'next'")
+        try:
+            for f in sorted(meant, key=lambda f: f.priority or 0):
+                try:
+                    return self.result(f, args)
+                except _Left as left:
+                    assert left.word == "next"
+            raise Failure(f"no function {e.function}() is left for 'next'")
+        except Failure as failure:
+            if len(meant) > 1 or meant[0].code is None:  # C alone fails at its call
+                failure.leave(e.function)
+            raise
 
     def result(self, f: t.Function, args: list[Value]) -> Value:
         if f.code is not None:

@@ -17,7 +17,19 @@ class TooLong(Exception):
 
 
 class Failure(Exception):
-    """A script's error."""
+    """A script's error. `callers`: the functions that it has left, the innermost first; those of one name that
+    follow each other are one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.callers: list[str] = []
+
+    def leave(self, function: str) -> None:
+        if self.callers[-1:] != [function]:
+            self.callers.append(function)
+
+    def told(self) -> str:
+        return f"ERROR: {self}" + "".join(f" <- {name}" for name in self.callers)
 
 
 def wrap(value: int) -> int:
