@@ -51,7 +51,9 @@ class ErrorSites:
     """The sites of a module, by their numbers. Functions are emitted before their callers."""
 
     sites: list[Site] = field(default_factory=list)
-    _functions: dict[str, range] = field(default_factory=dict)  # by symbol, of those that are emitted
+    _functions: dict[str, range] = field(
+        default_factory=dict
+    )  # by symbol, of those that are emitted
     _known: dict[Site, int] = field(default_factory=dict)  # of this function, or of all handlers
     _calls: dict[tuple[str, str], Calls] = field(default_factory=dict)  # likewise; symbol, location
     _with_callers: int = 0

@@ -121,9 +121,7 @@ def _fits(key: tuple[str, ...], patterns: list[str]) -> bool:
     )
 
 
-def expand(
-    probes: Sequence[syntax.Probe], aliases: Aliases, environment: Environment
-) -> Expansion:
+def expand(probes: Sequence[syntax.Probe], aliases: Aliases, environment: Environment) -> Expansion:
     """The handlers of all probes."""
     found: list[ResolvedProbePoint] = []
     faults: list[Diagnostic] = []

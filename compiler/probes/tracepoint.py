@@ -2,7 +2,7 @@
 """kernel.trace("sched_switch"): the tracepoint calls the handler, BTF has the types of its arguments.
 
 kernel.tracepoint("sched_switch") is the same tracepoint without its system, and with $arg1, $arg2, ...
-module("ext4").tracepoint("ext4_sync_file_enter") is one of a module, which must be loaded when the script starts.
+module("ext4").tracepoint("ext4_sync_file_enter") is one of a module, which must be loaded as the script starts.
 """
 
 from __future__ import annotations
@@ -101,6 +101,4 @@ def _positional(t: tracepoints.Tracepoint, owner: str) -> ProbeSite:
     named = [(f"arg{i + 1}", i, p.type_id) for i, p in enumerate(t.params)]
     variables = {name: Variable(name, "argument", i, type_id) for name, i, type_id in named}
     hook = Tracepoint(t.name, len(t.params))
-    return ProbeSite(
-        hook, f'{owner}.tracepoint("{t.name}")', variables, t.name, positional=True
-    )
+    return ProbeSite(hook, f'{owner}.tracepoint("{t.name}")', variables, t.name, positional=True)

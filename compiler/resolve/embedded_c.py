@@ -20,14 +20,15 @@ _PRAGMA = pattern(r"/\*\s*([a-z-]+)((?::\s*\w+)*)\s*\*/")
 _RESULT = pattern(r"\bSTAP_RETVALUE\b|\b__retvalue\b|\bSTAP_RETURN\s*\(\s*[^)\s]")
 _FAILS = pattern(r"\bc\b|\bCONTEXT\b|\bSTAP_ERROR\b|\bk(?:read|write)\b")
 _LEGACY = pattern(r"\bTHIS\s*->\s*(\w+)")
-# members of SystemTap's context that ours has no memory for: functions of stapwatch_embedded.h and, the last, of
-# the generated C
+# members of SystemTap's context that ours has no memory for: they are functions of stapwatch_embedded.h, the
+# last one of the generated C
 _MEMBERS = pattern(r"\bCONTEXT\s*->\s*(kregs|uregs|user_mode_p|probe_point)\b")
 
 
 @record
 class Embedded:
-    """`code` has SystemTap's oldest names, and members of its context, replaced by ours. `bound`: bytes of a string result."""
+    """`code` has SystemTap's oldest names, and members of its context, replaced by ours. `bound`: bytes of a
+    string result."""
 
     code: str
     pure: bool
