@@ -214,7 +214,7 @@ class _Scanner:
                 "bad-number",
                 f"'{shown}' is not a number, or does not fit into 64 bits",
                 span,
-                hint="numbers are decimal, octal with a leading 0, or hexadecimal with 0x",
+                hint="numbers are decimal, octal with a leading 0, hexadecimal with 0x, or binary with 0b",
             )
             self._invalid(diagnostic, Token("NUMBER", 0, span))
             return
@@ -342,6 +342,8 @@ def _parse_number(text: str) -> int:
     """The value of a literal, below 2^64. Raises ValueError for any other text."""
     if text[:2] in ("0x", "0X"):
         value = int(text, 16)
+    elif text[:2] in ("0b", "0B"):
+        value = int(text, 2)
     elif text[0] == "0":
         value = int(text, 8)
     else:

@@ -331,8 +331,13 @@ def _conditional(ctx: FunctionContext, e: syntax.Conditional, expected: ValueTyp
     value = constant(ctx, e.test)
     if isinstance(value, p.Number):
         chosen, other = (e.then, e.otherwise) if value.value else (e.otherwise, e.then)
-        if lower_unreachable_expr(ctx, e.test, other, expected) is None:
+        unreachable = lower_unreachable_expr(ctx, e.test, other, expected)
+        if unreachable is None:
             return ctx.expr(chosen, expected)
+        if _is_typed(unreachable):  # its type need not be that of the chosen one
+            found = ctx.expr(chosen, expected)
+            if _is_typed(found) and found.type is not unreachable.type:
+                return found
     test = ctx.typed(e.test, LONG)
     then, otherwise = same_type(ctx, e.then, e.otherwise, expected)
     return p.Conditional(test, then, otherwise, then.type or LONG, e.span)
