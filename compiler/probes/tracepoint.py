@@ -2,7 +2,7 @@
 """kernel.trace("sched_switch"): the tracepoint calls the handler, BTF has the types of its arguments.
 
 kernel.tracepoint("sched_switch") is the same tracepoint without its system, and with $arg1, $arg2, ...
-module("ext4").tracepoint("ext4_sync_file_enter") is one of a module, which must be loaded as the script starts.
+module("ext4").tracepoint("ext4_sync_file_enter") is one of a module, which must be loaded at the start.
 """
 
 from __future__ import annotations
