@@ -18,7 +18,12 @@ from compiler.resolve import embedded_c, path_expressions, pointer_types, print_
 from compiler.resolve.calls import call
 from compiler.resolve.contexts import FunctionContext
 from compiler.resolve.memory_path import TargetError
-from compiler.resolve.static_tests import constant, lower_unreachable_expr, selects_by_context
+from compiler.resolve.static_tests import (
+    asks_what_exists,
+    constant,
+    lower_unreachable_expr,
+    selects_by_context,
+)
 from compiler.resolve.statistics_ops import buckets, extract, statistic
 from compiler.resolve.type_environment import UNKNOWN
 from compiler.resolve.variables import array, element, lower_keys, lvalue, require_known, scalar
@@ -334,7 +339,7 @@ def _conditional(ctx: FunctionContext, e: syntax.Conditional, expected: ValueTyp
         unreachable = lower_unreachable_expr(ctx, e.test, other, expected)
         if unreachable is None:
             return ctx.expr(chosen, expected)
-        if _is_typed(unreachable):  # its type need not be that of the chosen one
+        if _is_typed(unreachable) and not asks_what_exists(e.test):  # it may be of another type
             found = ctx.expr(chosen, expected)
             if _is_typed(found) and found.type is not unreachable.type:
                 return found

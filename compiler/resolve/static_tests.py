@@ -38,7 +38,12 @@ _EFFECTS = (
 
 def selects_by_context(ctx: FunctionContext, test: syntax.Expr) -> bool:
     """Whether a test depends on what exists in this probe, so that it may differ in another one."""
-    return ctx.has_probe_context and any(
+    return ctx.has_probe_context and asks_what_exists(test)
+
+
+def asks_what_exists(test: syntax.Expr) -> bool:
+    """Whether a test is more than literals and operators."""
+    return any(
         isinstance(n, syntax.Defined) or (isinstance(n, syntax.AtCall) and n.name in _EXISTENCE)
         for n in walk(test)
     )
