@@ -4,6 +4,9 @@
     Stap.find().judge(Script("x", "probe begin { l = 1 println(l) }"))
       -> Verdict(accepted=True, types=Types(probes=(("begin", frozenset({"l:long"})),), ...))
 
+find() is this machine's; newest() is that of the lab's guest that the bench compares with, run natively by the
+guest's own dynamic linker, so it needs no privilege and changes nothing there.
+
 It needs no kernel for parsing, nor for probes of begin, end, error and timers: a folder that looks like a
 kernel's build tree is enough. A start takes a quarter of a second, so verdicts are cached outside of this
 tree, with all that they depend on as the key.
@@ -19,16 +22,19 @@ import resource
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from lab.host import cache_root
 from tests.language.userspace import Script
 
 RELEASE = "6.1.0-13-amd64"  # as userspace.conditions() has it
 CONFIG = "CONFIG_SMP=y\nCONFIG_HZ=250\nCONFIG_E1000=m\n"
 NO_STAP = "stap is not installed (Debian's package systemtap)"
+NO_NEWEST = "there is no guest with the newest stap (make bench builds it)"
+NEWEST = "5.6"  # the release whose verdicts are recorded
 _DECORATION = re.compile(r"(?: if \(.*\)|[?!])+$")  # suffixes of a probe point
 
 
@@ -81,11 +87,14 @@ def parse_types(listing: str) -> Types:
 
 
 class Stap:
-    def __init__(self, program: str, folder: Path) -> None:
-        self._program, self._folder = program, folder
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._command = tuple(command)
+        self._environment = environment or {}
         self._verdicts = folder / "verdicts"
         self._kernel = folder / "kernel"
-        done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=60)
         self.version = (done.stdout + done.stderr).splitlines()[0]
         self._verdicts.mkdir(parents=True, exist_ok=True)
         _make_kernel(self._kernel)
@@ -93,8 +102,26 @@ class Stap:
     @classmethod
     def find(cls) -> Stap | None:
         program = shutil.which("stap")
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return cls(program, home / "stapwatch-tests" / "stap") if program else None
+        return cls([program], _folder()) if program else None
+
+    @classmethod
+    def newest(cls) -> Stap | None:
+        """The stap of release NEWEST, from the root folder of a guest."""
+        for root in sorted((cache_root() / "images").glob("*+systemtap*/rootfs")):
+            libraries = root / "usr/lib/x86_64-linux-gnu"
+            loader, program = root / "usr/lib64/ld-linux-x86-64.so.2", root / "usr/bin/stap"
+            if not (loader.exists() and program.exists()):
+                continue
+            path = f"{libraries}:{libraries}/systemtap"
+            environment = {
+                f"SYSTEMTAP_{name.upper()}": str(root / "usr/share/systemtap" / name)
+                for name in ("tapset", "runtime")
+            }
+            command = (str(loader), "--library-path", path, str(program))
+            found = cls(command, _folder(), environment)
+            if f"version {NEWEST}" in found.version:
+                return found
+        return None
 
     def judge(self, script: Script, last_pass: int = 2) -> Verdict:
         """stap's verdict on a script, without optimisation."""
@@ -126,16 +153,26 @@ class Stap:
         with tempfile.TemporaryDirectory(prefix="stapwatch-stap-") as name:
             file = Path(name) / "x.stp"
             file.write_bytes(text)
-            command = [self._program, "-r", str(self._kernel), *options, str(file), *args]
+            command = [*self._command, "-r", str(self._kernel), *options, str(file), *args]
             done = subprocess.run(
                 command,
                 capture_output=True,
                 timeout=600,
                 preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (20, 20)),
-                env={**os.environ, "SYSTEMTAP_DIR": name, "LC_ALL": "C.UTF-8"},
+                env={
+                    **os.environ,
+                    "SYSTEMTAP_DIR": name,
+                    "LC_ALL": "C.UTF-8",
+                    **self._environment,
+                },
             )
         said = done.stderr.decode(errors="replace").replace(str(file), "x.stp")
         return Verdict(done.returncode == 0, done.stdout.decode("latin-1"), said)
+
+
+def _folder() -> Path:
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return home / "stapwatch-tests" / "stap"
 
 
 def _make_kernel(folder: Path) -> None:

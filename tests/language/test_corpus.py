@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A corpus of two thousand small scripts of the whole language: we accept those that stap 4.8 accepts.
+"""A corpus of two thousand small scripts of the whole language: we accept those that stap 5.6 accepts.
 
-corpus/TOPIC.txt has one script a line. `+` begins those that stap accepts, `-` those that it rejects:
+corpus/TOPIC.txt has one script a line. `+` begins those that stap accepts, `-` those that it rejects, `>` those that
+5.6 accepts and 4.8 does not, `<` the opposite:
 
     + println(1)                                  the body of a begin probe, if there is no probe
     - -g function f() %{ %} probe begin { g() }   -g: guru mode, -Gn=5: a global's value
@@ -10,7 +11,7 @@ corpus/TOPIC.txt has one script a line. `+` begins those that stap accepts, `-` 
     # differs: REASON
     + break                                       up to the next empty line ours is the opposite, on purpose
 
-`python -m tests.language.test_corpus --update` asks stap for all of them again.
+`python -m tests.language.test_corpus --update` asks both for all of them again.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pytest
 
 from compiler.driver.compile import allow_depth
 from compiler.ir.diagnostics import CompileError, render_all
-from tests.language.stap import NO_STAP, Stap
+from tests.language.stap import NO_NEWEST, NO_STAP, Stap
 from tests.language.test_against_stap import differences
 from tests.language.userspace import Script, analyse
 
@@ -41,7 +42,8 @@ _ITEM = re.compile(r"\b(probe|function|global)\b")
 @dataclass(frozen=True, slots=True)
 class Line:
     number: int
-    accepted: bool  # by stap
+    accepted: bool  # by stap 5.6
+    by_older: bool  # by stap 4.8
     differs: str  # the reason for the opposite verdict; "" if ours is the same
     text: str
 
@@ -73,7 +75,7 @@ def lines(topic: str) -> Iterator[Line]:
         elif not line:
             differs = ""
         else:
-            yield Line(number, line[0] == "+", differs, line[2:])
+            yield Line(number, line[0] in "+>", line[0] in "+<", differs, line[2:])
 
 
 def complaint(script: Script) -> str:
@@ -99,31 +101,36 @@ def test_topic(topic: str) -> None:
 
 @pytest.mark.host
 @pytest.mark.parametrize("topic", TOPICS)
-def test_stap_says_so(topic: str) -> None:
+@pytest.mark.parametrize("newest", [False, True])
+def test_stap_says_so(newest: bool, topic: str) -> None:
     """stap's verdicts and types of a sample match the corpus and ours."""
-    stap = Stap.find()
+    stap = Stap.newest() if newest else Stap.find()
     if stap is None:
-        pytest.skip(NO_STAP)
+        pytest.skip(NO_NEWEST if newest else NO_STAP)
     asked = [line for line in list(lines(topic))[::EVERY] if not line.differs]
     verdicts = stap.judge_all([(line.script, 2) for line in asked])
     for line, verdict in zip(asked, verdicts, strict=True):
-        assert verdict.accepted is line.accepted, line.text
-        found = differences(line.script, verdict)
-        assert not found, "\n".join([line.text, *found])
+        assert verdict.accepted is (line.accepted if newest else line.by_older), line.text
+        if line.accepted is line.by_older:
+            found = differences(line.script, verdict)
+            assert not found, "\n".join([line.text, *found])
+
+
+_MARKS = {(True, True): "+", (False, False): "-", (False, True): ">", (True, False): "<"}
 
 
 def main() -> None:
-    stap = Stap.find()
-    if stap is None or sys.argv[1:] != ["--update"]:
-        sys.exit(NO_STAP if stap is None else __doc__)
+    older, newest = Stap.find(), Stap.newest()
+    if older is None or newest is None or sys.argv[1:] != ["--update"]:
+        sys.exit(NO_STAP if older is None else NO_NEWEST if newest is None else __doc__)
     for topic in TOPICS:
         path = FOLDER / f"{topic}.txt"
         rows = path.read_text().splitlines()
         known = list(lines(topic))
-        for line, verdict in zip(
-            known, stap.judge_all([(line.script, 2) for line in known]), strict=True
-        ):
-            rows[line.number - 1] = f"{'+' if verdict.accepted else '-'} {line.text}"
+        asked = [(line.script, 2) for line in known]
+        found = zip(known, older.judge_all(asked), newest.judge_all(asked), strict=True)
+        for line, old, new in found:
+            rows[line.number - 1] = f"{_MARKS[old.accepted, new.accepted]} {line.text}"
         path.write_text("\n".join(rows) + "\n")
 
 
