@@ -5,10 +5,11 @@
     exists(kernel, "xfs_file_open", "xfs") -> True
 
 A running kernel's symbol table is the source; for another kernel it is BTF, and the symbol table of a
-module's file if that has no BTF.
+module's file for what its BTF has not.
 """
 
 import re
+from contextlib import suppress
 
 from compiler.kernel import btf_types
 from compiler.kernel.errors import KernelFactError
@@ -47,7 +48,7 @@ def exists(kernel: Kernel, name: str, module: str = "") -> bool:
             return True
     except KernelFactError:
         pass
-    return bool(module) and name in _in_file(kernel, name, module)
+    return bool(module) and _is_in_file(kernel, name, module)
 
 
 def module_with(kernel: Kernel, name: str) -> str:
@@ -60,22 +61,37 @@ def module_with(kernel: Kernel, name: str) -> str:
     return found[0] if found else ""
 
 
+def _is_in_file(kernel: Kernel, name: str, module: str) -> bool:
+    """Whether the module's file has the function. BTF leaves out functions whose parameters the compiler has
+    changed."""
+    with suppress(KernelFactError):
+        known = kernel.module_btf(module).find_all(btf_types.Function, name)
+        if any(function.id >= len(kernel.btf) for function in known):
+            return True
+    return name in _symbols_in_file(kernel, module)
+
+
 def _in_file(kernel: Kernel, pattern: str, module: str) -> list[str]:
     """The functions that a module's own BTF has. Kernels may have none for modules: then those of its symbol
     table."""
     try:
         btf = kernel.module_btf(module)
     except KernelFactError:
-        try:
-            names = kernel.module_functions(module)
-        except KernelFactError:
-            return []
+        names = _symbols_in_file(kernel, module)
         return [name for name in names if re.fullmatch(glob_regex(pattern), name)]
     return [
         name
         for name in btf.names(btf_types.Function, pattern)
         if btf.find_all(btf_types.Function, name)[0].id >= len(kernel.btf)
     ]
+
+
+def _symbols_in_file(kernel: Kernel, module: str) -> frozenset[str]:
+    """The functions in a module's symbol table; none if it cannot be read."""
+    try:
+        return kernel.module_functions(module)
+    except KernelFactError:
+        return frozenset()
 
 
 def modules_fitting(kernel: Kernel, pattern: str) -> list[str]:

@@ -13,10 +13,13 @@ from compiler.frontend.parser import Conditions, parse
 from compiler.ir import syntax
 from compiler.ir.diagnostics import CompileError
 from compiler.ir.hooks import Ftrace, Watchpoint
+from compiler.kernel.btf import Btf
+from compiler.kernel.errors import BadBtf
 from compiler.kernel.symbols import Hookable, Symbols
 from compiler.kernel.text_offsets import TextOffsets
 from compiler.probes import Environment, kernel_point
 from compiler.probes.kernel_function import resolve_module
+from compiler.probes.kernel_symbols import exists
 from compiler.resolve.program import resolve
 from runtime.support.record import record
 from tests.golden.kernel import GoldenKernel, golden_kernel
@@ -156,3 +159,34 @@ def test_without_types_of_the_module_the_kernels_are_found() -> None:
         resolved('@cast($arg1, "file", "toy")')
     with pytest.raises(CompileError, match="the kernel has no type 'toy_file'"):
         resolved('@cast($arg1, "toy_file")')
+
+
+@record
+class FromFiles(Machine):
+    """A kernel whose modules are read from their files. `typed`: they have BTF, which lacks what the compiler
+    has changed."""
+
+    typed: bool = True
+
+    def module_btf(self, module: str) -> Btf:
+        if not self.typed:
+            raise BadBtf(f"module '{module}' carries no type information")
+        return self.btf
+
+    def module_functions(self, module: str) -> frozenset[str]:
+        return frozenset({"toy_changed"})
+
+
+def from_files(*, typed: bool) -> FromFiles:
+    golden = golden_kernel()
+    assert isinstance(golden, GoldenKernel)
+    return FromFiles(
+        "6.1.0", ARCH, Path("/nowhere"), is_running=False, types=golden.types, typed=typed
+    )
+
+
+@pytest.mark.parametrize("typed", [True, False])
+def test_a_function_without_type_is_found_in_the_symbol_table(typed: bool) -> None:
+    kernel = from_files(typed=typed)
+    assert exists(kernel, "toy_changed", "toy")
+    assert not exists(kernel, "vfs_read", "toy")  # the kernel's own
