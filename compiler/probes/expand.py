@@ -165,12 +165,15 @@ def _diagnostic(error: ProbePointError, point: syntax.ProbePoint) -> Diagnostic:
     same = error.span.source is point.span.source
     if same and point.span.start <= error.span.start <= point.span.end:
         return Diagnostic(error.slug, error.message, error.span, hint=error.hint or None)
+    from compiler.probes.unsupported import gone
+
+    known = gone(spell(point.components))
     return Diagnostic(
         error.slug,
         f"'{spell(point.components)}' cannot be resolved: {error.message}",
         point.span,
         labels=(Label(error.span, "which it stands for"),),
-        hint=error.hint or None,
+        hint=f"{known[0]}; {known[1]}" if known else error.hint or None,
     )
 
 
@@ -336,9 +339,12 @@ def _sites(
 
 def _unknown_point(components: Sequence[syntax.Component], aliases: Aliases) -> ProbePointError:
     """The error for a point that begins with no family's name."""
-    from compiler.probes.unsupported import ABSENT, hint_of_packages  # few scripts need it
+    from compiler.probes.unsupported import ABSENT, gone, hint_of_packages  # few scripts need it
 
     first = components[0]
+    if known_gone := gone(spell(components)):
+        message = f"'{spell(components)}' is gone: {known_gone[0]}"
+        return ProbePointError("gone-probe-point", message, first.span, known_gone[1])
     if first.name in ABSENT:
         slug, message, hint = ABSENT[first.name]
         return ProbePointError(slug, message, first.span, hint)

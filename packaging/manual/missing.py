@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from agent.session.needless_options import NEEDLESS
 from agent.session.unsupported_options import INSTEAD
-from compiler.probes.unsupported import ABSENT
+from compiler.probes.unsupported import ABSENT, GONE
 from compiler.resolve.unsupported_functions import UNSUPPORTED
 from manual.scd import bold, definition, prose
 
@@ -24,7 +24,8 @@ def needless() -> str:
 
 
 def points() -> str:
-    return _definitions((name, f"{why}; {what}") for name, (_, why, what) in ABSENT.items())
+    rows = [(name, f"{why}; {what}") for name, (_, why, what) in ABSENT.items()]
+    return _definitions([*rows, *((name, f"{why}; {what}") for name, (why, what) in GONE.items())])
 
 
 def functions() -> str:
