@@ -39,7 +39,6 @@ ABSENT: Mapping[str, tuple[str, str, str]] = {
     "java": (_SLUG, "methods of Java programs cannot be probed", _INTERPRETERS),
     "python2": (_SLUG, "functions of Python programs cannot be probed", _INTERPRETERS),
     "python3": (_SLUG, "functions of Python programs cannot be probed", _INTERPRETERS),
-    "python": (_SLUG, "functions of Python programs cannot be probed", _INTERPRETERS),
     "stap": (_SLUG, "there is no stap whose passes could be probed", _PROGRAMS),
     "staprun": (_SLUG, "there is no staprun that could be probed", _PROGRAMS),
     "stapio": (_SLUG, "there is no stapio that could be probed", _PROGRAMS),
