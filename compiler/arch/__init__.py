@@ -81,6 +81,21 @@ class CompatCall:
 
 
 @record
+class UnwindForms:
+    """What compilers and libraries write in call frame information, and what the runtime's walk knows.
+    Registers by DWARF's numbers; expressions in DWARF's operations."""
+
+    stack_pointer: int
+    frame_pointer: int
+    return_address: int
+    return_offset: int  # of the return address in memory, from the CFA
+    # the CFA in a linkage table: what stands around the number of the byte from which it is 8 higher
+    linkage: tuple[bytes, bytes]
+    # the C library's, of the frame that a signal's handler returns to: CFA, frame pointer, return address
+    signal: tuple[bytes, bytes, bytes]
+
+
+@record
 class Arch:
     """One architecture: a 64-bit little-endian machine. Registers go by their names in the kernel's
     `struct pt_regs`, which are those of `struct sw_regs` in C."""
@@ -134,6 +149,7 @@ class Arch:
     operands: Callable[[str], tuple[Operand | None, ...]]
     # offset and size of the packed kernel in a boot image; None: the bytes are not a boot image
     boot_payload: Callable[[bytes], tuple[int, int] | None]
+    unwind: UnwindForms | None = None  # None: the runtime does not walk by tables
     return_thunk: str = ""  # the kernel's function that functions jump to in place of a return
 
 

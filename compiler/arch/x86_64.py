@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from compiler.arch import Arch, CompatCall, Operand, Percpu
+from compiler.arch import Arch, CompatCall, Operand, Percpu, UnwindForms
 
 _BOOT_MAGIC_AT: Final = 0x202
 _SETUP_SECTORS_AT: Final = 0x1F1
@@ -116,5 +116,15 @@ ARCH: Final = Arch(
     absolute_relocations=((1, 8), (10, 4), (11, 4)),
     operands=operands,
     boot_payload=boot_payload,
+    unwind=UnwindForms(
+        stack_pointer=7,
+        frame_pointer=6,
+        return_address=16,
+        return_offset=-8,
+        # breg7(8), breg16(0), lit15, and ... ge, lit3, shl, plus
+        linkage=(bytes.fromhex("770880003f1a"), bytes.fromhex("2a332422")),
+        # breg7(160), deref; breg7(120); breg7(168)
+        signal=(bytes.fromhex("77a00106"), bytes.fromhex("77f800"), bytes.fromhex("77a801")),
+    ),
     return_thunk="__x86_return_thunk",
 )

@@ -9,7 +9,8 @@
     functions     functions and their inline instances; the variables that are visible at an address
     operations    the names of operations
     expressions   location expressions -> values of `compiler.ir.program`;  frames: where a frame is
+    call_frames   .eh_frame -> rows: where the caller's registers are;  unwind_table: those of a file, compact
 
 No file of another room is imported but for ELF, types and values: a kernel's DWARF is read the same way.
-Nothing imports this room unless a script names something that only DWARF knows.
+Nothing imports this room unless a script names something that only DWARF knows, or walks a program's stack.
 """
