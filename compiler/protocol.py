@@ -74,6 +74,9 @@ class Request:
     explain: bool = False  # run all passes; the output is JSON, see compiler/driver/explain.py
     manifest: bool = False  # the output of pass 3 is the manifest, and not the C
     skip_badvars: bool = False  # context variables that a probe does not have are 0
+    unwind: tuple[
+        str, ...
+    ] = ()  # further programs whose unwind tables a module gets that uses them
     recompile: bool = False  # compile even what is in the cache, into a module of another name
 
     @property

@@ -8,6 +8,7 @@ check_request(CompileOptions(guru=True), "x.stp", Path("/tmp/out"))
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from agent.config.settings import Settings
@@ -50,6 +51,7 @@ def run_request(
         args=options.arguments,
         optimise=options.optimise,
         skip_badvars=options.skip_badvars,
+        unwind=tuple(map(_absolute, options.unwind)),
         end_of_run_globals=options.end_of_run_globals,
         extra=options.extra,
         listing=options.listing,
@@ -73,6 +75,11 @@ def cache_folder() -> Path:
         return common
     own = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(own) / "stapwatch"
+
+
+def _absolute(name: str) -> str:
+    """A program's path, whatever the current folder and PATH are; names without a file stay."""
+    return str(Path(name).absolute()) if "/" in name else shutil.which(name) or name
 
 
 def _target_program(options: RunOptions) -> str:

@@ -61,6 +61,7 @@ class RunOptions:
     optimise: bool = True
     skip_badvars: bool = False
     error_catalogue: bool = False  # errors of pass 2 are also written for programs to read
+    unwind: tuple[str, ...] = ()  # programs and libraries whose unwind tables are wanted, too
     kernel: Mapping[str, str] | None = None  # Request.kernel
     compatible: str | None = None
     tolerant: bool = False  # errors of handlers are only counted
@@ -246,6 +247,14 @@ def _add_compiling(run: argparse.ArgumentParser) -> None:
         help="write the errors of pass 2 as a table, too",
     )
     compiling.add_argument(
+        "-d",
+        metavar="FILE",
+        action="append",
+        default=[],
+        dest="unwind",
+        help="a further program or library that ubacktrace() goes through; may be repeated",
+    )
+    compiling.add_argument(
         "-r", metavar="RELEASE", dest="release", help="compile for this kernel, without running"
     )
     compiling.add_argument(
@@ -313,6 +322,7 @@ def parse(given: argparse.Namespace) -> RunOptions:
         optimise=given.optimise,
         skip_badvars=given.skip_badvars,
         error_catalogue=given.error_catalogue,
+        unwind=tuple(given.unwind),
         kernel=_kernel(given),
         compatible=given.compatible,
         tolerant=given.tolerant,

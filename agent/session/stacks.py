@@ -29,6 +29,7 @@ _ADDRESSES = pattern(r"0x[0-9a-f]+(?: 0x[0-9a-f]+)* ?")
 _OFFSET = pattern(r"\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?")
 _KERNEL_DIGITS = len("0xffffffff81000000")
 _PROCESS_KEYS = ("pid", "tid")
+_UNKNOWN = "[unknown]"
 
 
 def stacks(shot: Snapshot, resolve: Resolver, target: int) -> dict[Stack, int]:
@@ -102,6 +103,9 @@ def _functions(text: str, resolve: Resolver, pid: int) -> Iterator[str]:
     for number, address in enumerate(addresses):
         # a return address may be the first of the next function: the call is before it
         called = address - (number > 0)
+        if not address:  # callers that could not be found
+            yield _UNKNOWN
+            continue
         name = resolve(called, pid)
         yield _clean(name) if name else f"{address:#x}"
 

@@ -7,6 +7,7 @@ write_tables(w, unit, target) -> static const struct sw_probe probes[] = { ... }
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from compiler.analysis import probe_conditions
 from compiler.codegen import c_writer as t
@@ -22,6 +23,9 @@ from compiler.ir.walk import body_of, reachable, roots_of, walk
 from runtime.abi.manifest import EXPONENTIAL_FORMAT, HistogramKind, Manifest, Probe
 from runtime.support.record import record, replace
 
+if TYPE_CHECKING:
+    from compiler.codegen.unwind_tables import UnwindTable
+
 
 @record
 class ModuleTypes:
@@ -35,7 +39,7 @@ class ModuleTypes:
 @record
 class Target:
     """A module's name and identity, and the kernel that it is made for; `build_id` in bytes. `modules`: those
-    of the kernel's whose types it uses."""
+    of the kernel's whose types it uses. `unwind`: for the stacks of programs."""
 
     module: str
     identity: str
@@ -43,6 +47,7 @@ class Target:
     build_id: bytes
     compiler: str
     modules: tuple[ModuleTypes, ...] = ()
+    unwind: tuple[UnwindTable, ...] = ()
 
 
 def initial_values(w: Writer, unit: Unit) -> None:
@@ -95,6 +100,10 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
             for m in target.modules:
                 w.line(f"{{ {t.string(m.module)}, {m.size}, {m.checksum:#x} }},")
         w.line()
+    if target.unwind:
+        from compiler.codegen import unwind_tables
+
+        unwind_tables.write(w, target.unwind)
     digits = ", ".join(f"0x{b:02x}" for b in target.build_id)
     w.line(f"static const u8 build_id[] = {{ {digits} }};")
     w.line()
@@ -133,6 +142,9 @@ def write_tables(w: Writer, unit: Unit, target: Target) -> None:
         if target.modules:
             w.line(f".nr_module_types = {len(target.modules)},")
             w.line(".module_types = module_types,")
+        if target.unwind:
+            w.line(f".nr_unwind = {len(target.unwind)},")
+            w.line(".unwind = unwind,")
 
 
 def _write_probe(

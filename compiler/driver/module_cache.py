@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _NAME = pattern(r"[^a-z0-9_]+")
 # as `meaning` writes it: process( and anything but an absolute path or a number
 _SEARCHED_PROGRAM = pattern(rb"IDENT 'process'\n LPAR '\('\n (?!STRING ['\"]/|NUMBER)")
+# functions of the library that walk up stacks of programs, of which the target is one
+_PROGRAM_STACKS = pattern(rb"\bu(?:stack|callers)\b|ubacktrace")
 _MODULE_STEM = 32  # characters of the script's name in its module's
 _RESULT = "result.json"
 _BOOT = "boot"  # in an entry's folder: the boot in which its compiler last used it
@@ -269,7 +271,7 @@ def _program_search(request: Request, said: bytes) -> str:
     """The settings that the lookup of program names depends on: none for absolute paths. The files found are
     inputs of the entry.
     """
-    if b"process" not in said:
+    if b"process" not in said and not _PROGRAM_STACKS.search(said):
         return ""
     target = request.target or ""
     if not _SEARCHED_PROGRAM.search(said):

@@ -15,7 +15,7 @@ import resource
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from compiler.analysis import full_arrays
 from compiler.analysis.unused import require_probes, warnings
@@ -51,6 +51,9 @@ from compiler.transform.dead_code import eliminate_dead_code
 from compiler.transform.merge_prints import merge_prints
 from runtime.abi.manifest import WhenFull
 from runtime.support.record import field, record, replace
+
+if TYPE_CHECKING:
+    from compiler.codegen.unwind_tables import UnwindTable
 
 
 @record(frozen=False)
@@ -333,10 +336,22 @@ def _translate(analyzed: Analyzed) -> Translated:
     modules = tuple(_module_types(kernel, name) for name in analyzed.typed_modules)
     if mistakes := full_arrays.check(program, options):
         raise CompileError(mistakes)
+    tables, missing = _unwind_tables(program, job, kernel)
     target = Target(
-        job.module, job.identity, kernel.release, kernel.build_id, job.compiler, modules
+        job.module, job.identity, kernel.release, kernel.build_id, job.compiler, modules, tables
     )
+    analyzed = replace(analyzed, warnings=(*analyzed.warnings, *missing))
     return Translated(analyzed, program, generate(program, target, options))
+
+
+def _unwind_tables(
+    program: Program, job: CompileJob, kernel: Kernel
+) -> tuple[tuple[UnwindTable, ...], list[Diagnostic]]:
+    if not (kernel.arch.unwind and any(f.unwinds for f in program.functions)):
+        return (), []
+    from compiler.driver.unwind_tables import unwind_tables
+
+    return unwind_tables(program, job.request.unwind, job.programs, kernel.arch)
 
 
 def _module_types(kernel: Kernel, name: str) -> ModuleTypes:

@@ -66,6 +66,7 @@ class Function:
     span: Span
     reads: Touched = ()  # by `code`
     writes: Touched = ()
+    unwinds: bool = False  # `code` walks up the stacks of programs
 
 
 # ---------------------------------------------------------------- expressions

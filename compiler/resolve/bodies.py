@@ -235,11 +235,12 @@ def _function(
     body: p.Body | None = None
     code: str | None = None
     bound: int | None = None
-    fallible, pure = False, False
+    fallible, pure, unwinds = False, False, False
     reads, writes = tuple[tuple[str, str], ...](), tuple[tuple[str, str], ...]()
     if isinstance(f.body, syntax.EmbeddedC):
         c = inspect(f.body.code)
         code, bound, fallible, pure = c.code, c.bound, c.fallible, c.pure
+        unwinds = c.unwinds
         reads, writes = symbols(ctx, c.reads, f.span), symbols(ctx, c.writes, f.span)
         if uses_match(code):
             types.learn_captures()
@@ -270,6 +271,7 @@ def _function(
         f.span,
         reads,
         writes,
+        unwinds,
     )
 
 

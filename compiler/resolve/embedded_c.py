@@ -39,6 +39,7 @@ class Embedded:
     bound: int | None
     reads: tuple[str, ...]  # globals, by their names in the script
     writes: tuple[str, ...]
+    unwinds: bool
 
 
 def inspect(code: str) -> Embedded:
@@ -47,6 +48,7 @@ def inspect(code: str) -> Embedded:
     reads: list[str] = []
     writes: list[str] = []
     bound: int | None = None
+    unwinds = False
     for name, rest in _PRAGMA.findall(code):
         words = [word.strip() for word in rest.split(":")[1:]]
         match name, words:
@@ -54,6 +56,8 @@ def inspect(code: str) -> Embedded:
                 reads.append(symbol)
             case "pragma", ["write", symbol]:
                 writes.append(symbol)
+            case "pragma", ["unwind"]:
+                unwinds = True
             case "bound", [number] if number.isdigit():
                 bound = int(number)
             case _:
@@ -68,6 +72,7 @@ def inspect(code: str) -> Embedded:
         bound,
         tuple(dict.fromkeys(reads)),
         tuple(dict.fromkeys(writes)),
+        unwinds,
     )
 
 

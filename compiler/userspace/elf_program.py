@@ -24,6 +24,7 @@ _NOTE = struct.Struct("<III")
 _DYNAMIC = struct.Struct("<qQ")
 _MARK_HEADER = struct.Struct("<QQQ")  # addresses of the mark, .stapsdt.base and the semaphore
 _LOAD, _DYNAMIC_SEGMENT, _NOTES, _THREAD_LOCAL = 1, 2, 4, 7
+_DEBUG = 21
 _EXECUTABLE = 1
 _DYNSYM = 11
 _OBJECT, _FUNCTION, _INDIRECT = 1, 2, 10
@@ -52,6 +53,19 @@ class Mark:
     address: int
     semaphore: int  # 0: none
     arguments: str
+
+
+@record
+class Loading:
+    """Linked addresses by which a process's memory shows that the file is mapped. `headers`: of the program
+    headers; `dynamic`: of the dynamic section; `debug`: where the dynamic linker stores the address of its
+    list of files; `build_id_at`: of the build-id. All are 0 if the file does not have them."""
+
+    headers: int
+    dynamic: int
+    debug: int
+    build_id: bytes
+    build_id_at: int
 
 
 @record
@@ -204,6 +218,27 @@ class Executable(Elf):
                     return Binary(path, len(self.data), at, self.data[at : at + size])
         return Binary(path, len(self.data), 0, self.data[:_HEADER_SIZE])
 
+    def loading(self) -> Loading:
+        """How the file is found in memory."""
+        (dynamic,) = self._raw_segments(_DYNAMIC_SEGMENT)[:1] or (None,)
+        tags = [tag for tag, _ in self._dynamic_entries]
+        debug = dynamic is not None and _DEBUG in tags
+        binary = self.binary("")
+        return Loading(
+            self._in_memory(self.segments_at),
+            dynamic.address if dynamic else 0,
+            dynamic.address + tags.index(_DEBUG) * _DYNAMIC.size + 8 if dynamic and debug else 0,
+            binary.content if binary.offset else b"",
+            self._in_memory(binary.offset),
+        )
+
+    def _in_memory(self, offset: int) -> int:
+        """The linked address of what is at an offset; 0: it is not loaded."""
+        for s in self._segments:
+            if s.offset <= offset < s.offset + s.size:
+                return offset - s.offset + s.address
+        return 0
+
     @cached_property
     def _segments(self) -> tuple[_Segment, ...]:
         return self._raw_segments(_LOAD)
@@ -247,6 +282,7 @@ class Executable(Elf):
 
     @property
     def _dynamic_entries(self) -> list[tuple[int, int]]:
+        """The tags of the dynamic section, and their values."""
         entries: list[tuple[int, int]] = []
         for s in self._raw_segments(_DYNAMIC_SEGMENT):
             if s.offset + s.size > len(self.data):

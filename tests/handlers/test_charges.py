@@ -23,6 +23,7 @@ from tests.handlers.test_language import MINE
 from tests.lab_fixtures import skip_old_python
 from tests.language.work import KINDS, Kind
 
+TARGET = "/usr/bin/python3"  # runs charges.py, which is what is measured
 LIMIT = Limits().MAXACTION * INSTRUCTIONS
 _ARGUMENTS = '@cast(task_current(), "task_struct")->mm->arg_start'
 
@@ -34,6 +35,8 @@ KERNEL = (
     Kind("stack", "n += stack(3)", "n"),
     Kind("print_ubacktrace", "print_ubacktrace()"),
     Kind("ustack", "n += ustack(3)", "n"),
+    Kind("print_ubacktrace by tables", "print_ubacktrace()"),
+    Kind("ustack by tables", "n += ustack(3)", "n"),
     Kind("symbols", "s = symname(addr()) . symdata(addr()) . modname(addr())", "s"),
     Kind("files of addresses", "s = usymdata(uaddr())", "s"),
     Kind("user_string", f"s = user_string({_ARGUMENTS})", "s"),
@@ -97,7 +100,8 @@ LATE = Case(
 def case_of(number: int, kind: Kind) -> Case:
     limits = {"MAXSTRINGLEN": str(kind.room), "MAXACTION_INTERRUPTIBLE": "10000000"}
     text = kind.script('kernel.function("vfs_read")', MINE)
-    return Case(f"kind-{number}", text, defines=limits, symbols=False)
+    target = TARGET if kind.name.endswith("by tables") else ""
+    return Case(f"kind-{number}", text, defines=limits, symbols=False, target=target)
 
 
 CASES = [case_of(number, kind) for number, kind in enumerate((*KINDS, *KERNEL))]

@@ -120,6 +120,8 @@ def test_what_comments_promise() -> None:
     assert (
         inspect("/* stable */").pure
         and inspect("/* guru */").guru
+        and inspect("/* pure */ /* pragma:unwind */").unwinds
+        and not inspect("/* pragma:read:unwind */").unwinds
         and inspect("/* string */ x").string
     )
     assert not inspect("string_length(x)").string and not inspect("impure").pure

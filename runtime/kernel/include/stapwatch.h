@@ -32,5 +32,6 @@
 #include "stapwatch/clock.h"
 #include "stapwatch/syscall.h"
 #include "stapwatch/stack.h"
+#include "stapwatch/unwind.h"
 
 #endif

@@ -8,16 +8,22 @@
 #include <linux/kallsyms.h>
 #include <linux/sched/task_stack.h>
 #include <linux/stacktrace.h>
+#include <linux/uprobes.h>
 #include "core/runtime.h"
+#include "lib/fault_safe.h"
 
 #define BACKTRACE_MAX_FRAMES 64
 /* Most bytes between a function's start and the address of a hit at its entry. */
 #define BACKTRACE_NEAR 16
 /* Frames among which the probed function is looked for. */
 #define BACKTRACE_MAX_SKIPPED 48
-/* Actions for a frame of the kernel's stack, for one of a process's, for a symbol, a file. */
+/*
+ * Actions for a frame of the kernel's stack, for one of a process's, for a return that is pending
+ * there, for a symbol, a file.
+ */
 #define BACKTRACE_KERNEL 10
-#define BACKTRACE_USER	 2
+#define BACKTRACE_USER	 3
+#define BACKTRACE_RETURN 2
 #define BACKTRACE_SYMBOL 30
 #define BACKTRACE_FILE	 10
 
@@ -63,33 +69,118 @@ static bool backtrace_is_entry(const struct sw_context *c)
 	return c->regs && sw_script.probes[c->probe].flags & SW_PROBE_ENTRY;
 }
 
+/*
+ * What the kernel has told the current program about itself when it was started. A 32-bit program's
+ * words are half as wide, so nothing of its is found.
+ */
+static u64 backtrace_program_headers(const struct mm_struct *mm)
+{
+	u32 i;
+
+	for (i = 0; i + 1 < ARRAY_SIZE(mm->saved_auxv); i += 2)
+		if (mm->saved_auxv[i] == AT_PHDR)
+			return mm->saved_auxv[i + 1];
+	return 0;
+}
+
+/*
+ * The list is the current task's own. A handler may have interrupted the kernel while that frees
+ * an instance, so the instances are read as if they could be anywhere.
+ */
+u64 sw_unwind_return(struct sw_context *c, struct sw_unwinder *u, u64 at, u64 address)
+{
+#ifdef CONFIG_UPROBES
+	struct {
+		unsigned long stack, address;
+	} of;
+	unsigned long next;
+
+	BUILD_BUG_ON(offsetof(struct return_instance, orig_ret_vaddr) !=
+		     offsetof(struct return_instance, stack) + sizeof(of.stack));
+	while (u->returns && sw_charge(c, BACKTRACE_RETURN)) {
+		if (sw_fetch_kernel(&of, u->returns + offsetof(struct return_instance, stack),
+				    sizeof(of)) ||
+		    sw_fetch_kernel(&next, u->returns + offsetof(struct return_instance, next),
+				    sizeof(next)))
+			break;
+		if (of.stack > at)
+			return address;
+		u->returns = next;
+		if (of.stack == at)
+			return of.address;
+	}
+#endif
+	return address;
+}
+
+static u64 backtrace_pending_returns(void)
+{
+#ifdef CONFIG_UPROBES
+	if (current->utask)
+		return (u64)(unsigned long)current->utask->return_instances;
+#endif
+	return 0;
+}
+
+/* Go to the caller by the frame pointer. Returns false if there is none. */
+static bool backtrace_frame_pointer(struct sw_context *c, struct sw_unwinder *u, bool is_entry)
+{
+	u64 frame[2];
+
+	if (!sw_charge(c, BACKTRACE_USER))
+		return false;
+	/* a function that has just been called has no frame yet: its return address is on top */
+	if (is_entry && !sw_fetch_user(frame, u->stack, sizeof(frame[0]))) {
+		u->ip = sw_unwind_return(c, u, u->stack, frame[0]);
+		u->stack += 8;
+		u->is_call = true;
+		return true;
+	}
+	if (u->frame % 8 || u->frame < u->stack || sw_fetch_user(frame, u->frame, sizeof(frame)) ||
+	    !frame[1])
+		return false;
+	u->ip = sw_unwind_return(c, u, u->frame + 8, frame[1]);
+	u->stack = u->frame + 16;
+	u->frame = frame[0];
+	u->is_call = true;
+	return true;
+}
+
 u32 sw_user_stack(struct sw_context *c, u64 *to, u32 most)
 {
 	struct pt_regs *regs = current->mm ? task_pt_regs(current) : NULL;
-	unsigned long frame[2];
-	u64 at, next;
+	bool is_entry = backtrace_is_entry(c);
+	struct sw_unwinder u;
 	u32 n = 0;
 
 	if (!regs || !user_mode(regs))
 		return 0;
 	if (c->regs && user_mode((struct pt_regs *)c->regs))
 		regs = (struct pt_regs *)c->regs;
-	if (n < most)
-		to[n++] = SW_REGS_IP(regs);
-	/* a function that has just been called has no frame yet: its return address is on top */
-	if (backtrace_is_entry(c) && n < most &&
-	    !copy_from_user_nofault(frame, (const void __user *)SW_REGS_SP(regs), sizeof(frame[0])))
-		to[n++] = frame[0];
-	for (at = SW_REGS_FP(regs); n < most && sw_charge(c, BACKTRACE_USER); at = next) {
-		if (at % 8 || at < SW_REGS_SP(regs) ||
-		    copy_from_user_nofault(frame, (const void __user *)at, sizeof(frame)))
+	u.ip = SW_REGS_IP(regs);
+	u.stack = SW_REGS_SP(regs);
+	u.frame = SW_REGS_FP(regs);
+	u.is_call = false;
+	u.found = 0;
+	u.returns = backtrace_pending_returns();
+	if (sw_script.nr_unwind)
+		sw_unwind_locate(c, &u, backtrace_program_headers(current->mm));
+	while (n < most) {
+		to[n++] = u.ip;
+		switch (sw_unwind_step(c, &u)) {
+		case SW_UNWIND_CALLER:
 			break;
-		next = frame[0];
-		if (!frame[1])
+		case SW_UNWIND_NO_TABLE:
+			if (!backtrace_frame_pointer(c, &u, is_entry && n == 1))
+				return n;
 			break;
-		to[n++] = frame[1];
-		if (next <= at)
-			break;
+		case SW_UNWIND_LOST:
+			if (n < most)
+				to[n++] = 0;
+			return n;
+		case SW_UNWIND_END:
+			return n;
+		}
 	}
 	return n;
 }

@@ -168,11 +168,11 @@ def test_options_may_stand_behind_the_script(words: str, wanted: str) -> None:
 
 
 def test_options_that_need_nothing_are_told_with_v(capfd: pytest.CaptureFixture[str]) -> None:
-    session("exit", "-b", "-dnfs")
+    session("exit", "-b", "--ldd")
     assert capfd.readouterr().err == ""
-    session("exit", "-b", "-dnfs", "-v")
+    session("exit", "-b", "--ldd", "-v")
     notes = [n for n in capfd.readouterr().err.splitlines() if n.startswith("note: ")]
-    assert [note.split(": ")[1] for note in notes] == ["-b needs nothing", "-d needs nothing"]
+    assert [note.split(": ")[1] for note in notes] == ["-b needs nothing", "--ldd needs nothing"]
 
 
 def test_pass_5_is_told_in_stap_s_words(capfd: pytest.CaptureFixture[str]) -> None:
@@ -273,7 +273,7 @@ def test_every_option_has_its_line_of_help() -> None:
         "-e -E -p -v --vp -k -g -u -w -W -D -G -I -m -o -c -x -T -s -F -A -l -L -r --dump-functions"
         " --dump-probe-types --dump-probe-aliases --suppress-time-limits --suppress-handler-errors"
         " --monitor --no-global-var-display --compatible --disable-cache --sysroot -t -i -V"
-        " --skip-badvars"
+        " --skip-badvars -d"
     )
     for option in options.split():
         lines = [line for line in text.splitlines() if line.startswith(f"  {option}")]
@@ -293,6 +293,10 @@ def test_what_options_mean_for_the_compiler() -> None:
     assert wanted.defines["MAXACTION"] == wanted.defines["MAXTRYLOCK"] == "2147483647"
     assert wanted.defines["MAXTIME"] == "0"
     assert wanted.end_of_run_globals is True
+    named = run_options("-d", "sh", "-d/x/y", "-d", "kernel", "-d", "./here", "-e", "x")
+    found = run_request(named, Path("/out"), 4).unwind
+    assert [Path(path).name for path in found] == ["sh", "y", "kernel", "here"]
+    assert [path.startswith("/") for path in found] == [True, True, False, True]
     plain = check_request(options.compile, "x.stp", Path("/out"))
     assert plain.end_of_run_globals is False, "the service serves metrics instead"
 

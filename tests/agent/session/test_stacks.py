@@ -53,6 +53,7 @@ def snapshot(**arrays: tuple[tuple[str, ...], Mapping[KeyTuple, Value]]) -> Snap
         ),
         (("pid", "b"), (8, "0x401136"), ("8", "0x401136")),
         (("b",), ("0x401136",), ("main",)),  # of the target
+        (("b",), ("0x401136 0x0",), ("[unknown]", "main")),  # its caller could not be found
         # sprint_backtrace(), and a name that would be two frames
         (
             ("s",),

@@ -229,3 +229,19 @@ def test_only_a_searched_program_depends_on_the_search_path(
     monkeypatch.chdir(tmp_path)
     assert (names(**asked) != before) is searched
     assert names(**asked, target="/bin/true")[0] != before[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "walks"),
+    [
+        ("println(ustack(1))", True),
+        ("print_ubacktrace()", True),
+        ("println(ucallers(2))", True),
+        ("print_backtrace() println(stack(1))", False),
+    ],
+)
+def test_only_a_walk_of_stacks_depends_on_the_target(
+    names: Callable[..., tuple[str, str]], body: str, walks: bool
+) -> None:
+    asked = {"text": f"probe timer.profile {{ {body} }}"}
+    assert (names(**asked) != names(**asked, target="/bin/true")) is walks

@@ -243,6 +243,9 @@ struct sw_probe {
  * @addresses: their addresses, which the runtime fills in
  * @nr_module_types: number of modules whose types the script uses
  * @module_types: the modules
+ * @nr_unwind: number of files of programs that backtraces are made of; at most
+ *	SW_UNWIND_MOST_FILES
+ * @unwind: their unwind tables
  *
  * One CPU's memory is one block:
  *
@@ -276,6 +279,8 @@ struct sw_script {
 	u64 *addresses;
 	u32 nr_module_types;
 	const struct sw_module_types *module_types;
+	u32 nr_unwind;
+	const struct sw_unwind_table *unwind;
 };
 
 /* Defined by the script. */

@@ -61,6 +61,11 @@ struct sw_regs {
 /* A system call's fourth argument; the others are in the same registers as a function's. */
 #define SW_SYSCALL_ARG3(r) ((r)->r10)
 
+/* Registers that the kernel saves for a signal's handler, from the stack pointer after its return. */
+#define SW_SIGNAL_FP 120
+#define SW_SIGNAL_SP 160
+#define SW_SIGNAL_IP 168
+
 /* The stack pointer of the function that asks. */
 static __always_inline unsigned long sw_own_sp(void)
 {
