@@ -45,12 +45,6 @@ FOREIGN: Mapping[str, str] = {
 
 # names, why, what instead
 _GROUPS: Iterable[tuple[str, str, str]] = (
-    (
-        "fp_add fp_sub fp_mul fp_div fp_rem fp_sqrt fp_eq fp_le fp_lt fp_to_long fp_to_string"
-        " fp32_to_fp64 long_to_fp string_to_fp",
-        "there are only integers",
-        "scale them: 1000 * part / whole, printed as %d.%03d; the reader of a metric divides exactly",
-    ),
     ("panic", "a script never stops the kernel", "exit() ends the script, error(...) the handler"),
     ("raise", "a script sends no signals", _PRINT),
     (

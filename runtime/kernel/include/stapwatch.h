@@ -22,6 +22,7 @@
 #include "stapwatch/context.h"
 #include "stapwatch/charge.h"
 #include "stapwatch/int64.h"
+#include "stapwatch/float64.h"
 #include "stapwatch/read.h"
 #include "stapwatch/string.h"
 #include "stapwatch/regex.h"

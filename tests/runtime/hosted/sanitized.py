@@ -26,6 +26,8 @@ SHARED = (
         "lib/statistic",
         "lib/histogram_text",
         "lib/int64",
+        "lib/float64",
+        "lib/float64_text",
         "lib/flag_names",
         "lib/carry",
         "lib/table",
