@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-_REGISTERS = "assign to the parameter itself in guru mode: $count = 5"
 _MODULE_CODE = "the types of modules like nfs and sunrpc are known to debuginfo only"
 _CAST = 'follow the pointer: @cast(pointer, "struct name")->member'
 _PRINT = "print it instead; the reader of the output can act on it"
@@ -67,32 +66,11 @@ _GROUPS: Iterable[tuple[str, str, str]] = (
         "labels in code are known to debuginfo only",
         "pn() and ppfunc() name the probe point",
     ),
-    (
-        "target_set_report",
-        "the target's descendants are not kept in a list",
-        "test one: target_set_pid(pid())",
-    ),
+    ("cpuid", "SystemTap 1.5 has removed it", "use cpu()"),
     (
         "task_backtrace",
         "only the stack of the running task can be read",
         "use print_backtrace() in a probe that the task runs into",
-    ),
-    (
-        "set_int_arg set_uint_arg set_long_arg set_ulong_arg set_longlong_arg set_ulonglong_arg"
-        " set_pointer_arg set_s32_arg set_u32_arg set_s64_arg set_u64_arg",
-        "registers are written by the names of the variables that they hold",
-        _REGISTERS,
-    ),
-    (
-        "set_user_char set_user_short set_user_int set_user_long set_user_pointer set_user_string"
-        " set_user_string_n set_user_string_arg",
-        "memory of processes cannot be written",
-        "in guru mode the kernel's memory and registers can be written: $count = 5",
-    ),
-    (
-        "ipmib_filter_key tcpmib_filter_key linuxmib_filter_key",
-        "the kernel's network counters are no probe points here",
-        "use tcp.*, udp.*, netdev.* or a tracepoint; their variables are keys for arrays",
     ),
     (
         "nfsderror nfs3_cmode nfs4_ctype NFS_I NFS_PROTO NFS_SERVER addr_from_rqst addr_from_rqst_str"

@@ -270,7 +270,7 @@ def _unknown(text: str, start: int, at: int) -> str:
     if letter == "%":
         return "'%%' takes no flag, width or precision"
     if letter in _FLOATS:
-        return f"no conversion {letter!r}: the language has no floating-point numbers; use %d"
+        return f"no conversion {letter!r}: numbers are integers; use %d, or %s with fp_to_string()"
     rest = text[at:].lstrip(_LENGTHS)
     if letter in _LENGTHS and rest[:1] in _CONVERSIONS:
         found = text[start : len(text) - len(rest) + 1]

@@ -158,6 +158,11 @@ int sw_store_kernel(u64 address, u64 value, u32 size)
 	return process_vm_writev(getpid(), &local, 1, &remote, 1, 0) == (ssize_t)size ? 0 : -EFAULT;
 }
 
+int sw_store_user(u64 address, u64 value, u32 size)
+{
+	return sw_store_kernel(address, value, size);
+}
+
 /* The program has one CPU, whose per-CPU variables are its own. */
 u64 sw_percpu_address(s64 distance)
 {

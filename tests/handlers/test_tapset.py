@@ -177,6 +177,29 @@ CASES = [
         guru=True,
     ),
     Case(
+        "arguments and memory of a process are written",
+        f"""probe kernel.function("vfs_read") {{ {MINE} {SEEN}
+            set_user_char($buf, 0x41) println(user_char($buf))
+            set_user_string_n($buf, 1, "Bc") println(user_char($buf))
+            try {{ set_user_long(16, 1) }} catch (text) {{ println(text) }}
+            set_user_string_arg(16, "x")
+            set_uint_arg(3, -1) println(ulong_arg(3))
+            set_int_arg(3, -2) println($count)
+            set_s32_arg(3, 0x100000001) println(long_arg(3)) }}
+        global seen""",
+        trigger="read 1",
+        output="65\n66\nuser write fault at 0x10\nWARNING: user write fault at 0x10\n4294967295\n"
+        "18446744073709551614\n1\n",
+        guru=True,
+    ),
+    Case(
+        "report of the target's tree",
+        """probe kprocess.start { if (ppid() == target()) target_set_report() }""",
+        trigger="spawn 1",
+        defines={"MAXACTION": "1000000"},
+        output=None,
+    ),
+    Case(
         "IDs in a container",
         """global same, other
         function look(name, ours, wanted) { if (ours == wanted) same[name]++ else other[name] = ours }
@@ -251,7 +274,7 @@ CASES = [
     Case(
         "system calls of sockets",
         f"""global port; probe syscall.socket {{ {MINE} println(argstr) }}
-        probe syscall.connect {{ {MINE} println(uaddr_af, " ", uaddr_ip, " ", uaddr_ip_port > 0, " ", addrlen)
+        probe syscall.connect {{ {MINE} println(uaddr_af, " ", uaddr_ip, " ", strtol(uaddr_ip_port, 10) > 0, " ", addrlen)
             println(argstr =~ "^[0-9]+, .AF_INET, 127.0.0.1, [0-9]+., 16$") }}
         probe syscall.sendto {{ {MINE} println(len, " ", flags_str, " ", to_str) }}
         probe syscall.recvfrom {{ {MINE} println(len, " ", flags_str) }}""",
@@ -400,6 +423,13 @@ def test_printed_stacks_have_a_line_for_each_caller(results: dict[str, Any]) -> 
     assert lines[0].split()[2].startswith("vfs_read+") and "do_syscall_64+" in kernel
     assert re.fullmatch(r"( 0x[0-9a-f]+ : trigger\+0x[0-9a-f]+\n)( 0x[0-9a-f]+( : \S+)?\n)*", user)
     assert given == " 0x10 : 0x10\n 0xff : 0xff\n 0x10\n 0xff\n"
+
+
+def test_the_targets_tree_is_reported(results: dict[str, Any]) -> None:
+    output = results["report of the target's tree"]["output"]
+    target = re.match(r"target set:\ntrigger\[(\d+)\]\n", output)
+    assert target, output
+    assert re.fullmatch(rf"trigger\[\d+\] of trigger\[{target[1]}\]\n", output[target.end() :])
 
 
 def test_a_script_writes_to_the_kernel_log(guest: Guest, results: dict[str, Any]) -> None:

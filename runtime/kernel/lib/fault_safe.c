@@ -47,6 +47,14 @@ err_fault:
 	return -EFAULT;
 }
 
+/* Page faults are off: a page that is shared until it is written stays as it is. */
+int sw_store_user(u64 address, u64 value, u32 size)
+{
+	if (!current->mm)
+		return -EFAULT;
+	return copy_to_user_nofault((void __user *)address, &value, size) ? -EFAULT : 0;
+}
+
 u64 sw_percpu_address(s64 distance)
 {
 	return (u64)(unsigned long)this_cpu_ptr(&this_cpu_off) + distance;

@@ -59,6 +59,12 @@ void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size)
 		sw_fail_at(c, "kernel write fault at 0x", address);
 }
 
+void sw_user_write(struct sw_context *c, u64 address, s64 value, u32 size)
+{
+	if (unlikely(sw_store_user(address, (u64)value, size)))
+		sw_fail_at(c, "user write fault at 0x", address);
+}
+
 /*
  * Reads up to and including a NUL, at most `size` bytes. Returns the number of bytes
  * before the NUL, `size` if there is none, -1 on a fault. Ends early, without a NUL, if no

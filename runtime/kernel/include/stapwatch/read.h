@@ -40,6 +40,17 @@ u64 sw_user_read(struct sw_context *c, u64 address, u32 size);
 void sw_kernel_write(struct sw_context *c, u64 address, s64 value, u32 size);
 
 /**
+ * sw_user_write() - writes an integer of the current process
+ * @c: the handler's context; gets the error "user write fault at 0x..."
+ * @address: the address; its page must be in memory, and writable at once
+ * @value: the integer
+ * @size: how many of its low bytes are written: 1, 2, 4 or 8
+ *
+ * Context: Handler, of a script in guru mode.
+ */
+void sw_user_write(struct sw_context *c, u64 address, s64 value, u32 size);
+
+/**
  * sw_percpu_address() - address of this CPU's instance of a per-CPU variable
  * @distance: bytes from the variable this_cpu_off to the variable
  *
