@@ -69,7 +69,11 @@ def test_refused(text: str) -> None:
     [
         ("ok %lld", 5, "length modifier in '%lld': numbers always have 64 bits; use %d"),
         ("%5hx", 2, "length modifier in '%5hx': numbers always have 64 bits; use %x"),
-        ("%d %5.2f", 7, "no conversion 'f': numbers are integers; use %d, or %s with fp_to_string()"),
+        (
+            "%d %5.2f",
+            7,
+            "no conversion 'f': numbers are integers; use %d, or %s with fp_to_string()",
+        ),
         ("100%", 3, "incomplete directive '%'; write '%%' for a percent sign"),
         ("x%5.", 1, "incomplete directive '%5.'; write '%%' for a percent sign"),
         ("%-5%", 3, "'%%' takes no flag, width or precision"),
