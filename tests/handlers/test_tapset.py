@@ -189,7 +189,7 @@ CASES = [
         global seen""",
         trigger="read 1",
         output="65\n66\nuser write fault at 0x10\nWARNING: user write fault at 0x10\n4294967295\n"
-        "18446744073709551614\n1\n",
+        "-2\n1\n",
         guru=True,
     ),
     Case(

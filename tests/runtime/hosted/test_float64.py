@@ -18,7 +18,7 @@ MOST_ACTIONS = 3000  # for the text of a thousand digits that decides a half
 def test_as_the_processor(tmp_path: Path) -> None:
     made = tmp_path / "float64"
     gcc("-g", "-O1", HERE / "float64.c", *LIBRARY, SLOT, "-lm", "-o", made)
-    command = [made, "12", str(ROUNDS)]
+    command = [str(made), "12", str(ROUNDS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     assert 1000 < int(done.stdout) < MOST_ACTIONS
