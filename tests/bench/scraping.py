@@ -75,7 +75,9 @@ def module_code() -> ctypes.CDLL:
     flags += ["-ffunction-sections", "-Wl,--gc-sections"]
     flags += [f"-I{runtime / folder}" for folder in ("include", ".")]
     sources = [Path(__file__).parent / "lanes.c"]
-    sources += [runtime / "lib" / f"{name}.c" for name in ("statistic", "int64", "doubles")]
+    sources += [
+        runtime / "lib" / f"{name}.c" for name in ("statistic", "int64", "doubles", "float64")
+    ]
     with tempfile.TemporaryDirectory(prefix="stapwatch-bench-") as folder:
         output = Path(folder) / "lanes.so"
         subprocess.run(["gcc", *flags, *sources, "-o", output], check=True, timeout=120)

@@ -2,31 +2,16 @@
 /* Counts as doubles, for readers that send them on: in Python a conversion takes 20 times as long. */
 #include "core/runtime.h"
 #include "lib/doubles.h"
-
-#define DOUBLES_FRACTION 52
-#define DOUBLES_BIAS	 1023
+#include "lib/float64_parts.h"
 
 u64 sw_double(u64 number)
 {
-	u32 top, spare;
-	u64 fraction;
+	u32 zeros;
 
 	if (!number)
 		return 0;
-	top = 63 - (u32)__builtin_clzll(number);
-	if (top <= DOUBLES_FRACTION) {
-		fraction = number << (DOUBLES_FRACTION - top);
-	} else {
-		u64 rest, half;
-
-		spare = top - DOUBLES_FRACTION;
-		half = 1ULL << (spare - 1);
-		rest = number & ((1ULL << spare) - 1);
-		fraction = number >> spare;
-		fraction += rest > half || (rest == half && (fraction & 1));
-	}
-	/* the fraction's highest bit is 1, and adds 1 to the exponent; a carry of rounding another 1 */
-	return ((u64)(DOUBLES_BIAS - 1 + top) << DOUBLES_FRACTION) + fraction;
+	zeros = (u32)__builtin_clzll(number);
+	return float64_round(false, 63 - (s32)zeros, number << zeros);
 }
 
 void sw_doubles_make(struct sw_doubles *request, u64 *rows, u32 nr_rows)
