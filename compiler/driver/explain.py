@@ -3,7 +3,7 @@
 
 explained(program, kernel, Path("sw_count.ko"))
 -> [{"probe": 'kernel.function("vfs_read")', "hook": "ftrace", "types": "BTF of vmlinux",
-     "hook_cost": 30, "handler_instructions": 15, "instructions": 45, ...}]
+     "hook_cost": 35, "handler_instructions": 15, "instructions": 50, ...}]
 
 The instructions are an estimate: modbuild/hit_path.py says of what.
 """

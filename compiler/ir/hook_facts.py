@@ -46,7 +46,7 @@ FACTS: Final = {
     "FTRACE": HookFacts(
         "ftrace (fentry); a kprobe where ftrace refuses",
         f"in the function's caller; {_OFF}",
-        30,
+        35,
         INSTRUCTIONS,
     ),
     "KPROBE": HookFacts(

@@ -36,12 +36,12 @@ probes
     hook   ftrace (fentry); a kprobe where ftrace refuses
     runs   in the function's caller; preemption is off
     types  BTF of vmlinux; the handler has 1 read of an argument
-    a hit  about N instructions: 30 of the hook, N of the handler
+    a hit  about N instructions: 35 of the hook, N of the handler
   kernel.function("__x64_sys_openat").call, of syscall.openat  at x.stp:3:7
     hook   ftrace (fentry); a kprobe where ftrace refuses
     runs   in the function's caller; preemption is off
     types  the library's alias; BTF of vmlinux; the handler has 1 read of an argument
-    a hit  about N instructions and the kernel's copy_from_user_nofault: 30 of the hook, N of the handler; \
+    a hit  about N instructions and the kernel's copy_from_user_nofault: 35 of the hook, N of the handler; \
 N loops on the way, each counted once
 """
 

@@ -213,7 +213,7 @@ def test_explain_what_runs(service: Service) -> None:
     assert re.search(
         r"^  kernel.function\(\"__x64_sys_getpgid\"\).call, of syscall.getpgid  at ", text, re.M
     )
-    assert re.search(r"^    a hit  about [\d,]+ instructions: 30 of the hook, ", text, re.M)
+    assert re.search(r"^    a hit  about [\d,]+ instructions: 35 of the hook, ", text, re.M)
     assert re.search(r"^  calls +getpgid_calls +counter +third", text, re.M)
     assert re.search(r"^  calls\[10\] +\d+ KiB ", text, re.M)
     tree = json.loads(stapwatch(service, "explain", "--json", "calls").check().stdout)

@@ -11,7 +11,7 @@
 #define READ_CHUNK 64
 /* Actions for a chunk that is read, and for one that is quoted as well. */
 #define READ_ACTIONS 5
-#define READ_QUOTED  34
+#define READ_QUOTED  36
 
 typedef int read_fetch_fn(void *to, u64 address, u32 size);
 
