@@ -62,7 +62,7 @@ module_param_cb(run, &lines_ops, NULL, 0200);
 static int __init lines_init(void)
 {
 	last = lines_turns("init", 2);
-	return 0; /* init */
+	return 0;
 }
 
 static void __exit lines_exit(void)

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from compiler.kernel import btf_types
+from compiler.kernel.kernel import Kernel
 from lab import Guest, Image
 from tests import kernel_module
 from tests.handlers.conftest import HERE, Case, check, run_cases
@@ -19,7 +21,7 @@ pytest.importorskip("elftools", reason="debug information is read by pyelftools"
 SOURCE = HERE / "lines.c"
 LINE = {
     mark: 1 + next(i for i, s in enumerate(SOURCE.read_text().splitlines()) if f"/* {mark}" in s)
-    for mark in ("area", "turn", "end", "init")
+    for mark in ("area", "turn", "end")
 }
 MODULE = 'module("/tmp/cases/lines.ko")'
 TRIGGER = """#!/bin/sh
@@ -31,6 +33,11 @@ esac
 COUNT = 5
 TURNS = range(1, COUNT + 1)
 AREAS = {i: 40 * i * (i + 1) // 2 for i in TURNS}  # of all turns until this one
+
+
+def has_types_as_built(kernel: Kernel) -> bool:
+    """The types of a module that is built outside of the kernel stay as they are when it is loaded (until 6.10)."""
+    return not kernel.btf.find_all(btf_types.Function, "btf_relocate")
 
 
 def at(function: str, mark: str) -> str:
@@ -50,6 +57,7 @@ CASES = [
             "members": {(40, 2, 9, "large", -3): COUNT},
             "ends": {(AREAS[COUNT] - 6, 17, 0): 1},
         },
+        needs=has_types_as_built,
     ),
     Case(
         "inline instances",
@@ -62,28 +70,31 @@ CASES = [
                 (2, -3, 17, "lines_area"): 1,
             }
         },
+        needs=has_types_as_built,
     ),
     Case(
         "every line of a function",
         f"""global hits
         probe {MODULE}.statement("lines_turns@lines.c:*") {{ hits[pp()]++ }}""",
         str(COUNT),
+        needs=has_types_as_built,
     ),
     Case(
         "functions of a file",
         f"""global hits
-        probe {MODULE}.function("lines_*@lines.c") {{ hits[ppfunc()]++ }}""",
+        probe {MODULE}.function("lines_*@lines.c") {{ hits[tokenize(ppfunc(), ".")]++ }}""",
         str(COUNT),
-        values={"hits": {"lines_run": 1, "lines_turns.constprop.0": 1}},
+        # the compiler may have made a variant of a function; nothing is attached behind the last one's end
+        values={"hits": {"lines_run": 1, "lines_turns": 1}},
     ),
     Case(
         "a module that is loaded again",
-        f"""global turns, inits
-        probe {at("lines_turns", "turn")} {{ turns[$i, $total]++ }}
-        probe {at("lines_init", "init")} {{ inits++ }}""",
+        f"""global turns
+        probe {at("lines_turns", "turn")} {{ turns[$i, $total]++ }}""",
         "again",
-        values={"turns": {(i, AREAS[i]): 1 for i in (1, 2)}, "inits": 1},
+        values={"turns": {(i, AREAS[i]): 1 for i in (1, 2)}},
         output=None,
+        needs=has_types_as_built,
     ),
 ]
 

@@ -24,7 +24,7 @@
 #define BACKTRACE_KERNEL 10
 #define BACKTRACE_USER	 3
 #define BACKTRACE_RETURN 2
-#define BACKTRACE_SYMBOL 30
+#define BACKTRACE_SYMBOL 36
 #define BACKTRACE_FILE	 10
 
 /* Address of the hit in the kernel; 0 if it was in user space or the probe has no registers. */

@@ -107,6 +107,9 @@ static int ftrace_part_register(struct ftrace_hook *f, struct ftrace_part *part,
 		fallback->probe.addr = (kprobe_opcode_t *)place->ip;
 	else
 		fallback->probe.symbol_name = f->functions[place->function].symbol;
+	error = part->module && place->ip ? sw_unsafe_end(part->module, place->ip) : 0;
+	if (error)
+		return error;
 	fallback->probe.pre_handler = ftrace_part_hit;
 	fallback->probe.flags = KPROBE_FLAG_DISABLED;
 	fallback->owner = f;

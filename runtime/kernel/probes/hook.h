@@ -189,6 +189,12 @@ bool sw_process_filter_matches_task(const struct sw_process_filter *filter,
 #define SW_UNSAFE (-EPERM)
 /* 0, SW_UNSAFE or an error: of a kprobe that is registered with KPROBE_FLAG_DISABLED. */
 int sw_unsafe_kprobe(const void *address, u32 flags);
+/*
+ * 0 or SW_UNSAFE, before a kprobe is registered: of a module's function that ftrace does not reach,
+ * and of any function by its name.
+ */
+int sw_unsafe_end(const struct module *module, unsigned long address);
+int sw_unsafe_function(const char *symbol, u64 offset);
 /* Whether a function of this name is unsafe; MODULE:FUNCTION never is. */
 bool sw_unsafe_name(const char *symbol);
 const char *sw_unsafe_explain(int error);

@@ -48,7 +48,10 @@ static int kprobe_hook_attach(struct sw_attachment *a)
 	kprobe_hook_place(k, a->probe);
 	/* sw_kprobe_handler, with our names for the kernel's types */
 	k->pre_handler = (kprobe_pre_handler_t)a->probe->handler;
-	error = sw_unsafe_name(a->probe->symbol) ? SW_UNSAFE : kprobe_hook_register(k);
+	error = sw_unsafe_name(a->probe->symbol) ? SW_UNSAFE
+						 : sw_unsafe_function(k->symbol_name, k->offset);
+	if (!error)
+		error = kprobe_hook_register(k);
 	if (error) {
 		sw_hook_free(k, sizeof(*k));
 		return error;

@@ -25,8 +25,10 @@ static int kretprobe_hook_register(struct kretprobe *r)
 {
 	int error;
 
-	if (sw_unsafe_name(r->kp.symbol_name))
-		return SW_UNSAFE;
+	error = sw_unsafe_name(r->kp.symbol_name) ? SW_UNSAFE
+						  : sw_unsafe_function(r->kp.symbol_name, 0);
+	if (error)
+		return error;
 	r->kp.flags = KPROBE_FLAG_DISABLED;
 	error = register_kretprobe(r);
 	if (error)

@@ -9,13 +9,16 @@
  * The compiler refuses the same (compiler/kernel/unsafe_text.py) if it knows the
  * kernel's symbols. Here the kernel is asked, so nothing depends on the compiler.
  */
+#include <linux/ftrace.h>
 #include <linux/kprobes.h>
 #include "probes/hook.h"
 #include "stapwatch/arch/unsafe.h"
 
-#define UNSAFE_MOST_NAMES 6
-#define UNSAFE_LARGEST	  0x4000 /* symbols further apart do not belong together */
-#define UNSAFE_SLACK	  4	 /* from a symbol to where a kprobe on it goes */
+#define UNSAFE_MOST_NAMES  6
+#define UNSAFE_LARGEST	   0x4000   /* symbols further apart do not belong together */
+#define UNSAFE_LONGEST	   0x100000 /* bytes of a function that are looked at */
+#define UNSAFE_INSTRUCTION 15
+#define UNSAFE_SLACK	   4 /* from a symbol to where a kprobe on it goes */
 
 struct unsafe_area {
 	bool section; /* two names, the second one behind the code's end */
@@ -110,6 +113,85 @@ bool sw_unsafe_name(const char *symbol)
 	return false;
 }
 
+/* A function of a module, and what follows it; 0: nothing. */
+struct unsafe_function {
+	const char *name; /* NULL: its address is known */
+	unsigned long address, next;
+};
+
+static void unsafe_find(void *data, const char *name, unsigned long address)
+{
+	struct unsafe_function *f = data;
+
+	if (!f->address && f->name && !strcmp(name, f->name))
+		f->address = address;
+}
+
+static void unsafe_find_next(void *data, const char *name, unsigned long address)
+{
+	struct unsafe_function *f = data;
+
+	if (address > f->address && (!f->next || address < f->next))
+		f->next = address;
+}
+
+static bool unsafe_is_readable(unsigned long address)
+{
+	u8 byte;
+
+	return !copy_from_kernel_nofault(&byte, (const void *)address, sizeof(byte));
+}
+
+/*
+ * Before it registers a kprobe, the kernel decodes the function's instructions up to the next
+ * symbol, or to the end of the module's code. The filling there may end in the middle of an
+ * instruction, and behind it nothing is mapped: the kernel then takes a page fault.
+ */
+int sw_unsafe_end(const struct module *module, unsigned long address)
+{
+	struct unsafe_function f = { .address = address };
+	unsigned long page;
+
+	sw_module_functions(module, unsafe_find_next, &f);
+	for (page = PAGE_ALIGN(address + 1); page < f.next && page - address < UNSAFE_LONGEST;
+	     page += PAGE_SIZE)
+		if (!unsafe_is_readable(page))
+			return SW_UNSAFE;
+	return f.next && unsafe_is_readable(f.next + UNSAFE_INSTRUCTION) ? 0 : SW_UNSAFE;
+}
+
+static void unsafe_nothing(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
+			   void *regs)
+{
+}
+
+/* Whether ftrace reaches a function: kprobes at its entry are then ftrace's, and nothing is decoded. */
+static bool unsafe_is_traced(unsigned long address)
+{
+	struct ftrace_ops trial = { .func = (ftrace_func_t)unsafe_nothing };
+	bool found = !ftrace_set_filter_ip(&trial, address, 0, 1);
+
+	ftrace_set_filter(&trial, NULL, 0, 1);
+	return found;
+}
+
+int sw_unsafe_function(const char *symbol, u64 offset)
+{
+	u32 length = sw_module_length(symbol);
+	const struct module *module = length ? sw_module_get(symbol) : NULL;
+	struct unsafe_function f = { 0 };
+	int error = 0;
+
+	if (!module)
+		return 0;
+	f.name = symbol + length + 1;
+	sw_module_functions(module, unsafe_find, &f);
+	if (f.address && (offset || !unsafe_is_traced(f.address)))
+		error = sw_unsafe_end(module, f.address);
+	sw_module_put(module);
+	return error;
+}
+
 /* What ftrace reaches is not looked up: it is made for hooks. */
 int sw_unsafe_kprobe(const void *address, u32 flags)
 {
@@ -129,8 +211,8 @@ const char *sw_unsafe_explain(int error)
 {
 	switch (error) {
 	case SW_UNSAFE:
-		return "the kernel copies or patches its code, or runs it where no breakpoint may "
-		       "be hit";
+		return "the kernel copies or patches its code, reads on behind its end, or runs "
+		       "it where no breakpoint may be hit";
 	case SW_OTHER_BUILD:
 		return "the loaded module has other types than the script was made for";
 	case -EINVAL:
