@@ -229,7 +229,8 @@ def check(case: Case, result: dict[str, Any]) -> None:
     assert "fault" not in result, result["fault"]
     if case.output is not None:
         assert result["output"] == case.output
-    found = [text.rpartition(" at ")[0] for text in result["errors"]]
+    places = (text.partition(" (called from ")[0] for text in result["errors"])
+    found = [text.rpartition(" at ")[0] for text in places]
     assert found == list(case.errors)
     assert result["lanes"][1] == 0, "events were lost"
     assert result["adds_up"]
