@@ -196,8 +196,9 @@ def _write(
             return ctx.error_expr(span)
         return call(ctx, syntax.Call(function, (value,), span, target.span), STRING)
     if op == ".=":
-        ctx.typed(value, STRING)
-        if ctx.site is not None or ctx.in_function:  # where a probe has no site, its variables are not known
+        if ctx.site is None and not ctx.in_function:  # the variables of a probe without a site are not known
+            ctx.typed(value, STRING)
+        else:
             ctx.report("type-mismatch", "a string is needed here, not a number", target.span)
         return ctx.error_expr(span)
     from compiler.resolve.guru_writes import lower_write  # few scripts need it

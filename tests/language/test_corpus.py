@@ -111,7 +111,7 @@ def test_stap_says_so(newest: bool, topic: str) -> None:
     verdicts = stap.judge_all([(line.script, 2) for line in asked])
     for line, verdict in zip(asked, verdicts, strict=True):
         assert verdict.accepted is (line.accepted if newest else line.by_older), line.text
-        if line.accepted is line.by_older:
+        if not newest and line.accepted is line.by_older:  # 5.6 writes types in another form
             found = differences(line.script, verdict)
             assert not found, "\n".join([line.text, *found])
 

@@ -106,3 +106,11 @@ void sw_event_text(struct sw_context *c, u32 kind, u32 site, const char *text)
 	if (p)
 		sw_event_commit(c, sw_event_string(p, text, room));
 }
+
+void sw_error_called(struct sw_context *c, u32 first, u32 count, u32 here)
+{
+	u32 n = c->error_site - first;
+
+	if (n < count)
+		c->error_site = here + n;
+}

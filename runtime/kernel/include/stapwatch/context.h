@@ -267,13 +267,7 @@ static __always_inline void sw_error(struct sw_context *c, u32 site, const char 
  *
  * Context: Handler, on its way to its end.
  */
-static __always_inline void sw_error_called(struct sw_context *c, u32 first, u32 count, u32 here)
-{
-	u32 n = c->error_site - first;
-
-	if (n < count)
-		c->error_site = here + n;
-}
+void sw_error_called(struct sw_context *c, u32 first, u32 count, u32 here);
 
 /**
  * sw_stack_end() - how far the script's functions may go down on this stack
