@@ -196,7 +196,8 @@ def _write(
             return ctx.error_expr(span)
         return call(ctx, syntax.Call(function, (value,), span, target.span), STRING)
     if op == ".=":
-        if ctx.site is None and not ctx.in_function:  # the variables of a probe without a site are not known
+        # the variables of a probe without a site are not known
+        if ctx.site is None and not ctx.in_function:
             ctx.typed(value, STRING)
         else:
             ctx.report("type-mismatch", "a string is needed here, not a number", target.span)
