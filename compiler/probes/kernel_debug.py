@@ -27,6 +27,7 @@ from compiler.kernel.errors import BadImage, KernelFactError
 from compiler.kernel.kernel import Kernel
 from compiler.kernel.text_offsets import ANCHOR
 from compiler.probes.base import Environment
+from compiler.probes.program_variables import opened_once
 from compiler.support.elf import EXECUTABLE, Elf, ElfError
 from compiler.support.sysroot import inside
 
@@ -95,18 +96,7 @@ class KernelDebug:
 def debug_of(environment: Environment, module: str) -> KernelDebug:
     """The debug information of the kernel proper (""), or of a module, opened once in a compile. Raises
     DwarfError, which says what is missing and what has it."""
-    key = f"module {module}"
-    known = environment.debuginfo.get(key)
-    if known is None:
-        try:
-            known = _opened(environment, module)
-        except DwarfError as error:
-            known = error
-        environment.debuginfo[key] = known
-    if isinstance(known, DwarfError):
-        raise known
-    assert isinstance(known, KernelDebug)
-    return known
+    return opened_once(environment, f"module {module}", lambda: _opened(environment, module))
 
 
 def _opened(environment: Environment, module: str) -> KernelDebug:

@@ -11,9 +11,8 @@ A place is hooked by a kprobe, and refused where the function that has it may no
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 
 from compiler.dwarf.errors import DwarfError, NoLocation
 from compiler.dwarf.functions import Code
@@ -26,6 +25,7 @@ from compiler.ir.program import Expr
 from compiler.ir.source import Span
 from compiler.probes.base import (
     Environment,
+    Lazy,
     ProbePointError,
     ProbeSite,
     Variable,
@@ -133,7 +133,7 @@ def _sites(
             ProbeSite(
                 Kprobe(symbol, offset),
                 point,
-                KernelVariables(debug, environment, code, address),
+                _variables(debug, environment, code, address),
                 code.name,
                 module=debug.module,
                 optional=wild,
@@ -161,39 +161,25 @@ def _unsafe(environment: Environment, name: str, offset: int) -> str:
     return unsafe(kernel, name, True) or (unsafe(kernel, holder, True) if holder else "")
 
 
-class KernelVariables(Mapping[str, Variable]):
+def _variables(debug: KernelDebug, environment: Environment, code: Code, address: int) -> Lazy:
     """The parameters and locals at an address of a function, looked up when a script names the first."""
 
-    def __init__(
-        self, debug: KernelDebug, environment: Environment, code: Code, address: int
-    ) -> None:
-        self._debug, self._environment = debug, environment
-        self._code, self._address = code, address
-
-    def __getitem__(self, name: str) -> Variable:
-        return self._found[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._found)
-
-    def __len__(self) -> int:
-        return len(self._found)
-
-    @cached_property
-    def _found(self) -> dict[str, Variable]:
-        kernel, debug = self._environment.kernel, self._debug
+    def find() -> dict[str, Variable]:
+        kernel = environment.kernel
         variables = Variables(
             debug.debug, debug.types, kernel.btf, kernel.arch, _no_static, _no_static
         )
         try:
             with damage_reported(debug.debug.path):
-                found = variables.visible(self._code, self._address)
+                found = variables.visible(code, address)
         except DwarfError:
             return {}
         return {
             one.name: variable_of(one, i if one.kind == "argument" else -1)
             for i, one in enumerate(found.values())
         }
+
+    return Lazy(find)
 
 
 def _no_static(place: int | Expr, span: Span) -> Expr:

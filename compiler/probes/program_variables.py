@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from compiler.ir.program import Arithmetic, Deref, Expr, Number, Register
 from compiler.ir.source import Span
@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # a script whose programs have no DWARF does without this roo
     from compiler.dwarf.variables import Found, Variables
 
 _T = TypeVar("_T", bound=k.Type)
+_D = TypeVar("_D")
 _NONE = "'{}' has no debug information"
 _INSTALL = "compile it with -g, or install its debug symbols (Debian: NAME-dbgsym)"
 
@@ -67,19 +68,23 @@ class ProgramDebug:
 
 def debug_of(environment: Environment, executable: Executable, path: str) -> ProgramDebug:
     """The debug information of a program, opened once in a compile. Raises DwarfError if it has none."""
+    return opened_once(environment, path, lambda: _opened(environment, executable, path))
+
+
+def opened_once(environment: Environment, key: str, opened: Callable[[], _D]) -> _D:
+    """What was opened before in this compile under a key, or why it could not be. Raises DwarfError."""
     from compiler.dwarf.errors import DwarfError
 
-    known = environment.debuginfo.get(path)
+    known = environment.debuginfo.get(key)
     if known is None:
         try:
-            known = _opened(environment, executable, path)
+            known = opened()
         except DwarfError as error:
             known = error
-        environment.debuginfo[path] = known
+        environment.debuginfo[key] = known
     if isinstance(known, DwarfError):
         raise known
-    assert isinstance(known, ProgramDebug)
-    return known
+    return cast(_D, known)
 
 
 def _opened(environment: Environment, executable: Executable, path: str) -> ProgramDebug:
